@@ -1,4 +1,4 @@
-"""What the `flask` command looks for in its folder: the service, for commands."""
+"""The application for the `flask` command, which looks for `app.py` in its folder."""
 
 from __future__ import annotations
 

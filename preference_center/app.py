@@ -1,4 +1,4 @@
-"""`create_app`: the composition root. Wiring only."""
+"""`create_app`: builds the application from its parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from preference_center.storage.db.connections import connection_factory
 
 ROOT = Path(__file__).resolve().parent.parent
 POOL_TIMEOUT_SECONDS = 2
-"""How long a thread waits for a connection while all are in use."""
+"""How long a thread waits for a database connection while all are in use."""
 
 
 def create_app(
@@ -39,7 +39,7 @@ def create_app(
     random: Random | None = None,
     timeouts: DatabaseTimeouts = WEB_TIMEOUTS,
 ) -> APIFlask:
-    """The web application; also the context of workers and the CLI, which have other `limits`.
+    """The web application; also the context of workers and the CLI, which have other `timeouts`.
 
     Raises ConfigError when a setting is missing or wrong.
     """
@@ -49,7 +49,7 @@ def create_app(
         "preference_center",
         title="Preference center",
         version="1",
-        enable_openapi=False,  # its pages load scripts from elsewhere: `senders` has its own
+        enable_openapi=False,  # its pages load third-party scripts: `api` has its own
         json_errors=False,
         root_path=str(ROOT / "preference_center"),
         template_folder=str(ROOT / "templates"),
@@ -57,7 +57,7 @@ def create_app(
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        SQLALCHEMY_DATABASE_URI="postgresql+psycopg://",  # the creator knows the rest
+        SQLALCHEMY_DATABASE_URI="postgresql+psycopg://",  # the creator has the rest
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_size": settings.database_pool,
             "max_overflow": settings.database_pool,
@@ -69,7 +69,7 @@ def create_app(
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.session_interface = CookieSessions()
-    # Nothing but the address: our own comes from PUBLIC_URL.
+    # Only the client address: our own host is that of PUBLIC_URL.
     if settings.trusted_proxies:
         fix = ProxyFix(app.wsgi_app, settings.trusted_proxies, 0)
         app.wsgi_app = fix  # type: ignore[method-assign]
@@ -79,8 +79,8 @@ def create_app(
     languages.init_app(app, default_language, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[EXTENSION_NAME] = _build_services(settings, now, random, timeouts)
-    for room in (pages, api, inbound, console):
-        app.register_blueprint(room.blueprint)
+    for package in (pages, api, inbound, console):
+        app.register_blueprint(package.blueprint)
     api.install_openapi(app, settings.public_url)
     cli.register(app)
     spool.register_handler(app, inbound.SPOOLED_MAIL, inbound.record_spooled)

@@ -1,4 +1,4 @@
-"""Output files that appear under their name only when they are complete."""
+"""Output files that appear under their name only when complete."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from preference_center.errors import InvalidInput
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which becomes `path` at the end, on disk and in one step.
+    """A temporary file that is renamed to `path` at the end, after fsync.
 
-    On any error, and if the process is killed, nothing is there that was not there before;
-    after a kill a hidden file with the ending `.part` may be left beside it. Readable to the
-    owner only. Raises InvalidInput where no file can be made.
+    On any error, and if the process is killed, `path` is unchanged; after a kill a hidden
+    file with the suffix `.part` may remain in its directory. Readable by the owner only.
+    Raises InvalidInput where no file can be created.
     """
     try:
         handle, name = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
@@ -40,15 +40,15 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_write_text(path: Path) -> Iterator[TextIO]:
-    """The same for text: UTF-8, lines ended as they are written."""
+    """The same for text: UTF-8, without translation of line ends."""
     with atomic_write(path) as file:
         text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         yield text
-        text.detach()  # left for `appearing` to close
+        text.detach()  # left for `atomic_write` to close
 
 
 def _fsync_directory(directory: Path) -> None:
-    """Have the new name survive a power cut too."""
+    """Make the new name survive a power failure."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Settings from the environment: frozen, and loud when one is missing or wrong."""
+"""Settings from the environment. They are frozen; a missing or wrong one stops the start."""
 
 from __future__ import annotations
 
@@ -26,91 +26,97 @@ class Settings(BaseSettings):
     """Every setting, named in the environment as here in capitals.
 
     The keys are rings, written `id:base64url,id:base64url`; `flask keys generate`
-    makes one. `docs/deploy.md` says what losing or leaking each one means.
+    makes one. `docs/deploy.md` describes the effect of losing or leaking each one.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     database_url: str = Field(description="postgresql://user:password@host/database")
     redis_url: str = Field(description="redis://host:port/0")
-    public_url: str = Field(description="Where people reach the pages, https://host")
+    public_url: str = Field(description="URL of the pages, https://host")
     secret_key: str = Field(min_length=32, description="Signs forms; any long random text")
     digest_keys: str = Field(description="Chain of keys for address digests, oldest first")
     encryption_keys: str = Field(description="Ring that encrypts addresses, newest first")
     link_keys: str = Field(description="Ring that signs and encrypts links, newest first")
     unsubscribe_mail_domain: str | None = Field(
-        default=None, description="Domain whose mail we receive for mailto opt-outs, if any"
+        default=None, description="Domain on which mailto opt-outs are received, if any"
     )
     mail_receiver_host: str = Field(
-        default="127.0.0.1", description="Where the process `mail` listens"
+        default="127.0.0.1", description="Host on which the process `mail` listens"
     )
     mail_receiver_port: int | None = Field(
-        default=None, ge=1, le=65535, description="Its port; without one it receives nothing"
+        default=None, ge=1, le=65535, description="Its port; without one it receives no mail"
     )
     mail_receiver_protocol: Literal["lmtp", "smtp"] = Field(
-        default="lmtp", description="What it speaks: lmtp with your mail server, or smtp"
+        default="lmtp", description="Its protocol: lmtp with your mail server, or smtp"
     )
     reply_addresses: str = Field(
         default="",
-        description="Where replies come that may say no: stop@example.com, @replies.example.com",
+        description="Mailboxes for replies (may opt out): stop@example.com, @replies.example.com",
     )
     report_addresses: str = Field(
-        default="", description="Where bounces and reports of spam buttons come, written the same"
+        default="", description="Mailboxes for bounces and spam complaints, in the same format"
     )
-    unauthenticated_reports: Literal["believe", "keep"] = Field(
-        default="keep",
-        description="What a report does that nothing proves: count, or wait for a person",
+    unauthenticated_reports: Literal["accept", "review"] = Field(
+        default="review",
+        description="Reports that nothing authenticates: accept them, or queue them for review",
     )
     trusted_reporters: str = Field(
         default="",
-        description="From addresses whose DKIM-signed reports count without a token of ours:"
+        description="From addresses whose DKIM-signed reports are accepted without a token of ours:"
         " feedback@arf.example.net, @fbl.example.org",
     )
     smtp_url: str | None = Field(
         default=None,
         repr=False,
-        description="Takes the mail we send: smtp://user:password@host:587 or smtps://, if any",
+        description="Server for outgoing mail: smtp://user:password@host:587 or smtps://, if any",
     )
     mail_from: str | None = Field(
         default=None,
         validate_default=True,
-        description="Its sender where a brand has none, e.g. Example <choices@example.com>",
+        description="Its From where a brand has no sender, e.g. Example <choices@example.com>",
     )
-    phone_region: str = Field(default="IT", description="Region of phone numbers without a prefix")
-    time_zone: str = Field(default="Europe/Rome", description="In which people are told times")
+    phone_region: str = Field(
+        default="IT", description="Region of phone numbers without a country code"
+    )
+    time_zone: str = Field(
+        default="Europe/Rome", description="Time zone of the times that people see"
+    )
     trusted_proxies: int = Field(
-        default=0, ge=0, description="Proxies in front that set X-Forwarded-For, one after another"
+        default=0, ge=0, description="Number of chained proxies in front that set X-Forwarded-For"
     )
     database_pool: int = Field(default=8, ge=1, description="Connections per process")
     api_rate: str = Field(
         default="600000 per minute",
-        description="Requests that each API key may make, if none is set for it; or none",
+        description="Rate limit of each API key without one of its own; or none",
     )
     max_streams: int = Field(
         default=2,
         ge=1,
-        description="Lists answered at a time per process; keep it below WEB_THREADS",
+        description="Streamed lists at a time per process; keep it below WEB_THREADS",
     )
     web_threads: int = Field(
-        default=8, ge=1, description="Requests that each web process answers at a time"
+        default=8, ge=1, description="Requests that each web process handles at a time"
     )
     snapshot_minutes: int = Field(
-        default=30, ge=1, description="Longest that a snapshot or an export of everything may take"
+        default=30, ge=1, description="Time limit of a snapshot or an export of everything"
     )
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
 
     spool_dir: str = Field(
         default=".data/spool",
-        description="Folder on a local disk for opt-outs while PostgreSQL is away; or none",
+        description="Folder on a local disk for opt-outs while PostgreSQL is unavailable; or none",
     )
     spool_max_bytes: int = Field(
         default=64 * MEBIBYTE, ge=MEBIBYTE, description="Size of that folder; about 90,000 opt-outs"
     )
     burst_addresses: int = Field(
-        default=5, ge=2, description="Addresses of one domain whose opt-outs make a burst"
+        default=5, ge=2, description="Opt-outs from one domain that make a burst"
     )
-    burst_seconds: int = Field(default=60, ge=1, description="Within which they come")
-    burst_minutes: int = Field(default=10, ge=1, description="After the send, at most")
+    burst_seconds: int = Field(default=60, ge=1, description="Time span of a burst")
+    burst_minutes: int = Field(
+        default=10, ge=1, description="Longest time between the send and a burst"
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -142,11 +148,11 @@ class Settings(BaseSettings):
     @classmethod
     def _validate_mailbox_addresses(cls, text: str, info: ValidationInfo) -> str:
         try:
-            found = parse_mailboxes(text)
+            addresses = parse_mailboxes(text)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
-        if set(found) & set(parse_mailboxes(info.data.get("reply_addresses", ""))):
-            raise ValueError("an address is for replies or for reports, never for both")
+        if set(addresses) & set(parse_mailboxes(info.data.get("reply_addresses", ""))):
+            raise ValueError("an address is for replies or for reports, not for both")
         return text
 
     @field_validator("smtp_url")
@@ -180,7 +186,7 @@ class Settings(BaseSettings):
 
     @property
     def mailboxes(self) -> Mailboxes:
-        """The addresses set aside for replies and reports."""
+        """The mailboxes for replies and reports."""
         return Mailboxes(
             parse_mailboxes(self.reply_addresses), parse_mailboxes(self.report_addresses)
         )
@@ -192,7 +198,7 @@ class Settings(BaseSettings):
 
     @property
     def mail_server(self) -> MailServer | None:
-        """What `smtp_url` says; None without it: then no mail can be sent."""
+        """The server of `smtp_url`; None without it: then no mail can be sent."""
         return MailServer.parse(self.smtp_url) if self.smtp_url else None
 
     @property

@@ -1,4 +1,4 @@
-"""What a person sees when something fails that no room answers for itself."""
+"""Error pages for people, where no blueprint handles the error itself."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ STATUS_MESSAGES = {
     429: lazy_gettext("Too many requests came at once. Please try again in a few minutes."),
     503: lazy_gettext("Nothing was lost, and nothing was saved yet. Please try again shortly."),
 }
-"""By HTTP status; what isn't here is told as 400 or 500."""
+"""By HTTP status; other statuses use the text of 400 or 500."""
 
 
 def register_error_pages(app: Flask) -> None:
-    """Have `app` answer faults with a plain page, and log them without the path.
+    """Register handlers that render an error page, and log the endpoint without the path.
 
-    A path may hold a token (I12), so it never reaches a log: only the endpoint's name.
+    A path may contain a token (I12), so it must not reach a log.
     """
     app.register_error_handler(Unavailable, _handle_unavailable)
     app.register_error_handler(HTTPException, _handle_http_error)
     app.register_error_handler(Exception, _handle_unexpected)
     app.register_error_handler(InternalServerError, _handle_internal_error)
-    app.logger.disabled = True  # Flask's own line about what `_failed_again` answers: the path
+    app.logger.disabled = (
+        True  # Flask's own line about what `_handle_internal_error` handles has the path
+    )
 
 
 def _handle_unavailable(error: Unavailable) -> Response:
@@ -54,7 +56,7 @@ def _handle_unavailable(error: Unavailable) -> Response:
 def _handle_http_error(error: HTTPException) -> Response:
     if _is_api_request():
         return api.handle_http_exception(error)
-    if isinstance(error, BadHost):  # a page's links are made from the host
+    if isinstance(error, BadHost):  # a page's links use the host
         return Response("The Host header names no host.\n", 400, mimetype="text/plain")
     response = _error_page(error.code or 500)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
@@ -67,7 +69,7 @@ def _handle_unexpected(error: BaseException) -> Response:
 
 
 def _handle_internal_error(error: InternalServerError) -> Response:
-    """Answer what failed while a fault was answered: the page for a bad link asks the database."""
+    """Handle an error in an error handler: the page for a bad link reads the database."""
     cause = error.original_exception or error
     if isinstance(cause, Unavailable):
         return _handle_unavailable(cause)
@@ -76,12 +78,12 @@ def _handle_internal_error(error: InternalServerError) -> Response:
 
 
 def _is_api_request() -> bool:
-    """By the path, since a wrong one has no blueprint."""
+    """By the path, since an unknown path has no blueprint."""
     return f"{request.path}/".startswith(f"{api.PREFIX}/")
 
 
 def _error_page(status: int) -> Response:
-    # Not the catalogue's default: the database may be what is away.
+    # Not the catalogue's default: the database may be unavailable.
     with in_language(requested_language() or SOURCE_LANGUAGE) as language:
         message = STATUS_MESSAGES.get(status) or (
             STATUS_MESSAGES[400]
@@ -98,7 +100,5 @@ def _error_page(status: int) -> Response:
         )
     response = Response(html, status, mimetype="text/html")
     response.headers["Content-Language"] = language
-    response.headers.update(
-        pages.SECURITY_HEADERS
-    )  # a path that no room knows may hold a token too
+    response.headers.update(pages.SECURITY_HEADERS)  # an unknown path may contain a token too
     return response

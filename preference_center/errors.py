@@ -1,6 +1,6 @@
 """The exception tree. Every error we raise on purpose is a `PreferenceCenterError`.
 
-Messages say what to mend and never hold an address or a token (I12).
+Messages state what to fix and never contain an address or a token (I12).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class KeyMismatch(ConfigError):
 
 
 class NotDurable(ConfigError):
-    """PostgreSQL acknowledges commits that a crash may take back; the process must not start."""
+    """PostgreSQL acknowledges commits that a crash may lose; the process must not start."""
 
 
 class DecryptionError(PreferenceCenterError):
@@ -31,11 +31,11 @@ class DecryptionError(PreferenceCenterError):
 
 
 class InvalidInput(PreferenceCenterError):
-    """Something a caller sent can't be used; the message says what to mend."""
+    """The caller's input can't be used; the message states what to fix."""
 
 
 class MissingScopes(InvalidInput):
-    """Groups of an imported list have no scope; `example` is a scope map to correct, in TOML."""
+    """Groups of an imported list have no scope; `example` is a scope map to edit, in TOML."""
 
     def __init__(self, message: str, example: str) -> None:
         super().__init__(message)
@@ -51,15 +51,15 @@ class InvalidLink(InvalidInput):
 
 
 class ExpiredLink(InvalidLink):
-    """A pass of ours whose time is over; a fresh one can be had."""
+    """A one-time link of ours that has expired or was used; the person may request a new one."""
 
 
 class ProbeLink(InvalidLink):
-    """A link of `flask check-domain`: it names nobody, and only `/u/` knows what it is."""
+    """A link of `flask check-domain`: it names nobody, and only `/u/` accepts it."""
 
 
 class UnreadableBody(InvalidInput):
-    """A list of any length broke off on its way, can't be unpacked, or names no recipients."""
+    """A streamed list is incomplete, can't be decompressed, or names no recipients."""
 
 
 class UnknownTopic(InvalidInput):
@@ -67,7 +67,7 @@ class UnknownTopic(InvalidInput):
 
 
 class WrongChannel(InvalidInput):
-    """The topic is sent by another channel than the address is for."""
+    """The topic's channel is not the address's channel."""
 
 
 class UnknownMessageType(InvalidInput):
@@ -83,7 +83,7 @@ class InvalidWatermark(InvalidInput):
 
 
 class StaleWatermark(InvalidInput):
-    """A watermark of another line of history than the database's: start from a snapshot."""
+    """A watermark of another timeline than the database's: start from a snapshot."""
 
 
 class UnknownImport(InvalidInput):
@@ -91,11 +91,11 @@ class UnknownImport(InvalidInput):
 
 
 class ImportConflict(PreferenceCenterError):
-    """An import can't go on here or like this; says who has it, or what became of it."""
+    """An import can't continue; the message states who holds it, or its outcome."""
 
 
 class CatalogueError(InvalidInput):
-    """The catalogue can't be used. `problems` lists every fault at once."""
+    """The catalogue can't be used. `problems` lists all errors."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -107,7 +107,7 @@ class UnknownContact(InvalidInput):
 
 
 class AddressConflict(InvalidInput):
-    """An address belongs to another contact; `index` says which of those that were given."""
+    """An address belongs to another contact; `index` is its index among the given addresses."""
 
     def __init__(self, index: int) -> None:
         super().__init__("this address belongs to another contact: merge the two if they are one")
@@ -126,7 +126,7 @@ class ExternalIdConflict(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """What is wrong with one of many rows, and with which field of it (`addresses/0`)."""
+    """The error of one of many rows, and the field that has it (`addresses/0`)."""
 
     row: int
     field: str
@@ -134,45 +134,45 @@ class RowError:
 
 
 class InvalidRows(InvalidInput):
-    """Some of many rows can't be used, so none was. `faults` lists every fault at once."""
+    """Some of many rows are invalid, so none was used. `errors` lists all errors."""
 
     def __init__(self, errors: Sequence[RowError]) -> None:
-        super().__init__("\n".join(str(fault.error) for fault in errors))
+        super().__init__("\n".join(str(each.error) for each in errors))
         self.errors = tuple(errors)
 
 
 class DestinationError(InvalidInput):
-    """A destination can't be set up or changed like this; says the remedy."""
+    """A destination can't be set up or changed like this; the message states the remedy."""
 
 
 class InvalidList(InvalidInput):
-    """A list to scrub can't be read as it is, or has nothing that tells where addresses are."""
+    """A list to scrub can't be read, or its column of addresses can't be determined."""
 
 
 class InvalidSnapshot(InvalidInput):
-    """A file is no snapshot of ours, or not one to scrub by here and now."""
+    """A file is no snapshot of ours, or can't be used to scrub here and now."""
 
 
 class UnavailableCause(StrEnum):
-    """Why the database can't be used just now; for logs, never for clients."""
+    """Why the database is unavailable; for logs, never for clients."""
 
     UNREACHABLE = "unreachable"
     READ_ONLY = "read_only"
-    """It answers and takes no writes: a standby, or a primary that was set so."""
-    LOCK_TIMEOUT = "lock"
-    """Others hold what is needed, and did not release it in time."""
-    STATEMENT_TIMEOUT = "timeout"
+    """It responds but accepts no writes: a standby, or a primary set to read only."""
+    LOCK_TIMEOUT = "lock_timeout"
+    """Another transaction did not release a lock in time."""
+    STATEMENT_TIMEOUT = "statement_timeout"
     """A statement took too long."""
-    UNRESPONSIVE = "silent"
-    """No answer came in time: the server is frozen, or the network before it."""
-    RESOURCES_EXHAUSTED = "full"
+    UNRESPONSIVE = "unresponsive"
+    """No response in time: the server or the network to it is frozen."""
+    RESOURCES_EXHAUSTED = "resources_exhausted"
     """No connection, memory or disk is left."""
 
 
 class Unavailable(PreferenceCenterError):
-    """The database can't be used just now, for this `cause`.
+    """The database is unavailable, for this `cause`.
 
-    Nothing was written that would not be written once by trying again: ids are made before.
+    A retry writes nothing twice: ids are made before.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Keyed digests of addresses, and their encryption at rest. Pure: no I/O, no database.
 
-Three secrets never meet: the digest chain and the encryption ring live here, links have
-their own ring in `links`. A digest lets a row be found without its address; sealed text is
-the only place where an address can be read back.
+The three secrets are separate: the digest chain and the encryption ring are here, links have
+their own ring in `links`. A digest finds a row without its address; only sealed text can be
+decrypted to an address.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ DIGEST_BYTES = 32  # SHA-256
 _NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2: random 96 bits, fine for 2**32 texts per key
 _SEAL_VERSION = 1
 _KEY_ID_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,32}")
-# No address, so its digest is nobody's; a fingerprint is the head of that digest.
+# Not an address, so the digest is of nobody; a fingerprint is the head of that digest.
 _FINGERPRINT_INPUT = b"preference-center: fingerprint of a key, not an address"
 _FINGERPRINT_BYTES = 8
-# Before an MD5, whose digests so are apart from those of all canonical forms.
+# Prefix of an MD5: its digests differ from those of all canonical forms.
 MD5_PREFIX = b"preference-center: MD5 of an address\0"
 
-# Before a text of an event's evidence.
+# Prefix of a text of an event's evidence.
 _EVIDENCE_PREFIX = b"preference-center: text of evidence\0"
 
 # RFC 2104 2: what the key is XORed with, for SHA-256's blocks.
 _BLOCK_BYTES = 64
-_INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
-_OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 KeyRing = Sequence[tuple[str, bytes]]
 
@@ -55,10 +55,10 @@ KeyRing = Sequence[tuple[str, bytes]]
 class Keys:
     """The digest chain (oldest first) and the encryption ring (newest first).
 
-    Each entry is an id and 32 octets. Rotating digests appends to the chain: the new key
+    Each entry is an id and 32 bytes. Rotating digests appends to the chain: the new key
     is applied over the old digest, so `rewrap` needs no readable address. Rotating
     encryption prepends to the ring: the first key seals, every key opens.
-    Raises ConfigError when a ring is empty, repeats an id or a key, or holds a bad one.
+    Raises ConfigError when a ring is empty, repeats an id or a key, or has an invalid one.
     """
 
     digest_chain: KeyRing
@@ -99,41 +99,41 @@ class Keys:
         return self.encryption[0][0]
 
     def digest(self, canonical_form: str) -> bytes:
-        """The 32-octet digest of a canonical form: HMAC-SHA-256 (RFC 2104) of its SHA-256."""
+        """The 32-byte digest of a canonical form: HMAC-SHA-256 (RFC 2104) of its SHA-256."""
         return self.digest_sha256(hashlib.sha256(canonical_form.encode()).digest())
 
     def digest_sha256(self, sha256: bytes) -> bytes:
         """The same digest from an imported SHA-256 of a canonical form.
 
-        Raises ValueError unless `sha` is 32 octets.
+        Raises ValueError unless `sha256` is 32 bytes.
         """
         if len(sha256) != DIGEST_BYTES:
-            raise ValueError("A SHA-256 has 32 octets")
+            raise ValueError("A SHA-256 has 32 bytes")
         return _apply_macs(self._macs, sha256)
 
     def rewrap(self, old_digest: bytes, from_length: int) -> bytes:
         """A digest made when the chain had `from_length` keys, brought to today's chain.
 
-        Raises ValueError when the chain was never that long or the digest is not 32 octets.
+        Raises ValueError when the chain was never that long or the digest is not 32 bytes.
         """
         if not 1 <= from_length <= len(self._macs) or len(old_digest) != DIGEST_BYTES:
             raise ValueError("Not a digest of an earlier length of this chain")
         return _apply_macs(self._macs[from_length:], old_digest)
 
     def digest_md5(self, md5: bytes) -> bytes:
-        """A digest of its own kind from an MD5 of a canonical form, equal to no `digest`."""
+        """A digest from an MD5 of a canonical form; never equal to a `digest`."""
         return self.digest_sha256(hashlib.sha256(MD5_PREFIX + md5).digest())
 
     def evidence_hmac(self, text: str) -> str:
-        """What stands in evidence for a text that may not: whoever has it can find it again."""
+        """The HMAC that replaces a text in evidence, so that who has the text can find it."""
         return self.evidence_hmacs(text)[-1]
 
     def evidence_hmacs(self, text: str) -> list[str]:
-        """The same as each length of the digest chain made it, the oldest first."""
+        """The same for each length of the digest chain, the oldest first."""
         sha = hashlib.sha256(_EVIDENCE_PREFIX + text.encode()).digest()
         return [
-            f"hmac:{key_id}:{_apply_macs(self._macs[: place + 1], sha).hex()}"
-            for place, (key_id, _) in enumerate(self.digest_chain)
+            f"hmac:{key_id}:{_apply_macs(self._macs[: position + 1], sha).hex()}"
+            for position, (key_id, _) in enumerate(self.digest_chain)
         ]
 
     def hmac_pads(self) -> list[tuple[bytes, bytes]]:
@@ -156,17 +156,17 @@ class Keys:
         return self.digest_md5(address.digest)
 
     def match_keys(self, address: Address | HashedAddress) -> dict[bytes, KeyKind]:
-        """Every digest under which the address may be found, with the kinds it stands for.
+        """Every digest under which the address may be found, with its kinds.
 
-        Compare the kinds of both sides with `addresses.may_match`. An address is found by
-        hashes of it that are MD5s under its `md5_keys` only.
+        Compare the kinds of both sides with `addresses.may_match`. MD5 hashes of an address
+        are found under its `md5_keys` only.
         """
         if isinstance(address, HashedAddress):
             return {self.exact_digest(address): HASHED_ADDRESS_KINDS}
         return {self.digest(form): kind for form, kind in address.forms().items()}
 
     def md5_keys(self, address: Address) -> dict[bytes, KeyKind]:
-        """The same as `match_keys`, for meeting addresses that are known by an MD5 only."""
+        """The same as `match_keys`, to match addresses known by an MD5 only."""
         return {
             self.digest_md5(hashlib.md5(form.encode(), usedforsecurity=False).digest()): kind
             for form, kind in address.forms().items()
@@ -188,7 +188,7 @@ class Keys:
     def open(self, ciphertext: bytes, *, context: bytes) -> str:
         """The text that `seal` encrypted for the same context.
 
-        Raises CannotOpen when it was altered, cut short or sealed for another context,
+        Raises DecryptionError when it was altered, truncated or sealed for another context,
         and KeyMismatch when its key is not in the ring.
         """
         name, body = _split_seal(ciphertext)
@@ -208,7 +208,7 @@ class Keys:
             ) from None
 
     def fingerprints(self) -> dict[str, str]:
-        """`purpose:id` to a fingerprint of each key, fit to be stored beside the data.
+        """`purpose:id` to a fingerprint of each key, to store with the data.
 
         A digest key's fingerprint covers the keys before it: order is part of the chain.
         """
@@ -218,16 +218,16 @@ class Keys:
             state = hmac.digest(key, state, "sha256")
             prints[f"digest:{name}"] = state[:_FINGERPRINT_BYTES].hex()
         for name, key in self.encryption:
-            mark = hmac.digest(key, _FINGERPRINT_INPUT, "sha256")
-            prints[f"encryption:{name}"] = mark[:_FINGERPRINT_BYTES].hex()
+            fingerprint = hmac.digest(key, _FINGERPRINT_INPUT, "sha256")
+            prints[f"encryption:{name}"] = fingerprint[:_FINGERPRINT_BYTES].hex()
         return prints
 
     def verify_fingerprints(self, stored: Mapping[str, str]) -> None:
-        """Refuse to work with keys other than those the stored data was made with.
+        """Check that the keys are those the stored data was made with.
 
-        `stored` is an earlier answer of `fingerprints`. Raises KeyMismatch, with the
+        `stored` is an earlier result of `fingerprints`. Raises KeyMismatch, with the
         remedy, when a key of a stored id differs or a stored digest key is missing. A
-        retired encryption key may be missing: what it sealed has been sealed anew.
+        retired encryption key may be missing: its data has been sealed with a newer one.
         """
         ours = self.fingerprints()
         for name, fingerprint in stored.items():
@@ -249,7 +249,7 @@ class Keys:
 def parse_ring(text: str) -> list[tuple[str, bytes]]:
     """Read a setting `id:base64url,id2:base64url`, in its order.
 
-    Raises ConfigError, which names the entry by position and id and never shows a key.
+    Raises ConfigError, whose message has the entry's position and id, never the key.
     """
     ring = []
     for position, entry in enumerate(text.split(","), start=1):
@@ -295,12 +295,12 @@ def _validate_ring(name: str, ring: KeyRing) -> None:
             raise ConfigError(f"The {name}: an id is 1 to 32 letters, digits and _.-")
         if len(key) != KEY_BYTES:
             raise ConfigError(
-                f"The {name}: the key {key_id} has {len(key)} octets, it must have {KEY_BYTES}."
+                f"The {name}: the key {key_id} has {len(key)} bytes, it must have {KEY_BYTES}."
             )
 
 
 def _split_seal(ciphertext: bytes) -> tuple[bytes, bytes]:
-    """The key id in a seal's header, and all that follows the header."""
+    """The key id in the header of sealed data, and the rest after the header."""
     fixed = 2  # version and length of the id
     if len(ciphertext) <= fixed or ciphertext[0] != _SEAL_VERSION:
         raise DecryptionError("Encrypted data is damaged: restore it from a backup.")

@@ -1,11 +1,11 @@
-"""Which language a person reads, and our own texts in it.
+"""The language of a request, and the translations of our own texts.
 
 The texts in code and templates are English; `translations/<language>/LC_MESSAGES/messages.po`
-holds them in the others. Only the .po files are kept: they are compiled in memory, so no
-compiled file can be older than its source. `make translations` brings them up to date.
+has the other languages. Only the .po files are stored: they are compiled in memory, so no
+compiled file can be older than its source. `make translations` updates them.
 
-What the catalogue says (names, titles) is the company's own and comes in the languages that
-the catalogue declares.
+The catalogue's texts (names, titles) are the company's own, in the languages that the
+catalogue declares.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from flask_babel import Babel, Domain, force_locale, get_locale, refresh
 from werkzeug.utils import cached_property
 
 SOURCE_LANGUAGE = "en"
-"""Of the texts in code and templates."""
+"""The language of the texts in code and templates."""
 
 LANGUAGES: Mapping[str, str] = {
     "it": "Italiano",
@@ -34,18 +34,18 @@ LANGUAGES: Mapping[str, str] = {
     "fr": "Français",
     "es": "Español",
 }
-"""Tag and own name of every language we speak, in the order of the switch."""
+"""Tag and native name of every language of the pages, in the order of the switch."""
 
 LANGUAGE_PARAMETER = "lang"
-"""The query parameter by which a person chooses; it needs no cookie."""
+"""The query parameter of the language switch; it needs no cookie."""
 
 TRANSLATIONS_DIRECTORY = Path(__file__).parent / "translations"
 
 
 def init_app(app: Flask, default_language: Callable[[], str], time_zone: str) -> None:
-    """Have `app` speak all LANGUAGES, and tell dates in `time_zone`.
+    """Set up translations in all LANGUAGES, and dates in `time_zone`.
 
-    `default` is asked for a language tag when nothing tells what the person reads.
+    `default_language` returns a language tag for requests that name no supported language.
     """
 
     def select_locale() -> str:
@@ -60,25 +60,25 @@ def init_app(app: Flask, default_language: Callable[[], str], time_zone: str) ->
 
 
 def match_language(tag: str | None) -> str | None:
-    """The language of ours that a tag (BCP 47) names: `de` for `de-AT`; None if we lack it."""
+    """The supported language of a BCP 47 tag: `de` for `de-AT`; None if there is none."""
     primary = (tag or "").replace("_", "-").partition("-")[0].lower()
     return primary if primary in LANGUAGES else None
 
 
 def page_language() -> str:
-    """The language of the page or mail at hand: the first of these that we speak.
+    """The language of the current page or email: the first of these that is supported.
 
-    The person's switch, what is known of the contact, Accept-Language (RFC 9110 12.5.4),
-    the catalogue's default; English if there is none.
+    The language switch, the contact's locale, Accept-Language (RFC 9110 12.5.4), the
+    catalogue's default; English if there is none.
     """
     locale = get_locale()
     return locale.language if locale else SOURCE_LANGUAGE
 
 
 def requested_language() -> str | None:
-    """The language that this request or its contact asks for, if we speak it.
+    """The language of this request or its contact, if supported.
 
-    It reads no database, so a page that says that the database is away may use it.
+    It reads no database, so the error page for an unavailable database may use it.
     """
     if not has_request_context():
         return None
@@ -86,19 +86,19 @@ def requested_language() -> str | None:
 
 
 def chosen_language() -> str | None:
-    """What the person chose by the switch of the page."""
+    """The language chosen with the page's switch."""
     return match_language(request.args.get(LANGUAGE_PARAMETER))
 
 
 def set_contact_language(tag: str | None) -> None:
-    """Prefer the language known for the contact in the rest of this request."""
+    """Prefer the contact's language for the rest of this request."""
     g.contact_language = tag
     refresh()
 
 
 @contextmanager
 def in_language(tag: str | None) -> Iterator[str]:
-    """Speak this language inside, as for a mail; English if it is none of ours.
+    """Use this language inside, as for an email; English if it is not supported.
 
     Needs an application context. Yields the language.
     """
@@ -108,14 +108,14 @@ def in_language(tag: str | None) -> Iterator[str]:
 
 
 def keep_language_parameter(_endpoint: str, values: dict[str, Any]) -> None:
-    """For `Blueprint.url_defaults`: links and forms keep the language that was switched to."""
+    """For `Blueprint.url_defaults`: links and forms keep the chosen language."""
     if has_request_context() and (language := chosen_language()):
         values.setdefault(LANGUAGE_PARAMETER, language)
 
 
 @cache
 def load_translations(language: str) -> NullTranslations:
-    """The texts in one of LANGUAGES."""
+    """The translations of one of LANGUAGES."""
     if language == SOURCE_LANGUAGE:
         return NullTranslations()
     compiled = BytesIO()
@@ -126,9 +126,9 @@ def load_translations(language: str) -> NullTranslations:
 
 
 def _accepted_language() -> str | None:
-    """The best of Accept-Language that we speak: `de-CH, fr;q=0.8` is German."""
-    ours = (match_language(tag) for tag, quality in request.accept_languages if quality > 0)
-    return next(filter(None, ours), None)
+    """The best supported language of Accept-Language: `de-CH, fr;q=0.8` is German."""
+    supported = (match_language(tag) for tag, quality in request.accept_languages if quality > 0)
+    return next(filter(None, supported), None)
 
 
 class _Domain(Domain):  # type: ignore[misc]  # Flask-Babel has no types

@@ -1,7 +1,7 @@
 """The process `mail` of the Procfile: `python -m preference_center.mail_receiver`.
 
 Any number of them may run. Without MAIL_RECEIVER_PORT it only waits to be stopped, so that
-the Procfile is the same for those who receive by a maildir or a pipe, or not at all.
+the Procfile is the same with a maildir, a pipe, or no inbound mail.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def main() -> None:
     with app.app_context():
         settings = services().settings
         if settings.mail_receiver_port is None:
-            log.info("mail_receiver_off", setting="MAIL_RECEIVER_PORT")
+            log.info("mail_receiver_disabled", setting="MAIL_RECEIVER_PORT")
             signal.sigwait(STOP_SIGNALS)
             return
         spool.start_spool(app)
-        with suppress(Unavailable):  # until it is back, opt-outs are spooled
+        with suppress(Unavailable):  # opt-outs are spooled meanwhile
             require_known_keys()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     asyncio.run(serve(app, settings.mail_receiver_port))  # noqa: TID251 - not in a test

@@ -1,4 +1,4 @@
-"""Where our own mail is handed in, as the setting SMTP_URL says it."""
+"""The server for outgoing mail, parsed from the setting SMTP_URL."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class TransportSecurity(StrEnum):
-    """How the way to the server is protected."""
+    """How the connection to the server is protected."""
 
     TLS = "tls"
-    """From the first octet on (RFC 8314 3.3)."""
+    """Implicit TLS (RFC 8314 3.3)."""
     STARTTLS = "starttls"
-    """Demanded, never just tried: who can strip it could read the links (RFC 3207 6)."""
+    """Required, not opportunistic: an attacker who strips it could read the links (RFC 3207 6)."""
     NONE = "none"
 
 
@@ -26,7 +26,7 @@ _PORTS = {TransportSecurity.TLS: 465, TransportSecurity.STARTTLS: 587, Transport
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """A server that takes mail from us, and how to reach it."""
+    """A server for outgoing mail, and how to connect to it."""
 
     host: str
     port: int
@@ -38,7 +38,7 @@ class MailServer:
     def parse(cls, url: str) -> MailServer:
         """Read `smtps://user:password@host:465` or `smtp://user:password@host:587`.
 
-        `smtp` means STARTTLS unless the query says `starttls=0`. User and password are
+        `smtp` means STARTTLS unless the query has `starttls=0`. User and password are
         percent-encoded. Raises ConfigError, which never shows the URL.
         """
         try:
@@ -51,7 +51,7 @@ class MailServer:
             raise ConfigError("Write it as smtp://user:password@host:587 or smtps://host")
         security = _parse_security(parts.scheme, query)
         if parts.username and security is TransportSecurity.NONE and host not in LOOPBACK:
-            raise ConfigError("A password may not cross the network in clear: leave starttls on")
+            raise ConfigError("A password may not be sent unencrypted: leave starttls on")
         return cls(
             host=host,
             port=port or _PORTS[security],

@@ -1,7 +1,7 @@
 """The only place that builds an RQ queue or enqueues. Jobs carry ids, as JSON (I12).
 
-Redis is a kick and no more: every method may fail quietly, and the scheduler finds the
-same work in the database a few seconds later.
+Redis only reduces latency: every method may fail without an error, and the scheduler finds
+the same work in the database a few seconds later.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ JOB_QUEUES = {
     PROCESS_WEBHOOKS: "lists",
     BACKFILL: "lists",
 }
-"""Which queue a job waits in. Workers take from each in turn, so that a backlog of a tool
-keeps no letter waiting, and a list of millions no opt-out. Jobs in `fresh` are short: what
-people did, for tools that answer quickly. Some workers take nothing else (I3)."""
+"""The queue of each job. Workers take from each in turn, so that a tool's backlog does not
+delay email, nor a list of millions an opt-out. Jobs in `fresh` are short: recent changes, for
+tools that respond quickly. Some workers take no other jobs (I3)."""
 QUEUE_NAMES = tuple(dict.fromkeys(JOB_QUEUES.values()))
 
 JOB_TIMEOUT_SECONDS = 180
-"""A job that outlives this is ended; its rows come back when the lease is over."""
+"""A job that runs longer is killed; its rows are claimed again when the lease expires."""
 TICK_SECONDS = 5
 """Seconds. A job works for one tick and the next tick has a job of its own, so that each
-slot of a destination, or of our mail, has about one job at work, and a lost one is missed
-for a moment."""
+slot of a destination, or of our email, has about one running job, and a lost one is replaced
+within a tick."""
 
 NUDGE_TIMEOUT_SECONDS = 0.05
 NUDGE_INTERVAL_SECONDS = 1.0
@@ -53,12 +53,12 @@ BREAKER_SECONDS = 5.0
 
 
 def connect_redis(redis_url: str, *, timeout: float | None = None) -> redis.Redis:
-    """A Redis client. `timeout` in seconds, for connecting and for each answer."""
+    """A Redis client. `timeout` in seconds, for connecting and for each response."""
     return redis.Redis.from_url(redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
 
 
 def rq_queue(connection: redis.Redis, name: str) -> rq.Queue:
-    """One of the queues that workers listen on; `name` is one of NAMES."""
+    """One of the queues that workers listen on; `name` is one of QUEUE_NAMES."""
     return rq.Queue(
         name, connection=connection, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT_SECONDS
     )
@@ -81,20 +81,20 @@ class JobQueue:
         self._broken_until = 0.0
 
     def nudge_sync(self, destination_ids: Iterable[int]) -> None:
-        """Have these destinations synced soon, at most once a second each.
+        """Enqueue a sync of each of these destinations, at most once a second each.
 
-        Never raises, and costs at most 50 ms per step: if Redis is away, the scheduler
-        finds the work later (I1).
+        Never raises, and takes at most 50 ms per step: if Redis is unavailable, the
+        scheduler finds the work later (I1).
         """
         for destination in destination_ids:
             self._nudge(f"fresh-{destination}", SYNC_FRESH, destination)
 
     def nudge_mail(self) -> None:
-        """Have the letters that are due sent soon, in the same way."""
+        """Enqueue the sending of due emails, in the same way."""
         self._nudge("mail", SEND_MAIL)
 
     def enqueue_fresh(self, destination: int) -> bool:
-        """Enqueue one job for what people did; False if Redis can't be reached."""
+        """Enqueue one job for recent changes; False if Redis can't be reached."""
         return self._enqueue(f"fresh-{destination}-0", SYNC_FRESH, destination)
 
     def enqueue_sync(self, destination: int, *, slot: int) -> bool:
@@ -102,15 +102,15 @@ class JobQueue:
         return self._enqueue(f"sync-{destination}-{slot}", SYNC, destination)
 
     def enqueue_mail(self, *, slot: int) -> bool:
-        """Enqueue one job that sends letters for this tick; False if Redis can't be reached."""
+        """Enqueue one job that sends emails for this tick; False if Redis can't be reached."""
         return self._enqueue(f"mail-{slot}", SEND_MAIL)
 
     def nudge_import(self, import_id: UUID) -> None:
-        """Have an uploaded import go on soon, in the same way."""
+        """Enqueue the continuation of an uploaded import, in the same way."""
         self._nudge(f"import-{import_id}", CONTINUE_IMPORT, str(import_id))
 
     def enqueue_import(self, import_id: UUID) -> bool:
-        """Enqueue one job that goes on with it for this tick; False if Redis can't be reached."""
+        """Enqueue one job that continues it for this tick; False if Redis can't be reached."""
         return self._enqueue(f"import-{import_id}-0", CONTINUE_IMPORT, str(import_id))
 
     def enqueue_verify(self, destination: int, listing_kind: str) -> bool:
@@ -120,15 +120,15 @@ class JobQueue:
         )
 
     def nudge_webhooks(self, destination: int) -> None:
-        """Have what a tool has posted taken in soon, in the same way."""
+        """Enqueue the processing of a destination's webhook requests, in the same way."""
         self._nudge(f"webhooks-{destination}", PROCESS_WEBHOOKS, destination)
 
     def enqueue_webhooks(self, destination: int, *, slot: int) -> bool:
-        """Enqueue one job that takes it in for this tick; False if Redis can't be reached."""
+        """Enqueue one job that processes them for this tick; False if Redis can't be reached."""
         return self._enqueue(f"webhooks-{destination}-{slot}", PROCESS_WEBHOOKS, destination)
 
     def enqueue_backfill(self, destination: int) -> bool:
-        """Enqueue one job that goes on with its back-fill for this tick."""
+        """Enqueue one job that continues its backfill for this tick."""
         return self._enqueue(f"backfill-{destination}", BACKFILL, destination)
 
     def _nudge(self, job_key: str, job: str, *args: int | str) -> None:
@@ -142,10 +142,10 @@ class JobQueue:
     def _enqueue(self, name: str, job: str, *args: int | str) -> bool:
         """Enqueue a job, unless one of its name waits already.
 
-        A backlog would else add jobs faster than workers end them, and a letter or a list
-        would wait behind them all. The id names the tick, so replicas that tick together
-        enqueue once, and one that was lost is missed for a moment only. A finished job
-        leaves nothing behind, so a later change in the same tick is no repeat.
+        Otherwise a backlog would add jobs faster than workers finish them, and an email or
+        a list would wait behind them all. The id names the tick, so replicas that tick
+        together enqueue once, and a lost job is replaced in the next tick. A finished job
+        is deleted, so a later change in the same tick is no duplicate.
         """
         queue = self._queues[job]
         job_id = f"{name}-{int(self._wall_clock()) // TICK_SECONDS}"

@@ -1,4 +1,4 @@
-"""The RQ functions: ids in, nothing out."""
+"""The functions of RQ jobs: they take ids and return nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from preference_center.extensions import services
 from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget
 from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.ledger.backfilling import continue_backfill as go_on_backfilling
+from preference_center.ledger.backfilling import continue_backfill
 from preference_center.mailer.send import send_due_emails
 from preference_center.queue import TICK_SECONDS
 from preference_center.storage.sync.listings import ListingKind
-from preference_center.sync.listings import verify as read
+from preference_center.sync.listings import verify as verify_listing
 from preference_center.sync.push import sync as sync_destination
 from workers.stopping import stop_requested
 
@@ -30,22 +30,22 @@ log = structlog.get_logger()
 
 
 def _end_when_unavailable(job: Callable[P, None]) -> Callable[P, None]:
-    """`job`, which ends where the database can't be reached: what is due stays due there (I3)."""
+    """`job`, ending early while the database is unavailable: due work stays due there (I3)."""
 
     @wraps(job)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             job(*args, **kwargs)
         except Unavailable as error:
-            found = type(error.__cause__ or error).__name__
-            log.warning("job_ended_early", job=job.__name__, cause=error.cause, error=found)
+            name = type(error.__cause__ or error).__name__
+            log.warning("job_ended_early", job=job.__name__, cause=error.cause, error=name)
 
     return run
 
 
 @_end_when_unavailable
 def sync_fresh(destination_id: int) -> None:
-    """Sync what people did with one destination, shortly: others wait for this worker."""
+    """Sync recent changes with one destination, for a second: other jobs wait for this worker."""
     until = services().now() + FRESH_TICK
     sync_destination(destination_id, connect, until=until, stop=stop_requested.is_set, fresh=True)
 
@@ -68,28 +68,30 @@ def continue_import(import_id: str) -> None:
 
 @_end_when_unavailable
 def backfill(destination_id: int) -> None:
-    """Go on with a destination's back-fill for a tick, or until asked to stop."""
+    """Continue a destination's backfill for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK_SECONDS)
-    go_on_backfilling(destination_id, lambda: stop_requested.is_set() or services().now() >= until)
+    continue_backfill(destination_id, lambda: stop_requested.is_set() or services().now() >= until)
 
 
 @_end_when_unavailable
 def verify(destination_id: int, kind: str) -> None:
     """Read one listing of a destination for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK_SECONDS)
-    read(destination_id, ListingKind(kind), connect, until=until, stop=stop_requested.is_set)
+    verify_listing(
+        destination_id, ListingKind(kind), connect, until=until, stop=stop_requested.is_set
+    )
 
 
 @_end_when_unavailable
 def process_webhooks(destination_id: int) -> None:
-    """Take in what a tool has posted, for a tick, or until asked to stop."""
+    """Process a destination's webhook requests for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK_SECONDS)
     ingest_webhooks(destination_id, connect, until=until, stop=stop_requested.is_set)
 
 
 @_end_when_unavailable
 def send_mail() -> None:
-    """Send the letters that are due for a tick, or until the worker is asked to stop."""
+    """Send due emails for a tick, or until asked to stop."""
     context = services()
     server = context.settings.mail_server
     if server is not None:

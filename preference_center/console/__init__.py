@@ -1,4 +1,4 @@
-"""The room for support and compliance, and for whoever watches that the window holds."""
+"""What support, compliance and monitoring see."""
 
 from __future__ import annotations
 

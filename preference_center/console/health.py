@@ -1,4 +1,4 @@
-"""Three probes: is the process alive, can it serve, and does the window hold (I3)?"""
+"""Three probes: liveness, readiness, and whether deadlines are kept (I3)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from preference_center.storage.sync.undecided_events import OverdueBacklog
 blueprint = Blueprint("console", __name__)
 
 RECENT_BURSTS_PERIOD = timedelta(days=1)
-"""How long a burst of opt-outs is news."""
+"""How long a burst of opt-outs is reported."""
 LATE_CACHE_LIFETIME = timedelta(seconds=10)
-"""How long this process answers with the late rows it has counted."""
-LATE_CACHE_KEY = "preference_center.counted_late"
+"""How long this process caches its count of late rows."""
+LATE_CACHE_KEY = "preference_center.late_rows"
 READINESS_KEY = "preference_center.readiness"
 
 _WORST_STAGES = [DeadlineStage.OVERDUE, DeadlineStage.PAST_TARGET, DeadlineStage.AT_RISK]
@@ -39,7 +39,7 @@ _WORST_STAGES = [DeadlineStage.OVERDUE, DeadlineStage.PAST_TARGET, DeadlineStage
 
 @blueprint.get("/livez")
 def livez() -> tuple[Response, int]:
-    """200 while the process answers. Asks nobody: restart it only when this is silent."""
+    """200 while the process responds. It depends on nothing else: restart on no response."""
     return jsonify(status="alive"), 200
 
 
@@ -47,50 +47,50 @@ def livez() -> tuple[Response, int]:
 def readyz() -> tuple[Response, int]:
     """200 while this process can accept an opt-out: into the database, or into the spool.
 
-    `database` is why it can't be the former; requests that need it are answered 503 then.
-    Answers within three seconds whatever the database does. Redis is not asked, since no
-    request depends on it.
+    `database` is why it can't be the former; requests that need it get a 503 then. Responds
+    within three seconds in any state of the database. Redis is not checked, since no request
+    depends on it.
     """
-    database, kept = _readiness()(), _spool_status()
-    ready = database is DatabaseStatus.WRITABLE or (kept is not None and kept.is_writable)
+    database, spooled = _readiness()(), _spool_status()
+    ready = database is DatabaseStatus.WRITABLE or (spooled is not None and spooled.is_writable)
     status = "ready" if ready else "unavailable"
     return jsonify(
-        status=status, database=database, spool=_spool_to_json(kept)
+        status=status, database=database, spool=_spool_to_json(spooled)
     ), 200 if ready else 503
 
 
 @blueprint.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """200 while the database answers; `window` names the worst stage of all that waits.
+    """200 while the database responds; `window` is the worst stage of all pending work.
 
-    That is pending opt-outs, and whatever was acknowledged and not understood: rows of `late`
-    with `waits_for` (`undecided.Waits`). `late` was counted at `counted_at`, at most FRESH
-    ago; a row `at_least` has more than it says. `bursts` is how many bursts of opt-outs were
-    found in the last day, `queue` how many mails and texts wait for a person (to 1,000). `spool` is
-    what waits on this host's disk, null where SPOOL_DIR is none; its oldest record counts in
-    `window` too.
+    That is pending opt-outs, and events that were acknowledged and not decided: rows of
+    `late` with `waits_for` (BacklogKind). `late` was counted at `counted_at`, at most
+    LATE_CACHE_LIFETIME ago; with `at_least` the count is a lower bound. `bursts` is the
+    number of bursts of opt-outs in the last day, `review_queue` that of mails and texts
+    that wait for review (up to 1,000). `spool` is what waits on this host's disk, null
+    where SPOOL_DIR is none; its oldest record counts in `window` too.
 
     A late tool is no reason to take web processes out of service, so it does not change
-    the status: alert on `window`. Redis is not asked, since nothing depends on it.
+    the status: alert on `window`. Redis is not checked, since nothing depends on it.
     """
-    now, kept = services().now(), _spool_status()
+    now, spooled = services().now(), _spool_status()
     try:
         counted_at, late = _cached_late_rows(now)
-        found, queue = run_in_transaction(lambda connection: _load_counts(connection, now))
+        burst_count, queued = run_in_transaction(lambda connection: _load_counts(connection, now))
     except Unavailable:
-        return jsonify(status="unavailable", window="unknown", spool=_spool_to_json(kept)), 503
+        return jsonify(status="unavailable", window="unknown", spool=_spool_to_json(spooled)), 503
     stages = {row.stage for row in late}
-    if kept is not None and kept.oldest_received_at is not None:
-        stages.add(deadline_stage(kept.oldest_received_at + WINDOW, now))
+    if spooled is not None and spooled.oldest_received_at is not None:
+        stages.add(deadline_stage(spooled.oldest_received_at + WINDOW, now))
     worst = next((stage for stage in _WORST_STAGES if stage in stages), DeadlineStage.ON_TIME)
     return jsonify(
         status="ok",
         window=worst,
         late=[_late_to_json(each) for each in late],
         counted_at=counted_at.isoformat(),
-        bursts=found,
-        queue=queue,
-        spool=_spool_to_json(kept),
+        bursts=burst_count,
+        review_queue=queued,
+        spool=_spool_to_json(spooled),
     ), 200
 
 
@@ -106,8 +106,8 @@ def _late_to_json(late: LateRows | OverdueBacklog) -> dict[str, Any]:
 
 
 def _spool_status() -> spool.SpoolStatus | None:
-    kept = spool.current_spool()
-    return None if kept is None else kept.folder.status()
+    running = spool.current_spool()
+    return None if running is None else running.folder.status()
 
 
 def _spool_to_json(status: spool.SpoolStatus | None) -> dict[str, Any] | None:
@@ -125,14 +125,14 @@ def _spool_to_json(status: spool.SpoolStatus | None) -> dict[str, Any] | None:
 
 
 def _cached_late_rows(now: datetime) -> tuple[datetime, Sequence[LateRows | OverdueBacklog]]:
-    """When this process has counted the late rows, and what it found."""
-    known: tuple[datetime, Sequence[LateRows | OverdueBacklog]] | None = current_app.extensions.get(
-        LATE_CACHE_KEY
+    """When this process last counted the late rows, and the result."""
+    cached: tuple[datetime, Sequence[LateRows | OverdueBacklog]] | None = (
+        current_app.extensions.get(LATE_CACHE_KEY)
     )
-    if known is None or not known[0] <= now < known[0] + LATE_CACHE_LIFETIME:
-        known = (now, run_autocommit(lambda connection: _load_late_rows(connection, now)))
-        current_app.extensions[LATE_CACHE_KEY] = known
-    return known
+    if cached is None or not cached[0] <= now < cached[0] + LATE_CACHE_LIFETIME:
+        cached = (now, run_autocommit(lambda connection: _load_late_rows(connection, now)))
+        current_app.extensions[LATE_CACHE_KEY] = cached
+    return cached
 
 
 def _load_late_rows(connection: Connection, now: datetime) -> Sequence[LateRows | OverdueBacklog]:
@@ -150,10 +150,10 @@ def _load_counts(connection: Connection, now: datetime) -> tuple[int, int]:
 
 def _readiness() -> ReadinessProbe:
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
-    made: ReadinessProbe = app.extensions.setdefault(
+    probe: ReadinessProbe = app.extensions.setdefault(
         READINESS_KEY, ReadinessProbe(partial(_database_status, app))
     )
-    return made
+    return probe
 
 
 def _database_status(app: Flask) -> DatabaseStatus:

@@ -1,4 +1,4 @@
-"""Can this process serve now? Asked so that a probe never waits longer than `PATIENCE`."""
+"""A readiness check that never waits longer than PROBE_TIMEOUT_SECONDS."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from concurrent.futures import Future
 from enum import StrEnum
 
 PROBE_TIMEOUT_SECONDS = 2.0
-"""Seconds. Less than any probe's own time-out, so that it gets an answer with a reason."""
+"""Less than the timeout of common probes, so that they get a response with a reason."""
 
 
 class DatabaseStatus(StrEnum):
-    """What the database can do for this process now."""
+    """The state of the database, as this process sees it."""
 
     WRITABLE = "writable"
     READ_ONLY = "read_only"
-    """A standby, or a primary that was set to read only: nothing can be recorded there."""
+    """A standby, or a primary set to read only: nothing can be recorded there."""
     UNREACHABLE = "unreachable"
-    UNRESPONSIVE = "silent"
-    """No answer within PATIENCE: frozen, overloaded, or every connection in use."""
+    UNRESPONSIVE = "unresponsive"
+    """No response within PROBE_TIMEOUT_SECONDS: frozen, overloaded, or no free connection."""
 
 
 class ReadinessProbe:
-    """Asks the database in a thread, one question at a time. Safe for use by several threads.
+    """Runs `check` in a thread of its own, one at a time. Safe for use by several threads.
 
-    A frozen database holds that one thread, and no thread that answers requests: those who
-    probe meanwhile wait for the same answer, and for PATIENCE at most.
+    A frozen database blocks that one thread, and no request thread: concurrent callers wait
+    for the same result, and for PROBE_TIMEOUT_SECONDS at most.
     """
 
     def __init__(self, check: Callable[[], DatabaseStatus]) -> None:
@@ -35,16 +35,16 @@ class ReadinessProbe:
         self._pending_status: Future[DatabaseStatus] | None = None
 
     def __call__(self) -> DatabaseStatus:
-        """What `ask` returns, or SILENT. Raises what `ask` raises."""
+        """What `check` returns, or UNRESPONSIVE. Raises what `check` raises."""
         with self._lock:
             if self._pending_status is None or self._pending_status.done():
                 self._pending_status = Future()
                 threading.Thread(
                     target=self._run, args=(self._pending_status,), daemon=True
                 ).start()
-            answer = self._pending_status
+            pending = self._pending_status
         try:
-            return answer.result(PROBE_TIMEOUT_SECONDS)
+            return pending.result(PROBE_TIMEOUT_SECONDS)
         except TimeoutError:
             return DatabaseStatus.UNRESPONSIVE
 

@@ -213,7 +213,7 @@ def _review_reason(
         attribution.proof in {NONE, SIGNED} and _is_our_address(attribution.address)
     ):
         return ReviewReason.NO_RECIPIENT
-    believed = services().settings.unauthenticated_reports == "believe" and mail.is_for(
+    believed = services().settings.unauthenticated_reports == "accept" and mail.is_for(
         MailboxKind.REPORTS
     )
     return None if believed or attribution.proof != NONE else ReviewReason.UNPROVEN

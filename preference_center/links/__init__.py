@@ -1,8 +1,8 @@
-"""Signed links, the passes that prove control of an address, and List-Unsubscribe headers.
+"""Signed links, one-time tokens that prove control of an address, and List-Unsubscribe headers.
 
-A link in a message never expires: an opt-out must work for as long as the mail can be found
-(RULES: 16 CFR 316.5, CASL). `sealing` says how tokens are made, `tokens` what they say.
-`offline` is the file that senders copy, `senders` reads what they made with it.
+A link in a message never expires: an opt-out must work for as long as the mail exists
+(RULES: 16 CFR 316.5, CASL). `sealer` encrypts and signs tokens, `link_payload` encodes their
+content. `offline` is the file that senders copy, `sender_tokens` reads what they make with it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _TOKEN_PATHS: Mapping[TokenPurpose, str] = {
 
 
 class FormPurpose(StrEnum):
-    """What a sealed form is for: each has keys of its own, so none is read as another."""
+    """The purpose of a sealed form: each has keys of its own, so that none is read as another."""
 
     PREFERENCES = "preferences"
     UNDO = "undo"
@@ -89,13 +89,12 @@ class FormPurpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Makes and reads everything that is signed for people.
+    """Makes and reads all signed tokens and forms for people.
 
-    `ring` holds (id, 32-octet key) pairs: the first signs, all are read, so that old links
-    outlive a rotation. `registry` knows senders' keys and what was revoked; reading what a
-    sender made may raise Unavailable through it. Raises ConfigError for
-    a ring or a public URL that can't be used: plain HTTP is for a developer's own machine
-    only, since clients refuse it (RULES A1).
+    `ring` has (id, 32-byte key) pairs: the first seals, all are read, so that old links
+    survive a rotation. `registry` looks up senders' keys and revocations; reading a sender's
+    token may raise Unavailable through it. Raises ConfigError for an unusable ring or public
+    URL: plain HTTP is only for a developer's own machine, since clients refuse it (RULES A1).
     """
 
     ring: Sequence[tuple[str, bytes]] = field(repr=False)
@@ -130,71 +129,71 @@ class Links:
         return self._link_sealer.seal(pack_link(link))
 
     def read_token(self, token: str, now: datetime) -> Link:
-        """What the token of a message, or of a visit, says: the reader of `/u/` and `/p/`.
+        """The link of a message's or a page visit's token, as `/u/` and `/p/` accept it.
 
-        An expired visit reads too, as `expired`, and whatever was revoked, as `revoked`: who
-        says no must be heard. Raises InvalidLink, with one message for every fault, and
-        ProbeLink for what `make_probe` made.
+        An expired visit is read too, as `expired`, and a revoked token, as `revoked`: an
+        opt-out must always work. Raises InvalidLink, with one message for all errors, and
+        ProbeLink for a token of `create_probe_token`.
         """
-        link, use = self._open_token(token)
-        if use in {TokenPurpose.MESSAGE, TokenPurpose.PERMANENT}:
+        link, purpose = self._open_token(token)
+        if purpose in {TokenPurpose.MESSAGE, TokenPurpose.PERMANENT}:
             return link
-        if use is not TokenPurpose.PAGE_VISIT:  # it must go through its own door, which spends it
+        if purpose is not TokenPurpose.PAGE_VISIT:  # only its own view may consume it
             raise InvalidLink(INVALID_LINK_MESSAGE)
-        expired = now - link.issued_at > LIFETIMES[use]
+        expired = now - link.issued_at > LIFETIMES[purpose]
         return replace(link, proves_control=not expired, expired=expired)
 
     def create_one_time_token(
         self, purpose: TokenPurpose, address: Address, token_id: UUID, now: datetime
     ) -> str:
-        """The token of a pass that begins now; see LIFETIMES."""
+        """A one-time token that is valid from now on; see LIFETIMES."""
         return self._link_sealer.seal(
             pack_link(Link(address, ALL_MARKETING, str(token_id), now), purpose)
         )
 
     def read_one_time_token(self, token: str, purpose: TokenPurpose, now: datetime) -> Link:
-        """What a pass of this use says. Raises InvalidLink, or ExpiredLink if it was one."""
-        link, found = self._open_token(token)
-        if found is not purpose:
+        """The link of a one-time token of this purpose. Raises InvalidLink, ExpiredLink."""
+        link, actual = self._open_token(token)
+        if actual is not purpose:
             raise InvalidLink(INVALID_LINK_MESSAGE)
         if now - link.issued_at > LIFETIMES[purpose]:
-            raise ExpiredLink("the time of this link is over")
+            raise ExpiredLink("this link has expired")
         return replace(link, proves_control=True)
 
     def find_token(self, text: str) -> str:
         """The first token in a path, or in a part of one; `text` itself if there is none.
 
-        Mail programs and people add to links: punctuation, brackets, blanks, characters of no
-        width, line breaks in the middle. None of these can belong to a token.
+        Mail programs and people add to links: punctuation, brackets, blanks, zero-width
+        characters, line breaks in the middle. None of these can belong to a token.
         """
         return find_token(self._token_pattern, text) or text
 
     def address_of(self, token: str) -> Address:
-        """Whose token it is, whatever its use and age. Raises InvalidLink."""
+        """The address of a token of any purpose and age. Raises InvalidLink."""
         return self.read_any_token(token).address
 
     def read_any_token(self, token: str) -> Link:
-        """What a token says, whatever its use and age: good for an opt-out, for nothing else.
+        """The link of a token of any purpose and age: use it for an opt-out only.
 
-        Raises InvalidLink, and ProbeLink for what `make_probe` made.
+        Raises InvalidLink, and ProbeLink for a token of `create_probe_token`.
         """
         return self._open_token(token)[0]
 
     def create_permanent_token(self, link: Link) -> str:
-        """The token for a column of `link.destination`: the same whenever it is made."""
+        """The token for a column of `link.destination_id`: the same whenever it is made."""
         return self._link_sealer.seal(pack_link(link, TokenPurpose.PERMANENT))
 
     def create_probe_token(self, now: datetime) -> str:
-        """A token that opts nobody out, to see whether `/u/` can be reached."""
+        """A token that opts nobody out, to check that `/u/` can be reached."""
         return self._link_sealer.seal(pack_link(probe_link(now), TokenPurpose.PROBE))
 
     def base_url(self, host: str | None = None) -> str:
-        """Where the pages are: on a brand's own `host`, or at `public_url`.
+        """The base URL of the pages: on a brand's own `host`, or `public_url`.
 
-        On a developer's own machine, which has no other names, always the latter.
+        On a developer's own machine always the latter.
         """
-        own = host is not None and self.public_url.startswith("https:")
-        return f"https://{host}" if own else self.public_url
+        on_host = host is not None and self.public_url.startswith("https:")
+        return f"https://{host}" if on_host else self.public_url
 
     def one_time_url(
         self,
@@ -204,20 +203,20 @@ class Links:
         now: datetime,
         host: str | None = None,
     ) -> str:
-        """Where a new pass is used."""
+        """The URL of a new one-time token."""
         token = self.create_one_time_token(purpose, address, token_id, now)
         return f"{self.base_url(host)}/{_TOKEN_PATHS[purpose]}/{token}"
 
     def unsubscribe_url(self, token: str, host: str | None = None) -> str:
-        """Where a person, or their mail client, says no."""
+        """The URL of the unsubscribe page, for people and for one-click clients."""
         return f"{self.base_url(host)}/u/{token}"
 
     def preferences_url(self, token: str, host: str | None = None) -> str:
-        """Where a person chooses."""
+        """The URL of the preference page."""
         return f"{self.base_url(host)}/p/{token}"
 
     def export_sender_key(self, key: SenderKey, topics: Sequence[LinkTopic]) -> str:
-        """The text of a sender's link key, for the sender alone: `offline.Minter` reads it."""
+        """The text of a sender's link key, for the sender only: `offline.LinkMinter` reads it."""
         return self._sender_codec.export_key(key, topics, self.mail_domain)
 
     @property
@@ -226,7 +225,7 @@ class Links:
         return self.ring[0][0]
 
     def seal_form(self, purpose: FormPurpose, data: Mapping[str, Any], now: datetime) -> str:
-        """Seal what `form` must bring back unaltered; `data` is JSON, the time is kept."""
+        """Seal `data` (JSON) and the time `now` for a form to return unaltered."""
         text = json.dumps([now.timestamp(), data], separators=(",", ":"))
         return self._form_sealers[purpose].seal(text.encode())
 
@@ -246,15 +245,15 @@ class Links:
         return signed_at, data
 
     def seal_request(self, data: Mapping[str, Any]) -> bytes:
-        """Seal a request that is kept until it can be recorded; `data` is JSON. ASCII.
+        """Seal a request to spool until it can be recorded; `data` is JSON. ASCII.
 
-        By the ring whose key its token was read with just now, so it can be opened as long as
-        the links in mails can (docs/decisions/0032).
+        It uses the ring of links, so it can be opened as long as the links in mails can
+        (docs/decisions/0032).
         """
         return self._request_sealer.seal(json.dumps(data, separators=(",", ":")).encode()).encode()
 
     def open_request(self, sealed: bytes) -> dict[str, Any]:
-        """What `seal_request` sealed. Raises InvalidLink when altered, or of a key unknown here."""
+        """The data that `seal_request` sealed. Raises InvalidLink if altered, or if unknown."""
         try:
             _, payload = self._request_sealer.open(sealed.decode("ascii"))
             data: dict[str, Any] = json.loads(payload)
@@ -265,12 +264,12 @@ class Links:
     def create_mailto_token(self, link: Link, digest: bytes) -> str:
         """The local part of the mailto opt-out: 64 characters, case-insensitive.
 
-        `digest` is the exact digest of the link's address. The message id has no room.
+        `digest` is the exact digest of the link's address. It does not contain the message id.
         """
         return self._mailto_codec.encode(link, digest)
 
     def read_mailto_token(self, text: str) -> MailtoTokenData:
-        """What a mail token says, in whatever case it came (RULES A11). Raises InvalidLink."""
+        """The content of a mailto token, in any case (RULES A11). Raises InvalidLink."""
         try:
             return self._mailto_codec.decode(text)
         except InvalidLink:
@@ -281,17 +280,17 @@ class Links:
             return self._sender_codec.decode(token), TokenPurpose.MESSAGE
         key_id, payload = self._link_sealer.open(token)
         try:
-            link, use = unpack_link(payload, key_id)
-        except ValueError:  # of a version of ours that is newer
+            link, purpose = unpack_link(payload, key_id)
+        except ValueError:  # made by a newer version
             raise InvalidLink(INVALID_LINK_MESSAGE) from None
-        if use is TokenPurpose.PROBE:
+        if purpose is TokenPurpose.PROBE:
             raise ProbeLink("this link is for checks only")
         if link.destination_id is not None:
             link = replace(link, revoked=self._is_revoked(link.destination_id, link.issued_at))
-        return link, use
+        return link, purpose
 
     def _is_revoked(self, destination: int, issued_at: datetime) -> bool:
-        """Whether it was. Assumed while that can't be looked up: it opts out all the same."""
+        """Whether it was revoked. True while that can't be looked up: opting out still works."""
         try:
             since = self.registry.permanent_links_since(destination)
         except Unavailable:
@@ -300,7 +299,7 @@ class Links:
 
 
 def probe_link(now: datetime) -> Link:
-    """The link of a probe. Its address is nobody's, for ever (RFC 2606 2)."""
+    """The link of a probe. Its address can never exist (RFC 2606 2)."""
     nobody = "nobody@probe.invalid"
     return Link(Address(Channel.EMAIL, nobody, nobody, None), ALL_MARKETING, "", now)
 
@@ -316,8 +315,8 @@ def list_unsubscribe_headers(
 
     The HTTPS URI comes first, since some clients stop at the first entry (RULES A10). The
     mailto entry needs a domain whose mail we receive and the address's exact `digest`.
-    Set the values unfolded: they have no white space to fold at but after the comma. `host`
-    is the brand's own, if it has one; `token` what `make` made of the link, if it did.
+    Set the values unfolded: their only white space is after the comma. `host` is the
+    brand's own, if it has one; `token` the result of `create_token`, if already made.
     """
     entries = [f"<{links.unsubscribe_url(token or links.create_token(link), host)}>"]
     if links.mail_domain is not None and digest is not None:

@@ -1,4 +1,4 @@
-"""Finding a token in a path to which a mail program or a person added something."""
+"""Finding a token in a path that a mail program or a person has altered."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import unquote
 from preference_center.links.offline import SENDER_TOKEN_PREFIX
 
 _INVISIBLE = re.compile(r"(?:=(?=[\r\n]))?[\s\x00-\x1f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
-"""White space and characters of no width; `=` before a line break is RFC 2045 6.7's own."""
+"""White space and zero-width characters; `=` before a line break is RFC 2045 6.7's soft break."""
 _MAX_DECODINGS = 2
 """How often a path may have been percent-encoded again, by a redirect or a rewritten link."""
 
 
 def token_pattern(key_ids: Iterable[str]) -> re.Pattern[str]:
-    """What a token of these keys, or of a sender's, looks like (`sealing`, `offline`)."""
+    """The syntax of a token of these keys, or of a sender's (`sealer`, `offline`)."""
     ids = "|".join(map(re.escape, key_ids))
     signed = rf"(?:{ids})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{{22}}(?![A-Za-z0-9])"
     return re.compile(

@@ -1,7 +1,7 @@
-"""What a token says, and its octets.
+"""The content of a token, and its binary encoding.
 
 Length: key id, 24 characters for dots and signature, and 4/3 of 23 + address + topic +
-message id in octets, where a UUID takes 16 and "all marketing" none. So a key id of 4, an
+message id in bytes, where a UUID takes 16 and "all marketing" none. So a key id of 4, an
 address of 40, a topic key of 50 and a UUID stay within 200 characters.
 """
 
@@ -25,27 +25,27 @@ _CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PHONE)  # by number in tokens: 
 _CHANNEL_MASK = 0x0F
 _UUID_FLAG = 0x10
 _PURPOSE_SHIFT = 5
-_HEADER = struct.Struct(">BIBB")  # flags, seconds, octets of address and of topic
+_HEADER = struct.Struct(">BIBB")  # flags, seconds, lengths of address and topic in bytes
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class TokenPurpose(IntEnum):
-    """What a token is for, by its number in tokens: only append, up to 7.
+    """The purpose of a token, by its number in tokens: only append, up to 7.
 
-    Those of LIFETIMES are passes: they prove for a while that whoever holds them controls
-    the address, since we just mailed them there or the company's own log-in vouches.
+    Those of LIFETIMES prove for a limited time that the holder controls the address: we
+    emailed the token there, or the company's log-in has authenticated the person.
     """
 
     MESSAGE = 0
-    """Stands in a message. Opts out for ever, and proves nothing: messages get forwarded."""
+    """In a message. Opts out for ever, and proves no control: messages get forwarded."""
     PAGE_VISIT = 1
-    """Keeps one visit of the preference page open."""
+    """One visit of the preference page."""
     EMAILED_LINK = 2
-    """Asked for on the form; opens the page once."""
+    """Requested with the form and emailed; opens the page once."""
     PORTAL = 3
-    """Minted for a customer who is signed in with the company."""
+    """Made for a customer who is signed in at the company."""
     PERMANENT = 4
-    """Stands in a column of a connected tool. Like MESSAGE, but of no message; revocable."""
+    """In a column of a connected tool. Like MESSAGE, but of no message; revocable."""
     PROBE = 5
     """Names nobody: what `flask check-domain` posts."""
 
@@ -55,12 +55,12 @@ LIFETIMES: Mapping[TokenPurpose, timedelta] = {
     TokenPurpose.EMAILED_LINK: timedelta(hours=24),
     TokenPurpose.PORTAL: timedelta(minutes=5),
 }
-"""How long each pass proves something. A message link has no end."""
+"""How long each proves control of the address. A message link does not expire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a token says. `issued_at` is kept to the second; `key_id` is set by `read`."""
+    """The content of a token. `issued_at` has seconds; reading a token sets `key_id`."""
 
     address: Address
     scope: str
@@ -68,21 +68,21 @@ class Link:
     message_id: str
     """The sender's own: a UUID or up to 64 printable characters; may be empty.
 
-    A pass has an id of its own here."""
+    A one-time token has its own id here."""
     issued_at: datetime
     key_id: str = ""
     proves_control: bool = False
-    """Whether it is a pass that has not expired. Set by reading only."""
+    """Whether it is a one-time token or visit that has not expired. Set by reading only."""
     expired: bool = False
-    """Whether it is a pass whose time is over: good for saying no, for nothing else."""
+    """Whether it is a page visit that has expired: it can opt out only."""
     revoked: bool = False
-    """Whether it may be in wrong hands: good for saying no, for nothing else."""
+    """Whether it was revoked, since it may have leaked: it can opt out only."""
     destination_id: int | None = None
-    """The destination whose column it stands in. `issued_at` is then when its links began."""
+    """The destination whose column contains it. `issued_at` is then when its links began."""
 
 
 def pack_link(link: Link, purpose: TokenPurpose = TokenPurpose.MESSAGE) -> bytes:
-    """The octets of a link. Raises InvalidInput for a message id that can't be carried."""
+    """Encode a link. Raises InvalidInput for a message id that can't be carried."""
     flags = _CHANNELS.index(link.address.channel) | purpose << _PURPOSE_SHIFT
     message = _uuid_bytes(link.message_id)
     if link.destination_id is not None:
@@ -100,13 +100,13 @@ def pack_link(link: Link, purpose: TokenPurpose = TokenPurpose.MESSAGE) -> bytes
 
 
 def unpack_link(payload: bytes, key_id: str) -> tuple[Link, TokenPurpose]:
-    """The link of octets that `pack` made, and its use. Raises ValueError for a newer one."""
+    """Decode what `pack_link` made: link and purpose. Raises ValueError for a newer version."""
     flags, seconds, address_size, topic_size = _HEADER.unpack_from(payload)
     topic_at = _HEADER.size + address_size
     message_at = topic_at + topic_size
-    message, use = payload[message_at:], TokenPurpose(flags >> _PURPOSE_SHIFT)
+    message, purpose = payload[message_at:], TokenPurpose(flags >> _PURPOSE_SHIFT)
     destination = None
-    if use is TokenPurpose.PERMANENT:
+    if purpose is TokenPurpose.PERMANENT:
         destination, message = int.from_bytes(message, "big"), b""
     link = Link(
         address=restore_address(
@@ -118,11 +118,11 @@ def unpack_link(payload: bytes, key_id: str) -> tuple[Link, TokenPurpose]:
         key_id=key_id,
         destination_id=destination,
     )
-    return link, use
+    return link, purpose
 
 
 def restore_address(exact: str, channel: Channel) -> Address:
-    """The address of a stored canonical form: it outlives the rules it was made under."""
+    """The address of a stored canonical form, even if today's rules would not accept it."""
     if channel is Channel.EMAIL:
         try:
             return parse_address(exact, channel)
@@ -132,5 +132,5 @@ def restore_address(exact: str, channel: Channel) -> Address:
 
 
 def _uuid_bytes(text: str) -> bytes | None:
-    """The octets of a UUID written as `str` does, so that it reads back the same."""
+    """The bytes of a UUID in the format of `str`, so that it decodes to the same text."""
     return UUID(text).bytes if _UUID.fullmatch(text) else None

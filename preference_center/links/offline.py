@@ -1,16 +1,16 @@
 """Signed links, made by the sender itself: no request, no network, no database.
 
-This one file is all that a sender needs: copy it next to your code, as
-`preference_center_links.py` say. It runs on Python 3.9 or newer with `cryptography` 40 or
+This file is all that a sender needs: copy it next to your code, for example as
+`preference_center_links.py`. It runs on Python 3.9 or newer with `cryptography` 40 or
 newer and imports nothing else. `flask keys link-key NAME` prints the key.
 
-    minter = Minter(os.environ["LINK_KEY"])
+    minter = LinkMinter(os.environ["LINK_KEY"])
     links = minter.mint("ada@example.com", "acme.offers", message_id)
     mail.headers |= links.headers       # both, unfolded, and signed by DKIM (RFC 8058 4)
     body = render(unsubscribe=links.unsubscribe_url, preferences=links.preferences_url)
 
-The key makes links for its own topics only. Whoever has it can say no for any address, and
-see and change nothing else once it is revoked: keep it like a password.
+The key makes links for its own topics only. Its holder can opt out any address, and once it
+is revoked can see and change nothing else: keep it like a password.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SENDER_TOKEN_PREFIX = "~"  # noqa: S105 - no secret
-"""Begins the token of a sender's key; no key of the service itself can have it in its id."""
+"""Prefix of the token of a sender's key; ids of the service's own keys can't have it."""
 
 KEY_TEXT_PREFIX = "pcl1"
-"""Begins the text of a key."""
+"""Prefix of the text of a key."""
 
 SECRET_BYTES = 32
 
@@ -43,34 +43,34 @@ EMAIL, SMS, PHONE = "email", "sms", "phone"
 CHANNELS = (EMAIL, SMS, PHONE)  # by number in tokens: only append
 
 LINK_HEADER = struct.Struct(">BBIB")
-"""Flags (channel, UUID_ID), place of the topic in the key, seconds, octets of the address."""
+"""Flags (channel, UUID_FLAG), index of the topic in the key, seconds, length of the address."""
 CHANNEL_MASK = 0x0F
 UUID_FLAG = 0x10
 
 MAILTO_HEADER = struct.Struct(">HB")
-"""Id of the key and place of the topic, in front of a mail token."""
+"""Id of the key and index of the topic; begins a mailto token."""
 TAG_BYTES = 5
 MAX_KEY_ID = 2**16 - 1
 MAX_TOPICS = 2**8
 
 MAX_MESSAGE_ID = 64  # characters
-_MAX_ADDRESS_BYTES = 254  # octets, RFC 5321 4.5.3.1.3 less its angle brackets
+_MAX_ADDRESS_BYTES = 254  # RFC 5321 4.5.3.1.3 less its angle brackets
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x20\x7f<>\"(),:;\\]")
 
-# Addresses of which the canonical form is known here too: lower case and nothing else. For
-# others only the service knows it, so those get no mailto entry.
+# Addresses whose canonical form is just their lower case. For others only the service can
+# compute it, so those get no mailto entry.
 _CANONICAL_EMAIL = re.compile(
     r"[a-z0-9_!#$%&'*/=?^`{|}~+-]+(?:\.[a-z0-9_!#$%&'*/=?^`{|}~+-]+)*"
     r"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
     r"(?!(?:arpa|invalid|local|localhost|onion)\Z)[a-z]{2,}"
 )
-_MAX_LABEL_LENGTH = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
+_MAX_LABEL_LENGTH = 63  # in a domain this short no label is too long (RFC 1035 2.3.4)
 
 
 class DerivedSecrets(NamedTuple):
-    """What is derived from the secret of a sender's key (RFC 5869)."""
+    """The keys derived from the secret of a sender's key (RFC 5869)."""
 
     link_cipher: AESSIV
     mailto_tag_key: bytes
@@ -78,14 +78,14 @@ class DerivedSecrets(NamedTuple):
 
     def __repr__(self) -> str:
         """Nothing: a key in a log is a leaked key."""
-        return "<Secrets>"
+        return "<DerivedSecrets>"
 
 
 class MintedLinks(NamedTuple):
     """The links of one message to one address."""
 
     unsubscribe_url: str
-    """A page with one button; mail clients POST to it (RFC 8058)."""
+    """The page with one button; mail clients POST to it (RFC 8058)."""
     preferences_url: str
     headers: dict[str, str]
     """Both headers. Set them as they are: unfolded, not encoded."""
@@ -100,8 +100,8 @@ class _KeyTopic(NamedTuple):
 class LinkMinter:
     """Makes links with the key of one sender. Safe to share among threads.
 
-    Raises ValueError for a text that is no such key; the message never shows it. `clock`
-    tells the time in seconds since 1970; a link says when it was made.
+    Raises ValueError for an invalid key; the message never contains it. `clock` returns the
+    time in seconds since 1970, which each link contains.
     """
 
     def __init__(self, key: str, clock: Callable[[], float] = time.time) -> None:
@@ -109,14 +109,14 @@ class LinkMinter:
         self._secrets = derive_secrets(secret)
         self._mail_domain: str | None = about.get("mail")
         self._topics: dict[str, _KeyTopic] = {
-            name: _KeyTopic(place, channel, base)
-            for place, (name, channel, base) in enumerate(about["topics"])
+            name: _KeyTopic(index, channel, base)
+            for index, (name, channel, base) in enumerate(about["topics"])
         }
         self._clock = clock
 
     def __repr__(self) -> str:
         """The id only: a key in a log is a leaked key."""
-        return f"<Minter of key {SENDER_TOKEN_PREFIX}{self._id}>"
+        return f"<LinkMinter of key {SENDER_TOKEN_PREFIX}{self._id}>"
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -128,18 +128,18 @@ class LinkMinter:
 
         `address` is a bare email address, or a phone number in international form for a
         topic by text message or phone. `message_id` is your own: up to 64 printable
-        characters, nothing personal; a UUID keeps links short. Without it the link stands
-        for the address, and shows the person's choices without age limit. Raises ValueError
-        for what the key or a link can't carry; the message never holds the address.
+        characters, no personal data; a UUID keeps links short. Without it the link is of no
+        message, and shows the person's choices without age limit. Raises ValueError for what
+        the key does not cover or a link can't carry; the message never contains the address.
         """
-        place, channel, base = self._find_topic(topic)
-        text, plain = _canonicalize(address, channel)
-        octets = text.encode()
-        token = self._seal(place, channel, octets, message_id)
+        index, channel, base = self._find_topic(topic)
+        text, canonical = _canonicalize(address, channel)
+        encoded = text.encode()
+        token = self._seal(index, channel, encoded, message_id)
         url = f"{base}/u/{token}"
         value = f"<{url}>"
-        if plain and self._mail_domain:
-            mailbox = create_mailto_token(self._secrets, self._id, place, octets)
+        if canonical and self._mail_domain:
+            mailbox = create_mailto_token(self._secrets, self._id, index, encoded)
             # HTTPS first: some clients stop at the first entry.
             value = f"{value}, <mailto:{mailbox}@{self._mail_domain}?subject=unsubscribe>"
         return MintedLinks(
@@ -185,7 +185,7 @@ class LinkMinter:
 
 
 def derive_secrets(secret: bytes) -> DerivedSecrets:
-    """What tokens are sealed with. `secret` has 32 octets."""
+    """The keys that seal tokens. `secret` has 32 bytes."""
     siv = _derive_key(secret, "link", 64)
     mail = _derive_key(secret, "mail", 64)
     return DerivedSecrets(AESSIV(siv), mail[:32], mail[32:])
@@ -194,10 +194,10 @@ def derive_secrets(secret: bytes) -> DerivedSecrets:
 def create_mailto_token(
     secrets: DerivedSecrets, key_id: int, topic_index: int, address: bytes
 ) -> str:
-    """64 characters for a local part, in which case does not matter.
+    """64 case-insensitive characters for a local part.
 
-    The SHA-256 of the address, hidden as in SIV (RFC 5297): its tag is the nonce. The tag
-    has 40 bits, for a local part has room for no more (RFC 5321 4.5.3.1.1).
+    The SHA-256 of the address, encrypted as in SIV (RFC 5297): its tag is the nonce. The tag
+    has 40 bits, since a local part has no room for more (RFC 5321 4.5.3.1.1).
     """
     head = MAILTO_HEADER.pack(key_id, topic_index)
     digest = hashlib.sha256(address).digest()
@@ -207,12 +207,12 @@ def create_mailto_token(
 
 
 def compute_mailto_tag(secrets: DerivedSecrets, header: bytes, digest: bytes) -> bytes:
-    """What vouches for a mail token, and hides its digest."""
+    """The tag that authenticates a mailto token, and the nonce that masks its digest."""
     return hmac.digest(secrets.mailto_tag_key, header + digest, "sha256")[:TAG_BYTES]
 
 
 def mask_digest(secrets: DerivedSecrets, header: bytes, digest: bytes) -> bytes:
-    """The digest hidden, or found again. `head` ends with the tag."""
+    """The digest masked, or unmasked. `header` ends with the tag."""
     mask = hmac.digest(secrets.mailto_mask_key, header, "sha256")
     hidden = int.from_bytes(digest, "big") ^ int.from_bytes(mask, "big")
     return hidden.to_bytes(len(mask), "big")
@@ -224,24 +224,22 @@ def base64url_encode(data: bytes) -> str:
 
 
 def base64url_decode(text: str) -> bytes:
-    """What `encoded` encoded. Raises ValueError for any other spelling of it."""
-    octets = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-    if base64url_encode(octets) != text:
-        raise ValueError("not how we write it")
-    return octets
+    """The inverse of `base64url_encode`. Raises ValueError for any other encoding."""
+    data = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    if base64url_encode(data) != text:
+        raise ValueError("not the canonical encoding")
+    return data
 
 
 def _parse_key(key: str) -> tuple[int, bytes, dict]:  # type: ignore[type-arg]  # Python 3.9
     try:
         prefix, number, secret, about = key.strip().split(".")
-        found = int(number), base64url_decode(secret), json.loads(base64url_decode(about))
+        parsed = int(number), base64url_decode(secret), json.loads(base64url_decode(about))
     except (ValueError, binascii.Error):
-        prefix, found = "", (0, b"", {})
-    if prefix != KEY_TEXT_PREFIX or len(found[1]) != SECRET_BYTES:
-        raise ValueError(
-            f"this is no link key: `flask keys link-key` prints one, {KEY_TEXT_PREFIX}..."
-        )
-    return found
+        prefix, parsed = "", (0, b"", {})
+    if prefix != KEY_TEXT_PREFIX or len(parsed[1]) != SECRET_BYTES:
+        raise ValueError(f"not a link key: `flask keys link-key` prints one, {KEY_TEXT_PREFIX}...")
+    return parsed
 
 
 def _derive_key(secret: bytes, purpose: str, length: int) -> bytes:
@@ -250,7 +248,7 @@ def _derive_key(secret: bytes, purpose: str, length: int) -> bytes:
 
 
 def _canonicalize(address: str, channel: str) -> tuple[str, bool]:
-    """The address as the token carries it, and whether that is its canonical form."""
+    """The address as it is in the token, and whether that is its canonical form."""
     text = address.strip()
     if channel != EMAIL:
         if not _E164.fullmatch(text):

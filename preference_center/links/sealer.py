@@ -1,8 +1,8 @@
-"""Sealing: what is handed to people can neither be read nor altered.
+"""Encrypt and sign tokens, so that holders can neither read nor alter them.
 
-A token is `key id . sealed payload . signature`: AES-SIV (RFC 5297) hides who and what,
-itsdangerous signs. SIV takes no nonce, so a key may seal as many links as will ever be
-sent; GCM with random nonces must stop at 2^32 (NIST SP 800-38D 8.3).
+A token is `key id . sealed payload . signature`: AES-SIV (RFC 5297) encrypts the payload,
+itsdangerous signs. SIV needs no nonce, so a key may seal any number of links; GCM with random
+nonces is limited to 2^32 (NIST SP 800-38D 8.3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from itsdangerous.signer import HMACAlgorithm
 from preference_center.errors import ConfigError, InvalidLink
 
 INVALID_LINK_MESSAGE = "this link is not one of ours, or was altered"
-"""One message for every fault, so that it tells a forger nothing."""
+"""One message for all errors, so that a forger learns nothing from it."""
 
 _KEY_BYTES = 32
 
@@ -35,7 +35,7 @@ class _ShortHMAC(HMACAlgorithm):
 
 
 class _StrictSigner(Signer):
-    """Compares signatures as written: decoding first lets several spellings pass."""
+    """Compares encoded signatures: decoding first would accept several encodings."""
 
     def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
         given = sig.encode() if isinstance(sig, str) else sig
@@ -43,7 +43,7 @@ class _StrictSigner(Signer):
 
 
 class Sealer:
-    """Encrypts and signs octets for one purpose, with a ring of keys."""
+    """Encrypts and signs bytes for one purpose, with a ring of keys."""
 
     __slots__ = ("_keys", "_newest")
 
@@ -75,7 +75,7 @@ class Sealer:
             raise InvalidLink(INVALID_LINK_MESSAGE)
         siv, signer = keys
         try:
-            # Only what we signed gets past `unsign`, so lenient base64 is harmless after it.
+            # Only what we signed passes `unsign`, so lenient base64 is harmless after it.
             sealed = signer.unsign(token.encode("ascii"))[len(key_id) + 1 :]
             payload = siv.decrypt(urlsafe_b64decode(sealed + b"=" * (-len(sealed) % 4)), None)
         except (BadSignature, InvalidTag, ValueError):
@@ -84,16 +84,16 @@ class Sealer:
 
 
 def derive_key(key: bytes, purpose: str, size: int = 32) -> bytes:
-    """A key of `length` octets for one purpose, made from one of the ring (RFC 5869)."""
+    """A key of `size` bytes for one purpose, derived from one of the ring (RFC 5869)."""
     info = f"preference_center.links {purpose}".encode()
     return HKDF(SHA256(), length=size, salt=None, info=info).derive(key)
 
 
 def validate_ring(ring: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
-    """The ring itself. Raises ConfigError for one that can't be used."""
+    """The ring itself. Raises ConfigError for an invalid one."""
     if not ring or len(dict(ring)) != len(ring):
         raise ConfigError("LINK_KEYS needs at least one key, each with an id of its own")
     for key_id, key in ring:
         if len(key) != _KEY_BYTES or not key_id.replace("-", "").replace("_", "").isalnum():
-            raise ConfigError("LINK_KEYS: an id has letters, digits, - and _; a key 32 octets")
+            raise ConfigError("LINK_KEYS: an id has letters, digits, - and _; a key 32 bytes")
     return ring

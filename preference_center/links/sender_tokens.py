@@ -1,8 +1,8 @@
-"""Link keys of senders: what they say, and reading what was made with them offline.
+"""Link keys of senders, and reading the tokens that were made with them offline.
 
 The secret of a sender's key is derived from one key of our ring and the sender's id, so
-nothing secret is stored, and whoever has one sender's key has no other's and not ours. It
-makes links of a message and nothing else: what a token says has no room for another use.
+nothing secret is stored, and nobody can derive another sender's key or ours from one. It
+makes message links only: the format of its tokens has no field for another purpose.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from preference_center.links.sealer import INVALID_LINK_MESSAGE, derive_key
 
 _KEY_ID_PATTERN = re.compile(r"[1-9][0-9]{0,4}")
 _MASKED_DIGEST_OFFSET = MAILTO_HEADER.size + TAG_BYTES
-_MAILTO_TOKEN_BYTES = _MASKED_DIGEST_OFFSET + 32  # octets of a mail token
+_MAILTO_TOKEN_BYTES = _MASKED_DIGEST_OFFSET + 32  # length of a mailto token
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,47 +59,47 @@ class SenderKey:
     ring_key: str
     """Id of the key of the ring that its secret is derived from."""
     topics: tuple[str, ...]
-    """What it may make links for, by place: topic keys and ALL_MARKETING, at most 256."""
+    """The scopes of its links, by index: topic keys and ALL_MARKETING, at most 256."""
     created_at: datetime
     revoked_at: datetime | None = None
 
     @property
     def key_id(self) -> str:
-        """The key as tokens and evidence name it."""
+        """The key's id in tokens and evidence."""
         return f"{SENDER_TOKEN_PREFIX}{self.id}"
 
 
 class LinkRegistry(Protocol):
-    """What can't be read out of a token, and has to be looked up."""
+    """What a token does not contain, and has to be looked up."""
 
     def find_sender(self, key_id: int) -> SenderKey | None:
         """The link key of this id, revoked or not."""
 
     def permanent_links_since(self, destination: int) -> datetime | None:
-        """From when on standing links of a destination count; None if they never began."""
+        """From when on permanent links of a destination are valid; None if they never began."""
 
     def exact_digest(self, sha256: bytes) -> bytes:
         """The exact digest of an address, from the SHA-256 of its canonical form."""
 
 
 class EmptyLinkRegistry:
-    """For a process that knows the ring only: no sender has a key, nothing is revoked."""
+    """For a process that has the ring only: no sender has a key, nothing is revoked."""
 
     def find_sender(self, key_id: int) -> SenderKey | None:  # noqa: ARG002 - the protocol's
-        """None: nobody has one."""
+        """None."""
         return None
 
     def permanent_links_since(self, destination: int) -> datetime | None:  # noqa: ARG002
-        """None: none was revoked."""
+        """None."""
         return None
 
     def exact_digest(self, sha256: bytes) -> bytes:
-        """Nothing is stored, so nothing has a digest."""
+        """Not supported: raises NotImplementedError."""
         raise NotImplementedError
 
 
 class LinkTopic(NamedTuple):
-    """One topic of a key, and where its links lead: `https://host`."""
+    """One topic of a key, and the base URL of its links: `https://host`."""
 
     key: str
     channel: Channel
@@ -107,7 +107,7 @@ class LinkTopic(NamedTuple):
 
 
 class SenderTokenCodec:
-    """Issues keys to senders, and reads their tokens, with a ring of our own."""
+    """Exports senders' keys, and reads their tokens, with our ring."""
 
     __slots__ = ("_registry", "_ring", "_secrets")
 
@@ -119,13 +119,13 @@ class SenderTokenCodec:
     def export_key(
         self, key: SenderKey, topics: Sequence[LinkTopic], mail_domain: str | None
     ) -> str:
-        """What the sender gets, and nobody else."""
+        """The text of the key, for its sender only."""
         about = json.dumps({"mail": mail_domain, "topics": topics}, separators=(",", ":"))
         secret = base64url_encode(self._derive_secret(key))
         return ".".join((KEY_TEXT_PREFIX, str(key.id), secret, base64url_encode(about.encode())))
 
     def decode(self, token: str) -> Link:
-        """What a sender's token says. Raises InvalidLink, with one message for every fault."""
+        """The link of a sender's token. Raises InvalidLink, with one message for all errors."""
         head, _, text = token.partition(".")
         key, secrets = self._find_key(head.removeprefix(SENDER_TOKEN_PREFIX))
         try:
@@ -135,10 +135,10 @@ class SenderTokenCodec:
             raise InvalidLink(INVALID_LINK_MESSAGE) from None
 
     def decode_mailto(self, text: str) -> MailtoTokenData:
-        """What a sender's mail token says, in whatever case it came. Raises InvalidLink."""
+        """The content of a sender's mailto token, in any case. Raises InvalidLink."""
         try:
             raw = b32decode(text.encode("ascii").upper())
-            number, place = MAILTO_HEADER.unpack_from(raw)
+            number, index = MAILTO_HEADER.unpack_from(raw)
         except (ValueError, struct.error):
             raise InvalidLink(INVALID_LINK_MESSAGE) from None
         if len(raw) != _MAILTO_TOKEN_BYTES:
@@ -147,13 +147,13 @@ class SenderTokenCodec:
         head, tag = raw[: MAILTO_HEADER.size], raw[MAILTO_HEADER.size : _MASKED_DIGEST_OFFSET]
         digest = mask_digest(secrets, head + tag, raw[_MASKED_DIGEST_OFFSET:])
         genuine = hmac.compare_digest(compute_mailto_tag(secrets, head, digest), tag)
-        if not genuine or place >= len(key.topics):
+        if not genuine or index >= len(key.topics):
             raise InvalidLink(INVALID_LINK_MESSAGE)
         prefix = self._registry.exact_digest(digest)[:DIGEST_PREFIX_BYTES]
-        return MailtoTokenData(prefix, hash_scope(key.topics[place]), None, key.key_id)
+        return MailtoTokenData(prefix, hash_scope(key.topics[index]), None, key.key_id)
 
     def _find_key(self, key_id: str) -> tuple[SenderKey, DerivedSecrets]:
-        """A sender's key by its id, in the one way of writing it. Raises InvalidLink."""
+        """A sender's key by its id in canonical form. Raises InvalidLink."""
         if not _KEY_ID_PATTERN.fullmatch(key_id) or int(key_id) > MAX_KEY_ID:
             raise InvalidLink(INVALID_LINK_MESSAGE)
         key = self._registry.find_sender(int(key_id))
@@ -162,31 +162,31 @@ class SenderTokenCodec:
         return key, self._secrets_of(key)
 
     def _secrets_of(self, key: SenderKey) -> DerivedSecrets:
-        """Derived once per key: there are as many as an operator ever issued."""
-        found = self._secrets.get((key.ring_key, key.id))
-        if found is None:
-            found = derive_secrets(self._derive_secret(key))
-            self._secrets[key.ring_key, key.id] = found
-        return found
+        """Derived once per key; the cache grows only with the keys that were issued."""
+        secrets = self._secrets.get((key.ring_key, key.id))
+        if secrets is None:
+            secrets = derive_secrets(self._derive_secret(key))
+            self._secrets[key.ring_key, key.id] = secrets
+        return secrets
 
     def _derive_secret(self, key: SenderKey) -> bytes:
         return derive_key(self._ring[key.ring_key], f"sender {key.id}", SECRET_BYTES)
 
 
 def _unpack(payload: bytes, key: SenderKey) -> Link:
-    """What a payload says. Raises IndexError for a topic that the key was not issued for."""
-    flags, place, seconds, size = LINK_HEADER.unpack_from(payload)
+    """Decode a payload. Raises IndexError for a topic that the key was not issued for."""
+    flags, index, seconds, size = LINK_HEADER.unpack_from(payload)
     address = payload[LINK_HEADER.size : LINK_HEADER.size + size].decode()
     message = payload[LINK_HEADER.size + size :]
     message_id = str(UUID(bytes=message)) if flags & UUID_FLAG else message.decode()
     if not message_id.isprintable():
-        raise ValueError("a message id that our file does not make, nor the database hold")
+        raise ValueError("an unprintable message id, which our file does not make")
     if flags & ~(CHANNEL_MASK | UUID_FLAG):
-        raise ValueError("of a newer version of the file")
+        raise ValueError("made by a newer version of the file")
     channel = Channel(CHANNELS[flags & CHANNEL_MASK])
     return Link(
         address=parse_address(address, channel),
-        scope=key.topics[place],
+        scope=key.topics[index],
         message_id=message_id,
         issued_at=datetime.fromtimestamp(seconds, UTC),
         key_id=key.key_id,

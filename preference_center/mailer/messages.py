@@ -1,8 +1,8 @@
-"""What the mail that we send says: a letter as a MIME message, in the person's language.
+"""Render an OutgoingEmail as a MIME message, in the recipient's language.
 
-Each mail says its texts twice, as plain text and as HTML, from the same sentences. It loads
-nothing and counts nothing: no picture, no tracking. Its link only leads to a page with a
-button, so it survives scanners, which do no more than GET.
+The plain text part and the HTML part have the same sentences. There are no images and there
+is no tracking. The link leads to a page with a button, so that scanners, which only GET, do
+not use it up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, 
 
 @dataclass(frozen=True, slots=True)
 class SenderIdentity:
-    """Who writes a letter, in its language."""
+    """The sender of an email, with names in its language."""
 
     name: str
     footers: tuple[str, ...]
@@ -45,7 +45,7 @@ class SenderIdentity:
 
 @dataclass(frozen=True, slots=True)
 class EmailTexts:
-    """The sentences of a letter. `button` is what the link is called."""
+    """The sentences of an email. `button` is the label of the link."""
 
     subject: str
     reason: str
@@ -55,25 +55,25 @@ class EmailTexts:
 
 
 def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
-    """The letter as it goes to the mail server; the same Message-ID at every try.
+    """The MIME message for the mail server; the same Message-ID at every attempt.
 
-    Raises ConfigError when neither the brand nor MAIL_FROM says who sends it.
+    Raises ConfigError when neither the brand nor MAIL_FROM has a sender.
     """
     with in_language(_language(email)) as language:
-        writer = _sender_identity(email, language)
-        texts = _texts(email, writer.name)
-        given = {"texts": texts, "writer": writer, "link": email.values["link"]}
-        text = render_template("mail/message.txt", **given)
-        html = render_template("mail/message.html", language=language, **given)
-    sender = _parse_mailbox(writer.from_address, writer.name)
+        sender = _sender_identity(email, language)
+        texts = _texts(email, sender.name)
+        values = {"texts": texts, "sender": sender, "link": email.values["link"]}
+        text = render_template("mail/message.txt", **values)
+        html = render_template("mail/message.html", language=language, **values)
+    from_mailbox = _parse_mailbox(sender.from_address, sender.name)
     message = EmailMessage(policy=policy.SMTP)
-    message["From"] = sender
+    message["From"] = from_mailbox
     message["To"] = _parse_mailbox(email.recipient.exact)
     message["Subject"] = _one_line(texts.subject)
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{email.id}@{sender.domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: nobody's absence answers it
-    # Encoded for every server on the way, whatever it makes of 8 bits and long lines.
+    message["Message-ID"] = f"<{email.id}@{from_mailbox.domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: no automatic replies
+    # Some servers on the way alter 8-bit text and long lines.
     message.set_content(text, cte="quoted-printable")
     message.add_alternative(html, subtype="html", cte="quoted-printable")
     message["Content-Language"] = language
@@ -81,7 +81,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
 
 
 def _language(email: OutgoingEmail) -> str:
-    """The contact's own, where the page must not look up whose the address is that it was told."""
+    """The contact's language for a one-time link, whose page must not look up the typed address."""
     if email.kind is not EmailKind.ONE_TIME_LINK or LANGUAGE_SWITCHED in email.values:
         return email.language
     keys = services().keys
@@ -116,13 +116,13 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
 
 
 def _format_time(time: datetime) -> str:
-    """A time as people write it, with its distance from GMT, since mail travels far."""
+    """A time in the current language, with its UTC offset."""
     day, minute = format_date(time, "long"), format_time(time, "short")
     return f"{day}, {minute} ({format_by_pattern(time, 'ZZZZ')})"
 
 
 def _sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
-    """The brand of the letter, or all of them together under MAIL_FROM."""
+    """The brand of the email, or all brands together with MAIL_FROM."""
     catalogue = _catalogue()
     brand = catalogue.brands.get(email.brand or "")
     brands = (brand,) if brand else tuple(catalogue.brands.values())
@@ -152,7 +152,7 @@ def _footer(catalogue: Catalogue, brand: Brand, language: str) -> str:
 
 
 def _accent(brands: Sequence[Brand]) -> tuple[str, str] | None:
-    """Many mail clients know no dark scheme, and those that do adapt colours themselves."""
+    """The light scheme only: mail clients with a dark one adapt colours themselves."""
     colours = brands[0].colours.get("light") if len(brands) == 1 else None
     return (colours.accent, colours.on_accent) if colours else None
 
@@ -161,11 +161,11 @@ def _parse_mailbox(text: str, name: str = "") -> Mailbox:
     """A mailbox for a header from `Name <address>`; `name` where it has none."""
     own_name, _address = parseaddr(text)
     local, _at, domain = parse_address(text, Channel.EMAIL).exact.rpartition("@")
-    if local.startswith('"'):  # the header quotes it anew
+    if local.startswith('"'):  # the header quotes it again
         local = local[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     return Mailbox(_one_line(own_name or name), local, domain)
 
 
 def _one_line(text: str) -> str:
-    """White space of any kind as one space each: a header has but one line."""
+    """`text` with each run of white space replaced by a space: a header is one line."""
     return " ".join(text.split())

@@ -1,8 +1,8 @@
-"""Send the letters that are due: claim one, hand it to the mail server, settle it.
+"""Send the emails that are due: claim one, submit it to the mail server, settle it.
 
-A letter that was handed over is not handed over again, but for one window that SMTP leaves
-open (RFC 1047): the server took it, and we die, or lose the connection or the database,
-before that is written down. Then it goes out once more, under the same Message-ID.
+An email is submitted once, but for one window that SMTP leaves open (RFC 1047): the server
+accepted it, and the process, the connection or the database fails before that is recorded.
+Then it is sent again, with the same Message-ID.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from preference_center.storage.mail.outbox import ClaimedEmail, SendResult
 log = structlog.get_logger()
 
 EMAIL_LEASE_DURATION = timedelta(seconds=SESSION_TIMEOUT + 30)
-"""How long a letter is a worker's own: what it says to the server ends well inside."""
+"""The lease of an email: longer than the SMTP session that sends it may take."""
 
 
 def send_due_emails(server: MailServer, *, until: datetime, stop: Callable[[], bool]) -> int:
-    """Send letter by letter until none is due; how many were sent.
+    """Send one email after another until none is due. Returns how many were sent.
 
-    Starts none at or after `until`, nor once `stop()` says so, nor once the server is away.
+    Starts none at or after `until`, once `stop()` is true, or once the server is unavailable.
     """
     context, sent = services(), 0
     with SmtpClient(server, context.settings.public_url) as session:
@@ -62,33 +62,35 @@ def _claim(lease: UUID, now: datetime) -> ClaimedEmail | None:
 
 
 def _send(session: SmtpClient, context: Services, claim: ClaimedEmail) -> Exception | None:
-    """What kept the letter from being sent; None if it was."""
+    """The error that prevented sending; None if the email was sent."""
     try:
         session.send(render_email(claim.decrypt(context.keys), context.now()))
-    except Exception as error:  # noqa: BLE001 - one letter that fails must not hold the others
+    except Exception as error:  # noqa: BLE001 - one failure must not delay other emails
         return error
     return None
 
 
 def _settle(context: Services, claim: ClaimedEmail, lease: UUID, error: Exception | None) -> None:
-    now, again = context.now(), None
+    now, next_at = context.now(), None
     if error is None:
-        fate = SendResult.SENT
+        result = SendResult.SENT
     elif isinstance(error, PermanentFailure):
-        fate = SendResult.REFUSED
+        result = SendResult.REFUSED
     else:
-        fate = SendResult.RETRY_LATER
+        result = SendResult.RETRY_LATER
         jitter = context.random.random()
-        again = email_retry(claim.attempts + 1, claim.expires_at, now, jitter=jitter)
-    run_in_transaction(lambda c: outbox.settle_email(c, claim.id, lease, fate, next_at=again))
+        next_at = email_retry(claim.attempts + 1, claim.expires_at, now, jitter=jitter)
+    run_in_transaction(lambda c: outbox.settle_email(c, claim.id, lease, result, next_at=next_at))
     if error is None:
-        log.info("letter_sent", letter=str(claim.id), kind=claim.kind)
+        log.info("email_sent", email=str(claim.id), kind=claim.kind)
     else:
-        log.warning("letter_not_sent", letter=str(claim.id), fate=fate, error=_safe_message(error))
+        log.warning(
+            "email_not_sent", email=str(claim.id), result=result, error=_safe_message(error)
+        )
 
 
 def _safe_message(error: Exception) -> str:
-    """Ours hold no address; a foreign error's text might (I12)."""
+    """Our own messages contain no address; those of other errors might (I12)."""
     return (
         f"{type(error).__name__} {error}" if isinstance(error, SmtpError) else type(error).__name__
     )

@@ -1,4 +1,7 @@
-"""A conversation with the mail server that ends in time, and tells whose fault a failure is."""
+"""An SMTP client with an overall deadline, which classifies failures.
+
+A failure is permanent or temporary for one recipient, or of the server.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +17,34 @@ from urllib.parse import urlsplit
 from preference_center.mail_server import MailServer, TransportSecurity
 
 RESPONSE_TIMEOUT = 30.0
-"""Seconds that the server may take for one answer."""
+"""Seconds that the server may take for one response."""
 SESSION_TIMEOUT = 60.0
-"""Seconds for one letter, with the connection before it."""
+"""Seconds for one email, including the connection."""
 
 _PERMANENT_CODE = 500  # RFC 5321 4.2.1: 5yz is a permanent negative completion
 
 
 class SmtpError(Exception):
-    """The letter was not taken.
+    """The server did not accept the email.
 
-    The message holds codes only: a server's text may quote the address (I12).
+    The message contains codes only: a server's text may quote the address (I12).
     """
 
 
 class PermanentFailure(SmtpError):
-    """It will never be taken for this recipient."""
+    """The server will never accept it for this recipient."""
 
 
 class TemporaryFailure(SmtpError):
-    """It was not taken for this recipient just now, as in greylisting."""
+    """The server did not accept it for this recipient now, as in greylisting."""
 
 
 class ServerUnavailable(SmtpError):
-    """The server can't be used just now, or not with our settings: no letter's fault."""
+    """The server can't be used now, or not with our settings, for any email."""
 
 
 class SmtpClient:
-    """One connection, opened for the first letter, kept for more, dropped at any failure."""
+    """One connection, opened for the first email, reused, and closed after any failure."""
 
     def __init__(self, server: MailServer, public_url: str) -> None:
         self._server = server
@@ -67,13 +70,13 @@ class SmtpClient:
                 self._disconnect()
 
     def restart_deadline(self) -> None:
-        """Count CONVERSATION from now: nothing is said to the server later than that."""
+        """Let SESSION_TIMEOUT begin now: nothing is sent to the server after it."""
         self._ends_at = time.monotonic() + SESSION_TIMEOUT
 
     def send(self, message: EmailMessage) -> None:
-        """Give the message to the server, for the one recipient that its headers name.
+        """Submit the message, for the one recipient in its headers.
 
-        Returns once the server has taken charge of it. Raises a HandOverError.
+        Returns once the server has accepted it (RFC 5321 6.1). Raises SmtpError.
         """
         connection = self._connection or self._connect()
         try:
@@ -107,7 +110,7 @@ class SmtpClient:
         self._connection = None
 
     def _time_left(self) -> float:
-        """Seconds for the next answer. Raises TimeoutError when the conversation is over."""
+        """Seconds for the next response. Raises TimeoutError after the deadline."""
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -115,16 +118,16 @@ class SmtpClient:
 
 
 def _classify_error(error: Exception) -> SmtpError:
-    """What a failure after the connection stood means for the letter."""
+    """The class of a failure after the connection was established."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code = next(iter(error.recipients.values()))[0]
         return _classify_code("recipient", code)
     if isinstance(error, smtplib.SMTPDataError):
         return _classify_code("data", error.smtp_code)
-    if isinstance(error, smtplib.SMTPSenderRefused):  # ours to mend, while there is time
+    if isinstance(error, smtplib.SMTPSenderRefused):  # a wrong setting of ours, which can be fixed
         return ServerUnavailable(f"sender {error.smtp_code}")
     if isinstance(error, smtplib.SMTPNotSupportedError | ValueError):
-        return PermanentFailure("the address is beyond the server")  # RFC 6531: no SMTPUTF8
+        return PermanentFailure("the server does not support the address")  # RFC 6531: no SMTPUTF8
     return ServerUnavailable(type(error).__name__)
 
 
@@ -135,9 +138,9 @@ def _classify_code(stage: str, code: int) -> SmtpError:
 
 
 class _DeadlineSmtp(smtplib.SMTP):
-    """Asks before every step how long it may take.
+    """Sets the socket timeout before every step to the time that is left.
 
-    smtplib's own timeout is for each octet read, so a slow server could outlive a lease.
+    smtplib's own timeout applies to each read, so a slow server could outlast a lease.
     """
 
     def __init__(
@@ -152,12 +155,12 @@ class _DeadlineSmtp(smtplib.SMTP):
         super().__init__(host, port, local_hostname=local_hostname, timeout=time_left(), **options)
 
     def send(self, s: Any) -> None:
-        """Send octets, if there is time."""
+        """Send bytes. Raises TimeoutError after the deadline."""
         self._apply_deadline()
         super().send(s)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Wait for an answer, if there is time."""
+        """Wait for a response. Raises TimeoutError after the deadline."""
         self._apply_deadline()
         return super().getreply()
 
@@ -167,11 +170,11 @@ class _DeadlineSmtp(smtplib.SMTP):
 
 
 class _PlainSmtp(_DeadlineSmtp):
-    """In clear, at least to begin with."""
+    """Without TLS, or before STARTTLS."""
 
 
 class _TlsSmtp(_DeadlineSmtp, smtplib.SMTP_SSL):
-    """In TLS from the first octet on."""
+    """Implicit TLS."""
 
     def __init__(
         self, time_left: Callable[[], float], host: str, port: int, local_hostname: str

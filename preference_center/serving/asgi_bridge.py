@@ -1,4 +1,4 @@
-"""The ASGI application around a Flask one."""
+"""The ASGI application that wraps a Flask application."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from preference_center.serving.wsgi_environ import build_environ, content_length
 if TYPE_CHECKING:
     from flask import Flask
 
-STREAMING_ENDPOINTS = frozenset({"senders.post_decisions_stream", "senders.put_import_file"})
-"""Endpoints that read a body of any length while it arrives: they take a thread at once, all
+STREAMING_ENDPOINTS = frozenset({"api.post_decisions_stream", "api.put_import_file"})
+"""Endpoints that read a body of any length while it arrives: they get a thread immediately, all
 together at most half of the threads."""
 
 SMALL_BODY_BYTES = 1 << 16
-"""Bytes of a body for which there is always memory."""
+"""Size in bytes up to which a body is always accepted."""
 PROGRESS_TIMEOUT_SECONDS = 10.0
-"""Seconds in which a client must send the rest of its body, or the next SMALL bytes of it."""
+"""Seconds in which a client must send the rest of its body, or the next SMALL_BODY_BYTES."""
 STALL_TIMEOUT_SECONDS = 60.0
-"""Seconds for which a client of a stream may send nothing, or read nothing (docs/feed.md)."""
+"""Seconds for which a client of a stream may neither send nor read (docs/feed.md)."""
 MAX_LARGE_BODY_BYTES = 1 << 26
-"""Bytes that all bodies over SMALL together may take while they arrive, in one process."""
+"""Memory in bytes for all bodies over SMALL_BODY_BYTES while they arrive, per process."""
 
 _TIMEOUT_DETAIL = "The request did not arrive in time. Nothing was changed: send it again."
 _OVERLOAD_DETAIL = "Too many large requests at once. Nothing was changed: try again shortly."
@@ -63,7 +63,7 @@ class AsgiBridge:
         self._pool = RequestThreadPool(self.threads)
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises NotImplementedError for what is no HTTP request."""
+        """Handle one request. Raises NotImplementedError unless it is an HTTP request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"this application does not serve {scope['type']}")
         exchange = HttpExchange(self.app, build_environ(scope), receive, send, self.stall_timeout)
@@ -82,7 +82,7 @@ class AsgiBridge:
         ) and exchange.endpoint in STREAMING_ENDPOINTS:
             await self._stream(exchange)
         elif length is not None and length > limit:
-            await self._respond(exchange, io.BytesIO())  # refused by its length, and not read
+            await self._respond(exchange, io.BytesIO())  # rejected by its length, and not read
         else:
             await self._buffer(exchange, limit)
 
@@ -100,21 +100,21 @@ class AsgiBridge:
         body = bytearray()
         try:
             if await self._read_body(body, exchange, limit):
-                exchange.environ.pop("HTTP_TRANSFER_ENCODING", None)  # it has been undone
+                exchange.environ.pop("HTTP_TRANSFER_ENCODING", None)  # already decoded
                 exchange.environ["CONTENT_LENGTH"] = str(len(body))
                 await self._respond(exchange, io.BytesIO(body))
         finally:
             self._large_body_bytes -= len(body) if len(body) > SMALL_BODY_BYTES else 0
 
     async def _read_body(self, body: bytearray, exchange: HttpExchange, limit: int) -> bool:
-        """Whether `body` has all of it, or enough to be refused as too large."""
+        """Whether `body` is complete, or large enough to be rejected as too large."""
         try:
             await self._receive_into(body, exchange, limit)
         except TimeoutError:
             exchange.log_once("request_timed_out", stage="body", received=len(body))
             await exchange.send_error(408, _TIMEOUT_DETAIL)
         except ClientDisconnected:
-            exchange.log_once("client_gone", stage="body", received=len(body))
+            exchange.log_once("client_disconnected", stage="body", received=len(body))
         except _BodyMemoryExhausted:
             exchange.log_once("request_refused", stage="body", received=len(body))
             await exchange.send_error(503, _OVERLOAD_DETAIL)
@@ -124,7 +124,7 @@ class AsgiBridge:
 
     async def _receive_into(self, body: bytearray, exchange: HttpExchange, limit: int) -> None:
         clock = asyncio.get_running_loop().time
-        async with asyncio.timeout(self.progress_timeout) as patience:
+        async with asyncio.timeout(self.progress_timeout) as deadline:
             while len(body) <= limit and (part := await exchange.receive_chunk()):
                 before = len(body)
                 body += part
@@ -134,17 +134,17 @@ class AsgiBridge:
                 if self._large_body_bytes > MAX_LARGE_BODY_BYTES:
                     raise _BodyMemoryExhausted
                 if len(body) // SMALL_BODY_BYTES > before // SMALL_BODY_BYTES:
-                    patience.reschedule(clock() + self.progress_timeout)
+                    deadline.reschedule(clock() + self.progress_timeout)
 
     async def _respond(self, exchange: HttpExchange, body: io.BufferedIOBase) -> None:
         exchange.environ["wsgi.input"] = body
-        answer = await self._pool.run(lambda: _call_app(self.app, exchange))
-        if answer is not None:
-            await exchange.send_response(*answer)
+        response = await self._pool.run(lambda: _call_app(self.app, exchange))
+        if response is not None:
+            await exchange.send_response(*response)
 
 
 def _call_app(app: Flask, exchange: HttpExchange) -> WsgiResponse | None:
-    """What the application answers; None if it was sent in parts already."""
+    """The application's response; None if it was already sent in chunks."""
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
@@ -165,9 +165,9 @@ def _call_app(app: Flask, exchange: HttpExchange) -> WsgiResponse | None:
             return status, headers, b""
         exchange.write_chunk(b"", more=False)
     except ClientDisconnected:
-        exchange.log_once("client_gone", stage="answer")
+        exchange.log_once("client_disconnected", stage="response")
     except RequestTimeout:
-        pass  # of a body that was being answered: it has been logged
+        pass  # while the body was read: already logged
     finally:
         with suppress(AttributeError):
             parts.close()  # type: ignore[attr-defined]  # PEP 3333: if it has one

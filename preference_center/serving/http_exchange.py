@@ -1,4 +1,4 @@
-"""One request and its answer, as seen by the event loop and by the thread that works on it."""
+"""One request and its response, shared by the event loop and the request's thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ _RETRY_AFTER_SECONDS = 10  # seconds
 
 
 class HttpExchange:
-    """Both directions of one request. `stall` is how many seconds a thread waits for the client."""
+    """Both directions of one request.
+
+    `stall_timeout` is the number of seconds for which a thread waits for the client.
+    """
 
     def __init__(
         self,
@@ -41,19 +44,19 @@ class HttpExchange:
         stall_timeout: float,
     ) -> None:
         self.environ = environ
-        self.client_gone = False
-        """Whether the client has closed the connection, or was given up."""
+        self.client_disconnected = False
+        """Whether the client has closed the connection, or has timed out."""
         self._app = app
         self._receive, self._send, self._stall_timeout = receive, send, stall_timeout
         self._loop = asyncio.get_running_loop()
         self._body_complete = not has_body(environ)
-        self._remaining_bytes = content_length(environ) or -1  # of no announced length: never 0
+        self._remaining_bytes = content_length(environ) or -1  # without Content-Length never 0
         self._responding = self._logged = False
         self._disconnect_task: asyncio.Task[None] | None = None
 
     @property
     def endpoint(self) -> str | None:
-        """The name of the route; never the path, which may hold a token (I12)."""
+        """The name of the route; never the path, which may contain a token (I12)."""
         with self._app.app_context():  # a converter of a path may need it
             try:
                 name: str = self._app.url_map.bind_to_environ(self.environ).match()[0]
@@ -62,7 +65,7 @@ class HttpExchange:
         return name
 
     def log_once(self, event: str, **values: object) -> None:
-        """Log what ended the exchange, with the name of the route; only the first cause."""
+        """Log why the exchange ended, with the name of the route; only the first cause."""
         if self._logged:
             return
         self._logged = True
@@ -74,7 +77,7 @@ class HttpExchange:
         while not self._body_complete:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self.client_gone = self._body_complete = True
+                self.client_disconnected = self._body_complete = True
                 raise ClientDisconnected
             part: bytes = message.get("body", b"")
             self._remaining_bytes -= len(part)
@@ -86,12 +89,12 @@ class HttpExchange:
         return b""
 
     async def send_response(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Send an answer as a whole."""
+        """Send a complete response."""
         await self._send(_response_start(status, headers))
         await self._send({"type": "http.response.body", "body": body})
 
     async def send_error(self, status: int, detail: str) -> None:
-        """Answer what no view has seen, in the form of the API or of a page."""
+        """Send an error before any view runs: problem details for the API, else plain text."""
         title, body = HTTPStatus(status).phrase, f"{detail}\n"
         kind = "text/plain; charset=utf-8"
         if self.environ["PATH_INFO"].startswith("/v1/"):
@@ -101,38 +104,39 @@ class HttpExchange:
         await self.send_response(status, [*headers, ("Connection", "close")], body.encode())
 
     def start_response(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """In the thread: begin an answer that comes in parts."""
+        """In the thread: begin a response that is sent in chunks."""
         self._run_in_loop(lambda: self._start_response(status, headers))
 
     def write_chunk(self, chunk: bytes, *, more: bool = True) -> None:
-        """In the thread: send a part, once the client has read most of what came before.
+        """In the thread: send a chunk, once the client has read most of those before.
 
-        Raises ClientDisconnected if it has gone, and if it read nothing for `stall` seconds.
+        Raises ClientDisconnected if it has disconnected, or read nothing for
+        `stall_timeout` seconds.
         """
-        if self.client_gone:
+        if self.client_disconnected:
             raise ClientDisconnected
         message = {"type": "http.response.body", "body": chunk, "more_body": more}
         try:
             self._run_in_loop(lambda: self._send(message))
         except TimeoutError:
-            self.client_gone = True
+            self.client_disconnected = True
             self.log_once("client_stalled", stage="answer")
             raise ClientDisconnected from None
 
     def close(self) -> None:
-        """In the loop: the exchange is over."""
+        """In the event loop: end the exchange."""
         if self._disconnect_task:
             self._disconnect_task.cancel()
 
     def read_chunk(self) -> bytes:
         """In a thread: the next bytes of the body.
 
-        Raises ClientDisconnected, and RequestTimeout if none came for `stall` seconds.
+        Raises ClientDisconnected, and RequestTimeout if none came for `stall_timeout` seconds.
         """
         try:
             return self._run_in_loop(self.receive_chunk)
         except TimeoutError:
-            self.client_gone = self._body_complete = True
+            self.client_disconnected = self._body_complete = True
             self.log_once("request_timed_out", stage="body")
             raise RequestTimeout from None
 
@@ -143,14 +147,14 @@ class HttpExchange:
         await self._send(_response_start(status, headers))
 
     def _watch_disconnect(self) -> None:
-        """From here on nothing but the end of the connection can come."""
+        """Begin to wait for the end of the connection, the only message that can still come."""
         if self._responding and not self._disconnect_task:
             self._disconnect_task = self._loop.create_task(self._wait_for_disconnect())
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.client_gone = True
+        self.client_disconnected = True
 
     def _run_in_loop(self, call: Callable[[], Awaitable[T]]) -> T:
         async def limited() -> T:
@@ -161,18 +165,18 @@ class HttpExchange:
 
 
 class RequestBodyStream(io.RawIOBase):
-    """The body of an exchange as a file, for the thread that reads it while it arrives."""
+    """The request body as a raw stream, for the thread that reads it while it arrives."""
 
     def __init__(self, exchange: HttpExchange) -> None:
         self._exchange = exchange
         self._buffered = b""
 
     def readable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill the beginning of `buffer`; 0 at the end. Raises as `Exchange.read`."""
+        """Read into `buffer`; 0 at the end. Raises as `HttpExchange.read_chunk`."""
         view = memoryview(buffer)
         if not self._buffered:
             self._buffered = self._exchange.read_chunk()

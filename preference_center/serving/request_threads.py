@@ -1,4 +1,4 @@
-"""The threads that requests are answered in."""
+"""The thread pool of requests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _Task = tuple[asyncio.Future[Any], Callable[[], Any]]
 
 
 class RequestThreadPool:
-    """At most `count` threads, started when they are needed; daemons, as the server's own are.
+    """At most `count` daemon threads, started when needed.
 
-    Unlike those of `concurrent.futures`, which keep a process from ending while one of them
-    writes a stream.
+    The threads of `concurrent.futures` are no daemons: they keep a process from exiting
+    while one of them writes a stream.
     """
 
     def __init__(self, count: int) -> None:
@@ -26,7 +26,7 @@ class RequestThreadPool:
         self._started = self._busy = 0
 
     async def run(self, call: Callable[[], T]) -> T:
-        """What `work` returns or raises. Called in the event loop's thread only."""
+        """What `call` returns or raises. Call it in the event loop's thread only."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._busy >= self._started < self._count:
             self._started += 1
@@ -40,13 +40,13 @@ class RequestThreadPool:
 
     def _run_tasks(self) -> None:
         while True:
-            future, work = self._queue.get()
+            future, call = self._queue.get()
             try:
-                done, value = future.set_result, work()
+                done, value = future.set_result, call()
             except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
                 done, value = future.set_exception, error
             future.get_loop().call_soon_threadsafe(_set_unless_done, future, done, value)
-            del future, work, done, value  # or they live until the next request
+            del future, call, done, value  # release them before the next request
 
 
 def _set_unless_done(

@@ -14,8 +14,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 def build_environ(scope: Mapping[str, Any]) -> dict[str, Any]:
     """The environment without `wsgi.input`.
 
-    A header whose name has an underscore is left out: in CGI's names it can't be told from
-    the one with a hyphen, so that anybody could send a proxy's X-Forwarded-For.
+    A header whose name has an underscore is dropped: its CGI name is the same as that of the
+    header with a hyphen, so that any client could forge a proxy's X-Forwarded-For.
     """
     server, port = scope.get("server") or ("localhost", 80)
     environ: dict[str, Any] = {
@@ -47,14 +47,14 @@ def build_environ(scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def has_body(environ: Mapping[str, Any]) -> bool:
-    """Whether a body follows the header (RFC 9112 6; in HTTP/2 nothing says so beforehand)."""
+    """Whether a body follows the header (RFC 9112 6; in HTTP/2 the header may not state it)."""
     if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
         return True
-    newer = environ["SERVER_PROTOCOL"] not in {"HTTP/1", "HTTP/1.0", "HTTP/1.1"}
-    return newer and environ["REQUEST_METHOD"] not in _SAFE_METHODS
+    http2 = environ["SERVER_PROTOCOL"] not in {"HTTP/1", "HTTP/1.0", "HTTP/1.1"}
+    return http2 and environ["REQUEST_METHOD"] not in _SAFE_METHODS
 
 
 def content_length(environ: Mapping[str, Any]) -> int | None:
-    """Content-Length in bytes, if there is one; servers have checked its form."""
+    """Content-Length in bytes, if given; the server has checked its syntax."""
     text = environ.get("CONTENT_LENGTH", "")
     return int(text) if text.isdecimal() else None

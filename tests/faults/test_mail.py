@@ -36,7 +36,7 @@ def port(service: Service) -> int:
         "mail_receiver_port": port,
         "mail_receiver_protocol": "smtp",
         "report_addresses": REPORTS,
-        "unproven_reports": "believe",  # or no event tells what was taken
+        "unauthenticated_reports": "accept",  # or no event tells what was taken
     }
     service.settings = service.settings.model_copy(update=given)
     return port
@@ -132,7 +132,7 @@ def test_asked_to_stop_it_answers_the_mail_in_hand_and_takes_no_other(
 
 def test_without_a_port_it_waits_to_be_stopped(service: Service) -> None:
     process = service.start("mail")
-    assert wait_until(lambda: "mail_receiver_off" in process.log.read_text(), PATIENCE)
+    assert wait_until(lambda: "mail_receiver_disabled" in process.log.read_text(), PATIENCE)
     process.signal(signal.SIGTERM)
     assert process.popen.wait(PATIENCE) == 0
 

@@ -53,5 +53,5 @@ def test_a_client_that_goes_away_in_the_middle_leaves_a_line_that_names_the_rout
     service.start("web")
     with unfinished(service, 1, service.token("slow@example.com")):
         pass
-    assert wait_until(lambda: "client_gone" in service.logs(), PATIENCE)
+    assert wait_until(lambda: "client_disconnected" in service.logs(), PATIENCE)
     assert ENDPOINT in service.logs()

@@ -247,7 +247,7 @@ class TestReports:
         assert (ledger.kinds(), whys()) == ([], ["no_recipient"])
         health = client.get("/healthz").json
         assert health
-        assert health["queue"] == 1
+        assert health["review_queue"] == 1
 
     def test_a_bounce_that_does_nothing_troubles_nobody(
         self, take: Take, whys: Callable[[], list[str]]

@@ -238,7 +238,7 @@ class TestConfirming:
         self, app: Flask, client: FlaskClient, token: str, ledger: Ledger
     ) -> None:
         state = Form.of(client, token).hidden["state"]
-        undo = app.extensions[EXTENSION_NAME].links.sign_form(
+        undo = app.extensions[EXTENSION_NAME].links.seal_form(
             FormPurpose.UNDO, {"link": "x"}, START
         )
         for form in (state, undo, token):

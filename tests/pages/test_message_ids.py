@@ -38,7 +38,7 @@ def test_one_that_names_somebody_opts_out_and_is_kept_as_a_digest(
     token = token_with(app, clock, message_id)
     assert client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"}).status_code == 200
     (event,) = ledger.events()
-    assert event["evidence"]["message_id"] == app.extensions[EXTENSION_NAME].keys.mark(
+    assert event["evidence"]["message_id"] == app.extensions[EXTENSION_NAME].keys.evidence_hmac(
         message_id
     )  # support can find it
 

@@ -72,7 +72,7 @@ def in_chunks(*, chunked: bool = False, **given: Any) -> dict[str, Any]:
 
 
 JANE = parse_address("jane.doe@example.com", Channel.EMAIL)
-PASS = UUID(MESSAGE_ID)
+TOKEN_ID = UUID(MESSAGE_ID)
 
 
 @pytest.fixture
@@ -86,15 +86,22 @@ def tokens(app: Flask, token: str, clock: Clock) -> dict[str, str]:
             Link(JANE, ALL_MARKETING, "", now, destination_id=1)
         ),
         **{
-            use.name.lower(): links.create_one_time_token(use, JANE, PASS, now)
-            for use in (TokenPurpose.PAGE_VISIT, TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL)
+            purpose.name.lower(): links.create_one_time_token(purpose, JANE, TOKEN_ID, now)
+            for purpose in (TokenPurpose.PAGE_VISIT, TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL)
         },
-        "expired page": links.create_one_time_token(TokenPurpose.PAGE_VISIT, JANE, PASS, expired),
-        "expired mail": links.create_one_time_token(TokenPurpose.EMAILED_LINK, JANE, PASS, expired),
+        "expired page": links.create_one_time_token(
+            TokenPurpose.PAGE_VISIT, JANE, TOKEN_ID, expired
+        ),
+        "expired mail": links.create_one_time_token(
+            TokenPurpose.EMAILED_LINK, JANE, TOKEN_ID, expired
+        ),
     }
 
 
-KINDS = "message", "column", "page", "mailed", "portal", "expired page", "expired mail"
+KINDS = (
+    *("message", "column", "page_visit", "emailed_link", "portal"),
+    *("expired page", "expired mail"),
+)
 PATHS = {
     "page": "/u/{}", "preferences": "/p/{}", "mailed": "/m/{}", "portal": "/portal/{}",
     "confirm": "/c/{}", "where": "/w/{}", "receipt": "/w/{}/receipt.json", "reason": "/reason/{}",
@@ -120,18 +127,18 @@ class TestAnywhere:
         scope = "digest" if kind == "message" else ALL_MARKETING
         assert ledger.kinds() == [("opted_out", scope)]
 
-    def test_a_mailed_pass_is_not_used_up(
+    def test_an_emailed_link_is_not_consumed(
         self, client: FlaskClient, tokens: dict[str, str]
     ) -> None:
-        client.post(f"/m/{tokens['mailed']}", data=PAIR)
-        assert client.post(f"/m/{tokens['mailed']}", data={"open": "1"}).status_code == 303
+        client.post(f"/m/{tokens['emailed_link']}", data=PAIR)
+        assert client.post(f"/m/{tokens['emailed_link']}", data={"open": "1"}).status_code == 303
 
     def test_a_link_that_confirms_opts_out_however_old_it_is(
         self, app: Flask, client: FlaskClient, tokens: dict[str, str], ledger: Ledger, clock: Clock
     ) -> None:  # I7
         data = {"link": tokens["expired page"]}
         then = clock() - timedelta(days=30)
-        token = app.extensions[EXTENSION_NAME].links.sign_form(FormPurpose.CONFIRMATION, data, then)
+        token = app.extensions[EXTENSION_NAME].links.seal_form(FormPurpose.CONFIRMATION, data, then)
         assert client.post(f"/c/{token}", data=PAIR).status_code == 200
         assert ledger.kinds() == [("opted_out", ALL_MARKETING)]
 

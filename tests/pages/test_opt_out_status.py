@@ -199,17 +199,17 @@ def test_the_receipt_holds_the_documented_fields(
         "kind": "opted_out",
         "scope": "digest",
         "title": "Weekly digest",
-        "except_for": [],
+        "exempt_topics": [],
         "until": None,
-        "how": "unsubscribe_page",
+        "received_via": "unsubscribe_page",
         "received_at": at,
         "recorded_at": at,
     }
     assert receipt["destinations"] == [
         {
             "name": "email-tool",
-            "outcome": "told",
-            "hurdle": None,
+            "state": "confirmed",
+            "blocker": None,
             "at": at,
             "acknowledgement": "200",
             "due_at": None,

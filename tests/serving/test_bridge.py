@@ -36,7 +36,7 @@ def flask() -> Flask:
     def parts() -> Response:
         return Response(iter([b"a"] * 1000))
 
-    @app.post("/stream", endpoint="senders.post_decisions_stream")
+    @app.post("/stream", endpoint="api.post_decisions_stream")
     def stream() -> Response:
         source = request.stream
         return Response(iter(lambda: source.read(4), b""))
@@ -201,7 +201,7 @@ def test_a_client_that_goes_away_is_logged_with_its_route_and_not_answered(
     client = serve(flask, asked, lambda: Client(part(b"ab", more=True), GONE))
     assert client.got == []
     said = capsys.readouterr()
-    assert "client_gone" in said.out + said.err
+    assert "client_disconnected" in said.out + said.err
     assert "secret-token" not in said.out + said.err
 
 
@@ -247,7 +247,7 @@ def test_a_reader_that_stops_reading_is_given_up(
     assert len(client.got) == 3
     said = "".join(capsys.readouterr())
     assert "client_stalled" in said
-    assert "client_gone" not in said  # one line, with the cause
+    assert "client_disconnected" not in said  # one line, with the cause
 
 
 def test_a_reader_that_goes_away_ends_the_work(flask: Flask) -> None:

@@ -197,7 +197,7 @@ def test_no_address_and_no_link_gets_into_logs(
     enqueue_emails([letter()])
     work(at(free_port()))
     said = written.getvalue()
-    assert said.count("letter_sent") == 2
-    assert said.count("letter_not_sent") == 3
+    assert said.count("email_sent") == 2
+    assert said.count("email_not_sent") == 3
     assert "jane" not in said
     assert "secret-token" not in said
