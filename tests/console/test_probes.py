@@ -215,7 +215,7 @@ class TestReady:
         def fail(*_: object) -> None:
             raise Unavailable("the database can't be reached")
 
-        monkeypatch.setattr("preference_center.console.health.run_at_once", fail)
+        monkeypatch.setattr("preference_center.console.health.run_autocommit", fail)
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             503,

@@ -137,7 +137,7 @@ def test_what_it_cant_carry_is_refused_without_a_word_of_the_address(
     "text", ["", "pc_shop_x", TEXT[:-40], TEXT.replace("pcl1", "pcl2"), "pcl1.7.AAAA.e30"]
 )
 def test_a_text_that_is_no_key_is_refused_and_never_shown(text: str) -> None:
-    with pytest.raises(ValueError, match="no link key") as caught:
+    with pytest.raises(ValueError, match="not a link key") as caught:
         LinkMinter(text)
     assert TEXT[10:30] not in str(caught.value)
     assert TEXT.split(".")[2] not in repr(MINTER)
@@ -276,8 +276,8 @@ def test_the_file_works_alone(tmp_path: Path) -> None:
     copy(offline.__file__, tmp_path / "preference_center_links.py")
     program = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from preference_center_links import Minter\n"
-        "print(Minter(sys.argv[1]).unsubscribe_url('ada@example.com', 'news'))\n"
+        "from preference_center_links import LinkMinter\n"
+        "print(LinkMinter(sys.argv[1]).unsubscribe_url('ada@example.com', 'news'))\n"
         "assert not [m for m in sys.modules if m.startswith(('preference_center.', 'flask'))]\n"
     )
     done = subprocess.run(

@@ -21,7 +21,7 @@ def letter(
     values: dict[str, Any] = {
         "id": uuid4(),
         "kind": EmailKind.ONE_TIME_LINK,
-        "to": parse_address(to, channel),
+        "recipient": parse_address(to, channel),
         "language": "it",
         "brand": None,
         "values": {"link": LINK},
