@@ -1,4 +1,4 @@
-"""Reading the body of a request, for all doors."""
+"""Reading the body of a request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 
 def read_body(*, cache: bool = True) -> bytes:
-    """What was sent. Raises RequestEntityTooLarge.
+    """The bytes of the body. Raises RequestEntityTooLarge.
 
-    Werkzeug cuts a body that comes without Content-Length at the limit, and says nothing.
+    Werkzeug truncates a body without Content-Length at the limit without raising an error.
     """
     raw = request.get_data(cache=cache)
     limit = request.max_content_length

@@ -17,7 +17,7 @@ LONG = (
     ROOT / "faults",
     ROOT / "dev",
     ROOT / "browser",
-    ROOT / "senders" / "test_contract.py",
+    ROOT / "api" / "test_contract.py",
     ROOT / "cli" / "test_scrub.py",
     ROOT / "test_collection.py",
 )

@@ -149,5 +149,5 @@ def _has_no_keys(connection: Connection) -> bool:
 def _make_key(connection: Connection, name: str) -> str:
     now = services().now()
     text = api_keys.create_key(connection, name, list(KeyScope), [ALL_MESSAGE_TYPES], now)
-    audit.insert_audit_entry(connection, now, ACTOR, "api_key.made", {"name": name})
+    audit.insert_audit_entry(connection, now, ACTOR, "api_key.created", {"name": name})
     return text

@@ -1,29 +1,28 @@
-"""The /v1 API: what senders ask us and tell us. docs/api.md is its reference.
+"""The /v1 API for senders. docs/api.md is its reference.
 
-To add an operation:
+To add an endpoint:
 
-1. Write the model of its body (a `reading.Body`) or of its URL's parameters (a
-   `reading.Query`), and of its answer (an `answers.Answer`).
-2. Write a view and put `operations.operation` on it, which says all that happens before the
-   view is called, and documents it:
+1. Write the model of its body (a `parsing.RequestBody`) or of its URL's parameters (a
+   `parsing.QueryParameters`), and of its response (a `responses.ResponseBody`).
+2. Write a view and decorate it with `endpoint.endpoint`, which declares everything that happens
+   before the view is called, and documents it:
 
-       @operation("POST", "/things", KeyScope.WRITE, body=NewThing, answer=ThingMade,
-                  refuses=(problems.UNKNOWN_TOPIC,))
-       def post_things(call: Call, body: NewThing) -> Response:
-           '''Make a thing.
+       @endpoint("POST", "/tags", KeyScope.WRITE, body=TagRequest, response=TagResponse,
+                 errors=(problems.UNKNOWN_TOPIC,))
+       def post_tags(call: ApiCall, body: TagRequest) -> Response:
+           '''Create a tag.
 
            Whatever else a sender should know.
            '''
-           change = ...                    # raise InvalidBody(faults), see problems.Faults
-           return call.record([change], lambda recorded, _: ThingMade(...))
+           change = ...                    # raise InvalidBody(errors), see problems.FieldErrors
+           return call.record([change], lambda recorded, _: TagResponse(...))
 
-   What only reads answers with `reply(ThingShown(...))`; a write that is no event with
-   `call.write(lambda connection: ThingMade(...))`.
-3. A new kind of problem is a constant in `problems.py` and a line in docs/api.md.
-4. Import the module below, and name the operation in docs/api.md.
+   A view that only reads returns `json_response(TagResponse(...))`; a write that records no
+   event returns `call.write(lambda connection: TagResponse(...))`.
+3. A new problem type is a constant in `problems.py` and a line in docs/api.md.
+4. Import the module below, and describe the endpoint in docs/api.md.
 
-Its tests need not call it with odd input: tests/api/test_contract.py reads the document
-and does.
+Its tests need not send malformed input: tests/api/test_contract.py does that from the document.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who asks, and whether they may."""
+"""Authentication by API key, and authorization by its scopes and message types."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from preference_center.storage.db.database import run_in_transaction
 
 _IPV4 = 4
 _TOO_MANY_ATTEMPTS = (
-    "Too many calls without a valid key came from this network: try again in a minute."
+    "Too many requests without a valid key came from this network: try again in a minute."
 )
-_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="senders"'}  # RFC 6750 3
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}  # RFC 6750 3
 
 
 INVALID_KEY_RATE = "300 per minute"
-"""Calls without a valid key that a client's network may make."""
+"""Requests without a valid key that a client's network may send."""
 
 
 def authenticate() -> ApiKey:
-    """The key of this request. Raises Refused when there is none.
+    """The key of this request. Raises ApiError if there is no valid one.
 
-    A network that sent too many others is refused without a look-up; a key that this process
-    has found before is looked up all the same, so nobody can shut out those who share it.
+    A network that sent too many invalid keys is rejected without a database query. A key that
+    this process has found before is still looked up, so that nobody can lock out valid senders
+    of the same network.
     """
     limiter = services().limiter
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     text = token.strip() if scheme.lower() == "bearer" else ""
-    seen = api_keys.is_cached(text)  # first: to name the network costs as much as the look-up
-    if not seen and limiter.is_exhausted(INVALID_KEY_RATE, "unknown-key", _network_digest()):
+    cached = api_keys.is_cached(text)  # first: the network's digest costs as much as the query
+    if not cached and limiter.is_exhausted(INVALID_KEY_RATE, "unknown-key", _network_digest()):
         raise ApiError(RATE_LIMITED, _TOO_MANY_ATTEMPTS, {"Retry-After": "60"})
     key = api_keys.find_key(text) if text else None
     if key is None:
@@ -45,24 +46,24 @@ def authenticate() -> ApiKey:
 
 
 def require_scope(key: ApiKey, scope: KeyScope) -> None:
-    """Raises Refused, and records it, when the key lacks the scope."""
+    """Raises ApiError, and records the refusal, if the key lacks the scope."""
     if scope not in key.scopes:
         _record_refusal(key, f"scope:{scope}")
         raise ApiError(NOT_PERMITTED, f"This key lacks the scope {scope}.")
 
 
 def require_message_type(key: ApiKey, message_type: str, catalogue: Catalogue) -> None:
-    """Raises Refused, and records it, when the key may not ask about the type (I4)."""
+    """Raises ApiError, and records the refusal, if the key may not check this type (I4)."""
     if key.may_check(message_type):
         return
-    # Whatever is no type of the catalogue could be anything, an address too (I12).
+    # An unknown type is not recorded: it could be any text, even an address (I12).
     known = message_type if message_type in catalogue.message_types else "(unknown)"
     _record_refusal(key, f"message_type:{known}")
-    raise ApiError(NOT_PERMITTED, f"This key may not ask about the message type {message_type}.")
+    raise ApiError(NOT_PERMITTED, f"This key may not check the message type {message_type}.")
 
 
 def _network_digest() -> str:
-    """A keyed digest of the client's network (/24, or /64 in IPv6): no address is kept (I12)."""
+    """A keyed digest of the client's network (/24, or /64 in IPv6); no IP is stored (I12)."""
     try:
         address = ip_address(request.remote_addr or "")
         network = str(ip_network((address, 24 if address.version == _IPV4 else 64), strict=False))
@@ -74,11 +75,11 @@ def _network_digest() -> str:
 def _record_refusal(key: ApiKey, needed: str) -> None:
     """Record the first refusal of its kind in an hour, the tenth, the hundredth, and so on."""
     endpoint = request.endpoint or ""
-    times = str(services().limiter.increment("hour", "refused", key.name, needed, endpoint))
-    if times.strip("0") != "1":
+    count = str(services().limiter.increment("hour", "refused", key.name, needed, endpoint))
+    if count.strip("0") != "1":
         return
     now = services().now()
-    detail = {"needed": needed, "endpoint": endpoint, "times_in_the_hour": times}
+    detail = {"needed": needed, "endpoint": endpoint, "count_in_hour": count}
     run_in_transaction(
         lambda connection: audit.insert_audit_entry(
             connection, now, key.actor, "api.refused", detail

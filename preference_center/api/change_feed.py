@@ -1,4 +1,4 @@
-"""Following the ledger: changes after a watermark, and the snapshot to start from."""
+"""The feed of the ledger: changes after a watermark, and the snapshot to start from."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from preference_center.storage.feed.feed_lag import FeedLag
 
 MAX_CHANGES = 10_000
 _BLOCK_SIZE = 1 << 16
-"""Octets of a snapshot that are sent at once, before compression."""
+"""Bytes of a snapshot per block, before compression."""
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 _COMPRESSION_LEVEL = 1
-"""Level of compression: ours is not the time of the network, but of the database."""
+"""zlib level: low, since the database is the bottleneck, not the network."""
 
 _WATERMARK = Field(
     json_schema_extra={
@@ -46,14 +46,14 @@ _WATERMARK = Field(
 
 
 class ChangesQuery(QueryParameters):
-    """Which changes."""
+    """Where to continue, and how many changes to return."""
 
     after: Annotated[str, _WATERMARK] | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_CHANGES)] = 1_000
 
 
 class ScopeStatusBody(ResponseBody):
-    """How one scope of one address stands, by itself: wider scopes count too."""
+    """The state of one scope of one address by itself; decisions also consider wider scopes."""
 
     off: bool
     out_at: datetime | None = None
@@ -65,7 +65,7 @@ class ScopeStatusBody(ResponseBody):
 
 
 class AddressScopeStatus(ResponseBody):
-    """One scope of one address; no `address` where nobody can read it."""
+    """One scope of one address; without `address` where only its digest is stored."""
 
     ref: str
     channel: Channel
@@ -75,7 +75,7 @@ class AddressScopeStatus(ResponseBody):
 
 
 class ChangeItem(AddressScopeStatus):
-    """One event, and how its scope stands by now."""
+    """One event, and the current state of its scope."""
 
     id: UUID
     kind: EventKind
@@ -88,14 +88,14 @@ class ChangeItem(AddressScopeStatus):
 
 
 class FeedLagBody(ResponseBody):
-    """How many events wait for an open transaction, and for how long that has been open."""
+    """Events that wait behind an open transaction, and the age of that transaction."""
 
     events: int
     seconds: float | None = None
 
 
 class ChangesResponse(ResponseBody):
-    """Changes in order, and the watermark to go on from."""
+    """Changes in order, and the watermark to continue from."""
 
     changes: list[ChangeItem]
     next: str
@@ -104,14 +104,14 @@ class ChangesResponse(ResponseBody):
 
 
 class SnapshotStart(ResponseBody):
-    """The first line: the watermark to go on from."""
+    """The first line: the watermark to continue from."""
 
     watermark: str
     at: datetime
 
 
 class SnapshotEnd(ResponseBody):
-    """The last line, if nothing is missing between the first and it."""
+    """The last line of a complete snapshot."""
 
     end: Literal[True]
     count: int
@@ -132,10 +132,10 @@ class SnapshotLine(RootModel[AddressScopeStatus | SnapshotStart | SnapshotEnd]):
     errors=(STALE_WATERMARK,),
 )
 def get_changes(_: ApiCall, query: ChangesQuery) -> Response:
-    """What was recorded after this watermark?
+    """List the changes after a watermark.
 
-    Every event comes once, in one order, and none is skipped. Go on with `next`, also after
-    an empty answer. Without `after` it begins with the first event of all.
+    Every event is listed once, in a fixed order, and none is skipped. Continue with `next`, also
+    after an empty list. Without `after` the list starts with the oldest event.
     """
     try:
         after = None if query.after is None else parse_watermark(query.after)
@@ -150,55 +150,56 @@ def get_changes(_: ApiCall, query: ChangesQuery) -> Response:
 
 @endpoint("GET", "/changes/snapshot", KeyScope.READ, response=SnapshotLine)
 def get_changes_snapshot(call: ApiCall) -> Response:
-    """How does every scope of every address stand?
+    """Get the state of every scope of every address.
 
-    A JSON object per line, all as of one moment. The first line has the watermark to go on
-    from. Only with the last line, and as many between them as it counts, is it whole.
+    One JSON object per line, all as of the same time. The first line has the watermark to
+    continue from. The snapshot is complete only if it has a last line, and as many lines
+    between the two as that line counts.
     """
-    with ExitStack() as held:
-        held.callback(acquire_stream_slot().release)
+    with ExitStack() as resources:
+        resources.callback(acquire_stream_slot().release)
         run_in_transaction(
             lambda c: audit.insert_audit_entry(
                 c, call.origin.now, call.key.actor, "feed.snapshot", {}
             )
         )
         rows = feed.iter_snapshot(services().keys)
-        held.callback(rows.close)
+        resources.callback(rows.close)
         first = next(rows)
-        begun = {"watermark": str(first), "at": call.origin.now.isoformat()}
-        kept = held.pop_all()
-    response = _stream_response(_blocks(_snapshot_lines(begun, rows, kept)))
-    response.call_on_close(kept.close)  # also if nobody reads a line
+        first_line = {"watermark": str(first), "at": call.origin.now.isoformat()}
+        kept = resources.pop_all()
+    response = _stream_response(_blocks(_snapshot_lines(first_line, rows, kept)))
+    response.call_on_close(kept.close)  # also if no line is ever read
     return response
 
 
 def _stream_response(blocks: Iterable[bytes]) -> Response:
-    """The answer, compressed if that is accepted."""
+    """The response, compressed if the client accepts that."""
     response = Response(mimetype=SnapshotLine.media_type)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Accept-Encoding"
-    response.headers["X-Accel-Buffering"] = "no"  # nginx: pass it on as it comes
+    response.headers["X-Accel-Buffering"] = "no"  # nginx: do not buffer the response
     if request.accept_encodings.best_match(["gzip", "identity"], "identity") == "gzip":
         blocks = _gzip_blocks(blocks)
         response.headers["Content-Encoding"] = "gzip"
-    response.response = blocks  # begun already, so it needs no context of Flask's any more
+    response.response = blocks  # the query has started, so it needs no Flask context any more
     return response
 
 
 def _page_json(page: FeedPage) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "changes": [_change_json(entry) for entry in page.entries],
         "next": str(page.next_watermark),
         "more": page.has_more,
     }
     if page.lag:
-        told["held_back"] = _feed_lag_json(page.lag)
-    return told
+        result["lag"] = _feed_lag_json(page.lag)
+    return result
 
 
 def _change_json(change: FeedEntry) -> dict[str, Any]:
     event: Event = change.event
-    told = {
+    result = {
         "id": str(event.id),
         "kind": event.kind,
         "occurred_at": event.occurred_at.isoformat(),
@@ -208,37 +209,37 @@ def _change_json(change: FeedEntry) -> dict[str, Any]:
         **_scope_status_json(change.scope_status),
     }
     if event.until:
-        told["until"] = event.until.isoformat()
+        result["until"] = event.until.isoformat()
     if event.retracts:
-        told["retracts"] = [str(retracted) for retracted in event.retracts]
-    return told
+        result["retracts"] = [str(retracted) for retracted in event.retracts]
+    return result
 
 
 def _scope_status_json(status: FeedScopeStatus) -> dict[str, Any]:
-    told = {
+    result = {
         "ref": str(status.address_id),
         "channel": status.channel,
         "address": status.address,
         "scope": status.scope,
-        "standing": _scope_state_json(status.state),
+        "status": _scope_state_json(status.state),
     }
     if status.address is None:
-        del told["address"]
-    return told
+        del result["address"]
+    return result
 
 
 def _scope_state_json(state: ScopeState) -> dict[str, Any]:
-    told: dict[str, Any] = {"off": state.is_suppressed}
+    result: dict[str, Any] = {"off": state.is_suppressed}
     if state.opt_out:
-        told |= {"out_at": state.opt_out.at.isoformat(), "out_reason": state.reason}
+        result |= {"out_at": state.opt_out.at.isoformat(), "out_reason": state.reason}
     if state.lift:
-        told["lifted_at"] = state.lift.at.isoformat()
+        result["lifted_at"] = state.lift.at.isoformat()
     if state.pause and state.pause_until:
-        told["pause_at"] = state.pause.at.isoformat()
-        told["pause_until"] = state.pause_until.isoformat()
+        result["pause_at"] = state.pause.at.isoformat()
+        result["pause_until"] = state.pause_until.isoformat()
     if state.consent:
-        told["consent_at"] = state.consent.at.isoformat()
-    return told
+        result["consent_at"] = state.consent.at.isoformat()
+    return result
 
 
 def _feed_lag_json(lag: FeedLag) -> dict[str, Any]:
@@ -249,7 +250,7 @@ def _feed_lag_json(lag: FeedLag) -> dict[str, Any]:
 def _snapshot_lines(
     first_line: dict[str, Any], rows: Iterator[Watermark | FeedScopeStatus], resources: ExitStack
 ) -> Iterator[bytes]:
-    """The lines; gives `held` back. Should one fail, the answer ends before the last."""
+    """The lines; releases `resources`. If one fails, the response ends without the last line."""
     with resources:
         count = 0
         yield _ndjson_line(first_line)
@@ -265,7 +266,7 @@ def _ndjson_line(document: dict[str, Any]) -> bytes:
 
 
 def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The same in larger pieces."""
+    """Join lines into blocks of about `_BLOCK_SIZE` bytes."""
     block = bytearray()
     for line in lines:
         block += line
@@ -276,9 +277,9 @@ def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _gzip_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same as gzip (RFC 1952), whose end a reader misses if it is cut."""
-    squeeze = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
+    """Compress as gzip (RFC 1952), in which a reader detects truncation."""
+    compressor = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
     for block in blocks:
-        if squeezed := squeeze.compress(block):
-            yield squeezed
-    yield squeeze.flush()
+        if compressed := compressor.compress(block):
+            yield compressed
+    yield compressor.flush()

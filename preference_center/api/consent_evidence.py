@@ -1,4 +1,4 @@
-"""The evidence that a sender passes on, read once for all that needs it."""
+"""Parsing of the consent evidence that a sender sends."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def parse_consent_evidence(
     now: datetime,
     address: Address | None = None,
 ) -> ConsentEvidence | None:
-    """The proof of a row; None once what is wrong with it is noted, below `pointer`.
+    """The evidence of a row; None if it is invalid, with its errors recorded below `pointer`.
 
-    With `address` it must not name that person (I8).
+    If `address` is given, the evidence must not contain it (I8).
     """
     acted_at = errors.collect(f"{pointer}/occurred_at", clamp_to_now, body.occurred_at, now)
     if acted_at is None:
         return None
-    proof = ConsentEvidence(body.source, body.wording, body.language, acted_at)
-    if address and errors.collect(pointer, proof.to_evidence, address) is None:
+    evidence = ConsentEvidence(body.source, body.wording, body.language, acted_at)
+    if address and errors.collect(pointer, evidence.to_evidence, address) is None:
         return None
-    return proof
+    return evidence

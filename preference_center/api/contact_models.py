@@ -1,4 +1,4 @@
-"""What is asked and answered of contacts."""
+"""Request and response models of the contact endpoints."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _ID_OR_ADDRESS_REQUIRED: JsonDict = {
 
 
 class ContactAddressBody(RequestBody):
-    """An address, and what it receives."""
+    """An address and its channel."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
 
 
 class ContactRequest(RequestBody):
-    """What you know of one person; what is left out stays as it is."""
+    """The data of one person; omitted fields stay unchanged."""
 
     model_config = ConfigDict(json_schema_extra=_ID_OR_ADDRESS_REQUIRED)
 
@@ -66,7 +66,7 @@ class ContactRequest(RequestBody):
 
 
 class ContactSelector(RequestBody):
-    """A contact, by exactly one of its names."""
+    """A contact, selected by exactly one of contact, external_id and address."""
 
     model_config = ConfigDict(json_schema_extra=_EXACTLY_ONE_SELECTOR)
 
@@ -78,31 +78,31 @@ class ContactSelector(RequestBody):
     @model_validator(mode="after")
     def _require_one_selector(self) -> ContactSelector:
         if sum(name is not None for name in (self.contact, self.external_id, self.address)) != 1:
-            raise ValueError("name the contact by contact, external_id or address: by one of them")
+            raise ValueError("give exactly one of contact, external_id and address")
         return self
 
 
 class DeactivateContactRequest(ContactSelector):
-    """A contact whose account is closed, and when you were told."""
+    """A contact whose account was closed, and when the company received that."""
 
     received_at: AwareDatetime | None = None
 
 
 class ReopenContactRequest(ContactSelector):
-    """A contact whose account is opened again, and what shows that the person asked for it."""
+    """A contact whose account is reopened, with evidence of the person's own act."""
 
     evidence: EvidenceBody
 
 
 class MergeContactsRequest(RequestBody):
-    """Two contacts that are one person: `merge` becomes part of `into`."""
+    """Two contacts that are one person: `merge` is merged into `into`."""
 
     merge: ContactSelector
     into: ContactSelector
 
 
 class ContactWriteResult(ResponseBody):
-    """The contact, how it stands now, and whether this was news."""
+    """The contact, its state now, and whether the request changed anything."""
 
     contact: UUID
     state: ContactState
@@ -117,7 +117,7 @@ class ContactAddressResponse(ResponseBody):
 
 
 class ContactResponse(ResponseBody):
-    """All that is known of a contact."""
+    """All stored data of a contact."""
 
     contact: UUID
     state: ContactState

@@ -1,6 +1,6 @@
-"""Contacts: who is behind which addresses, and whose account is closed.
+"""Contacts: the addresses of a person, and whether the person's account is closed.
 
-Everything that names a person stands in bodies, never in a URL (I12).
+Everything that identifies a person is sent in bodies, never in a URL (I12).
 """
 
 from __future__ import annotations
@@ -52,26 +52,28 @@ from preference_center.storage.db.database import Connection
     errors=(INVALID_ADDRESS, ADDRESS_CONFLICT, EXTERNAL_ID_CONFLICT),
 )
 def post_contacts(call: ApiCall, rows: RequestRows[ContactRequest]) -> Response:
-    """These people exist, or are known better.
+    """Create or update contacts.
 
-    A contact is found by its external id, else by its addresses; an address belongs to one
-    contact at most. Opt-outs of an address that becomes known like this go to every tool.
+    A contact is found by its external id, else by its addresses; an address belongs to at most
+    one contact. Opt-outs of an address that becomes known this way are pushed to every tool.
     """
-    faults = FieldErrors()
-    profiles = []
-    for at, row in rows.with_pointers():
+    errors = FieldErrors()
+    updates = []
+    for pointer, row in rows.with_pointers():
         addresses = [
-            faults.collect(f"{at}/addresses/{index}/address", _parse_address, given)
-            for index, given in enumerate(row.addresses)
+            errors.collect(f"{pointer}/addresses/{index}/address", _parse_address, address)
+            for index, address in enumerate(row.addresses)
         ]
-        profiles.append(ContactUpdate(row.external_id, row.locale, tuple(filter(None, addresses))))
-    faults.raise_if_any()
+        updates.append(ContactUpdate(row.external_id, row.locale, tuple(filter(None, addresses))))
+    errors.raise_if_any()
     return _write_contacts(
-        call, rows, lambda beside: contacts.upsert_contacts(profiles, call.origin, beside)
+        call,
+        rows,
+        lambda in_transaction: contacts.upsert_contacts(updates, call.origin, in_transaction),
     )
 
 
-# Not GET: what names a person must not stand in a URL (I12).
+# Not GET: what identifies a person must not be part of a URL (I12).
 @endpoint(
     "POST",
     "/contacts/query",
@@ -81,19 +83,19 @@ def post_contacts(call: ApiCall, rows: RequestRows[ContactRequest]) -> Response:
     errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
 def post_contacts_query(_: ApiCall, body: ContactSelector) -> Response:
-    """Who is it?
+    """Get a contact.
 
-    An address finds whom exactly this form of it belongs to.
+    An address selects the contact that has exactly this form of it.
     """
-    named = _contact_ref(body)
-    found = contacts.load_contacts([named]).find(named)
-    addresses = sorted((address.channel, address.exact) for address in found.addresses)
+    ref = _contact_ref(body)
+    contact = contacts.load_contacts([ref]).find(ref)
+    addresses = sorted((address.channel, address.exact) for address in contact.addresses)
     return json_response(
         ContactResponse(
-            contact=found.id,
-            state=found.state,
-            locale=found.locale,
-            external_ids=sorted(found.external_ids),
+            contact=contact.id,
+            state=contact.state,
+            locale=contact.locale,
+            external_ids=sorted(contact.external_ids),
             addresses=[
                 ContactAddressResponse(channel=channel, address=text) for channel, text in addresses
             ],
@@ -113,22 +115,28 @@ def post_contacts_query(_: ApiCall, body: ContactSelector) -> Response:
 def post_contacts_deactivate(
     call: ApiCall, rows: RequestRows[DeactivateContactRequest]
 ) -> Response:
-    """These people closed their accounts.
+    """Record that people closed their accounts.
 
-    Nothing is sent to any of their addresses from now on, but what may be sent
-    `after_closing`; that holds for addresses that are linked later, too.
+    From now on nothing may be sent to any of their addresses, also those that are linked later,
+    except message types with `after_closing`.
     """
-    faults = FieldErrors()
-    wishes = []
-    for at, row in rows.with_pointers():
-        named = faults.collect(f"{at}/address", _contact_ref, row)
-        told_at = row.received_at or call.origin.now
-        received_at = faults.collect(f"{at}/received_at", clamp_to_now, told_at, call.origin.now)
-        if named and received_at:
-            wishes.append((named, received_at))
-    faults.raise_if_any()
+    errors = FieldErrors()
+    requests = []
+    for pointer, row in rows.with_pointers():
+        ref = errors.collect(f"{pointer}/address", _contact_ref, row)
+        received_at = errors.collect(
+            f"{pointer}/received_at",
+            clamp_to_now,
+            row.received_at or call.origin.now,
+            call.origin.now,
+        )
+        if ref and received_at:
+            requests.append((ref, received_at))
+    errors.raise_if_any()
     return _write_contacts(
-        call, rows, lambda beside: contacts.deactivate_contacts(wishes, call.origin, beside)
+        call,
+        rows,
+        lambda in_transaction: contacts.deactivate_contacts(requests, call.origin, in_transaction),
     )
 
 
@@ -142,20 +150,24 @@ def post_contacts_deactivate(
     errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
 def post_contacts_reopen(call: ApiCall, rows: RequestRows[ReopenContactRequest]) -> Response:
-    """These people opened their accounts again, by an act of their own.
+    """Record that people reopened their accounts, by an act of their own.
 
-    Service mail flows again. Marketing stays off until the person asks for it.
+    Service messages are allowed again. Marketing stays off until the person opts in.
     """
-    faults = FieldErrors()
-    wishes = []
-    for at, row in rows.with_pointers():
-        named = faults.collect(f"{at}/address", _contact_ref, row)
-        proof = parse_consent_evidence(faults, f"{at}/evidence", row.evidence, call.origin.now)
-        if named and proof:
-            wishes.append((named, proof))
-    faults.raise_if_any()
+    errors = FieldErrors()
+    requests = []
+    for pointer, row in rows.with_pointers():
+        ref = errors.collect(f"{pointer}/address", _contact_ref, row)
+        evidence = parse_consent_evidence(
+            errors, f"{pointer}/evidence", row.evidence, call.origin.now
+        )
+        if ref and evidence:
+            requests.append((ref, evidence))
+    errors.raise_if_any()
     return _write_contacts(
-        call, rows, lambda beside: contacts.reopen_contacts(wishes, call.origin, beside)
+        call,
+        rows,
+        lambda in_transaction: contacts.reopen_contacts(requests, call.origin, in_transaction),
     )
 
 
@@ -169,21 +181,23 @@ def post_contacts_reopen(call: ApiCall, rows: RequestRows[ReopenContactRequest])
     errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
 def post_contacts_merge(call: ApiCall, rows: RequestRows[MergeContactsRequest]) -> Response:
-    """Each two of these contacts are one person.
+    """Merge pairs of contacts that are one person.
 
-    The survivor has all names and addresses of both; if one of the accounts was closed, all
-    of it is. A merge can't be undone.
+    The remaining contact has all external ids and addresses of both; if one of the accounts was
+    closed, it is closed. A merge can't be undone.
     """
-    faults = FieldErrors()
+    errors = FieldErrors()
     pairs = []
-    for at, row in rows.with_pointers():
-        gone = faults.collect(f"{at}/merge/address", _contact_ref, row.merge)
-        into = faults.collect(f"{at}/into/address", _contact_ref, row.into)
-        if gone and into:
-            pairs.append((gone, into))
-    faults.raise_if_any()
+    for pointer, row in rows.with_pointers():
+        source = errors.collect(f"{pointer}/merge/address", _contact_ref, row.merge)
+        target = errors.collect(f"{pointer}/into/address", _contact_ref, row.into)
+        if source and target:
+            pairs.append((source, target))
+    errors.raise_if_any()
     return _write_contacts(
-        call, rows, lambda beside: contacts.merge_contacts(pairs, call.origin, beside)
+        call,
+        rows,
+        lambda in_transaction: contacts.merge_contacts(pairs, call.origin, in_transaction),
     )
 
 
@@ -192,12 +206,12 @@ def _write_contacts(
     rows: RequestRows[Any],
     write: Callable[[InTransaction | None], list[WrittenContact]],
 ) -> Response:
-    """Do the work and answer; in one transaction with what is kept for a repeat of it."""
-    repeat = call.idempotent_request
-    kept: list[Response] = []
+    """Call `write` and respond; with an Idempotency-Key, store the response in its transaction."""
+    idempotent = call.idempotent_request
+    stored: list[Response] = []
 
     def make_response(written: Sequence[WrittenContact]) -> Response:
-        told = [
+        results = [
             {
                 "contact": str(each.contact.id),
                 "state": each.contact.state,
@@ -205,29 +219,29 @@ def _write_contacts(
             }
             for each in written
         ]
-        return json_response(rows.to_json(told))
+        return json_response(rows.to_json(results))
 
     def in_transaction(connection: Connection, written: Sequence[WrittenContact]) -> None:
-        if repeat:
-            kept[:] = [make_response(written)]
-            repeat.store_response(connection, kept[0])
+        if idempotent:
+            stored[:] = [make_response(written)]
+            idempotent.store_response(connection, stored[0])
 
     written: Sequence[WrittenContact] = ()
     try:
-        written = write(in_transaction if repeat else None)
-    except InvalidRows as refused:
-        _raise_row_errors(rows, refused)
-    return kept[0] if kept else make_response(written)
+        written = write(in_transaction if idempotent else None)
+    except InvalidRows as error:
+        _raise_row_errors(rows, error)
+    return stored[0] if stored else make_response(written)
 
 
 def _raise_row_errors(rows: RequestRows[Any], error: InvalidRows) -> None:
-    """Raises InvalidBody, with a pointer to every fault."""
-    pointers = [at for at, _ in rows.with_pointers()]
-    faults = FieldErrors()
-    for fault in error.errors:
-        pointer = pointers[fault.row] + (f"/{fault.field}" if fault.field else "")
-        faults.collect(pointer, _raise, fault.error)
-    faults.raise_if_any()
+    """Raises InvalidBody, with a pointer for every error."""
+    pointers = [pointer for pointer, _ in rows.with_pointers()]
+    errors = FieldErrors()
+    for each in error.errors:
+        pointer = pointers[each.row] + (f"/{each.field}" if each.field else "")
+        errors.collect(pointer, _raise, each.error)
+    errors.raise_if_any()
 
 
 def _raise(error: InvalidInput) -> None:

@@ -1,8 +1,8 @@
-"""Decisions for a list of any length, answered row by row while it comes in.
+"""Streaming decisions: the response to a list of any length, row by row while it is received.
 
-What a stream takes is the same for ten rows and ten million: a block of lines, their
-answers, and whatever the client sent ahead (`Backlog`). It holds no connection to the
-database and no transaction while it waits for the client: each block is one look-up.
+A stream needs the same memory for ten rows and ten million: a block of lines, their decisions,
+and what the client sent ahead (`RequestBuffer`). It holds no database connection and no
+transaction while it waits for the client: each block is one query.
 """
 
 from __future__ import annotations
@@ -56,25 +56,27 @@ from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
 log = structlog.get_logger()
 
 AS_OF_HEADER = "As-Of"
-"""Header of an answer that streams: the watermark that all of it counts."""
+"""Response header: the watermark up to which all decisions of a stream consider events."""
 
 DRAIN_TIMEOUT = 10.0
-"""Seconds in which a client may send the rest of a list that is answered no further."""
+"""Seconds for a client to send the rest of a list after the response to it ended."""
 
 
 class StreamQuery(QueryParameters):
-    """Which message the list is for, and where a CSV file has the recipients."""
+    """The message that the list is for, and the recipient column of a CSV file."""
 
     message_type: MessageTypeKey
     channel: Channel = Channel.EMAIL
     column: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
-# Any octets will do, so there is no type to hold them to; nor an example, for which tools that
-# try the document would have to know how NDJSON is written.
+# Any bytes are accepted, so the schemas have no type; nor an example, since tools that test
+# the document do not know how to encode one as NDJSON.
 _REQUEST_CONTENT = {
     NdjsonFormat.mimetype: {
-        "schema": {"description": "One JSON value per line: text, or an object with `recipient`."}
+        "schema": {
+            "description": "One JSON value per line: a string, or an object with `recipient`."
+        }
     },
     CsvFormat.mimetype: {"schema": {"description": "A header line, then a row per recipient."}},
 }
@@ -88,7 +90,7 @@ _RESPONSE = {
 
 @dataclass(frozen=True, slots=True)
 class StreamRequest:
-    """What is asked about every recipient, and by whom."""
+    """The API key and the message of a stream."""
 
     key_text: str
     message_type: str
@@ -105,47 +107,47 @@ class StreamRequest:
     extensions={"requestBody": {"content": _REQUEST_CONTENT}, "responses": {200: _RESPONSE}},
 )
 def post_decisions_stream(call: ApiCall, query: StreamQuery) -> Response:
-    """May this message go to the recipients of this list?
+    """Check a message for a list of recipients of any length.
 
-    The list is NDJSON or CSV of any length; so is the answer, in the same order. Only if it
-    ends by saying so are all rows answered.
+    The list is NDJSON or CSV; so is the response, in the same order. It is complete only if its
+    last line states so.
     """
     require_message_type(call.key, query.message_type, current_catalogue())
     _, as_of = load_facts_as_of([])
-    with ExitStack() as held:
-        held.callback(acquire_stream_slot().release)
+    with ExitStack() as resources:
+        resources.callback(acquire_stream_slot().release)
         source = get_input_stream(request.environ, safe_fallback=False)
-        backlog = RequestBuffer(source, request.content_length)
-        held.callback(backlog.close)
+        buffer = RequestBuffer(source, request.content_length)
+        resources.callback(buffer.close)
         try:
-            sheet, blocks = _open_rows(backlog, query.column)
+            row_format, blocks = _open_rows(buffer, query.column)
         except UnreadableBody:
-            backlog.close(DRAIN_TIMEOUT)
+            buffer.close(DRAIN_TIMEOUT)
             raise
         stream = _DecisionStream(
-            # As Flask's manual has it for what outlives the request.
+            # The stream outlives the request, so it needs the app itself, not the proxy.
             current_app._get_current_object(),  # type: ignore[attr-defined]  # noqa: SLF001
-            sheet,
+            row_format,
             blocks,
-            backlog,
+            buffer,
             StreamRequest(_key_text(), query.message_type, query.channel),
             as_of,
-            held.pop_all(),
+            resources.pop_all(),
         )
-    response = Response(stream.response_blocks(), mimetype=sheet.mimetype)
-    response.call_on_close(stream.resources.close)  # also if nobody asks for the first answer
+    response = Response(stream.response_blocks(), mimetype=row_format.mimetype)
+    response.call_on_close(stream.resources.close)  # also if no block is ever read
     response.headers[AS_OF_HEADER] = str(as_of)
     response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"  # nginx: pass answers on as they come
+    response.headers["X-Accel-Buffering"] = "no"  # nginx: do not buffer the response
     return response
 
 
 def _open_rows(
     buffer: RequestBuffer, column: str | None
 ) -> tuple[RowFormat, Iterator[list[bytes]]]:
-    """The sheet by the body's type, and the blocks of its lines.
+    """The format for the body's content type, and the blocks of its lines.
 
-    Raises Refused for another type, and UnreadableBody if it can't be read.
+    Raises ApiError for an unsupported type, and UnreadableBody if the body is unreadable.
     """
     encoding = (request.content_encoding or "identity").lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
@@ -160,7 +162,7 @@ def _open_rows(
 
 @dataclass(frozen=True, slots=True)
 class _DecisionStream:
-    """An answer under way."""
+    """One response in progress."""
 
     app: Flask
     row_format: RowFormat
@@ -169,25 +171,25 @@ class _DecisionStream:
     stream_request: StreamRequest
     as_of: Watermark
     resources: ExitStack
-    """Gives back what it holds."""
+    """Released when the response ends."""
 
     def response_blocks(self) -> Iterator[bytes]:
         count = 0
         with self.resources:
-            if beginning := self.row_format.encode_header():
-                yield beginning
+            if header := self.row_format.encode_header():
+                yield header
             try:
                 for rows in _read_rows(self.row_format, self.blocks):
                     with self.app.app_context():
-                        answered = self.row_format.encode_decisions(
+                        encoded = self.row_format.encode_decisions(
                             rows, _decide(rows, self.stream_request)
                         )
                     count += len(rows)
-                    yield answered
-            except Exception as error:  # noqa: BLE001 - there is no status left to tell it by
+                    yield encoded
+            except Exception as error:  # noqa: BLE001 - the status is sent already
                 with self.app.app_context():
-                    broken_off = self.row_format.encode_error(_problem_document(error, count))
-                yield broken_off
+                    error_line = self.row_format.encode_error(_problem_document(error, count))
+                yield error_line
                 self.buffer.close(DRAIN_TIMEOUT)
             else:
                 yield self.row_format.encode_end(count, self.as_of)
@@ -202,32 +204,32 @@ def _read_rows(row_format: RowFormat, blocks: Iterator[list[bytes]]) -> Iterator
 
 
 def _decide(rows: Sequence[InputRow], stream_request: StreamRequest) -> list[Decision]:
-    """The decisions as of now: the key, the catalogue and the facts are looked up anew."""
+    """The decisions as of now: key, catalogue and facts are loaded for every block."""
     if api_keys.find_key(stream_request.key_text) is None:
         raise ApiError(UNAUTHENTICATED, "This key was revoked.")
     recipients = [row for row in rows if isinstance(row, str)]
-    wired = services()
+    context = services()
     decided = decide_all(
         recipients,
         stream_request.message_type,
         stream_request.channel,
         current_catalogue(),
-        wired.settings.phone_region,
-        wired.now(),
+        context.settings.phone_region,
+        context.now(),
     )
     if len(recipients) == len(rows):
         return decided.decisions
-    made = iter(decided.decisions)
-    return [next(made) if isinstance(row, str) else row for row in rows]
+    decisions = iter(decided.decisions)
+    return [next(decisions) if isinstance(row, str) else row for row in rows]
 
 
 def _problem_document(error: Exception, count: int) -> dict[str, Any]:
-    """The problem document of what ended a stream after `count` rows, which is logged."""
+    """Log the error that ended a stream after `count` rows, and return its problem document."""
     problem, detail = _problem_of(error)
     if problem is INTERNAL_ERROR:
         log.error("unexpected", endpoint=post_decisions_stream.__name__, exc_info=error)
     else:
-        log.warning("stream_broken_off", problem=problem.slug, count=count)
+        log.warning("stream_aborted", problem=problem.slug, count=count)
     return {
         "type": problem.type,
         "title": problem.title,
@@ -248,7 +250,7 @@ def _problem_of(error: Exception) -> tuple[Problem, str]:
 
 
 def _key_text() -> str:
-    given = request.authorization
-    assert given is not None
-    assert given.token is not None  # or the operation would have refused
-    return given.token
+    authorization = request.authorization
+    assert authorization is not None
+    assert authorization.token is not None  # or the request would not be authenticated
+    return authorization.token

@@ -1,6 +1,6 @@
-"""Answering "may I send this?" for one recipient, ten thousand, or a list of any length.
+"""Decisions for one recipient, ten thousand, or a list of any length.
 
-The common decisions are always the same objects, rendered once and not once per recipient.
+The common decisions are always the same objects, encoded once and not once per recipient.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, 
 
 @dataclass(frozen=True, slots=True)
 class DecisionBatch:
-    """Decisions in the order of the recipients, and how far the ledger was then."""
+    """Decisions in the order of the recipients, and the watermark of the ledger they consider."""
 
     decisions: list[Decision]
     as_of: Watermark
@@ -42,13 +42,13 @@ def decisions_json(body: DecisionRequest, catalogue: Catalogue, region: str, now
     decided = decide_all(recipients, body.message_type, body.channel, catalogue, region, now)
     if one is not None:
         return f'{decision_json(decided.decisions[0])[:-1]}, "as_of": "{decided.as_of}"}}'
-    rendered = ", ".join(
+    encoded = ", ".join(
         [
             _COMMON_JSON.get(id(decision)) or decision_json(decision)
             for decision in decided.decisions
         ]
     )
-    return f'{{"as_of": "{decided.as_of}", "decisions": [{rendered}]}}'
+    return f'{{"as_of": "{decided.as_of}", "decisions": [{encoded}]}}'
 
 
 def decide_all(
@@ -59,7 +59,7 @@ def decide_all(
     region: str,
     now: datetime,
 ) -> DecisionBatch:
-    """May this message go to each of these? Raises Unavailable."""
+    """One decision for each of `recipients`, in their order. Raises Unavailable."""
     message = catalogue.message_types.get(message_type)
     topic = catalogue.topics.get(message.topic) if message and message.topic else None
     if message is None:
@@ -71,15 +71,15 @@ def decide_all(
             Decision(allow=False, rule=DecisionRule.WRONG_CHANNEL), len(recipients)
         )
     addresses = [_parse_or_none(raw, channel, region) for raw in recipients]
-    found, as_of = load_facts_as_of([address for address in addresses if address is not None])
-    facts = iter(found)
-    unseen = decide(message, topic, NO_SCOPE_FACTS, now)
+    loaded, as_of = load_facts_as_of([address for address in addresses if address is not None])
+    facts = iter(loaded)
+    without_facts = decide(message, topic, NO_SCOPE_FACTS, now)
     decisions = [
         UNPARSEABLE_ADDRESS
         if address is None
         else decide(message, topic, known, now)
         if (known := next(facts))
-        else unseen
+        else without_facts
         for address in addresses
     ]
     return DecisionBatch(decisions, as_of)
@@ -98,7 +98,7 @@ def _parse_or_none(raw: str, channel: Channel, region: str) -> Address | None:
 
 
 def decision_json(decision: Decision) -> str:
-    """The decision as a JSON object, without the fields that don't apply."""
+    """The decision as a JSON object, without the fields that do not apply."""
     parts = ['{"allow": ', "true" if decision.allow else "false", f', "rule": "{decision.rule}"']
     if decision.scope is not None:
         parts.append(f', "scope": {json.dumps(decision.scope)}')

@@ -1,4 +1,4 @@
-"""What the API says of itself: its OpenAPI document, a page of it, and each problem."""
+"""The API's own documentation: the OpenAPI document, a page of it, and each problem type."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def get_openapi() -> Response:
 @blueprint.get(f"{PREFIX}/docs")
 @blueprint.doc(hide=True)
 def get_docs() -> Response:
-    """The document for people to read. Nothing on the page comes from anywhere else."""
+    """The document as an HTML page. It loads nothing from other hosts."""
     html = render_template("api/docs.html", document=openapi_document())
     return Response(html, headers=HEADERS, mimetype="text/html")
 
@@ -41,19 +41,19 @@ def get_docs() -> Response:
 @blueprint.get("/problems/<slug>")
 @blueprint.doc(hide=True)
 def get_problem(slug: str) -> Response:
-    """What a problem's type means, for a person who follows the URI (RFC 9457 3.1.1)."""
+    """What a problem type means, as plain text at its URI (RFC 9457 3.1.1)."""
     problem = PROBLEMS.get(slug) or abort(404)
     return Response(f"{problem.title}.\n{problem.remedy}\n", mimetype="text/plain")
 
 
 @blueprint.app_template_filter()
 def prose(text: str) -> Markup:
-    """Paragraphs, with what stands in backquotes as code."""
+    """HTML paragraphs, with text in backquotes as code."""
     paragraphs = [
         Markup("<p>{}</p>").format(
             Markup("").join(
-                Markup("<code>{}</code>").format(part) if at % 2 else part
-                for at, part in enumerate(_CODE_PATTERN.split(paragraph))
+                Markup("<code>{}</code>").format(part) if index % 2 else part
+                for index, part in enumerate(_CODE_PATTERN.split(paragraph))
             )
         )
         for paragraph in text.split("\n\n")
@@ -62,9 +62,9 @@ def prose(text: str) -> Markup:
 
 
 def openapi_document() -> dict[str, Any]:
-    """The OpenAPI document of this app, made once."""
-    made: dict[str, Any] | None = current_app.extensions.get(_EXTENSION_KEY)
-    if made is None:
-        made = cast("dict[str, Any]", cast("APIFlask", current_app).spec)
-        current_app.extensions[_EXTENSION_KEY] = made
-    return made
+    """The OpenAPI document of this app, generated once."""
+    document: dict[str, Any] | None = current_app.extensions.get(_EXTENSION_KEY)
+    if document is None:
+        document = cast("dict[str, Any]", cast("APIFlask", current_app).spec)
+        current_app.extensions[_EXTENSION_KEY] = document
+    return document

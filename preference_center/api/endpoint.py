@@ -1,7 +1,8 @@
-"""`operation`: one decorator makes a view an operation of the API, and documents it.
+"""`endpoint`: one decorator that makes a view an operation of the API, and documents it.
 
-What happens, in this order: the key, its rate and its scopes, an earlier answer under the
-same Idempotency-Key, the body or query, the view. docs/api.md says what senders see of it.
+A request passes, in this order: authentication, rate limit, scopes, the stored response of an
+earlier request with the same Idempotency-Key, parsing of the body or query, the view.
+docs/api.md describes what senders see of it.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 
 PREFIX = "/v1"
 
-blueprint = APIBlueprint("senders", __name__)
-csrf.exempt(blueprint)  # a bearer key is never sent by a browser on its own
+blueprint = APIBlueprint("api", __name__)
+csrf.exempt(blueprint)  # a browser never sends a bearer key by itself
 
 blueprint.register_error_handler(problems.ApiError, error_handlers.handle_api_error)
 blueprint.register_error_handler(InvalidInput, error_handlers.handle_invalid_input)
@@ -77,7 +78,7 @@ _WRITE_PROBLEMS = (problems.INVALID_IDEMPOTENCY_KEY, problems.IDEMPOTENCY_KEY_RE
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One call of an operation: who asks, and the ways to write that an operation has."""
+    """One call of an endpoint: its API key, and the two ways in which an endpoint may write."""
 
     key: ApiKey
     origin: RequestOrigin
@@ -88,30 +89,31 @@ class ApiCall:
         changes: Sequence[Change | Retraction],
         make_body: Callable[[RecordResult, Connection | None], JsonBody],
     ) -> Response:
-        """Record `changes`, and answer what `answer(recorded, connection)` returns.
+        """Record `changes`, and respond with what `make_body(recorded, connection)` returns.
 
-        It may be called inside the transaction, so that its answer is kept for a repeated
-        request; then there is a connection, and only that sees what was just written.
-        Raises Unavailable.
+        With an Idempotency-Key, `make_body` is called inside the transaction, so that its
+        response is stored for a repeated request; only then is there a connection, and only
+        that connection sees what was just written. Raises Unavailable.
         """
-        repeat = self.idempotent_request
-        if repeat is None:
+        idempotent = self.idempotent_request
+        if idempotent is None:
             return json_response(make_body(record(changes) if changes else RecordResult(), None))
         if not changes:
             return self.write(lambda connection: make_body(RecordResult(), connection))
-        kept: list[Response] = []
+        responses: list[Response] = []
 
         def in_transaction(connection: Connection, recorded: RecordResult) -> None:
-            kept[:] = [json_response(make_body(recorded, connection))]
-            repeat.store_response(connection, kept[0])
+            responses[:] = [json_response(make_body(recorded, connection))]
+            idempotent.store_response(connection, responses[0])
 
         record(changes, in_transaction)
-        return kept[0]
+        return responses[0]
 
     def write(self, action: Callable[[Connection], JsonBody], status: int = 200) -> Response:
-        """Do a write that is no event, in one transaction, and answer what it returns.
+        """Run `action`, which records no event, in one transaction; respond with its result.
 
-        Like all work for `run` it must be safe to repeat. Raises Unavailable.
+        `action` may be called again after a failure, so it must be safe to repeat. Raises
+        Unavailable.
         """
 
         def execute(connection: Connection) -> Response:
@@ -124,7 +126,7 @@ class ApiCall:
 
 
 def json_response(body: JsonBody, status: int = 200) -> Response:
-    """An answer as JSON. A model's fields that are None are left out."""
+    """A JSON response. Fields of a model that are None are omitted."""
     if isinstance(body, BaseModel):
         body = body.model_dump_json(by_alias=True, exclude_none=True)
     response = Response(body, status, mimetype="application/json")
@@ -147,45 +149,45 @@ def endpoint(
 ) -> Callable[[View], View]:
     """Make a view the operation `method` at `/v1` + `path`, for keys with all `scopes`.
 
-    The view is called with a `Call`, then by name with what was sent, `body`, `rows` (one
-    object or an array, as `Rows`) or `query`, and with the arguments of its path. It answers
-    with `reply`, `Call.record` or `Call.write`. Its docstring is the document's summary and
-    description.
+    The view is called with an `ApiCall`, and by keyword with the parsed `body`, `rows` (one
+    object or an array, as `RequestRows`) or `query`, and with the arguments of its path. It
+    returns `json_response`, `ApiCall.record` or `ApiCall.write`. Its docstring becomes summary
+    and description in the OpenAPI document.
 
-    `answer` is the model of its answer, for `rows` that of one row's, and that of a line where
-    it has a `media_type` of its own. What `writes` takes an Idempotency-Key, so it must write
-    by `Call.record` or `Call.write` only. `refuses` names the problems it may answer besides
-    those that every operation has. `extensions` are taken into the document as they are, e.g.
-    `requestBody` of a view that reads its own; its `responses` join those that are there.
+    `response` is the model of the response: for `rows` that of one row, and that of one line if
+    it has a `media_type` of its own. An endpoint with `writes` accepts an Idempotency-Key, so it
+    must write by `ApiCall.record` or `ApiCall.write` only. `errors` are its problem types in
+    addition to the common ones. `extensions` are merged into the document, e.g. the
+    `requestBody` of a view that parses its own; their `responses` are added to the others.
     """
-    sent = body or query or (one_or_many(rows) if rows else None)
-    always = (
+    input_model = body or query or (one_or_many(rows) if rows else None)
+    common = (
         *_COMMON_PROBLEMS,
-        *((problems.INVALID_QUERY,) if query else _BODY_PROBLEMS if sent else ()),
+        *((problems.INVALID_QUERY,) if query else _BODY_PROBLEMS if input_model else ()),
     )
-    always += _WRITE_PROBLEMS if writes else ()
+    common += _WRITE_PROBLEMS if writes else ()
     described = {**({"parameters": [IDEMPOTENCY_KEY_PARAMETER]} if writes else {}), **extensions}
     responses = described.pop("responses", {})
 
     def decorate(view: View) -> View:
-        # Only what APIFlask notes on the view is wanted: its wrappers never run.
-        noted: View = blueprint.output(
+        # Only the attributes that APIFlask sets on the view are used: its wrappers never run.
+        annotated: View = blueprint.output(
             one_or_many(response) if rows else response,
             status,
             content_type=getattr(response, "media_type", "application/json"),
         )(view)
-        if sent:
-            noted = blueprint.input(sent, "query" if query else "json")(noted)
-        noted = blueprint.doc(
+        if input_model:
+            annotated = blueprint.input(input_model, "query" if query else "json")(annotated)
+        annotated = blueprint.doc(
             description=_description(view, scopes),
             operation_id=view.__name__,
             security=[{openapi.SECURITY_SCHEME_NAME: [scope.value for scope in scopes]}],
-            responses=openapi.problem_responses([*always, *errors]) | responses,
+            responses=openapi.problem_responses([*common, *errors]) | responses,
             extensions=described,
-        )(noted)
-        reading = _parse_request(view, body, rows, query)
-        called = _authorize(_idempotent(reading) if writes else reading, scopes)
-        blueprint.route(PREFIX + path, methods=[method])(wraps(noted)(called))
+        )(annotated)
+        parsed = _parse_request(view, body, rows, query)
+        authorized = _authorize(_idempotent(parsed) if writes else parsed, scopes)
+        blueprint.route(PREFIX + path, methods=[method])(wraps(annotated)(authorized))
         return view
 
     return decorate
@@ -209,17 +211,17 @@ def _authorize(view: View, scopes: Sequence[KeyScope]) -> View:
 
 def _idempotent(view: View) -> View:
     def wrapper(call: ApiCall, **arguments: Any) -> Response:
-        repeat = IdempotentRequest.from_request(call.key)
-        if repeat is None:
+        idempotent = IdempotentRequest.from_request(call.key)
+        if idempotent is None:
             return view(call, **arguments)
         try:
-            return repeat.stored_response() or view(
-                replace(call, idempotent_request=repeat), **arguments
+            return idempotent.stored_response() or view(
+                replace(call, idempotent_request=idempotent), **arguments
             )
         except ConcurrentRequest:
-            answer = repeat.stored_response()
-            assert answer  # what overtook us is committed
-            return answer
+            response = idempotent.stored_response()
+            assert response  # the concurrent request has committed
+            return response
 
     return wrapper
 

@@ -36,10 +36,10 @@ from preference_center.errors import InvalidInput
 log = structlog.get_logger()
 
 MAX_ERRORS = 10_000
-"""A whole batch may be wrong; a body made to be answered at length may not."""
+"""Enough for a whole batch; limits the response to a body made to produce a long one."""
 
 RETRY_AFTER_SECONDS = 5
-"""Seconds; a database that restarts is back by then."""
+"""A restarting database is usually available again by then."""
 
 _PROBLEM_BY_STATUS = {
     problem.status: problem
@@ -63,7 +63,7 @@ def problem_response(
         "detail": detail,
     }
     if errors:
-        document["errors"] = [asdict(fault) for fault in errors[:MAX_ERRORS]]
+        document["errors"] = [asdict(each) for each in errors[:MAX_ERRORS]]
     if len(errors) > MAX_ERRORS:
         document["errors_left_out"] = len(errors) - MAX_ERRORS
     response = Response(
@@ -76,28 +76,28 @@ def problem_response(
 
 
 def handle_api_error(error: ApiError) -> Response:
-    """Answer what a view refused."""
+    """The response to an error that a view raised."""
     return problem_response(error.problem, str(error), headers=error.headers)
 
 
 def handle_invalid_input(error: InvalidInput) -> Response:
-    """Answer a body that can't be used; one kind of fault alone names the type."""
+    """The response to invalid input. If all errors have one code, that is the problem type."""
     if not isinstance(error, InvalidRequest):
         problem = PROBLEM_BY_ERROR.get(type(error), RULE_VIOLATION)
         return problem_response(problem, str(error))
-    codes = {fault.code for fault in error.errors}
+    codes = {each.code for each in error.errors}
     problem = PROBLEMS.get(codes.pop(), error.problem) if len(codes) == 1 else error.problem
     count = len(error.errors)
     first = error.errors[0].message
     return problem_response(
         problem,
-        first if count == 1 else f"There are {count} faults; the first: {first}",
+        first if count == 1 else f"There are {count} errors; the first: {first}",
         error.errors,
     )
 
 
 def handle_unavailable(error: Exception) -> Response:
-    """Answer while the database is away, or before there is a catalogue."""
+    """The response while the database is unavailable, or before a catalogue was applied."""
     log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__)
     return problem_response(
         UNAVAILABLE, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -105,13 +105,13 @@ def handle_unavailable(error: Exception) -> Response:
 
 
 def handle_unexpected_error(error: Exception) -> Response:
-    """Answer, and log, what should not have happened."""
+    """Log an unexpected error, and return the response to it."""
     log.error("unexpected", endpoint=request.endpoint, exc_info=error)
     return problem_response(INTERNAL_ERROR, INTERNAL_ERROR.remedy)
 
 
 def handle_http_exception(error: HTTPException) -> Response:
-    """Answer what Flask or Werkzeug refused, with the headers that it wanted sent."""
+    """The response to an error of Flask or Werkzeug, with its headers."""
     status = error.code or 500
     problem = _PROBLEM_BY_STATUS.get(status)
     if problem is None:
@@ -122,21 +122,21 @@ def handle_http_exception(error: HTTPException) -> Response:
 
 
 def field_errors_from(error: ValidationError, model: type[BaseModel]) -> list[FieldError]:
-    """The faults that pydantic found, each with what to mend, none with what was sent."""
+    """The errors that pydantic found, each with its remedy and without the input."""
     return [
         FieldError(
-            _json_pointer(fault["loc"]),
-            *_code_and_detail(fault["type"], fault["msg"], fault["loc"], model),
+            _json_pointer(each["loc"]),
+            *_code_and_detail(each["type"], each["msg"], each["loc"], model),
         )
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        for each in error.errors(include_url=False, include_input=False, include_context=False)
     ]
 
 
 def parameter_errors_from(error: ValidationError, model: type[BaseModel]) -> list[ParameterError]:
     """The same for the parameters of a URL."""
     return [
-        ParameterError(fault.pointer.removeprefix("/"), fault.code, fault.detail)
-        for fault in field_errors_from(error, model)
+        ParameterError(each.pointer.removeprefix("/"), each.code, each.detail)
+        for each in field_errors_from(error, model)
     ]
 
 
@@ -162,7 +162,7 @@ def _unknown_field(path: Sequence[int | str], model: type[BaseModel]) -> str:
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    """The bodies that a field may hold: itself, or within `X | None` and `dict[str, X]`."""
+    """The models in an annotation: itself, or within `X | None` and `dict[str, X]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

@@ -1,4 +1,4 @@
-"""From the octets of a body to its lines, whatever was sent, in bounded memory."""
+"""From the bytes of a body to its lines, for any input, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from preference_center.errors import UnreadableBody
 
 MAX_LINE = 1 << 16
-"""Octets of the longest line, and of the longest CSV record of several lines."""
+"""Bytes of the longest line, and of the longest CSV record of several lines."""
 
 MAX_RATIO = 200
-"""How often its own size a gzip body may unpack to. Lists of addresses reach 20; what is
-made to keep us busy, a thousand."""
+"""Maximum compression ratio of a gzip body. Lists of addresses reach 20, decompression bombs
+1,000."""
 
 _BLOCK_SIZE = 1 << 16
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
@@ -21,42 +21,42 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS
 def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The content of a gzip file (RFC 1952), of any number of members.
 
-    Raises UnreadableBody if it is none, is damaged or cut short, or unpacks to more than
-    `MAX_RATIO` times its size.
+    Raises UnreadableBody if it is not gzip, is damaged or truncated, or decompresses to more
+    than `MAX_RATIO` times its size.
     """
-    member, begun = zlib.decompressobj(_GZIP_WBITS), False
-    came = went = 0
-    for packed in blocks:
-        rest, came = packed, came + len(packed)
-        # Between members and after the last some put zeros.
-        while rest := rest if begun else rest.lstrip(b"\0"):
-            begun = True
+    member, in_member = zlib.decompressobj(_GZIP_WBITS), False
+    compressed = decompressed = 0
+    for block in blocks:
+        rest, compressed = block, compressed + len(block)
+        # Some programs pad with zeros between members and after the last.
+        while rest := rest if in_member else rest.lstrip(b"\0"):
+            in_member = True
             try:
-                octets = member.decompress(rest, _BLOCK_SIZE)
+                data = member.decompress(rest, _BLOCK_SIZE)
             except zlib.error:
-                raise UnreadableBody("The body is no gzip file, or a damaged one.") from None
-            went += len(octets)
-            if went > MAX_RATIO * came + _BLOCK_SIZE:
-                raise UnreadableBody(f"The body unpacks to over {MAX_RATIO} times its size.")
-            if octets:
-                yield octets
+                raise UnreadableBody("The body is not a gzip file, or is damaged.") from None
+            decompressed += len(data)
+            if decompressed > MAX_RATIO * compressed + _BLOCK_SIZE:
+                raise UnreadableBody(f"The body decompresses to over {MAX_RATIO} times its size.")
+            if data:
+                yield data
             rest = member.unconsumed_tail
             if member.eof:
                 rest = member.unused_data
-                member, begun = zlib.decompressobj(_GZIP_WBITS), False
-    if begun:
-        raise UnreadableBody("The gzip file was cut short: send it again.")
+                member, in_member = zlib.decompressobj(_GZIP_WBITS), False
+    if in_member:
+        raise UnreadableBody("The gzip file is truncated: send it again.")
 
 
 def split_lines(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """The lines of each block that end in it, without the line feed; the last may lack one.
 
-    Of a line longer than `MAX_LINE` some is left out, but it stays longer than that.
+    A line longer than `MAX_LINE` is truncated, to a length that still exceeds it.
     """
     rest = b""
     for block in blocks:
-        found = (rest + block).split(b"\n")
-        rest = found.pop()[: MAX_LINE + 1]
-        yield found
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()[: MAX_LINE + 1]
+        yield lines
     if rest:
         yield [rest]

@@ -1,4 +1,4 @@
-"""Repeated writes under one Idempotency-Key: the first one's answer, once more.
+"""Idempotent writes: a repeated Idempotency-Key returns the response of the first request.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from flask import Response, request
 
@@ -23,14 +23,14 @@ from preference_center.storage.db.database import Connection, run_autocommit
 
 IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotent-Replayed"
-"""Says that an answer was given before, as Stripe's does."""
+"""Response header of a replayed response; Stripe uses the same name."""
 
 IDEMPOTENCY_KEY_PARAMETER = {
     "name": IDEMPOTENCY_KEY_HEADER,
     "in": "header",
-    "description": "A UUID or the like, new for each write. Repeated with the same body within"
-    f" 24 hours, nothing is written, and the first answer comes again with `{REPLAYED_HEADER}: "
-    "true`.",
+    "description": "A UUID or similar, new for each write. If it is repeated with the same body"
+    " within 24 hours, nothing is written, and the first response is returned with"
+    f" `{REPLAYED_HEADER}: true`.",
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
 
@@ -39,15 +39,15 @@ _STORED_HEADERS = ("Content-Type", "Location")
 
 
 class ConcurrentRequest(PreferenceCenterError):
-    """Another request with the same key has been answered meanwhile; nothing was written."""
+    """A concurrent request with the same key has committed; this one wrote nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """What this request would be a repeat of.
+    """The identity of a request with an Idempotency-Key.
 
-    `digest` stands for the API key and its Idempotency-Key, which senders may have made of
-    an address (I12); `request` for method, path and body.
+    `key_digest` is a digest of the API key and its Idempotency-Key, which a sender may have
+    derived from an address (I12); `request_hash` covers method, path and body.
     """
 
     key_digest: bytes
@@ -55,12 +55,12 @@ class IdempotentRequest:
 
     @classmethod
     def from_request(cls, key: ApiKey) -> IdempotentRequest | None:
-        """What the request says; None without the header. Raises Refused."""
-        given = request.headers.get(IDEMPOTENCY_KEY_HEADER)
-        if given is None:
+        """The identity of the current request; None without the header. Raises ApiError."""
+        header = request.headers.get(IDEMPOTENCY_KEY_HEADER)
+        if header is None:
             return None
-        text = given.strip()
-        if len(text) > 1 and text[0] == text[-1] == '"':  # a string of RFC 8941, as drafted
+        text = header.strip()
+        if len(text) > 1 and text[0] == text[-1] == '"':  # an RFC 8941 string, as in the draft
             text = text[1:-1]
         if not _KEY_PATTERN.fullmatch(text):
             raise ApiError(INVALID_IDEMPOTENCY_KEY, INVALID_IDEMPOTENCY_KEY.remedy)
@@ -71,33 +71,33 @@ class IdempotentRequest:
         )
 
     def stored_response(self) -> Response | None:
-        """The answer given before, if any. Raises Refused if that was to another request."""
+        """The stored response, if any. Raises ApiError if it belongs to another request."""
         context = services()
-        found = run_autocommit(
+        sealed = run_autocommit(
             lambda c: idempotency.find_response(c, self.key_digest, context.now())
         )
-        if found is None:
+        if sealed is None:
             return None
-        kept = cast("dict[str, Any]", json.loads(context.keys.open(found, context=self.key_digest)))
-        if kept["request"] != self.request_hash:
+        stored: dict[str, Any] = json.loads(context.keys.open(sealed, context=self.key_digest))
+        if stored["request"] != self.request_hash:
             raise ApiError(IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_REUSED.remedy)
-        response = Response(kept["body"], kept["status"], kept["headers"])
+        response = Response(stored["body"], stored["status"], stored["headers"])
         response.headers["Cache-Control"] = "no-store"
         response.headers[REPLAYED_HEADER] = "true"
         return response
 
     def store_response(self, connection: Connection, response: Response) -> None:
-        """Keep `response` in the transaction of the write. Raises Overtaken."""
+        """Store `response` in the transaction of the write. Raises ConcurrentRequest."""
         context = services()
         headers = {
             name: response.headers[name] for name in _STORED_HEADERS if name in response.headers
         }
-        kept = {
+        content = {
             "request": self.request_hash,
             "status": response.status_code,
             "headers": headers,
             "body": response.get_data(as_text=True),
         }
-        ciphertext = context.keys.seal(json.dumps(kept), context=self.key_digest)
+        ciphertext = context.keys.seal(json.dumps(content), context=self.key_digest)
         if not idempotency.insert_response(connection, self.key_digest, ciphertext, context.now()):
-            raise ConcurrentRequest("another request with this Idempotency-Key was quicker")
+            raise ConcurrentRequest("a concurrent request with this Idempotency-Key has committed")

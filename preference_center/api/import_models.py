@@ -1,4 +1,4 @@
-"""What senders say of a list, and what they are told of its import."""
+"""Request and response models of the import endpoints."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _GROUP_KEYS_ONLY: JsonDict = {
 
 
 class ImportRequest(RequestBody):
-    """How to read the file, and what it does not say itself."""
+    """How to read the file, and what the file itself does not contain."""
 
     preset: ShortName = Field(
-        description="Whose export it is", json_schema_extra={"enum": [*PRESETS]}
+        description="The format of the file", json_schema_extra={"enum": [*PRESETS]}
     )
     scopes: Annotated[dict[GroupName, ScopeName], Field(max_length=1_000)] = Field(
         default={},
-        description="Group or list of the file -> topic, all_marketing or leave_out",
+        description="Group or list in the file -> topic, all_marketing or leave_out",
         json_schema_extra=_GROUP_KEYS_ONLY,
     )
     only: MeaningFilter | None = None
@@ -52,13 +52,13 @@ class ImportRequest(RequestBody):
 
 
 class ApplyPlanRequest(RequestBody):
-    """Which plan is confirmed."""
+    """Confirm a plan."""
 
     plan: ShortName
 
 
 class MeaningCount(ResponseBody):
-    """How many rows say this of that scope."""
+    """The number of rows with this meaning and scope."""
 
     meaning: RowMeaning
     scope: str
@@ -66,7 +66,7 @@ class MeaningCount(ResponseBody):
 
 
 class GroupCount(ResponseBody):
-    """A group that the file names; `unmapped` if `scopes` does not."""
+    """A group in the file; `unmapped` if `scopes` does not contain it."""
 
     meaning: RowMeaning
     group: str
@@ -75,7 +75,7 @@ class GroupCount(ResponseBody):
 
 
 class ImportStatsResponse(ResponseBody):
-    """What was counted; see `flask imports plan`."""
+    """Counts of rows; see `flask imports plan`."""
 
     rows: int
     without_data: int
@@ -97,7 +97,7 @@ class RefusedLine(ResponseBody):
 
 
 class ImportResponse(ResponseBody):
-    """One import as it stands."""
+    """One import in its current state."""
 
     id: UUID
     state: ImportState
@@ -108,7 +108,7 @@ class ImportResponse(ResponseBody):
     size_bytes: int | None = None
     sha256: str | None = None
     rows_done: int
-    plan: str | None = Field(default=None, description="To be confirmed by `apply`")
+    plan: str | None = Field(default=None, description="Confirm it with `apply`")
     planned: ImportStatsResponse | None = None
     applied: ImportStatsResponse | None = None
     retracted: int | None = None
@@ -118,7 +118,7 @@ class ImportResponse(ResponseBody):
 
 
 def import_response(stored: Import) -> ImportResponse:
-    """The import as its sender may see it."""
+    """The import, as shown to its sender."""
     is_planned = stored.state not in {ImportState.AWAITING_FILE, ImportState.UPLOADED}
     return ImportResponse(
         id=stored.id,

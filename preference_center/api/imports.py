@@ -1,4 +1,4 @@
-"""Lists from elsewhere: a file is uploaded, planned, and applied once the plan is confirmed."""
+"""Imports: a file is uploaded, planned, and applied once its plan is confirmed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import Import, ImportState
 
 MAX_FILE_BYTES = 4 * 1024**3
-"""Octets; ten million rows are a tenth of it."""
+"""Ten million rows take about a tenth of it."""
 _BLOCK_SIZE = 1 << 16
 
 _IMPORT_PROBLEMS = (NOT_FOUND, IMPORT_CONFLICT)
@@ -68,9 +68,9 @@ _FILE_REQUEST_BODY = {
     errors=(UNKNOWN_TOPIC,),
 )
 def post_imports(call: ApiCall, body: ImportRequest) -> Response:
-    """Begin an import: say how its file is to be read.
+    """Create an import, with instructions for reading its file.
 
-    Then upload the file. Nothing is recorded before a plan is confirmed.
+    Then upload the file. Nothing is recorded before the plan is confirmed.
     """
     instructions = _parse_instructions(body, call.origin.now)
     import_id, now = services().new_id(), call.origin.now
@@ -86,7 +86,7 @@ def post_imports(call: ApiCall, body: ImportRequest) -> Response:
             now=now,
         )
         audit.insert_audit_entry(
-            connection, now, call.key.actor, "import.begun", {"import": str(import_id)}
+            connection, now, call.key.actor, "import.created", {"import": str(import_id)}
         )
         return import_response(import_jobs.get_import(connection, import_id))
 
@@ -97,7 +97,7 @@ def post_imports(call: ApiCall, body: ImportRequest) -> Response:
     "GET", "/imports/<import_id>", KeyScope.WRITE, response=ImportResponse, errors=_IMPORT_PROBLEMS
 )
 def get_import(call: ApiCall, import_id: str) -> Response:
-    """How far an import of this key has come: its plan, its progress, its figures."""
+    """Get the state of an import of this key: its plan, progress and counts."""
     return json_response(import_response(_load_own_import(call, import_id)))
 
 
@@ -111,9 +111,9 @@ def get_import(call: ApiCall, import_id: str) -> Response:
     errors=(*_IMPORT_PROBLEMS, UNKNOWN_TOPIC),
 )
 def put_import(call: ApiCall, import_id: str, body: ImportRequest) -> Response:
-    """Replace how the file is to be read; what was uploaded is planned anew.
+    """Replace the instructions; an uploaded file is planned again.
 
-    For a plan that lacks scopes: `planned.groups` names the groups of the file.
+    Use it for a plan that lacks scopes: `planned.groups` lists the groups in the file.
     """
     own = _load_own_import(call, import_id).id
     instructions = _parse_instructions(body, call.origin.now)
@@ -137,9 +137,9 @@ def put_import(call: ApiCall, import_id: str, body: ImportRequest) -> Response:
     extensions=_FILE_REQUEST_BODY,
 )
 def put_import_file(call: ApiCall, import_id: str) -> Response:
-    """Upload the file: CSV, NDJSON or JSON, as it is or packed with gzip, up to 4 GiB.
+    """Upload the file: CSV, NDJSON or JSON, plain or gzipped, up to 4 GiB.
 
-    It is kept encrypted until it is applied, a week at most. Uploading again replaces it.
+    It is stored encrypted until it is applied, a week at most. A new upload replaces it.
     """
     own = _load_own_import(call, import_id).id
     with _conflict_as_api_error():
@@ -156,7 +156,7 @@ def put_import_file(call: ApiCall, import_id: str) -> Response:
     errors=_IMPORT_PROBLEMS,
 )
 def post_import_apply(call: ApiCall, import_id: str, body: ApplyPlanRequest) -> Response:
-    """Apply the plan that was looked at."""
+    """Confirm the plan and apply it."""
     own = _load_own_import(call, import_id).id
 
     def write(connection: Connection) -> ImportResponse:
@@ -178,7 +178,7 @@ def post_import_apply(call: ApiCall, import_id: str, body: ApplyPlanRequest) -> 
     errors=_IMPORT_PROBLEMS,
 )
 def post_import_undo(call: ApiCall, import_id: str) -> Response:
-    """Take back exactly what this import added; what people did since stands."""
+    """Retract exactly what this import added; later events of the same people are kept."""
     own = _load_own_import(call, import_id).id
     with _conflict_as_api_error():
         response = call.write(
@@ -191,18 +191,18 @@ def post_import_undo(call: ApiCall, import_id: str) -> Response:
 
 
 def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstructions:
-    faults = FieldErrors()
-    chosen = faults.collect("/preset", get_preset, body.preset)
-    scopes = faults.collect("/scopes", build_scope_map, body.scopes.items())
-    faults.collect("/time_zone", _validate_time_zone, body.time_zone)
-    faults.collect("/encoding", _validate_encoding, body.encoding)
-    received = body.received_at and faults.collect(
+    errors = FieldErrors()
+    chosen = errors.collect("/preset", get_preset, body.preset)
+    scopes = errors.collect("/scopes", build_scope_map, body.scopes.items())
+    errors.collect("/time_zone", _validate_time_zone, body.time_zone)
+    errors.collect("/encoding", _validate_encoding, body.encoding)
+    received = body.received_at and errors.collect(
         "/received_at", sender_requests.clamp_to_now, body.received_at, now
     )
-    faults.raise_if_any()
+    errors.raise_if_any()
     assert scopes is not None
     assert chosen is not None
-    found = ImportInstructions(
+    instructions = ImportInstructions(
         preset=chosen,
         scopes=scopes,
         meaning_filter=body.only,
@@ -215,26 +215,26 @@ def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstruction
         encoding=body.encoding,
         received_at=received,
     )
-    faults.collect("/only", found.check)
-    faults.collect("/scopes", scopes.validate, current_catalogue())
-    faults.raise_if_any()
-    return found
+    errors.collect("/only", instructions.check)
+    errors.collect("/scopes", scopes.validate, current_catalogue())
+    errors.raise_if_any()
+    return instructions
 
 
 def _validate_time_zone(name: str) -> None:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput("write the time zone like Europe/Rome") from None
+        raise InvalidInput("not a known time zone; use e.g. Europe/Rome") from None
 
 
 def _validate_encoding(name: str) -> None:
     if name not in ENCODINGS:
-        raise InvalidInput(f"the encoding is one of {', '.join(ENCODINGS)}")
+        raise InvalidInput(f"unknown encoding; use one of {', '.join(ENCODINGS)}")
 
 
 def _load_own_import(call: ApiCall, import_id: str) -> Import:
-    """The import, if this key began it. Raises Refused."""
+    """The import, if this key created it. Raises ApiError."""
     try:
         found = run_in_transaction(
             lambda connection: import_jobs.get_import(connection, UUID(import_id))
@@ -242,7 +242,7 @@ def _load_own_import(call: ApiCall, import_id: str) -> Import:
     except (UnknownImport, ValueError):
         found = None
     if found is None or found.actor != call.key.actor:
-        raise ApiError(NOT_FOUND, "This key has begun no import of this id.")
+        raise ApiError(NOT_FOUND, "This key has created no import with this id.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what APIFlask can't tell from the routes."""
+"""The OpenAPI document: what APIFlask can't derive from the routes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECURITY_SCHEME_NAME = "key"
 _SECURITY_SCHEME = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key made by `flask keys add`. Each operation names the scopes it needs.",
+    "description": "A key from `flask keys add`. Each operation lists the scopes it needs.",
 }
 _PROBLEM_SCHEMA_NAME = ProblemDocument.__name__
 _NESTED_REFERENCE = re.compile(r"#/components/schemas/[^\"]+\.")
@@ -52,12 +52,12 @@ def _response_object(group: list[Problem]) -> dict[str, Any]:
     return {
         "description": "\n\n".join(f"`{p.slug}`: {p.title}. {p.remedy}" for p in group),
         "content": {"application/problem+json": {"schema": schema}},
-        "headers": {name: header for given in headers for name, header in given.items()},
+        "headers": {name: header for each in headers for name, header in each.items()},
     }
 
 
 def install_openapi(app: APIFlask, public_url: str) -> None:
-    """Have `app` describe its API."""
+    """Configure `app` to generate the document."""
     app.config.update(
         SERVERS=[{"url": public_url.rstrip("/")}],
         SECURITY_SCHEMES={SECURITY_SCHEME_NAME: _SECURITY_SCHEME},
@@ -70,7 +70,7 @@ def install_openapi(app: APIFlask, public_url: str) -> None:
 
 
 def _complete_document(document: dict[str, Any]) -> dict[str, Any]:
-    """APIFlask's document, every schema under its own name, and with what it leaves out."""
+    """Complete APIFlask's document, with every schema under its own name."""
     problem = ModelAdapter(ProblemDocument).get_openapi_schema()
     schemas = document["components"]["schemas"]
     schemas |= {
@@ -94,5 +94,5 @@ def _complete_document(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flatten_references(part: object) -> object:
-    """With every reference to a schema by its own name alone."""
+    """Shorten every reference to a schema to the schema's own name."""
     return json.loads(_NESTED_REFERENCE.sub("#/components/schemas/", json.dumps(part)))

@@ -1,4 +1,4 @@
-"""How APIFlask describes our models. Reading what was sent is not its business."""
+"""How APIFlask describes our models. It does not parse requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from preference_center.api.parsing import OneOrMany, RequestBody
 
 
 class _NonNullJsonSchema(GenerateJsonSchema):
-    """Of answers and parameters: what may be None in Python is absent in JSON."""
+    """For responses and parameters: what may be None in Python is absent in JSON."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -25,10 +25,10 @@ class _NonNullJsonSchema(GenerateJsonSchema):
 
 
 class ModelAdapter(PydanticAdapter):
-    """What APIFlask sees of a pydantic model."""
+    """The interface through which APIFlask sees a pydantic model."""
 
     def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
-        """Its JSON Schema, with `$defs` whose names APIFlask puts after the model's."""
+        """Its JSON Schema; APIFlask prefixes the names in `$defs` with the model's."""
         model = self.model_class
         row = model.row if issubclass(model, OneOrMany) else model
         return model.model_json_schema(

@@ -1,6 +1,7 @@
-"""Long lists page by page, with cursors that only we can make.
+"""Pagination with authenticated cursors.
 
-A cursor names the last row that was shown, so rows that come or go meanwhile shift nothing.
+A cursor identifies the last row that was returned, so rows that are added or removed between
+two pages do not shift the others.
 """
 
 from __future__ import annotations
@@ -24,37 +25,37 @@ from preference_center.extensions import services
 T = TypeVar("T")
 
 Position = list[str | int]
-"""What a list is ordered by, of one row. It stands in URLs: nothing personal (I12)."""
+"""The sort key of one row. It is part of URLs: no personal data (I12)."""
 
 _MAC_BYTES = 16
 
-Limit = Annotated[int, Field(ge=1, le=1000, description="Rows of a page at most")]
-Cursor = Annotated[str, Field(max_length=1000, description="`next` of the page before")]
+Limit = Annotated[int, Field(ge=1, le=1000, description="Maximum number of rows per page")]
+Cursor = Annotated[str, Field(max_length=1000, description="`next` of the previous page")]
 
 
 class PageQuery(QueryParameters):
-    """A page of a list, for a GET; further fields narrow the list."""
+    """A page of a list, for a GET; further fields filter the list."""
 
     limit: Limit = 100
     cursor: Cursor | None = None
 
 
 class PageBody(RequestBody):
-    """The same for a POST: where what narrows the list may not stand in a URL (I12)."""
+    """The same for a POST, where the filter may not be part of a URL (I12)."""
 
     limit: Limit = 100
     cursor: Cursor | None = None
 
 
 def cursor_position(query: PageQuery | PageBody) -> Position | None:
-    """The `Position` after which the page begins; None for the first. Raises Refused."""
+    """The `Position` after which the page begins; None for the first. Raises ApiError."""
     if query.cursor is None:
         return None
     try:
-        given = base64.urlsafe_b64decode(query.cursor.encode() + b"==")
+        raw = base64.urlsafe_b64decode(query.cursor.encode() + b"==")
     except (binascii.Error, ValueError):
-        given = b""
-    mac, text = given[:_MAC_BYTES], given[_MAC_BYTES:]
+        raw = b""
+    mac, text = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
     if not hmac.compare_digest(mac, _mac(query, text)):
         raise ApiError(INVALID_CURSOR, INVALID_CURSOR.remedy)
     return cast("Position", json.loads(text))
@@ -67,10 +68,10 @@ def page_response(
     make_body: Callable[[Sequence[T], str | None], BaseModel],
     resume_at: Position | None = None,
 ) -> Response:
-    """Answer one page: `answer(rows, next)`, and a Link to the next page of a GET (RFC 8288).
+    """One page: `make_body(rows, next)`, with a Link to the next page of a GET (RFC 8288).
 
-    `found` are the rows after `position(asked)`, one more than `asked.limit` if there are.
-    `stopped_at` is where to go on if the search was given up before it found so many.
+    `rows` are those after `cursor_position(query)`, one more than `query.limit` if there are.
+    `resume_at` is where to continue if the search stopped before it found that many.
     """
     shown = rows[: query.limit]
     following = None
@@ -87,7 +88,7 @@ def page_response(
 
 
 def _mac(query: PageQuery | PageBody, text: bytes) -> bytes:
-    """Binds a position to its list: the path, and all that narrows it."""
-    narrowed = query.model_dump_json(exclude={"limit", "cursor"}).encode()
-    message = b"\n".join((b"cursor", request.path.encode(), narrowed, text))
+    """Binds a position to its list: the path and all filters."""
+    filters = query.model_dump_json(exclude={"limit", "cursor"}).encode()
+    message = b"\n".join((b"cursor", request.path.encode(), filters, text))
     return hmac.digest(services().settings.secret_key.encode(), message, "sha256")[:_MAC_BYTES]

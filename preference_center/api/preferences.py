@@ -1,4 +1,4 @@
-"""For the company's own account page: a way to ours, or the preferences themselves."""
+"""Preferences for the company's own account page: a link to our page, or the data itself."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Services) -> str:
     """A URL that opens the page of this address for five minutes.
 
-    Who got it is recorded with the id of its pass, which the evidence of everything that is
-    said on the page names as the message.
+    The audit log records who requested it, with the id of its one-time token; the evidence of
+    every event recorded on the page has that id as its message.
     """
     address = _parse_address(request.address, request, services)
-    now, pass_id = services.now(), services.new_id()
-    url = services.links.one_time_url(TokenPurpose.PORTAL, address, pass_id, now)
-    detail = {"pass": str(pass_id)}
+    now, token_id = services.now(), services.new_id()
+    url = services.links.one_time_url(TokenPurpose.PORTAL, address, token_id, now)
+    detail = {"one_time_token": str(token_id)}
     actor = call.key.actor
     run_in_transaction(
         lambda connection: audit.insert_audit_entry(
-            connection, now, actor, "portal_link.made", detail
+            connection, now, actor, "portal_link.created", detail
         )
     )
     language = match_language(request.language)
@@ -59,7 +59,7 @@ def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Servic
 
 
 def read_preferences(query: PreferencesQuery, catalogue: Catalogue, services: Services) -> str:
-    """What exactly this form of the address receives (I9)."""
+    """The preferences of exactly this form of the address (I9), as JSON."""
     address = _parse_address(query.address, query, services)
     now = services.now()
     return json.dumps(_preferences_json(_load_preferences(address, catalogue, now), now))
@@ -68,42 +68,42 @@ def read_preferences(query: PreferencesQuery, catalogue: Catalogue, services: Se
 def write_preferences(
     call: ApiCall, update: PreferencesUpdate, catalogue: Catalogue, services: Services
 ) -> Response:
-    """Record what the person changed, all or nothing; tells how everything stands then.
+    """Record the person's changes, all or none; respond with the resulting preferences.
 
-    Repeating it adds nothing. Raises InvalidBody with every fault.
+    Repeating a request adds nothing. Raises InvalidBody with all errors.
     """
     origin = call.origin
-    answer = _parse_update(update, origin, services)
-    # Wide, not exact: an own "yes" outranks older matches of other forms, so it is news
-    # wherever one of them stands (I9).
-    facts = load_facts([answer.address])[0]
-    standing = compute_preferences(catalogue, answer.address, facts, origin.now)
-    faults = FieldErrors()
+    submission = _parse_update(update, origin, services)
+    # All forms, not only the exact one: an opt-in outranks older opt-outs of other forms, so it
+    # is new wherever one of those is active (I9).
+    facts = load_facts([submission.address])[0]
+    current = compute_preferences(catalogue, submission.address, facts, origin.now)
+    errors = FieldErrors()
     changes = []
-    for scope in answer.choices:
+    for scope in submission.choices:
         pointer = (
             "/all_marketing" if scope == ALL_MARKETING else f"/topics/{_escape_pointer(scope)}"
         )
-        made = faults.collect(
+        change = errors.collect(
             pointer,
             build_preference_change,
             services.new_id(),
-            answer,
+            submission,
             scope,
             origin,
             catalogue,
-            standing,
+            current,
         )
-        if made:
-            changes.append(made)
-    faults.raise_if_any()
+        if change:
+            changes.append(change)
+    errors.raise_if_any()
 
     def to_response(recorded: RecordResult, connection: Connection | None) -> str:
         now = services.now()
-        shown = _preferences_json(
-            _load_preferences(answer.address, catalogue, now, connection), now
+        preferences = _preferences_json(
+            _load_preferences(submission.address, catalogue, now, connection), now
         )
-        return json.dumps(shown | {"events": [str(event) for event in recorded.events]})
+        return json.dumps(preferences | {"events": [str(event) for event in recorded.events]})
 
     return call.record(changes, to_response)
 
@@ -111,25 +111,27 @@ def write_preferences(
 def _parse_update(
     update: PreferencesUpdate, origin: RequestOrigin, services: Services
 ) -> PreferenceSubmission:
-    faults = FieldErrors()
+    errors = FieldErrors()
     region = services.settings.phone_region
-    address = faults.collect(
+    address = errors.collect(
         "/address", parse_address, update.address, update.channel, region=region
     )
-    rendered_at = faults.collect("/rendered_at", clamp_to_now, update.rendered_at, origin.now)
-    proof = parse_consent_evidence(faults, "/evidence", update.evidence, origin.now, address)
-    faults.raise_if_any()
+    rendered_at = errors.collect("/rendered_at", clamp_to_now, update.rendered_at, origin.now)
+    evidence = parse_consent_evidence(errors, "/evidence", update.evidence, origin.now, address)
+    errors.raise_if_any()
     assert address
     assert rendered_at
-    assert proof
-    choices = {key: PreferenceChoice(made.state, made.until) for key, made in update.topics.items()}
-    wide = update.all_marketing
-    if wide:
-        choices[ALL_MARKETING] = PreferenceChoice(wide.state, wide.until)
-    answer = faults.collect("/evidence", PreferenceSubmission, address, choices, rendered_at, proof)
-    faults.raise_if_any()
-    assert answer
-    return answer
+    assert evidence
+    choices = {key: PreferenceChoice(each.state, each.until) for key, each in update.topics.items()}
+    overall = update.all_marketing
+    if overall:
+        choices[ALL_MARKETING] = PreferenceChoice(overall.state, overall.until)
+    submission = errors.collect(
+        "/evidence", PreferenceSubmission, address, choices, rendered_at, evidence
+    )
+    errors.raise_if_any()
+    assert submission
+    return submission
 
 
 def _parse_address(
@@ -149,19 +151,19 @@ def _preferences_json(preferences: Preferences, now: datetime) -> dict[str, Any]
         "read_at": now.isoformat(),
         "closed": preferences.closed,
         "all_marketing": _setting_json(preferences.all_marketing),
-        "topics": {key: _setting_json(standing) for key, standing in preferences.topics.items()},
+        "topics": {key: _setting_json(status) for key, status in preferences.topics.items()},
     }
 
 
 def _setting_json(status: ScopeStatus) -> dict[str, str]:
-    shown = {"state": status.state.value}
+    setting = {"state": status.state.value}
     if status.until:
-        shown["until"] = status.until.isoformat()
+        setting["until"] = status.until.isoformat()
     if status.rule:
-        shown["rule"] = status.rule.value
-    return shown
+        setting["rule"] = status.rule.value
+    return setting
 
 
 def _escape_pointer(token: str) -> str:
-    """A step of a JSON pointer (RFC 6901 3)."""
+    """Escape a reference token of a JSON pointer (RFC 6901 section 3)."""
     return token.replace("~", "~0").replace("/", "~1")

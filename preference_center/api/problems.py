@@ -1,4 +1,4 @@
-"""The kinds of problems that the API answers with (RFC 9457), and how a view raises them."""
+"""The problem types that the API responds with (RFC 9457), and how a view raises them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One kind of problem; `slug` ends its stable `type` URI."""
+    """One problem type; `slug` is the last segment of its stable `type` URI."""
 
     slug: str
     status: int
@@ -35,7 +35,7 @@ class Problem:
 
     @property
     def type(self) -> str:
-        """The URI, which also answers with the remedy."""
+        """The URI. A GET of it returns the remedy."""
         return f"{services().settings.public_url.rstrip('/')}/problems/{self.slug}"
 
 
@@ -54,11 +54,11 @@ NOT_PERMITTED = Problem(
 NOT_FOUND = Problem(
     "not-found",
     404,
-    "There is nothing at this address",
-    "`/v1/docs` lists the paths that there are.",
+    "No resource has this path",
+    "`/v1/docs` lists all paths.",
 )
 WRONG_METHOD = Problem(
-    "wrong-method", 405, "This method is not offered here", "`Allow` names the methods that are."
+    "wrong-method", 405, "This method is not supported here", "`Allow` lists the supported methods."
 )
 TOO_LARGE = Problem(
     "too-large", 413, "The body is too large", "Send fewer rows per request: up to 10,000."
@@ -70,26 +70,26 @@ WRONG_CONTENT_TYPE = Problem(
     "Send `Content-Type: application/json`, in UTF-8, without Content-Encoding.",
 )
 UNSUPPORTED_LIST_FORMAT = Problem(
-    "not-a-list",
+    "unsupported-list-format",
     415,
-    "The body is no list of recipients",
+    "The body is not a list of recipients",
     "Send `Content-Type: application/x-ndjson` or `text/csv`, in UTF-8, as it is or with"
     " `Content-Encoding: gzip`.",
 )
 MALFORMED_JSON = Problem(
-    "malformed-json", 400, "The body can't be read as JSON", "Mend the place named in `detail`."
+    "malformed-json", 400, "The body is not valid JSON", "Fix the position given in `detail`."
 )
 INVALID_BODY = Problem(
     "invalid-body",
     422,
-    "The body has faults; nothing was written",
-    "Mend what `errors` lists: `pointer` (RFC 6901) leads to each fault.",
+    "The body has errors; nothing was written",
+    "Fix the fields listed in `errors`: `pointer` (RFC 6901) locates each error.",
 )
 RULE_VIOLATION = Problem(
-    "against-the-rules",
+    "rule-violation",
     422,
     "A rule forbids this; nothing was written",
-    "`detail` names the rule, e.g. that a time lies in the future or a topic is retired.",
+    "`detail` names the rule, e.g. a time in the future or a retired topic.",
 )
 UNKNOWN_TOPIC = Problem(
     "unknown-topic",
@@ -98,10 +98,10 @@ UNKNOWN_TOPIC = Problem(
     "Use a topic of the catalogue, or `all_marketing` where a scope is asked for.",
 )
 INVALID_ADDRESS = Problem(
-    "unusable-address",
+    "invalid-address",
     422,
-    "An address can't be read; nothing was written",
-    "Mend the address, or name the channel it belongs to: email, sms or phone.",
+    "An address is invalid; nothing was written",
+    "Fix the address, or set `channel` to the one it belongs to: email, sms or phone.",
 )
 WRONG_CHANNEL = Problem(
     "wrong-channel",
@@ -113,45 +113,45 @@ UNKNOWN_CONTACT = Problem(
     "unknown-contact",
     422,
     "There is no such contact; nothing was written",
-    "Name it by an external id or address that was sent to `/v1/contacts`, or by `contact` of"
-    " an answer.",
+    "Select it by an external id or address that was sent to `/v1/contacts`, or by the `contact`"
+    " of a response.",
 )
 ADDRESS_CONFLICT = Problem(
-    "taken-address",
+    "address-conflict",
     422,
     "An address belongs to another contact; nothing was written",
-    "If the two are one person, merge them: `/v1/contacts/merge`. Else leave the address out.",
+    "If both contacts are one person, merge them: `/v1/contacts/merge`. Else omit the address.",
 )
 EXTERNAL_ID_CONFLICT = Problem(
-    "taken-external-id",
+    "external-id-conflict",
     422,
     "The addresses belong to a contact with another external id; nothing was written",
-    "If the two are one person, send the one external id and merge them: `/v1/contacts/merge`.",
+    "If both are one person, send that external id and merge them: `/v1/contacts/merge`.",
 )
 INVALID_QUERY = Problem(
     "invalid-query",
     422,
-    "The parameters of the URL have faults",
-    "Mend what `errors` lists: `parameter` names each.",
+    "The parameters of the URL have errors",
+    "Fix the parameters listed in `errors`.",
 )
 INVALID_CURSOR = Problem(
     "invalid-cursor",
     422,
-    "This cursor is none of ours, or belongs to another list",
-    "Pass on `next` of the page before as it came, with the same other parameters; or begin"
-    " anew without a cursor.",
+    "This cursor is invalid, or belongs to another list",
+    "Pass `next` of the previous page unchanged, with the same other parameters, or start again"
+    " without a cursor.",
 )
 STALE_WATERMARK = Problem(
     "stale-watermark",
     410,
-    "The database is on another line of history than this watermark",
-    "Start again from a snapshot: what you were told since the last backup may not be so any more.",
+    "This watermark belongs to another epoch of the database",
+    "Start again from a snapshot: changes that you received after the last backup may be lost.",
 )
 IMPORT_CONFLICT = Problem(
-    "import-moved",
+    "import-conflict",
     409,
-    "The import has moved on, or is at work; nothing was changed",
-    "Look at the import again: `state` tells what it is, `detail` what is in the way.",
+    "The import is in another state, or is being processed; nothing was changed",
+    "Read the import again: `state` has its current state, `detail` the reason.",
 )
 INVALID_IDEMPOTENCY_KEY = Problem(
     "invalid-idempotency-key",
@@ -163,22 +163,25 @@ IDEMPOTENCY_KEY_REUSED = Problem(
     "idempotency-key-reused",
     422,
     "This Idempotency-Key was used for another request; nothing was written",
-    "Make a new key for each request, and repeat one only with the very same body.",
+    "Create a new key for each request, and repeat a key only with the same body.",
 )
 RATE_LIMITED = Problem(
     "rate-limited",
     429,
-    "The API key has asked too often",
-    "Try again after `Retry-After` seconds. Until then don't send: unknown means no.",
+    "The API key has exceeded its rate limit",
+    "Try again after `Retry-After` seconds. Until then do not send: unknown means deny.",
 )
 INTERNAL_ERROR = Problem(
-    "fault", 500, "Something broke on our side", "Try again; if it stays, tell the operator."
+    "internal-error",
+    500,
+    "Internal server error",
+    "Try again; if it persists, contact the operator.",
 )
 UNAVAILABLE = Problem(
     "unavailable",
     503,
-    "The service can't answer just now; nothing was written",
-    "Try again after `Retry-After` seconds. Until then don't send: unknown means no.",
+    "The service is temporarily unavailable; nothing was written",
+    "Try again after `Retry-After` seconds. Until then do not send: unknown means deny.",
 )
 
 PROBLEMS: Mapping[str, Problem] = {
@@ -195,11 +198,11 @@ PROBLEM_BY_ERROR: Mapping[type[InvalidInput], Problem] = {
     UnreadableBody: INVALID_BODY,
     WrongChannel: WRONG_CHANNEL,
 }
-"""Errors of the rules that have a problem of their own."""
+"""Domain errors that have their own problem type."""
 
 
 class ApiError(PreferenceCenterError):
-    """The request ends here, with this problem."""
+    """Ends the request with this problem."""
 
     def __init__(
         self, problem: Problem, detail: str, headers: Mapping[str, str] | None = None
@@ -211,7 +214,7 @@ class ApiError(PreferenceCenterError):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One fault of a body. `pointer` is a JSON pointer (RFC 6901), `code` stable."""
+    """One error in a body. `pointer` is a JSON pointer (RFC 6901); `code` is stable."""
 
     pointer: str
     code: str
@@ -219,13 +222,13 @@ class FieldError:
 
     @property
     def message(self) -> str:
-        """Where and what, for who reads no `errors`; the whole body's pointer is empty."""
+        """Pointer and detail, for `detail`; the pointer of the whole body is empty."""
         return f"{self.pointer}: {self.detail}" if self.pointer else self.detail
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterError:
-    """One fault of a URL's query."""
+    """One error in a URL's query."""
 
     parameter: str
     code: str
@@ -233,42 +236,42 @@ class ParameterError:
 
     @property
     def message(self) -> str:
-        """Where and what, for who reads no `errors`."""
+        """Parameter and detail, for `detail`."""
         return f"{self.parameter}: {self.detail}"
 
 
 class InvalidRequest(InvalidInput):
-    """What was sent was read but can't be used; lists every fault."""
+    """The request was parsed but is invalid; lists every error."""
 
     problem: ClassVar[Problem]
 
     def __init__(self, errors: Sequence[FieldError | ParameterError]) -> None:
-        super().__init__(f"{len(errors)} faults in what was sent")
+        super().__init__(f"{len(errors)} errors in the request")
         self.errors = tuple(errors)
 
 
 class InvalidBody(InvalidRequest):
-    """It is the body."""
+    """The body is invalid."""
 
     problem = INVALID_BODY
 
 
 class InvalidQuery(InvalidRequest):
-    """It is the URL's query."""
+    """The URL's query is invalid."""
 
     problem = INVALID_QUERY
 
 
 @dataclass(slots=True)
 class FieldErrors:
-    """Collects what is wrong with the rows of a body, so that it can be told at once."""
+    """Collects the errors of all rows of a body, so that one response reports all of them."""
 
     errors: list[FieldError] = field(default_factory=list)
 
     def collect(
         self, pointer: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """What `work` returns; or None once its InvalidInput is noted under `pointer`."""
+        """Call `function`. If it raises InvalidInput, record that at `pointer` and return None."""
         try:
             return function(*args, **kwargs)
         except InvalidInput as error:
@@ -277,6 +280,6 @@ class FieldErrors:
             return None
 
     def raise_if_any(self) -> None:
-        """Raises InvalidBody if anything was wrong."""
+        """Raises InvalidBody if any error was recorded."""
         if self.errors:
             raise InvalidBody(self.errors)

@@ -1,4 +1,4 @@
-"""How often a key may ask, and the headers that say so.
+"""The rate limit of a key, and the headers that report it.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 """
@@ -14,7 +14,7 @@ from preference_center.storage.access.api_keys import ApiKey
 
 
 def consume_allowance(key: ApiKey, context: Services) -> RateLimitStatus | None:
-    """Count this request; None if the key has no limit. Raises Refused if it asked too often."""
+    """Count this request; None if the key has no limit. Raises ApiError above the limit."""
     rate = key.rate or context.settings.api_rate
     if rate == UNLIMITED:
         return None
@@ -28,7 +28,7 @@ def consume_allowance(key: ApiKey, context: Services) -> RateLimitStatus | None:
 
 
 def add_rate_limit_headers(response: Response, allowance: RateLimitStatus | None) -> Response:
-    """Put into the answer what is left."""
+    """Add what remains of the rate to the response."""
     if allowance:
         rate, left = allowance.rate, f'"key";r={allowance.remaining};t={allowance.reset_seconds}'
         response.headers.add("RateLimit-Policy", f'"key";q={rate.limit};w={rate.window_seconds}')
@@ -37,11 +37,11 @@ def add_rate_limit_headers(response: Response, allowance: RateLimitStatus | None
 
 
 def set_problem_allowance(allowance: RateLimitStatus | None) -> None:
-    """Have the problem that this request ends in tell it: see `told`."""
+    """Keep the status for the headers of this request's problem document, if it ends in one."""
     g.allowance = allowance
 
 
 def problem_allowance() -> RateLimitStatus | None:
-    """What `tell_problem` was given."""
+    """The status that `set_problem_allowance` kept."""
     allowance: RateLimitStatus | None = g.get("allowance")
     return allowance

@@ -1,10 +1,10 @@
-"""A body on its way from the client to its answers, in bounded memory.
+"""A buffer for a request body that is processed while it is received, in bounded memory.
 
-Most HTTP clients send a whole body before they read a line of the answer. If we read no
-further than we have answered, both sides would wait for ever once the buffers between
-them are full. So a thread takes in what comes, and what can't be answered yet waits in a
-file without a name, of which nothing is left when the process ends in whatever way. What is in
-it was encrypted with a key that only this object has: its blocks on the disk outlive the file.
+Most HTTP clients send the whole body before they read any of the response. If we read only as
+much as we have processed, both sides would block once the buffers between them are full. So a
+thread reads the body, and data that is not processed yet waits in an unnamed temporary file,
+which disappears however the process ends. Its content is encrypted with a key that only this
+object has, since the file's blocks remain on the disk after the file is gone.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from preference_center.errors import UnreadableBody
 
 MAX_IN_MEMORY = 1 << 20
-"""Octets that wait in memory before the file is made; it lies where TMPDIR says."""
+"""Bytes kept in memory before the file is created, in TMPDIR."""
 
 MAX_BUFFERED = 1 << 30
-"""Octets that may wait in all; the client must read answers before it can send more."""
+"""Maximum bytes that wait; beyond that the client must read the response to send more."""
 
 MIN_READ_SIZE, MAX_READ_SIZE = 1 << 12, 1 << 18
-"""Octets asked for at a time: ever more. The server waits until it has them all, and so
-does the answer; but each asking also waits for its turn with Python."""
+"""Bytes per read, growing. A read returns only when it is complete, so small reads keep the
+response timely; but each read also waits for the interpreter lock, so large ones are faster."""
 
 BLOCK_SIZE = 1 << 16
-"""Most octets that are handed on at a time."""
+"""Maximum bytes per block."""
 
 
 class ByteSource(Protocol):
-    """`wsgi.input`: the octets of the body, b"" at its end."""
+    """`wsgi.input`: the bytes of the body, b"" at its end."""
 
     def read(self, size: int, /) -> bytes:
-        """`size` octets, or fewer where the body ends."""
+        """`size` bytes, or fewer at the end of the body."""
 
 
 class RequestBuffer:
-    """The octets of a body in blocks, each once, to be iterated over by one thread.
+    """The bytes of a body in blocks, each once, to be iterated over by one thread.
 
-    `length` is what the client said it would send. Iterating raises UnreadableBody when
-    fewer came, or when the body can't be read or put by.
+    `length` is the announced Content-Length. Iterating raises UnreadableBody if the body is
+    shorter, or if it can't be read or stored.
     """
 
     def __init__(self, source: ByteSource, length: int | None = None) -> None:
         self._source, self._length = source, length
         self._file = tempfile.SpooledTemporaryFile(max_size=MAX_IN_MEMORY)  # noqa: SIM115 - see close
-        # Bytes are written and read once each, in one order, so no part of the key stream is
-        # used twice, though the file begins again from its start.
+        # Every byte is written and read once, in the same order, so no part of the key stream is
+        # used twice, although the file is rewound.
         cipher = Cipher(AES(os.urandom(32)), CTR(os.urandom(16)))
         self._seal, self._open = cipher.encryptor(), cipher.decryptor()
         self._changed = Condition()
         self._write_offset = self._read_offset = 0
         self._at_end = self._closed = False
         self._error: str | None = None
-        Thread(target=self._receive, name="backlog", daemon=True).start()
+        Thread(target=self._receive, name="request-buffer", daemon=True).start()
 
     def __iter__(self) -> Iterator[bytes]:
         while block := self._next_block():
             yield block
 
     def close(self, timeout: float = 0) -> None:
-        """Forget what waits, and for at most `patience` seconds let the client send on.
+        """Discard what waits, and for at most `timeout` seconds let the client send the rest.
 
-        A client that has not sent everything when an answer ends can't read that answer:
-        its connection breaks.
+        A client that is still sending when the response ends can't read the response: its
+        connection is reset.
         """
         with self._changed:
             self._closed = True
@@ -99,18 +99,18 @@ class RequestBuffer:
             return block
 
     def _receive(self) -> None:
-        size, total, fault = MIN_READ_SIZE, 0, None
+        size, total, error_text = MIN_READ_SIZE, 0, None
         try:
-            while octets := self._source.read(size):
-                total += len(octets)
+            while data := self._source.read(size):
+                total += len(data)
                 size = min(2 * size, MAX_READ_SIZE)
-                self._append(octets)
+                self._append(data)
             if self._length is not None and total < self._length:
-                fault = "The body ended before the length that was announced: send it again."
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-            fault = f"The body could not be taken in ({type(error).__name__}): send it again."
+                error_text = "The body is shorter than its Content-Length: send it again."
+        except Exception as error:  # noqa: BLE001 - the reader must not wait forever
+            error_text = f"The body could not be read ({type(error).__name__}): send it again."
         with self._changed:
-            self._error, self._at_end = fault, True
+            self._error, self._at_end = error_text, True
             self._changed.notify_all()
 
     def _append(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The bodies that senders send."""
+"""Models of request bodies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from preference_center.links import MAX_MESSAGE_ID
 
 MAX_TOPIC_CHOICES = 1_000
 
-# `format` says in the OpenAPI document what a text has to name.
+# `format` states in the OpenAPI document what a text identifies.
 RawAddress = Annotated[str, Field(json_schema_extra={"format": "address"})]
 ShortName = Annotated[
     str, Field(min_length=1, max_length=100), AfterValidator(validate_printable), PRINTABLE
@@ -62,7 +62,7 @@ _TOPIC_KEYS_ONLY: JsonDict = {
 
 
 class DecisionRequest(RequestBody):
-    """May this message go to that recipient, or to each of these?"""
+    """May this message be sent to this recipient, or to each of these?"""
 
     model_config = ConfigDict(json_schema_extra=_ONE_OR_MANY)
 
@@ -74,12 +74,12 @@ class DecisionRequest(RequestBody):
     @model_validator(mode="after")
     def _check_one_or_many(self) -> DecisionRequest:
         if (self.recipient is None) == (self.recipients is None):
-            raise ValueError("give either recipient (one address) or recipients (a list)")
+            raise ValueError("give exactly one of recipient (one address) and recipients (a list)")
         return self
 
 
 class OptOutRequest(RequestBody):
-    """A person said no."""
+    """An opt-out."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
@@ -90,7 +90,7 @@ class OptOutRequest(RequestBody):
 
 
 class EvidenceBody(RequestBody):
-    """What shows that a person said yes."""
+    """Evidence of a consent."""
 
     source: ShortText
     wording: WordingText
@@ -99,7 +99,7 @@ class EvidenceBody(RequestBody):
 
 
 class ConsentRequest(RequestBody):
-    """A person said yes."""
+    """A consent."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
@@ -118,7 +118,7 @@ class MessageLinkRequest(RequestBody):
 
 
 class PortalLinkRequest(RequestBody):
-    """A way to the page of a person who is signed in with the company."""
+    """A link to the preference page of a person who is signed in with the company."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
@@ -126,14 +126,14 @@ class PortalLinkRequest(RequestBody):
 
 
 class PreferencesQuery(RequestBody):
-    """What does this address receive?"""
+    """Query the preferences of an address."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
 
 
 class PreferenceChoiceRequest(RequestBody):
-    """What the person chose for one scope."""
+    """A person's choice for one scope."""
 
     model_config = ConfigDict(json_schema_extra=_UNTIL_ONLY_IF_PAUSED)
 
@@ -143,12 +143,12 @@ class PreferenceChoiceRequest(RequestBody):
     @model_validator(mode="after")
     def _check_until(self) -> PreferenceChoiceRequest:
         if (self.state is PreferenceState.PAUSED) != (self.until is not None):
-            raise ValueError("give until with the state paused, and with no other")
+            raise ValueError("give until with the state paused, and with no other state")
         return self
 
 
 class PreferencesUpdate(RequestBody):
-    """What a person who is signed in with the company changed."""
+    """Changes made by a person who is signed in with the company."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
@@ -163,11 +163,11 @@ class PreferencesUpdate(RequestBody):
     @model_validator(mode="after")
     def _reject_all_marketing_in_topics(self) -> PreferencesUpdate:
         if ALL_MARKETING in self.topics:
-            raise ValueError("all_marketing stands beside topics, not in it")
+            raise ValueError("all_marketing is a field of its own, not a key of topics")
         return self
 
     @property
     def turns_on(self) -> bool:
-        """Whether anything of it may lift a no."""
-        made = [*self.topics.values(), *filter(None, [self.all_marketing])]
-        return any(choice.state is PreferenceState.ON for choice in made)
+        """Whether any of the choices may lift an opt-out."""
+        choices = [*self.topics.values(), *filter(None, [self.all_marketing])]
+        return any(choice.state is PreferenceState.ON for choice in choices)

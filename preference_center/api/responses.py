@@ -1,4 +1,4 @@
-"""The answers to senders. A field that does not apply is left out, never null."""
+"""Models of responses. A field that does not apply is omitted, never null."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from preference_center.domain.preferences import PreferenceState
 
 
 class ResponseBody(BaseModel):
-    """A JSON object with these fields and no others."""
+    """A JSON object with exactly these fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ErrorDetail(ResponseBody):
-    """One fault of what was sent."""
+    """One error in the request."""
 
     code: str
     detail: str
@@ -28,7 +28,7 @@ class ErrorDetail(ResponseBody):
 
 
 class ProblemDocument(ResponseBody):
-    """What went wrong (RFC 9457)."""
+    """Problem details (RFC 9457)."""
 
     type: str = Field(json_schema_extra={"format": "uri"})
     title: str
@@ -39,7 +39,7 @@ class ProblemDocument(ResponseBody):
 
 
 class DecisionItem(ResponseBody):
-    """Allow or deny, and why."""
+    """Allow or deny, and the rule that decided."""
 
     allow: bool
     rule: DecisionRule
@@ -50,7 +50,7 @@ class DecisionItem(ResponseBody):
 
 
 class SingleDecision(DecisionItem):
-    """The decision for `recipient`, which counts all that was recorded before `as_of`."""
+    """The decision for `recipient`. It considers everything recorded before `as_of`."""
 
     as_of: str
 
@@ -67,13 +67,13 @@ class DecisionResponse(RootModel[SingleDecision | DecisionList]):
 
 
 class StreamedDecision(DecisionItem):
-    """The decision for one row; only a row that can't be read has no `recipient`."""
+    """The decision for one row; only an unreadable row has no `recipient`."""
 
     recipient: str | None = None
 
 
 class StreamEnd(ResponseBody):
-    """The last line, once all rows are answered: they count what was recorded before `as_of`."""
+    """The last line if all rows have a decision; all consider what was recorded before `as_of`."""
 
     end: Literal[True]
     count: int
@@ -81,27 +81,27 @@ class StreamEnd(ResponseBody):
 
 
 class StreamError(ResponseBody):
-    """The last line, if the rows after it are not answered."""
+    """The last line if the remaining rows have no decision."""
 
     end: Literal[False]
     problem: ProblemDocument
 
 
 class DecisionStreamLine(RootModel[StreamedDecision | StreamEnd | StreamError]):
-    """One line of a streamed answer."""
+    """One line of a streamed response."""
 
     media_type: ClassVar[str] = "application/x-ndjson"
 
 
 class RowResult(ResponseBody):
-    """Whether it was news, and the event if so."""
+    """Whether the row recorded something new, and the event if so."""
 
     recorded: bool
     event: UUID | None = None
 
 
 class ListUnsubscribeHeaders(ResponseBody):
-    """The headers of RFC 8058, to be set as they are."""
+    """The headers of RFC 8058, to be copied into the message unchanged."""
 
     list_unsubscribe: str = Field(alias="List-Unsubscribe")
     list_unsubscribe_post: Literal["List-Unsubscribe=One-Click"] = Field(
@@ -110,7 +110,7 @@ class ListUnsubscribeHeaders(ResponseBody):
 
 
 class MessageLinks(ResponseBody):
-    """What a message needs for people to leave."""
+    """The unsubscribe links and headers of one message."""
 
     token: str
     unsubscribe_url: str
@@ -119,14 +119,14 @@ class MessageLinks(ResponseBody):
 
 
 class PortalLink(ResponseBody):
-    """A way to the page of one person."""
+    """A link to the preference page of one person."""
 
     url: str
     expires_at: datetime
 
 
 class ScopeSetting(ResponseBody):
-    """On, off or paused; a pause has its end, what is off the rule that holds it off."""
+    """On, off or paused; with the end of a pause, or with the rule that keeps it off."""
 
     state: PreferenceState
     until: datetime | None = None
@@ -134,7 +134,7 @@ class ScopeSetting(ResponseBody):
 
 
 class PreferencesResponse(ResponseBody):
-    """What one address receives."""
+    """The preferences of one address."""
 
     read_at: datetime
     closed: bool
@@ -143,6 +143,6 @@ class PreferencesResponse(ResponseBody):
 
 
 class PreferencesUpdateResponse(PreferencesResponse):
-    """What it receives now, and the events that the change made."""
+    """The preferences after the update, and the events it recorded."""
 
     events: list[UUID]

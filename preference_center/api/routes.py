@@ -1,4 +1,4 @@
-"""The first operations: decisions, opt-outs, consents, links, and a page of the company's."""
+"""The endpoints for decisions, opt-outs, consents, links and preferences."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _SCOPE_PROBLEMS = (INVALID_ADDRESS, UNKNOWN_TOPIC, WRONG_CHANNEL)
 
 @endpoint("POST", "/decisions", KeyScope.CHECK, body=DecisionRequest, response=DecisionResponse)
 def post_decisions(call: ApiCall, body: DecisionRequest) -> Response:
-    """May this message go to these recipients?
+    """Check whether a message may be sent to these recipients.
 
-    Ask right before sending. Anything but a readable `"allow": true` means no.
+    Check right before sending. Anything other than `"allow": true` means deny.
     """
     catalogue = current_catalogue()
     require_message_type(call.key, body.message_type, catalogue)
@@ -58,9 +58,9 @@ def post_decisions(call: ApiCall, body: DecisionRequest) -> Response:
     errors=_SCOPE_PROBLEMS,
 )
 def post_opt_outs(call: ApiCall, rows: RequestRows[OptOutRequest]) -> Response:
-    """These people said no.
+    """Record opt-outs.
 
-    A 200 means that it is committed and counts for every decision from now on.
+    A 200 means that they are committed and count for every decision from now on.
     """
     return record_opt_outs(call, rows, current_catalogue(), services())
 
@@ -75,9 +75,9 @@ def post_opt_outs(call: ApiCall, rows: RequestRows[OptOutRequest]) -> Response:
     errors=_SCOPE_PROBLEMS,
 )
 def post_consents(call: ApiCall, rows: RequestRows[ConsentRequest]) -> Response:
-    """These people said yes.
+    """Record consents.
 
-    With `own_act`, which lifts older opt-outs, the key needs the scope `lift` too.
+    With `own_act`, which lifts older opt-outs, the key also needs the scope `lift`.
     """
     if any(row.own_act for row in rows.rows):
         require_scope(call.key, KeyScope.LIFT)
@@ -93,7 +93,7 @@ def post_consents(call: ApiCall, rows: RequestRows[ConsentRequest]) -> Response:
     errors=_SCOPE_PROBLEMS,
 )
 def post_links(call: ApiCall, rows: RequestRows[MessageLinkRequest]) -> Response:
-    """Links and headers for these messages.
+    """Create unsubscribe links and headers for messages.
 
     Writes nothing.
     """
@@ -111,14 +111,14 @@ def post_links(call: ApiCall, rows: RequestRows[MessageLinkRequest]) -> Response
     errors=(INVALID_ADDRESS,),
 )
 def post_portal_links(call: ApiCall, body: PortalLinkRequest) -> Response:
-    """A way to the page for a person who is signed in with the company.
+    """Create a link to the preference page of a person who is signed in with the company.
 
-    Changes nothing; that the link was made is recorded in the audit.
+    Changes no preferences; the audit log records that the link was created.
     """
     return json_response(make_portal_link(call, body, services()))
 
 
-# Not GET: an address must not stand in a URL (I12).
+# Not GET: an address must not be part of a URL (I12).
 @endpoint(
     "POST",
     "/preferences/query",
@@ -128,7 +128,7 @@ def post_portal_links(call: ApiCall, body: PortalLinkRequest) -> Response:
     errors=(INVALID_ADDRESS,),
 )
 def post_preferences_query(_: ApiCall, body: PreferencesQuery) -> Response:
-    """What does this address receive?"""
+    """Query the preferences of an address."""
     return json_response(read_preferences(body, current_catalogue(), services()))
 
 
@@ -143,9 +143,9 @@ def post_preferences_query(_: ApiCall, body: PreferencesQuery) -> Response:
     errors=_SCOPE_PROBLEMS,
 )
 def put_preferences(call: ApiCall, body: PreferencesUpdate) -> Response:
-    """A person who is signed in with the company changed this.
+    """Update the preferences of a person who is signed in with the company.
 
-    To turn anything on, the key needs the scope `lift` too.
+    To turn anything on, the key also needs the scope `lift`.
     """
     if body.turns_on:
         require_scope(call.key, KeyScope.LIFT)

@@ -1,6 +1,6 @@
-"""The two forms of a list of any length: recipients in, decisions out, row by row.
+"""The two formats of a streamed list: recipients in, decisions out, row by row.
 
-A row that can't be read is told as such, and denies only itself (I11).
+An unreadable row is reported as such, and denies only itself (I11).
 """
 
 from __future__ import annotations
@@ -30,47 +30,47 @@ from preference_center.errors import UnreadableBody
 
 BOM = b"\xef\xbb\xbf"
 COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory")
-"""Of an answer in CSV."""
+"""Columns of a CSV response."""
 
 RECIPIENT_COLUMNS = ("recipient", "address", "email", "phone")
-"""Where the recipient is looked for if the sender names no column, in this order."""
+"""Names of the recipient column if the sender names none, in order of preference."""
 
 DELIMITERS = ",;\t"
 
 _COMMON_DECISIONS = (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
 
 InputRow = str | Decision
-"""What was read: a recipient, or the decision about a row without one."""
+"""A recipient, or the decision about a row without one."""
 
 
 class RowFormat(Protocol):
-    """One list on its way through, from its first block of lines to its last."""
+    """Parses one list and encodes its decisions, from the first block of lines to the last."""
 
     mimetype: str
 
     def read_rows(self, lines: Sequence[bytes]) -> list[InputRow]:
-        """The rows that are complete with these lines. Blank lines are none."""
+        """The rows that these lines complete. Blank lines are skipped."""
 
     def flush(self) -> list[InputRow]:
-        """What was left without an end, once no more lines come."""
+        """The rows of an incomplete record at the end of the list."""
 
     def encode_header(self) -> bytes:
-        """What comes before the answers."""
+        """The bytes before the first decision."""
 
     def encode_decisions(self, rows: Sequence[InputRow], decisions: Sequence[Decision]) -> bytes:
-        """The answers to these rows; each row that is a `Decision` is its own."""
+        """The decisions for these rows, encoded; a row that is a `Decision` is its own."""
 
     def encode_end(self, count: int, as_of: Watermark) -> bytes:
-        """What tells that all of `count` rows were answered: without it they were not."""
+        """The end of a complete response of `count` rows; without it, it is incomplete."""
 
     def encode_error(self, problem: Mapping[str, Any]) -> bytes:
-        """What tells that no more answers come, with the problem document."""
+        """The end of an incomplete response, with the problem document."""
 
 
 class NdjsonFormat:
     """A JSON value per line, as in https://github.com/ndjson/ndjson-spec.
 
-    It is text, or an object with `recipient`, whose other fields are ignored.
+    The value is a string, or an object with `recipient`, whose other fields are ignored.
     """
 
     mimetype = "application/x-ndjson"
@@ -79,7 +79,7 @@ class NdjsonFormat:
         self._line = 0
 
     def read_rows(self, lines: Sequence[bytes]) -> list[InputRow]:
-        """The rows that are complete with these lines."""
+        """The rows that these lines complete."""
         rows: list[InputRow] = []
         for number, line in enumerate(lines, self._line + 1):
             if line and not line.isspace():
@@ -89,15 +89,15 @@ class NdjsonFormat:
         return rows
 
     def flush(self) -> list[InputRow]:
-        """What was left without an end."""
+        """The rows of an incomplete record at the end of the list."""
         return []
 
     def encode_header(self) -> bytes:
-        """What comes before the answers."""
+        """The bytes before the first decision."""
         return b""
 
     def encode_decisions(self, rows: Sequence[InputRow], decisions: Sequence[Decision]) -> bytes:
-        """The answers to these rows."""
+        """The decisions for these rows, encoded."""
         parts = [
             f'{{"recipient": {quoted(row)}, '
             f"{_JSON_BY_DECISION_ID.get(id(decision)) or decision_json(decision)[1:]}\n"
@@ -108,19 +108,19 @@ class NdjsonFormat:
         return "".join(parts).encode()
 
     def encode_end(self, count: int, as_of: Watermark) -> bytes:
-        """What tells that all rows were answered."""
+        """The end of a complete response."""
         return _json_line({"end": True, "count": count, "as_of": str(as_of)})
 
     def encode_error(self, problem: Mapping[str, Any]) -> bytes:
-        """What tells that no more answers come."""
+        """The end of an incomplete response."""
         return _json_line({"end": False, "problem": problem})
 
 
 class CsvFormat:
-    """RFC 4180 with a header line, and with semicolons or tabs as well as commas.
+    """RFC 4180 with a header line; the delimiter may be a comma, semicolon or tab.
 
-    Octets that are no UTF-8 are kept as they are, so only a recipient that has any is
-    denied for them. Raises UnreadableBody when the header has no column of recipients.
+    Bytes that are not UTF-8 are kept unchanged, so only a recipient that contains some is
+    denied for them. Raises UnreadableBody if the header has no recipient column.
     """
 
     mimetype = "text/csv"
@@ -131,42 +131,42 @@ class CsvFormat:
         try:
             names = next(self._csv_reader(_LineIterator([text])), [])
         except csv.Error:
-            raise UnreadableBody("The first line, of the columns, can't be read.") from None
+            raise UnreadableBody("The header line is not valid CSV.") from None
         self._column = _find_recipient_column(names, column)
         self._line = line
         self._pending_lines: list[str] = []
-        """The lines of a record whose quotes have not closed yet."""
+        """The lines of a record with an open quote."""
 
     def read_rows(self, lines: Sequence[bytes]) -> list[InputRow]:
-        """The rows that are complete with these lines."""
+        """The rows that these lines complete."""
         return self._read_records([*self._pending_lines, *map(_decode_line, lines)], last=False)
 
     def flush(self) -> list[InputRow]:
-        """What was left without an end."""
+        """The rows of an incomplete record at the end of the list."""
         return self._read_records(self._pending_lines, last=True)
 
     def _read_records(self, lines: list[str], *, last: bool) -> list[InputRow]:
         rows: list[InputRow] = []
         self._pending_lines = []
-        at = 0
-        while at < len(lines):
-            feed = _LineIterator(lines, at)
+        position = 0
+        while position < len(lines):
+            feed = _LineIterator(lines, position)
             try:
                 for record in self._csv_reader(feed):
                     if record:
                         rows.append(self._recipient_in(record))
                     feed.record_start = feed.position
-                at = feed.position
+                position = feed.position
             except csv.Error:
-                # Quotes that did not close: perhaps in the lines to come.
+                # The open quote may be closed in a later line.
                 if not last and feed.position == len(lines) and feed.record_size <= MAX_LINE:
                     self._pending_lines = lines[feed.record_start :]
-                    at = feed.record_start
+                    position = feed.record_start
                     break
-                # If they never do, only the line where they opened is lost.
+                # If it is never closed, only the line with the quote is unreadable.
                 rows.append(_unreadable_row(self._line + feed.record_start + 1))
-                at = feed.record_start + 1
-        self._line += at
+                position = feed.record_start + 1
+        self._line += position
         return rows
 
     def _recipient_in(self, record: Sequence[str]) -> InputRow:
@@ -176,11 +176,11 @@ class CsvFormat:
         return csv.reader(lines, delimiter=self._delimiter, strict=True)
 
     def encode_header(self) -> bytes:
-        """What comes before the answers."""
+        """The bytes before the first decision."""
         return _csv_bytes([COLUMNS])
 
     def encode_decisions(self, rows: Sequence[InputRow], decisions: Sequence[Decision]) -> bytes:
-        """The answers to these rows."""
+        """The decisions for these rows, encoded."""
         return _csv_bytes(
             (
                 row if isinstance(row, str) else "",
@@ -190,16 +190,16 @@ class CsvFormat:
         )
 
     def encode_end(self, count: int, as_of: Watermark) -> bytes:
-        """What tells that all rows were answered."""
+        """The end of a complete response."""
         return _csv_bytes([["#end", f"count={count}", f"as_of={as_of}", "", "", "", ""]])
 
     def encode_error(self, problem: Mapping[str, Any]) -> bytes:
-        """What tells that no more answers come."""
+        """The end of an incomplete response."""
         return _csv_bytes([["#error", problem["type"], problem["detail"], "", "", "", ""]])
 
 
 class _LineIterator:
-    """Lines for one csv.reader, which tells where the record at hand began."""
+    """Lines for one csv.reader; tracks where the current record began."""
 
     def __init__(self, lines: Sequence[str], start: int = 0) -> None:
         self._lines, self.position, self.record_start, self.record_size = lines, start, start, 0
@@ -219,27 +219,27 @@ class _LineIterator:
 def open_csv(
     blocks: Iterator[list[bytes]], column: str | None
 ) -> tuple[CsvFormat, Iterator[list[bytes]]]:
-    """A sheet by the first line that is not blank, and the lines after it.
+    """The format by the first line that is not blank, and the lines after it.
 
-    Raises UnreadableBody when there is none, or it names no column of recipients.
+    Raises UnreadableBody if there is none, or if it has no recipient column.
     """
     number = 0
     for block in blocks:
-        for at, line in enumerate(block, 1):
+        for index, line in enumerate(block, 1):
             number += 1
             if line.strip():
-                return CsvFormat(line, column, number), chain([block[at:]], blocks)
-    raise UnreadableBody("The body is empty: the first line of a CSV file names its columns.")
+                return CsvFormat(line, column, number), chain([block[index:]], blocks)
+    raise UnreadableBody("The body is empty: a CSV file starts with a header line.")
 
 
 def _parse_recipient(line: bytes) -> str | None:
-    """The recipient that this line of NDJSON names; None if it can't be read."""
+    """The recipient in this line of NDJSON; None if the line is unreadable."""
     if len(line) > MAX_LINE:
         return None
     try:
         value = from_json(line)
         if isinstance(value, dict):
-            # Readers differ on which of two equal keys counts (RFC 8259 4), so neither does.
+            # Parsers differ on which of two equal keys counts (RFC 8259 4), so neither does.
             if line.count(b'"recipient"') != 1 or b"\\" in line:
                 value = json.loads(line, object_pairs_hook=_reject_duplicate_keys)
             value = value["recipient"]
@@ -255,17 +255,17 @@ def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _find_recipient_column(names: Sequence[str], wanted: str | None) -> int:
-    found = [name.strip().casefold() for name in names]
+    columns = [name.strip().casefold() for name in names]
     for name in [wanted.strip().casefold()] if wanted else RECIPIENT_COLUMNS:
-        if found.count(name) == 1:
-            return found.index(name)
-        if name in found:
+        if columns.count(name) == 1:
+            return columns.index(name)
+        if name in columns:
             raise UnreadableBody(f"The header has the column {name} twice: rename one.")
     if wanted:
-        raise UnreadableBody("The header has no column of the name that `column` gives.")
+        raise UnreadableBody("The header has no column with the name given in `column`.")
     raise UnreadableBody(
-        f"The first line names no column {', '.join(RECIPIENT_COLUMNS[:-1])} or"
-        f" {RECIPIENT_COLUMNS[-1]}: add one, or say with `column` which holds the recipients."
+        f"The header has no column {', '.join(RECIPIENT_COLUMNS[:-1])} or"
+        f" {RECIPIENT_COLUMNS[-1]}: add one, or set `column` to the recipient column."
     )
 
 
@@ -298,6 +298,6 @@ def _decision_cells(decision: Decision) -> tuple[str, ...]:
     )
 
 
-# By identity: they are always the same objects.
+# Keyed by identity: the common decisions are always the same objects.
 _JSON_BY_DECISION_ID = {id(decision): decision_json(decision)[1:] for decision in _COMMON_DECISIONS}
 _CELLS_BY_DECISION_ID = {id(decision): _decision_cells(decision) for decision in _COMMON_DECISIONS}

@@ -1,4 +1,4 @@
-"""Places for answers that stream: each takes a thread as long as its reader wants."""
+"""A limit for streamed responses: each occupies a thread for as long as its reader takes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from preference_center.api.error_handlers import RETRY_AFTER_SECONDS
 from preference_center.api.problems import UNAVAILABLE, ApiError
 from preference_center.extensions import services
 
-_EXTENSION_KEY = "preference_center.streams"
+_EXTENSION_KEY = "preference_center.stream_slots"
 
 
 def acquire_stream_slot() -> BoundedSemaphore:
-    """A place for one more stream, to be released. Raises Refused if there is none.
+    """A slot for one more stream, which the caller releases. Raises ApiError if none is free.
 
-    Some threads must be left for opt-outs.
+    The limit keeps threads free for opt-outs.
     """
     slots: BoundedSemaphore = current_app.extensions.setdefault(
         _EXTENSION_KEY, BoundedSemaphore(services().settings.max_streams)
@@ -24,7 +24,7 @@ def acquire_stream_slot() -> BoundedSemaphore:
     if not slots.acquire(blocking=False):
         raise ApiError(
             UNAVAILABLE,
-            "Too many lists are being answered already: try again in a while.",
+            "Too many streams are open: try again later.",
             {"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     return slots

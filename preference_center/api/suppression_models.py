@@ -1,4 +1,4 @@
-"""What is asked and answered of suppressions."""
+"""Request and response models of the suppression endpoints."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TIME_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\S+")
 
 
 def _require_time_text(text: object) -> object:
-    """No number: pydantic would read one as seconds since 1970."""
+    """Reject a number, which pydantic would parse as seconds since 1970."""
     if isinstance(text, str) and not _TIME_PATTERN.fullmatch(text):
-        raise ValueError("write a time like 2026-11-24T09:30:00+01:00, with + as %2B")
+        raise ValueError("not a valid time; use e.g. 2026-11-24T09:30:00+01:00, with + as %2B")
     return text
 
 
 class SuppressionListQuery(PageQuery):
-    """Which suppressions."""
+    """Filters of the list of suppressions."""
 
     scope: ScopeName | None = None
     reason: SuppressionReason | None = None
@@ -38,19 +38,19 @@ class SuppressionListQuery(PageQuery):
     since: Annotated[
         AwareDatetime | None,
         BeforeValidator(_require_time_text),
-        Field(description="Only what began to stand then or later"),
+        Field(description="Only those that became active at or after this time"),
     ] = None
 
 
 class AddressQuery(RequestBody):
-    """Which address."""
+    """Query one address."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
 
 
 class LiftRequest(RequestBody):
-    """A person turned something on again, by an act of their own."""
+    """A person opted in again, by an act of their own."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
@@ -59,7 +59,7 @@ class LiftRequest(RequestBody):
 
 
 class ActiveSuppressionResponse(ResponseBody):
-    """One "no" that stands. A pause has its end."""
+    """One active suppression. `until` is the end of a pause."""
 
     scope: str
     reason: SuppressionReason
@@ -69,7 +69,7 @@ class ActiveSuppressionResponse(ResponseBody):
 
 
 class SuppressionResponse(ActiveSuppressionResponse):
-    """The same, with the address; left out where only a digest of it is kept."""
+    """The same with its address, which is omitted where only a digest of it is stored."""
 
     channel: Channel
     address: str | None = None
@@ -77,20 +77,20 @@ class SuppressionResponse(ActiveSuppressionResponse):
 
 
 class SuppressionListResponse(ResponseBody):
-    """A page, and the cursor of the next if there may be more."""
+    """A page of suppressions, and the cursor of the next page if there may be more."""
 
     suppressions: list[SuppressionResponse]
     next: str | None = None
 
 
 class AddressSuppression(ActiveSuppressionResponse):
-    """The same of one address, less the topics that the person has turned on again since."""
+    """The same for one address, except for topics that the person has turned on again since."""
 
-    except_for: list[str] | None = None
+    exempt_topics: list[str] | None = None
 
 
 class EventResponse(ResponseBody):
-    """One event of the ledger. `retracted`: it was taken back, and counts for nothing."""
+    """One event of the ledger. If `retracted`, no decision considers it."""
 
     event: UUID
     kind: EventKind
@@ -107,9 +107,9 @@ class EventResponse(ResponseBody):
 
 
 class AddressHistory(ResponseBody):
-    """What stands against exactly this address, and everything that it ever said.
+    """The active suppressions of exactly this address, and all its events.
 
-    `another_form`: a "no" of another form of the same mailbox stands against it, too.
+    `other_form_suppressed`: a suppression of another form of the same mailbox also applies.
     """
 
     active_suppressions: list[AddressSuppression]
@@ -118,9 +118,9 @@ class AddressHistory(ResponseBody):
 
 
 class LiftResult(ResponseBody):
-    """Whether it was news, and the event if so; whether the scope is on now.
+    """Whether an event was recorded, and which; whether the scope is on now.
 
-    If not, `rule` holds it off.
+    If it is not, `rule` keeps it off.
     """
 
     recorded: bool

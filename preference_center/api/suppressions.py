@@ -1,6 +1,6 @@
-"""Suppressions: what stands, one address with its history, and lifting by the person's act.
+"""Suppressions: the active ones, one address with its history, and lifting by a person's own act.
 
-They are made by `/v1/opt-outs`, the one door for a "no".
+`/v1/opt-outs` is the endpoint that records an opt-out.
 """
 
 from __future__ import annotations
@@ -70,18 +70,19 @@ from preference_center.storage.sync.delivery_status import find_address_id
     errors=(INVALID_CURSOR,),
 )
 def get_suppressions(call: ApiCall, query: SuppressionListQuery) -> Response:
-    """What stands against writing to whom.
+    """List the active suppressions.
 
-    Each "no" that stands from the first page to the last is listed once, whatever is written
-    meanwhile. A page may hold fewer rows than `limit`, even none: go on while there is a next.
+    Each suppression that is active from the first page to the last is listed exactly once,
+    regardless of concurrent writes. A page may have fewer rows than `limit`, even none: continue
+    while there is a `next`.
     """
     context = services()
     reason = EventKind(query.reason) if query.reason else None
-    wanted = SuppressionFilter(query.scope, reason, query.channel, query.since)
+    criteria = SuppressionFilter(query.scope, reason, query.channel, query.since)
     after = cast("SuppressionKey", tuple(cursor_position(query) or FIRST_KEY))
     page = run_in_transaction(
         lambda connection: suppression_list.list_active_suppressions(
-            connection, context.keys, wanted, after, query.limit, call.origin.now
+            connection, context.keys, criteria, after, query.limit, call.origin.now
         )
     )
     return page_response(
@@ -95,7 +96,7 @@ def get_suppressions(call: ApiCall, query: SuppressionListQuery) -> Response:
     )
 
 
-# Not GET: an address must not stand in a URL (I12).
+# Not GET: an address must not be part of a URL (I12).
 @endpoint(
     "POST",
     "/suppressions/query",
@@ -105,10 +106,10 @@ def get_suppressions(call: ApiCall, query: SuppressionListQuery) -> Response:
     errors=(INVALID_ADDRESS,),
 )
 def post_suppressions_query(call: ApiCall, body: AddressQuery) -> Response:
-    """What stands against this address, and why?
+    """Query the active suppressions of an address, and its history.
 
-    It is about exactly this form of the address. Decisions also count what other forms of
-    the same mailbox said; whether one of them says no is all that is told of those.
+    The response is about exactly this form of the address. Decisions also consider other forms
+    of the same mailbox; of those, the response states only whether one is suppressed.
     """
     context, now = services(), call.origin.now
     address = parse_address(body.address, body.channel, region=context.settings.phone_region)
@@ -118,14 +119,14 @@ def post_suppressions_query(call: ApiCall, body: AddressQuery) -> Response:
         AddressHistory(
             active_suppressions=[
                 AddressSuppression(
-                    scope=no.scope,
-                    reason=_reason(no.kind),
-                    since=no.since,
-                    until=no.until,
-                    event=no.event_id,
-                    except_for=list(no.exempt_topics) or None,
+                    scope=each.scope,
+                    reason=_reason(each.kind),
+                    since=each.since,
+                    until=each.until,
+                    event=each.event_id,
+                    exempt_topics=list(each.exempt_topics) or None,
                 )
-                for no in active_suppressions(facts, now)
+                for each in active_suppressions(facts, now)
             ],
             other_form_suppressed=is_suppressed_by_other_form(facts, now),
             history=[_event_response(event, retracted=event.id in retracted) for event in events],
@@ -143,65 +144,67 @@ def post_suppressions_query(call: ApiCall, body: AddressQuery) -> Response:
     errors=(INVALID_ADDRESS, UNKNOWN_TOPIC, WRONG_CHANNEL),
 )
 def post_suppressions_lift(call: ApiCall, rows: RequestRows[LiftRequest]) -> Response:
-    """These people turned something on again, by an act of their own.
+    """Lift suppressions, for people who opted in again by an act of their own.
 
-    What was said after that act stands, and so does a topic's own "no" when all marketing is
-    lifted: `lifted` tells. Repeating it adds nothing.
+    A later opt-out remains active, and so does a topic's own opt-out when all marketing is
+    lifted: see `lifted`. Repeating a request adds nothing.
     """
     now = call.origin.now
     changes, addresses = _parse_lifts(rows, call.origin)
     known = zip(changes, load_facts(addresses), strict=True)
-    news = [change for change, facts in known if not is_repeated_opt_in(change, facts)]
+    new = [change for change, facts in known if not is_repeated_opt_in(change, facts)]
 
     def make_response(recorded: RecordResult, connection: Connection | None) -> bytes:
-        told = record_results(changes, recorded)
-        known = zip(told, changes, load_facts(addresses, connection), strict=True)
-        for row, change, facts in known:
-            no = find_denial(change.scope, facts, now)
-            row.update({"lifted": no is None} | ({"rule": no.rule} if no else {}))
-        return rows.to_json(told)
+        results = record_results(changes, recorded)
+        known = zip(results, changes, load_facts(addresses, connection), strict=True)
+        for result, change, facts in known:
+            denial = find_denial(change.scope, facts, now)
+            result.update({"lifted": denial is None} | ({"rule": denial.rule} if denial else {}))
+        return rows.to_json(results)
 
-    return call.record(news, make_response)
+    return call.record(new, make_response)
 
 
 def _parse_lifts(
     rows: RequestRows[LiftRequest], origin: RequestOrigin
 ) -> tuple[list[Change], list[Address]]:
-    """What is asked for, and of whom. Raises InvalidBody with every fault."""
+    """The opt-ins, and their addresses. Raises InvalidBody with all errors."""
     context, catalogue = services(), current_catalogue()
     region = context.settings.phone_region
-    faults = FieldErrors()
+    errors = FieldErrors()
     changes: list[Change] = []
     addresses: list[Address] = []
-    for at, row in rows.with_pointers():
-        address = faults.collect(
-            f"{at}/address", parse_address, row.address, row.channel, region=region
+    for pointer, row in rows.with_pointers():
+        address = errors.collect(
+            f"{pointer}/address", parse_address, row.address, row.channel, region=region
         )
-        proof = parse_consent_evidence(faults, f"{at}/evidence", row.evidence, origin.now, address)
-        if address is None or proof is None:
+        evidence = parse_consent_evidence(
+            errors, f"{pointer}/evidence", row.evidence, origin.now, address
+        )
+        if address is None or evidence is None:
             continue
-        change = faults.collect(
-            f"{at}/scope",
+        change = errors.collect(
+            f"{pointer}/scope",
             build_opt_in_change,
             context.new_id(),
             address,
             row.scope,
-            proof,
+            evidence,
             origin,
             catalogue,
         )
         if change:
             changes.append(change)
             addresses.append(address)
-    faults.raise_if_any()
+    errors.raise_if_any()
     return changes, addresses
 
 
 def _load_history(
     connection: Connection, address: Address
 ) -> tuple[Sequence[Event], frozenset[UUID]]:
-    owner = find_address_id(connection, services().keys.exact_digest(address), address.channel)
-    return list_events_of(connection, [owner]) if owner else ((), frozenset())
+    address_id = find_address_id(connection, services().keys.exact_digest(address), address.channel)
+    return list_events_of(connection, [address_id]) if address_id else ((), frozenset())
 
 
 def _suppression_response(row: ListedSuppression) -> SuppressionResponse:

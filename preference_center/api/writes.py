@@ -1,4 +1,4 @@
-"""From rows of a body to changes of the ledger: every row is sound, or nothing is written."""
+"""From rows of a body to changes of the ledger: all rows are valid, or nothing is written."""
 
 from __future__ import annotations
 
@@ -31,25 +31,27 @@ from preference_center.links import Link, list_unsubscribe_headers
 def record_opt_outs(
     call: ApiCall, rows: RequestRows[OptOutRequest], catalogue: Catalogue, services: Services
 ) -> Response:
-    """Record them all; per row whether it is news. Raises InvalidBody with every fault."""
-    faults = FieldErrors()
+    """Record all rows; respond per row whether it was new. Raises InvalidBody with all errors."""
+    errors = FieldErrors()
     origin = call.origin
     changes: list[Change] = []
     region = services.settings.phone_region
-    for at, row in rows.with_pointers():
-        address = faults.collect(
-            f"{at}/address", parse_address, row.address, row.channel, region=region
+    for pointer, row in rows.with_pointers():
+        address = errors.collect(
+            f"{pointer}/address", parse_address, row.address, row.channel, region=region
         )
-        received_at = faults.collect(f"{at}/received_at", clamp_to_now, row.received_at, origin.now)
+        received_at = errors.collect(
+            f"{pointer}/received_at", clamp_to_now, row.received_at, origin.now
+        )
         occurred_at = received_at
         if row.occurred_at:
-            occurred_at = faults.collect(
-                f"{at}/occurred_at", clamp_to_now, row.occurred_at, origin.now
+            occurred_at = errors.collect(
+                f"{pointer}/occurred_at", clamp_to_now, row.occurred_at, origin.now
             )
         if address is None:
             continue
-        scope = faults.collect(
-            f"{at}/scope", validate_marketing_scope, address, row.scope, catalogue
+        scope = errors.collect(
+            f"{pointer}/scope", validate_marketing_scope, address, row.scope, catalogue
         )
         if scope and received_at and occurred_at:
             changes.append(
@@ -63,41 +65,43 @@ def record_opt_outs(
                     occurred_at=occurred_at,
                 )
             )
-    faults.raise_if_any()
+    errors.raise_if_any()
     return _record_changes(call, rows, changes)
 
 
 def record_consents(
     call: ApiCall, rows: RequestRows[ConsentRequest], catalogue: Catalogue, services: Services
 ) -> Response:
-    """Record them all; per row whether it is news. Raises InvalidBody with every fault."""
-    faults = FieldErrors()
+    """Record all rows; respond per row whether it was new. Raises InvalidBody with all errors."""
+    errors = FieldErrors()
     origin = call.origin
     changes: list[Change] = []
     region = services.settings.phone_region
-    for at, row in rows.with_pointers():
-        address = faults.collect(
-            f"{at}/address", parse_address, row.address, row.channel, region=region
+    for pointer, row in rows.with_pointers():
+        address = errors.collect(
+            f"{pointer}/address", parse_address, row.address, row.channel, region=region
         )
-        proof = parse_consent_evidence(faults, f"{at}/evidence", row.evidence, origin.now, address)
+        evidence = parse_consent_evidence(
+            errors, f"{pointer}/evidence", row.evidence, origin.now, address
+        )
         if address is None:
             continue
-        topic = faults.collect(f"{at}/topic", topic_for_address, address, row.topic, catalogue)
-        if topic is None or proof is None:
+        topic = errors.collect(f"{pointer}/topic", topic_for_address, address, row.topic, catalogue)
+        if topic is None or evidence is None:
             continue
-        change = faults.collect(
-            f"{at}/topic",
+        change = errors.collect(
+            f"{pointer}/topic",
             build_consent_change,
             services.new_id(),
             address,
             topic,
-            proof,
+            evidence,
             origin,
             own_act=row.own_act,
         )
         if change:
             changes.append(change)
-    faults.raise_if_any()
+    errors.raise_if_any()
     return _record_changes(call, rows, changes)
 
 
@@ -107,27 +111,27 @@ def make_links(
     catalogue: Catalogue,
     services: Services,
 ) -> list[dict[str, Any]]:
-    """Links and headers for each message. Raises InvalidBody with every fault."""
-    faults = FieldErrors()
-    answers: list[dict[str, Any]] = []
+    """Links and headers for each message. Raises InvalidBody with all errors."""
+    errors = FieldErrors()
+    results: list[dict[str, Any]] = []
     links, region = services.links, services.settings.phone_region
-    for at, row in rows.with_pointers():
-        address = faults.collect(
-            f"{at}/address", parse_address, row.address, row.channel, region=region
+    for pointer, row in rows.with_pointers():
+        address = errors.collect(
+            f"{pointer}/address", parse_address, row.address, row.channel, region=region
         )
         if address is None:
             continue
-        scope = faults.collect(
-            f"{at}/scope", validate_marketing_scope, address, row.scope, catalogue
+        scope = errors.collect(
+            f"{pointer}/scope", validate_marketing_scope, address, row.scope, catalogue
         )
         if scope is None:
             continue
         link = Link(address, scope, row.message_id, origin.now)
-        token = faults.collect(f"{at}/message_id", links.create_token, link)
+        token = errors.collect(f"{pointer}/message_id", links.create_token, link)
         if token is not None:
             digest = services.keys.exact_digest(address) if links.mail_domain else None
             host = catalogue.host_for_scope(scope)
-            answers.append(
+            results.append(
                 {
                     "token": token,
                     "unsubscribe_url": links.unsubscribe_url(token, host),
@@ -135,15 +139,15 @@ def make_links(
                     "headers": list_unsubscribe_headers(links, link, digest, host, token),
                 }
             )
-    faults.raise_if_any()
-    return answers
+    errors.raise_if_any()
+    return results
 
 
 def record_results(changes: Sequence[Change], result: RecordResult) -> list[dict[str, Any]]:
-    """Per change whether it was news, and its event if so."""
-    news = set(result.events)
+    """Per change whether it was new, and its event if so."""
+    new = set(result.events)
     return [
-        {"recorded": True, "event": str(change.id)} if change.id in news else {"recorded": False}
+        {"recorded": True, "event": str(change.id)} if change.id in new else {"recorded": False}
         for change in changes
     ]
 

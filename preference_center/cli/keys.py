@@ -135,7 +135,7 @@ def _create_key(
     }
     if rate:
         detail["rate"] = rate
-    audit.insert_audit_entry(connection, now, ACTOR, "api_key.made", detail)
+    audit.insert_audit_entry(connection, now, ACTOR, "api_key.created", detail)
     return text
 
 

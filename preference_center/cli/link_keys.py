@@ -102,7 +102,7 @@ def _create_link_key(connection: Connection, name: str, topics: Sequence[str]) -
     now = services().now()
     key = links.create_link_key(connection, name, services().links.newest_key_id, topics, now)
     detail = {"name": name, "key_id": key.key_id, "topics": list(topics)}
-    audit.insert_audit_entry(connection, now, ACTOR, "link_key.made", detail)
+    audit.insert_audit_entry(connection, now, ACTOR, "link_key.created", detail)
     return key
 
 

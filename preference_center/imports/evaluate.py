@@ -130,7 +130,7 @@ class ChunkEvaluator:
             undated=sum(
                 not entry.has_date and entry.meaning is not RowMeaning.SUBSCRIPTION for entry in new
             ),
-            unproven=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in new),
+            without_evidence=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in new),
             still_suppressed=self._count_still_suppressed(new),
             new=Counter((entry.meaning, entry.change.scope) for entry in new),
             already_present=Counter(

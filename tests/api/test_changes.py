@@ -66,7 +66,7 @@ def test_a_change_is_told_with_how_its_scope_stands(sender: Sender, reader: Send
         "recorded_at": at,
         "counts_at": at,
         "source": "senders",
-        "standing": {"off": True, "out_at": at, "out_reason": "opted_out"},
+        "status": {"off": True, "out_at": at, "out_reason": "opted_out"},
     }
 
 
@@ -97,7 +97,7 @@ def test_a_snapshot_has_a_beginning_and_an_end(sender: Sender, reader: Sender) -
     sender.consent("ada@example.com", "acme.news")
     first, *rows, last = snapshot(reader)
     assert last == {"end": True, "count": 2}
-    assert sorted((row["scope"], row["standing"]["off"]) for row in rows) == [
+    assert sorted((row["scope"], row["status"]["off"]) for row in rows) == [
         ("acme.news", False),
         ("acme.offers", True),
     ]
@@ -165,8 +165,8 @@ def test_an_open_transaction_anywhere_is_told_and_nothing_skipped(
         sender.opt_out("ada@example.com", "acme.offers")
         page = changes(reader)
         assert page["changes"] == []
-        assert page["held_back"]["events"] == 1
-        assert page["held_back"]["seconds"] >= 0
+        assert page["lag"]["events"] == 1
+        assert page["lag"]["seconds"] >= 0
     assert wait_until(lambda: bool(changes(reader, after=page["next"])["changes"]), seconds=30)
 
 

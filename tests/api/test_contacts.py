@@ -85,11 +85,11 @@ def test_nothing_of_a_batch_is_written_if_one_row_is_wrong_and_every_fault_is_to
     claim = {"external_id": "c-2", "addresses": [NUMBER, {"address": "ada@example.com"}]}
     renamed = {"external_id": "c-9", "addresses": GRACE["addresses"]}
     assert faults(sender, "", [mary, claim, renamed]) == [
-        ("/1/addresses/1", "taken-address"),
-        ("/2/external_id", "taken-external-id"),
+        ("/1/addresses/1", "address-conflict"),
+        ("/2/external_id", "external-id-conflict"),
     ]
     wrong = {"external_id": "c-4", "addresses": [{"address": "mary@"}]}
-    assert faults(sender, "", [mary, wrong]) == [("/1/addresses/0/address", "unusable-address")]
+    assert faults(sender, "", [mary, wrong]) == [("/1/addresses/0/address", "invalid-address")]
     assert faults(sender, "", {"locale": "it"}) == [("", "invalid-value")]
     missing = sender.post("/v1/contacts/query", {"external_id": "c-3"})
     assert missing.get_json()["type"].endswith("/problems/unknown-contact")
@@ -98,7 +98,7 @@ def test_nothing_of_a_batch_is_written_if_one_row_is_wrong_and_every_fault_is_to
 def test_a_conflict_of_one_row_is_a_problem_of_its_own(sender: Sender) -> None:
     post(sender, "", [ADA, GRACE])
     answer = sender.post("/v1/contacts", ADA | {"addresses": GRACE["addresses"]})
-    assert answer.get_json()["type"].endswith("/problems/taken-address")
+    assert answer.get_json()["type"].endswith("/problems/address-conflict")
     assert "grace" not in answer.text  # I12
 
 
@@ -146,7 +146,7 @@ class TestClosing:
     def test_many_are_closed_at_once_or_none(self, sender: Sender) -> None:
         post(sender, "", [ADA, GRACE])
         rows = [{"external_id": "c-1"}, {"external_id": "c-404"}, {"address": "x"}]
-        assert faults(sender, "/deactivate", rows) == [("/2/address", "unusable-address")]
+        assert faults(sender, "/deactivate", rows) == [("/2/address", "invalid-address")]
         assert faults(sender, "/deactivate", rows[:2]) == [("/1", "unknown-contact")]
         assert events(sender) == []
         rows = [{"external_id": "c-1"}, {"address": "grace@example.com"}]
@@ -155,7 +155,7 @@ class TestClosing:
     def test_a_time_in_the_future_is_refused(self, sender: Sender) -> None:
         late = (START + timedelta(days=1)).isoformat()
         body = {"address": "ada@example.com", "received_at": late}
-        assert faults(sender, "/deactivate", body) == [("/received_at", "against-the-rules")]
+        assert faults(sender, "/deactivate", body) == [("/received_at", "rule-violation")]
 
 
 class TestReopening:
@@ -190,7 +190,7 @@ class TestReopening:
         stale = self.reopening(clock)
         clock.advance(timedelta(hours=1))
         post(sender, "/deactivate", {"external_id": "c-1"})
-        assert faults(sender, "/reopen", [stale]) == [("/0/evidence", "against-the-rules")]
+        assert faults(sender, "/reopen", [stale]) == [("/0/evidence", "rule-violation")]
         assert sender.ask("invoice", "ada@example.com")["rule"] == "closed"
 
     def test_without_evidence_nothing_is_opened(self, sender: Sender) -> None:

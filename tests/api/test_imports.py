@@ -61,7 +61,7 @@ def test_a_list_is_planned_first_and_applied_once_the_plan_is_confirmed(sender: 
 
     assert sender.post(f"/v1/imports/{import_id}/undo", None).get_json()["state"] == "undoing"
     undone = work(sender, import_id)
-    assert (undone["state"], undone["taken_back"]) == ("undone", 2)
+    assert (undone["state"], undone["retracted"]) == ("undone", 2)
     assert sender.ask("offers.weekly", "ada@example.com")["allow"] is True
 
 
@@ -83,13 +83,13 @@ def test_scopes_that_are_missing_are_named_and_given_without_another_upload(
 @pytest.mark.parametrize(
     "fields, pointer, code",
     [
-        ({"preset": "sendgrid"}, "/preset", "against-the-rules"),
-        ({"only": None}, "/only", "against-the-rules"),
+        ({"preset": "sendgrid"}, "/preset", "rule-violation"),
+        ({"only": None}, "/only", "rule-violation"),
         ({"scopes": {"list": "acme.newz"}}, "/scopes", "unknown-topic"),
-        ({"scopes": {"a": "all_marketing", "A": "acme.news"}}, "/scopes", "against-the-rules"),
-        ({"time_zone": "Rome"}, "/time_zone", "against-the-rules"),
-        ({"encoding": "utf-16"}, "/encoding", "against-the-rules"),
-        ({"received_at": "2031-01-01T00:00:00Z"}, "/received_at", "against-the-rules"),
+        ({"scopes": {"a": "all_marketing", "A": "acme.news"}}, "/scopes", "rule-violation"),
+        ({"time_zone": "Rome"}, "/time_zone", "rule-violation"),
+        ({"encoding": "utf-16"}, "/encoding", "rule-violation"),
+        ({"received_at": "2031-01-01T00:00:00Z"}, "/received_at", "rule-violation"),
         ({"as": "opt-outs"}, "/as", "unknown-field"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_plan_that_is_not_the_one_looked_at_is_not_applied(sender: Sender) -> 
 
     answer = sender.post(path, {"plan": plan})
     assert answer.status_code == 409
-    assert answer.get_json()["type"].endswith("/import-moved")
+    assert answer.get_json()["type"].endswith("/import-conflict")
     assert sender.post(f"/v1/imports/{import_id}/undo", None).status_code == 409
 
 
@@ -143,7 +143,7 @@ def test_who_did_it_is_in_the_audit_and_no_address(sender: Sender) -> None:
     work(sender, import_id)
 
     rows = sender.rows("SELECT action, actor, detail FROM audit ORDER BY id")
-    assert [row[0] for row in rows] == ["import.begun", "import.applying", "import.applied"]
+    assert [row[0] for row in rows] == ["import.created", "import.applying", "import.applied"]
     assert len({row[1] for row in rows}) == 1
     assert "example.com" not in str(rows)
 

@@ -79,8 +79,8 @@ def test_what_is_said_on_a_portal_page_can_be_traced_to_who_opened_it(sender: Se
     sender.client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
     ((actor, action, detail),) = sender.rows("SELECT actor, action, detail FROM audit")
     ((evidence,),) = sender.rows("SELECT evidence FROM event")
-    assert (actor, action) == ("key:shop", "portal_link.made")
-    assert detail == {"pass": evidence["message_id"]}
+    assert (actor, action) == ("key:shop", "portal_link.created")
+    assert detail == {"one_time_token": evidence["message_id"]}
 
 
 def test_minting_and_reading_write_nothing(sender: Sender) -> None:
@@ -218,7 +218,7 @@ PAST, FAR = START.isoformat(), (START + timedelta(days=400)).isoformat()
         ({"topics": topics(nwes="off")}, "/topics/acme.nwes", "unknown-topic"),
         ({"topics": {"a/b~c": {"state": "off"}}}, "/topics/a~1b~0c", "unknown-topic"),
         ({"topics": topics(sms="on")}, "/topics/acme.sms", "wrong-channel"),
-        ({"topics": topics(old="on")}, "/topics/acme.old", "against-the-rules"),
+        ({"topics": topics(old="on")}, "/topics/acme.old", "rule-violation"),
         ({"topics": topics(news="paused")}, "/topics/acme.news", "invalid-value"),
         ({"topics": topics(news="maybe")}, "/topics/acme.news/state", "invalid-value"),
         ({"topics": {"acme.news": {"stat": "on"}}}, "/topics/acme.news/stat", "unknown-field"),
@@ -231,18 +231,18 @@ PAST, FAR = START.isoformat(), (START + timedelta(days=400)).isoformat()
         (
             {"topics": topics(news={"state": "paused", "until": PAST})},
             "/topics/acme.news",
-            "against-the-rules",
+            "rule-violation",
         ),
         (
             {"all_marketing": {"state": "paused", "until": FAR}},
             "/all_marketing",
-            "against-the-rules",
+            "rule-violation",
         ),
-        ({"address": "nobody"}, "/address", "unusable-address"),
-        ({"rendered_at": FAR}, "/rendered_at", "against-the-rules"),
+        ({"address": "nobody"}, "/address", "invalid-address"),
+        ({"rendered_at": FAR}, "/rendered_at", "rule-violation"),
         ({"rendered_at": "2026-11-24T09:00:00"}, "/rendered_at", "invalid-value"),
-        ({"evidence": evidence(occurred_at=FAR)}, "/evidence/occurred_at", "against-the-rules"),
-        ({"evidence": evidence(source=f"page of {ADA}")}, "/evidence", "against-the-rules"),
+        ({"evidence": evidence(occurred_at=FAR)}, "/evidence/occurred_at", "rule-violation"),
+        ({"evidence": evidence(source=f"page of {ADA}")}, "/evidence", "rule-violation"),
     ],
 )
 def test_a_fault_is_told_and_nothing_is_written(

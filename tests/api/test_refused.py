@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ASK = {"message_type": "offers.weekly", "recipient": "ada@example.com"}
 PERSON = {"address": "ada@example.com"}
-AUDIT = "SELECT detail ->> 'needed', detail ->> 'times_in_the_hour' FROM audit ORDER BY id"
+AUDIT = "SELECT detail ->> 'needed', detail ->> 'count_in_hour' FROM audit ORDER BY id"
 
 
 @pytest.fixture(autouse=True)
@@ -80,13 +80,13 @@ def test_no_address_of_a_client_is_counted_by(
 ) -> None:  # I12
     seen: list[str] = []
     limiter = in_force.extensions[EXTENSION_NAME].limiter
-    take = type(limiter).take
+    acquire = type(limiter).acquire
 
     def noted(self: object, rate: str, *key: str) -> object:
         seen.extend(key)
-        return take(self, rate, *key)
+        return acquire(self, rate, *key)
 
-    monkeypatch.setattr(type(limiter), "take", noted)
+    monkeypatch.setattr(type(limiter), "acquire", noted)
     call(in_force, unknown(1), "2001:db8::1")
     call(in_force, unknown(1), "192.0.2.1")
     assert len(seen) == 4

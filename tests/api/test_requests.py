@@ -127,7 +127,7 @@ def test_a_question_is_about_one_or_about_many(sender: Sender, more: dict[str, A
     answer = sender.post("/v1/decisions", ASK | more)
 
     assert answer.status_code == 422
-    assert "either recipient" in answer.get_json()["detail"]
+    assert "exactly one of recipient" in answer.get_json()["detail"]
 
 
 @pytest.mark.parametrize("recipients", [[1], [None], ["a@example.com", {}], {"0": "a"}, "a"])

@@ -102,12 +102,12 @@ def test_the_column_is_found_by_its_name(header: str, column: str | None) -> Non
     [
         (b"", None, "empty"),
         (b"\n\r\n  \n", None, "empty"),
-        (b"ada@example.com\nbob@example.com\n", None, "names no column recipient"),
-        (b"name,e-mail\n", None, "say with `column`"),
-        (b"email,e-mail\n", "to", "no column of the name"),
+        (b"ada@example.com\nbob@example.com\n", None, "has no column recipient"),
+        (b"name,e-mail\n", None, "set `column`"),
+        (b"email,e-mail\n", "to", "no column with the name"),
         (b"email,EMAIL\n", None, "has the column email twice"),
-        (b'"email\n', None, "can't be read"),
-        (b"a" * (MAX_LINE + 1) + b",email\n", None, "can't be read"),
+        (b'"email\n', None, "not valid CSV"),
+        (b"a" * (MAX_LINE + 1) + b",email\n", None, "not valid CSV"),
     ],
 )
 def test_a_header_without_recipients_says_what_to_mend(

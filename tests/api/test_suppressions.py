@@ -222,20 +222,24 @@ class TestOneAddress:
         return dict(answer.get_json())
 
     def test_nothing_is_known_of_most(self, sender: Sender) -> None:
-        assert self.ask(sender) == {"standing": [], "another_form": False, "history": []}
+        assert self.ask(sender) == {
+            "active_suppressions": [],
+            "other_form_suppressed": False,
+            "history": [],
+        }
 
     def test_all_that_was_said_is_told_in_order(self, sender: Sender, clock: Clock) -> None:
         happen(1, scope=ALL_MARKETING)
         clock.advance(HOUR)
         happen(2, EventKind.OPTED_IN, at=clock.now)
         told = self.ask(sender)
-        assert told["standing"] == [
+        assert told["active_suppressions"] == [
             {
                 "scope": "all_marketing",
                 "reason": "opted_out",
                 "since": "2026-11-24T09:00:00Z",
                 "event": str(UUID(int=1)),
-                "except_for": ["acme.offers"],
+                "exempt_topics": ["acme.offers"],
             }
         ]
         assert [(event["kind"], event["scope"]) for event in told["history"]] == [
@@ -246,17 +250,21 @@ class TestOneAddress:
 
     def test_another_form_is_hinted_at_and_not_revealed(self, sender: Sender) -> None:  # I9
         happen(1, who=parse_address("ada+shop@example.com", Channel.EMAIL))
-        assert self.ask(sender) == {"standing": [], "another_form": True, "history": []}
+        assert self.ask(sender) == {
+            "active_suppressions": [],
+            "other_form_suppressed": True,
+            "history": [],
+        }
 
     def test_an_own_opt_in_outranks_another_form(self, sender: Sender, clock: Clock) -> None:  # I9
         happen(1, who=parse_address("ada+shop@example.com", Channel.EMAIL))
         clock.advance(HOUR)
         happen(2, EventKind.OPTED_IN, at=clock.now)
-        assert self.ask(sender)["another_form"] is False
+        assert self.ask(sender)["other_form_suppressed"] is False
 
     def test_the_own_no_is_not_another_forms(self, sender: Sender) -> None:
         happen(1)
-        assert self.ask(sender)["another_form"] is False
+        assert self.ask(sender)["other_form_suppressed"] is False
 
 
 class TestLifting:
@@ -353,12 +361,12 @@ class TestLifting:
     @pytest.mark.parametrize(
         "fields, pointer, code",
         [
-            ({"scope": EVERYTHING}, "/scope", "against-the-rules"),
-            ({"scope": UNDELIVERABLE}, "/scope", "against-the-rules"),
+            ({"scope": EVERYTHING}, "/scope", "rule-violation"),
+            ({"scope": UNDELIVERABLE}, "/scope", "rule-violation"),
             ({"scope": "acme.nothing"}, "/scope", "unknown-topic"),
-            ({"scope": "acme.old"}, "/scope", "against-the-rules"),
+            ({"scope": "acme.old"}, "/scope", "rule-violation"),
             ({"scope": "acme.sms"}, "/scope", "wrong-channel"),
-            ({"address": "ada@"}, "/address", "unusable-address"),
+            ({"address": "ada@"}, "/address", "invalid-address"),
             ({"evidence": None}, "/evidence", "wrong-type"),
         ],
     )

@@ -86,13 +86,13 @@ def test_one_bad_row_refuses_the_batch_and_every_fault_is_listed(sender: Sender)
     assert answer.status_code == 422
     problem = answer.get_json()
     assert problem["type"].endswith("/problems/invalid-body")
-    assert problem["detail"].startswith("There are 5 faults; the first: /1/address: ")
+    assert problem["detail"].startswith("There are 5 errors; the first: /1/address: ")
     assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [
-        ("/1/address", "unusable-address"),
-        ("/1/received_at", "against-the-rules"),
+        ("/1/address", "invalid-address"),
+        ("/1/received_at", "rule-violation"),
         ("/2/scope", "unknown-topic"),
         ("/3/scope", "wrong-channel"),
-        ("/4/occurred_at", "against-the-rules"),
+        ("/4/occurred_at", "rule-violation"),
     ]
     assert sender.rows("SELECT 1 FROM event UNION ALL SELECT 1 FROM address") == []
 
@@ -103,7 +103,7 @@ def test_one_bad_row_refuses_the_batch_and_every_fault_is_listed(sender: Sender)
         ("scope", "acme.newz", "unknown-topic", "did you mean"),
         ("scope", "everything", "unknown-topic", ""),
         ("scope", "undeliverable", "unknown-topic", ""),
-        ("address", "ada at example", "unusable-address", ""),
+        ("address", "ada at example", "invalid-address", ""),
         ("via", "telegraph", "invalid-value", "'phone'"),
         ("channel", "fax", "invalid-value", "'email'"),
         ("received_at", "2026-11-24T09:00:00", "invalid-value", "timezone"),

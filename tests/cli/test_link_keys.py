@@ -60,7 +60,7 @@ def test_the_list_and_the_audit_name_keys_and_never_a_secret(in_force: Flask) ->
     stored = repr(rows(in_force, "SELECT * FROM link_key")) + listed
     assert text.split(".")[2] not in stored
     assert rows(in_force, "SELECT at, action, detail->>'name' FROM audit ORDER BY id") == [
-        (START, "link_key.made", "shop"),
+        (START, "link_key.created", "shop"),
         (START, "link_key.revoked", "shop"),
     ]
 

@@ -1,4 +1,4 @@
-"""The figures of an import: what plan announces and apply counts."""
+"""The counts of an import: those that `plan` predicts, and those of `apply`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NOTHING_LIFTED = "Nothing is lifted: an import can only add."
 
 @dataclass(slots=True)
 class ImportStats:
-    """Counts of rows, and of the things that rows say.
+    """Counts of rows, and of their statements.
 
-    `new` and `present` go by meaning and scope. `present` rows tell what the ledger knows
-    already. `undated` "no"s had no date that could be read and count from the import on.
-    `stays_off` are new subscriptions of people who have said no: nothing is lifted.
+    `new` and `already_present` are by meaning and scope; the latter are in the ledger already.
+    `undated` opt-outs had no readable date and count from the time of the import.
+    `still_suppressed` are new subscriptions of people who have opted out: nothing is lifted.
     """
 
     rows: int = 0
@@ -26,30 +26,30 @@ class ImportStats:
     excluded: int = 0
     refused: int = 0
     undated: int = 0
-    unproven: int = 0
+    without_evidence: int = 0
     still_suppressed: int = 0
     new: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
     already_present: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
 
     @property
     def total_new(self) -> int:
-        """All that is new."""
+        """The number of new statements."""
         return self.new.total()
 
     @property
     def total_already_present(self) -> int:
-        """All that was there already."""
+        """The number of statements that the ledger already has."""
         return self.already_present.total()
 
     def add(self, other: ImportStats) -> None:
-        """Count the other in."""
+        """Add the counts of `other`."""
         for name in _COUNT_FIELDS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.new.update(other.new)
         self.already_present.update(other.already_present)
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored and shown."""
+        """The JSON that is stored, and returned by the API."""
         return {
             **{name: getattr(self, name) for name in _COUNT_FIELDS},
             "new": _counter_to_json(self.new),
@@ -58,7 +58,7 @@ class ImportStats:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> ImportStats:
-        """What `to_json` wrote; zeros from nothing."""
+        """Parse the output of `to_json`; missing counts are 0."""
         plain = {name: stored.get(name, 0) for name in _COUNT_FIELDS}
         new, present = (
             _counter_from_json(stored.get("new")),
@@ -67,7 +67,7 @@ class ImportStats:
         return cls(**plain, new=new, already_present=present)
 
     def report_lines(self) -> Iterator[str]:
-        """For people."""
+        """The lines that commands print."""
         yield f"{self.rows:>12,}  rows read"
         yield f"{self.total_new:>12,}  new"
         yield from (f"{count:>12,}    {_label(key)}" for key, count in sorted(self.new.items()))
@@ -83,7 +83,7 @@ class ImportStats:
                 self.undated,
                 "opt-outs without a readable date: they count from the time of the import",
             ),
-            (self.unproven, "new subscriptions without evidence, marked as unproven"),
+            (self.without_evidence, "new subscriptions without evidence, recorded as unproven"),
         ):
             if count:
                 yield f"{count:>12,}  {what}"
@@ -91,12 +91,13 @@ class ImportStats:
         if self.still_suppressed:
             yield (
                 f"{self.still_suppressed:,} of the new subscriptions stay off: these people "
-                "said no."
+                "have opted out."
             )
 
 
 _COUNT_FIELDS = (
-    "rows", "without_data", "excluded", "refused", "undated", "unproven", "still_suppressed",
+    "rows", "without_data", "excluded", "refused", "undated", "without_evidence",
+    "still_suppressed",
 )  # fmt: skip
 
 
