@@ -82,7 +82,7 @@ class ImportStatsResponse(ResponseBody):
     excluded: int
     refused: int
     undated: int
-    unproven: int
+    without_evidence: int
     still_suppressed: int
     new: list[MeaningCount]
     already_present: list[MeaningCount]
@@ -103,7 +103,7 @@ class ImportResponse(ResponseBody):
     state: ImportState
     preset: str
     created_at: datetime
-    begun_at: datetime | None = None
+    started_at: datetime | None = None
     finished_at: datetime | None = None
     size_bytes: int | None = None
     sha256: str | None = None
@@ -125,7 +125,7 @@ def import_response(stored: Import) -> ImportResponse:
         state=stored.state,
         preset=stored.instructions["preset"],
         created_at=stored.created_at,
-        begun_at=stored.started_at,
+        started_at=stored.started_at,
         finished_at=stored.finished_at,
         size_bytes=stored.size_bytes if stored.digest else None,
         sha256=stored.digest.hex() if stored.digest else None,

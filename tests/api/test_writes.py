@@ -22,7 +22,7 @@ def test_an_opt_out_keeps_who_passed_it_on_how_and_when(sender: Sender) -> None:
     sender.opt_out(
         "ada@example.com",
         "acme.offers",
-        via="letter",
+        via="postal_mail",
         received_at=received_at.isoformat(),
         occurred_at=occurred_at.isoformat(),
     )
@@ -33,7 +33,7 @@ def test_an_opt_out_keeps_who_passed_it_on_how_and_when(sender: Sender) -> None:
             "acme.offers",
             "senders",
             "key:shop",
-            {"via": "letter"},
+            {"via": "postal_mail"},
             occurred_at,
             received_at,
         )
