@@ -22,7 +22,7 @@ from preference_center.queue import TICK_SECONDS
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify as verify_listing
 from preference_center.sync.push import sync as sync_destination
-from workers.stopping import stop_requested
+from workers.process import stop_requested
 
 FRESH_TICK = timedelta(seconds=1)
 P = ParamSpec("P")

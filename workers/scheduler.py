@@ -36,8 +36,7 @@ from preference_center.storage.sync import (
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.states import DueCounts
 from preference_center.sync.listings import schedule_new_listings
-from workers.starting import wait_for_database
-from workers.stopping import stop_requested
+from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
 

@@ -23,8 +23,7 @@ from preference_center.app import create_app
 from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.extensions import services
 from preference_center.queue import QUEUE_NAMES, connect_redis, rq_queue
-from workers.starting import wait_for_database
-from workers.stopping import stop_requested
+from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from tests.workers.two_ways import add_destination
 from workers import scheduler
-from workers.stopping import stop_requested
+from workers.process import stop_requested
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -1,23 +1,27 @@
-"""What a process of ours waits for before it begins."""
+"""The start and the stop of a worker or scheduler process."""
 
 from __future__ import annotations
+
+from threading import Event
 
 import structlog
 
 from preference_center.errors import Unavailable
 from preference_center.storage.access.key_fingerprints import require_known_keys
-from workers.stopping import stop_requested
 
 log = structlog.get_logger()
 
+stop_requested = Event()
+"""Set when the process was asked to stop: it then finishes the current batch."""
+
 RETRY_INTERVAL = 1.0
-"""Seconds between tries."""
+"""Seconds between attempts to reach the database."""
 
 
 def wait_for_database() -> None:
-    """Return once the database has answered that our keys are its own, or when asked to stop.
+    """Return once the database is available and our keys match it, or on `stop_requested`.
 
-    A machine that boots starts us in any order. Raises KeyMismatch.
+    When a host boots, processes start in any order. Raises KeyMismatch.
     """
     while not stop_requested.is_set():
         try:
