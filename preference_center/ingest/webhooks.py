@@ -207,7 +207,8 @@ def _ingest_in_transaction(
         unknown_event_types.count_unknown_types(connection, destination.id, types, now)
         questions = {each.body.id: (each.body.received_at, each.open_questions) for each in batch}
         undecided_events.replace_open_questions(connection, destination.id, questions)
-        webhook_inbox.record_processed(connection, [each.body.id for each in batch], "taken in")
+        ids = [each.body.id for each in batch]
+        webhook_inbox.record_processed(connection, ids, webhook_inbox.INGESTED_OUTCOME)
 
     said = _resolve_addresses(connector, [news for each in batch for news in each.events])
     ingest(destination, connector, said, in_transaction=mark_done)

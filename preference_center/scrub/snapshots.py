@@ -86,8 +86,8 @@ def create_snapshot(path: Path) -> Snapshot:
                 f"""COPY (SELECT * FROM read_csv({glob_safe_path_literal(rows)}, header = false,
                     auto_detect = false, columns = {dict(FACT_COLUMNS)}))
                 TO {path_literal(made.temporary_paths[path])} (FORMAT parquet, COMPRESSION zstd,
-                    KV_METADATA {{{_METADATA_KEY}: $told}})""",
-                {"told": json.dumps(asdict(snapshot))},
+                    KV_METADATA {{{_METADATA_KEY}: $metadata}})""",
+                {"metadata": json.dumps(asdict(snapshot))},
             ).fetchone()
         if written is None or written[0] != taken.row_count:
             raise ScrubError("the snapshot lost rows on its way: try again")
@@ -105,9 +105,9 @@ def read_snapshot_metadata(path: Path) -> Snapshot:
     except duckdb.Error:
         row = None
     try:
-        told = json.loads(row[0]) if row else {}
-        if told.get("format") == SNAPSHOT_FORMAT:
-            return Snapshot(**told)
+        metadata = json.loads(row[0]) if row else {}
+        if metadata.get("format") == SNAPSHOT_FORMAT:
+            return Snapshot(**metadata)
     except (ValueError, TypeError):
         pass
     raise InvalidSnapshot("this is no snapshot: make one with `flask snapshot make FILE`")

@@ -1,12 +1,13 @@
 """The SQL that scrubs: canonical forms, their digests, and the decision.
 
-One text for every engine: what their dialects call by different names is in `Dialect`. It
-says what `domain.addresses.parse`, `Keys.match_keys` and `domain.decisions.decide` say; tests
-hold it to them row for row. Cells that it can't be sure of are not `safe`: Python reads those.
+One text for every engine: what their dialects name differently is in `SqlDialect`. It
+computes what `domain.addresses.parse_address`, `Keys.match_keys` and `domain.decisions.decide`
+compute; tests compare them row by row. Cells that it may parse wrongly are not `safe`: Python
+parses those.
 
 The secret is never part of the text. Names that it uses: `list` (with the column `cell`),
 `fact` (a snapshot's rows), `read` (digests of the cells that Python read: cell, kind, digest),
-and the pads of `Dialect`.
+and the pads of `SqlDialect`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DIGEST_HEX_LENGTH = 64
 """Hexadecimal digits of a digest; half of them in an opt-out by mail."""
 
 PREFILTER_HEX_LENGTH = 12
-"""Digits by which rows that concern nobody are put aside; the others are looked at in full."""
+"""Digits of the first, cheap comparison; only rows that pass it are compared in full."""
 
 _TIMESTAMP_DIGITS = 17  # digits of microseconds until the year 5138
 _EVENT_ID_DIGITS = 32  # digits of an event's id
@@ -41,7 +42,7 @@ _SPECIAL_TLDS = ("arpa", "invalid", "local", "localhost", "onion")
 
 @dataclass(frozen=True, slots=True)
 class SqlDialect:
-    """How an engine says what others say differently.
+    """What an engine's SQL dialect calls by a name of its own.
 
     `full_match(text, pattern)` is whether the whole text matches; `pads` are the names of
     the inner and outer pad of each digest key (RFC 2104), as binary values.
@@ -77,8 +78,8 @@ def with_digests(dialect: SqlDialect, channel: Channel, *, md5: bool) -> str:
                     split_part(lower(cell), '@', 2) AS domain
                 FROM list
             ) AS parts
-        ) AS judged
-    ) AS formed"""
+        ) AS classified
+    ) AS with_forms"""
 
 
 def _is_plain(dialect: SqlDialect) -> str:
@@ -91,7 +92,7 @@ def _is_plain(dialect: SqlDialect) -> str:
 
 
 def candidates_condition(*, md5: bool) -> str:
-    """The rows of `looks` that somebody's fact may concern, or that Python must read."""
+    """The rows of `digested` that somebody's fact may concern, or that Python must read."""
     names = ("digest", "other_digest", *(("md5_digest", "md5_other_digest") if md5 else ()))
     hits = [
         f"({name} IS NOT NULL AND left({name}, {PREFILTER_HEX_LENGTH}) IN (SELECT left(digest, "
@@ -102,11 +103,12 @@ def candidates_condition(*, md5: bool) -> str:
 
 
 def probes(*, md5: bool) -> str:
-    """What to look up for the cells in `closer`: cell, kind, digest."""
+    """What to look up for the cells in `candidate`: cell, kind, digest."""
     exact = "CASE WHEN left(other, 1) = '2' THEN 1 ELSE 3 END"
     other = "CAST(left(other, 1) AS SMALLINT)"
     parts = [
-        f"SELECT DISTINCT cell, {kind} AS kind, {prefix}{name} AS digest FROM closer WHERE {given}"
+        f"SELECT DISTINCT cell, {kind} AS kind, {prefix}{name} AS digest"
+        f" FROM candidate WHERE {given}"
         for prefix in ("", "md5_")[: 1 + md5]
         for name, kind, given in (
             ("digest", exact, "safe"),
@@ -119,7 +121,8 @@ def probes(*, md5: bool) -> str:
 def decisions(message: MessageType, topic: Topic | None, now_us: int) -> str:
     """The decision on every cell in `probe` about which there is a fact.
 
-    Columns: cell, allow, rule, scope, since (microseconds). The others get `unseen`.
+    Columns: cell, allow, rule, scope, since (microseconds). Other cells get the query's
+    `default_decision`.
     """
     if message.message_class is MessageClass.SERVICE:
         return _decide(_service_decision(message), pauses="")
@@ -222,7 +225,7 @@ def _newest_opt_out(scope: str) -> str:
         # a probe by the digest of its mailbox, too
         covers += (
             f" OR (scope = {sql_literal(EVERYTHING)} AND NOT exact"
-            " AND (own_closing IS NULL OR out_event <> own_closing))"
+            " AND (exact_closing IS NULL OR out_event <> exact_closing))"
         )
     return f"max(CASE WHEN {covers} THEN {mark} END)"
 
@@ -242,14 +245,14 @@ def _decide(select: str, *, pauses: str, topic: str = "") -> str:
     if topic:
         columns.append(f"{_newest_exact('consent_at', topic)} AS consent")
     at = [f"CAST(left({name}, {_TIMESTAMP_DIGITS}) AS BIGINT) AS {name}_at" for name in outs]
-    wide = ["greatest(topic_lift, all_lift) AS wide_lift"] if topic else []
+    widest = ["greatest(topic_lift, all_lift) AS topic_or_all_lift"] if topic else []
     return f"""
-    WITH met AS ({_matches()}),
-    own AS (SELECT cell, max(out_event) AS own_closing FROM met
+    WITH matches AS ({_matches()}),
+    own AS (SELECT cell, max(out_event) AS exact_closing FROM matches
         WHERE exact AND scope = {sql_literal(EVERYTHING)} GROUP BY cell),
-    newest AS (SELECT met.cell, {", ".join(columns)}
-        FROM met LEFT JOIN own ON own.cell = met.cell GROUP BY met.cell),
-    standing AS (SELECT *, {", ".join([*at, *wide])} FROM newest){pauses}
+    newest AS (SELECT matches.cell, {", ".join(columns)}
+        FROM matches LEFT JOIN own ON own.cell = matches.cell GROUP BY matches.cell),
+    active AS (SELECT *, {", ".join([*at, *widest])} FROM newest){pauses}
     {select}"""
 
 
@@ -268,14 +271,14 @@ def _active_pauses(topic: str, now_us: int) -> str:
         f"max(CASE WHEN m.scope = {sql_literal(scope)} AND {_is_active('m.pause_at', lift)}"
         f" THEN {mark} END) AS {name}"
         for name, scope, lift in (
-            ("bounce_pause", UNDELIVERABLE, "s.wide_lift"),
-            ("all_pause", ALL_MARKETING, "s.wide_lift"),
+            ("bounce_pause", UNDELIVERABLE, "s.topic_or_all_lift"),
+            ("all_pause", ALL_MARKETING, "s.topic_or_all_lift"),
             ("topic_pause", topic, "s.topic_lift"),
         )
     ]
     return f""",
     paused AS (SELECT m.cell, {", ".join(columns)}
-        FROM standing AS s JOIN (SELECT * FROM met WHERE pause_until > {now_us}) AS m
+        FROM active AS s JOIN (SELECT * FROM matches WHERE pause_until > {now_us}) AS m
         ON s.cell = m.cell GROUP BY m.cell)"""
 
 
@@ -289,11 +292,11 @@ def _marketing_decision(topic: Topic) -> str:
     steps: list[tuple[str, DecisionRule | str, str | None, str]] = [
         (_is_active("s.closed_at", "s.reopened"), DecisionRule.CLOSED, EVERYTHING, "s.closed_at"),
         *_opt_out_steps(
-            "all_out", "s.wide_lift", DecisionRule.OPTED_OUT_OF_ALL_MARKETING, ALL_MARKETING
+            "all_out", "s.topic_or_all_lift", DecisionRule.OPTED_OUT_OF_ALL_MARKETING, ALL_MARKETING
         ),
         *_opt_out_steps("topic_out", "s.topic_lift", DecisionRule.OPTED_OUT_OF_TOPIC, topic.key),
         (
-            _is_active("s.bounced_at", "s.wide_lift"),
+            _is_active("s.bounced_at", "s.topic_or_all_lift"),
             DecisionRule.BOUNCED,
             UNDELIVERABLE,
             "s.bounced_at",
@@ -313,28 +316,28 @@ def _marketing_decision(topic: Topic) -> str:
         if topic.default is TopicDefault.OPT_IN
         else DecisionRule.NOT_OPTED_OUT
     )
-    return _rule_cases(steps, last, "standing AS s LEFT JOIN paused AS p ON p.cell = s.cell")
+    return _rule_cases(steps, last, "active AS s LEFT JOIN paused AS p ON p.cell = s.cell")
 
 
 def _service_decision(message: MessageType) -> str:
     closed = DecisionRule.AFTER_CLOSING if message.after_closing else DecisionRule.CLOSED
-    stands = _is_active("s.closed_at", "s.reopened")
+    is_closed = _is_active("s.closed_at", "s.reopened")
     return _rule_cases(
-        [(stands, closed, EVERYTHING, "s.closed_at")], DecisionRule.SERVICE, "standing AS s"
+        [(is_closed, closed, EVERYTHING, "s.closed_at")], DecisionRule.SERVICE, "active AS s"
     )
 
 
 def _opt_out_steps(
     out: str, lift: str, rule: DecisionRule, scope: str
 ) -> list[tuple[str, DecisionRule, str, str]]:
-    """A complaint is told apart from an opt-out."""
-    stands, at = _is_active(f"s.{out}_at", lift), f"s.{out}_at"
+    """A complaint is reported as such."""
+    active, at = _is_active(f"s.{out}_at", lift), f"s.{out}_at"
     complained = (
         f"substr(s.{out}, {_TIMESTAMP_DIGITS + _EVENT_ID_DIGITS + 1}) = '{EventKind.COMPLAINED}'"
     )
     return [
-        (f"{stands} AND {complained}", DecisionRule.COMPLAINED, scope, at),
-        (stands, rule, scope, at),
+        (f"{active} AND {complained}", DecisionRule.COMPLAINED, scope, at),
+        (active, rule, scope, at),
     ]
 
 

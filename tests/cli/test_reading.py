@@ -187,7 +187,9 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
                 c, context.keys, new_id, number, b"[]", context.now()
             )
         )
-        run_in_transaction(lambda c: webhook_inbox.record_processed(c, [new_id], "taken in"))
+        run_in_transaction(
+            lambda c: webhook_inbox.record_processed(c, [new_id], webhook_inbox.INGESTED_OUTCOME)
+        )
     clock.advance(timedelta(days=2))
     yesterday = (clock() - timedelta(days=1)).date().isoformat()
     assert "0 posts" in flask(app, "replay", "mailer", "--since", yesterday).output

@@ -48,7 +48,7 @@ def test_every_safe_cell_has_the_digests_of_python(
     connection.execute("DELETE FROM list")
     connection.execute("INSERT INTO list SELECT unnest($1)", [cells])
     looked = with_digests(spoken, Channel.EMAIL, md5=True)
-    connection.execute(f"CREATE OR REPLACE TABLE closer AS {looked}", pads)
+    connection.execute(f"CREATE OR REPLACE TABLE candidate AS {looked}", pads)
     found: dict[str, set[tuple[int, str]]] = {}
     for cell, kind, digest in connection.execute(probes(md5=True)).fetchall():
         found.setdefault(cell, set()).add((kind, digest))

@@ -79,17 +79,17 @@ class _Evaluation:
     progress: ScrubProgress
 
     def find_candidates(self) -> None:
-        """Put into `closer` the rows that a fact may concern, or that Python must read."""
+        """Put into `candidate` the rows that a fact may concern, or that Python must read."""
         md5 = self.query.match_md5
         spoken, pads = duckdb_dialect(self.query.keys.hmac_pads())
-        looks = sql.with_digests(spoken, self.query.channel, md5=md5)
+        digested = sql.with_digests(spoken, self.query.channel, md5=md5)
         try:
             with (
                 without_filter_pushdown(self.connection),
                 report_progress(self.connection, self.progress, "Finding candidates"),
             ):
                 self.connection.execute(
-                    f"CREATE TABLE closer AS SELECT * FROM ({looks}) AS looked"
+                    f"CREATE TABLE candidate AS SELECT * FROM ({digested}) AS digested"
                     f" WHERE {sql.candidates_condition(md5=md5)}",
                     pads,
                 )
@@ -104,12 +104,12 @@ class _Evaluation:
         execute("CREATE TABLE read (cell VARCHAR, kind SMALLINT, digest VARCHAR)")
         execute("CREATE TABLE unreadable (cell VARCHAR)")
         count = fetch_row(
-            self.connection, "SELECT count(DISTINCT cell) FROM closer WHERE NOT safe"
+            self.connection, "SELECT count(DISTINCT cell) FROM candidate WHERE NOT safe"
         )[0]
         done = 0
         # A connection of its own: a result is gone when its connection executes the next.
         with closing(self.connection.cursor()) as cursor:
-            cursor.execute("SELECT DISTINCT cell FROM closer WHERE NOT safe")
+            cursor.execute("SELECT DISTINCT cell FROM candidate WHERE NOT safe")
             while rows := cursor.fetchmany(_CHUNK_SIZE):
                 self._parse_cells([row[0] for row in rows])
                 done += len(rows)
@@ -132,25 +132,25 @@ class _Evaluation:
     def decide(self) -> tuple[int, dict[str, int]]:
         """Put what was decided about cells into `denied` and `allowed`.
 
-        How many rows are allowed for what was said, and how many denied by which rule.
+        Returns how many rows some fact allows, and how many are denied by which rule.
         """
         execute, question = self.connection.execute, self.query
         with report_progress(self.connection, self.progress, "Deciding"):
             execute(f"CREATE TABLE probe AS {sql.probes(md5=question.match_md5)}")
             decided = sql.decisions(question.message, question.topic, question.now_us)
             execute(
-                f"""CREATE TABLE verdict AS SELECT cell, allow, rule, scope, since FROM ({decided})
+                f"""CREATE TABLE decision AS SELECT cell, allow, rule, scope, since FROM ({decided})
                 UNION ALL SELECT cell, false, '{DecisionRule.UNPARSEABLE_ADDRESS}', '', NULL
                 FROM unreadable"""
             )
             execute(
-                f"CREATE TABLE denied AS SELECT cell, {_REMOVED_COLUMNS} AS why FROM verdict "
+                f"CREATE TABLE denied AS SELECT cell, {_REMOVED_COLUMNS} AS why FROM decision "
                 "WHERE NOT allow"
             )
-            execute("CREATE TABLE allowed AS SELECT cell FROM verdict WHERE allow")
+            execute("CREATE TABLE allowed AS SELECT cell FROM decision WHERE allow")
             found = execute(
-                """SELECT allow, rule, sum(n) FROM verdict JOIN
-                (SELECT cell, count(*) AS n FROM closer GROUP BY cell) AS seen USING (cell)
+                """SELECT allow, rule, sum(n) FROM decision JOIN
+                (SELECT cell, count(*) AS n FROM candidate GROUP BY cell) AS cell_count USING (cell)
                 GROUP BY allow, rule"""
             ).fetchall()
         allowed = sum(int(n) for allow, _, n in found if allow)

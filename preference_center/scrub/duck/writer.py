@@ -70,9 +70,9 @@ class ScrubWriter:
                 f"FROM ({removed}) ORDER BY n",
             )
         among = "EXISTS (SELECT 1 FROM allowed AS a WHERE a.cell = l.cell)"
-        told = f"coalesce(d.why, {_removed_columns(self.default_decision)}) AS why"
+        reason = f"coalesce(d.why, {_removed_columns(self.default_decision)}) AS why"
         joined = f"{_NUMBERED_ROWS} LEFT JOIN denied AS d USING (cell)"
-        removed = f"SELECT l.line, {told}, l.n FROM {joined} WHERE NOT {among}"
+        removed = f"SELECT l.line, {reason}, l.n FROM {joined} WHERE NOT {among}"
         return f"FROM {_NUMBERED_ROWS} WHERE {among} ORDER BY n", f"FROM ({removed}) ORDER BY n"
 
     def _copy(self, label: str, query: str, path: Path, names: Sequence[str] = ()) -> int:

@@ -16,8 +16,10 @@ RETENTION = timedelta(days=7)
 """How long a body is kept after it came, to be replayed; longer while it is not processed, or
 while a person has to decide what it says (`undecided`)."""
 
+INGESTED_OUTCOME = "ingested"
+"""The outcome of one whose events were recorded, or needed no record."""
 UNREADABLE_OUTCOME = "unreadable"
-"""The outcome of one that its vendor's module makes nothing of."""
+"""The outcome of one that its integration cannot parse."""
 
 INSERT_WEBHOOK = """
 INSERT INTO webhook_inbox (id, destination_id, body_digest, body, received_at, next_at)
