@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag, StrEnum
+from typing import Final, Literal, assert_never
 
 import email_validator
 import idna
@@ -46,6 +47,10 @@ class Channel(StrEnum):
     PHONE = "phone"
 
 
+PhoneChannel = Literal[Channel.SMS, Channel.PHONE]
+"""The channels whose addresses are phone numbers."""
+
+
 class KeyKind(IntFlag):
     """Which forms of an address one canonical string (or its digest) stands for."""
 
@@ -55,7 +60,7 @@ class KeyKind(IntFlag):
 
 
 _EXACT_AND_MAILBOX = KeyKind.EXACT | KeyKind.MAILBOX  # enum arithmetic is slow: once
-_EMAIL = Channel.EMAIL
+_EMAIL: Final = Channel.EMAIL
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -128,10 +133,18 @@ def is_same_address(first: Address, second: Address) -> bool:
 
 def mask_address(address: Address) -> str:
     """The address as it may be shown on a page: `j***@d***.it`, `+39 *** **67`."""
-    if address.channel is not Channel.EMAIL:
-        country = phonenumbers.parse(address.exact).country_code
-        return f"+{country} *** **{address.exact[-2:]}"
-    local, _, domain = address.exact.rpartition("@")
+    match address.channel:
+        case Channel.EMAIL:
+            return _mask_email(address.exact)
+        case Channel.SMS | Channel.PHONE:
+            country = phonenumbers.parse(address.exact).country_code
+            return f"+{country} *** **{address.exact[-2:]}"
+        case _:
+            assert_never(address.channel)
+
+
+def _mask_email(exact: str) -> str:
+    local, _, domain = exact.rpartition("@")
     first = local.lstrip('"\\')[:1]
     if domain.startswith("["):
         return f"{first}***@[***]"
@@ -276,7 +289,7 @@ def _validate_email(text: str) -> email_validator.ValidatedEmail | None:
         return None
 
 
-def _parse_phone(raw: str, channel: Channel, region: str) -> Address:
+def _parse_phone(raw: str, channel: PhoneChannel, region: str) -> Address:
     """E.164 without the extension; numbers of a possible length, assigned or not."""
     text = _JOINERS.sub("", _normalize_text(raw))
     dialled = len(text) <= _MAX_PHONE_CHARS and _PHONE_TEXT.fullmatch(text)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel
@@ -83,14 +84,18 @@ class Burst:
 
 
 def burst_domain(address: Address) -> str | None:
-    """The domain by which `address` may be part of a burst; None for a shared one.
+    """The domain by which `address` may be part of a burst.
 
-    Of phone numbers there is none.
+    None for a domain that many companies share, and for phone numbers.
     """
-    if address.channel is not Channel.EMAIL:
-        return None
-    domain = address.exact.rpartition("@")[2]
-    return None if domain in SHARED_DOMAINS else domain
+    match address.channel:
+        case Channel.EMAIL:
+            domain = address.exact.rpartition("@")[2]
+            return None if domain in SHARED_DOMAINS else domain
+        case Channel.SMS | Channel.PHONE:
+            return None
+        case _:
+            assert_never(address.channel)
 
 
 def find_bursts(opt_outs: Iterable[LinkOptOut], rule: BurstRule) -> list[Burst]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
@@ -147,6 +148,15 @@ def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decisi
     return None
 
 
+def is_opted_out(topic: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
+    """Whether marketing of this topic is denied by something that only the person can end.
+
+    A pause ends by itself, and a bounce is no act of the person.
+    """
+    denial = find_denial(topic, facts, now)
+    return denial is not None and denial.rule not in {DecisionRule.PAUSED, DecisionRule.BOUNCED}
+
+
 def denial_end(
     denial: Decision, topic: str, facts: Sequence[ScopeFact], now: datetime
 ) -> datetime | None:
@@ -253,8 +263,20 @@ def _deny_temporarily(rule: DecisionRule, fact: ScopeFact) -> Decision:
 
 
 def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
-    if fact.state.reason is EventKind.COMPLAINED:
-        return DecisionRule.COMPLAINED
+    match fact.state.reason:
+        case EventKind.COMPLAINED:
+            return DecisionRule.COMPLAINED
+        # An account closed under another form of the mailbox counts as an opt-out here (I9).
+        case EventKind.OPTED_OUT | EventKind.DEACTIVATED | EventKind.ERASED:
+            pass
+        case EventKind.BOUNCED | EventKind.PAUSED:
+            pass  # of the scope UNDELIVERABLE, or no opt-out: never asked here
+        case EventKind.OPTED_IN | EventKind.CONSENTED | EventKind.REOPENED | EventKind.RETRACTED:
+            pass  # never suppress
+        case None:
+            pass
+        case _:
+            assert_never(fact.state.reason)
     if _effective_scope(fact) == ALL_MARKETING:
         return DecisionRule.OPTED_OUT_OF_ALL_MARKETING
     return DecisionRule.OPTED_OUT_OF_TOPIC

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
@@ -66,33 +67,55 @@ class EventKind(StrEnum):
         return self in _LIFTING
 
 
-_SUPPRESSING = frozenset(
-    {
-        EventKind.OPTED_OUT,
-        EventKind.BOUNCED,
-        EventKind.COMPLAINED,
-        EventKind.DEACTIVATED,
-        EventKind.ERASED,
-    }
-)
-_LIFTING = frozenset({EventKind.OPTED_IN, EventKind.REOPENED})
+class _Effect(Enum):
+    """What an event does to older events of its scope."""
+
+    SUPPRESSES = auto()
+    LIFTS = auto()
+    NEITHER = auto()
+
+
+def _effect_of(kind: EventKind) -> _Effect:
+    match kind:
+        case (
+            EventKind.OPTED_OUT
+            | EventKind.BOUNCED
+            | EventKind.COMPLAINED
+            | EventKind.DEACTIVATED
+            | EventKind.ERASED
+        ):
+            return _Effect.SUPPRESSES
+        case EventKind.OPTED_IN | EventKind.REOPENED:
+            return _Effect.LIFTS
+        case EventKind.CONSENTED | EventKind.PAUSED | EventKind.RETRACTED:
+            return _Effect.NEITHER
+        case _:
+            assert_never(kind)
+
+
+_SUPPRESSING = frozenset(kind for kind in EventKind if _effect_of(kind) is _Effect.SUPPRESSES)
+_LIFTING = frozenset(kind for kind in EventKind if _effect_of(kind) is _Effect.LIFTS)
 
 
 def is_valid_scope(kind: EventKind, scope: str) -> bool:
     """Whether an event of this kind may name this scope."""
-    if kind is EventKind.REOPENED:
-        return scope == EVERYTHING
-    if kind in {EventKind.DEACTIVATED, EventKind.ERASED}:
-        return scope in {EVERYTHING, ALL_MARKETING}  # see `closing.closing`
-    if kind is EventKind.BOUNCED:
-        return scope == UNDELIVERABLE
-    if kind is EventKind.CONSENTED:
-        return scope not in RESERVED_SCOPES
-    if kind is EventKind.RETRACTED:
-        return False  # it names events: see Retraction
-    if kind is EventKind.PAUSED:
-        return scope != EVERYTHING
-    return scope not in {EVERYTHING, UNDELIVERABLE}
+    match kind:
+        case EventKind.REOPENED:
+            return scope == EVERYTHING
+        case EventKind.DEACTIVATED | EventKind.ERASED:
+            return scope in {EVERYTHING, ALL_MARKETING}  # see `account_closure`
+        case EventKind.BOUNCED:
+            return scope == UNDELIVERABLE
+        case EventKind.CONSENTED:
+            return scope not in RESERVED_SCOPES
+        case EventKind.RETRACTED:
+            return False  # it names events: see Retraction
+        case EventKind.PAUSED:
+            return scope != EVERYTHING
+        case EventKind.OPTED_OUT | EventKind.OPTED_IN | EventKind.COMPLAINED:
+            return scope not in {EVERYTHING, UNDELIVERABLE}
+        case _:
+            assert_never(kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from typing import assert_never
 from urllib.parse import unquote
 
 from preference_center.domain.addresses import Address, Channel
@@ -52,9 +53,21 @@ def contains_address(text: str, address: Address | HashedAddress) -> bool:
     plain = unquote(text).casefold()
     if isinstance(address, HashedAddress):
         return address.digest.hex() in plain
-    if address.channel is not Channel.EMAIL:
-        digits = "".join(character for character in plain if character.isdigit())
-        return address.exact[-_NATIONAL_DIGITS:] in digits or _contains_hash(plain, address)
+    match address.channel:
+        case Channel.EMAIL:
+            return _contains_email(text, plain, address)
+        case Channel.SMS | Channel.PHONE:
+            return _contains_number(plain, address)
+        case _:
+            assert_never(address.channel)
+
+
+def _contains_number(plain: str, address: Address) -> bool:
+    digits = "".join(character for character in plain if character.isdigit())
+    return address.exact[-_NATIONAL_DIGITS:] in digits or _contains_hash(plain, address)
+
+
+def _contains_email(text: str, plain: str, address: Address) -> bool:
     if any(form in plain for form in address.forms()):
         return True
     local, _, domain = address.exact.rpartition("@")

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
+from typing import assert_never
 
 import phonenumbers
 from babel.languages import get_official_languages
@@ -119,10 +120,14 @@ def stop_words_for(country: str | None, languages: Collection[str] = ()) -> froz
 
 def phone_country(address: Address) -> str | None:
     """The country of a phone number; None if it belongs to none, as +800 does, or is unknown."""
-    if address.channel is Channel.EMAIL:
-        raise ValueError("an email address has no country")
-    region = phonenumbers.region_code_for_number(phonenumbers.parse(address.exact))
-    return region if region and region.isalpha() else None
+    match address.channel:
+        case Channel.EMAIL:
+            raise ValueError("an email address has no country")
+        case Channel.SMS | Channel.PHONE:
+            region = phonenumbers.region_code_for_number(phonenumbers.parse(address.exact))
+            return region if region and region.isalpha() else None
+        case _:
+            assert_never(address.channel)
 
 
 def country_languages(country: str | None) -> tuple[str, ...]:

@@ -16,10 +16,9 @@ import structlog
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
-    DecisionRule,
     ScopeFact,
-    find_denial,
     is_marketing_suppressed,
+    is_opted_out,
 )
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, fold
 from preference_center.domain.mail import ReviewReason
@@ -141,8 +140,7 @@ def _facts_before(
 def _is_active(scope: str, facts: Sequence[ScopeFact]) -> bool:
     if scope == ALL_MARKETING:
         return is_marketing_suppressed(facts)
-    no = find_denial(scope, facts, services().now())
-    return no is not None and no.rule not in {DecisionRule.PAUSED, DecisionRule.BOUNCED}
+    return is_opted_out(scope, facts, services().now())
 
 
 def _is_opted_out(address: Address) -> bool:

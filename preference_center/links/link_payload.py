@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel, parse_address
@@ -123,12 +124,16 @@ def unpack_link(payload: bytes, key_id: str) -> tuple[Link, TokenPurpose]:
 
 def restore_address(exact: str, channel: Channel) -> Address:
     """The address of a stored canonical form, even if today's rules would not accept it."""
-    if channel is Channel.EMAIL:
-        try:
-            return parse_address(exact, channel)
-        except InvalidAddress:
-            pass
-    return Address(channel, exact, exact, None)
+    match channel:
+        case Channel.EMAIL:
+            try:
+                return parse_address(exact, channel)
+            except InvalidAddress:
+                return Address(channel, exact, exact, None)
+        case Channel.SMS | Channel.PHONE:
+            return Address(channel, exact, exact, None)
+        case _:
+            assert_never(channel)
 
 
 def _uuid_bytes(text: str) -> bytes | None:

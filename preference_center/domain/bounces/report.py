@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
@@ -43,8 +44,15 @@ def bounce_change(report: BounceReport, action: BounceAction) -> Change | None:
     A permanent suppression is a bounce; a temporary one is a pause of the scope UNDELIVERABLE,
     which ends by itself.
     """
-    if action.kind not in {BounceActionKind.SUPPRESS, BounceActionKind.SUPPRESS_TEMPORARILY}:
-        return None
+    match action.kind:
+        case BounceActionKind.SUPPRESS:
+            kind = EventKind.BOUNCED
+        case BounceActionKind.SUPPRESS_TEMPORARILY:
+            kind = EventKind.PAUSED
+        case BounceActionKind.COUNT | BounceActionKind.IGNORE:
+            return None
+        case _:
+            assert_never(action.kind)
     classification = action.classification
     evidence = {
         **report.evidence,
@@ -55,7 +63,7 @@ def bounce_change(report: BounceReport, action: BounceAction) -> Change | None:
         evidence["status_given"] = report.bounce.status[:40]
     return Change(
         id=report.id,
-        kind=EventKind.PAUSED if action.until else EventKind.BOUNCED,
+        kind=kind,
         address=report.address,
         scope=UNDELIVERABLE,
         occurred_at=report.counts_at,

@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import assert_never
 
 from preference_center.domain.bounces import DeliverabilityPolicy, complaint_scope
 from preference_center.domain.decisions import (
-    DecisionRule,
     ScopeFact,
-    find_denial,
     is_marketing_suppressed,
+    is_opted_out,
     is_redundant_opt_out,
 )
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
@@ -34,11 +34,25 @@ REPUSH_INTERVAL = timedelta(days=1)
 """How often somebody is told again to a tool that can't be read."""
 
 _WHOLE_ACCOUNT_TARGETS = frozenset({WHOLE_LIST, ALL_EMAIL, ALL_SMS})
-_EVENT_KINDS = {
-    VendorEventKind.OPTED_OUT: EventKind.OPTED_OUT,
-    VendorEventKind.COMPLAINED: EventKind.COMPLAINED,
-    VendorEventKind.BOUNCED: EventKind.BOUNCED,
-}
+
+
+def _suppressing_kind(kind: VendorEventKind) -> EventKind | None:
+    """The kind of event that it is recorded as; None if it says nothing of what is off."""
+    match kind:
+        case VendorEventKind.OPTED_OUT:
+            return EventKind.OPTED_OUT
+        case VendorEventKind.COMPLAINED:
+            return EventKind.COMPLAINED
+        case VendorEventKind.BOUNCED:
+            return EventKind.BOUNCED
+        case (
+            VendorEventKind.RESUBSCRIBED
+            | VendorEventKind.CONTACT_CHANGED
+            | VendorEventKind.UNKNOWN_TYPE
+        ):
+            return None
+        case _:
+            assert_never(kind)
 
 
 class EventAction(StrEnum):
@@ -109,14 +123,14 @@ def classify_event(
     A switch that no push of ours changes can be no echo: it counts once until it is shown on.
     `can_ask`: what is off there can be read, so what may be past need not be believed.
     """
-    if event.kind not in _EVENT_KINDS:
+    kind = _suppressing_kind(event.kind)
+    if kind is None:
         return Evaluation(EventAction.CHECK_CONTACT)
     scope = _scope_of(event, target_topics)
     if scope is None:
         return Evaluation(EventAction.UNMAPPED)
     if event.kind is VendorEventKind.COMPLAINED:
         scope = complaint_scope(policy, target_topics.get(event.target or ""))
-    kind = _EVENT_KINDS[event.kind]
     if event.by_person and (event.id or event.occurred_at):
         return Evaluation(EventAction.RECORD, kind, scope)
     if _is_active(scope, context.facts, now):
@@ -168,8 +182,7 @@ def _is_active(scope: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
     exact = [fact for fact in facts if fact.exact]
     if scope in {ALL_MARKETING, UNDELIVERABLE}:
         return is_redundant_opt_out(scope, exact)
-    no = find_denial(scope, exact, now)
-    return no is not None and no.rule not in {DecisionRule.PAUSED, DecisionRule.BOUNCED}
+    return is_opted_out(scope, exact, now)
 
 
 def is_all_off(state: AddressSyncState | None) -> bool:

@@ -1,9 +1,10 @@
-"""What came of a push, for each row of it: pure rules."""
+"""The outcome of a push for each of its rows."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from preference_center.domain.deadlines import refused_retry, row_retry
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
@@ -18,7 +19,7 @@ from preference_center.domain.sync.state import (
 )
 
 SCANNED_RECHECK_INTERVAL = timedelta(days=30)
-"""How long an absent address is left alone where a scan tells that it has come."""
+"""When an absent address is checked again, at a tool whose scan reports new contacts."""
 
 
 def build_settlement(
@@ -28,7 +29,7 @@ def build_settlement(
     now: datetime,
     jitter: float,
 ) -> Settlement:
-    """What one row's outcome means for the row."""
+    """How one claimed row is settled, given its outcome; None if the connector returned none."""
     settled = Settlement(
         address_id=claim.address_id,
         version=claim.wanted_version,
@@ -42,26 +43,35 @@ def build_settlement(
     if plan is None or plan.is_empty:
         return settled
     item = plan.item
-    outcome = outcome or PushOutcome(PushResult.RETRY_LATER, "no answer for this address")
+    outcome = outcome or PushOutcome(PushResult.RETRY_LATER, "no response for this address")
     settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
-    if outcome.result is PushResult.REFLECTED:
-        return replace(settled, turned_off=item.off, turned_on=item.lift)
-    if outcome.result is PushResult.ABSENT:
-        # It turned nothing off. What was turned off before may outlive the contact.
-        never_off = item.off - frozenset(claim.turned_off)
-        return replace(settled, turned_off=item.off - never_off, turned_on=item.lift | never_off)
-    if outcome.result is PushResult.REFUSED:
-        again = refused_retry(now, jitter=jitter)
-    else:
-        again = row_retry(
-            claim.attempts + 1, claim.due_at, now, retry_after=outcome.retry_after, jitter=jitter
-        )
-    # Part of it may have been told: remember, so that it can be taken back.
-    return replace(settled, is_done=False, next_at=again, turned_off=item.off)
+    match outcome.result:
+        case PushResult.REFLECTED:
+            return replace(settled, turned_off=item.off, turned_on=item.lift)
+        case PushResult.ABSENT:
+            # It turned nothing off. What was turned off before may outlive the contact.
+            never_off = item.off - frozenset(claim.turned_off)
+            return replace(
+                settled, turned_off=item.off - never_off, turned_on=item.lift | never_off
+            )
+        case PushResult.REFUSED:
+            retry_at = refused_retry(now, jitter=jitter)
+        case PushResult.RETRY_LATER:
+            retry_at = row_retry(
+                claim.attempts + 1,
+                claim.due_at,
+                now,
+                retry_after=outcome.retry_after,
+                jitter=jitter,
+            )
+        case _:
+            assert_never(outcome.result)
+    # The tool may have acted on part of it: stored, so that it can be lifted.
+    return replace(settled, is_done=False, next_at=retry_at, turned_off=item.off)
 
 
 def verify_delay(settlement: Settlement, capabilities: Capabilities) -> timedelta | None:
-    """When to look whether the tool still says so, or has the address by now."""
+    """When to check whether the tool still has this state, or has the address by now."""
     if settlement.outcome == PushResult.ABSENT:
         return (
             SCANNED_RECHECK_INTERVAL
