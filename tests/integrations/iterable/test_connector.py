@@ -287,7 +287,7 @@ def test_exports_keep_to_a_limit_of_their_own(rig: Rig) -> None:
     limits: list[EndpointRateLimit] = []
 
     class Kept(NullRateLimiter):
-        def within(self, limit: EndpointRateLimit) -> RequestRateLimiter:
+        def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
             limits.append(limit)
             return self
 
