@@ -27,7 +27,7 @@ from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.registry import CONNECTORS, make_connector
+from preference_center.integrations.registry import get_spec, make_connector
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings, states
@@ -36,7 +36,7 @@ from preference_center.sync.push import sync
 from tests.integrations.tools import braze, hubspot, sendgrid, ses
 from tests.integrations.tools.ses_imports import BUCKET, Imports
 from tests.integrations.tools.stand_in import StandIn
-from workers.scheduler import SCAN_BACKFILL_KINDS, TICK_INTERVAL
+from workers.scheduler import TICK_INTERVAL, scan_backfill_kinds
 
 MILLION = 1_000_000
 DAY = 86_400.0
@@ -222,7 +222,7 @@ def measure(ground: Ground, vendor: Vendor, count: int) -> Took:
 def _work_off(ground: Ground, vendor: Vendor, number: int, clock: Clock) -> float:
     """Seconds until nothing waits; one worker does what is due, as the scheduler finds it."""
     buckets = TokenBuckets(ground.settings.redis_url, clock.epoch)
-    rate = vendor.rate or CONNECTORS[vendor.kind].capabilities.rate_limit
+    rate = vendor.rate or get_spec(vendor.kind).capabilities.rate_limit
 
     def connect(of: Destination, lease: Lease) -> Connector:
         setup = DestinationConfig(of.name, of.settings, of.mapping)
@@ -238,7 +238,7 @@ def _work_off(ground: Ground, vendor: Vendor, number: int, clock: Clock) -> floa
         done = 0
         for of, part in run_in_transaction(lambda c: listings.list_due_listings(c, clock())):
             done += verify(of, part, connect, until=clock() + SLICE, stop=lambda: False)
-        for due in run_in_transaction(lambda c: states.list_due(c, clock(), SCAN_BACKFILL_KINDS)):
+        for due in run_in_transaction(lambda c: states.list_due(c, clock(), scan_backfill_kinds())):
             until = clock() + SLICE
             done += sync(due.destination_id, connect, until=until, stop=lambda: False)
         if not done:

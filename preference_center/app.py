@@ -18,6 +18,7 @@ from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
 from preference_center.extensions import EXTENSION_NAME, CookieSessions, Services, csrf, db, migrate
 from preference_center.ids import uuid7
+from preference_center.integrations.registry import load_integrations
 from preference_center.keys import Keys, parse_ring
 from preference_center.links import Links
 from preference_center.logs import configure_logs
@@ -41,9 +42,11 @@ def create_app(
 ) -> APIFlask:
     """The web application; also the context of workers and the CLI, which have other `timeouts`.
 
-    Raises ConfigError when a setting is missing or wrong.
+    Raises ConfigError when a setting is missing or wrong, and for an integration of another
+    package that can't be loaded.
     """
     settings = settings or load_settings()
+    load_integrations()
     configure_logs()
     app = APIFlask(
         "preference_center",

@@ -10,6 +10,7 @@ import math
 import signal
 import time
 from datetime import datetime
+from functools import cache
 
 import structlog
 
@@ -20,7 +21,7 @@ from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.imports.uploads import UPLOAD_RETENTION
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
@@ -47,11 +48,14 @@ CLEANUP_INTERVAL = 60.0
 ROWS_PER_SLOT = 500
 EMAILS_PER_SLOT = 20
 WEBHOOKS_PER_SLOT = 1_000
-SCAN_BACKFILL_KINDS = [
-    kind for kind, entry in CONNECTORS.items() if entry.capabilities.backfills_by_scan
-]
 MAX_RESPONSES_PER_CLEANUP = 10_000
 """How many old ones are forgotten at once."""
+
+
+@cache
+def scan_backfill_kinds() -> list[str]:
+    """The kinds whose back-fills go by the scan of their contacts."""
+    return [spec.kind for spec in list_specs() if spec.capabilities.backfills_by_scan]
 
 
 def tick() -> int:
@@ -64,7 +68,7 @@ def tick() -> int:
     wanted = 0
     raise_deferred_states()
     for due in run_autocommit(
-        lambda connection: states.list_due(connection, now, SCAN_BACKFILL_KINDS)
+        lambda connection: states.list_due(connection, now, scan_backfill_kinds())
     ):
         wanted += (slots := _slot_count(due))
         if due.live and not due.is_slow:

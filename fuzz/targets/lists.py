@@ -14,7 +14,7 @@ from preference_center.domain.imports import ImportInstructions, ScopeMap
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidInput, UnreadableBody
 from preference_center.imports.read_rows import ResumePoint, read_rows
-from preference_center.integrations.import_presets import PRESETS
+from preference_center.integrations.import_presets import load_presets
 
 _ALLOWED = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
 _AS_OF = Watermark("00000000", 1, 1)
@@ -43,7 +43,7 @@ def gzip_stream(data: bytes) -> None:
 
 def import_file(data: bytes) -> None:
     """A file is read to its end or refused; the first line names the preset."""
-    preset, file = pick(PRESETS, data)
+    preset, file = pick(load_presets(), data)
     instructions = ImportInstructions(preset, ScopeMap({}))
     with suppress(InvalidInput):
         found = list(read_rows(BytesIO(file), instructions, ResumePoint()))

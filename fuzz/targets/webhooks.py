@@ -12,17 +12,21 @@ from preference_center.domain.vendor_events import (
     SignatureError,
     SupportsInboundMail,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
-from preference_center.integrations.twilio.webhook import parse_text_message, to_mail
-from preference_center.integrations.webhooks import WEBHOOK_SOURCES, WEBHOOKS
+from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.registry import load_webhooks
+from preference_center.integrations.twilio.webhook import TwilioSmsWebhook
 
+_WEBHOOKS = load_webhooks()
+_SOURCES = {kind: found for kind, found in _WEBHOOKS.items() if isinstance(found, WebhookSource)}
 _SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of nothing
 
 
 def webhook(data: bytes) -> None:
     """A body says something, or is not what its vendor promises. The first line is whose."""
-    source, body = pick(WEBHOOK_SOURCES, data)
+    source, body = pick(_SOURCES, data)
     with suppress(InvalidInput):
         for news in source.parse(body):
             assert news.occurred_at is None or news.occurred_at.tzinfo
@@ -39,14 +43,14 @@ def webhook(data: bytes) -> None:
 def text_message(data: bytes) -> None:
     """So does a text; it can be shown to a person whatever is in it."""
     with suppress(InvalidInput):
-        text = parse_text_message(data)
+        text = TwilioSmsWebhook().parse_text_message(data)
         if text is not None:
             to_mail(text)
 
 
 def proof(data: bytes) -> None:
     """A path's secret and headers, a line each, then a body: read or refused with one error."""
-    source, rest = pick(WEBHOOKS, data)
+    source, rest = pick(_WEBHOOKS, data)
     head, _, body = rest.partition(b"\n\n")
     secret, *lines = head.decode("latin-1").split("\n")
     headers = dict(line.partition(": ")[::2] for line in lines)

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field, GetJsonSchemaHandler
 from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
 from preference_center.api.requests import ScopeName, ShortName
@@ -16,7 +18,7 @@ from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import NOTHING_LIFTED, LegalBasis, MeaningFilter, RowMeaning
 from preference_center.imports.read_rows import ENCODINGS
-from preference_center.integrations.import_presets import PRESETS
+from preference_center.integrations.import_presets import load_presets
 from preference_center.storage.imports.import_jobs import Import, ImportState
 
 GroupName = Annotated[
@@ -29,12 +31,19 @@ _GROUP_KEYS_ONLY: JsonDict = {
 }
 
 
+class _PresetName:
+    """Lists the presets in the JSON schema when that is generated, not on import."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(schema) | {"enum": [*load_presets()]}
+
+
 class ImportRequest(RequestBody):
     """How to read the file, and what the file itself does not contain."""
 
-    preset: ShortName = Field(
-        description="The format of the file", json_schema_extra={"enum": [*PRESETS]}
-    )
+    preset: Annotated[ShortName, _PresetName()] = Field(description="The format of the file")
     scopes: Annotated[dict[GroupName, ScopeName], Field(max_length=1_000)] = Field(
         default={},
         description="Group or list in the file -> topic, all_marketing or leave_out",

@@ -18,7 +18,7 @@ from preference_center.extensions import services
 from preference_center.ingest.preview import SyncPreview
 from preference_center.ingest.preview import preview_destination as look
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.registry import CONNECTORS, DestinationConfigError
+from preference_center.integrations.registry import DestinationConfigError, get_spec
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backfills, unknown_event_types, webhook_inbox
@@ -146,7 +146,7 @@ def _print_progress(count: int | None) -> None:
 
 
 def _preview_lines(preview: SyncPreview) -> Iterator[str]:
-    if CONNECTORS[preview.destination.kind].is_webhook_only(preview.destination.settings):
+    if get_spec(preview.destination.kind).is_webhook_only(preview.destination.settings):
         yield "It is only listened to: what it posts is taken in, and it is told nothing."
         return
     yield f"would be pushed\t{preview.push_count} addresses"

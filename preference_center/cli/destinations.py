@@ -16,9 +16,14 @@ from preference_center.destinations import manage as setting_up
 from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import services
 from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.shared_secret import SECRET_SETTING
-from preference_center.integrations.registry import CONNECTORS, ConnectorSpec
-from preference_center.integrations.webhooks import SECRET_IN_PATH, WEBHOOKS
+from preference_center.integrations.registry import (
+    find_webhook,
+    get_integration,
+    list_kinds,
+    load_integrations,
+)
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync import backlog as waiting
@@ -30,6 +35,19 @@ ACTOR = "cli"
 ENV_PREFIX = "env:"
 
 destinations = AppGroup("destinations", help="Connected tools, which are told of every opt-out.")
+
+
+class ConnectorKind(click.ParamType[str]):
+    """A kind of destination, looked up when it is given."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The same; fails with the kinds that there are."""
+        kinds = list_kinds()
+        if value not in kinds:
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, kinds))}.", param, ctx)
+        return str(value)
 
 
 class KeyValue(click.ParamType[tuple[str, str]]):
@@ -54,19 +72,20 @@ class KeyValue(click.ParamType[tuple[str, str]]):
 
 
 @destinations.command("kinds")
-@click.argument("kind", required=False, type=click.Choice(list(CONNECTORS)), metavar="[KIND]")
+@click.argument("kind", required=False, type=ConnectorKind(), metavar="[KIND]")
 def kinds(kind: str | None) -> None:
     """Show the kinds of tools there are, or what KIND needs to be set up."""
     if kind is None:
-        for entry in CONNECTORS.values():
-            click.echo(f"{entry.kind}\t{entry.title}")
+        for integration in load_integrations().values():
+            click.echo(f"{integration.kind}\t{integration.title}")
     else:
-        click.echo(_describe_kind(CONNECTORS[kind]))
+        with click_errors():
+            click.echo(_describe_kind(get_integration(kind)))
 
 
-def _describe_kind(spec: ConnectorSpec) -> str:
-    lines = [f"{spec.title} (tested against: {spec.tested_against})"]
-    for name, meaning in spec.settings.items():
+def _describe_kind(integration: Integration) -> str:
+    lines = [f"{integration.title} (tested against: {integration.load_spec().tested_against})"]
+    for name, meaning in integration.load_settings().items():
         optional = " (optional)" if name.endswith("?") else ""
         text = f"--set {name.removesuffix('?')}=...{optional}: {meaning}"
         lines.append(fill(text, 88, initial_indent="  ", subsequent_indent="      "))
@@ -77,7 +96,7 @@ def _describe_kind(spec: ConnectorSpec) -> str:
 @click.argument("name")
 @click.option(
     "--kind",
-    type=click.Choice(list(CONNECTORS)),
+    type=ConnectorKind(),
     required=True,
     help="The kind of tool: see `flask destinations kinds`.",
 )
@@ -131,7 +150,7 @@ def add(
     wish = setting_up.DestinationRequest(
         name=name,
         kind=kind,
-        settings=_parse_settings(settings, CONNECTORS[kind]),
+        settings=_parse_settings(settings, kind),
         mapping=_unique_pairs(mapping, "--topic"),
         sends=frozenset(sends),
         sends_service=sends_service,
@@ -167,7 +186,7 @@ def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
     """
     with click_errors():
         kind = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name)).kind
-        setting_up.change_settings(name, _parse_settings(settings, CONNECTORS[kind]), ACTOR)
+        setting_up.change_settings(name, _parse_settings(settings, kind), ACTOR)
     click.echo(f"{name} is changed. If it was turned away: flask destinations resume {name}")
 
 
@@ -235,13 +254,13 @@ def resume(name: str) -> None:
     click.echo(f"{name} is active; {_format_backlog(row)}.")
 
 
-def _parse_settings(pairs: tuple[tuple[str, str], ...], spec: ConnectorSpec) -> Mapping[str, str]:
-    settings = {}
+def _parse_settings(pairs: tuple[tuple[str, str], ...], kind: str) -> Mapping[str, str]:
+    settings, secrets = {}, get_integration(kind).load_secret_settings()
     for key, value in _unique_pairs(pairs, "--set").items():
         if value.startswith(ENV_PREFIX):
             settings[key] = _read_env_variable(value.removeprefix(ENV_PREFIX))
             continue
-        if key in spec.all_secret_settings:
+        if key in secrets:
             click.echo(
                 f"{key} is a secret, and now stands in the shell's history: "
                 f"next time write {key}=env:VARIABLE",
@@ -282,10 +301,11 @@ def _echo_report(report: CheckReport) -> None:
 
 def _echo_webhook_url(request: setting_up.DestinationRequest) -> None:
     """Where the tool is to report to; the secret itself is not shown."""
-    if request.kind not in WEBHOOKS:
+    webhook = find_webhook(request.kind)
+    if webhook is None:
         return
     url = f"{services().links.public_url}/in/{request.name}"
-    if request.kind in SECRET_IN_PATH and request.settings.get(SECRET_SETTING):
+    if webhook.secret_in_path and request.settings.get(SECRET_SETTING):
         url += f"/{SECRET_SETTING.upper()} (write the secret itself at its end)"
     click.echo(f"URL for its webhook: {url}")
 

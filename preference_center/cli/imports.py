@@ -31,7 +31,7 @@ from preference_center.imports.plan import plan_import as make_plan
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.throttle import Throttle
 from preference_center.imports.undo import start_undo, undo_import
-from preference_center.integrations.import_presets import PRESETS, get_preset
+from preference_center.integrations.import_presets import get_preset, load_presets
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction
@@ -61,7 +61,7 @@ _no_pause_option = click.option(
 def presets(name: str | None) -> None:
     """List the exports that can be read; with NAME, the columns of one."""
     if name is None:
-        for each in PRESETS.values():
+        for each in load_presets().values():
             click.echo(f"{each.name:24}{each.title}")
         return
     with click_bad_parameter("NAME"):

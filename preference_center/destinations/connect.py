@@ -26,8 +26,8 @@ from preference_center.integrations.base.contract import Connector, DestinationC
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.spec import RATE_SETTING
 from preference_center.integrations.registry import (
-    CONNECTORS,
     DestinationConfigError,
+    get_spec,
     make_connector,
 )
 from preference_center.storage.catalogues import current_catalogue
@@ -89,8 +89,7 @@ def _rate_limit(kind: str, config: DestinationConfig) -> RateLimit | None:
         except ValueError:
             problem = f"{kind}: {RATE_SETTING}: write e.g. '10 per second' or '500 per minute'"
             raise DestinationConfigError(problem) from None
-    spec = CONNECTORS.get(kind)
-    return spec.capabilities.rate_limit if spec else None
+    return get_spec(kind).capabilities.rate_limit
 
 
 def _token_buckets() -> TokenBuckets:

@@ -19,8 +19,12 @@ from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.spec import LINK_TOPIC
 from preference_center.integrations.base.webhook_only import webhook_problem
-from preference_center.integrations.registry import CONNECTORS, DestinationConfigError
-from preference_center.integrations.webhooks import WEBHOOKS
+from preference_center.integrations.registry import (
+    DestinationConfigError,
+    find_webhook,
+    get_spec,
+    list_kinds,
+)
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
@@ -81,7 +85,7 @@ def add_destination(
     )
     report = _check_config(request.kind, setup, request.topics)
     _raise_for_problems(request.name, report)
-    capabilities = CONNECTORS[request.kind].capabilities_for(request.settings)
+    capabilities = get_spec(request.kind).capabilities_for(request.settings)
 
     def insert(connection: Connection) -> int:
         context = services()
@@ -132,7 +136,7 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
     service = destination.sends_service
     setup = _build_config(name, together, destination.mapping, sends_service=service)
     _raise_for_problems(name, _check_config(destination.kind, setup, destination.sends))
-    entry = CONNECTORS[destination.kind]
+    entry = get_spec(destination.kind)
     was, will = entry.capabilities_for(destination.settings), entry.capabilities_for(together)
     if will.webhook_only and not was.webhook_only:
         raise DestinationError(
@@ -260,9 +264,10 @@ def _check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) 
 
 def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:
     """Whether its webhook would be believed: it may be set up later, or never."""
-    if kind not in WEBHOOKS or CONNECTORS[kind].is_webhook_only(settings):
+    webhook = find_webhook(kind)
+    if webhook is None or get_spec(kind).is_webhook_only(settings):
         return []
-    fault = webhook_problem(kind, settings, services().now())
+    fault = webhook_problem(webhook, settings, services().now())
     return [f"its webhook is not read yet: {fault}"] if fault else []
 
 
@@ -276,9 +281,9 @@ def _link_problems(config: DestinationConfig, topics: frozenset[str]) -> list[st
 
 def _validate_request(request: DestinationRequest, catalogue: Catalogue) -> frozenset[Channel]:
     """The channels of what is sent. Raises DestinationError with all that is wrong."""
-    if request.kind not in CONNECTORS:
-        raise DestinationError(f"there is no connector of that kind: use {', '.join(CONNECTORS)}")
-    capabilities = CONNECTORS[request.kind].capabilities_for(request.settings)
+    if request.kind not in list_kinds():
+        raise DestinationError(f"there is no connector of that kind: use {', '.join(list_kinds())}")
+    capabilities = get_spec(request.kind).capabilities_for(request.settings)
     faults = [*_name_problems(request.name), *_mapping_problems(request, capabilities)]
     channels = set()
     for key in sorted(request.topics):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from preference_center.domain.imports import ImportPreset, normalize_column_name
 from preference_center.errors import InvalidInput
-from preference_center.integrations.import_presets import PRESETS
+from preference_center.integrations.import_presets import load_presets
 
 _MAX_SHOWN_COLUMNS, _MAX_HINTS = 20, 3
 _ROW_LIKE = re.compile(r"@|\d{6}")
@@ -35,7 +35,7 @@ def matching_presets(column_names: Collection[str]) -> list[str]:
     """The presets whose files may have these columns (plain names), the likeliest first."""
     fits = [
         preset
-        for preset in PRESETS.values()
+        for preset in load_presets().values()
         if not preset.header_optional
         and not any(
             normalize_column_name(column) in column_names for column in preset.excluded_columns

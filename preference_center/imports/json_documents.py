@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from preference_center.errors import InvalidInput
@@ -20,12 +21,11 @@ from preference_center.imports.read_rows import (
     is_row_line,
     list_member,
 )
-from preference_center.integrations.import_presets import PRESETS
+from preference_center.integrations.import_presets import load_presets
 
 MAX_BYTES_WITHOUT_ROW = 8 * 1024 * 1024
 """Bytes of a document in which there must be a row: what is read meanwhile may be held."""
 _BLOCK = 64 * 1024
-_LIST_MEMBERS = frozenset(list_member(preset.json_rows_path) for preset in PRESETS.values())
 
 
 def to_row_sequence(blocks: Iterable[bytes], json_rows_path: str) -> Iterator[bytes]:
@@ -49,10 +49,15 @@ def to_row_sequence(blocks: Iterable[bytes], json_rows_path: str) -> Iterator[by
     elif begins == b"{" and not is_row_line(
         text[:MAX_LINE_BYTES].partition(b"\n")[0], json_rows_path
     ):
-        yield from _encode_rows(whole, _LIST_MEMBERS)
+        yield from _encode_rows(whole, _list_members())
     else:
         yield head
         yield from remaining
+
+
+@cache
+def _list_members() -> frozenset[str]:
+    return frozenset(list_member(preset.json_rows_path) for preset in load_presets().values())
 
 
 def _encode_rows(blocks: Iterable[bytes], lists: Collection[str]) -> Iterator[bytes]:

@@ -24,10 +24,11 @@ from preference_center.domain.events import ALL_MARKETING, Change, EventKind, fo
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import SmsIntent, classify_sms, phone_country
 from preference_center.domain.sync.destination import Destination
+from preference_center.domain.vendor_events import TextMessage
 from preference_center.errors import CatalogueError, InvalidAddress
 from preference_center.extensions import services
 from preference_center.inbound import text_replies
-from preference_center.integrations.twilio.webhook import TextMessage, to_mail
+from preference_center.integrations.base.text_messages import to_mail
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.contacts import find_locale

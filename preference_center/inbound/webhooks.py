@@ -20,6 +20,7 @@ from preference_center.domain.vendor_events import (
     HeaderDated,
     NeedsCertificate,
     SignatureError,
+    SupportsTextMessages,
     WebhookRequest,
     WebhookVerifier,
 )
@@ -28,8 +29,7 @@ from preference_center.extensions import csrf, services
 from preference_center.http_body import read_body
 from preference_center.inbound import text_messages
 from preference_center.inbound.certificates import certificate_cache
-from preference_center.integrations.twilio.webhook import parse_text_message, twiml_response
-from preference_center.integrations.webhooks import REQUIRES_200, SMS_WEBHOOKS, WEBHOOKS
+from preference_center.integrations.registry import find_webhook
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from preference_center.storage.sync.destinations import find_by_name
@@ -54,7 +54,7 @@ def receive(name: str, secret: str) -> Response:
     """
     context = services()
     destination = _find_destination(name)
-    source = WEBHOOKS.get(destination.kind) if destination else None
+    source = find_webhook(destination.kind) if destination else None
     if destination is None or source is None:
         return Response(
             "No webhook is configured for this destination.\n", 404, mimetype="text/plain"
@@ -73,15 +73,15 @@ def receive(name: str, secret: str) -> Response:
     try:
         post = _with_certificate(source, post, destination.settings)
         token = source.verify(post, destination.settings, context.now())
-        if destination.kind in SMS_WEBHOOKS:
-            return _handle_text(destination, body)
+        if isinstance(source, SupportsTextMessages):
+            return _handle_text(destination, source, body)
         is_new = _store(destination.id, _stored_body(source, post), token)
     except SignatureError as error:
         log.warning("webhook_unverified", destination=destination.id, reason=str(error))
         return Response("Unauthorized\n", 401, mimetype="text/plain")
     if is_new:
         context.queue.nudge_webhooks(destination.id)
-    return Response(status=200 if destination.kind in REQUIRES_200 else 204)
+    return Response(status=200 if source.requires_200 else 204)
 
 
 def _stored_body(source: WebhookVerifier, webhook_request: WebhookRequest) -> bytes:
@@ -107,16 +107,16 @@ def _with_certificate(
     return replace(webhook_request, certificate=certificate_cache().get(url, services().now()))
 
 
-def _handle_text(destination: Destination, body: bytes) -> Response:
-    """What somebody texted is done at once, and answered in Twilio's markup."""
+def _handle_text(destination: Destination, source: SupportsTextMessages, body: bytes) -> Response:
+    """Process a text message at once, and reply in the vendor's format."""
     answer = ""
     try:
-        text = parse_text_message(body)
+        text = source.parse_text_message(body)
         if text is not None:
             answer = text_messages.handle_text(destination, text)
     except InvalidInput as error:
         log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
-    return Response(twiml_response(answer), mimetype="text/xml")
+    return Response(source.format_reply(answer), mimetype=source.reply_type)
 
 
 def _store(destination: int, body: bytes, token: str | None) -> bool:

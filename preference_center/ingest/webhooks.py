@@ -31,7 +31,7 @@ from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
 from preference_center.integrations.base.multi_channel import connector_for_channel
 from preference_center.integrations.base.payload import unknown_event
-from preference_center.integrations.webhooks import WEBHOOK_SOURCES
+from preference_center.integrations.registry import get_webhook_source
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import (
     destinations,
@@ -111,7 +111,7 @@ def _parse_bodies(
     destination: Destination, bodies: Sequence[StoredWebhook]
 ) -> Iterator[ParsedWebhook]:
     """What they say; those that can't be read are told to be so."""
-    source, things = WEBHOOK_SOURCES[destination.kind], topics_by_target(destination)
+    source, things = get_webhook_source(destination.kind), topics_by_target(destination)
     for body in bodies:
         try:
             said = source.parse(body.body)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
-from preference_center.integrations.base.spec import ConnectorSpec
-from preference_center.integrations.registry import CONNECTORS
-from preference_center.integrations.webhooks import WEBHOOKS
+from preference_center.integrations.base.integration import Integration
+from preference_center.integrations.registry import load_integrations
 
 _INTRODUCTION = """# Destinations
 
@@ -55,20 +54,24 @@ _HEADERS = (
 )
 
 
-def render_docs_page(specs: Iterable[ConnectorSpec]) -> str:
+def render_docs_page(integrations: Iterable[Integration]) -> str:
     """The whole page, as Markdown."""
-    specs = list(specs)
-    told = [entry for entry in specs if not entry.capabilities.webhook_only]
-    heard = [entry for entry in specs if entry.capabilities.webhook_only]
-    table = [_row(_HEADERS), _row("---" for _ in _HEADERS), *(_row(_cells(each)) for each in told)]
-    listened = [_row(_WEBHOOK_ONLY_HEADERS), _row("---" for _ in _WEBHOOK_ONLY_HEADERS)]
-    listened += [_row((each.title, f"`{each.kind}`", each.tested_against.value)) for each in heard]
-    sections = ["\n".join(_section(entry)) for entry in specs]
+    integrations = list(integrations)
+    pushed = [each for each in integrations if not _is_webhook_only(each)]
+    webhook_only = [each for each in integrations if _is_webhook_only(each)]
+    table = [_row(_HEADERS), _row("---" for _ in _HEADERS)]
+    table += [_row(_cells(each)) for each in pushed]
+    webhook_table = [_row(_WEBHOOK_ONLY_HEADERS), _row("---" for _ in _WEBHOOK_ONLY_HEADERS)]
+    webhook_table += [
+        _row((each.title, f"`{each.kind}`", each.load_spec().tested_against.value))
+        for each in webhook_only
+    ]
+    sections = ["\n".join(_section(each)) for each in integrations]
     parts = [
         _INTRODUCTION,
         *table,
         _WEBHOOK_ONLY_INTRODUCTION,
-        *listened,
+        *webhook_table,
         "",
         "\n\n".join(sections),
     ]
@@ -79,16 +82,21 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(spec: ConnectorSpec) -> Iterator[str]:
+def _is_webhook_only(integration: Integration) -> bool:
+    return integration.load_spec().capabilities.webhook_only
+
+
+def _cells(integration: Integration) -> Iterator[str]:
+    spec = integration.load_spec()
     can = spec.capabilities
-    yield spec.title
+    yield integration.title
     yield ", ".join(sorted(can.channels))
     yield ", ".join(name for scope, name in _SCOPE_LABELS.items() if scope in can.scopes)
     yield _yes_or_no(can.can_lift)
     yield _yes_or_no(can.can_read)
     yield _LISTING_LABELS[can.pulls]
     yield _LISTING_LABELS[can.scans]
-    yield _yes_or_no(spec.kind in WEBHOOKS)
+    yield _yes_or_no(bool(integration.webhook))
     yield f"{can.batch_size:,}"
     yield str(can.rate_limit) if can.rate_limit else "none documented"
     yield _absent(can)
@@ -106,8 +114,9 @@ def _absent(can: Capabilities) -> str:
     return "or created" if can.can_create else "looked for again"
 
 
-def _section(spec: ConnectorSpec) -> Iterator[str]:
-    yield f"## {spec.title}"
+def _section(integration: Integration) -> Iterator[str]:
+    spec, secrets = integration.load_spec(), integration.load_secret_settings()
+    yield f"## {integration.title}"
     yield ""
     yield f"`--kind {spec.kind}`, tested against: {spec.tested_summary}."
     if spec.build_webhook_only is not None:
@@ -125,9 +134,9 @@ def _section(spec: ConnectorSpec) -> Iterator[str]:
         yield ""
     yield _row(("setting", "what it is"))
     yield _row(("---", "---"))
-    for name, meaning in spec.settings.items():
+    for name, meaning in integration.load_settings().items():
         optional = " (optional)" if name.endswith("?") else ""
-        secret = " (secret)" if name.removesuffix("?") in spec.all_secret_settings else ""
+        secret = " (secret)" if name.removesuffix("?") in secrets else ""
         yield _row((f"`{name.removesuffix('?')}`{optional}{secret}", meaning.replace("|", "\\|")))
     if spec.sources:
         yield ""
@@ -136,4 +145,4 @@ def _section(spec: ConnectorSpec) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(render_docs_page(CONNECTORS.values()), end="")  # noqa: T201 - it is what it is for
+    print(render_docs_page(load_integrations().values()), end="")  # noqa: T201 - it is what it is for

@@ -1,43 +1,40 @@
-"""The presets, one module per tool: each names the vendor's page that it goes by."""
+"""The presets of imports: the plain ones, and those of the integrations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.domain.imports import plain_presets
 from preference_center.domain.imports.presets import ImportPreset
 from preference_center.errors import InvalidInput
-from preference_center.integrations.brevo import import_presets as brevo
-from preference_center.integrations.hubspot import import_presets as hubspot
-from preference_center.integrations.listmonk import import_presets as listmonk
-from preference_center.integrations.mailchimp import import_presets as mailchimp
-from preference_center.integrations.mailgun import import_presets as mailgun
-from preference_center.integrations.postmark import import_presets as postmark
-from preference_center.integrations.sendgrid import import_presets as sendgrid
-from preference_center.integrations.ses import import_presets as ses
+from preference_center.integrations.base.integration import IntegrationError
+from preference_center.integrations.registry import load_integrations
 
-PRESETS: Mapping[str, ImportPreset] = {
-    preset.name: preset
-    for module in (
-        plain_presets,
-        sendgrid,
-        mailchimp,
-        hubspot,
-        ses,
-        mailgun,
-        postmark,
-        brevo,
-        listmonk,
-    )
-    for preset in module.PRESETS
-}
+
+@cache
+def load_presets() -> Mapping[str, ImportPreset]:
+    """All presets by name: the plain ones first, then the integrations' in their order.
+
+    Raises IntegrationError for a name that is taken.
+    """
+    found = {preset.name: preset for preset in plain_presets.PRESETS}
+    for integration in load_integrations().values():
+        for preset in integration.load_import_presets():
+            if preset.name in found:
+                raise IntegrationError(
+                    f"{integration.import_presets}: the preset {preset.name!r} exists already"
+                )
+            found[preset.name] = preset
+    return found
 
 
 def get_preset(name: str) -> ImportPreset:
-    """The preset of this name. Raises InvalidInput that says where to find them."""
+    """The preset of this name. Raises InvalidInput that states where to find them."""
+    presets = load_presets()
     try:
-        return PRESETS[name]
+        return presets[name]
     except KeyError:
-        near = did_you_mean(name, PRESETS) or "`flask imports presets` lists them all"
-        raise InvalidInput(f"there is no such preset; {near}") from None
+        hint = did_you_mean(name, presets) or "`flask imports presets` lists them all"
+        raise InvalidInput(f"there is no such preset; {hint}") from None

@@ -33,7 +33,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import LeaseExpired, RequestRejected
 from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import load_integrations
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.storage.sync import listings as verifying
@@ -76,9 +76,11 @@ def schedule_new_listings(now: datetime) -> None:
     keys = services().keys
     for number in run_autocommit(verifying.list_without_listings):
         found = run_autocommit(partial(destinations.find_by_id, keys=keys, destination_id=number))
-        entry = CONNECTORS.get(found.kind) if found else None
+        integration = load_integrations().get(found.kind) if found else None
         parts = (
-            supported_listings(entry.capabilities_for(found.settings)) if found and entry else []
+            supported_listings(integration.load_spec().capabilities_for(found.settings))
+            if found and integration
+            else []
         )
         run_autocommit(
             partial(verifying.schedule_listings, destination=number, kinds=parts, now=now)

@@ -18,7 +18,8 @@ from preference_center.destinations.connect import connect
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec, list_kinds
+from preference_center.integrations.webhook import connector as webhook
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.push import sync
@@ -107,9 +108,9 @@ def stored(app: Flask) -> int:
 def test_whether_a_tool_can_turn_on_again_is_kept_for_the_pages(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, *, can_lift: bool
 ) -> None:  # I10
-    hook = CONNECTORS["webhook"]
+    hook = get_spec("webhook")
     abilities = replace(hook.capabilities, can_lift=can_lift)
-    monkeypatch.setitem(CONNECTORS, "webhook", replace(hook, capabilities=abilities))
+    monkeypatch.setattr(webhook, "SPEC", replace(hook, capabilities=abilities))
     assert add_hook(app, receiver).exit_code == 0
     with app.app_context():
         stubborn = run_in_transaction(
@@ -246,7 +247,7 @@ def test_a_key_is_changed_also_while_a_topic_is_not_in_the_catalogue(
 
 def test_tells_the_kinds_of_tools_and_what_each_needs(app: Flask) -> None:
     kinds = flask(app, "destinations", "kinds").output
-    assert all(f"{kind}\t" in kinds for kind in CONNECTORS)
+    assert all(f"{kind}\t" in kinds for kind in list_kinds())
     needs = flask(app, "destinations", "kinds", "sendgrid").output
     assert "--set api_key=...: " in needs
     assert "--set on_behalf_of=... (optional): " in needs

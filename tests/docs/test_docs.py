@@ -19,7 +19,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from preference_center.app import create_app
 from preference_center.config import Settings
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import list_specs, load_integrations
 from tests.docs.reading import ROOT, anchors, code, pages, prose, rows
 from tests.environment import settings_for
 
@@ -137,9 +137,9 @@ def test_every_dependency_has_its_reason() -> None:
 def test_the_readme_labels_each_connector_as_the_registry_does() -> None:
     found = rows(ROOT / "README.md", "| connector | `--kind` | tested against | which, when |")
     assert found == {
-        entry.title: [f"`{entry.kind}`", entry.tested_against.value, entry.tested_versions]
-        for entry in CONNECTORS.values()
-        if not entry.capabilities.webhook_only
+        each.title: [f"`{spec.kind}`", spec.tested_against.value, spec.tested_versions]
+        for each, spec in zip(load_integrations().values(), list_specs(), strict=True)
+        if not spec.capabilities.webhook_only
     }
     assert all(which for _, _, which in found.values())
 

@@ -11,8 +11,8 @@ from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import cell_text, parse_row_statements
 from preference_center.errors import InvalidInput
 from preference_center.imports.read_rows import ResumePoint, read_rows
-from preference_center.integrations.import_presets import PRESETS
 from preference_center.integrations.import_presets import get_preset as by_name
+from preference_center.integrations.import_presets import load_presets
 
 Said = tuple[str, str, str]
 
@@ -127,7 +127,7 @@ def test_an_export_says_what_its_vendor_means_by_it(exports: Path, name: str) ->
 
 
 def test_every_preset_has_an_export_to_show_it(exports: Path) -> None:
-    assert {path.stem for path in exports.iterdir()} == set(PRESETS)
+    assert {path.stem for path in exports.iterdir()} == set(load_presets())
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from preference_center.integrations.base.contract import (
     SupportsScan,
     SupportsScanBackfill,
 )
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec
 from tests.integrations.contract import ANNA, BO, CY, ODD, Rig, lift, off, results
 from tests.integrations.tools.stand_in import Fault
 
@@ -131,7 +131,7 @@ class ScanContract:
         hands(rig).add(ANNA)
         connector = cast("SupportsScan", rig.make())
         _, cursor = whole(connector.scan)
-        if CONNECTORS[rig.kind].capabilities.scans is ListingMode.FULL:
+        if get_spec(rig.kind).capabilities.scans is ListingMode.FULL:
             assert cursor is None, "the last cursor of a sweep"
         hands(rig).add(BO)
         seen, _ = whole(connector.scan, cursor)
@@ -156,7 +156,7 @@ class BackfillContract:
     """For connectors with `backfills_by_scan`."""
 
     def test_those_on_a_page_are_brought_to_their_state_as_many_as_it_shows(self, rig: Rig) -> None:
-        capabilities = CONNECTORS[rig.kind].capabilities
+        capabilities = get_spec(rig.kind).capabilities
         assert capabilities.scans is ListingMode.FULL, "each pass shows all there are"
         everybody = [f"p{n}@example.com" for n in range(capabilities.batch_size + 5)]
         for address in everybody:
@@ -220,7 +220,7 @@ class PullContract:
         self.pulled(rig)
         connector = rig.make()
         connector.push([off(1, ANNA, "offers")])
-        if CONNECTORS[rig.kind].capabilities.can_lift:
+        if get_spec(rig.kind).capabilities.can_lift:
             connector.push([lift(1, ANNA, "offers")])
         assert self.has_left(rig, ANNA, "news")
 
@@ -269,7 +269,7 @@ class NobodyCreatedContract:
     """
 
     def test_nothing_that_is_done_about_a_stranger_creates_them(self, rig: Rig) -> None:  # I13
-        connector, can = rig.make(), CONNECTORS[rig.kind].capabilities
+        connector, can = rig.make(), get_spec(rig.kind).capabilities
         connector.check()
         for item in (
             off(1, BO, "news", "offers"),
@@ -303,8 +303,8 @@ class AbsentContract(NobodyCreatedContract):
         assert rig.tool.off(ANNA) == {"news"}
 
     def test_who_is_not_there_is_created_where_asked_for(self, rig: Rig) -> None:
-        if not CONNECTORS[rig.kind].capabilities.can_create:
-            assert f"{CREATE_CONTACTS}?" not in CONNECTORS[rig.kind].settings
+        if not get_spec(rig.kind).capabilities.can_create:
+            assert f"{CREATE_CONTACTS}?" not in get_spec(rig.kind).settings
             return
         rig = with_settings(rig, **{CREATE_CONTACTS: "yes"})
         assert results(rig.make().push([off(1, BO, "news")])) == {1: PushResult.REFLECTED}
@@ -312,5 +312,5 @@ class AbsentContract(NobodyCreatedContract):
         assert "news" in rig.tool.off(BO)
 
     def test_who_is_not_there_reads_as_absent(self, rig: Rig) -> None:
-        if CONNECTORS[rig.kind].capabilities.can_read:
+        if get_spec(rig.kind).capabilities.can_read:
             assert cast("SupportsRead", rig.make()).read([off(1, BO)]) == {1: None}

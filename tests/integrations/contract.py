@@ -19,7 +19,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination
 from preference_center.integrations.base.http import HttpTimeouts, LeaseExpired, NoResponse
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec
 from tests.integrations.rig import ANNA, BO, CY, NOW, ODD, Rig, Tool, lift, off, results
 from tests.integrations.tools.stand_in import Fault, StandIn
 
@@ -43,7 +43,7 @@ __all__ = [
 
 def can_lift(rig: Rig) -> bool:
     """Whether topics can be turned on again there."""
-    return CONNECTORS[rig.kind].capabilities.can_lift
+    return get_spec(rig.kind).capabilities.can_lift
 
 
 class PushContract:
@@ -102,7 +102,7 @@ class PushContract:
         assert rig.tool.requests() == 0
 
     def test_a_full_batch_is_taken_and_a_longer_one_is_not_sent(self, rig: Rig) -> None:
-        size = CONNECTORS[rig.kind].capabilities.batch_size
+        size = get_spec(rig.kind).capabilities.batch_size
         batch = [off(n, f"p{n}@example.com", "news", "offers") for n in range(size)]
         connector = rig.make()
         assert set(results(connector.push(batch)).values()) == {PushResult.REFLECTED}
@@ -246,7 +246,7 @@ class HttpContract(ConnectorContract):
             connector.push([lift(1, ANNA, "news")])
         logged = "\n".join(f"{r.getMessage()} {r.__dict__}" for r in caplog.records)
         assert rig.setup.name in logged
-        secrets = [rig.setup.settings[name] for name in CONNECTORS[rig.kind].secret_settings]
+        secrets = [rig.setup.settings[name] for name in get_spec(rig.kind).secret_settings]
         for hidden in ["anna", *secrets]:
             assert hidden not in logged
 

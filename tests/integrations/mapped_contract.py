@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import pytest
 
 from preference_center.integrations.base.contract import SupportsRead, UnsupportedByDestination
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec
 from tests.integrations.contract import ANNA, BO, CY, Rig, off
 
 
@@ -45,7 +45,7 @@ class MappedContract:
         assert rig.make().check().unmapped_targets == self.unmapped
 
     def test_check_reports_bad_credentials(self, rig: Rig) -> None:
-        secret = next(iter(CONNECTORS[rig.kind].secret_settings))
+        secret = next(iter(get_spec(rig.kind).secret_settings))
         wrong = replace(rig.setup, settings={**rig.setup.settings, secret: "wrong"})
         (problem,) = replace(rig, setup=wrong).make().check().problems
         assert self.refusal in problem
@@ -55,7 +55,7 @@ class MappedContract:
         assert any(self.missing in p for p in replace(rig, setup=mapped).make().check().problems)
 
     def test_reading_back_tells_what_is_off_and_changes_nothing(self, rig: Rig) -> None:  # I7
-        if not CONNECTORS[rig.kind].capabilities.can_read:
+        if not get_spec(rig.kind).capabilities.can_read:
             return
         connector = rig.make()
         connector.push([off(1, ANNA, "news"), off(2, BO, "news", "offers")])

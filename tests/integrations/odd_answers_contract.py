@@ -35,7 +35,7 @@ from preference_center.integrations.base.contract import (
     SupportsRead,
     SupportsScan,
 )
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import LINK, hands
 from tests.integrations.contract import Rig, lift, off
 from tests.integrations.tools.answer_schemas import AnswerSchemas
@@ -68,7 +68,7 @@ class OddAnswersContract:
 
     def abilities(self, rig: Rig) -> Capabilities:
         """What the connector can do for them."""
-        return CONNECTORS[rig.kind].capabilities
+        return get_spec(rig.kind).capabilities
 
     def run(self, rig: Rig, schemas: AnswerSchemas, place: Place | None) -> Run:
         return Run(rig, schemas, place, self.people(next(_RUNS)), self.abilities(rig))

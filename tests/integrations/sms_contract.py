@@ -29,7 +29,7 @@ from preference_center.integrations.base.multi_channel import (
     connector_for_channel,
 )
 from preference_center.integrations.base.spec import ConnectorSpec
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import Contacts, hands, whole
 from tests.integrations.contract import ANNA as ANNAS_EMAIL
 from tests.integrations.contract import BO as BOS_EMAIL
@@ -109,7 +109,7 @@ class SmsContract:
         assert rig.tool.off(ANNA) == {TOPIC}
 
     def test_both_channels_in_one_push_are_each_turned_off(self, rig: Rig) -> None:
-        if Channel.EMAIL not in CONNECTORS[rig.kind].capabilities.channels:
+        if Channel.EMAIL not in get_spec(rig.kind).capabilities.channels:
             return
         prepare(rig, ANNA, ANNAS_EMAIL, BOS_EMAIL)
         found = rig.make().push(
@@ -121,7 +121,7 @@ class SmsContract:
         assert rig.tool.off(BOS_EMAIL) == {"offers"}
 
     def test_a_full_batch_of_numbers_is_taken(self, rig: Rig) -> None:
-        size = min(CONNECTORS[rig.kind].capabilities.batch_size, 100)
+        size = min(get_spec(rig.kind).capabilities.batch_size, 100)
         numbers = [f"+39333{n:07}" for n in range(size)]
         prepare(rig, *numbers)
         found = rig.make().push([text_off(n, number) for n, number in enumerate(numbers)])
@@ -212,7 +212,7 @@ class SmsAbsentContract:
         assert not hands(rig).has(BO)
 
     def test_a_number_that_is_not_there_reads_as_absent(self, rig: Rig) -> None:
-        if CONNECTORS[rig.kind].capabilities.can_read:
+        if get_spec(rig.kind).capabilities.can_read:
             asked = [PushItem(1, BO, Channel.SMS)]
             assert cast("SupportsRead", rig.make()).read(asked) == {1: None}
 

@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.integrations.base.spec import ConnectorSpec
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec, list_specs
 from tests.integrations.both_ways_contract import (
     AbsentContract,
     BackfillContract,
@@ -81,7 +81,7 @@ CALLED_FOR: dict[type, Callable[[ConnectorSpec], bool]] = {
 }
 
 
-TOLD = [kind for kind, entry in CONNECTORS.items() if entry.capabilities.channels]
+TOLD = [spec.kind for spec in list_specs() if spec.capabilities.channels]
 """Those that are only listened to keep no contract of this kind."""
 
 
@@ -92,6 +92,6 @@ def test_every_contract_that_fits_is_kept(kind: str) -> None:
     missing = [
         contract.__name__
         for contract, calls in CALLED_FOR.items()
-        if calls(CONNECTORS[kind]) and not any(issubclass(each, contract) for each in kept)
+        if calls(get_spec(kind)) and not any(issubclass(each, contract) for each in kept)
     ]
     assert missing == []

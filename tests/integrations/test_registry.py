@@ -5,24 +5,29 @@ import pytest
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import (
-    CONNECTORS,
     DestinationConfigError,
+    get_integration,
     list_kinds,
+    list_specs,
     make_connector,
 )
 
 
 def test_every_kind_is_there_under_its_own_name() -> None:
     assert list_kinds()[:4] == ("webhook", "file_drop", "sendgrid", "hubspot")
-    for kind, entry in CONNECTORS.items():
-        needed = {name: "x" for name in entry.settings if not name.endswith("?")}
+    for kind in list_kinds():
+        integration = get_integration(kind)
+        settings = integration.load_settings()
+        needed = {name: "x" for name in settings if not name.endswith("?")}
         connector = make_connector(kind, DestinationConfig("d", needed), HttpContext())
-        assert connector.kind == kind == entry.kind
-        assert entry.secret_settings <= {name.removesuffix("?") for name in entry.settings}
+        assert connector.kind == kind == integration.load_spec().kind
+        names = {name.removesuffix("?") for name in settings}
+        assert integration.load_secret_settings() <= names
 
 
 def test_what_a_connector_says_it_can_it_has() -> None:
-    for kind, entry in CONNECTORS.items():
+    for entry in list_specs():
+        kind = entry.kind
         needed = {name: "x" for name in entry.settings if not name.endswith("?")}
         connector = make_connector(kind, DestinationConfig("d", needed), HttpContext())
         can = entry.capabilities

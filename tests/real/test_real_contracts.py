@@ -20,11 +20,10 @@ from preference_center.integrations.base.contract import (
     SupportsScan,
 )
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.spec import ConnectorSpec
 from preference_center.integrations.ghost.connector import Ghost
 from preference_center.integrations.listmonk.connector import Listmonk
 from preference_center.integrations.mailman.connector import Mailman
-from preference_center.integrations.registry import CONNECTORS
+from preference_center.integrations.registry import get_spec
 from preference_center.integrations.tryton.connector import Tryton
 from tests.integrations.both_ways_contract import AbsentContract, ReadContract, whole
 from tests.integrations.contract import ANNA, BO, CY, PushContract, Rig
@@ -110,8 +109,8 @@ class TestPushing(PushContract, ReadContract):
         for connector in (Mailman, Tryton, Listmonk, Ghost):
             capabilities = replace(connector.capabilities, batch_size=20)
             monkeypatch.setattr(connector, "capabilities", capabilities)
-            entry = replace(CONNECTORS[connector.kind], capabilities=capabilities)
-            monkeypatch.setitem(cast("dict[str, ConnectorSpec]", CONNECTORS), connector.kind, entry)
+            entry = replace(get_spec(connector.kind), capabilities=capabilities)
+            monkeypatch.setattr(f"{connector.__module__}.SPEC", entry)
 
 
 class TestStrangers(AbsentContract):

@@ -42,7 +42,7 @@ from tests.workers.reading import (
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.scheduler import SCAN_BACKFILL_KINDS
+from workers.scheduler import scan_backfill_kinds
 
 pytestmark = pytest.mark.usefixtures("in_context")
 DONE_BY = timedelta(hours=6)
@@ -252,7 +252,7 @@ def test_what_the_tool_says_itself_is_read_first(tool: SlowTool) -> None:  # I13
 
 
 def test_lists_that_wait_for_a_pass_keep_no_worker_busy(destination: int) -> None:
-    assert SCAN_BACKFILL_KINDS == ["ses"]
+    assert scan_backfill_kinds() == ["ses"]
     now = services().now()
-    assert run_in_transaction(lambda c: states.list_due(c, now, SCAN_BACKFILL_KINDS)) == []
+    assert run_in_transaction(lambda c: states.list_due(c, now, scan_backfill_kinds())) == []
     assert [due.bulk for due in run_in_transaction(lambda c: states.list_due(c, now))] == [3]

@@ -24,7 +24,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.integrations.webhooks import WEBHOOK_SOURCES
+from preference_center.integrations.registry import get_webhook_source
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
@@ -99,7 +99,7 @@ OUR_PUSHES: dict[str, tuple[str, dict[str, Any]]] = {
 def test_what_we_pushed_does_not_come_back_as_a_persons_act(kind: str, told: bool) -> None:  # noqa: FBT001
     """I13: what we did not push is somebody's act."""
     target, body = OUR_PUSHES[kind]
-    (news,) = WEBHOOK_SOURCES[kind].parse(json.dumps(body).encode())
+    (news,) = get_webhook_source(kind).parse(json.dumps(body).encode())
     pushed = frozenset({"news"} if told else ())
     state = AddressSyncState(1, True, False, True, 1, pushed, False, "reflected", None)
     here = AddressContext((), frozenset({"news"}), frozenset(), state)

@@ -9,10 +9,17 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import ClassVar
 
-from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.payload import constant_time_equal
 
 SECRET_SETTING = "webhook_secret"  # noqa: S105 - the setting's name
@@ -32,19 +39,31 @@ SHARED_SECRET_SETTINGS: Mapping[str, str] = {
     "any, if "
     "it doesn't say",
 }
-"""The settings that `guard` goes by, for a NewsSource."""
+"""The settings that `check_shared_secret` reads."""
 
 BEARER_TOKEN_SETTINGS: Mapping[str, str] = {
     f"{TOKEN_SETTING}?": "instead of them: 16 or more characters, at random, which the vendor "
     "sends as a "
     "bearer token",
 }
-"""Besides GUARD, for a NewsSource whose vendor can send one (RFC 6750)."""
+"""Besides SHARED_SECRET_SETTINGS, for a webhook whose vendor can send one (RFC 6750)."""
 
 _SECRET_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,}")
 _TOKEN_PATTERN = re.compile(r"[!-~]{16,}")
 
 Network = IPv4Network | IPv6Network
+
+
+class SharedSecretWebhook(WebhookSource):
+    """Base of webhooks whose vendors sign nothing; subclasses implement `parse`."""
+
+    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING, PASSWORD_SETTING})
+    secret_in_path: ClassVar[bool] = True
+
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+        """See WebhookVerifier."""
+        check_shared_secret(request, settings)
 
 
 def check_shared_secret(request: WebhookRequest, settings: Mapping[str, str]) -> None:

@@ -14,7 +14,6 @@ from preference_center.integrations.base.contract import (
     DestinationConfig,
 )
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.webhooks import SECRET_SETTINGS, WEBHOOKS
 
 LINK_TOPIC = "link_topic"
 RATE_SETTING = "rate"
@@ -30,10 +29,9 @@ class TestedAgainst(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectorSpec:
-    """One kind of connector: `ENTRY` of its module."""
+    """One kind of connector: `SPEC` of its module."""
 
     kind: str
-    title: str
     tested_against: TestedAgainst
     capabilities: Capabilities
     own_settings: Mapping[str, str]
@@ -85,13 +83,8 @@ class ConnectorSpec:
         return "; ".join(each for each in (self.tested_version, by_hand) if each)
 
     @property
-    def all_secret_settings(self) -> frozenset[str]:
-        """All settings never to be shown again: also those of its webhook."""
-        return self.secret_settings | (SECRET_SETTINGS if self.kind in WEBHOOKS else frozenset())
-
-    @property
     def settings(self) -> Mapping[str, str]:
-        """All settings: the connector's own, and those that go with what it can do."""
+        """The connector's own settings, and those that its capabilities add; not its webhook's."""
         found = dict(self.own_settings)
         if self.capabilities.can_create:
             found[f"{CREATE_CONTACTS}?"] = (
@@ -106,6 +99,4 @@ class ConnectorSpec:
                 "requests that the account may make, as in '10 per second' or '500 per minute', "
                 "where they are not the documented ones"
             )
-        if self.kind in WEBHOOKS:
-            found |= WEBHOOKS[self.kind].settings
         return found

@@ -1,8 +1,7 @@
-"""Tools that only report: we take in what people did there, and tell them nothing.
+"""Tools that only report: what people did there is recorded, and nothing is pushed to them.
 
-Without channels no address concerns such a destination, so nothing is ever raised for it or
-pushed to it. What its webhook says is read by the vendor's module in
-`preference_center/integrations/`.
+Without channels no address concerns such a destination, so nothing is ever due for it. Its
+webhook is read by the vendor's `webhook.py`.
 """
 
 from __future__ import annotations
@@ -15,133 +14,98 @@ from typing import ClassVar
 
 from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
 from preference_center.domain.sync.contract import PushItem, PushOutcome
-from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    WebhookRequest,
+    WebhookVerifier,
+)
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.webhooks import WEBHOOKS
 
 _UNSIGNED_REQUEST = WebhookRequest("POST", "", "", {}, b"")
 
 
 class WebhookOnlyConnector:
-    """A destination that is only listened to, of any kind that WEBHOOKS has."""
+    """A destination that only reports, by `webhook`.
+
+    `target_pattern` matches what a topic may be mapped to, where the vendor fixes the form of
+    ids: events of a target that is written otherwise would never match.
+    """
 
     capabilities: ClassVar[Capabilities] = WEBHOOK_ONLY
     settings: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
-        self, kind: str, target_pattern: str, config: DestinationConfig, http: HttpContext
+        self,
+        kind: str,
+        webhook: WebhookVerifier,
+        target_pattern: str,
+        config: DestinationConfig,
+        http: HttpContext,
     ) -> None:
         self.kind = kind
+        self._webhook = webhook
         self._target_pattern = re.compile(target_pattern)
         self._config = config
         self._now = http.now
 
     def check(self) -> CheckReport:
-        """See Connector. Says whether its webhook could be believed as it is set up."""
-        fault = webhook_problem(self.kind, self._config.settings, self._now())
-        problems = [fault] if fault else []
+        """See Connector. Reports whether its webhook can be verified with these settings."""
+        problem = webhook_problem(self._webhook, self._config.settings, self._now())
+        problems = [problem] if problem else []
         problems += [
-            f"topic {topic} is mapped to {thing}, as nothing is called there: docs/destinations.md "
-            f"says how {self.kind} names things"
-            for topic, thing in sorted(self._config.topics.items())
-            if not self._target_pattern.fullmatch(thing)
+            f"topic {topic} is mapped to {target}, which is no id there: docs/destinations.md "
+            f"describes those of {self.kind}"
+            for topic, target in sorted(self._config.topics.items())
+            if not self._target_pattern.fullmatch(target)
         ]
-        return CheckReport(tuple(problems), hints=("it is only listened to, and told nothing",))
+        return CheckReport(tuple(problems), hints=("its webhook is read; nothing is pushed to it",))
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. It can't be told anything."""
+        """See Connector. Raises UnsupportedByDestination for any item."""
         if batch:
-            raise UnsupportedByDestination(f"{self._config.name} is only listened to")
+            raise UnsupportedByDestination(f"{self._config.name}: nothing can be pushed to it")
         return {}
 
 
-def webhook_problem(kind: str, settings: Mapping[str, str], now: datetime) -> str:
-    """Why the webhook of such a tool would not be believed whatever it says; "" if it might."""
+def webhook_problem(webhook: WebhookVerifier, settings: Mapping[str, str], now: datetime) -> str:
+    """Why no request of this webhook can be verified with these settings; "" if one can."""
     try:
-        WEBHOOKS[kind].verify(_UNSIGNED_REQUEST, settings, now)
+        webhook.verify(_UNSIGNED_REQUEST, settings, now)
     except NotConfigured as error:
         return str(error)
-    except SignatureError:  # as it has to be
+    except SignatureError:  # the settings suffice: only this request is unsigned
         pass
     return ""
 
 
 def webhook_only_spec(
     kind: str,
-    title: str,
+    webhook: type[WebhookVerifier],
     *sources: str,
     tested_against: TestedAgainst = TestedAgainst.DOCUMENTATION,
     notes: tuple[str, ...] = (),
-    secret_settings: frozenset[str] = frozenset(),
     target_pattern: str = ".+",
 ) -> ConnectorSpec:
-    """The entry of a kind of tool that is only listened to; it has a module in WEBHOOKS.
-
-    `things` is a pattern of what a topic may be mapped to, where the vendor fixes the form:
-    news of what is mapped amiss would count for nothing.
-    """
+    """The spec of a kind of tool that only reports; `sources` are the vendor's pages."""
     return ConnectorSpec(
         kind=kind,
-        title=title,
         tested_against=tested_against,
         capabilities=WebhookOnlyConnector.capabilities,
         own_settings={},
-        secret_settings=secret_settings,
+        secret_settings=frozenset(),
         sources=sources,
-        build=partial(WebhookOnlyConnector, kind, target_pattern),
+        build=build_webhook_only(kind, webhook, target_pattern),
         notes=notes,
         has_rate_limit=False,
     )
 
 
-# One a tool, in the order of the documentation.
-WEBHOOK_ONLY_SPECS: tuple[ConnectorSpec, ...] = (
-    webhook_only_spec(
-        "mandrill",
-        "Mandrill",
-        "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
-        "https://mailchimp.com/developer/transactional/docs/webhooks/",
-    ),
-    webhook_only_spec(
-        "sparkpost",
-        "SparkPost",
-        "https://developers.sparkpost.com/api/webhooks/",
-        "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
-    ),
-    webhook_only_spec(
-        "mailjet",
-        "Mailjet",
-        "https://dev.mailjet.com/email/guides/webhooks/",
-        "https://dev.mailjet.com/email/guides/parse-api/",
-        notes=("Map each topic to the id of a contact list.",),
-        target_pattern=r"\d+",
-    ),
-    webhook_only_spec(
-        "unisender_go",
-        "Unisender Go",
-        "https://godocs.unisender.ru/web-api-ref#callback-format",
-        "https://godocs.unisender.ru/email-statuses",
-    ),
-    webhook_only_spec(
-        "mailtrap",
-        "Mailtrap",
-        "https://docs.mailtrap.io/email-api-smtp/advanced/webhooks",
-        "https://docs.mailtrap.io/email-api-smtp/deliverability/bounce-categorization",
-    ),
-    webhook_only_spec(
-        "postal",
-        "Postal",
-        "https://docs.postalserver.io/developer/webhooks",
-        "https://github.com/postalserver/postal/blob/main/lib/postal/http.rb",
-        notes=("It knows neither opt-outs nor complaints: only bounces come from it.",),
-    ),
-    webhook_only_spec(
-        "standard_webhooks",
-        "Standard Webhooks, of your own programs",
-        "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
-        notes=("Name with --sends the topics that it may report.",),
-    ),
-)
+def build_webhook_only(
+    kind: str, webhook: type[WebhookVerifier], target_pattern: str = ".+"
+) -> partial[WebhookOnlyConnector]:
+    """A factory for `ConnectorSpec.build` and `ConnectorSpec.build_webhook_only`."""
+    return partial(WebhookOnlyConnector, kind, webhook(), target_pattern)

@@ -230,7 +230,6 @@ class BrazeMultiChannel(MultiChannelConnector):
 
 SPEC = ConnectorSpec(
     kind=Braze.kind,
-    title="Braze",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="Braze's pages and the community's description of its API, read on 2026-11-27",
     capabilities=BrazeMultiChannel.capabilities,

@@ -10,10 +10,9 @@ tools, `properties` beside `id`, `time` and `user`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
@@ -21,7 +20,6 @@ from preference_center.domain.vendor_events import (
     ALL_EMAIL,
     VendorEvent,
     VendorEventKind,
-    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -34,8 +32,7 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.shared_secret import (
-    SHARED_SECRET_SETTINGS,
-    check_shared_secret,
+    SharedSecretWebhook,
 )
 
 _GLOBAL_STATE_CHANGE = "users.behaviors.subscription.GlobalStateChange"
@@ -69,17 +66,11 @@ _PERSON_SOURCES = {"subscription page", "preference center", "list-unsubscribe",
 _CHANNELS = {"": Channel.EMAIL, "email": Channel.EMAIL, "sms": Channel.SMS}
 
 
-class BrazeWebhookSource:
-    """See NewsSource."""
-
-    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
-
-    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
-        check_shared_secret(request, settings)
+class BrazeWebhookSource(SharedSecretWebhook):
+    """See WebhookSource."""
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         found = parse_json_objects(body)
         rows = [row for each in found for row in get_list(each, "events")]
         if not all("events" in each for each in found) or not all(

@@ -1,1 +1,13 @@
 """Brevo."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="brevo",
+    title="Brevo",
+    connector=f"{__name__}.connector:SPEC",
+    webhook=f"{__name__}.webhook:BrevoWebhookSource",
+    import_presets=f"{__name__}.import_presets:PRESETS",
+)

@@ -266,7 +266,6 @@ class BrevoMultiChannel(MultiChannelConnector):
 
 SPEC = ConnectorSpec(
     kind=Brevo.kind,
-    title="Brevo",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="Brevo's API reference, read on 2026-11-27",
     capabilities=BrevoMultiChannel.capabilities,

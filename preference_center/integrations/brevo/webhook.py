@@ -27,7 +27,6 @@ from preference_center.domain.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
-    WebhookRequest,
 )
 from preference_center.integrations.base.payload import (
     get_list,
@@ -41,7 +40,8 @@ from preference_center.integrations.base.payload import (
 from preference_center.integrations.base.shared_secret import (
     BEARER_TOKEN_SETTINGS,
     SHARED_SECRET_SETTINGS,
-    check_shared_secret,
+    TOKEN_SETTING,
+    SharedSecretWebhook,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
@@ -84,22 +84,21 @@ _MAX_EPOCH_SECONDS = 100_000_000_000
 """`ts_epoch` is in milliseconds, says the table; the example has seconds."""
 
 
-class BrevoWebhookSource:
-    """See NewsSource."""
+class BrevoWebhookSource(SharedSecretWebhook):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {**SHARED_SECRET_SETTINGS, **BEARER_TOKEN_SETTINGS}
-
-    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
-        check_shared_secret(request, settings)
+    secret_settings: ClassVar[frozenset[str]] = SharedSecretWebhook.secret_settings | {
+        TOKEN_SETTING
+    }
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         rows = (row for each in parse_json_objects(body) for row in _rows(each))
         return require_recipient(news for row in rows for news in _read_event(row))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail; https://developers.brevo.com/docs/inbound-parse-webhooks."""
+        """See SupportsInboundMail; https://developers.brevo.com/docs/inbound-parse-webhooks."""
         rows = (row for each in parse_json_objects(body) for row in _rows(each))
         return [_mail(row) for row in rows if _is_mail(row)]
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -43,8 +42,9 @@ from preference_center.integrations.base.targets import (
     TargetChange,
     TargetCheck,
 )
-from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+from preference_center.integrations.base.webhook_only import build_webhook_only
 from preference_center.integrations.customerio.client import CustomerIoClient, CustomerIoPerson
+from preference_center.integrations.customerio.webhook import CustomerIoWebhookSource
 
 _HOSTS = {
     "us": ("https://api.customer.io", "https://track.customer.io"),
@@ -225,7 +225,6 @@ def _to_update(change: TargetChange) -> Mapping[str, object]:
 
 SPEC = ConnectorSpec(
     kind=CustomerIo.kind,
-    title="Customer.io",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="Customer.io's pages, read on 2026-11-27",
     capabilities=CustomerIo.capabilities,
@@ -240,7 +239,7 @@ SPEC = ConnectorSpec(
         f"{_DOCS_URL}/integrations/data-out/connections/webhooks",
     ),
     build=CustomerIo,
-    build_webhook_only=partial(WebhookOnlyConnector, "customerio", r"topic_\d+"),
+    build_webhook_only=build_webhook_only("customerio", CustomerIoWebhookSource, r"topic_\d+"),
     notes=(
         "Map each topic to a topic of the subscription center as it is named there: `topic_7`.",
         "A message without a topic goes to all who did not unsubscribe from all: name one.",

@@ -14,7 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
+from preference_center.domain.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     get_object,
@@ -51,15 +56,16 @@ _IGNORED = {
 }  # fmt: skip
 
 
-class CustomerIoWebhookSource:
-    """See NewsSource."""
+class CustomerIoWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the signing key of the reporting webhook that calls /in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource."""
+        """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
         given, stamp = (
             require_header(request, "x-cio-signature"),
@@ -69,7 +75,7 @@ class CustomerIoWebhookSource:
         verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) for news in _read_event(row)
         )

@@ -138,7 +138,6 @@ def _rows(item: PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str,
 
 SPEC = ConnectorSpec(
     kind=FileDropConnector.kind,
-    title="File drop (CSV)",
     tested_against=TestedAgainst.REAL_SERVER,
     tested_version="files and SFTP with every test run, S3 by moto 5.2.5 and `make test-real`",
     capabilities=FileDropConnector.capabilities,

@@ -1,1 +1,12 @@
 """Ghost."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="ghost",
+    title="Ghost",
+    connector=f"{__name__}.connector:SPEC",
+    webhook=f"{__name__}.webhook:GhostWebhookSource",
+)

@@ -18,7 +18,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import ClassVar, Self
 
 from preference_center.domain.addresses import Channel
@@ -42,7 +41,7 @@ from preference_center.integrations.base.targets import (
     TargetChange,
     TargetCheck,
 )
-from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+from preference_center.integrations.base.webhook_only import build_webhook_only
 from preference_center.integrations.ghost.client import (
     COMPLAINT_EVENT,
     NEWSLETTER_EVENT,
@@ -55,6 +54,7 @@ from preference_center.integrations.ghost.client import (
     group_by_address,
     last_position,
 )
+from preference_center.integrations.ghost.webhook import GhostWebhookSource
 
 EVENT_LAG = timedelta(minutes=1)
 """How much later than its time an event may show: it is written by a transaction of its own."""
@@ -316,7 +316,6 @@ def _update_member(client: GhostClient, member: GhostMember, change: TargetChang
 
 SPEC = ConnectorSpec(
     kind=Ghost.kind,
-    title="Ghost",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="Ghost's pages and the source of 5.130.6, read on 2026-11-27",
     manually_tested="Ghost 5.130.6 itself, on 27 November 2026",
@@ -331,7 +330,7 @@ SPEC = ConnectorSpec(
         "https://github.com/TryGhost/Ghost/tree/main/ghost/core/core/server/services/webhooks",
     ),
     build=Ghost,
-    build_webhook_only=partial(WebhookOnlyConnector, "ghost", ".+"),
+    build_webhook_only=build_webhook_only("ghost", GhostWebhookSource),
     notes=(
         "Map each topic to the id of a newsletter.",
         "What is turned off in Ghost is turned on again by us after a day at the earliest.",

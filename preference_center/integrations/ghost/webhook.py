@@ -16,7 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
+from preference_center.domain.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -35,15 +40,16 @@ _MILLISECONDS = 1000
 _IGNORED = ("post.", "page.", "tag.", "site.")
 
 
-class GhostWebhookSource:
-    """See NewsSource."""
+class GhostWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the secret that Ghost's webhooks to /in/NAME are set up with",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource."""
+        """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
         signature = _signature(request)
         stamp = signature.get("t", "")
@@ -51,12 +57,12 @@ class GhostWebhookSource:
         verify_timestamp(parse_epoch(stamp, per_second=_MILLISECONDS), now)
 
     def stored_body(self, request: WebhookRequest) -> bytes:
-        """See Dated."""
+        """See HeaderDated."""
         stamp = _signature(request).get("t", "")
         return b'{"at": %s, "said": %s}' % (stamp.encode(), request.body)
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         rows = [(get_object(row, "said"), row.get("at")) for row in parse_json_objects(body)]
         return require_recipient(
             news

@@ -287,7 +287,6 @@ class HubSpot:
 
 SPEC = ConnectorSpec(
     kind=HubSpot.kind,
-    title="HubSpot",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="HubSpot's pages of the API 2026-03, read on 2026-11-27",
     manually_tested="HubSpot's own description of 2026-03, on 27 November 2026",

@@ -20,6 +20,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.integrations.base.payload import (
     constant_time_equal,
@@ -44,12 +45,13 @@ _IGNORED = {"deletion", "privacyDeletion", "associationChange"}
 _CONTACT_CHANGES = {"creation", "restore", "merge"}
 
 
-class HubSpotWebhookSource:
+class HubSpotWebhookSource(WebhookSource):
     """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "client secret of the app whose webhook calls /in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""

@@ -1,1 +1,12 @@
 """Intercom."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="intercom",
+    title="Intercom",
+    connector=f"{__name__}.connector:SPEC",
+    webhook=f"{__name__}.webhook:IntercomWebhookSource",
+)

@@ -347,7 +347,6 @@ def _to_outcome(updated: IntercomContact | None, *, is_applied: bool) -> PushOut
 
 SPEC = ConnectorSpec(
     kind=Intercom.kind,
-    title="Intercom",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of API 2.15",
     capabilities=Intercom.capabilities,

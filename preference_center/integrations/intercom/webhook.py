@@ -22,6 +22,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.integrations.base.payload import (
     get_object,
@@ -66,15 +67,16 @@ _IGNORED_STATS = {"receipt", "goal_success", "open", "click", "reply"}
 _PERMANENT = {"hard_bounce": True, "soft_bounce": False}
 
 
-class IntercomWebhookSource:
-    """See NewsSource."""
+class IntercomWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "client secret of the app whose webhook calls /in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
+        """See WebhookSource."""
         secret, given = (
             require_setting(settings, SECRET_SETTING),
             require_header(request, "x-hub-signature"),
@@ -82,7 +84,7 @@ class IntercomWebhookSource:
         verify_hmac(secret, request.body, given.removeprefix(_SCHEME), "sha1")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
         )

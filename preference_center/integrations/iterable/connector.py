@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
 from typing import ClassVar
@@ -41,7 +40,7 @@ from preference_center.integrations.base.targets import (
     TargetChange,
     TargetCheck,
 )
-from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+from preference_center.integrations.base.webhook_only import build_webhook_only
 from preference_center.integrations.iterable.client import (
     CHANNEL,
     LIST,
@@ -49,7 +48,7 @@ from preference_center.integrations.iterable.client import (
     IterableClient,
     IterableUser,
 )
-from preference_center.integrations.iterable.webhook import parse_export
+from preference_center.integrations.iterable.webhook import IterableWebhookSource, parse_export
 
 MAX_USERS_PER_PULL = 200
 """People whose events one page of a pull holds: each is looked up inside a lease."""
@@ -267,7 +266,6 @@ def _target_numbers(change: TargetChange, kind: str) -> tuple[set[int], set[int]
 
 SPEC = ConnectorSpec(
     kind=IterableConnector.kind,
-    title="Iterable",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description 1.8 of 2026-07-09",
     capabilities=IterableConnector.capabilities,
@@ -282,7 +280,9 @@ SPEC = ConnectorSpec(
         f"{_HELP_URL}/en-us/articles/208508736-Subscribe-and-Unsubscribe-Events",
     ),
     build=IterableConnector,
-    build_webhook_only=partial(WebhookOnlyConnector, "iterable", r"(?:channel|type|list):\d+"),
+    build_webhook_only=build_webhook_only(
+        "iterable", IterableWebhookSource, r"(?:channel|type|list):\d+"
+    ),
     notes=(
         "Map each topic to `channel:27447`, `type:31082` or `list:1589748`.",
         "What is left there and not mapped counts for nothing.",

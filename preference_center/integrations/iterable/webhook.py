@@ -10,12 +10,12 @@ link to the hosted page is no opt-out yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -26,8 +26,7 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.shared_secret import (
-    SHARED_SECRET_SETTINGS,
-    check_shared_secret,
+    SharedSecretWebhook,
 )
 
 _TARGET_PREFIXES = {"channelIds": "channel", "messageTypeIds": "type", "emailListIds": "list"}
@@ -44,17 +43,11 @@ _PLACEHOLDER_SUFFIX = "@placeholder.email"
 """What Iterable writes where a user has no address."""
 
 
-class IterableWebhookSource:
-    """See NewsSource."""
-
-    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
-
-    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
-        check_shared_secret(request, settings)
+class IterableWebhookSource(SharedSecretWebhook):
+    """See WebhookSource."""
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) for news in _read_event(row)
         )

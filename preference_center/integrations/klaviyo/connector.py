@@ -274,7 +274,6 @@ class KlaviyoMultiChannel(MultiChannelConnector):
 
 SPEC = ConnectorSpec(
     kind=Klaviyo.kind,
-    title="Klaviyo",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of revision 2026-07-15",
     capabilities=KlaviyoMultiChannel.capabilities,

@@ -22,6 +22,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -65,12 +66,13 @@ _IGNORED = {
 _ADDRESS_PROPERTIES = ("email_address", "Recipient Email Address")
 
 
-class KlaviyoWebhookSource:
+class KlaviyoWebhookSource(WebhookSource):
     """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the secret key of the system webhook that calls /in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource."""

@@ -258,7 +258,6 @@ def _lift(
 
 SPEC = ConnectorSpec(
     kind=Listmonk.kind,
-    title="listmonk",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="the documentation of 6.2.0, read on 2026-11-27",
     manually_tested="listmonk 6.2.0 itself, on 27 November 2026",

@@ -1,1 +1,13 @@
 """Mailchimp."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="mailchimp",
+    title="Mailchimp",
+    connector=f"{__name__}.connector:SPEC",
+    webhook=f"{__name__}.webhook:MailchimpWebhookSource",
+    import_presets=f"{__name__}.import_presets:PRESETS",
+)

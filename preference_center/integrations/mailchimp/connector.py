@@ -359,7 +359,6 @@ def _make_connector(config: DestinationConfig, http: HttpContext) -> Connector:
 
 SPEC = ConnectorSpec(
     kind=Mailchimp.kind,
-    title="Mailchimp",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="the API reference, read on 2026-11-27, and the description 3.0.55",
     capabilities=MailchimpMultiChannel.capabilities,

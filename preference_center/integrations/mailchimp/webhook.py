@@ -24,6 +24,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -42,7 +43,7 @@ AUDIENCE_SETTING = "audience"
 MAX_AGE = timedelta(minutes=75) + DEFAULT_MAX_AGE
 
 
-class MailchimpWebhookSource:
+class MailchimpWebhookSource(WebhookSource):
     """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
@@ -51,6 +52,8 @@ class MailchimpWebhookSource:
         "signing_secret of a webhook that was made by the API; then only signed requests are "
         "accepted",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING, SIGNING_SECRET_SETTING})
+    secret_in_path: ClassVar[bool] = True
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See WebhookSource. Rejects events of other audiences."""

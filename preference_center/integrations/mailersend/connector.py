@@ -37,7 +37,8 @@ from preference_center.integrations.base.pydantic_types import IsoDatetime
 from preference_center.integrations.base.rate_limit import parse_reset_headers
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.targets import ConnectorRules, Target, TargetChange
-from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+from preference_center.integrations.base.webhook_only import build_webhook_only
+from preference_center.integrations.mailersend.webhook import MailerSendWebhookSource
 
 _SUPPRESSIONS = "/v1/suppressions/{list}"
 UNSUBSCRIBES = "unsubscribes"
@@ -199,7 +200,6 @@ def _list_suppressions(
 
 SPEC = ConnectorSpec(
     kind=MailerSend.kind,
-    title="MailerSend",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="MailerSend's API reference, read on 2026-11-27",
     capabilities=MailerSend.capabilities,
@@ -213,7 +213,7 @@ SPEC = ConnectorSpec(
         f"{_DOCS}/api/v1/webhooks.html",
     ),
     build=MailerSend,
-    build_webhook_only=partial(WebhookOnlyConnector, "mailersend", ".+"),
+    build_webhook_only=build_webhook_only("mailersend", MailerSendWebhookSource),
     notes=(
         "Map each topic to the id of a domain that sends nothing but this topic.",
         "What its webhook reports counts for all marketing; what is listed, for the domain.",

@@ -21,6 +21,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -67,15 +68,16 @@ _IGNORED = {
 }  # fmt: skip
 
 
-class MailerSendWebhookSource:
-    """See NewsSource."""
+class MailerSendWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the signing secret of the webhook that calls /in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
+        """See WebhookSource."""
         secret, given = (
             require_setting(settings, SECRET_SETTING),
             require_header(request, "signature"),
@@ -88,13 +90,13 @@ class MailerSendWebhookSource:
                 raise
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail; https://developers.mailersend.com/api/v1/inbound.html."""
+        """See SupportsInboundMail; https://developers.mailersend.com/api/v1/inbound.html."""
         rows = [row for row in parse_json_objects(body) if get_text(row, "type") == INBOUND_EVENT]
         return [_to_received_mail(get_object(row, "data")) for row in rows]
 

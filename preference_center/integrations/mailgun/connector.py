@@ -233,7 +233,6 @@ class Mailgun:
 
 SPEC = ConnectorSpec(
     kind=Mailgun.kind,
-    title="Mailgun",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of 2026-07-09",
     capabilities=Mailgun.capabilities,

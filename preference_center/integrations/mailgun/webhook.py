@@ -28,6 +28,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -66,16 +67,18 @@ _SUPPRESSION_KINDS = {
 """Codes, and reasons, of mails not sent -> what Mailgun has noted of the person before."""
 
 
-class MailgunWebhookSource:
-    """See NewsSource."""
+class MailgunWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the HTTP webhook signing key of the account (or of the primary "
         "account)",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
+    requires_200: ClassVar[bool] = True
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> str:
-        """See NewsSource."""
+        """See WebhookSource."""
         key = require_setting(settings, SECRET_SETTING)
         given = _signature(request)
         stamp, token = get_text(given, "timestamp"), get_text(given, "token")
@@ -90,18 +93,18 @@ class MailgunWebhookSource:
         return token
 
     def stored_body(self, request: WebhookRequest) -> bytes:
-        """See Dated."""
+        """See HeaderDated."""
         form = parse_form(request)
         return request.body if form is None else json.dumps({"form": form}).encode()
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource. One event a request."""
+        """See WebhookSource. One event a request."""
         return require_recipient(
             news for row in parse_json_objects(body) if (news := _read_row(row))
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail."""
+        """See SupportsInboundMail."""
         forms = [get_object(row, "form") for row in parse_json_objects(body)]
         return [
             _to_received_mail(form) for form in forms if "recipient" in form and "event" not in form

@@ -1,1 +1,12 @@
 """Mailjet."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="mailjet",
+    title="Mailjet",
+    connector=f"{__name__}.webhook:SPEC",
+    webhook=f"{__name__}.webhook:MailjetWebhookSource",
+)

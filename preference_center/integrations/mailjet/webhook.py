@@ -9,8 +9,7 @@ the reasons are what the person said before, or that the address is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
@@ -18,7 +17,6 @@ from preference_center.domain.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
-    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -31,14 +29,14 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.shared_secret import (
-    SHARED_SECRET_SETTINGS,
-    check_shared_secret,
+    SharedSecretWebhook,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
     extract_addresses,
     iter_header_fields,
 )
+from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 _KINDS = {"unsub": VendorEventKind.OPTED_OUT, "spam": VendorEventKind.COMPLAINED}
 _IGNORED = {"sent", "open", "click"}
@@ -60,23 +58,19 @@ _OTHER_ERRORS = {
 """`blacklisted` is not among them: the account's own list does not say why somebody is on it."""
 
 
-class MailjetWebhookSource:
-    """See NewsSource."""
+class MailjetWebhookSource(SharedSecretWebhook):
+    """See WebhookSource."""
 
-    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
-
-    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
-        check_shared_secret(request, settings)
+    requires_200: ClassVar[bool] = True
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail."""
+        """See SupportsInboundMail."""
         return [_to_received_mail(row) for row in parse_json_objects(body) if _is_mail(row)]
 
 
@@ -157,3 +151,13 @@ def _vendor_event(
         by_person=by_person,
         bounce=bounce,
     )
+
+
+SPEC = webhook_only_spec(
+    "mailjet",
+    MailjetWebhookSource,
+    "https://dev.mailjet.com/email/guides/webhooks/",
+    "https://dev.mailjet.com/email/guides/parse-api/",
+    notes=("Map each topic to the id of a contact list.",),
+    target_pattern=r"\d+",
+)

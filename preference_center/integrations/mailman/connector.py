@@ -232,7 +232,6 @@ class Mailman:
 
 SPEC = ConnectorSpec(
     kind=Mailman.kind,
-    title="GNU Mailman 3",
     tested_against=TestedAgainst.REAL_SERVER,
     tested_version="GNU Mailman core 3.3.10, by `make test-real`",
     capabilities=Mailman.capabilities,

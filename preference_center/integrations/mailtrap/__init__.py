@@ -1,1 +1,12 @@
 """Mailtrap."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="mailtrap",
+    title="Mailtrap",
+    connector=f"{__name__}.webhook:SPEC",
+    webhook=f"{__name__}.webhook:MailtrapWebhookSource",
+)

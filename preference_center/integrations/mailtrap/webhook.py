@@ -16,7 +16,12 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
+from preference_center.domain.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     find_status_code,
@@ -30,6 +35,7 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_hmac
+from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 SECRET_SETTING = "webhook_secret"
 _KINDS = {
@@ -61,20 +67,22 @@ _PERMANENT_CATEGORIES: Mapping[str, bool] = {
 """Categories of bounces, in lower case -> whether Mailtrap suppresses for them."""
 
 
-class MailtrapWebhookSource:
-    """See NewsSource."""
+class MailtrapWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the signing secret of the webhook that calls /in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
+    requires_200: ClassVar[bool] = True
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
+        """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
         verify_hmac(secret, request.body, require_header(request, "mailtrap-signature"))
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in _iter_events(body) if (news := _read_event(row)) is not None
         )
@@ -130,3 +138,11 @@ def _bounce(event: str, row: dict[str, Any]) -> Bounce:
     said = get_text(row, "response")
     verdict = _PERMANENT_CATEGORIES.get(get_text(row, "bounce_category").casefold())
     return Bounce(find_status_code(said), get_text(row, "response_code"), said, permanent=verdict)
+
+
+SPEC = webhook_only_spec(
+    "mailtrap",
+    MailtrapWebhookSource,
+    "https://docs.mailtrap.io/email-api-smtp/advanced/webhooks",
+    "https://docs.mailtrap.io/email-api-smtp/deliverability/bounce-categorization",
+)

@@ -1,1 +1,12 @@
 """Mandrill (Mailchimp Transactional)."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="mandrill",
+    title="Mandrill",
+    connector=f"{__name__}.webhook:SPEC",
+    webhook=f"{__name__}.webhook:MandrillWebhookSource",
+)

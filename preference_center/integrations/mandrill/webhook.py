@@ -19,6 +19,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -35,6 +36,7 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import extract_addresses
+from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 SECRET_SETTING = "signing_key"
 _SIGNATURE_HEADER = "x-mandrill-signature"
@@ -50,17 +52,18 @@ _IGNORED = {"send", "deferral", "delivered", "open", "click", "reject", "inbound
 _LIST_TYPES = {"blacklist", "denylist", "whitelist", "allowlist"}
 
 
-class MandrillWebhookSource:
-    """See NewsSource."""
+class MandrillWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the webhook's key, which Mandrill shows once the webhook is "
         "made; those "
         "of several webhooks with spaces between",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource. Any age is taken, since no time is signed."""
+        """See WebhookSource. Any age is taken, since no time is signed."""
         keys = require_setting(settings, SECRET_SETTING).split()
         given = require_header(request, _SIGNATURE_HEADER)
         try:
@@ -75,7 +78,7 @@ class MandrillWebhookSource:
             raise SignatureError("the signature does not match")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         events = dict(parse_form_fields(body)).get(_EVENTS_FIELD)
         if events is None:
             raise InvalidInput("the body is not what the vendor promises")
@@ -84,7 +87,7 @@ class MandrillWebhookSource:
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail; https://mailchimp.com/developer/transactional/docs/inbound-email/."""
+        """See SupportsInboundMail; https://mailchimp.com/developer/transactional/docs/inbound-email/."""
         rows = parse_json_objects(dict(parse_form_fields(body)).get(_EVENTS_FIELD, "[]").encode())
         messages = [get_object(row, "msg") for row in rows if get_text(row, "event") == "inbound"]
         return [
@@ -141,3 +144,11 @@ def _bounce(event_type: str, message: dict[str, Any]) -> Bounce:
         diagnostic=said or get_text(message, "bounce_description"),
         permanent=event_type == "hard_bounce",
     )
+
+
+SPEC = webhook_only_spec(
+    "mandrill",
+    MandrillWebhookSource,
+    "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
+    "https://mailchimp.com/developer/transactional/docs/webhooks/",
+)

@@ -31,6 +31,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -46,6 +47,7 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
+from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 PUBLIC_KEY_SETTING = "webhook_key"
 _SHA256_HEADER, _SHA1_HEADER = "x-postal-signature-256", "x-postal-signature"
@@ -65,8 +67,8 @@ _HEADER_FIELDS = {
 """Header fields -> how the processed form of a mail calls them."""
 
 
-class PostalWebhookSource:
-    """See NewsSource."""
+class PostalWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{PUBLIC_KEY_SETTING}?": "the installation's public key: what "
@@ -75,7 +77,7 @@ class PostalWebhookSource:
     }
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource. Any age is taken, since no time is signed apart from the event's."""
+        """See WebhookSource. Any age is taken, since no time is signed apart from the event's."""
         keys = _parse_public_keys(require_setting(settings, PUBLIC_KEY_SETTING))
         is_newer = bool(request.headers.get(_SHA256_HEADER))
         given = require_header(request, _SHA256_HEADER if is_newer else _SHA1_HEADER)
@@ -88,13 +90,13 @@ class PostalWebhookSource:
             raise SignatureError("the signature does not match")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail: what an endpoint with its body as JSON posts, raw or processed."""
+        """See SupportsInboundMail: what an endpoint posts as JSON, raw or processed."""
         return [_to_received_mail(row) for row in parse_json_objects(body) if _is_mail(row)]
 
 
@@ -195,3 +197,12 @@ def _bounce_event(row: dict[str, Any], message: dict[str, Any], bounce: Bounce) 
         id=get_text(row, "uuid"),
         bounce=bounce,
     )
+
+
+SPEC = webhook_only_spec(
+    "postal",
+    PostalWebhookSource,
+    "https://docs.postalserver.io/developer/webhooks",
+    "https://github.com/postalserver/postal/blob/main/lib/postal/http.rb",
+    notes=("It knows neither opt-outs nor complaints: only bounces come from it.",),
+)

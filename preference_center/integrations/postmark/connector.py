@@ -175,7 +175,6 @@ def _to_vendor_event(suppression: PostmarkSuppression, stream: str) -> VendorEve
 
 SPEC = ConnectorSpec(
     kind=Postmark.kind,
-    title="Postmark",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="Postmark's API reference, read in November 2026",
     capabilities=Postmark.capabilities,

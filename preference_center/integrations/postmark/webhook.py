@@ -10,7 +10,6 @@ service mail, say nothing about marketing, except for complaints and bounces.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
@@ -18,7 +17,6 @@ from preference_center.domain.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
-    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -31,8 +29,7 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.shared_secret import (
-    SHARED_SECRET_SETTINGS,
-    check_shared_secret,
+    SharedSecretWebhook,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 
@@ -75,23 +72,19 @@ _SUPPRESSION_KINDS = {
 }
 
 
-class PostmarkWebhookSource:
-    """See NewsSource."""
+class PostmarkWebhookSource(SharedSecretWebhook):
+    """See WebhookSource."""
 
-    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
-
-    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
-        check_shared_secret(request, settings)
+    requires_200: ClassVar[bool] = True
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) if (news := _read_event(row))
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail; https://postmarkapp.com/developer/webhooks/inbound-webhook."""
+        """See SupportsInboundMail; https://postmarkapp.com/developer/webhooks/inbound-webhook."""
         return [_to_received_mail(row) for row in parse_json_objects(body) if _is_inbound(row)]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -45,7 +45,8 @@ from preference_center.integrations.base.targets import (
     Target,
     TargetChange,
 )
-from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+from preference_center.integrations.base.webhook_only import build_webhook_only
+from preference_center.integrations.resend.webhook import ResendWebhookSource
 
 PAGE_SIZE = "100"
 OPT_OUT, OPT_IN = "opt_out", "opt_in"
@@ -288,7 +289,6 @@ def _to_vendor_event(row: _ResendRow) -> VendorEvent | None:
 
 SPEC = ConnectorSpec(
     kind=Resend.kind,
-    title="Resend",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description 1.5.0 of 2026-08-21",
     capabilities=Resend.capabilities,
@@ -303,7 +303,7 @@ SPEC = ConnectorSpec(
         f"{_DOCS}/webhooks/event-types",
     ),
     build=Resend,
-    build_webhook_only=partial(WebhookOnlyConnector, "resend", ".+"),
+    build_webhook_only=build_webhook_only("resend", ResendWebhookSource),
     notes=(
         "Map each topic to the id of a topic of Resend.",
         "A broadcast without a topic goes to all who did not unsubscribe from all: name one.",

@@ -24,6 +24,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.integrations.base.payload import (
     get_list,
@@ -57,27 +58,28 @@ _PERMANENT = {"Permanent": True, "Transient": False}
 _TOPIC_STATE_KINDS = {"opt_out": VendorEventKind.OPTED_OUT, "opt_in": VendorEventKind.RESUBSCRIBED}
 
 
-class ResendWebhookSource:
-    """See NewsSource."""
+class ResendWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the signing secret, whsec_..., of the webhook that calls /in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource."""
+        """See WebhookSource."""
         verify_standard_webhook(
             request, require_setting(settings, SECRET_SETTING), now, header_prefix="svix"
         )
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news for row in parse_json_objects(body) for news in _read_event(row)
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail."""
+        """See SupportsInboundMail."""
         rows = [row for row in parse_json_objects(body) if get_text(row, "type") == _EMAIL_RECEIVED]
         return [_to_received_mail(get_object(row, "data")) for row in rows]
 

@@ -1,1 +1,11 @@
 """Salesforce."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="salesforce",
+    title="Salesforce",
+    connector=f"{__name__}.connector:SPEC",
+)

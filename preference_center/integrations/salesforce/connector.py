@@ -305,7 +305,6 @@ def _to_outcome(result: SaveResult) -> PushOutcome:
 
 SPEC = ConnectorSpec(
     kind=Salesforce.kind,
-    title="Salesforce",
     tested_against=TestedAgainst.DOCUMENTATION,
     tested_version="Salesforce's pages of API 62.0, read in November 2026",
     capabilities=Salesforce.capabilities,

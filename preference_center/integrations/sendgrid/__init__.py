@@ -1,1 +1,13 @@
 """SendGrid."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="sendgrid",
+    title="SendGrid",
+    connector=f"{__name__}.connector:SPEC",
+    webhook=f"{__name__}.webhook:SendGridWebhookSource",
+    import_presets=f"{__name__}.import_presets:PRESETS",
+)

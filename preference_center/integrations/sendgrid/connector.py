@@ -304,7 +304,6 @@ class SendGrid:
 
 SPEC = ConnectorSpec(
     kind=SendGrid.kind,
-    title="SendGrid",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of 2026-01-22",
     capabilities=SendGrid.capabilities,

@@ -34,6 +34,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -75,8 +76,8 @@ _INVALID_MAILBOX_CLASSES = {"", "Invalid Address"}
 """Classes of bounces that say that there is no such mailbox; others may pass."""
 
 
-class SendGridWebhookSource:
-    """See NewsSource."""
+class SendGridWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{PUBLIC_KEY_SETTING}?": "the verification key of the signed event webhook (Mail "
@@ -85,7 +86,7 @@ class SendGridWebhookSource:
     }
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
+        """See WebhookSource."""
         keys = [
             _parse_public_key(each)
             for each in require_setting(settings, PUBLIC_KEY_SETTING).split()
@@ -104,17 +105,17 @@ class SendGridWebhookSource:
             raise SignatureError("the signature does not match")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         rows = (row for row in parse_json_objects(body) if not get_object(row, _FORM))
         return [news for row in rows if (news := _read_event(row)) is not None]
 
     def stored_body(self, request: WebhookRequest) -> bytes:
-        """See Dated: of a mail, which is posted as a form, the fields."""
+        """See HeaderDated: of a mail, which is posted as a form, the fields."""
         form = parse_form(request)
         return request.body if form is None else json.dumps({_FORM: form}).encode()
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail."""
+        """See SupportsInboundMail."""
         return [
             _to_received_mail(form)
             for row in parse_json_objects(body)

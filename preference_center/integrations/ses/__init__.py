@@ -1,1 +1,13 @@
 """Amazon SES."""
+
+from __future__ import annotations
+
+from preference_center.integrations.base.integration import Integration
+
+INTEGRATION = Integration(
+    kind="ses",
+    title="Amazon SES",
+    connector=f"{__name__}.connector:SPEC",
+    webhook=f"{__name__}.webhook:SesWebhookSource",
+    import_presets=f"{__name__}.import_presets:PRESETS",
+)

@@ -321,7 +321,6 @@ def _make_connector(config: DestinationConfig, http: HttpContext) -> Connector:
 
 SPEC = ConnectorSpec(
     kind=Ses.kind,
-    title="Amazon SES",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of API 2019-09-27, and moto 5.2.5 by `make test-real`",
     capabilities=Ses.capabilities,

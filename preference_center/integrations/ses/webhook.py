@@ -30,6 +30,7 @@ from preference_center.domain.vendor_events import (
     SubscriptionConfirmation,
     VendorEvent,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -70,7 +71,7 @@ _SIGNED_FIELDS["UnsubscribeConfirmation"] = _SIGNED_FIELDS[_SUBSCRIPTION_CONFIRM
 _HASHES: Mapping[str, HashAlgorithm] = {"1": SHA1(), "2": SHA256()}  # noqa: S303 - SNS's default
 
 
-class SesWebhookSource:
+class SesWebhookSource(WebhookSource):
     """See WebhookSource, NeedsCertificate and NeedsConfirmation."""
 
     settings: ClassVar[Mapping[str, str]] = {

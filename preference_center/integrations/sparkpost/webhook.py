@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
-    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -31,10 +29,10 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.shared_secret import (
-    SHARED_SECRET_SETTINGS,
-    check_shared_secret,
+    SharedSecretWebhook,
 )
 from preference_center.integrations.base.webhook_mail import extract_addresses
+from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 _IGNORED = re.compile(
     "delivery|injection|delay|policy_rejection|sms_status|(amp_)?(initial_)?open|(amp_)?click"
@@ -50,21 +48,15 @@ _HARD_CLASSES = {"10", "30"}
 _UNDETERMINED_CLASSES = {"", "1"}
 
 
-class SparkPostWebhookSource:
-    """See NewsSource."""
-
-    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
-
-    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
-        check_shared_secret(request, settings)
+class SparkPostWebhookSource(SharedSecretWebhook):
+    """See WebhookSource."""
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource. `{"msys": {}}` is how SparkPost tries the URL."""
+        """See WebhookSource. `{"msys": {}}` is how SparkPost tries the URL."""
         return [news for row in parse_json_objects(body) for news in _read_event(row)]
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail; https://developers.sparkpost.com/api/relay-webhooks/."""
+        """See SupportsInboundMail; https://developers.sparkpost.com/api/relay-webhooks/."""
         relayed = [get_object(row, "msys", _RELAY_MESSAGE) for row in parse_json_objects(body)]
         return [_to_received_mail(each) for each in relayed if each]
 
@@ -132,3 +124,11 @@ def _bounce(event: dict[str, Any]) -> Bounce:
         diagnostic=said,
         permanent=None if bounce_class in _UNDETERMINED_CLASSES else bounce_class in _HARD_CLASSES,
     )
+
+
+SPEC = webhook_only_spec(
+    "sparkpost",
+    SparkPostWebhookSource,
+    "https://developers.sparkpost.com/api/webhooks/",
+    "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
+)

@@ -12,7 +12,12 @@ from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
+from preference_center.domain.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.payload import (
     get_object,
     get_text,
@@ -23,26 +28,28 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_standard_webhook
+from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 SECRET_SETTING = "webhook_secret"
 _KINDS = {str(kind): kind for kind in VendorEventKind if kind is not VendorEventKind.UNKNOWN_TYPE}
 
 
-class StandardWebhookSource:
-    """See NewsSource."""
+class StandardWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "whsec_ and 24 to 64 bytes in base64; several, separated by "
         "spaces, while "
         "one replaces another: any of them may have signed",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource."""
+        """See WebhookSource."""
         verify_standard_webhook(request, require_setting(settings, SECRET_SETTING), now)
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(_read_event(row) for row in parse_json_objects(body))
 
 
@@ -71,3 +78,11 @@ def _read_event(row: dict[str, Any]) -> VendorEvent:
         channel=Channel(channel),
         bounce=bounce if kind is VendorEventKind.BOUNCED else None,
     )
+
+
+SPEC = webhook_only_spec(
+    "standard_webhooks",
+    StandardWebhookSource,
+    "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
+    notes=("Name with --sends the topics that it may report.",),
+)

@@ -191,7 +191,6 @@ def _list_permissions(access: ModelAccess) -> Iterator[Permission]:
 
 SPEC = ConnectorSpec(
     kind=Tryton.kind,
-    title="Tryton",
     tested_against=TestedAgainst.REAL_SERVER,
     tested_version="Tryton 8.2.1, by `make test-real`",
     capabilities=Tryton.capabilities,

@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
-from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import urlencode
@@ -32,7 +31,8 @@ from preference_center.integrations.base.mapped_connector import MappedConnector
 from preference_center.integrations.base.pydantic_types import LenientModel
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.targets import ConnectorRules, Target, TargetChange
-from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+from preference_center.integrations.base.webhook_only import build_webhook_only
+from preference_center.integrations.twilio.webhook import TwilioSmsWebhook
 
 SENDER = r"MG[0-9a-fA-F]{32}|\+[1-9][0-9]{4,14}|[1-9][0-9]{3,7}"
 """A messaging service, a number in E.164, or a short code."""
@@ -150,9 +150,8 @@ def _consent(name: str, change: TargetChange) -> dict[str, str]:
     return consent
 
 
-ENTRY = ConnectorSpec(
+SPEC = ConnectorSpec(
     kind=Twilio.kind,
-    title="Twilio",
     tested_against=TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of accounts v1, read on 2026-11-27",
     capabilities=Twilio.capabilities,
@@ -167,7 +166,7 @@ ENTRY = ConnectorSpec(
         f"{_DOCS}/tutorials/advanced-opt-out",
     ),
     build=Twilio,
-    build_webhook_only=partial(WebhookOnlyConnector, "twilio", ".+"),
+    build_webhook_only=build_webhook_only("twilio", TwilioSmsWebhook),
     notes=(
         "STOP counts for all marketing at the number that it comes from.",
         "Where one sender sends one topic, map it: `+15550100`, or its service, `MG...`.",

@@ -3,8 +3,8 @@
 https://www.twilio.com/docs/usage/webhooks/webhooks-security
 https://www.twilio.com/docs/messaging/guides/webhook-request
 https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys (public beta)
-The signature has no time in it: an old request is told by its message's id, which is taken in
-once. Twilio is answered with TwiML, which is how the one confirmation goes out.
+The signature covers no time: a replayed request is recognized by its message's id, which is
+processed once. The response is TwiML, which sends the one confirmation.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 from preference_center.domain.sms_keywords import SmsIntent
-from preference_center.domain.vendor_events import SignatureError, WebhookRequest
+from preference_center.domain.vendor_events import (
+    SignatureError,
+    SupportsTextMessages,
+    TextMessage,
+    WebhookRequest,
+    WebhookVerifier,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     constant_time_equal,
@@ -30,11 +35,10 @@ from preference_center.integrations.base.payload import (
     require_header,
     require_setting,
 )
-from preference_center.integrations.base.webhook_mail import compose_mail
+from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
 
 AUTH_TOKEN_SETTING = "auth_token"
 SHARED_KEY_SETTING = "shared_key"
-HELP_TEXT_SETTING = "help_text"
 
 _SIGNATURE_HEADER = "x-twilio-signature"
 _SIGNATURE_SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
@@ -46,36 +50,21 @@ _OPT_OUT_TYPES = {"STOP": SmsIntent.STOP, "HELP": SmsIntent.HELP, "START": SmsIn
 _INVALID_BODY = "the body is not what the vendor promises"
 
 
-@dataclass(frozen=True, slots=True)
-class TextMessage:
-    """A message that somebody sent us."""
-
-    sender: str = field(repr=False)
-    recipients: frozenset[str]
-    """What it was sent to, as Twilio names it: our number, and its messaging service."""
-    body: str = field(repr=False)
-    message_id: str
-    """Twilio's own id of the message."""
-    handled_as: SmsIntent | None
-    """As what Twilio has answered it already (Advanced Opt-Out), also by words of the
-    company's own that stand in Twilio only."""
-
-
-class TwilioSmsWebhook:
-    """The verifying half of a NewsSource. What it says is read at the door: see `read_text`."""
+class TwilioSmsWebhook(WebhookVerifier, SupportsTextMessages):
+    """See WebhookVerifier and SupportsTextMessages. Advanced Opt-Out answers messages itself."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{AUTH_TOKEN_SETTING}?": "the account's auth token, which signs its webhooks",
         f"{SHARED_KEY_SETTING}?": "instead of it: the secret of the SharedKey that a webhook "
-        "rule of "
-        "yours signs with",
-        f"{HELP_TEXT_SETTING}?": "what HELP is answered with; by default your brands' names "
-        "and where "
-        "people choose",
+        "rule of yours signs with",
+        f"{HELP_TEXT_SETTING}?": "the reply to HELP; by default your brands' names "
+        "and where people choose",
     }
+    reply_type: ClassVar[str] = "text/xml"
+    secret_settings: ClassVar[frozenset[str]] = frozenset({AUTH_TOKEN_SETTING, SHARED_KEY_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
+        """See WebhookVerifier."""
         if not settings.get(SHARED_KEY_SETTING):
             require_setting(settings, AUTH_TOKEN_SETTING)
         named = request.headers.get(_SIGNATURE_SETTINGS_HEADER)
@@ -89,6 +78,26 @@ class TwilioSmsWebhook:
             require_header(request, _SIGNATURE_HEADER), base64.b64encode(digest).decode()
         ):
             raise SignatureError("the signature does not match")
+
+    def parse_text_message(self, body: bytes) -> TextMessage | None:
+        """See SupportsTextMessages."""
+        given = _parse_fields(body)
+        if "Body" not in given:
+            if given.keys() & {"MessageStatus", "SmsStatus"}:
+                return None
+            raise InvalidInput(_INVALID_BODY)
+        return TextMessage(
+            sender=_CHANNEL_PREFIX.sub("", given.get("From", "")),
+            recipients=frozenset(filter(None, (given.get("To"), given.get("MessagingServiceSid")))),
+            body=given["Body"],
+            message_id=given.get("MessageSid", ""),
+            handled_as=_OPT_OUT_TYPES.get(given.get("OptOutType", "").upper()),
+        )
+
+    def format_reply(self, message: str) -> str:
+        """See SupportsTextMessages; https://www.twilio.com/docs/messaging/twiml/message."""
+        element = f"<Message>{escape(message)}</Message>" if message else ""
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<Response>{element}</Response>\n'
 
 
 def _signature_algorithm(signature_settings: str | None) -> str:
@@ -118,40 +127,6 @@ def _signed_text(request: WebhookRequest) -> str:
     except InvalidInput as error:
         raise SignatureError(str(error)) from None
     return request.url + "".join(name + value for name, value in sorted(fields))
-
-
-def parse_text_message(body: bytes) -> TextMessage | None:
-    """The message; None for what tells of one that we sent.
-
-    Raises InvalidInput when it is not what the vendor promises, without quoting it.
-    """
-    given = _parse_fields(body)
-    if "Body" not in given:
-        if given.keys() & {"MessageStatus", "SmsStatus"}:
-            return None
-        raise InvalidInput(_INVALID_BODY)
-    return TextMessage(
-        sender=_CHANNEL_PREFIX.sub("", given.get("From", "")),
-        recipients=frozenset(filter(None, (given.get("To"), given.get("MessagingServiceSid")))),
-        body=given["Body"],
-        message_id=given.get("MessageSid", ""),
-        handled_as=_OPT_OUT_TYPES.get(given.get("OptOutType", "").upper()),
-    )
-
-
-def to_mail(message: TextMessage) -> bytes:
-    """The text in the form of a mail, for a person to read with the others."""
-    numbers = [("X-From", message.sender), *(("X-To", each) for each in sorted(message.recipients))]
-    return compose_mail([("Subject", "SMS"), *numbers], message.body)
-
-
-def twiml_response(message: str = "") -> str:
-    """The answer to a webhook that has Twilio send `message`; "" for nothing.
-
-    https://www.twilio.com/docs/messaging/twiml/message
-    """
-    said = f"<Message>{escape(message)}</Message>" if message else ""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<Response>{said}</Response>\n'
 
 
 def _parse_fields(body: bytes) -> dict[str, str]:

@@ -21,6 +21,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
+    WebhookSource,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
@@ -35,6 +36,7 @@ from preference_center.integrations.base.payload import (
     require_setting,
     unknown_event,
 )
+from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 SECRET_SETTING = "webhook_secret"
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -62,16 +64,18 @@ _TEMPORARY_REASONS = {
 }  # fmt: skip
 
 
-class UnisenderGoWebhookSource:
-    """See NewsSource."""
+class UnisenderGoWebhookSource(WebhookSource):
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the API key of the user, or of the project, whose webhook calls "
         "/in/NAME",
     }
+    secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
+    requires_200: ClassVar[bool] = True
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See NewsSource."""
+        """See WebhookSource."""
         key = require_setting(settings, SECRET_SETTING)
         try:
             (row,) = parse_json_objects(request.body)
@@ -85,7 +89,7 @@ class UnisenderGoWebhookSource:
             raise SignatureError("the signature does not match")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         return require_recipient(
             news
             for row in parse_json_objects(body)
@@ -133,3 +137,11 @@ def _bounce(reason: str, info: dict[str, Any]) -> Bounce:
     return Bounce(
         code or find_status_code(said), reply if reply.isdigit() else "", said, permanent=permanent
     )
+
+
+SPEC = webhook_only_spec(
+    "unisender_go",
+    UnisenderGoWebhookSource,
+    "https://godocs.unisender.ru/web-api-ref#callback-format",
+    "https://godocs.unisender.ru/email-statuses",
+)

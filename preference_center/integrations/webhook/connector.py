@@ -179,7 +179,6 @@ def _split_url(url: str) -> tuple[str, str]:
 
 SPEC = ConnectorSpec(
     kind=WebhookConnector.kind,
-    title="Webhook",
     tested_against=TestedAgainst.REAL_SERVER,
     tested_version="a receiver of Standard Webhooks 1.0.0; with every test run",
     capabilities=WebhookConnector.capabilities,

@@ -23,10 +23,10 @@ from preference_center.domain.vendor_events import (
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
+from preference_center.integrations.registry import get_webhook_source
 from preference_center.integrations.sendgrid.webhook import SendGridWebhookSource
 from preference_center.integrations.ses.webhook import SesWebhookSource
 from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
-from preference_center.integrations.webhooks import WEBHOOK_SOURCES
 from tests.integrations.base.posts import ANNA, NOW, URL, post
 from tests.integrations.base.sns import message
 
@@ -122,7 +122,7 @@ GIVEN = {
 @pytest.mark.parametrize("name", GIVEN)
 def test_a_mail_is_read_as_it_came(name: str) -> None:
     given = GIVEN[name]
-    source = WEBHOOK_SOURCES[given.kind]
+    source = get_webhook_source(given.kind)
     assert isinstance(source, SupportsInboundMail)
     assert list(source.parse(given.body)) == []
     (mail,) = source.parse_mails(given.body)
@@ -150,7 +150,7 @@ def test_an_event_holds_no_mail() -> None:
         ("brevo", b'{"event": "delivered", "email": "a@example.com"}'),
         ("sendgrid", b'[{"event": "delivered", "email": "a@example.com"}]'),
     ]:
-        source = WEBHOOK_SOURCES[kind]
+        source = get_webhook_source(kind)
         assert isinstance(source, SupportsInboundMail)
         assert not source.parse_mails(body)
         assert not source.parse(body)

@@ -12,8 +12,9 @@ from preference_center.integrations.base.shared_secret import (
     SHARED_SECRET_SETTINGS,
     check_shared_secret,
 )
+from preference_center.integrations.brevo.webhook import BrevoWebhookSource
+from preference_center.integrations.registry import find_webhook, load_webhooks
 from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
-from preference_center.integrations.webhooks import SECRET_IN_PATH, SECRET_SETTINGS, WEBHOOK_SOURCES
 from tests.integrations.base.posts import GUARDED, NOW, basic, post
 
 SECRET = GUARDED["webhook_secret"]
@@ -92,23 +93,28 @@ def test_who_calls_shows_nowhere() -> None:  # I12
 
 
 @pytest.mark.parametrize(
-    "kind", [k for k, s in WEBHOOK_SOURCES.items() if s.settings is SHARED_SECRET_SETTINGS]
+    "kind", [k for k, s in load_webhooks().items() if s.settings is SHARED_SECRET_SETTINGS]
 )
 def test_each_that_needs_it_is_guarded(kind: str) -> None:
-    WEBHOOK_SOURCES[kind].verify(GENUINE, GUARDED, NOW)
+    webhook = find_webhook(kind)
+    assert webhook is not None
+    webhook.verify(GENUINE, GUARDED, NOW)
     with pytest.raises(SignatureError):
-        WEBHOOK_SOURCES[kind].verify(replace(GENUINE, remote_address="198.51.100.1"), GUARDED, NOW)
+        webhook.verify(replace(GENUINE, remote_address="198.51.100.1"), GUARDED, NOW)
 
 
 def test_its_secrets_are_never_shown() -> None:
-    assert {"webhook_secret", "webhook_password"} <= SECRET_SETTINGS
+    secrets = SparkPostWebhookSource.secret_settings
+    assert secrets == {"webhook_secret", "webhook_password"}
+    assert BrevoWebhookSource.secret_settings == secrets | {"webhook_token"}
     assert SparkPostWebhookSource.settings is SHARED_SECRET_SETTINGS
 
 
 def test_whose_secret_stands_in_the_url_is_known_of_each() -> None:
     guarded = {
         kind
-        for kind, source in WEBHOOK_SOURCES.items()
+        for kind, source in load_webhooks().items()
         if source.settings.items() >= SHARED_SECRET_SETTINGS.items()
     }
-    assert guarded | {"mailchimp"} == SECRET_IN_PATH
+    in_path = {kind for kind, source in load_webhooks().items() if source.secret_in_path}
+    assert guarded | {"mailchimp"} == in_path

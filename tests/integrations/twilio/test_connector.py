@@ -21,7 +21,7 @@ from preference_center.integrations.base.contract import (
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.registry import CONNECTORS, make_connector
+from preference_center.integrations.registry import get_integration, get_spec, make_connector
 from preference_center.integrations.twilio.connector import Twilio
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.integrations.mapped_contract import MappedContract
@@ -219,10 +219,11 @@ def test_without_a_key_it_only_listens() -> None:
         "twilio", DestinationConfig("texts", {"auth_token": "x"}, {TOPIC: NUMBER}), HttpContext()
     )
     assert listens.check().ok
-    entry = CONNECTORS["twilio"]
+    entry = get_spec("twilio")
     assert entry.capabilities_for({"auth_token": "x"}).webhook_only
     assert not entry.capabilities_for({"api_key": KEY, "api_secret": SECRET}).webhook_only
-    assert entry.all_secret_settings >= {"auth_token", "shared_key", "api_secret"}
+    secrets = get_integration("twilio").load_secret_settings()
+    assert secrets >= {"auth_token", "shared_key", "api_secret"}
 
 
 def test_who_lifts_from_two_senders_is_sent_to_both(rig: Rig, server: TwilioStandIn) -> None:

@@ -14,15 +14,17 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from preference_center.domain.sms_keywords import SmsIntent
-from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
-from preference_center.errors import InvalidInput
-from preference_center.integrations.twilio.webhook import (
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
     TextMessage,
-    TwilioSmsWebhook,
-    parse_text_message,
-    to_mail,
-    twiml_response,
+    WebhookRequest,
 )
+from preference_center.errors import InvalidInput
+from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.twilio.webhook import TwilioSmsWebhook
+
+WEBHOOK = TwilioSmsWebhook()
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 TOKENS = {"auth_token": "12345"}
@@ -117,8 +119,8 @@ def test_without_a_key_nothing_is_believed() -> None:
 def test_a_message_is_read_from_a_form_or_from_json() -> None:
     sent = {"From": "+393331234567", "To": "+15550100", "Body": "STOP", "MessageSid": "SM1"}
     text = TextMessage("+393331234567", frozenset({"+15550100"}), "STOP", "SM1", None)
-    assert parse_text_message(urlencode(sent).encode()) == text
-    assert parse_text_message(
+    assert WEBHOOK.parse_text_message(urlencode(sent).encode()) == text
+    assert WEBHOOK.parse_text_message(
         b'{"From":"+393331234567","To":"+15550100","Body":"STOP","MessageSid":"SM1"}'
     )
     assert "333" not in repr(text)  # I12
@@ -137,19 +139,24 @@ def test_a_message_is_read_from_a_form_or_from_json() -> None:
     ],
 )
 def test_what_twilio_adds(more: dict[str, str], sender: str, handled: SmsIntent | None) -> None:
-    text = parse_text_message(urlencode({"From": "+393331234567", "Body": "x"} | more).encode())
+    text = WEBHOOK.parse_text_message(
+        urlencode({"From": "+393331234567", "Body": "x"} | more).encode()
+    )
     assert text
     assert (text.sender, text.handled_as) == (sender, handled)
 
 
 def test_what_became_of_our_own_messages_is_nobodys_word() -> None:
-    assert parse_text_message(b"MessageSid=SM1&MessageStatus=delivered&To=%2B393331234567") is None
+    assert (
+        WEBHOOK.parse_text_message(b"MessageSid=SM1&MessageStatus=delivered&To=%2B393331234567")
+        is None
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"CallSid=CA1", b"{", b"\xff\xfe"])
 def test_what_is_no_message_is_refused_without_quoting_it(body: bytes) -> None:
     with pytest.raises(InvalidInput, match="promises"):
-        parse_text_message(body)
+        WEBHOOK.parse_text_message(body)
 
 
 @pytest.mark.parametrize("words", ["¿Quién es?", "", "a\r\nb\x00", "\ud800", "From me\n.\n"])
@@ -162,6 +169,6 @@ def test_any_text_can_be_written_as_a_mail(words: str) -> None:
 
 
 def test_the_answer_is_twiml() -> None:
-    assert not list(ET.fromstring(twiml_response()))
-    (message,) = ET.fromstring(twiml_response("Fish & <Chips>"))
+    assert not list(ET.fromstring(WEBHOOK.format_reply("")))
+    (message,) = ET.fromstring(WEBHOOK.format_reply("Fish & <Chips>"))
     assert (message.tag, message.text) == ("Message", "Fish & <Chips>")
