@@ -146,7 +146,7 @@ class DestinationError(InvalidInput):
 
 
 class InvalidList(InvalidInput):
-    """A list to scrub can't be read, or its column of addresses can't be determined."""
+    """A list of addresses can't be read, or its column of addresses can't be determined."""
 
 
 class InvalidSnapshot(InvalidInput):

@@ -25,6 +25,11 @@ from preference_center.domain.decisions import (
     Decision,
     DecisionRule,
 )
+from preference_center.domain.tabular import (
+    ADDRESS_COLUMN_NAMES,
+    detect_delimiter,
+    normalize_column_name,
+)
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import UnreadableBody
 
@@ -32,10 +37,16 @@ BOM = b"\xef\xbb\xbf"
 COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory")
 """Columns of a CSV response."""
 
-RECIPIENT_COLUMNS = ("recipient", "address", "email", "phone")
+_MAIN_COLUMNS = ("recipient", "address", "email", "phone")
+RECIPIENT_COLUMNS = tuple(
+    dict.fromkeys(
+        (
+            *_MAIN_COLUMNS,
+            *(n for groups in ADDRESS_COLUMN_NAMES.values() for g in groups for n in g),
+        )
+    )
+)
 """Names of the recipient column if the sender names none, in order of preference."""
-
-DELIMITERS = ",;\t"
 
 _COMMON_DECISIONS = (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
 
@@ -117,7 +128,7 @@ class NdjsonFormat:
 
 
 class CsvFormat:
-    """RFC 4180 with a header line; the delimiter may be a comma, semicolon or tab.
+    """RFC 4180 with a header line; the delimiter may be a comma, semicolon, tab or bar.
 
     Bytes that are not UTF-8 are kept unchanged, so only a recipient that contains some is
     denied for them. Raises UnreadableBody if the header has no recipient column.
@@ -127,7 +138,7 @@ class CsvFormat:
 
     def __init__(self, header: bytes, column: str | None, line: int = 1) -> None:
         text = _decode_line(header.removeprefix(BOM))
-        self._delimiter = max(DELIMITERS, key=text.count)
+        self._delimiter = detect_delimiter(text)
         try:
             names = next(self._csv_reader(_LineIterator([text])), [])
         except csv.Error:
@@ -255,8 +266,8 @@ def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _find_recipient_column(names: Sequence[str], wanted: str | None) -> int:
-    columns = [name.strip().casefold() for name in names]
-    for name in [wanted.strip().casefold()] if wanted else RECIPIENT_COLUMNS:
+    columns = [normalize_column_name(name) for name in names]
+    for name in map(normalize_column_name, [wanted] if wanted else RECIPIENT_COLUMNS):
         if columns.count(name) == 1:
             return columns.index(name)
         if name in columns:
@@ -264,8 +275,8 @@ def _find_recipient_column(names: Sequence[str], wanted: str | None) -> int:
     if wanted:
         raise UnreadableBody("The header has no column with the name given in `column`.")
     raise UnreadableBody(
-        f"The header has no column {', '.join(RECIPIENT_COLUMNS[:-1])} or"
-        f" {RECIPIENT_COLUMNS[-1]}: add one, or set `column` to the recipient column."
+        f"The header has no column {', '.join(_MAIN_COLUMNS[:-1])} or"
+        f" {_MAIN_COLUMNS[-1]}: add one, or set `column` to the recipient column."
     )
 
 

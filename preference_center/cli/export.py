@@ -37,7 +37,7 @@ from preference_center.storage.sync import destinations
 ACTOR = "cli"
 
 CSV_COLUMNS = (
-    "address", "channel", "says", "scope", "occurred_at", "received_at", "until", "reason",
+    "address", "channel", "status", "scope", "occurred_at", "received_at", "until", "reason",
     "source", "wording", "language", "legal_basis", "event",
 )  # fmt: skip
 _CSV_STATUS = {

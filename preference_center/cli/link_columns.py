@@ -12,6 +12,12 @@ from itertools import chain
 from typing import BinaryIO, TextIO
 
 from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.tabular import (
+    detect_delimiter,
+    find_address_cells,
+    find_address_column,
+    find_address_column_by_content,
+)
 from preference_center.errors import InvalidAddress, InvalidInput
 from preference_center.extensions import services
 from preference_center.links import Link, Links, restore_address
@@ -20,14 +26,6 @@ from preference_center.storage.ledger.addresses import list_readable_after
 
 CHUNK_SIZE = 10_000
 """Addresses that are read at a time, and rows between two looks at the progress."""
-
-_DELIMITERS = ",;\t|"
-# How tools name the column in their exports, in lower case and without _ and -.
-_ADDRESS_COLUMN_NAMES = {
-    Channel.EMAIL: ("email", "email address", "e mail", "mail", "address"),
-    Channel.SMS: ("sms", "mobile", "mobile phone", "mobile phone number", "phone number", "phone"),
-    Channel.PHONE: ("phone", "phone number", "telephone", "mobile", "mobile phone number"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,11 @@ def write_all_links(
 
 
 def write_list_with_links(
-    out: TextIO, text: TextIO, column: LinkColumn, layout: ListLayout, progress: Callable[[], None]
+    out: TextIO,
+    text: TextIO,
+    column: LinkColumn,
+    options: LinkListOptions,
+    progress: Callable[[], None],
 ) -> LinkStats:
     """The list as it is, with the link as a last column; empty where no address is readable.
 
@@ -100,17 +102,17 @@ def write_list_with_links(
         first = next(rows, None)
         if first is None:
             raise InvalidInput("the list is empty")
-        place, has_header = layout.find_address_column(first)
+        place, has_header = options.find_address_column(first)
         writer = csv.writer(out, delimiter=delimiter)
         if has_header:
-            if layout.name in first:
+            if options.column_title in first:
                 raise InvalidInput(
-                    f"the list has a column {layout.name} already: give another --as"
+                    f"the list has a column {options.column_title} already: give another --as"
                 )
-            writer.writerow([*first, layout.name])
+            writer.writerow([*first, options.column_title])
         width = len(first)
         for row in rows if has_header else chain([first], rows):
-            address = layout.address_in(row, place)
+            address = options.address_in(row, place)
             url = column.url(address) if address else ""
             writer.writerow([*row, *[""] * (width - len(row)), url])
             longest = max(longest, len(url))
@@ -126,39 +128,24 @@ def write_list_with_links(
 
 
 @dataclass(frozen=True, slots=True)
-class ListLayout:
-    """How to find the address in a list, and what to call the new column."""
+class LinkListOptions:
+    """How to find the address in a list, and the title of the new column."""
 
-    name: str
+    column_title: str
     channel: Channel
     region: str
-    column: str | None = None
+    address_column: str | None = None
     """The name of the address's column or its number, counted from 1; found if None."""
 
     def find_address_column(self, first_row: Sequence[str]) -> tuple[int, bool]:
-        """Where the address stands, and whether the first row is a header.
+        """The index of the address's column, and whether the first row is a header.
 
-        Raises InvalidInput that names the columns there are.
+        Raises InvalidList, which lists the columns.
         """
-        readable = [at for at in range(len(first_row)) if self.address_in(first_row, at)]
-        if self.column is not None:
-            return self._column_index(first_row, self.column), not readable
-        if readable:
-            return readable[0], False
-        names = [_normalise_name(cell) for cell in first_row]
-        for known in _ADDRESS_COLUMN_NAMES[self.channel]:
-            if known in names:
-                return names.index(known), True
-        raise InvalidInput(
-            f"which column has the address? Give --column; there are: {', '.join(first_row)}"
-        )
-
-    def _column_index(self, first_row: Sequence[str], column: str) -> int:
-        if column in first_row:
-            return first_row.index(column)
-        if column.isdecimal() and 1 <= int(column) <= len(first_row):
-            return int(column) - 1
-        raise InvalidInput(f"the list has no column {column}; it has {len(first_row)} of them")
+        has_header = not find_address_cells(first_row, self.channel, self.region)
+        if has_header or self.address_column is not None:
+            return find_address_column(first_row, self.address_column, self.channel), has_header
+        return find_address_column_by_content(first_row, self.channel, self.region), False
 
     def address_in(self, row: Sequence[str], index: int) -> Address | None:
         """The address of a row; None if it has none that can be read."""
@@ -187,12 +174,8 @@ def _load_chunk(channels: Collection[Channel], last: int) -> list[tuple[int, Cha
 def _read_csv(text: TextIO) -> tuple[Iterator[list[str]], str]:
     """The rows, without those that are empty, and their delimiter."""
     first = text.readline()
-    delimiter = max(_DELIMITERS, key=first.count)  # a comma if there is none at all
+    delimiter = detect_delimiter(first)
     return (row for row in csv.reader(chain([first], text), delimiter=delimiter) if row), delimiter
-
-
-def _normalise_name(name: str) -> str:
-    return name.strip().lower().replace("_", " ").replace("-", " ")
 
 
 def open_text(file: BinaryIO, encoding: str) -> TextIO:

@@ -18,8 +18,8 @@ from preference_center.atomic_files import atomic_write
 from preference_center.cli.errors import click_errors
 from preference_center.cli.link_columns import (
     LinkColumn,
+    LinkListOptions,
     LinkStats,
-    ListLayout,
     open_text,
     write_all_links,
     write_list_with_links,
@@ -118,7 +118,8 @@ def export(
                 with _progress(run_in_transaction(load_newest_id)) as at:
                     written = write_all_links(out, made, title, channels, at)
             else:
-                sheet = ListLayout(title, channels[0], services().settings.phone_region, column)
+                region = services().settings.phone_region
+                sheet = LinkListOptions(title, channels[0], region, column)
                 with _progress(_file_size(given)) as at:
                     text = open_text(given, encoding)
                     written = write_list_with_links(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from preference_center.domain.imports import ImportPreset, normalize_column_name
+from preference_center.domain.imports import ImportPreset
+from preference_center.domain.tabular import normalize_column_name
 from preference_center.errors import InvalidInput
 from preference_center.integrations.import_presets import load_presets
 
-_MAX_SHOWN_COLUMNS, _MAX_HINTS = 20, 3
+_MAX_SHOWN_COLUMNS, _MAX_SHOWN_NAMES, _MAX_HINTS = 20, 4, 3
 _ROW_LIKE = re.compile(r"@|\d{6}")
 
 
@@ -26,8 +27,8 @@ def check_columns(header: Iterable[str], preset: ImportPreset) -> None:
     for columns in (preset.address_columns, *preset.required_columns):
         if not any(normalize_column_name(name) in found for name in columns):
             raise InvalidInput(
-                f"the file has no column {' or '.join(columns)}, which {preset.name} needs."
-                f" {_describe_columns(names)}{_preset_hint(found, preset)}"
+                f"the file has no column {' or '.join(columns[:_MAX_SHOWN_NAMES])}, which"
+                f" {preset.name} needs. {_describe_columns(names)}{_preset_hint(found, preset)}"
             )
 
 

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.hashed_addresses import parse_hashed_address
-from preference_center.domain.imports import FileRow, ImportInstructions, normalize_column_name
+from preference_center.domain.imports import FileRow, ImportInstructions
+from preference_center.domain.tabular import detect_delimiter, normalize_column_name
 from preference_center.errors import InvalidInput
 from preference_center.imports.check_columns import check_columns
 from preference_center.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
@@ -21,7 +22,6 @@ ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
 MAX_LINE_BYTES = 1024 * 1024  # octets
 UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_DELIMITERS = ",;\t|"
 _BLOCK = 64 * 1024
 RECORD_SEPARATOR = b"\x1e"
 """Begins each text of a JSON text sequence (RFC 7464)."""
@@ -135,7 +135,7 @@ def _read_header(
     """The columns, what separates them, and whether the first line is a row already."""
     preset = instructions.preset
     text = next(lines, "")
-    delimiter = max(_DELIMITERS, key=text.count)
+    delimiter = detect_delimiter(text)
     if text.startswith("sep=") and len(text.strip()) > len("sep="):  # Excel's own first line
         delimiter, text = text.strip()[-1], next(lines, "")
     try:

@@ -12,15 +12,14 @@ from pathlib import Path
 import duckdb
 
 from preference_center.domain.addresses import Channel
-from preference_center.errors import InvalidList
-from preference_center.scrub.address_column import (
+from preference_center.domain.tabular import (
+    detect_delimiter,
+    find_address_cells,
     find_address_column,
     find_address_column_by_content,
-    is_address,
 )
+from preference_center.errors import InvalidList
 from preference_center.scrub.decision_query import REMOVED_COLUMNS
-
-DELIMITERS = ",;\t|"
 
 _MAX_FIRST_LINE_BYTES = 1024 * 1024  # octets in which the first line must end
 _BOM = "\ufeff"
@@ -91,10 +90,10 @@ def detect_layout(path: Path, list_options: ListOptions) -> ListLayout:
         return _parquet_layout(path, list_options)
     compression = compression_of(path)
     first, newline, blank = _first_line(path, compression)
-    delimiter = list_options.delimiter or max(DELIMITERS, key=first.count)
+    delimiter = list_options.delimiter or detect_delimiter(first)
     row = _split(first.removeprefix(_BOM), delimiter)
     if list_options.has_header:
-        if any(is_address(cell, list_options.channel, list_options.region) for cell in row):
+        if find_address_cells(row, list_options.channel, list_options.region):
             raise InvalidList(
                 "the first row holds an address: if the list has no header, say --no-header"
             )

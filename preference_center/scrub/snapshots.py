@@ -16,11 +16,11 @@ from pathlib import Path
 
 import duckdb
 
+from preference_center.atomic_files import atomic_files
 from preference_center.domain.addresses import NORM_VERSION
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
 from preference_center.errors import InvalidSnapshot
 from preference_center.keys import Keys
-from preference_center.scrub.atomic_files import atomic_files
 from preference_center.scrub.duck.connection import (
     ScrubError,
     connect,

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from preference_center.domain.decisions import DecisionRule
-from preference_center.errors import ConfigError, InvalidList
-from preference_center.scrub import sql
-from preference_center.scrub.address_column import (
+from preference_center.domain.tabular import (
+    detect_delimiter,
     find_address_column,
     find_address_column_by_content,
 )
+from preference_center.errors import ConfigError, InvalidList
+from preference_center.scrub import sql
 from preference_center.scrub.decision_query import (
     REMOVED_COLUMNS,
     RULE_REASONS,
@@ -31,7 +32,7 @@ from preference_center.scrub.decision_query import (
     ScrubProgress,
     count_by_rule,
 )
-from preference_center.scrub.list_layout import DELIMITERS, ListOptions, is_parquet
+from preference_center.scrub.list_layout import ListOptions, is_parquet
 from preference_center.scrub.sql import SqlDialect
 
 try:
@@ -149,7 +150,7 @@ def _detect_delimiter(spark: SparkSession, source: Path) -> str:
     row = spark.read.text(str(source)).first()
     if row is None:
         raise InvalidList("the list is empty")
-    return max(DELIMITERS, key=row[0].count)
+    return detect_delimiter(row[0])
 
 
 def _quote_identifier(name: str) -> str:

@@ -103,7 +103,7 @@ def test_the_column_is_found_by_its_name(header: str, column: str | None) -> Non
         (b"", None, "empty"),
         (b"\n\r\n  \n", None, "empty"),
         (b"ada@example.com\nbob@example.com\n", None, "has no column recipient"),
-        (b"name,e-mail\n", None, "set `column`"),
+        (b"name,street\n", None, "set `column`"),
         (b"email,e-mail\n", "to", "no column with the name"),
         (b"email,EMAIL\n", None, "has the column email twice"),
         (b'"email\n', None, "not valid CSV"),

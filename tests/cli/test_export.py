@@ -155,7 +155,7 @@ def test_our_own_format_tells_all_that_stands_with_its_evidence(
     result = flask(said, "--for", "csv", "--subscriptions", "-o", path)
     assert result.exit_code == 0, result.output
     found = {row["address"]: row for row in rows(path)}
-    assert {who: (row["says"], row["scope"]) for who, row in found.items()} == {
+    assert {who: (row["status"], row["scope"]) for who, row in found.items()} == {
         ADA.exact: ("opted_out", NEWS),
         BEA.exact: ("opted_out", ALL_MARKETING),
         CLEO.exact: ("bounced", UNDELIVERABLE),
@@ -185,7 +185,7 @@ def test_a_subscription_is_not_told_once_a_no_of_the_mailbox_is_newer(
             ]
         )
     flask(said, "--for", "csv", "--subscriptions", "--scope", NEWS, "-o", tmp_path / "x.csv")
-    says = [row["says"] for row in rows(tmp_path / "x.csv")]
+    says = [row["status"] for row in rows(tmp_path / "x.csv")]
     assert "subscription" not in says
 
 
@@ -203,7 +203,7 @@ def test_a_closed_account_is_told_as_a_no_to_everything(said: Flask, tmp_path: P
         record([change(9, EventKind.DEACTIVATED, EVERYTHING, address=EVE)])
     flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
     (row,) = [row for row in rows(tmp_path / "x.csv") if row["address"] == EVE.exact]
-    assert (row["says"], row["scope"], row["reason"]) == ("opted_out", EVERYTHING, "deactivated")
+    assert (row["status"], row["scope"], row["reason"]) == ("opted_out", EVERYTHING, "deactivated")
 
 
 @pytest.mark.parametrize("tool", ["csv", "sendgrid"])

@@ -155,9 +155,9 @@ def test_lists_of_all_kinds(tool: Flask, given: bytes, words: tuple[str, ...], c
     "given, words, says",
     [
         (b"", (), "the list is empty"),
-        (b"id,who\n1,x\n", (), "Give --column; there are: id, who"),
-        (b"email\na@b.it\n", ("--column", "mail"), "no column mail"),
-        (b"email\na@b.it\n", ("--column", "9"), "no column 9"),
+        (b"id,who\n1,x\n", (), "--column. The columns are: 'id', 'who'"),
+        (b"email\na@b.it\n", ("--column", "mail"), "no such column"),
+        (b"email\na@b.it\n", ("--column", "9"), "no such column"),
         (b"email,preference_link\na@b.it,x\n", (), "another --as"),
         ("email,x\na@b.it,Forlì\n".encode("cp1252"), (), "--encoding"),
         (b"email\na@b.it\n", ("--encoding", "klingon"), "no such encoding"),

@@ -12,7 +12,6 @@ from preference_center.domain.imports.presets import (
     ImportPreset,
     MeaningFilter,
     RowMeaning,
-    normalize_column_name,
 )
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.scopes import (
@@ -50,7 +49,6 @@ __all__ = [
     "TranslatedRow",
     "build_scope_map",
     "missing_scopes_error",
-    "normalize_column_name",
     "parse_scope",
     "parse_scope_file",
 ]

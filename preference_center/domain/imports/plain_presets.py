@@ -12,8 +12,13 @@ from preference_center.domain.imports.presets import (
     ImportPreset,
     RowMeaning,
 )
+from preference_center.domain.tabular import ADDRESS_COLUMN_NAMES
 
-_ADDRESS = ("address", "email", "email address", "e-mail", "phone", "mobile")
+_ADDRESS = tuple(
+    dict.fromkeys(
+        ("address", *(n for groups in ADDRESS_COLUMN_NAMES.values() for g in groups for n in g))
+    )
+)
 _STATUS, _OCCURRED_AT, _GROUP = (
     ("status",),
     ("occurred_at", "date"),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 from typing import TypeAlias
 
 from preference_center.domain.events import EventKind
+from preference_center.domain.tabular import normalize_column_name
 
 ColumnNames: TypeAlias = tuple[str, ...]
 """Names of one column, the likeliest first. Case, blanks, `-`, `_` and dots don't count."""
@@ -131,12 +131,3 @@ class ImportPreset:
                 *(when.columns for when in says.conditions),
             ]
         return frozenset(normalize_column_name(name) for names in columns for name in names)
-
-
-@cache
-def normalize_column_name(name: str) -> str:
-    """A column's name without what differs from export to export."""
-    return name.strip().strip("\ufeff").casefold().translate(_SEPARATORS)
-
-
-_SEPARATORS = str.maketrans("", "", " -_.")

@@ -11,8 +11,8 @@ from preference_center.domain.imports.presets import (
     ColumnMeaning,
     ColumnNames,
     ImportPreset,
-    normalize_column_name,
 )
+from preference_center.domain.tabular import normalize_column_name
 
 _TRUE_VALUES = frozenset({"true", "yes", "1", "y", "x"})
 

@@ -1,0 +1,124 @@
+"""Lists of addresses as CSV: the delimiter, and the column that holds the address.
+
+Shared by every reader of such lists (scrub, imports, links, the API), so that all of them find
+the same columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.errors import InvalidAddress, InvalidList
+
+DELIMITERS = ",;\t|"
+"""Delimiters that are detected, the most usual first."""
+
+ADDRESS_COLUMN_NAMES: Mapping[Channel, tuple[tuple[str, ...], ...]] = {
+    Channel.EMAIL: (
+        ("email", "mail", "email address"),
+        ("recipient", "recipient email", "subscriber", "subscriber email", "contact email", "to"),
+        ("address",),
+    ),
+    Channel.SMS: (
+        ("sms", "mobile", "mobile phone", "mobile number", "mobile phone number", "cell phone"),
+        ("phone", "phone number", "msisdn", "number"),
+    ),
+    Channel.PHONE: (
+        ("phone", "phone number", "telephone", "telephone number", "msisdn"),
+        ("mobile", "mobile phone", "mobile number", "mobile phone number"),
+    ),
+}
+"""Names of the address's column, compared by `normalize_column_name`.
+
+The first group that any column is in decides: in a list with "Email" and "Address" the latter
+is a street.
+"""
+
+_SEPARATORS = str.maketrans("", "", " -_.")
+
+
+@cache
+def normalize_column_name(name: str) -> str:
+    """A column's name without what differs between exports: case, spaces, `-`, `_`, dots."""
+    return name.strip().strip("\ufeff").casefold().translate(_SEPARATORS)
+
+
+def detect_delimiter(line: str) -> str:
+    """The delimiter that occurs most often in the first line; a comma if none does."""
+    return max(DELIMITERS, key=line.count)
+
+
+def find_address_column(names: Sequence[str], wanted: str | None, channel: Channel) -> int:
+    """The index of the address's column among `names`; `wanted` is its name or number from 1.
+
+    A list of one column needs no name. Raises InvalidList, which lists the columns.
+    """
+    if wanted is not None:
+        return _find_named_column(names, wanted)
+    normalized = [normalize_column_name(name) for name in names]
+    for group in ADDRESS_COLUMN_NAMES[channel]:
+        known = {normalize_column_name(name) for name in group}
+        found = [index for index, name in enumerate(normalized) if name in known]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InvalidList(
+                "several columns may hold the address: choose one with --column. They are:"
+                f" {_format_names([names[index] for index in found])}"
+            )
+    if len(names) == 1:
+        return 0
+    raise InvalidList(
+        "no column has a known name for the address: name it with --column. The columns are:"
+        f" {_format_names(names)}"
+    )
+
+
+def find_address_column_by_content(row: Sequence[str], channel: Channel, region: str) -> int:
+    """The index of the only cell that is an address, in a list without a header.
+
+    Raises InvalidList; its message contains no cell (I12).
+    """
+    found = find_address_cells(row, channel, region)
+    if len(found) == 1:
+        return found[0]
+    how_many = "several cells are addresses" if found else "no cell is an address"
+    raise InvalidList(
+        f"in the first row {how_many}: give the number of the column with --column,"
+        f" from 1 to {len(row)}"
+    )
+
+
+def find_address_cells(row: Sequence[str], channel: Channel, region: str) -> list[int]:
+    """The indexes of the cells that can be parsed as addresses; a header has none."""
+    return [index for index, cell in enumerate(row) if _is_address(cell, channel, region)]
+
+
+def _is_address(cell: str, channel: Channel, region: str) -> bool:
+    try:
+        parse_address(cell, channel, region=region)
+    except InvalidAddress:
+        return False
+    return True
+
+
+def _find_named_column(names: Sequence[str], wanted: str) -> int:
+    found = [index for index, name in enumerate(names) if name == wanted]
+    if not found:
+        normalized = normalize_column_name(wanted)
+        found = [i for i, name in enumerate(names) if normalize_column_name(name) == normalized]
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        raise InvalidList(f"{len(found)} columns have that name: give the number of one")
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
+        return int(wanted) - 1
+    raise InvalidList(f"the list has no such column. The columns are: {_format_names(names)}")
+
+
+def _format_names(names: Sequence[str]) -> str:
+    shown = [f"{name[:40]!r}" for name in names[:30]]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
