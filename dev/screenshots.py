@@ -40,8 +40,8 @@ QUALITY = 40
 """Of WebP: small enough to be kept in the repository, with the text still sharp."""
 
 ABOUT = (
-    "What people see, with the demo's catalogue: on a phone and a desktop, light and dark."
-    " `make screenshots` takes these pictures anew, so that a change of looks is seen in review."
+    "The pages with the demo's catalogue: on a phone and a desktop, light and dark."
+    " `make screenshots` updates these images, so that visual changes show in review."
 )
 
 
@@ -142,17 +142,21 @@ def _unreadable(page: Page, demo: Demo) -> None:
 
 
 PICTURES = (
-    Picture("unsubscribe", "Unsubscribe", "Behind the link of a message.", _unsubscribe),
+    Picture("unsubscribe", "Unsubscribe", "The link of a message.", _unsubscribe),
     Picture("done", "Unsubscribed", "After its button, with undo.", _done),
     Picture("undone", "Undone", "After undo.", _undone),
     Picture("preferences", "What you receive", "The preference page.", _preferences),
     Picture("saved", "Saved", "The same after a topic was turned off.", _saved),
-    Picture("asked", "Please confirm", "After a topic was turned on by a mere link.", _asked),
-    Picture("confirm", "Do you want to receive this?", "Behind the mail's link.", _confirm),
+    Picture(
+        "asked", "Please confirm", "After a topic was turned on with a message's link.", _asked
+    ),
+    Picture(
+        "confirm", "Do you want to receive this?", "The link of the confirmation email.", _confirm
+    ),
     Picture("where", "Where is my opt-out?", "The receipt; see [receipts](receipts.md).", _where),
     Picture("sms", "Text messages", "The page of a phone number, in Italian.", _text_message),
-    Picture("old", "An old link", "It says no for ever, and shows nothing more.", _old_link),
-    Picture("form", "Without a link", "The form that mails one.", _form),
+    Picture("old", "An old link", "It can opt out for ever, and shows nothing more.", _old_link),
+    Picture("form", "Without a link", "The form that emails one.", _form),
     Picture("requested", "Look into your mailbox", "After that form.", _requested),
     Picture("unreadable", "A broken link", "In German.", _unreadable),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-TABLES = ("event", "address", "address_key", "suppression", "consent", "retracted", "sync_state")
+TABLES = ("event", "address", "address_key", "suppression", "consent", "retraction", "sync_state")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def test_tools_are_told_pending_late_and_absent(
     push(app, ids[0], told)
     push(app, ids[1], absent)
     text = text_of(client, token)
-    assert "CRM Told. It confirmed on" in text
+    assert "CRM Done. It confirmed on" in text
     assert "Email tool Not there. This tool does not know your address" in text
     assert "Shop mails On its way. It is due by" in text
     assert "Elsewhere This tool sends nothing of what you turned off." in text
