@@ -1,33 +1,26 @@
-"""A push that takes several requests: what each address is owed when one of them fails."""
+"""A push that takes several requests: the outcome of each address when one of them fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
-from preference_center.integrations.base.bisecting import CONTENT_ERROR_STATUSES
+from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import (
     LeaseExpired,
     RequestRejected,
     UnexpectedResponse,
 )
+from preference_center.integrations.base.outcomes import deferred as deferred_outcome
+from preference_center.integrations.base.outcomes import reflected, retry_later, worst
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# The worst of an item's results counts. LATER outranks REFUSED: the rest must be tried.
-_SEVERITY = {
-    PushResult.REFLECTED: 0,
-    PushResult.ABSENT: 1,
-    PushResult.REFUSED: 2,
-    PushResult.RETRY_LATER: 3,
-}
 MAX_UNEXPECTED_RESPONSES = 5
-"""So many answers in a row that can't be read are no matter of single addresses."""
+"""So many unreadable responses in a row are not about single addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +34,14 @@ class PushStep:
 def run_steps(batch: Sequence[PushItem], steps: Iterable[PushStep]) -> dict[int, PushOutcome]:
     """Run `steps` in order and sum up per item; an item without a step is reflected.
 
-    A failure that may pass ends the run: what was done counts, the rest is LATER. It is
-    raised when nothing was done before, and always when it is permanent or the lease is
-    over: pushes are idempotent, so telling too little is safe.
+    A failure that may pass ends the run: what was done counts, the rest is RETRY_LATER. It is
+    raised when nothing was done before, and always when it is permanent or the lease has
+    expired: pushes are idempotent, so reporting too little is safe.
 
-    An answer about one item that can't be read is that item's LATER and no failure of the
-    others; MOST_UNREADABLE in a row are one.
+    A response about one item that can't be read is that item's RETRY_LATER and no failure of
+    the others; MAX_UNEXPECTED_RESPONSES in a row end the run.
     """
-    outcomes = {item.ref: PushOutcome(PushResult.REFLECTED, "nothing to change") for item in batch}
+    outcomes = {item.ref: reflected("nothing to change") for item in batch}
     touched: set[int] = set()
     failures = _RunFailures()
     for step in steps:
@@ -69,23 +62,23 @@ def run_steps(batch: Sequence[PushItem], steps: Iterable[PushStep]) -> dict[int,
 
 
 class _RunFailures:
-    """What failed in one run, and whether it goes on."""
+    """The failures of one run, and whether it continues."""
 
     def __init__(self) -> None:
         self.fatal: DeliveryError | None = None
-        """What ended the run."""
+        """The failure that ended the run."""
         self.latest: DeliveryError | None = None
-        """What the step failed for that was tried last; None if it did not."""
+        """The failure of the last step that was tried; None if it succeeded."""
         self._is_any_done = False
         self._unexpected_responses = 0
 
     def record_success(self, step: PushStep) -> None:
-        """After a step that was answered."""
+        """After a step that succeeded."""
         self._is_any_done |= bool(step.refs)
         self.latest, self._unexpected_responses = None, 0
 
     def record_failure(self, step: PushStep, error: DeliveryError) -> None:
-        """After a step that was not. Raises `error` where that is for the whole push."""
+        """After a step that failed. Raises `error` where the whole push has failed."""
         if error.permanent or isinstance(error, LeaseExpired):
             raise error
         self.latest = error
@@ -98,21 +91,19 @@ class _RunFailures:
             self.ensure_some_done()
 
     def ensure_some_done(self) -> None:
-        """Raise what failed where nothing can be said to have happened."""
+        """Raise the last failure where nothing was done."""
         if self.latest and not self._is_any_done:
             raise self.latest
 
 
 def _retry_later(failure: DeliveryError | None) -> PushOutcome:
-    if failure is None:
-        return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
-    return PushOutcome(PushResult.RETRY_LATER, str(failure), failure.retry_after)
+    return retry_later(str(failure), failure.retry_after) if failure else retry_later()
 
 
 def read_each(items: Iterable[T], read: Callable[[T], R]) -> dict[T, R]:
-    """Item -> what `read` says of it, without those whose answer can't be read.
+    """Item -> what `read` returns for it, without those whose response can't be read.
 
-    Raises Unreadable where that is so of all of several: then it is no matter of single ones.
+    Raises UnexpectedResponse where that is so of all of several.
     """
     found: dict[T, R] = {}
     failures: list[UnexpectedResponse] = []
@@ -127,19 +118,12 @@ def read_each(items: Iterable[T], read: Callable[[T], R]) -> dict[T, R]:
 
 
 def deferred(item: PushItem) -> Mapping[int, PushOutcome]:
-    """What an item gets that would make a push too long to end inside a lease."""
-    return {
-        item.ref: PushOutcome(PushResult.RETRY_LATER, "a few go at a time", timedelta(seconds=1))
-    }
-
-
-def worst(first: PushOutcome, second: PushOutcome) -> PushOutcome:
-    """The outcome that counts for an item that got both."""
-    return second if _SEVERITY[second.result] > _SEVERITY[first.result] else first
+    """The step of an item that would make a push too long to end inside a lease."""
+    return {item.ref: deferred_outcome()}
 
 
 def ensure_some_accepted(outcomes: Mapping[int, PushOutcome], ack: str) -> None:
-    """Raise Rejected when each of several items, sent one by one, was rejected with `ack`.
+    """Raise RequestRejected when each of several items, sent one by one, was rejected with `ack`.
 
     Then the request is at fault, not the addresses.
     """
@@ -147,30 +131,3 @@ def ensure_some_accepted(outcomes: Mapping[int, PushOutcome], ack: str) -> None:
         raise RequestRejected(
             "every address was rejected: the request itself must be at fault", 400
         )
-
-
-def send_bisecting(items: Sequence[T], send: Callable[[Sequence[T]], R]) -> list[tuple[list[T], R]]:
-    """Send `items` whole; where the tool rejects the content, in halves.
-
-    One bad address must not hold up the others. Returns the parts that were taken; an
-    item in none of them was rejected by itself. Raises Rejected when not one of several
-    was taken: then the request is at fault, not the addresses.
-    """
-    taken = _bisect(items, send)
-    if not taken and len(items) > 1:
-        raise RequestRejected(
-            "every address was rejected: the request itself must be at fault", 400
-        )
-    return taken
-
-
-def _bisect(items: Sequence[T], send: Callable[[Sequence[T]], R]) -> list[tuple[list[T], R]]:
-    try:
-        return [(list(items), send(items))]
-    except RequestRejected as error:
-        if error.status not in CONTENT_ERROR_STATUSES:
-            raise
-        if len(items) == 1:
-            return []
-        middle = len(items) // 2
-        return _bisect(items[:middle], send) + _bisect(items[middle:], send)

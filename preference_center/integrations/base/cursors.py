@@ -1,55 +1,62 @@
-"""Cursors of listings: where a page ended, as text that is stored and logged (no address)."""
+"""Cursors of listings: where a page ended, as text that is stored and logged (no address).
+
+The only codec: a cursor is a frozen dataclass, and is written as the JSON of what differs from
+its defaults. At most 2,000 characters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self, TypeVar
 
-from preference_center.domain.sync.contract import ContactPage
-from preference_center.integrations.base.http import UnexpectedResponse
+from pydantic import ValidationError
 
-T = TypeVar("T")
+from preference_center.integrations.base.http import make_type_adapter
 
-PageSource = Callable[[str], tuple[Sequence[T], str]]
-"""Token of a page, "" for the first, to its rows and the token of the next, "" for none."""
+CursorType = TypeVar("CursorType")
 
 
-def next_full_page(cursor: str | None, sources: Sequence[PageSource[T]]) -> ContactPage[T]:
-    """The next page of all that `sources` list, one after another.
+def encode_cursor(cursor: object) -> str:
+    """A dataclass of texts, numbers, times, tuples and the like as text."""
+    return make_type_adapter(type(cursor)).dump_json(cursor, exclude_defaults=True).decode()
 
-    Each is paged by tokens of the vendor's own, which hold no address. The last cursor is
-    None, as of a Listing.SWEEP.
+
+def decode_cursor(shape: type[CursorType], text: str | None) -> CursorType | None:
+    """What `encode_cursor` wrote; None for None and for text that is no `shape`.
+
+    So a listing whose cursor was written by another version begins again.
     """
-    index, _, token = (cursor or "0|").partition("|")
-    number = int(index)
-    if number >= len(sources):  # there were more of them when the cursor was made
-        return ContactPage((), None, done=True)
-    rows, following = sources[number](token)
-    if following:
-        return ContactPage(tuple(rows), f"{number}|{following}", done=False)
-    is_last = number + 1 == len(sources)
-    return ContactPage(tuple(rows), None if is_last else f"{number + 1}|", done=is_last)
+    if text is None:
+        return None
+    try:
+        decoded: CursorType = make_type_adapter(shape).validate_json(text)
+    except ValidationError:
+        return None
+    return decoded
 
 
-def last_row_id(ids: Iterable[str | None]) -> str:
-    """Where a page ends that is not the last, of a tool that pages by the ids of rows.
+@dataclass(frozen=True, slots=True)
+class ListingCursor:
+    """Where a listing of one or several sources is; see `paging`."""
 
-    Rows without one at its end are listed again. Raises Unreadable if no row has one: an empty
-    token would end the listing, and the rows behind would be lost.
-    """
-    known = [id_ for id_ in ids if id_]
-    if not known:
-        raise UnexpectedResponse("a page without ids, which more rows follow")
-    return known[-1]
+    source: int = 0
+    """Index of the source that is read."""
+    token: str = ""
+    """The vendor's own token of the next page, an offset or a number; "" for the first page."""
+    since: datetime | None = None
+    """What changed before it (UTC) is not asked for."""
+    started_at: datetime | None = None
+    """When the pass began (UTC): the next one lists what changed since."""
+    names: tuple[str, ...] = ()
+    """The sources; a cursor made for others begins again."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
     """A span of a listing by time (UTC): from `since`, included, until `until`, excluded.
 
-    For a Listing.CHANGES: windows follow one another up to the present, and the next pass
+    For a ListingMode.CHANGES: windows follow one another up to the present, and the next pass
     begins a `lag` before it, by which the vendor's index may be late.
     """
 
@@ -58,12 +65,18 @@ class TimeWindow:
 
     @classmethod
     def parse(cls, cursor: str | None, now: datetime, *, first: datetime, width: timedelta) -> Self:
-        """The window at a cursor that `after` wrote; the one that begins at `first` for None."""
-        since = first if cursor is None else datetime.fromisoformat(cursor)
+        """The window at a cursor of `next_cursor`; the one that begins at `first` for None."""
+        decoded = decode_cursor(ListingCursor, cursor)
+        since = (decoded.since if decoded else None) or first
         return cls(since, min(since + width, now))
 
     def next_cursor(self, now: datetime, lag: timedelta) -> tuple[str, bool]:
         """The cursor after this window, and whether all up to the present has been read."""
+        since, done = self.following(now, lag)
+        return encode_cursor(ListingCursor(since=since)), done
+
+    def following(self, now: datetime, lag: timedelta) -> tuple[datetime, bool]:
+        """Where the next window begins, and whether all up to the present has been read."""
         if self.until < now:
-            return self.until.isoformat(), False
-        return max(self.since, now - lag).isoformat(), True
+            return self.until, False
+        return max(self.since, now - lag), True

@@ -11,17 +11,17 @@ import secrets
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import quote
 
 import httpcore
 import httpx
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter, create_model
 
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.payload import parse_mail_date
@@ -169,17 +169,45 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
 
-    def parse(self, adapter: TypeAdapter[Shape]) -> Shape:
-        """The JSON body as `shape`. Raises Unreadable when it is something else.
+    def parse(self, shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
+        """The JSON body as `shape`. Raises UnexpectedResponse when it is something else.
 
         Whatever a validator of the shape raises is that, too: it met a type that it did not
         expect.
         """
+        adapter = shape if isinstance(shape, TypeAdapter) else make_type_adapter(shape)
         try:
             return adapter.validate_json(self.body)
         except Exception:  # noqa: BLE001 - see above
             # Not chained: the message may quote the body.
             raise UnexpectedResponse("the answer is not what the tool's API promises") from None
+
+    def parse_member(self, shape: type[Shape], name: str, *, or_empty: bool = False) -> Shape:
+        """One member of the JSON body, which is an object, as `shape`.
+
+        One that is missing or null is an empty `shape` if `or_empty`. Raises like `parse`.
+        """
+        adapter = _make_member_adapter(cast("Hashable", shape), name, or_empty=or_empty)
+        member: Shape | None = self.parse(adapter).value
+        return shape() if member is None else member
+
+
+def make_type_adapter(shape: type[Shape]) -> TypeAdapter[Shape]:
+    """The parser of a type, made once."""
+    adapter: TypeAdapter[Shape] = _make_adapter(cast("Hashable", shape))
+    return adapter
+
+
+@cache
+def _make_adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+@cache
+def _make_member_adapter(shape: Any, name: str, *, or_empty: bool) -> TypeAdapter[Any]:
+    field = (shape | None, Field(None, alias=name)) if or_empty else (shape, Field(alias=name))
+    model: type[Any] = create_model("Member", value=field)
+    return TypeAdapter(model)
 
 
 class HttpSession:

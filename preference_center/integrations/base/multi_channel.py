@@ -6,8 +6,8 @@ A part whose channel no topic is sent by is left alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, cast
 
@@ -29,6 +29,7 @@ from preference_center.integrations.base.contract import (
     SupportsLinkField,
     SupportsRead,
 )
+from preference_center.integrations.base.cursors import decode_cursor, encode_cursor
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapping import validate_batch
 
@@ -158,16 +159,19 @@ def connector_for_channel(connector: Connector, channel: Channel) -> Connector:
     )
 
 
-_CURSOR_PREFIX = "channels:"
+@dataclass(frozen=True, slots=True)
+class _ChannelCursors:
+    """Which channel is listed next, and the cursor of each."""
+
+    channel: Channel
+    cursors: ChannelCursors
 
 
 def _parse_cursor(cursor: str | None, first: Channel) -> tuple[Channel, ChannelCursors]:
-    """Whose turn it is, and the cursor of each. One without the mark is of the first alone."""
-    if cursor is None or not cursor.startswith(_CURSOR_PREFIX):
-        return first, {first: cursor}
-    at, cursors = json.loads(cursor.removeprefix(_CURSOR_PREFIX))
-    return Channel(at), cursors
+    """The same; a cursor of another form is that of the first channel alone."""
+    decoded = decode_cursor(_ChannelCursors, cursor)
+    return (decoded.channel, decoded.cursors) if decoded else (first, {first: cursor})
 
 
 def _serialize_cursor(at: Channel, cursors: ChannelCursors) -> str:
-    return _CURSOR_PREFIX + json.dumps([at, cursors], separators=(",", ":"))
+    return encode_cursor(_ChannelCursors(at, cursors))

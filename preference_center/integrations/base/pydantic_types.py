@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel, to_pascal
 
 from preference_center.integrations.base.payload import parse_iso_time, parse_mail_date
 
@@ -30,3 +31,15 @@ class LenientModel(BaseModel):
         if isinstance(value, dict):
             return {name: each for name, each in value.items() if each is not None}
         return value
+
+
+class CamelModel(LenientModel):
+    """The same with fields named `likeThis` in JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class PascalModel(LenientModel):
+    """The same with fields named `LikeThis` in JSON."""
+
+    model_config = ConfigDict(alias_generator=to_pascal)

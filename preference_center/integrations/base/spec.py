@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol, Self
 
 from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
 from preference_center.integrations.base.contract import (
@@ -25,6 +26,18 @@ class TestedAgainst(StrEnum):
     REAL_SERVER = "real server"
     VENDOR_DESCRIPTION = "vendor's description"
     DOCUMENTATION = "documentation only"
+
+
+class ConnectorClass(Protocol):
+    """A class of connectors, with the data that its spec takes over."""
+
+    kind: str
+    capabilities: Capabilities
+    settings: Mapping[str, str]
+
+    def __call__(self, config: DestinationConfig, http: HttpContext) -> Connector:
+        """The connector of one destination."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,18 @@ class ConnectorSpec:
     """Whether it makes requests, so that a rate means something."""
     build_webhook_only: Callable[[DestinationConfig, HttpContext], Connector] | None = None
     """Makes a connector that only listens, for a destination that has none of `secrets`."""
+
+    @classmethod
+    def of(cls, connector: ConnectorClass, *, secrets: Iterable[str], **facts: Any) -> Self:
+        """The spec of a class of connectors, with the fields that the class does not state."""
+        return cls(
+            kind=connector.kind,
+            capabilities=connector.capabilities,
+            own_settings=connector.settings,
+            secret_settings=frozenset(secrets),
+            build=connector,
+            **facts,
+        )
 
     def is_webhook_only(self, settings: Mapping[str, str]) -> bool:
         """Whether a destination with these settings reports, and nothing is pushed to it."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from preference_center.integrations.base.rate_limit import RateLimitHeaders
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -20,6 +22,11 @@ class Target:
     unusable_reason: str = ""
     """Why no topic may be mapped to it, with the remedy: "is archived: use another"."""
 
+    @property
+    def label(self) -> str:
+        """Its name and id, for a list of targets."""
+        return f"{self.name} ({self.id})" if self.name != self.id else self.id
+
 
 @dataclass(frozen=True, slots=True)
 class OffState:
@@ -27,8 +34,8 @@ class OffState:
 
     reason: str
     is_opt_out: bool = True
-    """Whether somebody said so. What is off without (a default, a mailbox that bounces) is
-    reported only where it is wanted off (I13), and an opt-out is written all the same."""
+    """Whether a person turned it off. What is off otherwise (a default, a mailbox that bounces)
+    is reported only where it is wanted off (I13), and an opt-out is written all the same."""
     can_lift: bool = True
     """Whether we may turn it on again: never a complaint (I5)."""
     is_exact: bool = True
@@ -38,7 +45,7 @@ class OffState:
 
 @dataclass(frozen=True)
 class RemoteContact:
-    """What the tool says of one address that it has. A vendor may add fields by a subclass."""
+    """What the tool holds of one address that it has. A vendor may add fields by a subclass."""
 
     off_targets: Mapping[str, OffState] = field(default_factory=dict)
     """Id of each target that is off -> why."""
@@ -53,9 +60,17 @@ class TargetChange:
     off: frozenset[str] = frozenset()
     on: frozenset[str] = frozenset()
     contact: RemoteContact | None = None
-    """What `look` found; None if it was not asked, or if the address is to be created."""
+    """What `fetch_contacts` found; None if it was not asked, or the address is to be created."""
     since: datetime | None = None
     """When the newest of what turns it off was received (UTC)."""
+    all_off: bool = False
+    """Whether the opt-out covers all marketing, not only the topics of the destination."""
+
+    @property
+    def target(self) -> str:
+        """The target of a change of one target in one direction."""
+        (target,) = self.off or self.on
+        return target
 
 
 class LookupMode(StrEnum):
@@ -79,23 +94,34 @@ class TargetCheck(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectorRules:
-    """How a vendor's calls take addresses."""
+    """The facts of a vendor's API that the runtime needs."""
 
     target_noun: str
     """The vendor's word for a target, in messages: "topic", "list"."""
     credentials_hint: str
-    """What to check when the tool refuses the credentials: "the API key"."""
-    group_size: int
-    """The most addresses that one `look` or `write` is given."""
+    """What to check when the vendor refuses the credentials: "the API key"."""
+    group_size: int = 1
+    """The most addresses that one `fetch_contacts` or `write_changes` is given."""
+    api_url: str = ""
+    """The base URL, unless the setting `base_url` names another."""
+    rate_limit_headers: RateLimitHeaders | None = None
+    """Reads the vendor's own headers about its rate limit; Retry-After needs none."""
     by_target: bool = False
-    """Whether one `write` is about one target in one direction; else about whole changes."""
+    """Whether one write is about one target in one direction; else about whole changes."""
+    lift_group_size: int | None = None
+    """The most addresses of one write that turns a target on, where it differs from
+    `group_size`. Such a write is then about one target, after all opt-outs."""
     lookups: LookupMode = LookupMode.NONE
+    max_changes: int | None = None
+    """The most addresses of one push, if fewer than a batch may hold end inside a lease."""
     max_lifts: int | None = None
-    """The most lifts of one push, if fewer than a batch may hold end inside a lease: each is
-    of one address and one target."""
+    """The most lifts of one push, likewise: each is of one address and one target."""
     max_reads: int | None = None
     """The most lookups of one `read`, likewise: each is of one address, or of one address and
     one target if requests are `by_target`."""
     target_check: TargetCheck = TargetCheck.ON_FAILURE
     numeric_ids: bool = False
     """Whether the ids of targets are positive numbers."""
+    account_target: str = ""
+    """What a topic may be mapped to that stands for all the account sends, and is no target;
+    only as the one topic of an account without service mail (I10)."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
-from preference_center.integrations.base.batching import PushStep, send_bisecting
+from preference_center.integrations.base.batching import PushStep
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.braze.client import SUBSCRIBED, UNSUBSCRIBED, BrazeClient
 
 _REFUSED = PushOutcome(PushResult.REFUSED, "400")

@@ -22,8 +22,8 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.cursors import last_row_id
 from preference_center.integrations.base.http import HttpSession, UnexpectedResponse
+from preference_center.integrations.base.paging import last_row_id
 from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
 
 PAGE_SIZE = 100

@@ -29,8 +29,8 @@ from preference_center.domain.sync.contract import (
     PushResult,
 )
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.cursors import last_row_id, next_full_page
 from preference_center.integrations.base.mapped_connector import ReadableConnector
+from preference_center.integrations.base.paging import last_row_id, next_full_page
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.targets import (
     ConnectorRules,

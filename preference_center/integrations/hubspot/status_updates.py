@@ -14,11 +14,11 @@ from preference_center.integrations.base.batching import (
     deferred,
     ensure_some_accepted,
     run_steps,
-    send_bisecting,
-    worst,
 )
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.base.outcomes import worst
 from preference_center.integrations.hubspot.client import (
     INPUTS_PER_CALL,
     UNSUBSCRIBED,

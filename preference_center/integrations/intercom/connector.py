@@ -33,7 +33,6 @@ from preference_center.integrations.base.batching import (
     ensure_some_accepted,
     read_each,
     run_steps,
-    worst,
 )
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
@@ -52,6 +51,7 @@ from preference_center.integrations.base.mapping import (
     mapping_problems,
     validate_batch,
 )
+from preference_center.integrations.base.outcomes import worst
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.intercom.client import (
     IntercomClient,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from preference_center.domain.sync.contract import LinkItem, PushItem, PushOutcome, PushResult
-from preference_center.integrations.base.batching import PushStep, send_bisecting
+from preference_center.integrations.base.batching import PushStep
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.klaviyo.client import KlaviyoClient
 from preference_center.integrations.klaviyo.listing import KlaviyoSuppressionReason
 from preference_center.integrations.klaviyo.models import KlaviyoProfile

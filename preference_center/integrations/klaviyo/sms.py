@@ -31,7 +31,8 @@ from preference_center.domain.sync.contract import (
     PushResult,
 )
 from preference_center.domain.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import PushStep, run_steps, send_bisecting
+from preference_center.integrations.base.batching import PushStep, run_steps
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.base.mapping import validate_batch
 from preference_center.integrations.base.sms_switch import SmsSwitchConnector
 from preference_center.integrations.klaviyo.client import KlaviyoClient, open_client

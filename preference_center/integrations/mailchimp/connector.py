@@ -27,13 +27,8 @@ from preference_center.domain.sync.contract import (
     PushResult,
 )
 from preference_center.domain.vendor_events import WHOLE_LIST, VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import (
-    PushStep,
-    deferred,
-    read_each,
-    run_steps,
-    send_bisecting,
-)
+from preference_center.integrations.base.batching import PushStep, deferred, read_each, run_steps
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     Connector,

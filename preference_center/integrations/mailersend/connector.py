@@ -30,9 +30,9 @@ from preference_center.domain.sync.contract import (
     PushResult,
 )
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.cursors import next_full_page
 from preference_center.integrations.base.http import HttpSession
 from preference_center.integrations.base.mapped_connector import MappedConnector
+from preference_center.integrations.base.paging import next_full_page
 from preference_center.integrations.base.pydantic_types import IsoDatetime
 from preference_center.integrations.base.rate_limit import parse_reset_headers
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst

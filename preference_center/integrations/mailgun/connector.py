@@ -18,12 +18,8 @@ from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
 from preference_center.domain.sync.contract import ContactPage, PushItem, PushOutcome, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import (
-    PushStep,
-    deferred,
-    run_steps,
-    send_bisecting,
-)
+from preference_center.integrations.base.batching import PushStep, deferred, run_steps
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     DeliveryError,

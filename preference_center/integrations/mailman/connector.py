@@ -24,11 +24,12 @@ from preference_center.domain.sync.contract import (
     PushResult,
 )
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import PushStep, run_steps, worst
+from preference_center.integrations.base.batching import PushStep, run_steps
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.http import HttpContext, RequestRejected
 from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.outcomes import worst
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.mailman.client import (
     MailmanClient,

@@ -3,50 +3,36 @@
 https://postmarkapp.com/developer/api/suppressions-api
 https://postmarkapp.com/developer/api/message-streams-api
 Each stream has suppressions of its own. Those of transactional streams would stop service
-mail and are never written: what a stream is, is looked at before each push (I10). There are
+mail and are never written: the kind of each stream is checked before each push (I10). There are
 no contacts, so nobody is absent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
-from preference_center.domain.sync.contract import ContactPage, PushOutcome, PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import read_each
-from preference_center.integrations.base.http import UnexpectedResponse
-from preference_center.integrations.base.mapped_connector import ReadableConnector
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.targets import (
-    ConnectorRules,
-    LookupMode,
-    OffState,
-    RemoteContact,
-    Target,
-    TargetChange,
-    TargetCheck,
-)
-from preference_center.integrations.postmark.client import (
-    MAX_ADDRESSES,
-    UNKNOWN_REASON,
-    PostmarkClient,
-    PostmarkCursor,
-    PostmarkSuppression,
-    open_client,
-)
+from pydantic import Field
+
+from preference_center.integrations.base import runtime
 
 MAX_LOOKUPS = 50
 """Addresses that one push or read may look up in a stream: more would not end in a lease."""
-MANUAL, BOUNCE = "ManualSuppression", "HardBounce"
+FIRST_DAY, WINDOW = datetime(2010, 1, 1, tzinfo=UTC), timedelta(days=365)
+"""Before Postmark there was no suppression."""
+MAX_LAG = timedelta(days=2)
+"""Days are Postmark's own, and a request may take a minute to count."""
+MAX_DUMP_BYTES = 100_000_000
+"""Bytes of a dump, which has no pages: most of a million suppressions a year."""
+MANUAL, BOUNCE, UNKNOWN = "ManualSuppression", "HardBounce", "no reason given"
 EVENT_KIND_BY_REASON = {
-    MANUAL: VendorEventKind.OPTED_OUT,
-    "SpamComplaint": VendorEventKind.COMPLAINED,
-    BOUNCE: VendorEventKind.BOUNCED,
+    MANUAL: runtime.VendorEventKind.OPTED_OUT,
+    "SpamComplaint": runtime.VendorEventKind.COMPLAINED,
+    BOUNCE: runtime.VendorEventKind.BOUNCED,
 }
+_SUPPRESSIONS = "/message-streams/{stream}/suppressions"
 _NOT_BROADCAST = (
     "is archived or not for broadcasts, so that service mail may go through it: make a broadcast "
     "stream, and send the topic through it"
@@ -54,134 +40,177 @@ _NOT_BROADCAST = (
 _DOCS = "https://postmarkapp.com/developer/api"
 
 
-class Postmark(ReadableConnector[PostmarkClient]):
+class _Stream(runtime.PascalModel):
+    id: str = Field("", alias="ID")
+    name: str = ""
+    message_stream_type: str = ""
+    archived_at: str = ""
+
+    @property
+    def is_broadcast(self) -> bool:
+        return self.message_stream_type == "Broadcasts" and not self.archived_at
+
+
+class _Suppression(runtime.PascalModel):
+    email_address: str = ""
+    suppression_reason: str = UNKNOWN
+    origin: str = ""
+    created_at: runtime.IsoDatetime = None
+    status: str = ""
+    """The result of changing it."""
+
+
+class Postmark(runtime.ReadableConnector[runtime.HttpSession]):
     """One server of a Postmark account."""
 
-    kind: ClassVar[str] = "postmark"
+    kind = "postmark"
     # No limit of requests is documented.
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    capabilities = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
-        batch_size=4 * MAX_ADDRESSES,
+        batch_size=200,
         can_read=True,
-        pulls=ListingMode.CHANGES,
+        pulls=runtime.ListingMode.CHANGES,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "server_token": "API token of the server whose streams are mapped",
         "base_url?": "another address of the API, for tests",
     }
-    rules: ClassVar[ConnectorRules] = ConnectorRules(
+    rules = runtime.ConnectorRules(
         target_noun="broadcast stream",
         credentials_hint="the server token",
-        group_size=MAX_ADDRESSES,
+        api_url="https://api.postmarkapp.com",
+        group_size=50,
         by_target=True,
-        lookups=LookupMode.LIFTS,
+        lookups=runtime.LookupMode.LIFTS,
         max_lifts=MAX_LOOKUPS,
         max_reads=MAX_LOOKUPS,
-        target_check=TargetCheck.ALWAYS,
+        target_check=runtime.TargetCheck.ALWAYS,
     )
 
-    def open_client(self) -> AbstractContextManager[PostmarkClient]:
-        """See MappedConnector."""
-        return open_client(self.config, self.http)
+    def headers(self) -> Mapping[str, str]:
+        """See ApiConnector."""
+        token = self.config.settings["server_token"]
+        return {"Accept": "application/json", "X-Postmark-Server-Token": token}
 
-    def list_targets(self, client: PostmarkClient) -> Iterator[Target]:
-        """See MappedConnector. Streams of all kinds."""
-        for stream in client.streams().values():
-            yield Target(stream.id, stream.name, "" if stream.is_broadcast else _NOT_BROADCAST)
+    def list_targets(self, client: runtime.HttpSession) -> Iterator[runtime.Target]:
+        """See ApiConnector. Streams of all kinds."""
+        query = {"MessageStreamType": "All", "IncludeArchivedStreams": "true"}
+        answer = client.send("GET", "/message-streams", query=query)
+        for stream in answer.parse_member(list[_Stream], "MessageStreams"):
+            reason = "" if stream.is_broadcast else _NOT_BROADCAST
+            yield runtime.Target(stream.id, stream.name, reason)
 
     def write_changes(
-        self, client: PostmarkClient, changes: Sequence[TargetChange]
-    ) -> Mapping[int, PushOutcome]:
-        """See MappedConnector. Of one stream, either off or on."""
-        (stream,) = changes[0].off or changes[0].on
-        is_off = bool(changes[0].off)
-        settle = client.suppress if is_off else client.reactivate
-        settled = settle(stream, [change.address for change in changes])
+        self, client: runtime.HttpSession, changes: Sequence[runtime.TargetChange]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See MappedConnector. Deleting removes suppressions of any reason but spam complaints."""
+        stream, is_off = changes[0].target, bool(changes[0].off)
+        body = {"Suppressions": [{"EmailAddress": change.address} for change in changes]}
+        route = _SUPPRESSIONS if is_off else f"{_SUPPRESSIONS}/delete"
+        answer = client.send("POST", route, path_params={"stream": stream}, body=body)
+        rows = answer.parse_member(list[_Suppression], "Suppressions")
+        status_by_address = {row.email_address.casefold(): row.status for row in rows}
         outcomes = {}
         for change in changes:
-            status = settled.get(change.address.casefold(), "not acknowledged")
+            status = status_by_address.get(change.address.casefold(), "not acknowledged")
             if status == "Failed" and is_off:
                 outcomes[change.ref] = _resolve_failed(client, stream, change.address)
             elif status == ("Suppressed" if is_off else "Deleted"):
-                outcomes[change.ref] = PushOutcome(PushResult.REFLECTED, status)
+                outcomes[change.ref] = runtime.reflected(status)
             else:
-                outcomes[change.ref] = PushOutcome(PushResult.RETRY_LATER, status)
+                outcomes[change.ref] = runtime.retry_later(status)
         return outcomes
 
-    def fetch_contacts(
-        self, client: PostmarkClient, addresses: Sequence[str], target_ids: Collection[str]
-    ) -> Mapping[str, RemoteContact | None]:
-        """See MappedConnector. A request for each address and stream.
+    def fetch_contact(
+        self, client: runtime.HttpSession, address: str, target_ids: Collection[str]
+    ) -> runtime.RemoteContact:
+        """See MappedConnector. A request for each stream.
 
-        A dead mailbox holds an opt-out that is wanted, and is none that anybody made (I13).
+        A dead mailbox keeps an opt-out that is wanted, and is none that anybody made (I13).
         """
-
-        def held(address: str) -> RemoteContact:
-            reasons = {
-                stream: client.get_suppression_reason(stream, address)
-                for stream in sorted(target_ids)
-            }
-            holds = {
-                stream: OffState(reason, reason not in {BOUNCE, UNKNOWN_REASON}, reason == MANUAL)
-                for stream, reason in reasons.items()
+        reasons = {id_: _find_reason(client, id_, address) for id_ in sorted(target_ids)}
+        return runtime.RemoteContact(
+            {
+                id_: runtime.OffState(reason, reason not in {BOUNCE, UNKNOWN}, reason == MANUAL)
+                for id_, reason in reasons.items()
                 if reason is not None
             }
-            return RemoteContact(holds)
+        )
 
-        return read_each(addresses, held)
-
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. A stream and a year at a time, then what the last days brought."""
-        streams = set(self.config.topics.values())
-        if not streams:
-            return ContactPage((), cursor, done=True)
-        place = PostmarkCursor.parse(cursor, list(streams))
-        stream, today = place.streams[place.index], self.http.now().date()
-        days = {"fromdate": str(place.since), "todate": str(place.until)}
-        with self.open_client() as server:
-            found = server.list_suppressions(stream, days)
-        following, done = place.advance(today)
-        news = [
-            _to_vendor_event(s, stream)
-            for s in found
-            if s.suppression_reason in EVENT_KIND_BY_REASON and s.email_address
-        ]
-        return ContactPage(tuple(news), str(following), done)
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+        """See SupportsPull. A stream and a year at a time, then what the last days brought."""
+        with self.open_client() as client:
+            return runtime.next_window_page(
+                cursor,
+                {id_: partial(_list_events, client, id_) for id_ in self.config.topics.values()},
+                now=self.http.now(),
+                first=FIRST_DAY,
+                width=WINDOW,
+                lag=MAX_LAG,
+            )
 
 
-def _resolve_failed(client: PostmarkClient, stream: str, address: str) -> PushOutcome:
+def _list_suppressions(
+    client: runtime.HttpSession, stream: str, query: Mapping[str, str]
+) -> list[_Suppression]:
+    """The suppressions of a stream that fit `query`; there are no pages."""
+    return client.send(
+        "GET",
+        f"{_SUPPRESSIONS}/dump",
+        path_params={"stream": stream},
+        query=query,
+        max_bytes=MAX_DUMP_BYTES,
+    ).parse_member(list[_Suppression], "Suppressions")
+
+
+def _find_reason(client: runtime.HttpSession, stream: str, address: str) -> str | None:
+    """Why an address is suppressed in a stream; None if it isn't.
+
+    Raises UnexpectedResponse when another was answered, or none that can be read.
+    """
+    found = _list_suppressions(client, stream, {"EmailAddress": address})
+    same = [row for row in found if row.email_address.casefold() == address.casefold()]
+    if found and not same:
+        raise runtime.UnexpectedResponse("a suppression came without the address asked for")
+    return same[0].suppression_reason if same else None
+
+
+def _resolve_failed(client: runtime.HttpSession, stream: str, address: str) -> runtime.PushOutcome:
     """Of an address that could not be suppressed: an invalid one, or one that is already."""
     try:
-        reason = client.get_suppression_reason(stream, address)
-    except UnexpectedResponse:
-        return PushOutcome(PushResult.RETRY_LATER, "the answer can't be read")
-    if reason is None:
-        return PushOutcome(PushResult.REFUSED, "Failed")
-    return PushOutcome(PushResult.REFLECTED, reason)
+        reason = _find_reason(client, stream, address)
+    except runtime.UnexpectedResponse:
+        return runtime.retry_later("the answer can't be read")
+    return runtime.refused("Failed") if reason is None else runtime.reflected(reason)
 
 
-def _to_vendor_event(suppression: PostmarkSuppression, stream: str) -> VendorEvent:
-    kind = EVENT_KIND_BY_REASON[suppression.suppression_reason]
-    return VendorEvent(
-        kind,
-        suppression.email_address,
-        stream if kind is VendorEventKind.OPTED_OUT else None,
-        occurred_at=suppression.created_at,
-        by_person=suppression.origin == "Recipient",
-    )
+def _list_events(
+    client: runtime.HttpSession, stream: str, window: runtime.TimeWindow
+) -> list[runtime.VendorEvent]:
+    days = (window.since, window.since + WINDOW)
+    query = {"fromdate": f"{days[0]:%Y-%m-%d}", "todate": f"{days[1]:%Y-%m-%d}"}
+    return [
+        runtime.VendorEvent(
+            kind,
+            row.email_address,
+            stream if kind is runtime.VendorEventKind.OPTED_OUT else None,
+            occurred_at=row.created_at,
+            by_person=row.origin == "Recipient",
+        )
+        for row in _list_suppressions(client, stream, query)
+        if (kind := EVENT_KIND_BY_REASON.get(row.suppression_reason)) and row.email_address
+    ]
 
 
-SPEC = ConnectorSpec(
-    kind=Postmark.kind,
-    tested_against=TestedAgainst.DOCUMENTATION,
+SPEC = runtime.ConnectorSpec.of(
+    Postmark,
+    title="Postmark",
+    tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Postmark's API reference, read in November 2026",
-    capabilities=Postmark.capabilities,
-    own_settings=Postmark.settings,
-    secret_settings=frozenset({"server_token"}),
+    secrets={"server_token"},
     sources=(f"{_DOCS}/suppressions-api", f"{_DOCS}/message-streams-api"),
-    build=Postmark,
     notes=(
         "Map each topic to the ID of a broadcast stream; transactional streams are refused.",
         "Postmark may take a minute until a suppression counts.",

@@ -31,7 +31,8 @@ from preference_center.domain.sync.contract import (
     PushResult,
 )
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import PushStep, run_steps, send_bisecting, worst
+from preference_center.integrations.base.batching import PushStep, run_steps
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.base.check_report import CheckReport, Permission
 from preference_center.integrations.base.contract import (
     DeliveryError,
@@ -40,6 +41,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.outcomes import worst
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.salesforce.client import (
     MAX_COLLECTION_SIZE,

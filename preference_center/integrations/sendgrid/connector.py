@@ -24,12 +24,8 @@ from preference_center.domain.sync.contract import (
     PushResult,
 )
 from preference_center.domain.vendor_events import VendorEvent
-from preference_center.integrations.base.batching import (
-    PushStep,
-    deferred,
-    run_steps,
-    send_bisecting,
-)
+from preference_center.integrations.base.batching import PushStep, deferred, run_steps
+from preference_center.integrations.base.bisecting import send_bisecting
 from preference_center.integrations.base.check_report import CheckReport, Permission
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.http import HttpContext, HttpSession, Response

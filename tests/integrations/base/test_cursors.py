@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from preference_center.integrations.base.cursors import TimeWindow, next_full_page
+from preference_center.integrations.base.cursors import ListingCursor, TimeWindow, encode_cursor
+from preference_center.integrations.base.paging import next_full_page
 from tests.integrations.both_ways_contract import whole
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -21,7 +22,7 @@ def test_sources_are_swept_one_after_another() -> None:
 
 
 def test_a_cursor_of_a_source_that_is_mapped_no_more_ends_the_sweep() -> None:
-    assert next_full_page("3|", [lambda _: ([1], "")]).done
+    assert next_full_page(encode_cursor(ListingCursor(3)), [lambda _: ([1], "")]).done
     assert next_full_page(None, []).done
 
 
@@ -41,6 +42,6 @@ def test_windows_follow_one_another_up_to_the_present_without_a_gap() -> None:
 
 
 def test_a_pass_soon_after_another_goes_back_no_further_than_that() -> None:
-    cursor = (NOW - timedelta(minutes=5)).isoformat()
+    cursor = encode_cursor(ListingCursor(since=NOW - timedelta(minutes=5)))
     window = TimeWindow.parse(cursor, NOW, first=NOW, width=DAY)
     assert window.next_cursor(NOW, timedelta(hours=1)) == (cursor, True)

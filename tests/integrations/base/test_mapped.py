@@ -12,7 +12,7 @@ import pytest
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
 from preference_center.domain.sync.contract import PushOutcome, PushResult
-from preference_center.integrations.base.bisecting import MAX_REQUESTS
+from preference_center.integrations.base.bisecting import MAX_REJECTIONS
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     DeliveryError,
@@ -303,7 +303,7 @@ def test_a_tool_that_rejects_most_is_not_asked_for_ever(tool: Tool) -> None:
     tool.bad |= {f"p{n}@example.com" for n in range(1, 900)}
     batch = [off(n, f"p{n}@example.com", "news") for n in range(900)]
     found = results(Vendor(tool, replace(WHOLE, group_size=900)).push(batch))
-    assert len(tool.written) <= MAX_REQUESTS + 20
+    assert len(tool.written) <= MAX_REJECTIONS + 20
     assert found[0] is PushResult.REFLECTED
     assert PushResult.RETRY_LATER in found.values()
 

@@ -12,6 +12,7 @@ from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.cursors import ListingCursor, encode_cursor
 from preference_center.integrations.base.rate_limit import (
     EndpointRateLimit,
     NullRateLimiter,
@@ -275,7 +276,7 @@ def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
     connector = connect(rig)
     news, _ = whole(connector.pull)
     assert len(news) == many, "each of them once"
-    last = (NOW - timedelta(days=4)).isoformat()
+    last = encode_cursor(ListingCursor(since=NOW - timedelta(days=4)))
     server.seen.clear()
     assert len(connector.pull(last).rows) == (MAX_USERS_PER_PULL if apart else many)
     assert len(server.seen) == 1 + MAX_USERS_PER_PULL, (

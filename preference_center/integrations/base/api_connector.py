@@ -1,0 +1,250 @@
+"""What every connector of a vendor's API does alike; a vendor's file holds only what differs.
+
+Three classes, each with methods of one request that a vendor writes:
+
+- `ApiConnector`: check and push. A vendor yields the steps of a push.
+- `ReadableApiConnector`: reading back, too.
+- `LinkFieldConnector`: writing permanent links, for those with `can_hold_link`.
+
+A vendor that holds each topic in a target of its own takes `mapped_connector` instead, which
+also makes the steps. docs/decisions/0056 states why these are classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import ClassVar, Generic, TypeVar, cast
+
+from preference_center.domain.sync.capabilities import Capabilities
+from preference_center.domain.sync.contract import LinkItem, PushItem, PushOutcome
+from preference_center.integrations.base.batching import PushStep, run_steps
+from preference_center.integrations.base.bisecting import Bisector
+from preference_center.integrations.base.check_report import CheckReport, Permission
+from preference_center.integrations.base.contract import (
+    LINK_FIELD,
+    DeliveryError,
+    DestinationConfig,
+    UnsupportedByDestination,
+)
+from preference_center.integrations.base.http import HttpContext, HttpSession
+from preference_center.integrations.base.mapping import (
+    account_switch_problems,
+    mapping_problems,
+    validate_batch,
+)
+from preference_center.integrations.base.outcomes import refused
+from preference_center.integrations.base.targets import ConnectorRules, Target
+
+Client = TypeVar("Client")
+
+
+class ApiConnector(ABC, Generic[Client]):
+    """A `contract.Connector`, once a vendor gives its data and the abstract methods.
+
+    `Client` is what its requests are sent with: an `HttpSession`, or a class around one.
+    """
+
+    kind: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    settings: ClassVar[Mapping[str, str]]
+    rules: ClassVar[ConnectorRules]
+
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self.config = config
+        self.http = http
+
+    def headers(self) -> Mapping[str, str]:
+        """The headers of each request: the credentials, a version of the API."""
+        return {}
+
+    def make_client(self, session: HttpSession) -> Client:
+        """The client around a session; by default the session itself."""
+        return cast("Client", session)
+
+    def open_client(self) -> AbstractContextManager[Client]:
+        """The client, for one `with` block."""
+        return self._open_client()
+
+    @contextmanager
+    def _open_client(self) -> Iterator[Client]:
+        with self.http.session(
+            self.config.name,
+            self.config.settings.get("base_url") or self.rules.api_url,
+            headers=self.headers(),
+            rate_limit_headers=self.rules.rate_limit_headers,
+        ) as session:
+            yield self.make_client(session)
+
+    # --- check
+
+    @abstractmethod
+    def list_targets(self, client: Client) -> Iterable[Target]:
+        """Every target of the account, also those that no topic may be mapped to."""
+
+    def mapping_problems(self) -> Iterable[str]:
+        """What is wrong with the topics' mapping, each with its remedy; without a request."""
+        return mapping_problems(
+            self.config,
+            self.rules.target_noun,
+            numeric_ids=self.rules.numeric_ids,
+        )
+
+    def setting_problems(self) -> Iterator[str]:
+        """What is wrong with the settings, each with its remedy; without a request.
+
+        `push` and `read` raise UnsupportedByDestination for the first.
+        """
+        if self.rules.account_target:
+            yield from account_switch_problems(
+                self.config,
+                self.rules.account_target,
+                self.rules.target_noun,
+            )
+
+    def find_problems(self, client: Client) -> Iterator[str]:  # noqa: ARG002 - a vendor's may need it
+        """What else forbids sending, each with its remedy; nothing by default."""
+        yield from ()
+
+    def find_permissions(self, client: Client) -> Iterator[Permission]:  # noqa: ARG002 - a vendor's may need it
+        """What the credentials may do there, for a vendor with `checks_permissions`."""
+        yield from ()
+
+    def check(self) -> CheckReport:
+        """See Connector. Also reports which targets no topic maps to."""
+        problems = [*self.mapping_problems(), *self.setting_problems()]
+        try:
+            with self.open_client() as client:
+                targets = {target.id: target for target in self.list_targets(client)}
+                problems += [*self._target_problems(targets), *self.find_problems(client)]
+                permissions = tuple(self.find_permissions(client))
+        except DeliveryError as error:
+            return CheckReport((*problems, f"{error}: check {self.rules.credentials_hint}"))
+        mapped = set(self.config.topics.values())
+        free = [t for t in targets.values() if not t.unusable_reason and t.id not in mapped]
+        report = CheckReport(tuple(problems), tuple(target.label for target in free))
+        return report.with_permissions(permissions)
+
+    def _target_problems(self, targets: Mapping[str, Target]) -> Iterator[str]:
+        noun = self.rules.target_noun
+        for topic, id_ in sorted(self.config.topics.items()):
+            if self.rules.account_target and id_ == self.rules.account_target:
+                continue
+            if id_ not in targets:
+                yield (
+                    f"topic {topic} is mapped to {noun} {id_!r}, which the account does not "
+                    f"have: map it to a {noun} that exists"
+                )
+            elif reason := targets[id_].unusable_reason:
+                yield f"topic {topic} is mapped to {noun} {id_!r}, which {reason}"
+
+    # --- push
+
+    def prepare(self, client: Client, addresses: Sequence[str]) -> None:
+        """Look up once what the requests about these addresses need; nothing by default.
+
+        Called before each push, read and writing of links.
+        """
+
+    @abstractmethod
+    def push_batch(self, client: Client, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        """`push` of a batch that fits: mostly `run_steps(batch, steps)`."""
+
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        """See Connector."""
+        if not batch:
+            return {}
+        self.ensure_supported(batch)
+        with self.open_client() as client:
+            self.prepare(client, [item.address for item in batch if item.off or item.lift])
+            return self.push_batch(client, batch)
+
+    def ensure_supported(self, batch: Sequence[PushItem]) -> None:
+        """Raise UnsupportedByDestination for a batch or settings that can't be held exactly."""
+        validate_batch(batch, self.config, self.capabilities)
+        for problem in self.setting_problems():
+            raise UnsupportedByDestination(f"{self.config.name}: {problem}")
+
+
+class ReadableApiConnector(ApiConnector[Client]):
+    """An ApiConnector with `can_read`."""
+
+    @abstractmethod
+    def read_batch(
+        self,
+        client: Client,
+        batch: Sequence[PushItem],
+    ) -> Mapping[int, frozenset[str] | None]:
+        """`read` of a batch that fits."""
+
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
+        """See SupportsRead."""
+        if not batch:
+            return {}
+        self.ensure_supported(batch)
+        with self.open_client() as client:
+            self.prepare(client, [item.address for item in batch])
+            return self.read_batch(client, batch)
+
+
+class LinkFieldConnector(ApiConnector[Client]):
+    """An ApiConnector with `can_hold_link`: the setting `link_field` names a field of contacts."""
+
+    link_group_size: ClassVar[int] = 1
+    """The most addresses that one `write_link_group` is given."""
+
+    @abstractmethod
+    def list_link_fields(self, client: Client) -> Collection[str]:
+        """The names of the fields that can hold a link."""
+
+    @abstractmethod
+    def write_link_group(
+        self,
+        client: Client,
+        field: str,
+        items: Sequence[LinkItem],
+    ) -> Mapping[int, PushOutcome]:
+        """Write links into the field of the contacts that there are; none is created.
+
+        An outcome for each ref, as of `write_changes`.
+        """
+
+    def find_problems(self, client: Client) -> Iterator[str]:
+        """See ApiConnector."""
+        yield from super().find_problems(client)
+        field = self.config.link_field
+        if field and field not in self.list_link_fields(client):
+            yield f"{LINK_FIELD} {field} is no text field of contacts: add it there"
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
+        """See SupportsLinkField."""
+        field = self.config.link_field
+        if not batch or not field:
+            return {}
+        size = self.link_group_size
+        groups = [batch[start : start + size] for start in range(0, len(batch), size)]
+        with self.open_client() as client:
+            self.prepare(client, [item.address for item in batch])
+            writes = Bisector(partial(self.write_link_group, client, field))
+            outcomes = run_steps(
+                [PushItem(item.ref, item.address, item.channel) for item in batch],
+                [
+                    PushStep(tuple(item.ref for item in group), partial(_write, writes, group))
+                    for group in groups
+                ],
+            )
+        writes.ensure_some_accepted()
+        return outcomes
+
+
+def _write(
+    writes: Bisector[LinkItem, Mapping[int, PushOutcome]],
+    group: Sequence[LinkItem],
+) -> Mapping[int, PushOutcome]:
+    written = writes.send(group)
+    outcomes = {item.ref: refused(error.status) for item, error in written.rejected}
+    for _, answer in written.accepted:
+        outcomes |= answer
+    return outcomes

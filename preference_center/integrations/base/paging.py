@@ -1,0 +1,146 @@
+"""Pages of a listing: the loops over tokens, offsets, windows of time and several sources.
+
+A vendor gives the requests as sources, functions that return the rows of one page; offsets and
+numbers of pages are tokens, too. A cursor is a `ListingCursor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from preference_center.domain.sync.contract import ContactPage
+from preference_center.integrations.base.cursors import (
+    ListingCursor,
+    TimeWindow,
+    decode_cursor,
+    encode_cursor,
+)
+from preference_center.integrations.base.http import RequestRejected, UnexpectedResponse
+
+T = TypeVar("T")
+
+PageSource = Callable[[str], tuple[Sequence[T], str]]
+"""Token of a page, "" for the first, to its rows and the token of the next, "" for none."""
+ChangeSource = Callable[[datetime | None, str], tuple[Sequence[T], str]]
+"""The same of what changed since a time (UTC); None for all there are."""
+WindowSource = Callable[[TimeWindow], Sequence[T]]
+"""All rows of a span of time."""
+
+
+def list_all(source: PageSource[T]) -> Iterator[T]:
+    """The rows of all pages, for listings that are short: lists, groups, fields."""
+    token = ""
+    while True:
+        rows, token = source(token)
+        yield from rows
+        if not token:
+            return
+
+
+def next_full_page(cursor: str | None, sources: Sequence[PageSource[T]]) -> ContactPage[T]:
+    """The next page of all that `sources` list, one after another.
+
+    The last cursor is None, as of a ListingMode.FULL.
+    """
+    position = decode_cursor(ListingCursor, cursor) or ListingCursor()
+    if position.source >= len(sources):  # there were more of them when the cursor was made
+        return ContactPage((), None, done=True)
+    rows, token = sources[position.source](position.token)
+    following = _following(position, token, len(sources))
+    if following is None:
+        return ContactPage(tuple(rows), None, done=True)
+    return ContactPage(tuple(rows), encode_cursor(following), done=False)
+
+
+def next_changes_page(
+    cursor: str | None,
+    sources: Sequence[ChangeSource[T]],
+    *,
+    now: datetime,
+    overlap: timedelta,
+    restart_on_rejection: bool = False,
+) -> ContactPage[T]:
+    """The next page of what changed since the pass before, of each source in turn.
+
+    For a ListingMode.CHANGES without an end of its span: what changes during a pass may be
+    listed or not, so the next one looks back to its beginning, and `overlap` further, by which
+    the vendor's index may be late. `restart_on_rejection`: the vendor's tokens expire, so a page
+    that is rejected by its token begins the pass again.
+    """
+    position = decode_cursor(ListingCursor, cursor) or ListingCursor()
+    if position.source >= len(sources):
+        position = ListingCursor(since=position.since)
+    position = replace(position, started_at=position.started_at or now)
+    try:
+        rows, token = sources[position.source](position.since, position.token)
+    except RequestRejected:
+        if not (restart_on_rejection and position.token):
+            raise
+        return ContactPage((), encode_cursor(ListingCursor(since=position.since)), done=False)
+    following = _following(position, token, len(sources))
+    if following is None:
+        next_pass = ListingCursor(since=(position.started_at or now) - overlap)
+        return ContactPage(tuple(rows), encode_cursor(next_pass), done=True)
+    return ContactPage(tuple(rows), encode_cursor(following), done=False)
+
+
+def next_window_page(
+    cursor: str | None,
+    sources: Mapping[str, WindowSource[T]],
+    *,
+    now: datetime,
+    first: datetime,
+    width: timedelta,
+    lag: timedelta,
+) -> ContactPage[T]:
+    """The next page of listings by time: one window of each source, then the next window.
+
+    The first window begins at `first`; see TimeWindow. When other sources are named than when
+    the cursor was made, the listing begins again: a new one has a history.
+    """
+    names = tuple(sorted(sources))
+    position = decode_cursor(ListingCursor, cursor) or ListingCursor(names=names)
+    if position.names != names:
+        position = ListingCursor(names=names)
+    if not names:
+        return ContactPage((), cursor, done=True)
+    since = position.since or first
+    window = TimeWindow(since, min(since + width, now))
+    rows = tuple(sources[names[position.source]](window))
+    if position.source + 1 < len(names):
+        following = replace(position, source=position.source + 1)
+        return ContactPage(rows, encode_cursor(following), done=False)
+    since, done = window.following(now, lag)
+    return ContactPage(rows, encode_cursor(ListingCursor(since=since, names=names)), done=done)
+
+
+def _following(position: ListingCursor, token: str, source_count: int) -> ListingCursor | None:
+    """The position of the next page of the same source or the next one, None at the end."""
+    if token:
+        return replace(position, token=token)
+    if position.source + 1 < source_count:
+        return replace(position, source=position.source + 1, token="")
+    return None
+
+
+def next_offset(offset: str, row_count: int, page_size: int, *, overlap: int = 0) -> str:
+    """The token after a page by offset: "" where it was the last, being shorter than asked for.
+
+    `overlap` rows are listed again, where rows that are deleted move the others up.
+    """
+    return "" if row_count < page_size else str(int(offset or 0) + page_size - overlap)
+
+
+def last_row_id(ids: Iterable[str | None]) -> str:
+    """Where a page ends that is not the last, of a vendor that pages by the ids of rows.
+
+    Rows without one at its end are listed again. Raises UnexpectedResponse if no row has one: an
+    empty token would end the listing, and the rows behind would be lost.
+    """
+    known = [id_ for id_ in ids if id_]
+    if not known:
+        raise UnexpectedResponse("a page without ids, which more rows follow")
+    return known[-1]

@@ -1,0 +1,175 @@
+"""The names that a vendor's file uses, as `from ...base import runtime`: the connector runtime.
+
+Each is explained where it is defined; docs/adding-connectors.md states how to begin, and
+`preference_center/integrations/postmark/connector.py` is the example.
+"""
+
+from __future__ import annotations
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import (
+    ALL_EMAIL,
+    ALL_SMS,
+    WHOLE_LIST,
+    VendorEvent,
+    VendorEventKind,
+)
+from preference_center.integrations.base.api_connector import (
+    ApiConnector,
+    LinkFieldConnector,
+    ReadableApiConnector,
+)
+from preference_center.integrations.base.batching import PushStep, read_each, run_steps
+from preference_center.integrations.base.bisecting import Bisector
+from preference_center.integrations.base.check_report import Permission
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    UnsupportedByDestination,
+)
+from preference_center.integrations.base.cursors import TimeWindow, decode_cursor, encode_cursor
+from preference_center.integrations.base.http import (
+    HttpContext,
+    HttpSession,
+    RequestRejected,
+    Response,
+    UnexpectedResponse,
+    basic_auth_headers,
+)
+from preference_center.integrations.base.mapped_connector import MappedConnector, ReadableConnector
+from preference_center.integrations.base.mapped_push import chunked
+from preference_center.integrations.base.multi_channel import (
+    ConnectorFactories,
+    MultiChannelConnector,
+)
+from preference_center.integrations.base.outcomes import (
+    absent,
+    acknowledged,
+    deferred,
+    outcome_for_status,
+    reflected,
+    refused,
+    retry_later,
+    worst,
+)
+from preference_center.integrations.base.paging import (
+    last_row_id,
+    list_all,
+    next_changes_page,
+    next_full_page,
+    next_offset,
+    next_window_page,
+)
+from preference_center.integrations.base.pydantic_types import (
+    CamelModel,
+    IsoDatetime,
+    LenientModel,
+    MailDatetime,
+    PascalModel,
+)
+from preference_center.integrations.base.rate_limit import EndpointRateLimit, parse_reset_headers
+from preference_center.integrations.base.sms_switch import MappedSmsConnector, sms_contact
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base.targets import (
+    ConnectorRules,
+    LookupMode,
+    OffState,
+    RemoteContact,
+    Target,
+    TargetChange,
+    TargetCheck,
+)
+from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+
+__all__ = [
+    "ALL_EMAIL",
+    "ALL_SMS",
+    "WHOLE_LIST",
+    "ApiConnector",
+    "Bisector",
+    "Bounce",
+    "CamelModel",
+    "Capabilities",
+    "Channel",
+    "ConnectorFactories",
+    "ConnectorRules",
+    "ConnectorSpec",
+    "ContactPage",
+    "ContactSnapshot",
+    "DeliveryError",
+    "DestinationConfig",
+    "EndpointRateLimit",
+    "HttpContext",
+    "HttpSession",
+    "IsoDatetime",
+    "LenientModel",
+    "LinkFieldConnector",
+    "LinkItem",
+    "ListingMode",
+    "LookupMode",
+    "MailDatetime",
+    "MappedConnector",
+    "MappedSmsConnector",
+    "MultiChannelConnector",
+    "OffState",
+    "PascalModel",
+    "Permission",
+    "PushItem",
+    "PushOutcome",
+    "PushResult",
+    "PushStep",
+    "RateLimit",
+    "ReadableApiConnector",
+    "ReadableConnector",
+    "RemoteContact",
+    "RequestRejected",
+    "Response",
+    "SupportedScope",
+    "Target",
+    "TargetChange",
+    "TargetCheck",
+    "TestedAgainst",
+    "TimeWindow",
+    "UnexpectedResponse",
+    "UnsupportedByDestination",
+    "VendorEvent",
+    "VendorEventKind",
+    "WebhookOnlyConnector",
+    "absent",
+    "acknowledged",
+    "basic_auth_headers",
+    "chunked",
+    "decode_cursor",
+    "deferred",
+    "encode_cursor",
+    "last_row_id",
+    "list_all",
+    "next_changes_page",
+    "next_full_page",
+    "next_offset",
+    "next_window_page",
+    "outcome_for_status",
+    "parse_reset_headers",
+    "read_each",
+    "reflected",
+    "refused",
+    "retry_later",
+    "run_steps",
+    "sms_contact",
+    "worst",
+]
