@@ -8,7 +8,7 @@ import structlog
 
 from preference_center.domain.bursts import find_bursts
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import bursts as stored
 from preference_center.storage.mail.bursts import BurstRecord
 
@@ -46,6 +46,4 @@ def flag_bursts(now: datetime) -> list[BurstRecord]:
             addresses=flag.addresses,
             known=flag.known_addresses,
         )
-    if run_autocommit(stored.needs_domain_fill):
-        run_in_transaction(lambda connection: stored.fill_domain_digests(connection, context.keys))
     return flags

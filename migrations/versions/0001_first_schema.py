@@ -690,7 +690,6 @@ def _create_reports():
         "burst_scan",
         sa.Column("id", sa.SmallInteger(), primary_key=True, autoincrement=False),
         sa.Column("scanned_until", TimestampTz, nullable=False),
-        sa.Column("last_filled_address_id", sa.BigInteger(), nullable=False, server_default="0"),
     )
     # unsubscribe_survey_count: counts per month, scope and reason
     op.create_table(

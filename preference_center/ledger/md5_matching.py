@@ -20,6 +20,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.extensions import services
 from preference_center.keys import Keys
+from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.ledger.append_lock import await_writers
 from preference_center.storage.db.database import Connection, run_in_transaction
 
@@ -30,12 +31,6 @@ _SELECT_ADDRESSES = """
 SELECT id, channel, digest, ciphertext FROM address
 WHERE id > (SELECT last_address_id FROM md5_matching WHERE id = 1)
 ORDER BY id LIMIT %s
-"""
-_INSERT_KEYS = """
-INSERT INTO address_key (digest, channel, address_id, kind)
-SELECT * FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(ids)b::bigint[],
-    %(kinds)b::smallint[]) ORDER BY 1, 2, 3
-ON CONFLICT DO NOTHING
 """
 _SAVE_PROGRESS = """
 UPDATE md5_matching SET last_address_id = GREATEST(last_address_id, %s) WHERE id = 1
@@ -82,22 +77,13 @@ def _process_chunk(connection: Connection, keys: Keys) -> int:
     if not rows:
         return 0
     made = [
-        (digest, channel, address_id, kind.value)
+        MatchKey(digest, Channel(channel), address_id, kind)
         for address_id, channel, owner, ciphertext in rows
         if ciphertext is not None
         for digest, kind in keys.md5_keys(
             parse_address(keys.open(ciphertext, context=owner), Channel(channel))
         ).items()
     ]
-    digests, channels, ids, kinds = zip(*made, strict=True) if made else ((), (), (), ())
-    connection.execute(
-        _INSERT_KEYS,
-        {
-            "digests": list(digests),
-            "channels": list(channels),
-            "ids": list(ids),
-            "kinds": list(kinds),
-        },
-    )
+    insert_match_keys(connection, made)
     connection.execute(_SAVE_PROGRESS, (rows[-1][0],))
     return len(rows)

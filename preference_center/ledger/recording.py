@@ -12,9 +12,9 @@ from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import REPEAT_INTERVAL, Change, EventKind, Retraction
 from preference_center.domain.evidence_redaction import redact_evidence
-from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
+from preference_center.ledger.address_rows import addresses_json, bytea_literal
 from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
@@ -27,7 +27,6 @@ from preference_center.storage.db.database import (
 )
 from preference_center.storage.db.prepared_statements import NumberedStatement
 from preference_center.storage.feed.watermarks import ensure_epoch_checked
-from preference_center.storage.ledger.addresses import domain_digest, seal_address
 
 _APPEND_EVENTS = NumberedStatement(APPEND_EVENTS)
 
@@ -125,11 +124,11 @@ def _append(
 ) -> RecordResult:
     now = context.now()
     owners = [context.keys.exact_digest(change.address) for change in changes]
-    told = [change.address for change in changes]
+    named = [change.address for change in changes]
     addresses = {
-        "addresses": _addresses_json(
+        "addresses": addresses_json(
             context.keys,
-            [*told, *known_addresses],
+            [*named, *known_addresses],
             [*owners, *map(context.keys.exact_digest, known_addresses)],
         ),
         "norm_version": NORM_VERSION,
@@ -155,59 +154,6 @@ def _append(
     return recorded
 
 
-def _addresses_json(
-    keys: Keys, addresses: Sequence[Address | HashedAddress], digests: Sequence[bytes]
-) -> str:
-    """The distinct addresses, given with their exact digests, and all their match keys, as JSON.
-
-    An address and its SHA-256 have one digest, so one row: the readable one. The rows of the
-    mailbox and of the base come with it, to be locked: forms that match have one in common, so
-    of two that are written at the same moment one sees the other (I9, docs/decisions/0033).
-    """
-    distinct: dict[tuple[bytes, str], Address | HashedAddress] = {}
-    for address, digest in zip(addresses, digests, strict=True):
-        key = (digest, address.channel)
-        if key not in distinct or isinstance(address, Address):
-            distinct[key] = address
-    rows: list[dict[str, object]] = [
-        {
-            "channel": channel,
-            "digest": _bytea_literal(digest),
-            "ciphertext": _bytea_literal(seal_address(keys, address))
-            if isinstance(address, Address)
-            else None,
-            "domain": _domain_digest(keys, address),
-            "keys": _match_keys_json(keys, address),
-        }
-        for (digest, channel), address in distinct.items()
-    ]
-    shared = {
-        (digest, address.channel)
-        for address in distinct.values()
-        for digest in keys.match_keys(address)
-    }
-    rows += [
-        {"channel": channel, "digest": _bytea_literal(digest), "keys": []}
-        for digest, channel in shared - distinct.keys()
-    ]
-    return json.dumps(rows)
-
-
-def _domain_digest(keys: Keys, address: Address | HashedAddress) -> str | None:
-    found = domain_digest(keys, address) if isinstance(address, Address) else None
-    return None if found is None else _bytea_literal(found)
-
-
-def _match_keys_json(keys: Keys, address: Address | HashedAddress) -> list[dict[str, object]]:
-    """The match keys, and those by MD5, which are stored once there are MD5s to match."""
-    by_md5 = keys.md5_keys(address) if isinstance(address, Address) else {}
-    return [
-        {"digest": _bytea_literal(digest), "kind": kind.value, "md5": md5}
-        for found, md5 in ((keys.match_keys(address), False), (by_md5, True))
-        for digest, kind in found.items()
-    ]
-
-
 def _events_json(
     keys: Keys, changes: Sequence[Change], owners: Sequence[bytes], now: datetime
 ) -> str:
@@ -215,7 +161,7 @@ def _events_json(
     rows = [
         {
             "id": str(change.id),
-            "owner": _bytea_literal(owner),
+            "owner": bytea_literal(owner),
             "channel": change.address.channel,
             "kind": change.kind,
             "scope": change.scope,
@@ -232,8 +178,3 @@ def _events_json(
         for change, owner in zip(changes, owners, strict=True)
     ]
     return json.dumps(rows)
-
-
-def _bytea_literal(data: bytes) -> str:
-    """As PostgreSQL reads `bytea` (its manual, 8.4.1)."""
-    return "\\x" + data.hex()

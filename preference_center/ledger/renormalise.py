@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from preference_center.domain.addresses import Address, Channel, KeyKind, parse_address
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
+from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.ledger.recording import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger import canonical_forms
@@ -19,13 +20,6 @@ from preference_center.storage.ledger.addresses import list_readable_after, load
 
 BATCH_SIZE = 1_000
 """Addresses of one transaction."""
-
-_INSERT_KEYS = """
-INSERT INTO address_key (digest, channel, address_id, kind)
-SELECT * FROM unnest(%(digests)s::bytea[], %(channels)s::text[], %(ids)s::bigint[],
-    %(kinds)s::smallint[])
-ON CONFLICT DO NOTHING
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +71,7 @@ def _process_rows(rows: list[tuple[int, Channel, str]]) -> RenormalisationStats:
     """Keys first: a newer form that is stored then is met by what stands against the older."""
     moved: list[Address] = []
     refused = 0
-    keys: list[tuple[bytes, Channel, int, int]] = []
+    keys: list[MatchKey] = []
     for number, channel, form in rows:
         try:
             address = parse_address(form, channel)
@@ -87,26 +81,18 @@ def _process_rows(rows: list[tuple[int, Channel, str]]) -> RenormalisationStats:
         if address.exact != form:
             moved.append(address)
         kinds = _match_key_kinds(address, exact=address.exact == form)
-        keys += [(digest, channel, number, kind) for digest, kind in kinds.items()]
-    digests, channels, ids, values = zip(*keys, strict=True) if keys else ((), (), (), ())
-    given = {
-        "digests": list(digests),
-        "channels": [channel.value for channel in channels],
-        "ids": list(ids),
-        "kinds": list(values),
-    }
-    run_in_transaction(lambda connection: connection.execute(_INSERT_KEYS, given))
+        keys += [MatchKey(digest, channel, number, kind) for digest, kind in kinds.items()]
+    run_in_transaction(lambda connection: insert_match_keys(connection, keys))
     if moved:
         record([], known_addresses=moved, bulk=True)
     return RenormalisationStats(len(rows), len(moved), refused)
 
 
-def _match_key_kinds(address: Address, *, exact: bool) -> Mapping[bytes, int]:
+def _match_key_kinds(address: Address, *, exact: bool) -> Mapping[bytes, KeyKind]:
     """The digests of today's forms; another exact form than the row's is one of its mailbox."""
     found = services().keys.match_keys(address)
     if exact:
-        return {digest: kind.value for digest, kind in found.items()}
+        return found
     return {
-        digest: (KeyKind.MAILBOX if kind & KeyKind.EXACT else kind).value
-        for digest, kind in found.items()
+        digest: KeyKind.MAILBOX if kind & KeyKind.EXACT else kind for digest, kind in found.items()
     }

@@ -156,19 +156,6 @@ def test_of_many_schedulers_one_looks(app: Flask, press: Press, look: Look, cloc
     assert look()
 
 
-def test_addresses_from_before_get_their_domain(app: Flask, press: Press, look: Look) -> None:
-    press("abc")
-    press("de", "gmail.com")
-    with app.app_context():
-        run_in_transaction(lambda c: c.execute("UPDATE address SET domain_digest = NULL"))
-        run_in_transaction(lambda c: c.execute("UPDATE burst_scan SET last_filled_address_id = 0"))
-        keys = services().keys
-        assert run_in_transaction(lambda c: stored.fill_domain_digests(c, keys)) == 3
-        assert run_in_transaction(lambda c: stored.fill_domain_digests(c, keys)) == 0
-    press("fghij")
-    assert [flag.known_addresses for flag in look()] == [8]
-
-
 def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: Look) -> None:
     press("abcdef")
     (flag,) = look()

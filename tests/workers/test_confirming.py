@@ -72,7 +72,7 @@ def test_it_is_asked_for_until_it_works(number: int, clock: Clock) -> None:
     sns.fault = None
     clock.advance(timedelta(minutes=10))
     take(number, sns)
-    assert outcomes() == ["taken in"]
+    assert outcomes() == ["ingested"]
     assert [wish.query["TopicArn"] for wish in sns.asked] == [TOPIC]
 
 

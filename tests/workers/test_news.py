@@ -103,7 +103,7 @@ def test_what_a_person_did_in_the_tool_is_an_event_of_when_it_came(clock: Clock)
         lambda c: c.execute("SELECT kind, source, actor, own, received_at FROM event").fetchall()
     )
     assert rows == [("opted_out", "destination", "mailer", False, came)]
-    assert outcomes() == ["taken in"]
+    assert outcomes() == ["ingested"]
 
 
 def test_the_same_act_told_twice_is_one_event() -> None:
@@ -182,7 +182,7 @@ def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
     )
     post(number, unsubscribe())
     take(number, TwoWayTool())
-    assert outcomes() == ["unreadable", "taken in"]
+    assert outcomes() == ["unreadable", "ingested"]
     assert len(events()) == 1
 
 
@@ -192,7 +192,7 @@ def test_types_that_nobody_knows_are_counted_beside_what_is_known() -> None:
     post(number, unsubscribe(BO, "e3", event="consent_given"), unsubscribe(event=ANNA))
     take(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
-    assert outcomes() == ["taken in"] * 2
+    assert outcomes() == ["ingested"] * 2
     found = run_in_transaction(lambda c: unknown_event_types.list_unknown_types(c, number))
     assert [(one.type, one.count) for one in found] == [("consent_given", 2), ("(no name)", 1)]
 

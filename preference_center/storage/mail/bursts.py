@@ -12,19 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
 from preference_center.domain.bursts import Burst, BurstRule, LinkOptOut
 from preference_center.domain.events import EventKind
 from preference_center.ids import uuid7
-from preference_center.keys import Keys
-from preference_center.links import restore_address
 from preference_center.storage.db.database import Connection
-from preference_center.storage.ledger.addresses import domain_digest
 
 MAX_MESSAGE_IDS = 20
 """How many ids of messages a flag names."""
-FILL_BATCH_SIZE = 2_000
-"""Addresses that are given their domain at a look."""
 _COMMIT_SLACK = timedelta(minutes=2)
 """How long a transaction may have been under way that looks could not see yet."""
 
@@ -203,50 +197,3 @@ def count_bursts_since(connection: Connection, since: datetime) -> int:
     query = "SELECT count(*) FROM burst WHERE detected_at >= %s"
     row = connection.execute(query, (since,)).fetchone()
     return int(row[0]) if row else 0
-
-
-def needs_domain_fill(connection: Connection) -> bool:
-    """Whether `fill` would find any address to look at."""
-    return bool(_list_unfilled_addresses(connection, 1))
-
-
-def _list_unfilled_addresses(connection: Connection, limit: int) -> list[int]:
-    """Addresses that were not looked at yet."""
-    rows = connection.execute(
-        """SELECT id FROM address WHERE id > COALESCE((
-            SELECT last_filled_address_id FROM burst_scan WHERE id = 1), 0) ORDER BY id LIMIT %s""",
-        (limit,),
-    )
-    return [row[0] for row in rows]
-
-
-def fill_domain_digests(connection: Connection, keys: Keys) -> int:
-    """Give addresses that are older than bursts their domain, AT_ONCE of them; how many had none.
-
-    Each is looked at once. Those that somebody writes just now get theirs from the writer.
-    """
-    ids = _list_unfilled_addresses(connection, FILL_BATCH_SIZE)
-    if not ids:
-        return 0
-    rows = connection.execute(
-        """SELECT id, digest, ciphertext FROM address WHERE id = ANY(%(ids)b) AND channel = 'email'
-            AND ciphertext IS NOT NULL AND erased_at IS NULL AND domain_digest IS NULL
-        ORDER BY digest FOR UPDATE SKIP LOCKED""",
-        {"ids": ids},
-        binary=True,
-    )
-    domains = {
-        number: domain_digest(
-            keys, restore_address(keys.open(sealed, context=digest), Channel.EMAIL)
-        )
-        for number, digest, sealed in rows
-    }
-    found = {number: domain for number, domain in domains.items() if domain is not None}
-    connection.execute(
-        """UPDATE address SET domain_digest = given.domain
-        FROM unnest(%(ids)b::bigint[], %(domains)b::bytea[]) AS given (id, domain)
-        WHERE address.id = given.id""",
-        {"ids": list(found), "domains": list(found.values())},
-    )
-    connection.execute("UPDATE burst_scan SET last_filled_address_id = %s WHERE id = 1", (ids[-1],))
-    return len(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, Index, Integer, LargeBinary, SmallInteger, Text, Uuid
+from sqlalchemy import Date, Index, Integer, LargeBinary, SmallInteger, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,12 +41,11 @@ class BurstEventRow(db.Model):  # type: ignore[misc,name-defined]
 
 
 class BurstScanRow(db.Model):  # type: ignore[misc,name-defined]
-    """One row: up to when events were scanned, and which addresses have their domain."""
+    """One row: up to when events were scanned for bursts."""
 
     __tablename__ = "burst_scan"
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     scanned_until: Mapped[datetime] = mapped_column(TimestampTz)
-    last_filled_address_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class UnsubscribeSurveyCountRow(db.Model):  # type: ignore[misc,name-defined]
