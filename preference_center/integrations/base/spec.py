@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
 from preference_center.integrations.base.contract import (
@@ -69,15 +69,31 @@ class ConnectorSpec:
     """Makes a connector that only listens, for a destination that has none of `secrets`."""
 
     @classmethod
-    def of(cls, connector: ConnectorClass, *, secrets: Iterable[str], **facts: Any) -> Self:
-        """The spec of a class of connectors, with the fields that the class does not state."""
+    def of(
+        cls,
+        connector: ConnectorClass,
+        *,
+        secrets: Iterable[str],
+        tested_against: TestedAgainst,
+        tested_version: str,
+        sources: tuple[str, ...],
+        notes: tuple[str, ...] = (),
+        manually_tested: str = "",
+        build_webhook_only: Callable[[DestinationConfig, HttpContext], Connector] | None = None,
+    ) -> Self:
+        """The spec of a class of connectors; `secrets` are `secret_settings`."""
         return cls(
             kind=connector.kind,
+            tested_against=tested_against,
             capabilities=connector.capabilities,
             own_settings=connector.settings,
             secret_settings=frozenset(secrets),
+            sources=sources,
             build=connector,
-            **facts,
+            tested_version=tested_version,
+            manually_tested=manually_tested,
+            notes=notes,
+            build_webhook_only=build_webhook_only,
         )
 
     def is_webhook_only(self, settings: Mapping[str, str]) -> bool:

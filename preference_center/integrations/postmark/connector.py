@@ -206,7 +206,6 @@ def _list_events(
 
 SPEC = runtime.ConnectorSpec.of(
     Postmark,
-    title="Postmark",
     tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Postmark's API reference, read in November 2026",
     secrets={"server_token"},
