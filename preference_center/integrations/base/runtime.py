@@ -94,7 +94,7 @@ from preference_center.integrations.base.targets import (
     TargetChange,
     TargetCheck,
 )
-from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
+from preference_center.integrations.base.webhook_only import build_webhook_only
 
 __all__ = [
     "ALL_EMAIL",
@@ -149,10 +149,10 @@ __all__ = [
     "UnsupportedByDestination",
     "VendorEvent",
     "VendorEventKind",
-    "WebhookOnlyConnector",
     "absent",
     "acknowledged",
     "basic_auth_headers",
+    "build_webhook_only",
     "chunked",
     "decode_cursor",
     "deferred",
