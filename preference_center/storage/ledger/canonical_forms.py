@@ -1,6 +1,6 @@
 """Whether addresses still become what they were when they were stored.
 
-Libraries decide part of a canonical form: three versions of phonenumbers read +5215512345678 in
+Libraries decide part of a canonical form: three versions of phonenumberslite read +5215512345678 in
 three ways. An address that was stored under another form than is looked up is not found, and
 its opt-out with it. So the database keeps a hash of the forms of some hundred samples, and no
 process starts with others (`fingerprints`).
@@ -22,7 +22,7 @@ FINGERPRINT_KEY = "canonical-forms"
 _PROGRESS_KEY = "canonical-forms:renormalised"
 """How far `flask addresses renormalise` has come, and for which forms."""
 _SAMPLES_PATH = Path(__file__).with_name("canonical_samples.txt")
-_LIBRARIES = ("email-validator", "idna", "phonenumbers")
+_LIBRARIES = ("email-validator", "idna", "phonenumberslite")
 _CHANNELS = {"email": Channel.EMAIL, "phone": Channel.PHONE}
 
 
