@@ -124,6 +124,10 @@ TARGETS ?= decisions
 mutate: $(READY) ## Plant small mistakes one at a time and see that a test fails (docs/mutation.md)
 	@$(BIN)/python -m dev.mutate $(TARGETS) $(ARGS)
 
+.PHONY: house
+house: $(READY) ## Count files, lines and words of the code, and follow three requests through it
+	@$(BIN)/python -m dev.house --trace
+
 .PHONY: screenshots
 screenshots: $(READY) ## Take the pictures of docs/pages.md anew (needs Chromium)
 	@$(BIN)/python -m dev.screenshots

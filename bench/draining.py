@@ -19,7 +19,7 @@ from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
-from preference_center.sync.push import sync
+from preference_center.sync.push import ConnectorFactory, sync
 
 BATCH = 1000
 
@@ -48,8 +48,8 @@ class AtOnce:
         return {item.ref: PushOutcome(PushResult.REFLECTED, "200") for item in batch}
 
 
-def drain(ground: Ground, count: int) -> tuple[float, float]:
-    """Addresses a second that `record` takes 10,000 at a time, and that one worker settles."""
+def connect_to_sink(ground: Ground) -> ConnectorFactory:
+    """Makes connectors of a tool that takes everything at once."""
     buckets = TokenBuckets(ground.settings.redis_url)
 
     def connect(destination: Destination, lease: Lease) -> Connector:
@@ -57,6 +57,12 @@ def drain(ground: Ground, count: int) -> tuple[float, float]:
         http = HttpContext(lease_valid=lease, max_wait=lease.max_wait, rate_limiter=pace)
         return AtOnce(DestinationConfig(destination.name, {}), http)
 
+    return connect
+
+
+def drain(ground: Ground, count: int) -> tuple[float, float]:
+    """Addresses a second that `record` takes 10,000 at a time, and that one worker settles."""
+    connect = connect_to_sink(ground)
     with ground.app.app_context():
         hush()
         (destination,) = add_destinations(1)

@@ -1,0 +1,56 @@
+"""Which modules an opt-out, a decision and a push pass through on their way to SQL and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from bench import ground
+from bench.draining import connect_to_sink
+from dev.house import Trace
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.extensions import services
+from preference_center.links import Link
+from preference_center.storage.access import api_keys
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.sync.push import sync
+
+
+def traces() -> Mapping[str, str]:
+    """Per request, a line about its way. The first of each kind fills caches and is left out."""
+    with ground.engines() as engines, ground.ground(engines) as here:
+        ground.hush()
+        destination = ground.add_destination("tool", "webhook")
+        client, now = here.app.test_client(), datetime.now(UTC)
+        key = run_in_transaction(
+            lambda c: api_keys.create_key(c, "trace", [KeyScope.CHECK], [ground.MESSAGE_TYPE], now)
+        )
+        connect = connect_to_sink(here)
+
+        def opt_out(name: str) -> None:
+            address = parse_address(f"{name}@example.com", Channel.EMAIL)
+            token = services().links.create_token(Link(address, ground.TOPIC, "", now))
+            answer = client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+            assert answer.status_code == 200, answer.status_code
+
+        def decision() -> None:
+            answer = client.post(
+                "/v1/decisions",
+                json={"recipient": "ada@example.com", "message_type": ground.MESSAGE_TYPE},
+                headers={"Authorization": f"Bearer {key}"},
+            )
+            assert answer.status_code == 200, answer.text
+
+        def push() -> None:
+            until = datetime.now(UTC) + timedelta(minutes=1)
+            assert sync(destination, connect, until=until, stop=lambda: False) == 1
+
+        opt_out("first")
+        decision()
+        push()
+        return {
+            "way of an opt-out": str(Trace().of(lambda: opt_out("second"))),
+            "way of a decision": str(Trace().of(decision)),
+            "way of a push": str(Trace().of(push)),
+        }
