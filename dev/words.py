@@ -14,7 +14,6 @@ GLOSSARY: Mapping[str, str] = {
     r"mend(?:s|ed|ing)?": "fix",
     r"doors?": "mailbox, entry point",
     r"rooms?": "package, blueprint",
-    r"letters?": "email, message",
     r"news": "vendor event",
     r"noes|nos|yeses": "opt-out, opt-in, suppression",
     r"(?:un)?told": "pushed, delivered, reported",
@@ -36,14 +35,15 @@ GLOSSARY: Mapping[str, str] = {
 """A word of our own, as a pattern -> the field's standard term."""
 
 BANNED = re.compile(rf"(?<![a-z])(?:{'|'.join(GLOSSARY)})(?![a-z])")
-_QUOTED = re.compile(r"""(["'`])[^"'`\n]*?\bnews\b[^"'`\n]*?\1|https?://\S+""", re.IGNORECASE)
+_TOPIC = r"""(["'`])[^"'`\n]*?\bnews\b[^"'`\n]*?\1|\[[\w.]*\bnews\b[\w.]*\]"""
+_QUOTED = re.compile(rf"{_TOPIC}|https?://\S+|\]\([^)]*\)", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def banned_words(text: str) -> Iterator[tuple[int, str]]:
     """Line number and word of each banned word in a text, identifiers included.
 
-    "news" in quotes or backticks is a topic's name, and a URL is not ours to choose.
+    "news" in quotes, backticks or brackets is a topic's name, and a URL is not ours to choose.
     """
     for number, line in enumerate(text.splitlines(), 1):
         plain = _CAMEL.sub(" ", _QUOTED.sub(" ", line)).replace("_", " ").lower()
