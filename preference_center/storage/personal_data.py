@@ -1,0 +1,278 @@
+"""Every place that holds personal data: the inventory that access, erasure and retention use.
+
+`TABLES` names each table and each of its columns, `FILES` what is written outside of the
+database, `REDIS_KEYS` and `JOB_ARGUMENTS` what Redis holds. Tests compare them with the
+tables, with the code that writes files, and with the jobs, so that a new store is missing here
+only until they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Holds(StrEnum):
+    """In what form a column, file or key holds personal data."""
+
+    SEALED = "sealed"
+    """Encrypted with the encryption keys: an address, a mail, a webhook's body."""
+    DIGEST = "digest"
+    """A keyed digest of an address, external id or domain: finds a person, does not name them."""
+    REFERENCE = "reference"
+    """The id of a row that belongs to one person."""
+    FACT = "fact"
+    """A statement about the person: a choice, a time, a language, a source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: its columns with personal data, and its others.
+
+    `by` says how a person's rows are found; empty where the table holds none.
+    """
+
+    personal: Mapping[str, Holds] = field(default_factory=dict)
+    other: frozenset[str] = frozenset()
+    by: str = ""
+
+
+def _other(columns: str) -> frozenset[str]:
+    return frozenset(columns.split())
+
+
+_SEALED, _DIGEST, _REFERENCE, _FACT = Holds
+
+TABLES: Mapping[str, Table] = {
+    # One row per address, and everything that hangs on it.
+    "address": Table(
+        {
+            "id": _REFERENCE,
+            "digest": _DIGEST,
+            "domain_digest": _DIGEST,
+            "ciphertext": _SEALED,
+            "created_at": _FACT,
+            "erased_at": _FACT,
+        },
+        _other("channel norm_version"),
+        "digest",
+    ),
+    "address_key": Table(
+        {"digest": _DIGEST, "address_id": _REFERENCE}, _other("channel kind"), "address_id"
+    ),
+    "event": Table(
+        {
+            "address_id": _REFERENCE,
+            "kind": _FACT,
+            "scope": _FACT,
+            "occurred_at": _FACT,
+            "received_at": _FACT,
+            "recorded_at": _FACT,
+            "counts_at": _FACT,
+            "until": _FACT,
+            "source": _FACT,
+            "actor": _FACT,
+            "own": _FACT,
+            "evidence": _FACT,
+        },
+        _other("id seq retracts xid"),
+        "address_id",
+    ),
+    "event_repeat": Table({"event_id": _REFERENCE, "last_at": _FACT}, by="event_id"),
+    "retraction": Table({"event_id": _REFERENCE}, _other("retraction_event_id"), by="event_id"),
+    "suppression": Table(
+        {
+            "address_id": _REFERENCE,
+            "scope": _FACT,
+            "out_at": _FACT,
+            "out_event": _REFERENCE,
+            "reason": _FACT,
+            "own": _FACT,
+            "lift_at": _FACT,
+            "lift_event": _REFERENCE,
+            "pause_at": _FACT,
+            "pause_event": _REFERENCE,
+            "pause_until": _FACT,
+            "active": _FACT,
+        },
+        by="address_id",
+    ),
+    "consent": Table(
+        {"address_id": _REFERENCE, "topic": _FACT, "at": _FACT, "event": _REFERENCE},
+        by="address_id",
+    ),
+    "contact": Table(
+        {
+            "id": _REFERENCE,
+            "state": _FACT,
+            "locale": _FACT,
+            "created_at": _FACT,
+            "changed_at": _FACT,
+            "merged_into": _REFERENCE,
+        },
+        _other("version"),
+        "contact_address.contact_id",
+    ),
+    "contact_address": Table(
+        {"address_id": _REFERENCE, "contact_id": _REFERENCE, "linked_at": _FACT}, by="address_id"
+    ),
+    "contact_external_id": Table(
+        {
+            "digest": _DIGEST,
+            "contact_id": _REFERENCE,
+            "ciphertext": _SEALED,
+            "linked_at": _FACT,
+        },
+        by="contact_id",
+    ),
+    # What connected tools hold of a person, and were sent.
+    "sync_state": Table(
+        {"address_id": _REFERENCE, "turned_off": _FACT, "outcome": _FACT, "lift_until": _FACT},
+        _other(
+            "destination_id wanted_version reflected_version due_at next_at attempts lease bulk"
+            " verify_at checks"
+        ),
+        "address_id",
+    ),
+    "delivery": Table(
+        {"address_id": _REFERENCE, "outcome": _FACT, "ack": _FACT, "at": _FACT},
+        _other("id destination_id version"),
+        "address_id",
+    ),
+    "deferred_form": Table(
+        {"digest": _DIGEST, "scope": _FACT, "received_at": _FACT},
+        _other("id channel kind version last_address_id started"),
+        "digest",
+    ),
+    # Mail and webhooks, sealed as they were received or are to be sent.
+    "outgoing_mail": Table(
+        {"ciphertext": _SEALED, "language": _FACT},
+        _other("id kind brand created_at expires_at next_at attempts lease outcome"),
+        "opening each: rows live for days",
+    ),
+    "review_queue": Table(
+        {"content_digest": _DIGEST, "head": _SEALED, "received_at": _FACT},
+        _other("id mailbox reason size resolved_at outcome"),
+        "opening each: rows live for weeks",
+    ),
+    "pending_mail_opt_out": Table(
+        {
+            "digest_prefix": _DIGEST,
+            "scope": _FACT,
+            "issued_on": _FACT,
+            "received_at": _FACT,
+            "last_received_at": _FACT,
+        },
+        _other("id scope_hash key_id dismissed_at dismissal_reason"),
+        "digest_prefix",
+    ),
+    "webhook_inbox": Table(
+        {"body_digest": _DIGEST, "body": _SEALED, "received_at": _FACT},
+        _other("id destination_id next_at attempts outcome"),
+        "opening each: rows live for days",
+    ),
+    "undecided_event": Table(
+        {"webhook_id": _REFERENCE},
+        _other("question destination_id received_at decided_at decision"),
+        "webhook_id",
+    ),
+    "used_webhook_token": Table(
+        {"webhook_id": _REFERENCE}, _other("destination_id token_digest used_at"), "webhook_id"
+    ),
+    "counted_bounce": Table(
+        {"digest": _DIGEST, "code": _FACT, "at": _FACT}, _other("id"), "digest"
+    ),
+    "burst": Table(
+        {"domain_digest": _DIGEST, "message_ids": _DIGEST},
+        _other(
+            "id detected_at first_at last_at issued_first issued_last events addresses"
+            " known_addresses"
+        ),
+        "burst_event.burst_id",
+    ),
+    "burst_event": Table({"event_id": _REFERENCE}, _other("burst_id"), "event_id"),
+    # Lists as they were uploaded, until they are applied.
+    "list_import": Table(
+        {},
+        _other(
+            "id state plan actor name instructions created_at started_at finished_at file_stored"
+            " digest size_bytes position bytes_done line_number planned_stats stats rejected_rows"
+            " problem depends_on last_undone_event undone_count lease lease_until"
+        ),
+    ),
+    "list_import_part": Table(
+        {"content": _SEALED}, _other("import_id number size_bytes"), "opening each"
+    ),
+    "idempotent_response": Table(
+        {"ciphertext": _SEALED}, _other("digest stored_at"), "opening each: rows live for a day"
+    ),
+    # The company's own: no person's data. `actor` and `name` are of staff and of systems.
+    "api_key": Table(
+        other=_other("id name digest scopes message_types rate created_at revoked_at")
+    ),
+    "audit": Table(other=_other("id at actor action detail")),
+    "backfill": Table(
+        other=_other("destination_id last_address_id until_id rows_created started_at finished_at")
+    ),
+    "burst_scan": Table(other=_other("id scanned_until last_filled_address_id")),
+    "catalogue_version": Table(other=_other("id text digest applied_at")),
+    "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
+    "destination": Table(
+        other=_other(
+            "id name kind settings channels sends mapping sends_service can_lift status reason"
+            " failures retry_at created_at pulled_at slow_until"
+        )
+    ),
+    "epoch": Table(other=_other("id name system timeline floor started_at")),
+    "ignored_question": Table(other=_other("destination_id question reason ignored_at")),
+    "key_fingerprint": Table(other=_other("key fingerprint")),
+    "link_key": Table(other=_other("id name ring_key topics created_at revoked_at")),
+    "listing": Table(
+        other=_other(
+            "destination_id kind cursor next_at lease started_at finished_at row_count failures"
+            " reason"
+        )
+    ),
+    "md5_matching": Table(other=_other("id started_at last_address_id finished_at")),
+    "permanent_links": Table(other=_other("destination_id since")),
+    "push": Table(other=_other("lease destination_id started_at expires_at")),
+    "unknown_event_type": Table(other=_other("destination_id type count last_at")),
+    "unsubscribe_survey_count": Table(other=_other("month scope reason count")),
+    "verification": Table(
+        other=_other(
+            "destination_id contacts reported recorded unmapped unreadable newly_suppressed"
+            " checked drift links_written"
+        )
+    ),
+}
+
+FILES: Mapping[str, str] = {
+    "preference_center/atomic_files.py": "what the callers write: see theirs",
+    "preference_center/cli/export.py": "addresses, readable: an export for its operator",
+    "preference_center/cli/imports.py": "rejected rows as they were read, for the operator",
+    "preference_center/cli/links.py": "addresses and permanent links, for the operator",
+    "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
+    "preference_center/integrations/file_drop/folders.py": "addresses, readable: the drop itself",
+    "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
+    "preference_center/scrub": "lists of addresses, readable; snapshots of digests",
+    "preference_center/spool": "opt-outs, sealed, until the database has them",
+}
+"""Each module or package that writes files, and what personal data is in them."""
+
+REDIS_KEYS: Mapping[str, Holds | None] = {
+    "rq:": None,
+    "rate_limit:": None,
+    "api": None,
+    "confirm-to": Holds.DIGEST,
+    "link-to": Holds.DIGEST,
+    "links-from": Holds.FACT,  # the network of an IP address, for an hour
+    "reason": Holds.DIGEST,
+    "refused": None,
+    "text-to": Holds.DIGEST,
+    "unknown-key": Holds.DIGEST,
+}
+"""Prefixes and namespaces of keys; all expire but RQ's, whose jobs hold ids (JOB_ARGUMENTS)."""
+
+JOB_ARGUMENTS: frozenset[str] = frozenset({"destination_id", "import_id", "kind"})
+"""What a job may be given: ids of destinations and imports and the kind of a listing (I12)."""
