@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from bench.ground import Ground, add_destinations, hush
 from bench.opted_out import opt_out
+from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
 from preference_center.domain.addresses import Channel
@@ -19,7 +20,7 @@ from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
-from preference_center.sync.push import ConnectorFactory, sync
+from preference_center.sync.push import sync
 
 BATCH = 1000
 
