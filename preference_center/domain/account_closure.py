@@ -1,4 +1,4 @@
-"""Closing an account, and opening it again: what an address's ledger says of it (I4, I6)."""
+"""The changes that close an account and reopen it, for one address (I4, I6)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def build_closure_changes(
     kind: EventKind = EventKind.DEACTIVATED,
     evidence: Mapping[str, str] = _NO_EVIDENCE,
 ) -> tuple[Change, Change]:
-    """The two "no"s of an account that is closed (DEACTIVATED or ERASED).
+    """The two suppressions of a closed account (DEACTIVATED or ERASED).
 
     One covers everything, the other all marketing. A reopening lifts the first alone, so that
     marketing stays off until the person asks for it themselves (I6).
@@ -72,7 +72,7 @@ def build_reopening_change(
     """The lift of *everything*, by the person's own recorded act; `facts` are those of now.
 
     Raises InvalidInput if the account was closed at or after that act, which then lifts
-    nothing (I5), and for a proof that names the person (I8).
+    nothing (I5), and for evidence that names the person (I8).
     """
     for fact in facts:
         out = fact.state.opt_out

@@ -2,10 +2,10 @@
 
 The rules are those of the pairs in `tests/corpus/address_pairs.json`: NFC and locale-free
 lower case, UTS-46 A-label domains, invisible characters and redundant quotes removed;
-never confusable folding, accent folding or typo correction, which would let one person's
-"no" silence another's mailbox.
+never confusable folding, accent folding or typo correction, by which one person's opt-out
+would suppress another's mailbox.
 
-`matches` is wide, to suppress; `same_person` is narrow, to reveal (I9).
+`matches` is wide, to suppress; `is_same_address` is narrow, to reveal (I9).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from preference_center.errors import InvalidAddress
 NORM_VERSION = 1
 """Version of the canonical form and of the provider rules.
 
-Stored beside every digest: raise it whenever `parse` or `PROVIDERS` changes an answer.
+Stored with every digest: raise it whenever `parse_address` or `PROVIDERS` changes a result.
 Then, or when a library changes one, no process starts before `flask addresses renormalise`.
 """
 
 MAX_EMAIL_BYTES = 254
-"""Longest email address in UTF-8 octets: RFC 5321 4.5.3.1.3 less its angle brackets."""
+"""Longest email address in UTF-8 bytes: RFC 5321 4.5.3.1.3 less its angle brackets."""
 
 _MAX_INPUT_CHARS = 1000  # characters looked at, wrappers and display name included
 _MAX_PHONE_CHARS = 100  # characters of a number as people write it: E.164 has 15 digits
@@ -65,10 +65,10 @@ _EMAIL: Final = Channel.EMAIL
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
-    """One address and its forms, all canonical. Made by `parse`.
+    """One address and its forms, all canonical. Made by `parse_address`.
 
-    `exact` is the address itself; `mailbox` what the provider's own rules make of it (the
-    same string where no rule applies); `base` the address without its tag where it has
+    `exact` is the address itself; `mailbox` the mailbox it reaches by its provider's own rules
+    (the same string where no rule applies); `base` the address without its tag where it has
     one and the domain is no known provider, else None.
     """
 
@@ -96,7 +96,7 @@ def parse_address(raw: str, channel: Channel, *, region: str = "IT") -> Address:
     """Canonicalise `raw`, as found in a form, a CSV cell, a report or a vendor's payload.
 
     `region` (ISO 3166-1 alpha-2) reads phone numbers written without a country code.
-    Raises InvalidAddress, whose message says what to mend and never holds the address.
+    Raises InvalidAddress, whose message names the fix and never holds the address.
     """
     if channel is not _EMAIL:
         return _parse_phone(raw, channel, region)
@@ -161,7 +161,7 @@ def _kinds_match(candidate: int, stored: int) -> bool:
     )
 
 
-# All 64 answers, worked out once: bulk checks ask this for every row found.
+# All 64 results, computed once: bulk checks ask this for every row found.
 _MAY_MATCH = tuple(tuple(_kinds_match(p, s) for s in range(8)) for p in range(8))
 
 # The fast path: what the slow one leaves alone but for case. ASCII dot-atom (RFC 5322
@@ -240,10 +240,10 @@ def _strip_display_name(text: str) -> str:
 
 
 def _parse_email(raw: str) -> Address:
-    """The whole of the rules; `parse` has a short cut for plain ASCII addresses."""
+    """All of the rules; `parse_address` has a fast path for plain ASCII addresses."""
     local, at, domain = _strip_display_name(_normalize_text(raw)).rpartition("@")
     if not at or not local or not domain:
-        raise InvalidAddress("An email address is a name, one @ and a domain: mend that.")
+        raise InvalidAddress("An email address is a name, one @ and a domain: write it like that.")
     if domain[-1] in _ROOT_DOTS:
         domain = domain[:-1]
     local = _JOINERS.sub("", local)
@@ -262,7 +262,7 @@ def _parse_email(raw: str) -> Address:
     exact = f"{local}@{domain}"
     if len(exact.encode()) > MAX_EMAIL_BYTES:
         raise InvalidAddress(
-            f"The email address is longer than {MAX_EMAIL_BYTES} octets: shorten it."
+            f"The email address is longer than {MAX_EMAIL_BYTES} bytes: shorten it."
         )
     return _build_email_address(exact, local, domain)
 
@@ -272,7 +272,7 @@ def _has_irregular_dots(local: str) -> bool:
 
 
 def _validate_email(text: str) -> email_validator.ValidatedEmail | None:
-    """email-validator's verdict; None instead of its error, whose text quotes the input."""
+    """email-validator's result; None instead of its error, whose text quotes the input."""
     try:
         return email_validator.validate_email(
             text,
@@ -280,7 +280,7 @@ def _validate_email(text: str) -> email_validator.ValidatedEmail | None:
             allow_quoted_local=True,
             allow_domain_literal=True,
             allow_display_name=False,
-            strict=False,  # local parts over 64 octets exist: VERP
+            strict=False,  # local parts over 64 bytes exist: VERP
             check_deliverability=False,
             test_environment=True,  # lets .test pass
             globally_deliverable=True,
@@ -310,8 +310,8 @@ def _to_e164(text: str, region: str) -> str | None:
         except phonenumbers.NumberParseException:
             return None
         # Possible, not valid: a range newer than the library's data must be able to stop.
-        verdict = phonenumbers.is_possible_number_with_reason(number)
-        if verdict != phonenumbers.ValidationResult.IS_POSSIBLE:
+        possible = phonenumbers.is_possible_number_with_reason(number)
+        if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
             return None
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         if e164 == text:

@@ -1,12 +1,12 @@
-"""Bursts: opt-outs of one domain in which a machine may have pressed. Pure.
+"""Bursts: opt-outs of one domain that a machine may have made.
 
 They come right after a send and within seconds of each other. Mail gateways of companies
-follow links before people see them, and some press what they find. A burst is honoured like
-anything else, and flagged; only the person lifts (I5). It may as well be a team that was
+follow links before people see them, and some submit the forms they find. A burst counts like
+any opt-outs, and is flagged; only the person lifts (I5). It may as well be a team that was
 mailed something it didn't want.
 
 Domains of big mailbox providers are left out. Millions of people share them, so that several
-say no within a minute of every send, and no gateway of theirs presses for all of them.
+opt out within a minute of every send, and no gateway submits forms for all of them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ another way.
 
 @dataclass(frozen=True, slots=True)
 class BurstRule:
-    """What is a burst: `addresses` of one domain `within` so long, `after` the send at most.
+    """A burst: `min_addresses` of one domain in `window`, at most `max_delay` after the send.
 
     A link is taken to be sent when it is made.
     """
@@ -57,7 +57,7 @@ class LinkOptOut:
     event_id: UUID
     address_id: int
     domain_digest: bytes
-    """Its keyed digest."""
+    """Keyed digest of the domain."""
     received_at: datetime
     """When it was received (UTC)."""
     link_issued_at: datetime
@@ -74,12 +74,12 @@ class Burst:
 
     @property
     def domain_digest(self) -> bytes:
-        """The keyed digest of whose they are."""
+        """Keyed digest of the domain."""
         return self.opt_outs[0].domain_digest
 
     @property
     def address_ids(self) -> frozenset[int]:
-        """Whose they are."""
+        """The addresses that opted out."""
         return frozenset(act.address_id for act in self.opt_outs)
 
 

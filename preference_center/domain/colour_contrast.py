@@ -1,4 +1,4 @@
-"""How well two colours can be told apart, as WCAG measures it."""
+"""The contrast of two colours, as WCAG defines it."""
 
 from __future__ import annotations
 

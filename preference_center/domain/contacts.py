@@ -1,8 +1,8 @@
 """Contacts: which addresses and external ids are one person, and what may be done to them.
 
-A `Book` is a working set: the contacts that a request names, as they are stored. Operations
-change it row by row, so that a later row of one request sees what an earlier one did; what
-differs in the end is then written, and what it means for the ledger is told by `closed`.
+A `ContactSet` holds the contacts that a request names, as they are stored. Operations change
+it row by row, so that a later row of one request sees what an earlier one did. In the end the
+difference is written; `newly_closed` and `newly_reopened` list what the ledger must record.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from preference_center.errors import (
 )
 
 MAX_ADDRESSES = 100
-"""Of one contact. Whoever has more is no person but a fault in somebody's data."""
+"""Of one contact. One with more is no person but an error in the sender's data."""
 
 
 class ContactState(StrEnum):
-    """How a contact stands; the later, the more restrictive."""
+    """The state of a contact; the later in this list, the more restrictive."""
 
     ACTIVE = "active"
     RESTRICTED = "restricted"
@@ -86,7 +86,7 @@ class ContactUpdate:
 
 @dataclass(slots=True)
 class ContactSet:
-    """The contacts of one request. `merged` leads from a contact that is gone to its survivor."""
+    """The contacts of one request. `merged_into`: a contact that was merged -> the other one."""
 
     contacts: dict[UUID, Contact]
     merged_into: dict[UUID, UUID] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class ContactSet:
     def from_contacts(
         cls, contacts: Iterable[Contact], merged_into: dict[UUID, UUID] | None = None
     ) -> ContactSet:
-        """A book of these contacts."""
+        """A set of these contacts."""
         return cls({contact.id: contact for contact in contacts}, merged_into or {})
 
     def find(self, ref: ContactRef) -> Contact:
@@ -119,17 +119,17 @@ class ContactSet:
         return contact
 
     def owner(self, address: Address) -> Contact | None:
-        """Whose address it is."""
+        """The contact that has this address, or None."""
         found = self._by_address.get(address)
         return self.contacts[found] if found else None
 
     def upsert(self, update: ContactUpdate, new_id: UUID) -> Contact:
-        """Write down what is known of a person: of the one it belongs to, else of a new one.
+        """Store an update in the contact it belongs to, else in a new one.
 
         An erased contact stays as it is: nothing about it may be kept (I6). Raises
-        TakenAddress when an address is another contact's and TakenExternalId when the
-        addresses belong to one with an external id of its own, both to be merged by
-        somebody who knows; InvalidInput beyond MAX_ADDRESSES.
+        AddressConflict when an address is another contact's and ExternalIdConflict when
+        the addresses belong to one with an external id of its own: both need an explicit
+        merge. Raises InvalidInput beyond MAX_ADDRESSES.
         """
         contact = self._find_match(update) or Contact(new_id)
         if contact.state is ContactState.ERASED:
@@ -197,7 +197,7 @@ class ContactSet:
         return self._store(survivor)
 
     def changed_contacts(self) -> list[Contact]:
-        """What differs from what is stored, in the order of ids: the order of locking."""
+        """The contacts that differ from the stored ones, in the order of locking: by id."""
         survivors = set(self.survivors_by_id().values())
         differing = [
             contact
@@ -207,7 +207,7 @@ class ContactSet:
         return sorted(differing, key=lambda contact: contact.id)
 
     def survivors_by_id(self) -> dict[UUID, UUID]:
-        """Each contact that this book has merged, and its survivor."""
+        """Each contact that this set has merged, and its survivor."""
         return {old: self._survivor(old) for old in self.merged_into if old in self.stored}
 
     def new_addresses(self) -> list[Address]:
@@ -217,7 +217,7 @@ class ContactSet:
         return sorted(found, key=_sort_key)
 
     def newly_closed(self) -> Iterator[tuple[Contact, Address]]:
-        """The addresses of closed accounts that were not of one before: to be told the "no"."""
+        """The addresses of closed accounts that were not of one before: to be suppressed."""
         yield from self._state_changes(closed=True)
 
     def newly_reopened(self) -> Iterator[tuple[Contact, Address]]:

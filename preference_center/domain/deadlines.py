@@ -15,7 +15,7 @@ MIN_RETRY_DELAY = timedelta(seconds=10)
 MAX_RETRY_DELAY = timedelta(hours=1)
 OVERDUE_RETRY_INTERVAL = timedelta(minutes=15)
 REFUSED_RETRY_INTERVAL = timedelta(days=1)
-"""For an address that the tool says it never takes, however late it is: only a person can help."""
+"""For an address that the tool never accepts, however late: only staff can resolve it."""
 MIN_PROBE_DELAY = timedelta(seconds=5)
 MAX_EMAIL_RETRY_DELAY = timedelta(minutes=5)
 """Long enough for greylisting, short enough for somebody who waits for a link."""
@@ -45,7 +45,7 @@ def deadline_stage(due_at: datetime, now: datetime) -> DeadlineStage:
 def late_stages(now: datetime) -> tuple[tuple[DeadlineStage, datetime | None, datetime], ...]:
     """Each stage beyond `on_time`, worst first, with what `due_at` lies after and up to.
 
-    The same bounds as in `stage`, so that a database can count by them.
+    The same bounds as in `deadline_stage`, so that a database can count by them.
     """
     past_target, at_risk = now + (WINDOW - TARGET), now + (WINDOW - AT_RISK)
     return (
@@ -65,8 +65,8 @@ def row_retry(
 ) -> datetime:
     """When to try one address again after its `attempts`-th failure in a row.
 
-    Doubles from 10 seconds to an hour, never below the tool's own `wish`
-    (Retry-After) unless that takes more than a third of the time left before
+    Doubles from 10 seconds to an hour, never below the tool's own
+    `retry_after` unless that takes more than a third of the time left before
     `due_at`, which is the most it waits, but for the 15 minutes it waits in any case
     near the end; past due, every 15 minutes for ever (I3). `jitter` in 0..1 spreads
     retries over the last quarter of the delay.
@@ -89,11 +89,11 @@ def refused_retry(now: datetime, *, jitter: float = 0.0) -> datetime:
 def destination_retry(
     failures: int, now: datetime, *, retry_after: timedelta | None = None, jitter: float = 0.0
 ) -> datetime:
-    """When to knock again at a tool that failed as a whole `failures` times in a row.
+    """When to probe a tool again that failed as a whole `failures` times in a row.
 
     Doubles from 5 seconds to the probe interval of an open circuit, 5 minutes (I3). A
-    tool's `wish` (Retry-After) is kept up to an hour: beyond that we look ourselves,
-    since the promise is ours and not the tool's.
+    tool's `retry_after` is respected up to an hour: beyond that we probe anyway, since the
+    promise is ours and not the tool's.
     """
     delay = min(MIN_PROBE_DELAY * (1 << min(failures - 1, 20)), PROBE_INTERVAL)
     delay *= 1 - jitter / 4
@@ -103,7 +103,7 @@ def destination_retry(
 def email_retry(
     attempts: int, expires_at: datetime, now: datetime, *, jitter: float = 0.0
 ) -> datetime:
-    """When to try a letter again after its `attempts`-th failure in a row.
+    """When to send an email again after its `attempts`-th failure in a row.
 
     Doubles from 10 seconds to 5 minutes, but not beyond `expires_at`.
     """

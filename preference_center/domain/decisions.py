@@ -1,7 +1,7 @@
-"""May this message go to that address? Pure rules over the facts that were looked up.
+"""May this message go to that address? Rules over the facts that were loaded.
 
-`Fact`s come from every stored form of the candidate's mailbox (I9): a "no" counts from
-any of them, the person's own newer "yes" and every consent only from the exact form. Only the
+Facts come from every stored form of the candidate's mailbox (I9): an opt-out counts from
+any of them, the person's own newer opt-in and every consent only from the exact form. Only the
 closing of an account reaches other forms as an opt-out of all marketing and no further: they
 may be another contact's, who still gets service mail (I4).
 """
@@ -36,21 +36,21 @@ class ScopeFact:
 
 
 class DecisionRule(StrEnum):
-    """Why a decision fell as it did."""
+    """The rule that decided."""
 
     CLOSED = "closed"
     """The account is deactivated or erased (I4)."""
     AFTER_CLOSING = "after_closing"
     """Service mail that may go out even after the account was closed (I4)."""
     SERVICE = "service"
-    """Service mail; no marketing opt-out concerns it (I4)."""
+    """Service mail, which no marketing opt-out stops (I4)."""
     OPTED_OUT_OF_TOPIC = "opted_out_of_topic"
     OPTED_OUT_OF_ALL_MARKETING = "opted_out_of_all_marketing"
     COMPLAINED = "complained"
     BOUNCED = "bounced"
     PAUSED = "paused"
     NO_CONSENT = "no_consent"
-    """The topic is opt-in, and nobody has shown that the person asked for it (I11)."""
+    """The topic is opt-in, and there is no evidence that the person asked for it (I11)."""
     RETIRED_TOPIC = "retired_topic"
     CONSENTED = "consented"
     NOT_OPTED_OUT = "not_opted_out"
@@ -72,7 +72,7 @@ class Decision:
     event: UUID | None = None
     since: datetime | None = None
     advisory: str | None = None
-    """Something the sender should know though it does not decide, e.g. `bounced`."""
+    """Additional information that does not decide, e.g. `bounced`."""
 
 
 ALLOW_BY_DEFAULT = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
@@ -94,9 +94,9 @@ def decide(
     opt_in = topic.default is TopicDefault.OPT_IN
     if not facts:
         return NO_CONSENT if opt_in else ALLOW_BY_DEFAULT
-    no = find_denial(topic.key, facts, now)
-    if no:
-        return no
+    denial = find_denial(topic.key, facts, now)
+    if denial:
+        return denial
     consent = _active_consent(topic.key, facts)
     if consent:
         return Decision(
@@ -124,7 +124,7 @@ def _decide_service(
 
 
 def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
-    """The "no" that stands against marketing of this topic, widest first, if any.
+    """The denial that applies to marketing of this topic, widest first, or None.
 
     A lift of the topic overrides older wider opt-outs for that topic; a wider lift
     never lifts the topic's own opt-out (I5).
@@ -160,9 +160,9 @@ def is_opted_out(topic: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
 def denial_end(
     denial: Decision, topic: str, facts: Sequence[ScopeFact], now: datetime
 ) -> datetime | None:
-    """When a `standing_no` against this topic ends by itself, None if it doesn't.
+    """When a denial of this topic, as of `find_denial`, ends by itself; None if it doesn't.
 
-    Only pauses do, and what counted bounces lead to (docs/decisions/0025).
+    Only pauses do, and suppressions by counted bounces (docs/decisions/0025).
     """
     if denial.rule is DecisionRule.PAUSED:
         return active_pause_end(topic, facts, now)
@@ -187,7 +187,7 @@ def active_pause_end(topic: str, facts: Sequence[ScopeFact], now: datetime) -> d
 
 @dataclass(frozen=True, slots=True)
 class TopicStatus:
-    """How one topic stands for one address, as the pages show it."""
+    """The state of one topic for one address, as the pages show it."""
 
     subscribed: bool
     suppressed: bool
@@ -196,20 +196,22 @@ class TopicStatus:
 
 
 def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> TopicStatus:
-    """How `topic` stands: subscribed unless a "no" stands or consent is wanting."""
-    no = find_denial(topic.key, facts, now)
-    paused = no is not None and no.rule is DecisionRule.PAUSED
-    asked = topic.default is TopicDefault.OPT_OUT or _active_consent(topic.key, facts) is not None
+    """The state of `topic`: subscribed unless it is denied or lacks a needed consent."""
+    denial = find_denial(topic.key, facts, now)
+    paused = denial is not None and denial.rule is DecisionRule.PAUSED
+    has_consent = (
+        topic.default is TopicDefault.OPT_OUT or _active_consent(topic.key, facts) is not None
+    )
     return TopicStatus(
-        subscribed=no is None and asked,
-        suppressed=no is not None and not paused,
+        subscribed=denial is None and has_consent,
+        suppressed=denial is not None and not paused,
         paused_until=active_pause_end(topic.key, facts, now) if paused else None,
-        denial=no,
+        denial=denial,
     )
 
 
 def is_marketing_suppressed(facts: Sequence[ScopeFact]) -> bool:
-    """Whether an opt-out of all marketing (or a closed account) stands."""
+    """Whether an opt-out of all marketing (or a closed account) is active."""
     for scope in (ALL_MARKETING, EVERYTHING):
         out = _newest_opt_out(facts, scope)
         if out and _is_active(out.state.opt_out, _own_lift(facts, scope)):
@@ -218,9 +220,9 @@ def is_marketing_suppressed(facts: Sequence[ScopeFact]) -> bool:
 
 
 def is_redundant_opt_out(scope: str, facts: Sequence[ScopeFact]) -> bool:
-    """Whether one more "no" of this wide scope would change no decision about exactly this form.
+    """Whether one more opt-out of this wide scope would change no decision about exactly this form.
 
-    It stands, and nothing that it covers was opted in to since: a topic's own opt-in
+    One is active, and nothing that it covers was opted in to since: a topic's own opt-in
     overrides a wider opt-out for that topic (I5).
     """
     exact = [fact for fact in facts if fact.exact]
@@ -257,9 +259,9 @@ def _deny(rule: DecisionRule, fact: ScopeFact) -> Decision:
 
 
 def _deny_temporarily(rule: DecisionRule, fact: ScopeFact) -> Decision:
-    mark = fact.state.pause
-    assert mark is not None
-    return Decision(allow=False, rule=rule, scope=fact.scope, event=mark.event, since=mark.at)
+    pause = fact.state.pause
+    assert pause is not None
+    return Decision(allow=False, rule=rule, scope=fact.scope, event=pause.event, since=pause.at)
 
 
 def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
@@ -292,7 +294,7 @@ def _newest_opt_out(facts: Sequence[ScopeFact], scope: str) -> ScopeFact | None:
 
 
 def _effective_scope(fact: ScopeFact) -> str:
-    """What an opt-out of this fact covers for the candidate (I4, I9)."""
+    """The scope that an opt-out of this fact has for the candidate (I4, I9)."""
     if fact.scope == EVERYTHING and not fact.exact:
         return ALL_MARKETING
     return fact.scope
@@ -307,7 +309,7 @@ def _own_lifts(facts: Sequence[ScopeFact]) -> list[Timestamped | None]:
 
 
 def _newest(timestamps: Sequence[Timestamped | None]) -> Timestamped | None:
-    return max((mark for mark in timestamps if mark), default=None)
+    return max((each for each in timestamps if each), default=None)
 
 
 def _is_active(opt_out: Timestamped | None, lift: Timestamped | None) -> bool:
@@ -318,7 +320,7 @@ def _is_active(opt_out: Timestamped | None, lift: Timestamped | None) -> bool:
 def _active_bounce_denial(
     facts: Sequence[ScopeFact], lift: Timestamped | None, now: datetime
 ) -> Decision | None:
-    """The bounce that stands for good, else what counted bounces have led to for now."""
+    """The denial by a permanent bounce, else by a temporary suppression, or None."""
     bounced = _active_hard_bounce(facts, lift)
     if bounced:
         return _deny(DecisionRule.BOUNCED, bounced)
@@ -349,7 +351,7 @@ def _active_pause(
 def _active_consent(topic: str, facts: Sequence[ScopeFact]) -> Timestamped | None:
     """The consent for this topic, unless an opt-out of any scope came after it.
 
-    A wide "yes" after a wide "no" does not bring it back: consent is given per topic.
+    A wide opt-in after a wide opt-out does not restore it: consent is given per topic.
     """
     consent = _newest([f.state.consent for f in facts if f.exact and f.scope == topic])
     if consent is None:

@@ -1,7 +1,6 @@
-"""Where an opt-out is: which "no" stands, and how far each connected tool is with it.
+"""The status of an opt-out: the active suppressions, and their delivery to each connected tool.
 
-These rules are for showing to the person and to support; they decide nothing. Where what
-we know leaves a doubt, they say "not yet".
+This is shown to the person and to support; it decides nothing. In doubt the status is pending.
 """
 
 from __future__ import annotations
@@ -22,11 +21,12 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
+from preference_center.domain.sync.state import NOT_PUSHED
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveSuppression:
-    """One "no" that stands for one address. `since` is when it counts from (UTC)."""
+    """A suppression that is active for one address. `since` is when it counts from (UTC)."""
 
     scope: str
     kind: EventKind
@@ -39,23 +39,23 @@ class ActiveSuppression:
 
 
 class ConnectionStatus(StrEnum):
-    """Whether a destination is being told things now."""
+    """Whether a destination can be pushed to now."""
 
     OPEN = "open"
     UNREACHABLE = "unreachable"
-    """The tool turns us away or does not answer; we knock again and again."""
+    """The tool rejects our requests or does not respond; it is probed repeatedly."""
     PAUSED = "paused"
     """Stopped by us, or by the tool itself."""
     OBSERVED = "observed"
-    """Being set up: nothing is written there yet."""
+    """Being set up: nothing is pushed to it yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationSummary:
     """A destination as far as one address is concerned.
 
-    `sends` are the topics of the address's channel that it may mail. `readable` is false
-    once only a digest of the address is left, which can't be told to anybody.
+    `topics` are the topics of the address's channel that it may mail. `address_readable` is
+    false once only a digest of the address is left, which can't be pushed.
     """
 
     name: str
@@ -66,7 +66,7 @@ class DestinationSummary:
 
 @dataclass(frozen=True, slots=True)
 class SyncSummary:
-    """The sync state of one address there: what waits, and what was said last."""
+    """The sync state of one address there: what is pending, and the last outcome."""
 
     due_at: datetime | None
     next_at: datetime | None
@@ -75,7 +75,7 @@ class SyncSummary:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery: what came of it, when, and the tool's own acknowledgement."""
+    """A delivery: its outcome, its time (UTC), and the tool's own acknowledgement."""
 
     outcome: str
     at: datetime
@@ -83,36 +83,36 @@ class Delivery:
 
 
 class DeliveryState(StrEnum):
-    """How far a tool is."""
+    """The state of an opt-out at one tool."""
 
     CONFIRMED = "confirmed"
-    """It has confirmed."""
+    """The tool has confirmed it."""
     ABSENT = "absent"
-    """It does not know the address, so it can't write to it."""
+    """The tool does not know the address, so it can't mail it."""
     PENDING = "pending"
     BLOCKED = "blocked"
-    """For a reason that waiting alone does not mend: see `Hurdle`."""
+    """For a reason that does not end by itself: see `Blocker`."""
     NOT_APPLICABLE = "not_applicable"
-    """It sends nothing of what was turned off."""
+    """The tool sends nothing of what was turned off."""
 
 
 class Blocker(StrEnum):
-    """What is in the way."""
+    """Why it is not confirmed."""
 
     REFUSED = "refused"
-    """The tool will not take this address; we keep trying."""
+    """The tool rejects this address; it is retried."""
     PAUSED = "paused"
     OBSERVED = "observed"
     UNREACHABLE = "unreachable"
     PAUSE_UNSUPPORTED = "pause_unsupported"
-    """It could not end a pause by itself or by us, so none is set there (I10)."""
+    """Neither the tool nor we could end a pause there, so none is set (I10)."""
     ADDRESS_UNREADABLE = "address_unreadable"
     """Only a digest of the address is left (I6)."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatus:
-    """How far one tool is. `at` is when it answered, `due_at` the deadline (both UTC)."""
+    """The status at one tool. `confirmed_at` is when it responded, `due_at` the deadline (UTC)."""
 
     state: DeliveryState
     blocker: Blocker | None = None
@@ -131,10 +131,10 @@ _FINAL_STATES = {"reflected": DeliveryState.CONFIRMED, "absent": DeliveryState.A
 
 
 def active_suppressions(facts: Sequence[ScopeFact], now: datetime) -> list[ActiveSuppression]:
-    """Every "no" that stands for exactly one address, given its exact facts (I9).
+    """Every suppression that is active for exactly one address, given its exact facts (I9).
 
-    The newest comes first. An opt-out that a wider one covers too is still one of them: it
-    stays when the wider one is lifted (I5).
+    The newest comes first. An opt-out that a wider one covers too is included: it stays when
+    the wider one is lifted (I5).
     """
     states = _merge_by_scope(fact for fact in facts if fact.exact)
     found = []
@@ -153,22 +153,22 @@ def active_suppressions(facts: Sequence[ScopeFact], now: datetime) -> list[Activ
             found.append(
                 ActiveSuppression(scope, EventKind.PAUSED, pause.event, pause.at, until, again)
             )
-    return sorted(found, key=lambda no: (no.since, no.event_id), reverse=True)
+    return sorted(found, key=lambda each: (each.since, each.event_id), reverse=True)
 
 
 def is_suppressed_by_other_form(facts: Sequence[ScopeFact], now: datetime) -> bool:
-    """Whether a "no" of another form of the mailbox stands against this one, too (I9).
+    """Whether a suppression of another form of the mailbox denies this one, too (I9).
 
-    `facts` are those of every form. It tells that there is one, and nothing about whose.
+    `facts` are those of every form. The result reveals nothing about the other form.
     """
-    said = [
+    without_own = [
         fact
         if not fact.exact
         else replace(fact, state=ScopeState(lift=fact.state.lift, consent=fact.state.consent))
         for fact in facts
     ]
     scopes = {fact.scope for fact in facts} - RESERVED_SCOPES | {ALL_MARKETING}
-    return any(find_denial(scope, said, now) for scope in scopes)
+    return any(find_denial(scope, without_own, now) for scope in scopes)
 
 
 def compute_delivery_status(
@@ -178,25 +178,25 @@ def compute_delivery_status(
     suppressions: Sequence[tuple[ActiveSuppression, datetime]],
     now: datetime,
 ) -> DeliveryStatus:
-    """How far `tool` is with these standing nos, each with when it was received.
+    """The status of these active suppressions at a tool, each with when it was received.
 
-    `told` are deliveries about this address, the newest first.
+    `deliveries` are those of this address, the newest first.
     """
-    concerned = [(no, at) for no, at in suppressions if _applies_to(no, destination.topics)]
-    if not concerned:
+    relevant = [(each, at) for each, at in suppressions if _applies_to(each, destination.topics)]
+    if not relevant:
         return DeliveryStatus(DeliveryState.NOT_APPLICABLE)
-    answer = next((each for each in deliveries if each.outcome in _FINAL_STATES), None)
+    confirmation = next((each for each in deliveries if each.outcome in _FINAL_STATES), None)
     if sync is not None and sync.due_at is None:
-        return _settled_status(destination, sync, answer, [no for no, _ in concerned])
+        return _settled_status(destination, sync, confirmation, [each for each, _ in relevant])
     if not destination.address_readable:
         return DeliveryStatus(DeliveryState.BLOCKED, Blocker.ADDRESS_UNREADABLE)
-    due_at = sync.due_at if sync and sync.due_at else min(at for _, at in concerned) + WINDOW
-    hurdle = _BLOCKERS.get(destination.connection)
-    if hurdle is None and sync is not None and sync.last_outcome == Blocker.REFUSED:
-        hurdle = Blocker.REFUSED
-    waits = hurdle in {None, Blocker.UNREACHABLE}
-    step = DeliveryState.PENDING if waits else DeliveryState.BLOCKED
-    return DeliveryStatus(step, hurdle, due_at=due_at, late=due_at <= now)
+    due_at = sync.due_at if sync and sync.due_at else min(at for _, at in relevant) + WINDOW
+    blocker = _BLOCKERS.get(destination.connection)
+    if blocker is None and sync is not None and sync.last_outcome == Blocker.REFUSED:
+        blocker = Blocker.REFUSED
+    is_pending = blocker in {None, Blocker.UNREACHABLE}
+    state = DeliveryState.PENDING if is_pending else DeliveryState.BLOCKED
+    return DeliveryStatus(state, blocker, due_at=due_at, late=due_at <= now)
 
 
 def _settled_status(
@@ -205,11 +205,9 @@ def _settled_status(
     confirmation: Delivery | None,
     suppressions: Sequence[ActiveSuppression],
 ) -> DeliveryStatus:
-    """Nothing waits any more: either it answered, or there was nothing to tell it."""
-    if (
-        all(no.kind is EventKind.PAUSED for no in suppressions)
-        and sync.last_outcome == "not_pushed"
-    ):
+    """Nothing is pending: either the tool has responded, or there was nothing to push."""
+    only_pauses = all(each.kind is EventKind.PAUSED for each in suppressions)
+    if only_pauses and sync.last_outcome == NOT_PUSHED:
         return DeliveryStatus(DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED)
     if confirmation is not None:
         return DeliveryStatus(
@@ -229,7 +227,7 @@ def _applies_to(suppression: ActiveSuppression, topics: Collection[str]) -> bool
 
 
 def _merge_by_scope(facts: Iterable[ScopeFact]) -> dict[str, ScopeState]:
-    """One state per scope. A "no" by mail whose address was not known yet is a second one."""
+    """One state per scope. An opt-out by mail whose address was not known yet is a second one."""
     states = {ALL_MARKETING: ScopeState()}
     for fact in facts:
         known = states.get(fact.scope, ScopeState())
@@ -247,7 +245,7 @@ def _merge_by_scope(facts: Iterable[ScopeFact]) -> dict[str, ScopeState]:
 def _resubscribed_topics(
     scope: str, timestamped: Timestamped, states: dict[str, ScopeState]
 ) -> tuple[str, ...]:
-    """Topics that an own opt-in took out of a wide "no", and that are not off by themselves."""
+    """Topics that an own opt-in exempts from a wide suppression, unless they are off themselves."""
     if scope not in {ALL_MARKETING, UNDELIVERABLE}:
         return ()
     return tuple(

@@ -2,7 +2,7 @@
 
 The state of an address is, per scope, three maxima: the newest opt-out, the newest
 own opt-in and the newest pause (I5). Maxima commute, so the state is the same in
-whatever order events arrive. A fourth, the newest consent, says who asked for what.
+whatever order events arrive. A fourth, the newest consent, records who asked for what.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ ALL_MARKETING = "all_marketing"
 EVERYTHING = "everything"
 """Service mail too; only deactivation and erasure reach this far."""
 UNDELIVERABLE = "undeliverable"
-"""Hard bounces stand apart: they stop marketing and only advise on service mail (I4).
+"""Hard bounces have a scope of their own: they stop marketing and only advise on service mail
+(I4).
 
-A pause of this scope is what counted bounces lead to: the same, and it ends by itself.
+A pause of this scope is a suppression by counted bounces: the same, and it ends by itself.
 """
 
 REPEAT_INTERVAL = timedelta(seconds=5)
-"""Own opt-outs by one entry point this near to each other are one act: a double click, a retry.
+"""Own opt-outs by one entry point within this interval are one act: a double click, a retry.
 
-Anything else is an act of its own: undoing one must not undo the other (I5).
-See `Change.repeats` and docs/decisions/0008.
+Others are separate acts: undoing one must not undo the other (I5).
+See `Change.is_repeat_of` and docs/decisions/0008.
 """
 
 RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE})
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
-"""How far an opt-out may count after the moment its source says it happened (I5)."""
+"""How long after its reported time an opt-out may count (I5)."""
 
 
 class EventKind(StrEnum):
@@ -47,7 +48,7 @@ class EventKind(StrEnum):
     OPTED_IN = "opted_in"
     """The person's own act, proven; lifts older opt-outs of its scope."""
     CONSENTED = "consented"
-    """Somebody else's record that the person asked for it; never lifts."""
+    """A record by others that the person asked for it; never lifts."""
     PAUSED = "paused"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
@@ -58,12 +59,12 @@ class EventKind(StrEnum):
 
     @property
     def suppresses(self) -> bool:
-        """Whether it is a "no"."""
+        """Whether it is an opt-out or has the effect of one."""
         return self in _SUPPRESSING
 
     @property
     def lifts(self) -> bool:
-        """Whether it ends older ones."""
+        """Whether it ends older opt-outs."""
         return self in _LIFTING
 
 
@@ -120,14 +121,14 @@ def is_valid_scope(kind: EventKind, scope: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A wish to append one event about one address.
+    """A request to append one event about one address.
 
     `occurred_at` is when the person acted, `received_at` when it reached the company
-    (both UTC). `until` is a pause's end. `once` marks the person's own act at one of our
-    entry points: an opt-out that `repeats` an event of the ledger only extends it, since POST
+    (both UTC). `until` is a pause's end. `own_act` is the person's own act at one of our
+    entry points: an opt-out that repeats an event of the ledger only extends it, since POST
     is idempotent by state (I7); unless a form of the mailbox was turned on since. `evidence`
-    must hold nothing personal (I8). A hash in place of an address can only say "no": nobody
-    can be sent to.
+    must hold nothing personal (I8). A hash in place of an address can only suppress: nothing
+    can be sent to it.
     """
 
     id: UUID
@@ -152,14 +153,14 @@ class Change:
 
     @property
     def counts_at(self) -> datetime:
-        """The moment it counts from, see `counts_at`."""
+        """The time it counts from, see `counts_at`."""
         return counts_at(self.kind, self.occurred_at, self.received_at)
 
     def is_repeat_of(self, other: Change) -> bool:
-        """Whether both are one own act: of one entry point, at most `REPEAT` apart (I7).
+        """Whether both are one own act: of one entry point, at most REPEAT_INTERVAL apart (I7).
 
-        The act counts from the later of the two, so no lift is lost or won by leaving one out,
-        and whoever takes the act back means both.
+        The act counts from the later of the two, so leaving one out changes no decision, and
+        retracting the act means both.
         """
         return (
             self.own_act
@@ -173,7 +174,7 @@ class Change:
         """Whether it is the person's own opt-out that one of our entry points has just received.
 
         Every lift in the ledger is then older, whatever the clock of the host that wrote it
-        said: such an opt-out counts no earlier than those of its scope (I5).
+        was: such an opt-out counts no earlier than those of its scope (I5).
         """
         return (
             self.own_act
@@ -185,7 +186,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Retraction:
-    """A wish to take back the named events, and only those; all others stand (I5)."""
+    """A request to retract the named events, and only those; all others stay (I5)."""
 
     id: UUID
     event_ids: tuple[UUID, ...]
@@ -218,9 +219,9 @@ class Event:
 
 
 def counts_at(kind: EventKind, occurred_at: datetime, received_at: datetime) -> datetime:
-    """The moment an event counts from, since foreign clocks are not trusted (I5).
+    """The time an event counts from, since foreign clocks are not trusted (I5).
 
-    A "no" counts at `received_at`, or 15 minutes after `occurred_at` if that is earlier;
+    An opt-out counts at `received_at`, or 15 minutes after `occurred_at` if that is earlier;
     anything else counts when it happened, but never in the future.
     """
     trust = CLOCK_TOLERANCE if kind.suppresses else timedelta(0)
@@ -229,7 +230,7 @@ def counts_at(kind: EventKind, occurred_at: datetime, received_at: datetime) -> 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timestamped:
-    """A moment and the event that set it; the id breaks ties the same way everywhere."""
+    """A time and the event that set it; the id breaks ties the same way everywhere."""
 
     at: datetime
     event: UUID
@@ -242,7 +243,7 @@ class ScopeState:
     opt_out: Timestamped | None = None
     reason: EventKind | None = None
     own_act: bool = False
-    """Whether the newest opt-out was the person's own act at one of our doors."""
+    """Whether the newest opt-out was the person's own act at one of our entry points."""
     lift: Timestamped | None = None
     pause: Timestamped | None = None
     pause_until: datetime | None = None
@@ -250,24 +251,24 @@ class ScopeState:
 
     @property
     def is_suppressed(self) -> bool:
-        """Whether a "no" of this very scope stands; it wins a tie. Wider scopes are aside."""
+        """Whether an opt-out of this very scope is active; it wins a tie. Ignores wider scopes."""
         return self.opt_out is not None and (self.lift is None or self.opt_out.at >= self.lift.at)
 
     def merge(self, event: Event) -> ScopeState:
         """This state with `event` counted in; merging is order-free and idempotent."""
-        mark = Timestamped(event.counts_at, event.id)
+        counted = Timestamped(event.counts_at, event.id)
         state = self
-        if event.kind.suppresses and _is_newer(mark, state.opt_out):
-            state = replace(state, opt_out=mark, reason=event.kind, own_act=event.own_act)
-        if event.kind.lifts and _is_newer(mark, state.lift):
-            state = replace(state, lift=mark)
-        if event.kind is EventKind.PAUSED and _is_newer(mark, state.pause):
-            state = replace(state, pause=mark, pause_until=event.until)
+        if event.kind.suppresses and _is_newer(counted, state.opt_out):
+            state = replace(state, opt_out=counted, reason=event.kind, own_act=event.own_act)
+        if event.kind.lifts and _is_newer(counted, state.lift):
+            state = replace(state, lift=counted)
+        if event.kind is EventKind.PAUSED and _is_newer(counted, state.pause):
+            state = replace(state, pause=counted, pause_until=event.until)
         asks = (
             event.kind in {EventKind.OPTED_IN, EventKind.CONSENTED} and event.scope != ALL_MARKETING
         )
-        if asks and _is_newer(mark, state.consent):
-            state = replace(state, consent=mark)
+        if asks and _is_newer(counted, state.consent):
+            state = replace(state, consent=counted)
         return state
 
 

@@ -1,6 +1,6 @@
-"""What leaves for a tool's own list: which files, for which place, and who is in them.
+"""Export files for a tool's own suppression lists, and the addresses that each one holds.
 
-A file stops more than one topic in some tools, so each says what it may be uploaded to (I10).
+A file stops more than one topic in some tools, so each states where it may be uploaded (I10).
 Vendors' pages on what they read:
 - SendGrid, one column `email`, as its API names it:
   https://www.twilio.com/docs/sendgrid/api-reference/suppressions-suppressions
@@ -35,14 +35,14 @@ class ExportFormat(StrEnum):
 
 
 class ExportSubset(StrEnum):
-    """Which of those whom a "no" stands against are in a file."""
+    """Which of the suppressed addresses are in a file."""
 
     ALL = "all"
     BOUNCED = "bounced"
     OTHERS = "others"
 
     def includes(self, decision: Decision) -> bool:
-        """Whether somebody denied like this is in the file."""
+        """Whether an address with this denial is in the file."""
         return self is ExportSubset.ALL or (decision.rule is DecisionRule.BOUNCED) == (
             self is ExportSubset.BOUNCED
         )
@@ -62,7 +62,7 @@ class ExportFile:
 def export_files(
     export_format: ExportFormat, scope: str, tool_names: Mapping[str, str]
 ) -> tuple[ExportFile, ...]:
-    """The files for this scope. `names` are the tool's own for topics, as far as known."""
+    """The files for this scope. `tool_names`: topic -> its name in the tool, as far as known."""
     if export_format is ExportFormat.SENDGRID:
         return (_sendgrid_file(scope, tool_names.get(scope)),)
     if export_format is ExportFormat.MAILCHIMP:
@@ -122,6 +122,6 @@ def is_spreadsheet_formula(text: str) -> bool:
     """Whether a spreadsheet would take this cell for a formula, and so change or run it.
 
     It is exported all the same, exactly: with an apostrophe before it, it would be another
-    address, and the person's "no" would be lost. Plain phone numbers do no harm.
+    address, and the person's opt-out would be lost. Plain phone numbers do no harm.
     """
     return text.startswith(_FORMULA_PREFIXES) and not _PHONE.fullmatch(text)

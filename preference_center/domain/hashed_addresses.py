@@ -20,11 +20,11 @@ HASHED_ADDRESS_KINDS = KeyKind.EXACT | KeyKind.MAILBOX
 
 As if the address had been given readable, so that it covers `j.ane@gmail.com` where the
 hash is that of `jane@gmail.com`. If the string is no mailbox form itself (it has a tag, or
-dots at Gmail), no candidate has it as one, and the wider kind says nothing. What can't be
-had from a hash are the string's own wider forms: the hash of `j.ane@gmail.com` covers that
-address alone, the hash of `jane+x@example.com` not `jane@example.com`. Once the address itself is
-told, by any event, a SHA-256 of it turns out to be that address and covers what it covers;
-an MD5 stays what it was.
+dots at Gmail), no candidate has it as one, and the wider kind matches nothing. What can't be
+derived from a hash are the string's own wider forms: the hash of `j.ane@gmail.com` covers that
+address alone, the hash of `jane+x@example.com` not `jane@example.com`. Once the address itself
+becomes known, by any event, a SHA-256 is found to be its hash and covers what it covers; an
+MD5 stays as it was.
 """
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
@@ -42,7 +42,7 @@ _ALGORITHM_BY_LENGTH = {64: HashAlgorithm.SHA256, 32: HashAlgorithm.MD5}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HashedAddress:
-    """The hash of one address, 32 octets (SHA-256) or 16 (MD5). Made by `parse_hash`.
+    """The hash of one address, 32 bytes (SHA-256) or 16 (MD5). Made by `parse_hashed_address`.
 
     Guessing the address from it is easy: it is personal data, and never stored as it is.
     """
@@ -52,14 +52,14 @@ class HashedAddress:
     digest: bytes
 
     def __repr__(self) -> str:
-        """Without the octets, by which an address can be guessed (I12)."""
+        """Without the bytes, by which an address can be guessed (I12)."""
         return f"<Hashed {self.channel.value} {self.algorithm.value}>"
 
 
 def parse_hashed_address(raw: str, channel: Channel) -> HashedAddress:
     """The hash written as 64 (SHA-256) or 32 (MD5) hexadecimal digits, in either case.
 
-    Raises InvalidAddress, whose message says what to mend and does not hold the hash.
+    Raises InvalidAddress, whose message names the fix and does not hold the hash.
     """
     text = raw.strip()
     algorithm = _ALGORITHM_BY_LENGTH.get(len(text))

@@ -1,4 +1,4 @@
-"""What mailbox providers make of an address: tags, dots and domains that are one mailbox.
+"""Rules of mailbox providers: tags, dots and domains that reach one mailbox.
 
 Only rules a provider states itself, and only where it is one name space: yahoo.com and
 yahoo.it are two people, a Hide My Email relay is nobody but itself. A change of any rule

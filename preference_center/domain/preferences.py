@@ -28,11 +28,11 @@ from preference_center.domain.sender_requests import (
 from preference_center.errors import InvalidInput
 
 MAX_PAUSE = timedelta(days=366)
-"""A longer "not for now" is a no, and should be recorded as one."""
+"""A longer pause is an opt-out, and should be recorded as one."""
 
 
 class PreferenceState(StrEnum):
-    """How a topic, or all marketing, stands."""
+    """The setting of a topic, or of all marketing."""
 
     ON = "on"
     OFF = "off"
@@ -58,7 +58,7 @@ class Preferences:
     """The account is deactivated or erased: nothing can be turned on (I4)."""
 
     def for_scope(self, scope: str) -> ScopeStatus | None:
-        """How a scope stands; None for a topic that nobody can choose."""
+        """The setting of a scope; None for a topic that can't be chosen."""
         return self.all_marketing if scope == ALL_MARKETING else self.topics.get(scope)
 
 
@@ -74,7 +74,7 @@ class PreferenceChoice:
 class PreferenceSubmission:
     """What a signed-in person changed on a page that was rendered at `rendered_at`.
 
-    Times are UTC and have gone through `requests.past`.
+    Times are UTC and have gone through `clamp_to_now`.
     """
 
     address: Address
@@ -92,20 +92,20 @@ class PreferenceSubmission:
 def compute_preferences(
     catalogue: Catalogue, address: Address, facts: Sequence[ScopeFact], now: datetime
 ) -> Preferences:
-    """How everything stands for `address`; to show it, take the facts of its exact form (I9)."""
-    wide_no = find_denial(ALL_MARKETING, facts, now)
-    own_no = find_denial(ALL_MARKETING, [fact for fact in facts if fact.exact], now)
+    """The settings of `address`; to show them, pass the facts of its exact form only (I9)."""
+    wide_denial = find_denial(ALL_MARKETING, facts, now)
+    own_denial = find_denial(ALL_MARKETING, [fact for fact in facts if fact.exact], now)
     topics: dict[str, ScopeStatus] = {}
     for topic in catalogue.topics_for_channel(address.channel):
-        found = topic_status(topic, facts, now)
-        no = found.denial or (
-            None if found.subscribed else Decision(False, DecisionRule.NO_CONSENT)
+        status = topic_status(topic, facts, now)
+        denial = status.denial or (
+            None if status.subscribed else Decision(False, DecisionRule.NO_CONSENT)
         )
-        topics[topic.key] = _scope_status(no, found.paused_until)
+        topics[topic.key] = _scope_status(denial, status.paused_until)
     return Preferences(
-        all_marketing=_scope_status(wide_no, active_pause_end(ALL_MARKETING, facts, now)),
+        all_marketing=_scope_status(wide_denial, active_pause_end(ALL_MARKETING, facts, now)),
         topics=topics,
-        closed=own_no is not None and own_no.rule is DecisionRule.CLOSED,
+        closed=own_denial is not None and own_denial.rule is DecisionRule.CLOSED,
     )
 
 
@@ -117,10 +117,10 @@ def build_preference_change(
     catalogue: Catalogue,
     current: Preferences,
 ) -> Change | None:
-    """What `answer` asks for `scope`; None where `standing` has it so already.
+    """The change that a submission asks for `scope`; None where `current` has it already.
 
-    A "yes" counts from when the page was rendered, so a stale one lifts nothing that was
-    said since; a "no" and a pause count from the act (I5). Raises UnknownTopic,
+    An opt-in counts from when the page was rendered, so a stale one lifts no opt-out made
+    since; an opt-out and a pause count from the act (I5). Raises UnknownTopic,
     WrongChannel, or InvalidInput for what can't be chosen.
     """
     choice = submission.choices[scope]
@@ -168,7 +168,7 @@ def _validate_choice(
     now: datetime,
 ) -> None:
     if choice.state is PreferenceState.OFF:
-        return  # a "no" is always heard
+        return  # an opt-out is always accepted
     if current.closed:
         raise InvalidInput("the account is closed: nothing can be turned on or paused")
     if scope != ALL_MARKETING and topic_for_address(submission.address, scope, catalogue).retired:

@@ -5,7 +5,7 @@ sixteenth is a check character. For ids of version 7 that is the millisecond and
 bits: nothing personal, and no more than a time to whoever finds one.
 
 Source: https://www.crockford.com/base32.html (alphabet, and what is read as what); its check
-symbols can't be said on the phone, so the check is Luhn's, modulo 32.
+symbols can't be read out on the phone, so the check is Luhn's, modulo 32.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def parse_receipt_code(text: str) -> tuple[UUID, UUID]:
     """The first and the last event id that may have this reference.
 
     Case, spaces and dashes do not matter, and I, L and O are read as 1, 1 and 0. Raises
-    InvalidInput, which says what to look at, when a character is wrong or missing.
+    InvalidInput, which names what to check, when a character is wrong or missing.
     """
     plain = text.strip().upper().translate(_LOOKALIKES)
     if len(plain) != _DATA_CHARACTERS + 1:

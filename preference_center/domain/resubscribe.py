@@ -1,4 +1,4 @@
-"""What the person's own newer act lifts, passed on with its evidence (I5)."""
+"""The person's own newer opt-in, relayed with its evidence: what it lifts (I5)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ from preference_center.errors import InvalidInput
 
 _UNLIFTABLE_SCOPES = {
     EVERYTHING: "a closed account is reopened, not lifted: see contacts",
-    UNDELIVERABLE: "a bounce ends with the person's own wish to receive: lift a topic,"
-    " or all_marketing",
+    UNDELIVERABLE: "a bounce ends when the person opts in: lift a topic, or all_marketing",
 }
 
 
@@ -40,12 +39,12 @@ def build_opt_in_change(
     origin: RequestOrigin,
     catalogue: Catalogue,
 ) -> Change:
-    """The person's "yes" to a topic, or to all marketing.
+    """The person's opt-in to a topic, or to all marketing.
 
     It ends older opt-outs, complaints and pauses of its scope and, for what it covers, older
     bounces. A topic's overrides older wider ones for that topic; a wider one never lifts a
     topic's own. Raises UnknownTopic, WrongChannel, or InvalidInput for what can't be lifted
-    like this and for a proof that names the person (I8).
+    like this and for evidence that names the person (I8).
     """
     if scope in _UNLIFTABLE_SCOPES:
         raise InvalidInput(_UNLIFTABLE_SCOPES[scope])
@@ -66,11 +65,11 @@ def build_opt_in_change(
 
 
 def is_repeated_opt_in(lift: Change, facts: Sequence[ScopeFact]) -> bool:
-    """Whether the person's own "yes" of this scope is there already, so a lift adds nothing (I7).
+    """Whether the person's own opt-in of this scope is stored already, so a lift adds nothing (I7).
 
-    It is if one that counts no earlier is stored, at most `REPEAT` later. A later act is one of
-    its own, and counts against what may still reach us late (I5).
+    It is if one that counts no earlier is stored, at most REPEAT_INTERVAL later. A later
+    act is a separate one, and counts against opt-outs that may still arrive late (I5).
     """
-    said = [fact.state.lift for fact in facts if fact.exact and fact.scope == lift.scope]
-    newest = max((mark.at for mark in said if mark), default=None)
+    lifts = [fact.state.lift for fact in facts if fact.exact and fact.scope == lift.scope]
+    newest = max((each.at for each in lifts if each), default=None)
     return newest is not None and timedelta(0) <= newest - lift.counts_at <= REPEAT_INTERVAL

@@ -1,6 +1,6 @@
-"""What a person asked of somebody else: of a sender's system, or of support.
+"""Requests relayed by a sender's system or by support.
 
-The caller passes on what it heard; these rules say what of it may become a `Change`.
+These rules validate them and turn them into `Change`s.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.errors import InvalidInput, UnknownTopic, WrongChannel
 
 EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
-"""Nothing that is still owed happened before; an earlier time is a mistake."""
+"""Earlier times are taken for mistakes."""
 
 
 class ReceivedVia(StrEnum):
@@ -33,11 +33,11 @@ class ReceivedVia(StrEnum):
     PHONE = "phone"
     POSTAL_MAIL = "postal_mail"
     REPLY = "reply"
-    """An answer to one of our messages."""
+    """A reply to one of our messages."""
     CERTIFIED_MAIL = "certified_mail"
     """Registered electronic mail, such as PEC."""
     IN_PERSON = "in_person"
-    """Said in person."""
+    """Face to face."""
     CHAT = "chat"
     FORM = "form"
     """A form on a site of the company."""
@@ -47,7 +47,7 @@ class ReceivedVia(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """Which door a request came through, who passed it on, and when we got it."""
+    """The entry point of a request, who relayed it, and when it reached us."""
 
     source: str
     actor: str
@@ -64,7 +64,7 @@ class ConsentEvidence:
     occurred_at: datetime
 
     def to_evidence(self, address: Address) -> dict[str, str]:
-        """What the ledger keeps of it, readable for ever.
+        """What the ledger stores of it, readable for ever.
 
         Raises InvalidInput if it names the person (I8).
         """
@@ -74,9 +74,9 @@ class ConsentEvidence:
 
 
 def clamp_to_now(at: datetime, now: datetime) -> datetime:
-    """`moment` in UTC, never later than `now`.
+    """`at` in UTC, never later than `now`.
 
-    A clock ahead of ours by up to 15 minutes is put right. Raises InvalidInput beyond
+    A clock ahead of ours by up to 15 minutes is corrected. Raises InvalidInput beyond
     that, and for a time before the year 2000.
     """
     if at < EARLIEST_TIME:
@@ -123,7 +123,7 @@ def build_opt_out_change(
     received_at: datetime,
     occurred_at: datetime,
 ) -> Change:
-    """The person's "no", passed on. Times must have gone through `past`."""
+    """The person's opt-out, relayed. Times must have gone through `clamp_to_now`."""
     return Change(
         id=id,
         kind=EventKind.OPTED_OUT,
@@ -147,10 +147,10 @@ def build_consent_change(
     *,
     own_act: bool,
 ) -> Change:
-    """The person's "yes", passed on. Only their own recorded act lifts a "no" (I5).
+    """The person's opt-in, relayed. Only their own recorded act lifts an opt-out (I5).
 
-    Raises InvalidInput for a retired topic, where nothing is sent any more, and for a
-    proof that names the person: evidence is kept readable for ever (I8).
+    Raises InvalidInput for a retired topic, where nothing is sent any more, and for
+    evidence that names the person: it is kept readable for ever (I8).
     """
     if topic.retired:
         raise InvalidInput(f"the topic {topic.key} is retired: nobody can ask for it any more")

@@ -1,9 +1,9 @@
-"""What somebody texts to a number that marketing came from: stop, help, start, or none of these.
+"""Classify texts to a number that marketing came from: stop, help, start, or unclear.
 
-Certain is a message that is nothing but a known word, whatever its case, accents, punctuation,
-repeats and courtesies, or one sentence that says "no" and nothing else, as in a mail. Anything
-else that a person wrote may be a "no" just as well, and count (47 CFR 64.1200(a)(10): what a
-reasonable person would understand), so it is for a person to read, never for us to guess.
+Clear is a message that is nothing but a known word, whatever its case, accents, punctuation,
+repeats and courtesies, or one sentence that objects and nothing else, as in a mail. Anything
+else that a person wrote may be an opt-out as well, and count (47 CFR 64.1200(a)(10): what a
+reasonable person would understand), so staff must read it; it is never guessed.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from preference_center.domain.mail.reply_objections import objection_language
 
 
 class SmsIntent(StrEnum):
-    """What a text says."""
+    """What a text asks for."""
 
     STOP = "stop"
     STOP_ALL = "stop_all"
-    """The same of everything, whichever number it was texted to."""
+    """Stop everything, whichever number it was texted to."""
     HELP = "help"
     START = "start"
     UNCLEAR = "unclear"
-    """A person must read it."""
+    """Staff must read it."""
 
 
 STOP_ALL_WORDS = frozenset({"stopall", "stop all"})
@@ -84,7 +84,7 @@ START_WORDS = frozenset({"start", "unstop", "yes", "subscribe"})
 """Twilio's own, and Telnyx's: what ends their block. It ends none of ours."""
 
 ADDITIONAL_LANGUAGES: Mapping[str, tuple[str, ...]] = {"US": ("es",)}
-"""By so many that it counts where no law says so."""
+"""Spoken by so many that it counts though it is not official."""
 
 _POLITE_PHRASES = frozenset(
     {"please", "pls", "plz", "thanks", "thank you", "thx", "per favore", "grazie", "bitte"}
@@ -95,18 +95,18 @@ _MAX_CHARS = 100  # characters; no stop word with all its courtesies comes near
 
 
 def classify_sms(text: str, country: str | None, languages: Collection[str] = ()) -> SmsIntent:
-    """What `text` says, texted by a number of `country` (ISO 3166-1 alpha-2).
+    """What `text` asks for, sent from a number of `country` (ISO 3166-1 alpha-2).
 
-    `languages` (BCP 47) are those that its owner may write besides the country's own.
+    `languages` (BCP 47) are those that its owner may write in besides the country's own.
     """
-    said = _normalized_words(text)
-    if said in STOP_ALL_WORDS:
+    words = _normalized_words(text)
+    if words in STOP_ALL_WORDS:
         return SmsIntent.STOP_ALL
-    if said in stop_words_for(country, languages):
+    if words in stop_words_for(country, languages):
         return SmsIntent.STOP
-    if said in HELP_WORDS:
+    if words in HELP_WORDS:
         return SmsIntent.HELP
-    if said in START_WORDS:
+    if words in START_WORDS:
         return SmsIntent.START
     return SmsIntent.STOP if _is_clear_opt_out(text) else SmsIntent.UNCLEAR
 

@@ -1,4 +1,4 @@
-"""When the person acted, as far as a tool's own date can be believed (DESIGN I5).
+"""When the person acted, as far as a tool's own date is plausible (I5).
 
 Foreign clocks are not trusted: a tool may stamp 0, its local time, or the time of an older
 act. An opt-out whose date is not plausible counts from when it reached us.
@@ -23,10 +23,10 @@ def plausible_occurred_at(
     """The tool's date of the act (UTC) if it is plausible, else None: count from receipt.
 
     A webhook (`received_at` is set) reports what just happened: its date lies in the three
-    days before. A listing may report any act since EARLIEST. Neither may lie in the future.
+    days before. A listing may report any act since EARLIEST_TIME. Neither may lie in the future.
     `opted_in_at` is when the person last opted in with us to what this covers: a webhook
-    that arrives later and claims an earlier act is late, or its clock is wrong. Nobody can
-    tell which, so the opt-out wins.
+    that arrives later and claims an earlier act is late, or its clock is wrong. Which one
+    is unknown, so the opt-out wins.
     """
     if event.occurred_at is None:
         return None

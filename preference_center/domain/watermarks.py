@@ -1,4 +1,4 @@
-"""Watermarks: how far somebody has followed the ledger.
+"""Watermarks: how far a reader has followed the ledger.
 
 Events are ordered by the transaction that wrote them and, within it, by `seq`. Neither an
 id nor `seq` alone would do: they are given out before the commit, so a transaction that

@@ -79,13 +79,13 @@ def test_corpus_pair_is_matched_as_the_table_says(pair: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("channel", list(Channel))
 @pytest.mark.parametrize("refused", CORPUS["refused"], ids=lambda refused: refused["why"])
-def test_refused_input_says_what_to_mend_without_repeating_it(
+def test_refused_input_names_the_fix_without_repeating_it(
     refused: dict[str, str], channel: Channel
 ) -> None:
     with pytest.raises(InvalidAddress) as caught:
         parse_address(refused["input"], channel)
     message = str(caught.value)
-    assert "send" in message or "mend" in message
+    assert "send" in message or "write" in message
     assert "jane" not in message  # I12
     assert caught.value.__context__ is None  # nor does a traceback show the library's words
 

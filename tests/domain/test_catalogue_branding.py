@@ -140,11 +140,11 @@ def test_a_logo_is_a_small_picture_and_nothing_else(logo: str) -> None:
 def test_a_logo_has_at_most_32_kib() -> None:
     parse_catalogue(with_brand(png(PNG.ljust(32 * 1024))))
     [problem] = problems(png(PNG.ljust(32 * 1024 + 1)))
-    assert "logo has 32769 octets, more than 32768" in problem
+    assert "logo has 32769 bytes, more than 32768" in problem
 
 
-def test_a_change_of_looks_is_told_without_spilling_the_picture() -> None:
+def test_a_change_of_branding_is_listed_without_the_picture() -> None:
     old, new = parse_catalogue(SMALL), parse_catalogue(with_brand(LIGHT, DARK, png()))
     text = "\n".join(diff_catalogues(old, new).format_lines())
-    assert "logo: none -> image/png of 12 octets, sha256 " in text
+    assert "logo: none -> image/png of 12 bytes, sha256 " in text
     assert "#ffffff on #1f5c99" in text

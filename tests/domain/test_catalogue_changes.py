@@ -57,7 +57,7 @@ def test_removing_and_retiring_are_told_apart() -> None:
     assert lines(old, new) == [
         "retired topic acme.news",
         "    retired: false -> true",
-        "    no longer offered nor sent; its opt-outs stand",
+        "    no longer offered nor sent; its opt-outs stay",
         "removed topic acme.offers",
     ]
 

@@ -1,8 +1,8 @@
-"""Mail that did not arrive: what a report really says, and what the company makes of it.
+"""Bounces: why a mail did not arrive, and what the company's policy does about it.
 
-`classify` weighs a bounce's text against its code (RULES F11); `judge` applies the policy
-that the catalogue declares in `[deliverability]` (RULES F10 is the default). Both are pure.
-What is counted between two bounces is kept by `preference_center.bounces`.
+`classify_bounce` compares a bounce's text with its code (RULES F11); `evaluate_bounce` applies
+the policy that the catalogue declares in `[deliverability]` (RULES F10 is the default). Both
+are pure. `preference_center.bounces` stores the bounces that are counted.
 """
 
 from preference_center.domain.bounces.classification import BounceClassification, classify_bounce

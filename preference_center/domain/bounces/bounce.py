@@ -1,4 +1,4 @@
-"""What somebody says about a mail that did not arrive."""
+"""One report about a mail that did not arrive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Bounce:
     """One report about one recipient, in the words of a mail server or a vendor.
 
-    `text` may quote an address: it is for judging, and is neither stored nor logged (I12).
+    `diagnostic` may quote an address: it is classified, and neither stored nor logged (I12).
     """
 
     status: str = ""
@@ -19,6 +19,6 @@ class Bounce:
     diagnostic: str = ""
     """The diagnostic text."""
     permanent: bool | None = None
-    """The vendor's own verdict, where it has one."""
+    """Whether the vendor calls it permanent; None if it does not classify it."""
     rejected_at_rcpt: bool = False
-    """Whether the recipient was refused, and not the mail (RFC 5321 3.3), where that is told."""
+    """Whether the recipient was refused, and not the mail (RFC 5321 3.3), where that is known."""

@@ -1,4 +1,4 @@
-"""What a bounce says, its text and its code weighed against each other (RULES F11)."""
+"""Classify a bounce by its text and its code, which may contradict each other (RULES F11)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CODE_BY_CAUSE = {
     BounceCause.TEMPORARY: "4.0",
     BounceCause.ADDRESS: "1.0",
 }
-"""The code, less its class, that says what a text does (RFC 3463, 7293)."""
+"""The code, less its class, for the cause that a text states (RFC 3463, 7293)."""
 
 _CAUSE_BY_CODE = {
     "1.0": BounceCause.ADDRESS,
@@ -47,7 +47,7 @@ _CAUSE_BY_SUBJECT = {
 }
 
 _ADDRESS_CAUSES = {BounceCause.NO_MAILBOX, BounceCause.NO_DOMAIN, BounceCause.ADDRESS}
-"""Causes of codes that agree with a text which says that there is no such mailbox."""
+"""Causes of codes that confirm a text by which there is no such mailbox."""
 
 _STATUS_CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _REPLY_CODE = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])")
@@ -59,7 +59,7 @@ _RCPT_COMMAND = re.compile(
 _UNKNOWN_USER = re.compile(
     r"delivery error: dd .{0,20}user does ?n[o't]{2} have|\b(?:LPN|OFR)\d{3}_416\b", re.IGNORECASE
 )
-"""Of an unknown user only, at whatever command: Yahoo's words, the codes of Orange and La Poste."""
+"""Of an unknown user only, at whatever command: Yahoo's text, the codes of Orange and La Poste."""
 _RELAYED_CODE = "5.1.351"
 """Exchange Online's, of a reply of another server that it passes on, whatever that was."""
 _MICROSOFT_CODES = {"5.4.1", "5.5.0"}
@@ -71,7 +71,7 @@ _MAILBOX_UNAVAILABLE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class BounceClassification:
-    """What a bounce comes to: a cause, and the enhanced status code that says just that.
+    """The cause of a bounce, and the enhanced status code for it.
 
     `code` is the reported one unless the text contradicts it; "" if nothing is known.
     """
@@ -79,32 +79,30 @@ class BounceClassification:
     cause: BounceCause
     code: str = ""
     contradicts_code: bool = False
-    """Whether the text said otherwise than the code that came with it."""
+    """Whether the text contradicts the code that came with it."""
 
 
 def classify_bounce(bounce: Bounce) -> BounceClassification:
-    """What `bounce` really says. A clear text goes before the code, an unclear one after it.
+    """Classify `bounce`. A clear text precedes the code, an unclear one follows it.
 
-    Two things are asked of a text that says there is no such mailbox, since it would
-    suppress at once: that something agrees with it (the code, the RCPT command that was
-    refused, or the vendor's own verdict), and that nothing says it is passing. Else it is
-    read as 5.1.0: a word against the address, to be counted. Servers that filter answer
-    "user unknown" to whole mails they don't like.
+    A text by which there is no such mailbox would suppress at once. So it must be confirmed
+    (by the code, by the RCPT command that was refused, or by the vendor), and nothing may
+    indicate that it is temporary. Else it is read as 5.1.0, which is counted: servers that
+    filter reply "user unknown" to mails whose content they reject.
     """
     code = _find_status_code(bounce)
     if code.startswith("2") or (not code and _find_reply_code(bounce).startswith("2")):
         return BounceClassification(BounceCause.DELIVERED, code)
-    said = find_cause(bounce.diagnostic)
-    if said is BounceCause.ADDRESS and _is_confirmed(bounce, code):
+    stated = find_cause(bounce.diagnostic)
+    if stated is BounceCause.ADDRESS and _is_confirmed(bounce, code):
         return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
-    if said is BounceCause.NO_MAILBOX:
+    if stated is BounceCause.NO_MAILBOX:
         return _classify_no_mailbox(bounce, code)
-    if said is not None and (said is not BounceCause.ADDRESS or _is_unrelated_to_address(code)):
-        return _classify_from_text(said, code, _find_reply_code(bounce))
+    if stated is not None and (stated is not BounceCause.ADDRESS or _is_unrelated_to_address(code)):
+        return _classify_from_text(stated, code, _find_reply_code(bounce))
     if bounce.permanent and _is_vague(code) and not code.startswith("4"):
-        return BounceClassification(
-            BounceCause.NO_MAILBOX, "5.1.1"
-        )  # the vendor's word is all there is
+        # Only the vendor classifies it.
+        return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1")
     if bounce.permanent is False and _cause_of_code(code) is BounceCause.NO_MAILBOX:
         return BounceClassification(BounceCause.ADDRESS, "5.1.0", contradicts_code=True)
     return BounceClassification(_cause_of_code(code), code)
@@ -113,8 +111,8 @@ def classify_bounce(bounce: Bounce) -> BounceClassification:
 def _is_confirmed(bounce: Bounce, code: str) -> bool:
     """Whether a refusal of the address, for no stated reason, means that it is not there.
 
-    The vendor may say so. A server that refuses RCPT in the very words of RFC 5321 means it;
-    Microsoft's do, with codes that blame the network or the protocol: `_says_nothing_of_it`.
+    The vendor may state it. A server that refuses RCPT with the text of RFC 5321 means it; so do
+    Microsoft's, with codes that blame the network or the protocol: `_is_unrelated_to_address`.
     """
     if bounce.permanent is not None:
         return (
@@ -137,11 +135,11 @@ def _classify_no_mailbox(bounce: Bounce, code: str) -> BounceClassification:
         and code != _RELAYED_CODE
         and _cause_of_code(code) in _ADDRESS_CAUSES
     ):
-        agreed = True
+        is_confirmed = True
     else:
-        # A server may be set to say 450 of users that it doesn't know, as Postfix is at
-        # first; 4.1.1 in so many words is that.
-        agreed = (
+        # A server may be configured to reply 450 for users that it doesn't know, as Postfix is
+        # by default; a text with 4.1.1 is that.
+        is_confirmed = (
             code.partition(".")[2] == "1.1"
             or bounce.permanent is True
             or (
@@ -150,7 +148,7 @@ def _classify_no_mailbox(bounce: Bounce, code: str) -> BounceClassification:
             )
             or (_is_rejected_at_rcpt(bounce) and not _is_temporary(bounce, code))
         )
-    if agreed and bounce.permanent is not False:
+    if is_confirmed and bounce.permanent is not False:
         return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
     if _is_temporary(bounce, code):
         return BounceClassification(_cause_of_code(code), code)
@@ -160,7 +158,7 @@ def _classify_no_mailbox(bounce: Bounce, code: str) -> BounceClassification:
 
 
 def _classify_from_text(cause: BounceCause, code: str, reply_code: str) -> BounceClassification:
-    """What the text says, in the class of the code: what passes does not become final."""
+    """The stated cause in the class of the code: a temporary failure stays temporary."""
     if code and _cause_of_code(code) is cause:
         return BounceClassification(cause, code)
     status = "4" if (code or reply_code).startswith("4") else "5"
@@ -170,7 +168,7 @@ def _classify_from_text(cause: BounceCause, code: str, reply_code: str) -> Bounc
 
 
 def _find_status_code(bounce: Bounce) -> str:
-    """The enhanced status code: the reported one, or a closer one that the text has."""
+    """The enhanced status code: the reported one, or a more specific one in the text."""
     found = _STATUS_CODE.search(bounce.status)
     code = ".".join(found.groups()) if found else ""
     if _is_vague(code):
@@ -198,7 +196,7 @@ def _is_temporary(bounce: Bounce, code: str) -> bool:
 
 
 def _is_vague(code: str) -> bool:
-    """Whether a code says hardly more than that it failed."""
+    """Whether a code states little more than that delivery failed."""
     return code.partition(".")[2] in {"", "0.0", "1.0", "5.0"}
 
 

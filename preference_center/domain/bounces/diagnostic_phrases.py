@@ -1,14 +1,14 @@
 """What mail servers write when they refuse a mail, and what each phrase means.
 
-Servers choose their codes carelessly and their words with more care: a full mailbox comes as
-5.1.1, an unknown user as 4.1.1 or as 5.0.0. So the words are looked at first (RULES F11).
-The table is short on purpose. It holds what is clear, in the words of the MTAs and providers
+Servers choose their texts with more care than their codes: a full mailbox comes as 5.1.1, an
+unknown user as 4.1.1 or as 5.0.0. So the text is searched first (RULES F11). The table is
+short on purpose. It holds what is clear, in the words of the MTAs and providers
 that most mail goes to (Postfix, Sendmail, Exim, qmail, Exchange, Gmail, Yahoo, Outlook.com,
 and Italian, French, German and Spanish ones, with a little Polish, Dutch and Russian);
 whatever is not in it is left to the code.
 
-The order decides where a text holds several. What passes, or is the sender's own doing, goes
-before what would suppress somebody: in doubt nobody loses their mail. "Too many hops" is not in
+The first match wins. Temporary causes, and those of the sender's own making, come before those
+that would suppress an address: in doubt nobody loses their mail. "Too many hops" is not in
 it: an address that leads in a circle need not pass, so the code or the vendor decides.
 """
 
@@ -24,23 +24,23 @@ class BounceCause(StrEnum):
     NO_MAILBOX = "no_mailbox"
     """There is no such mailbox, or the address can't be one."""
     NO_DOMAIN = "no_domain"
-    """The domain is not there, or takes no mail."""
+    """The domain does not exist, or accepts no mail."""
     OWNER_CHANGED = "owner_changed"
     """It belongs to somebody else now (RFC 7293)."""
     INACTIVE = "inactive"
     """The mailbox is there but disabled, or unused for long."""
     FULL = "full"
     POLICY = "policy"
-    """What the recipient's side thinks of the sender, or its own rules: spam, SPF, blocks."""
+    """The recipient's policy, or the sender's reputation there: spam, SPF, blocks."""
     CONTENT = "content"
-    """This one mail: too big, or in a form that isn't taken."""
+    """This one mail: too big, or in a form that is not accepted."""
     TEMPORARY = "temporary"
     """A network, a system or a time-out; nothing about the mailbox."""
     ADDRESS = "address"
-    """Something about the address, without saying clearly what."""
+    """The address, for a reason that is not clear."""
     UNKNOWN = "unknown"
     DELIVERED = "delivered"
-    """It did arrive, or was passed on (codes 2.x.x)."""
+    """It did arrive, or was relayed (codes 2.x.x)."""
 
 
 _PHRASES: tuple[tuple[BounceCause, str], ...] = (
@@ -230,7 +230,7 @@ _ADVICE = re.compile(
     r"\b(?:impact|affect|effect|harm|hurt|damag|protect|maintain|preserv|improv|worsen|lower)"
     r"[^.;]{0,60}\breputation\b"
 )
-# Names of servers and addresses of pages are no words: mx.antispam.example says nothing.
+# Names of servers and addresses of pages are removed: mx.antispam.example is no reason.
 _SERVER = re.compile(
     r"https?://\S{1,2000}"
     r"|\b(?:host|server|from|by|at|mta:|dns;)\ [\w-]{1,63}(?:\.[\w-]{1,63}){1,9}\.?"
@@ -251,10 +251,10 @@ _MAX_CHARS = 2000
 
 
 def find_cause(text: str) -> BounceCause | None:
-    """What a text clearly says, None if nothing. Takes time in proportion to the text.
+    """The cause that a text clearly states, or None. Takes time in proportion to the text.
 
     Diagnostics are folded (RFC 3464 2.3.6): any white space is one blank. Addresses and names
-    of servers are left out: that of spam@example.com says nothing.
+    of servers are left out: that of spam@example.com is no reason.
     """
     head = " ".join(text[:_MAX_CHARS].lower().split()).replace("\u2019", "'")
     head = _SERVER.sub(_replace_server_name, _ADVICE.sub("", _ADDRESS_TEXT.sub("someone", head)))

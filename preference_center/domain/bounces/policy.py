@@ -13,9 +13,9 @@ from preference_center.domain.events import ALL_MARKETING
 
 @dataclass(frozen=True, slots=True)
 class BounceThreshold:
-    """How often bounces of one kind must come to suppress, on how many days (UTC).
+    """How many bounces of one kind suppress, and on how many days (UTC) they must come.
 
-    If `soft`, for a time; else for good. No events at all: never.
+    If `temporary`, for a time; else permanently. With 0 events: never.
     """
 
     events: int
@@ -23,7 +23,7 @@ class BounceThreshold:
     temporary: bool = True
 
     def describe(self) -> str:
-        """For people."""
+        """For the catalogue's commands."""
         if not self.events:
             return "never"
         if self == AT_ONCE:
@@ -37,7 +37,7 @@ AT_ONCE = BounceThreshold(1, temporary=False)
 _TWICE = BounceThreshold(2, days=2)
 
 DEFAULT_THRESHOLDS: Mapping[str, BounceThreshold] = {
-    "5.1.0": _TWICE,  # "user unknown" with nothing to agree with it: see `classify`
+    "5.1.0": _TWICE,  # "user unknown" with nothing to confirm it: see `classify_bounce`
     "5.1.1": AT_ONCE,
     "5.1.2": _TWICE,
     "5.1.3": AT_ONCE,
@@ -48,12 +48,12 @@ DEFAULT_THRESHOLDS: Mapping[str, BounceThreshold] = {
     "5.7.18": AT_ONCE,
 }
 """RULES F10. Whatever is not in here never suppresses: full mailboxes (5.2.2), mails that
-are too big (5.2.3), systems, networks, protocols and contents (5.3.x to 5.6.x), what is
-thought of the sender (other 5.7.x), and all that is passing (4.x.x)."""
+are too big (5.2.3), systems, networks, protocols and contents (5.3.x to 5.6.x),
+the sender's reputation (other 5.7.x), and whatever is temporary (4.x.x)."""
 
 
 class ComplaintStops(StrEnum):
-    """What ends when somebody marks a mail as spam."""
+    """What a spam complaint stops."""
 
     ALL_MARKETING = "all_marketing"
     TOPIC = "topic"
@@ -62,11 +62,11 @@ class ComplaintStops(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeliverabilityPolicy:
-    """`[deliverability]` of the catalogue; a code stands before its wider forms, `5.3.x`."""
+    """`[deliverability]` of the catalogue; a code precedes its wider forms, `5.3.x`."""
 
     thresholds: Mapping[str, BounceThreshold] = field(default_factory=lambda: DEFAULT_THRESHOLDS)
     temporary_duration: timedelta = timedelta(days=30)
-    """How long a suppression by counted bounces stands, from the last of them."""
+    """How long a suppression by counted bounces lasts, from the last of them."""
     counting_window: timedelta = timedelta(days=90)
     """How long a bounce counts."""
     complaints_stop: ComplaintStops = ComplaintStops.ALL_MARKETING
@@ -82,10 +82,10 @@ class DeliverabilityPolicy:
 
 
 class BounceActionKind(StrEnum):
-    """What becomes of a bounce."""
+    """What is done about a bounce."""
 
     SUPPRESS = "suppress"
-    """For good, as far as a bounce can: a newer own opt-in ends it."""
+    """Permanently: only a newer own opt-in ends it."""
     SUPPRESS_TEMPORARILY = "suppress_temporarily"
     COUNT = "count"
     IGNORE = "ignore"
@@ -93,7 +93,7 @@ class BounceActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BounceAction:
-    """A ruling and the reading it rests on; `until` ends a suppression for now (UTC)."""
+    """An action and the classification behind it; `until` ends a temporary suppression (UTC)."""
 
     kind: BounceActionKind
     classification: BounceClassification
@@ -107,19 +107,19 @@ def evaluate_bounce(
     earlier_bounces: Sequence[datetime],
     now: datetime,
 ) -> BounceAction:
-    """What becomes of a bounce at `at`.
+    """What is done about a bounce at `bounced_at`.
 
-    `earlier` are when other bounces under the same rule of the policy came from that address;
-    those that don't count any more may be among them. What would have ended by `now` is
-    not begun.
+    `earlier_bounces` are the times of other bounces of that address under the same rule of
+    the policy, older than the counting window or not. A suppression that would have ended
+    by `now` is not begun.
     """
     threshold = policy.threshold_for(classification.code)
     if not threshold.events:
         return BounceAction(BounceActionKind.IGNORE, classification)
     since = now - policy.counting_window
     counted = [bounced_at, *earlier_bounces]
-    counted = [moment for moment in counted if moment > since]
-    days = {moment.astimezone(UTC).date() for moment in counted}
+    counted = [at for at in counted if at > since]
+    days = {at.astimezone(UTC).date() for at in counted}
     reached = threshold.events == 1 or (
         len(counted) >= threshold.events and len(days) >= threshold.days
     )
@@ -140,7 +140,7 @@ def evaluate_bounce(
 
 
 def complaint_scope(policy: DeliverabilityPolicy, topic: str | None) -> str:
-    """What a complaint about a mail of this topic stops; None if it isn't known."""
+    """What a complaint about a mail of this topic stops; `topic` is None if unknown."""
     if policy.complaints_stop is ComplaintStops.TOPIC and topic is not None:
         return topic
     return ALL_MARKETING

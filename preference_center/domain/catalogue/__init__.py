@@ -1,8 +1,8 @@
 """The catalogue: the file that declares brands, topics and message types.
 
-`parse` reads it or names every fault at once; `difference` and `refusals` say what
-applying a new version would change and whether it may. docs/catalogue.md is the
-reference of the file.
+`parse_catalogue` reads it or reports every error at once; `diff_catalogues` and
+`rejection_reasons` compute what a new version would change and whether it may be applied.
+docs/catalogue.md is the reference of the file.
 """
 
 from __future__ import annotations

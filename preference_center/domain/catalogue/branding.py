@@ -22,7 +22,7 @@ PAGE_BACKGROUND = {"light": "#ffffff", "dark": "#1a1f26"}
 """The sheet that controls lie on; `static/pages.css` has the same, which a test holds."""
 
 MAX_LOGO_BYTES = 32 * 1024
-"""Octets."""
+"""In bytes."""
 
 _DATA_URI = re.compile(
     r"data:(image/svg\+xml|image/png)(?:;charset=utf-8|;utf8)?(;base64)?,(.+)", re.IGNORECASE
@@ -52,7 +52,7 @@ class BrandLogo:
 
     def __str__(self) -> str:
         digest = hashlib.sha256(self.content).hexdigest()[:12]
-        return f"{self.media_type} of {len(self.content)} octets, sha256 {digest}"
+        return f"{self.media_type} of {len(self.content)} bytes, sha256 {digest}"
 
 
 def parse_colours(brand: TomlTable) -> dict[str, BrandColours]:
@@ -128,7 +128,7 @@ def parse_logo(brand: TomlTable) -> BrandLogo | None:
             f"write logo = {quote_toml(_LOGO_EXAMPLE)}",
         )
     elif len(logo.content) > MAX_LOGO_BYTES:
-        what = f"logo has {len(logo.content)} octets, more than {MAX_LOGO_BYTES}"
+        what = f"logo has {len(logo.content)} bytes, more than {MAX_LOGO_BYTES}"
         remedy = "make it smaller: it is shown 40 pixels high"
     elif not _matches_media_type(logo):
         what, remedy = f"logo is no {logo.media_type}", "export it anew, without DOCTYPE"

@@ -24,17 +24,19 @@ _MAX_EVENTS = 100
 
 
 def parse_deliverability(file: TomlTable) -> DeliverabilityPolicy:
-    """The policy, with what RULES F10 says where it is silent."""
+    """The policy; RULES F10 where the file has no value."""
     table = file.subtable("deliverability", _FIELDS)
     if table is None:
         return DeliverabilityPolicy()
     default = DeliverabilityPolicy()
-    soft = table.get_int("temporary_days", 1, _MAX_DAYS, default.temporary_duration.days)
+    temporary = table.get_int("temporary_days", 1, _MAX_DAYS, default.temporary_duration.days)
     counted = table.get_int("counting_window_days", 1, _MAX_DAYS, default.counting_window.days)
     counted_for = default.counting_window if counted is None else timedelta(days=counted)
     return DeliverabilityPolicy(
         thresholds={**DEFAULT_THRESHOLDS, **_parse_codes(table, counted_for.days)},
-        temporary_duration=default.temporary_duration if soft is None else timedelta(days=soft),
+        temporary_duration=default.temporary_duration
+        if temporary is None
+        else timedelta(days=temporary),
         counting_window=counted_for,
         complaints_stop=table.get_choice("complaints_stop", ComplaintStops)
         or default.complaints_stop,
@@ -65,8 +67,8 @@ def _parse_threshold(codes: TomlTable, code: str, counting_window_days: int) -> 
     if isinstance(word, str) and word in _NAMED_THRESHOLDS:
         return _NAMED_THRESHOLDS[word]
     near = did_you_mean(word, _NAMED_THRESHOLDS) if isinstance(word, str) else None
-    told = quote_toml(word) if isinstance(word, str) else "that"
-    codes.add_error(f"{quote_toml(code)} can't be {told}", near or f"write {example}", code)
+    value = quote_toml(word) if isinstance(word, str) else "that"
+    codes.add_error(f"{quote_toml(code)} can't be {value}", near or f"write {example}", code)
     return NEVER
 
 

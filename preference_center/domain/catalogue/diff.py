@@ -23,7 +23,7 @@ T = TypeVar("T", bound=CatalogueItem)
 
 
 class ChangeKind(StrEnum):
-    """What became of a thing; its line begins with this word."""
+    """How an item changed; its line begins with this word."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -33,7 +33,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueChange(Generic[T]):
-    """One thing that is new (`before` is None), gone (`after` is None) or different."""
+    """One item that is new (`before` is None), removed (`after` is None) or different."""
 
     key: str
     before: T | None
@@ -66,7 +66,7 @@ class CatalogueDiff:
         return any((self.settings, self.groups, self.brands, self.topics, self.message_types))
 
     def format_lines(self) -> list[str]:
-        """For people: what became of which thing, and indented what changed in it."""
+        """For people: how each item changed, and indented its changed fields."""
         lines = [f"changed {setting}" for setting in self.settings]
         lines += _format_changes("group", self.groups)
         lines += _format_changes("brand", self.brands)
@@ -104,7 +104,7 @@ def diff_catalogues(old: Catalogue | None, new: Catalogue) -> CatalogueDiff:
 def _diff_deliverability(
     old: bounces.DeliverabilityPolicy, new: bounces.DeliverabilityPolicy
 ) -> Iterator[tuple[str, str, str]]:
-    """Each setting, as it was and as it is; of codes those that either names."""
+    """Each setting, before and after; of codes those that either version has."""
     name = "deliverability"
     yield f"{name}.complaints_stop", old.complaints_stop, new.complaints_stop
     yield (
@@ -128,9 +128,9 @@ def _diff_deliverability(
 def rejection_reasons(diff: CatalogueDiff, suppressed_topics: Collection[str]) -> list[str]:
     """Why these changes may not be applied, each with its remedy; empty if they may.
 
-    `suppressed` are the topics that have suppressions. An edit of the file must never
-    lift an opt-out (I5), nor turn marketing into service mail behind the back of keys
-    that may already ask for it (I4).
+    `suppressed_topics` are the topics that have suppressions. An edit of the file must never
+    lift an opt-out (I5), nor turn marketing into service mail for keys that may already ask
+    for it (I4).
     """
     found = [line for topic in diff.topics for line in _topic_rejections(topic, suppressed_topics)]
     for message_type in diff.message_types:
@@ -159,7 +159,7 @@ def _topic_rejections(
     if after.brand != before.brand:
         yield (
             f"topic {change.key} has opt-outs and can't move from brand {before.brand} to "
-            f"{after.brand}: people said yes and no to the first; {instead}"
+            f"{after.brand}: people opted in to and out of the first; {instead}"
         )
 
 
@@ -208,7 +208,7 @@ def _format_details(before: CatalogueItem, after: CatalogueItem) -> Iterator[str
 
 
 _CONSEQUENCES: Mapping[tuple[str, str | None], tuple[str, ...]] = {
-    ("retired", "true"): ("no longer offered nor sent; its opt-outs stand",),
+    ("retired", "true"): ("no longer offered nor sent; its opt-outs stay",),
     ("default", TopicDefault.OPT_OUT): ("people who never asked for it receive it from now on",),
 }
 """What the company should know before it makes these changes."""

@@ -1,4 +1,4 @@
-"""What a catalogue holds. `parse` is what makes these; it vouches for their sense."""
+"""The content of a catalogue. `parse_catalogue` makes these, and validates them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ LocalizedText: TypeAlias = Mapping[str, str]
 
 
 class TopicDefault(StrEnum):
-    """What holds for a person who never said anything about a topic."""
+    """What applies to a person who has made no choice about a topic."""
 
     OPT_IN = "opt_in"
     """Nothing is sent without a consent (I11)."""
     OPT_OUT = "opt_out"
-    """Sent until the person says no."""
+    """Sent until the person opts out."""
 
 
 class MessageClass(StrEnum):
-    """Whether a "no" to marketing stops it (I4)."""
+    """Whether an opt-out of marketing stops it (I4)."""
 
     MARKETING = "marketing"
     SERVICE = "service"
@@ -55,23 +55,23 @@ class GpcPolicy(StrEnum):
     """What a browser's Global Privacy Control does on the pages (docs/decisions/0015)."""
 
     OFFER = "offer"
-    """A button that stops all marketing stands first."""
+    """The first button stops all marketing."""
     HONOUR = "honour"
     """Whatever button is pressed stops all marketing too."""
 
 
 class UnprovenImportPolicy(StrEnum):
-    """What becomes of an imported subscription without evidence (docs/imports.md)."""
+    """What is done about an imported subscription without evidence (docs/imports.md)."""
 
     REFUSE = "refuse"
     """The row is refused, with the reason."""
     FLAG = "flag"
-    """It counts, and its evidence says `unproven` for ever."""
+    """It counts, and its evidence is `unproven` for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class CataloguePolicy:
-    """What the company has decided where the law or the house leaves a choice."""
+    """What the company has decided where the law or this service leaves a choice."""
 
     gpc: GpcPolicy = GpcPolicy.OFFER
     unproven_imports: UnprovenImportPolicy = UnprovenImportPolicy.REFUSE
@@ -97,7 +97,7 @@ class Brand:
 
 @dataclass(frozen=True, slots=True)
 class TopicGroup:
-    """A heading of the preference page, under which topics stand together."""
+    """A heading of the preference page, that groups topics."""
 
     key: str
     title: LocalizedText
@@ -105,9 +105,9 @@ class TopicGroup:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A thing one can subscribe to on one channel.
+    """Something one can subscribe to on one channel.
 
-    A retired topic is neither offered nor sent, but its suppressions stand.
+    A retired topic is neither offered nor sent, but its suppressions stay.
     """
 
     key: str

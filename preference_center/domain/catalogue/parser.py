@@ -59,9 +59,9 @@ def catalogue_digest(text: str) -> str:
 def parse_catalogue(text: str) -> Catalogue:
     """Read a catalogue.
 
-    Raises CatalogueError whose `problems` are all faults in the order of the file, each
-    as "line N: what is wrong; remedy". Of a text that is not TOML they are the syntax
-    faults: nothing more can be known before those are mended.
+    Raises CatalogueError whose `problems` are all errors in the order of the file, each
+    as "line N: what is wrong; remedy". If the text is not TOML they are its syntax errors:
+    nothing else can be checked before those are fixed.
     """
     if faults := find_syntax_errors(text):
         raise CatalogueError(

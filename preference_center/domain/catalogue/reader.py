@@ -179,7 +179,7 @@ class TomlTable:
     def get_reference(
         self, key: str, table_name: str, declared: Collection[str], *, required: bool
     ) -> str | None:
-        """The key of a declared thing; the table that declares it is `kind`."""
+        """The key of a declared item; `table_name` is the table that declares it."""
         found = self.get_value(key, str, quote_toml(next(iter(declared), "...")), required=required)
         if found is None or found in declared:
             return found
@@ -196,7 +196,7 @@ class TomlTable:
         required: bool = False,
         allow_plain: bool = False,
     ) -> dict[str, str]:
-        """One text for each of `languages`; with `plain`, a bare text counts for all."""
+        """One text for each of `languages`; with `allow_plain`, a bare text counts for all."""
         if allow_plain and isinstance(self._content.get(key), str):
             text = self.get_text(key, "...")
             return dict.fromkeys(languages, text) if text else {}

@@ -27,7 +27,7 @@ def locate_keys(text: str) -> Mapping[KeyPath, int]:
 
 
 def line_of_key(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
-    """The line of `path`, or of the nearest thing above it that is written; else 1."""
+    """The line of `path`, or of its nearest ancestor that is written; else 1."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
