@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Generic, TypeVar, cast
 
@@ -161,9 +162,13 @@ class ApiConnector(ABC, Generic[Client]):
             self.prepare(client, [item.address for item in batch if item.off or item.lift])
             return self.push_batch(client, batch)
 
-    def ensure_supported(self, batch: Sequence[PushItem]) -> None:
-        """Raise UnsupportedByDestination for a batch or settings that can't be held exactly."""
-        validate_batch(batch, self.config, self.capabilities)
+    def ensure_supported(self, batch: Sequence[PushItem], *, max_size: int | None = None) -> None:
+        """Raise UnsupportedByDestination for a batch or settings that can't be held exactly.
+
+        `max_size`: the most items, where that is not the `batch_size`.
+        """
+        size = max_size or self.capabilities.batch_size
+        validate_batch(batch, self.config, replace(self.capabilities, batch_size=size))
         for problem in self.setting_problems():
             raise UnsupportedByDestination(f"{self.config.name}: {problem}")
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.integrations.base.api_connector import ApiConnector, ReadableApiConnector
 from preference_center.integrations.base.batching import read_each
+from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.mapped_push import MappedPush, fetch_contacts_by_ref
 from preference_center.integrations.base.targets import RemoteContact, TargetChange
 
@@ -63,6 +64,20 @@ class MappedConnector(ApiConnector[Client]):
     ) -> RemoteContact | None:
         """The same of one address, for a vendor that is asked about one at a time."""
         raise NotImplementedError
+
+    def ensure_targets(self, client: Client, target_ids: Collection[str]) -> None:
+        """Raise DeliveryError (permanent) when one of these targets can't be used."""
+        needed = set(target_ids) - {self.rules.account_target}
+        if not needed:
+            return
+        usable = {t.id for t in self.list_targets(client) if not t.unusable_reason}
+        gone = sorted(t for t, id_ in self.config.topics.items() if id_ in needed - usable)
+        if gone:
+            raise DeliveryError(
+                f"{self.config.name}: {', '.join(gone)} is mapped to no {self.rules.target_noun} "
+                "that can be used any more: map it again",
+                permanent=True,
+            )
 
     def push_batch(self, client: Client, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See ApiConnector. Opt-outs go before lifts."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.batching import PushStep, read_each, run_steps
 from preference_center.integrations.base.bisecting import Bisector
-from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import RequestRejected
 from preference_center.integrations.base.outcomes import (
     absent,
@@ -54,7 +53,7 @@ class MappedPush(Generic[Client]):
     def run(self) -> Mapping[int, PushOutcome]:
         """Send it. Answers and raises like `Connector.push`."""
         if self._rules.target_check is TargetCheck.ALWAYS:
-            self._ensure_targets()
+            self._connector.ensure_targets(self._client, self._named_targets())
         try:
             outcomes = run_steps(self._batch, self._steps())
             self._lookups.ensure_some_accepted()
@@ -70,20 +69,10 @@ class MappedPush(Generic[Client]):
 
     def _check_targets_on_failure(self) -> None:
         if self._rules.target_check is TargetCheck.ON_FAILURE:
-            self._ensure_targets()
+            self._connector.ensure_targets(self._client, self._named_targets())
 
-    def _ensure_targets(self) -> None:
-        """Raise DeliveryError (permanent) when a target that the batch names can't be used."""
-        usable = {t.id for t in self._connector.list_targets(self._client) if not t.unusable_reason}
-        usable.add(self._rules.account_target)
-        named: set[str] = set().union(*(item.off | item.lift for item in self._batch))
-        gone = sorted(topic for topic in named if self._topics[topic] not in usable)
-        if gone:
-            raise DeliveryError(
-                f"{self._connector.config.name}: {', '.join(gone)} is mapped to no "
-                f"{self._rules.target_noun} that can be used any more: map it again",
-                permanent=True,
-            )
+    def _named_targets(self) -> frozenset[str]:
+        return self._ids(frozenset().union(*(item.off | item.lift for item in self._batch)))
 
     def _steps(self) -> Iterator[PushStep]:
         """Requests in their order: opt-outs before lifts, and last those that must wait."""
@@ -173,13 +162,20 @@ class MappedPush(Generic[Client]):
                 continue
             contact = found[change.ref]
             if contact is not None:
-                left, outcomes[change.ref] = remaining_change(change, contact)
+                left, outcomes[change.ref] = self._remaining_change(change, contact)
                 if left.off or left.on:
                     yield left
             elif creates and change.off:  # nobody is created to be mailed
                 yield replace(change, on=frozenset())
             else:
                 outcomes[change.ref] = absent("unknown there")
+
+    def _remaining_change(
+        self, change: TargetChange, contact: RemoteContact
+    ) -> tuple[TargetChange, PushOutcome]:
+        if self._rules.compares_contacts:
+            return replace(change, contact=contact), reflected("nothing to change")
+        return remaining_change(change, contact)
 
 
 def _defer(ref: int) -> Mapping[int, PushOutcome]:

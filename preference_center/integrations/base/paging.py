@@ -68,7 +68,7 @@ def next_changes_page(
     For a ListingMode.CHANGES without an end of its span: what changes during a pass may be
     listed or not, so the next one looks back to its beginning, and `overlap` further, by which
     the vendor's index may be late. `restart_on_rejection`: the vendor's tokens expire, so a page
-    that is rejected by its token begins the pass again.
+    that is rejected for its token begins the listing of its source again.
     """
     position = decode_cursor(ListingCursor, cursor) or ListingCursor()
     if position.source >= len(sources):
@@ -79,7 +79,7 @@ def next_changes_page(
     except RequestRejected:
         if not (restart_on_rejection and position.token):
             raise
-        return ContactPage((), encode_cursor(ListingCursor(since=position.since)), done=False)
+        rows, token = sources[position.source](position.since, "")
     following = _following(position, token, len(sources))
     if following is None:
         next_pass = ListingCursor(since=(position.started_at or now) - overlap)

@@ -38,6 +38,7 @@ from preference_center.integrations.base.batching import PushStep, read_each, ru
 from preference_center.integrations.base.bisecting import Bisector
 from preference_center.integrations.base.check_report import Permission
 from preference_center.integrations.base.contract import (
+    Connector,
     DeliveryError,
     DestinationConfig,
     UnsupportedByDestination,
@@ -106,6 +107,7 @@ __all__ = [
     "CamelModel",
     "Capabilities",
     "Channel",
+    "Connector",
     "ConnectorFactories",
     "ConnectorRules",
     "ConnectorSpec",

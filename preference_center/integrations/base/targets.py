@@ -112,6 +112,10 @@ class ConnectorRules:
     """The most addresses of one write that turns a target on, where it differs from
     `group_size`. Such a write is then about one target, after all opt-outs."""
     lookups: LookupMode = LookupMode.NONE
+    compares_contacts: bool = False
+    """Whether `write_changes` compares a contact itself, and is given whole changes; else only
+    what `fetch_contacts` shows to differ. For vendors where an address has more than targets
+    that are on or off."""
     max_changes: int | None = None
     """The most addresses of one push, if fewer than a batch may hold end inside a lease."""
     max_lifts: int | None = None
