@@ -11,24 +11,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from pydantic import ConfigDict, TypeAdapter
-from pydantic.alias_generators import to_pascal
-
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import (
-    HttpContext,
-    HttpSession,
-    RequestRejected,
-    Response,
-)
-from preference_center.integrations.base.pydantic_types import LenientModel
+from preference_center.integrations.base import runtime
+from preference_center.integrations.ses.import_jobs import ImportJobs
 from preference_center.integrations.ses.signing import AwsRequestSigner
 
-OPT_IN, OPT_OUT = "OPT_IN", "OPT_OUT"
 PAGE_SIZE = 1_000
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]+", re.ASCII)
 _LIST = "/v2/email/contact-lists/{list}"
@@ -39,25 +30,19 @@ _THROTTLING_ERRORS = frozenset(
 _EMPTY_BODIES = frozenset({b"", b"{}"})
 
 
-class PascalModel(LenientModel):
-    """A model whose fields have AWS's names."""
-
-    model_config = ConfigDict(alias_generator=to_pascal)
-
-
-class SesTopic(PascalModel):
+class SesTopic(runtime.PascalModel):
     """One topic of the list."""
 
     topic_name: str
     display_name: str = ""
 
 
-class _TopicPreference(PascalModel):
+class _TopicPreference(runtime.PascalModel):
     topic_name: str
     subscription_status: str
 
 
-class SesContact(PascalModel):
+class SesContact(runtime.PascalModel):
     """One contact. Topics without a preference have their default."""
 
     email_address: str = ""
@@ -72,7 +57,7 @@ class SesContact(PascalModel):
         return {p.topic_name: p.subscription_status for p in self.topic_preferences}
 
 
-class SesSuppression(PascalModel):
+class SesSuppression(runtime.PascalModel):
     """An address that SES sends no mail to, and why."""
 
     email_address: str = ""
@@ -80,52 +65,52 @@ class SesSuppression(PascalModel):
     last_update_time: datetime | None = None
 
 
-class _ContactListResponse(PascalModel):
-    topics: Sequence[SesTopic] = ()
-
-
-class _Contacts(PascalModel):
+class _Contacts(runtime.PascalModel):
     contacts: Sequence[SesContact] = ()
-    next_token: str | None = None
+    next_token: str = ""
 
 
-class _Suppressions(PascalModel):
+class _Suppressions(runtime.PascalModel):
     suppressed_destination_summaries: Sequence[SesSuppression] = ()
-    next_token: str | None = None
-
-
-_CONTACT_LIST = TypeAdapter(_ContactListResponse)
-_CONTACT_RESPONSE = TypeAdapter(SesContact)
-_CONTACTS = TypeAdapter(_Contacts)
-_SUPPRESSIONS = TypeAdapter(_Suppressions)
+    next_token: str = ""
 
 
 @contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[SesClient]:
+def open_client(
+    config: runtime.DestinationConfig, http: runtime.HttpContext
+) -> Iterator[SesClient]:
     """A client of a destination's contact list, for a `with` block.
 
     Raises DeliveryError (permanent) for an invalid region.
     """
     region = config.settings["region"]
     if not _REGION.fullmatch(region):
-        raise DeliveryError(
+        raise runtime.DeliveryError(
             f"{config.name}: the region must be written as in eu-central-1", permanent=True
         )
     url = config.settings.get("base_url") or f"https://email.{region}.amazonaws.com"
     with http.session(config.name, url) as session:
-        yield SesClient(config, url, session)
+        yield SesClient(config, http, url, session)
 
 
 class SesClient:
     """The contact list of an account in one region, made by `open_client`."""
 
-    def __init__(self, config: DestinationConfig, url: str, session: HttpSession) -> None:
+    def __init__(
+        self,
+        config: runtime.DestinationConfig,
+        http: runtime.HttpContext,
+        url: str,
+        session: runtime.HttpSession,
+    ) -> None:
         self._name = config.name
         self._list_name = config.settings["contact_list"]
         self._url = url.rstrip("/")
         self._signer = AwsRequestSigner(config)
         self._session = session
+        self.import_jobs = ImportJobs(config, http, self.send, self._signer)
 
+    @cached_property
     def topics(self) -> dict[str, SesTopic]:
         """Topic name -> topic. Raises DeliveryError (permanent) when the list is gone.
 
@@ -133,18 +118,17 @@ class SesClient:
         """
         response = self.send("GET", _LIST)
         if response.status == HTTPStatus.NOT_FOUND:
-            raise DeliveryError(
+            raise runtime.DeliveryError(
                 f"{self._name}: HTTP 404, there is no such contact list in the region",
                 permanent=True,
             )
-        return {topic.topic_name: topic for topic in response.parse(_CONTACT_LIST).topics}
+        topics = response.parse_member(list[SesTopic], "Topics", or_empty=True)
+        return {topic.topic_name: topic for topic in topics}
 
     def get_contact(self, address: str) -> SesContact | None:
         """One contact; None if the list does not know the address."""
         response = self.send("GET", _CONTACT, address=address)
-        return (
-            None if response.status == HTTPStatus.NOT_FOUND else response.parse(_CONTACT_RESPONSE)
-        )
+        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(SesContact)
 
     def create_contact(self, address: str, preferences: Mapping[str, str]) -> None:
         """Add a contact."""
@@ -164,25 +148,27 @@ class SesClient:
         self._ensure_done(self.send("PUT", _CONTACT, body, address=address))
 
     def list_contacts(
-        self, token: str | None, *, limit: int = PAGE_SIZE
-    ) -> tuple[Sequence[SesContact], str | None]:
-        """A page of contacts in no documented order, and the token of the next."""
+        self, token: str, *, limit: int = PAGE_SIZE
+    ) -> tuple[Sequence[SesContact], str]:
+        """A page of contacts in no documented order, and the token of the next, "" if none."""
         body = {"PageSize": limit} | ({"NextToken": token} if token else {})
-        page = self.send("POST", f"{_LIST}/contacts/list", body).parse(_CONTACTS)
+        page = self.send("POST", f"{_LIST}/contacts/list", body).parse(_Contacts)
         return page.contacts, page.next_token
 
     def list_suppressions(
-        self, token: str | None, *, limit: int = PAGE_SIZE
-    ) -> tuple[Sequence[SesSuppression], str | None]:
-        """A page of the account's suppression list, and the token of the next."""
+        self, token: str, *, limit: int = PAGE_SIZE
+    ) -> tuple[Sequence[SesSuppression], str]:
+        """A page of the account's suppression list, and the token of the next, "" if none."""
         query = {"PageSize": str(limit)} | ({"NextToken": token} if token else {})
-        page = self.send("GET", "/v2/email/suppression/addresses", query=query)
-        found = page.parse(_SUPPRESSIONS)
-        return found.suppressed_destination_summaries, found.next_token
+        response = self.send("GET", "/v2/email/suppression/addresses", query=query)
+        page = response.parse(_Suppressions)
+        return page.suppressed_destination_summaries, page.next_token
 
-    def _ensure_done(self, response: Response) -> None:
+    def _ensure_done(self, response: runtime.Response) -> None:
         if response.status == HTTPStatus.NOT_FOUND or response.body not in _EMPTY_BODIES:
-            raise DeliveryError(f"{self._name}: the response is not what the tool's API promises")
+            raise runtime.DeliveryError(
+                f"{self._name}: the response is not what the tool's API promises"
+            )
 
     def send(
         self,
@@ -192,7 +178,7 @@ class SesClient:
         *,
         query: Mapping[str, str] | None = None,
         address: str = "",
-    ) -> Response:
+    ) -> runtime.Response:
         """Send one signed request; a 404 is returned."""
         exact = route.format(list=quote(self._list_name, safe=""), address=quote(address, safe=""))
         if query:
@@ -210,8 +196,8 @@ class SesClient:
             kind = response.headers.get("x-amzn-errortype", "").partition(":")[0]
             message = f"{self._name}: {method} {route}: HTTP 400"
             if kind in _THROTTLING_ERRORS:
-                raise DeliveryError(f"{message}, throttled")
-            raise RequestRejected(message, response.status)
+                raise runtime.DeliveryError(f"{message}, throttled")
+            raise runtime.RequestRejected(message, response.status)
         return response
 
 

@@ -10,65 +10,45 @@ too, and holds bounces and complaints, which are not choices (I10).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import (
-    Capabilities,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
-)
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import PushStep, ensure_some_accepted, run_steps
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import (
-    Connector,
-    DeliveryError,
-    DestinationConfig,
-    UnsupportedByDestination,
-)
-from preference_center.integrations.base.http import HttpContext, RequestRejected
-from preference_center.integrations.base.mapping import mapping_problems, validate_batch
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base import runtime
+from preference_center.integrations.ses import import_jobs
 
 if TYPE_CHECKING:
     from preference_center.integrations.ses.client import SesClient, SesContact
-    from preference_center.integrations.ses.import_jobs import ImportRecord
 
 OPT_IN, OPT_OUT = "OPT_IN", "OPT_OUT"
-INVALID_ACK = "BadRequest"
-BUCKET_SETTING = "import_bucket"
-PUSHED_ONE_BY_ONE = PushOutcome(PushResult.RETRY_LATER, "pushed one by one")
-EVENT_KIND_BY_REASON = {"BOUNCE": VendorEventKind.BOUNCED, "COMPLAINT": VendorEventKind.COMPLAINED}
-_SUPPRESSIONS = "suppressions"
-_CHECK_ADDRESS = "preference-center-check@example.com"
+PUSHED_ONE_BY_ONE = runtime.retry_later("pushed one by one")
+EVENT_KIND_BY_REASON = {
+    "BOUNCE": runtime.VendorEventKind.BOUNCED,
+    "COMPLAINT": runtime.VendorEventKind.COMPLAINED,
+}
+_PROBE_ADDRESS = "preference-center-check@example.com"
 _DOCS = "https://docs.aws.amazon.com/ses/latest"
 
 
-class Ses:
+@dataclass(frozen=True)
+class _RemoteSesContact(runtime.RemoteContact):
+    contact: SesContact | None = None
+
+
+class Ses(runtime.ReadableConnector["SesClient"]):
     """The contact list of an AWS account in one region."""
 
     kind: ClassVar[str] = "ses"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         # Two requests an address, one a second: more addresses would not end inside a lease.
         batch_size=20,
-        rate_limit=RateLimit(1, 1),
+        rate_limit=runtime.RateLimit(1, 1),
         can_read=True,
-        scans=ListingMode.FULL,
-        pulls=ListingMode.FULL,
+        scans=runtime.ListingMode.FULL,
+        pulls=runtime.ListingMode.FULL,
         can_create=True,
         backfills_by_scan=True,
     )
@@ -85,254 +65,180 @@ class Ses:
         "base_url?": "another base URL of the API, for tests",
         "bucket_url?": "another base URL of the bucket, for tests",
     }
+    rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
+        target_noun="topic",
+        credentials_hint="the region, the list, the key and its permissions",
+        lookups=runtime.LookupMode.ALL,
+        compares_contacts=True,
+        target_check=runtime.TargetCheck.ALWAYS,
+    )
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+    def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
+        super().__init__(config, http)
         # Imported here, since the other connectors work without the extra.
-        from preference_center.integrations.ses import import_jobs  # noqa: PLC0415
         from preference_center.integrations.ses.client import open_client  # noqa: PLC0415
 
-        self._import_jobs = import_jobs
-        self._config = config
-        self._http = http
-        self._open_client = partial(open_client, config, http)
+        self._open = open_client
 
-    def check(self) -> CheckReport:
-        """See Connector. The permission to change contacts can't be checked without a change."""
-        problems = [
-            *mapping_problems(self._config, "topic", numeric_ids=False),
-            *self._setting_problems(),
-        ]
-        try:
-            with self._open_client() as contacts:
-                topics = contacts.topics()
-                contacts.get_contact(_CHECK_ADDRESS)
-                contacts.list_contacts(None, limit=1)
-                contacts.list_suppressions(None, limit=1)
-                if self._config.settings.get(BUCKET_SETTING):
-                    self._import_jobs.count_running_jobs(self._config, contacts, self._http.now())
-        except DeliveryError as error:
-            return CheckReport(
-                (*problems, f"{error}: check the region, the list, the key and its permissions")
-            )
-        problems += [
-            f"topic {topic} is mapped to {name!r}, which the contact list does not have: "
-            "map it to a topic that exists"
-            for topic, name in sorted(self._config.topics.items())
-            if name not in topics
-        ]
-        mapped = set(self._config.topics.values())
-        unmapped = [
-            f"{t.display_name} ({name})" for name, t in topics.items() if name not in mapped
-        ]
-        return CheckReport(tuple(problems), tuple(unmapped))
+    def open_client(self) -> AbstractContextManager[SesClient]:
+        """See ApiConnector."""
+        return self._open(self.config, self.http)
 
-    def _setting_problems(self) -> Iterator[str]:
-        settings = self._config.settings
+    def setting_problems(self) -> Iterator[str]:
+        """See ApiConnector."""
+        settings = self.config.settings
         if bool(settings.get("access_key_id")) != bool(settings.get("secret_access_key")):
             yield "access_key_id and secret_access_key go together: set both or neither"
-        yield from self._import_jobs.bucket_problems(self._config)
+        yield from import_jobs.bucket_problems(self.config)
 
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Each contact is read, and changed where it differs."""
-        if not batch:
-            return {}
-        self._ensure_fits(batch)
-        with self._open_client() as contacts:
-            self._ensure_topics(contacts, batch)
-            may_lift = self._may_lift(contacts, batch)
-            steps = [
-                PushStep((item.ref,), partial(self._push_item, contacts, item, may_lift=may_lift))
-                for item in batch
-                if item.off or item.lift
-            ]
-            outcomes = run_steps(batch, steps)
-        ensure_some_accepted(outcomes, INVALID_ACK)
-        return outcomes
+    def list_targets(self, client: SesClient) -> Iterator[runtime.Target]:
+        """See ApiConnector. Raises DeliveryError (permanent) when the list is gone."""
+        for topic in client.topics.values():
+            yield runtime.Target(topic.topic_name, topic.display_name)
 
-    def _ensure_fits(
-        self, batch: Sequence[PushItem], capabilities: Capabilities | None = None
-    ) -> None:
-        validate_batch(batch, self._config, capabilities or self.capabilities)
-        for problem in self._setting_problems():
-            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
+    def find_problems(self, client: SesClient) -> Iterator[str]:
+        """See ApiConnector. The permission to change contacts can't be checked without a change."""
+        client.get_contact(_PROBE_ADDRESS)
+        client.list_contacts("", limit=1)
+        client.list_suppressions("", limit=1)
+        if client.import_jobs.is_enabled:
+            client.import_jobs.running_count  # noqa: B018 - a request, which may fail
+        yield from ()
 
-    def _may_lift(self, client: SesClient, batch: Sequence[PushItem]) -> bool:
-        """Whether no import is in progress, which would turn off again what is lifted now."""
-        if not self._config.settings.get(BUCKET_SETTING) or not any(item.lift for item in batch):
-            return True
-        return not self._import_jobs.count_running_jobs(self._config, client, self._http.now())
+    def prepare(self, client: SesClient, addresses: Sequence[str]) -> None:  # noqa: ARG002 - the runtime's
+        """See ApiConnector. Contacts of a list that is gone look like unknown ones."""
+        list(self.list_targets(client))
 
-    def _ensure_topics(self, client: SesClient, batch: Sequence[PushItem]) -> Collection[str]:
-        """The topics of the list.
+    def fetch_contact(
+        self, client: SesClient, address: str, target_ids: Collection[str]
+    ) -> runtime.RemoteContact | None:
+        """See MappedConnector. A topic that is off by default is no opt-out, and not reported."""
+        contact = client.get_contact(address)
+        if contact is None:
+            return None
+        reason = "unsubscribed from all" if contact.unsubscribe_all else OPT_OUT
+        off = {
+            id_: runtime.OffState(reason)
+            for id_ in target_ids
+            if contact.unsubscribe_all or contact.preferences.get(id_) == OPT_OUT
+        }
+        return _RemoteSesContact(off, contact)
 
-        Raises DeliveryError (permanent) when the list or a topic of the batch is gone.
-        """
-        existing = client.topics()
-        named: set[str] = set().union(*(item.off | item.lift for item in batch))
-        if gone := sorted(t for t in named if self._config.topics[t] not in existing):
-            raise DeliveryError(
-                f"{self._config.name}: the topics of {', '.join(gone)} are gone: map them again",
-                permanent=True,
-            )
-        return existing
-
-    def _push_item(
-        self, client: SesClient, item: PushItem, *, may_lift: bool
-    ) -> Mapping[int, PushOutcome]:
-        try:
-            if item.lift and not may_lift:
-                if item.off:
-                    self._write_preferences(client, replace(item, lift=frozenset()))
-                wait = self._import_jobs.POLL_INTERVAL
-                return {
-                    item.ref: PushOutcome(PushResult.RETRY_LATER, "an import is in progress", wait)
-                }
-            return {item.ref: self._write_preferences(client, item)}
-        except RequestRejected:
-            return {item.ref: PushOutcome(PushResult.REFUSED, INVALID_ACK)}
+    def write_change(self, client: SesClient, change: runtime.TargetChange) -> runtime.PushOutcome:
+        """See MappedConnector. A lift waits for imports, which would turn it off again."""
+        jobs = client.import_jobs
+        if change.on and jobs.is_enabled and jobs.running_count:
+            if change.off:
+                _write_preferences(client, replace(change, on=frozenset()))
+            return runtime.retry_later("an import is in progress", import_jobs.POLL_INTERVAL)
+        return _write_preferences(client, change)
 
     def push_scanned(
-        self, batch: Sequence[tuple[PushItem, ContactSnapshot]]
-    ) -> Mapping[int, PushOutcome]:
+        self, batch: Sequence[tuple[runtime.PushItem, runtime.ContactSnapshot]]
+    ) -> Mapping[int, runtime.PushOutcome]:
         """See SupportsScanBackfill. By an import, if a bucket is set and it can lose nothing."""
-        page = replace(self.capabilities, batch_size=len(batch))
-        self._ensure_fits([item for item, _ in batch], page)
-        outcomes: dict[int, PushOutcome] = {}
-        records: dict[int, ImportRecord] = {}
-        with self._open_client() as contacts:
-            existing = self._ensure_topics(contacts, [item for item, _ in batch])
+        items = [item for item, _ in batch]
+        self.ensure_supported(items, max_size=len(batch))
+        outcomes = dict.fromkeys((item.ref for item in items), PUSHED_ONE_BY_ONE)
+        records: dict[int, import_jobs.ImportRecord] = {}
+        with self.open_client() as client:
+            named = frozenset[str]().union(*(item.off | item.lift for item in items))
+            self.ensure_targets(client, {self.config.topics[topic] for topic in named})
             for item, snapshot in batch:
                 contact = cast("SesContact", snapshot.connector_data)
-                record = self._import_jobs.ImportRecord(
-                    contact, self._merge_preferences(contact, item)
-                )
-                if not item.lift and item.off <= self._off_topics(contact):
-                    outcomes[item.ref] = PushOutcome(PushResult.REFLECTED, "as listed")
-                elif not item.lift and record.turns_all_off(existing):
+                off = dict.fromkeys((self.config.topics[topic] for topic in item.off), OPT_OUT)
+                record = import_jobs.ImportRecord(contact, contact.preferences | off)
+                if not item.lift and item.off <= self._off_topics_of(contact):
+                    outcomes[item.ref] = runtime.reflected("as listed")
+                elif not item.lift and record.turns_all_off(client.topics):
                     records[item.ref] = record
-                else:
-                    outcomes[item.ref] = PUSHED_ONE_BY_ONE
-            if (
-                self._config.settings.get(BUCKET_SETTING)
-                and len(records) > self._import_jobs.MAX_WITHOUT_JOB
-            ):
-                job = self._import_jobs.start_import_job(
-                    self._config, self._http, contacts, [*records.values()]
-                )
-                wait = self._import_jobs.FALLBACK_DELAY
-                outcome = PushOutcome(PushResult.RETRY_LATER, f"import {job}", wait)
-                return outcomes | dict.fromkeys(records, outcome)
-        return outcomes | dict.fromkeys(records, PUSHED_ONE_BY_ONE)
+            if client.import_jobs.is_enabled and len(records) > import_jobs.MAX_WITHOUT_JOB:
+                job = client.import_jobs.start([*records.values()])
+                waits = runtime.retry_later(f"import {job}", import_jobs.FALLBACK_DELAY)
+                outcomes |= dict.fromkeys(records, waits)
+        return outcomes
 
-    def _merge_preferences(self, contact: SesContact, item: PushItem) -> dict[str, str]:
-        """All preferences of the contact after the change."""
-        topics = self._config.topics
-        lifts = {topics[topic]: OPT_IN for topic in item.lift}
-        return contact.preferences | lifts | {topics[topic]: OPT_OUT for topic in item.off}
-
-    def _write_preferences(self, client: SesClient, item: PushItem) -> PushOutcome:
-        topics = self._config.topics
-        offs = {topics[topic]: OPT_OUT for topic in item.off}
-        contact = client.get_contact(item.address)
-        if contact is None:
-            if not (self._config.create_contacts and offs):
-                return PushOutcome(PushResult.ABSENT, "404")
-            client.create_contact(item.address, offs)
-            return PushOutcome(PushResult.REFLECTED, "created")
-        wanted = self._merge_preferences(contact, item)
-        if wanted != contact.preferences:
-            client.update_contact(contact, item.address, wanted)
-        return PushOutcome(PushResult.REFLECTED, "200")
-
-    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See SupportsRead."""
-        if not batch:
-            return {}
-        self._ensure_fits(batch)
-        with self._open_client() as contacts:
-            contacts.topics()
-            found = {item.ref: contacts.get_contact(item.address) for item in batch}
-        return {
-            ref: self._off_topics(contact) if contact else None for ref, contact in found.items()
-        }
-
-    def _off_topics(self, contact: SesContact) -> frozenset[str]:
-        """The topics that the person opted out of; a topic off by default is no opt-out."""
-        topics = self._config.topics
+    def _off_topics_of(self, contact: SesContact) -> frozenset[str]:
+        """The topics that the person opted out of."""
+        topics = self.config.topics
         if contact.unsubscribe_all:
             return frozenset(topics)
         preferences = contact.preferences
         return frozenset(t for t, name in topics.items() if preferences.get(name) == OPT_OUT)
 
-    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
-        with self._open_client() as contacts:
-            found, token = contacts.list_contacts(cursor)
-        snapshots = [
-            ContactSnapshot(
-                contact.email_address, off=self._off_topics(contact), connector_data=contact
-            )
-            for contact in found
-            if contact.email_address
-        ]
-        return ContactPage(tuple(snapshots), token, done=token is None)
 
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
+        def list_snapshots(token: str) -> tuple[list[runtime.ContactSnapshot], str]:
+            contacts, token = client.list_contacts(token)
+            return [
+                runtime.ContactSnapshot(
+                    each.email_address, off=self._off_topics_of(each), connector_data=each
+                )
+                for each in contacts
+                if each.email_address
+            ], token
+
+        with self.open_client() as client:
+            return runtime.next_full_page(cursor, [list_snapshots])
+
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. First the contacts, then the account's suppression list.
 
         A contact's opt-outs are dated by its last change.
         """
-        name, _, token = (cursor or "").partition(" ")
-        with self._open_client() as contacts:
-            if name == _SUPPRESSIONS:
-                suppressed, token_after = contacts.list_suppressions(token or None)
-                events = [
-                    VendorEvent(
-                        EVENT_KIND_BY_REASON[s.reason],
-                        s.email_address,
-                        occurred_at=s.last_update_time,
-                    )
-                    for s in suppressed
-                    if s.reason in EVENT_KIND_BY_REASON and s.email_address
-                ]
-                following = f"{_SUPPRESSIONS} {token_after}" if token_after else None
-                return ContactPage(tuple(events), following, done=following is None)
-            found, token_after = contacts.list_contacts(token or None)
-        events = [event for contact in found for event in self._to_vendor_events(contact)]
-        return ContactPage(
-            tuple(events), f"contacts {token_after}" if token_after else _SUPPRESSIONS, False
+
+        def list_opt_outs(token: str) -> tuple[list[runtime.VendorEvent], str]:
+            contacts, token = client.list_contacts(token)
+            return [event for each in contacts for event in _to_vendor_events(each)], token
+
+        def list_suppressed(token: str) -> tuple[list[runtime.VendorEvent], str]:
+            suppressions, token = client.list_suppressions(token)
+            return [
+                runtime.VendorEvent(kind, each.email_address, occurred_at=each.last_update_time)
+                for each in suppressions
+                if (kind := EVENT_KIND_BY_REASON.get(each.reason)) and each.email_address
+            ], token
+
+        with self.open_client() as client:
+            return runtime.next_full_page(cursor, [list_opt_outs, list_suppressed])
+
+
+def _write_preferences(client: SesClient, change: runtime.TargetChange) -> runtime.PushOutcome:
+    off = dict.fromkeys(change.off, OPT_OUT)
+    remote = cast("_RemoteSesContact | None", change.contact)
+    if remote is None or remote.contact is None:
+        client.create_contact(change.address, off)
+        return runtime.reflected("created")
+    preferences = remote.contact.preferences | dict.fromkeys(change.on, OPT_IN) | off
+    if preferences != remote.contact.preferences:
+        client.update_contact(remote.contact, change.address, preferences)
+    return runtime.reflected()
+
+
+def _to_vendor_events(contact: SesContact) -> Iterator[runtime.VendorEvent]:
+    targets = [None] if contact.unsubscribe_all else list[str | None]()
+    targets += [name for name, status in contact.preferences.items() if status == OPT_OUT]
+    for target in targets:
+        yield runtime.VendorEvent(
+            runtime.VendorEventKind.OPTED_OUT,
+            contact.email_address,
+            target,
+            occurred_at=contact.last_updated_timestamp,
         )
 
-    def _to_vendor_events(self, contact: SesContact) -> Iterator[VendorEvent]:
-        targets = [None] if contact.unsubscribe_all else list[str | None]()
-        targets += [name for name, status in contact.preferences.items() if status == OPT_OUT]
-        for target in targets:
-            yield VendorEvent(
-                VendorEventKind.OPTED_OUT,
-                contact.email_address,
-                target,
-                occurred_at=contact.last_updated_timestamp,
-            )
 
-
-def _make_connector(config: DestinationConfig, http: HttpContext) -> Connector:
-    return Ses(config, http)
-
-
-SPEC = ConnectorSpec(
-    kind=Ses.kind,
-    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+SPEC = runtime.ConnectorSpec.of(
+    Ses,
+    tested_against=runtime.TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of API 2019-09-27, and moto 5.2.5 by `make test-real`",
-    capabilities=Ses.capabilities,
-    own_settings=Ses.settings,
-    secret_settings=frozenset({"secret_access_key"}),
+    secrets={"secret_access_key"},
     sources=(
         f"{_DOCS}/dg/sending-email-list-management.html",
         f"{_DOCS}/APIReference-V2/API_UpdateContact.html",
         f"{_DOCS}/APIReference-V2/API_ListContacts.html",
         f"{_DOCS}/dg/quotas.html",
     ),
-    build=_make_connector,
     notes=(
         "Map each topic to a topic of the contact list, which has 20 at most.",
         "It only applies to mail sent with `ListManagementOptions` for that list and topic.",

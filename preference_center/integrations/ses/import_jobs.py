@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpSession
+from preference_center.integrations.base import runtime
 from preference_center.integrations.base.rate_limit import RateLimited
-from preference_center.integrations.ses.client import OPT_OUT, PascalModel, SesClient, SesContact
-from preference_center.integrations.ses.signing import AwsRequestSigner
+
+if TYPE_CHECKING:
+    from preference_center.integrations.ses.client import SesContact
+    from preference_center.integrations.ses.signing import AwsRequestSigner
 
 BUCKET_SETTING = "import_bucket"
 MAX_WITHOUT_JOB = 10
@@ -40,21 +40,9 @@ _RUNNING_STATUSES = frozenset({"CREATED", "PROCESSING"})
 _KEY_PREFIX = "preference-center"
 
 
-class _ImportJob(PascalModel):
+class _ImportJob(runtime.PascalModel):
     job_status: str = ""
-    created_timestamp: float | None = None
-
-
-class _ImportJobs(PascalModel):
-    import_jobs: Sequence[_ImportJob] = ()
-
-
-class _ImportJobCreated(PascalModel):
-    job_id: str
-
-
-_JOBS = TypeAdapter(_ImportJobs)
-_JOB_CREATED = TypeAdapter(_ImportJobCreated)
+    created_timestamp: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +54,7 @@ class ImportRecord:
 
     def turns_all_off(self, topics: Collection[str]) -> bool:
         """Whether every topic of the list is off afterwards."""
-        return all(self.preferences.get(topic) == OPT_OUT for topic in topics)
+        return all(self.preferences.get(topic) == "OPT_OUT" for topic in topics)
 
     def to_json(self) -> str:
         """Its line of the file."""
@@ -83,74 +71,91 @@ class ImportRecord:
         )
 
 
-def bucket_problems(config: DestinationConfig) -> Iterator[str]:
+def bucket_problems(config: runtime.DestinationConfig) -> Iterator[str]:
     """Problems of the bucket's name."""
     name = config.settings.get(BUCKET_SETTING)
     if name and not _BUCKET_NAME.fullmatch(name):
         yield f"{BUCKET_SETTING} must be the name of a bucket without dots, as in acme-imports"
 
 
-def count_running_jobs(config: DestinationConfig, client: SesClient, now: datetime) -> int:
-    """How many imports into contact lists are in progress in the account.
+class ImportJobs:
+    """The import jobs of one account, for one push; they need the setting of a bucket."""
 
-    Only the last hundred are listed: 20 can be in progress. Raises DeliveryError when the
-    newest has failed as a whole, until it is time to try again.
-    """
-    body = {"ImportDestinationType": "CONTACT_LIST", "PageSize": 100}
-    jobs = client.send("POST", "/v2/email/import-jobs/list", body).parse(_JOBS).import_jobs
-    newest = max(jobs, key=lambda job: job.created_timestamp or 0, default=None)
-    if newest and newest.job_status == "FAILED":
-        since = timedelta(seconds=now.timestamp() - (newest.created_timestamp or 0))
-        if since < FAILURE_RETRY_DELAY:
-            raise DeliveryError(
-                f"{config.name}: SES failed to import a file: does the policy of the bucket let "
-                "ses.amazonaws.com read it, and is it in the same region?"
+    def __init__(
+        self,
+        config: runtime.DestinationConfig,
+        http: runtime.HttpContext,
+        send: Callable[..., runtime.Response],
+        signer: AwsRequestSigner,
+    ) -> None:
+        """`send` is `SesClient.send`."""
+        self._config = config
+        self._http = http
+        self._send = send
+        self._signer = signer
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether a bucket is set."""
+        return bool(self._config.settings.get(BUCKET_SETTING))
+
+    @cached_property
+    def running_count(self) -> int:
+        """How many imports into contact lists are in progress in the account.
+
+        Only the last hundred are listed: 20 can be in progress. Raises DeliveryError when the
+        newest has failed as a whole, until it is time to try again.
+        """
+        body = {"ImportDestinationType": "CONTACT_LIST", "PageSize": 100}
+        response = self._send("POST", "/v2/email/import-jobs/list", body)
+        jobs = response.parse_member(list[_ImportJob], "ImportJobs", or_empty=True)
+        newest = max(jobs, key=lambda job: job.created_timestamp, default=None)
+        if newest and newest.job_status == "FAILED":
+            age = timedelta(seconds=self._http.now().timestamp() - newest.created_timestamp)
+            if age < FAILURE_RETRY_DELAY:
+                raise runtime.DeliveryError(
+                    f"{self._config.name}: SES failed to import a file: does the policy of the "
+                    "bucket let ses.amazonaws.com read it, and is it in the same region?"
+                )
+        return sum(job.job_status in _RUNNING_STATUSES for job in jobs)
+
+    def start(self, records: Sequence[ImportRecord]) -> str:
+        """Write a file to the bucket and start its import; the job's id.
+
+        Raises RateLimited, with nothing written, while too many jobs are in progress.
+        """
+        name = self._config.name
+        if self.running_count >= MAX_RUNNING_JOBS:
+            raise RateLimited(f"{name}: SES is still importing", retry_after=POLL_INTERVAL)
+        key = f"{_KEY_PREFIX}/{self._http.nonce()}.json"
+        self._upload(key, "".join(f"{record.to_json()}\n" for record in records).encode())
+        body = {
+            "ImportDestination": {
+                "ContactListDestination": {
+                    "ContactListName": self._config.settings["contact_list"],
+                    "ContactListImportAction": "PUT",
+                }
+            },
+            "ImportDataSource": {
+                "S3Url": f"s3://{self._config.settings[BUCKET_SETTING]}/{key}",
+                "DataFormat": "JSON",
+            },
+        }
+        return self._send("POST", "/v2/email/import-jobs", body).parse_member(str, "JobId")
+
+    def _upload(self, key: str, content: bytes) -> None:
+        """Raises DeliveryError (permanent) for an invalid name of a bucket."""
+        config = self._config
+        for problem in bucket_problems(config):
+            raise runtime.DeliveryError(f"{config.name}: {problem}", permanent=True)
+        bucket, region = config.settings[BUCKET_SETTING], config.settings["region"]
+        url = config.settings.get("bucket_url") or f"https://{bucket}.s3.{region}.amazonaws.com"
+        headers = self._signer.sign_s3("PUT", f"{url}/{key}", content)
+        with self._http.session(config.name, url) as session:
+            session.send(
+                "PUT",
+                f"/{_KEY_PREFIX}/{{key}}",
+                raw_path=f"/{key}",
+                body=content,
+                headers=headers,
             )
-    return sum(job.job_status in _RUNNING_STATUSES for job in jobs)
-
-
-def start_import_job(
-    config: DestinationConfig, http: HttpContext, client: SesClient, records: Sequence[ImportRecord]
-) -> str:
-    """Write a file to the bucket and start its import; the job's id.
-
-    Raises RateLimited, with nothing written, while too many jobs are in progress.
-    """
-    if count_running_jobs(config, client, http.now()) >= MAX_RUNNING_JOBS:
-        raise RateLimited(f"{config.name}: SES is still importing", retry_after=POLL_INTERVAL)
-    key = f"{_KEY_PREFIX}/{http.nonce()}.json"
-    text = "".join(f"{record.to_json()}\n" for record in records)
-    _upload(config, http, key, text.encode())
-    body = {
-        "ImportDestination": {
-            "ContactListDestination": {
-                "ContactListName": config.settings["contact_list"],
-                "ContactListImportAction": "PUT",
-            }
-        },
-        "ImportDataSource": {
-            "S3Url": f"s3://{config.settings[BUCKET_SETTING]}/{key}",
-            "DataFormat": "JSON",
-        },
-    }
-    return client.send("POST", "/v2/email/import-jobs", body).parse(_JOB_CREATED).job_id
-
-
-def _upload(config: DestinationConfig, http: HttpContext, key: str, content: bytes) -> None:
-    with _open_bucket(config, http) as (url, session):
-        exact = f"/{key}"
-        headers = AwsRequestSigner(config).sign_s3("PUT", f"{url}{exact}", content)
-        session.send(
-            "PUT", f"/{_KEY_PREFIX}/{{key}}", raw_path=exact, body=content, headers=headers
-        )
-
-
-@contextmanager
-def _open_bucket(config: DestinationConfig, http: HttpContext) -> Iterator[tuple[str, HttpSession]]:
-    """Raises DeliveryError (permanent) for an invalid name of a bucket."""
-    for problem in bucket_problems(config):
-        raise DeliveryError(f"{config.name}: {problem}", permanent=True)
-    bucket, region = config.settings[BUCKET_SETTING], config.settings["region"]
-    url = config.settings.get("bucket_url") or f"https://{bucket}.s3.{region}.amazonaws.com"
-    with http.session(config.name, url) as session:
-        yield url, session
