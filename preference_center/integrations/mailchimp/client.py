@@ -10,31 +10,13 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from preference_center.domain.sync.contract import PushOutcome, PushResult
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import (
-    HttpContext,
-    HttpSession,
-    Response,
-    basic_auth_headers,
-)
-from preference_center.integrations.mailchimp.models import (
-    ACCOUNT,
-    BATCH,
-    CATEGORIES,
-    INTERESTS,
-    MEMBER,
-    MEMBERS,
-    MERGE_FIELDS,
-    PROBLEM,
-    ListedMember,
-    MailchimpMember,
-)
+from pydantic import Field
+
+from preference_center.integrations.base import runtime
 
 SUBSCRIBED, UNSUBSCRIBED, ARCHIVED = "subscribed", "unsubscribed", "archived"
 OPTED_OUT_STATUSES = frozenset({UNSUBSCRIBED, "cleaned"})
@@ -43,7 +25,6 @@ either, but a form or an import can make them subscribed."""
 
 COMPLIANCE_STATE = "Member In Compliance State"
 """Title of the error for a member whom only the person can subscribe again."""
-INVALID_ACK = "400"
 THROTTLE_DELAY = timedelta(seconds=30)
 PAGE_SIZE, PAGE_STEP = 1_000, 900
 """Pages overlap: a member who changes meanwhile moves to the end, and all behind move up."""
@@ -54,50 +35,58 @@ _MEMBER = f"{_AUDIENCE}/members/{{member}}"
 _CATEGORIES = f"{_AUDIENCE}/interest-categories"
 
 
-@dataclass(frozen=True, slots=True)
-class MailchimpCursor:
-    """The position in a listing.
+class MailchimpMember(runtime.LenientModel):
+    """One address in the audience. `interests` has every group of the audience."""
 
-    A pass lists what changed after `since`, oldest change first, from `position` on; `offset`
-    counts rows with the same time as `position`.
-    """
-
-    since: datetime | None = None
-    position: datetime | None = None
-    offset: int = 0
-    started_at: datetime | None = None
-
-    @classmethod
-    def parse(cls, text: str | None) -> MailchimpCursor:
-        """The cursor that `str` wrote; the beginning for None."""
-        if text is None:
-            return cls()
-        since, position, offset, began = text.split("|")
-        return cls(_parse_time(since), _parse_time(position), int(offset), _parse_time(began))
-
-    def __str__(self) -> str:
-        times = [t.isoformat() if t else "" for t in (self.since, self.position, self.started_at)]
-        return f"{times[0]}|{times[1]}|{self.offset}|{times[2]}"
-
-    def advance(self, rows: Sequence[ListedMember], now: datetime) -> tuple[MailchimpCursor, bool]:
-        """The cursor after `rows`, and whether they were the last."""
-        began = self.started_at or now
-        if len(rows) < PAGE_SIZE:
-            start = began - OVERLAP
-            return MailchimpCursor(start, start), True
-        times = [row.last_changed for row in rows if row.last_changed]
-        newest = times[-1] - _ONE_SECOND if times else None
-        if newest and (self.position is None or newest > self.position):
-            return MailchimpCursor(self.since, newest, 0, began), False
-        return MailchimpCursor(self.since, self.position, self.offset + PAGE_STEP, began), False
+    status: str
+    interests: dict[str, bool] = Field(default_factory=dict)
+    merge_fields: dict[str, Any] = Field(default_factory=dict)
 
 
-def _parse_time(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+class ListedMember(MailchimpMember):
+    """A member as listed; one who only has a phone number has no email address."""
+
+    email_address: str = ""
+    status: str = ""
+    last_changed: runtime.IsoDatetime = None
+
+
+class _BatchMember(runtime.LenientModel):
+    email_address: str = ""
+    status: str = ""
+    error_code: str = ""
+
+
+class _BatchResponse(runtime.LenientModel):
+    new_members: list[_BatchMember] = Field(default_factory=list)
+    updated_members: list[_BatchMember] = Field(default_factory=list)
+    errors: list[_BatchMember] = Field(default_factory=list)
+
+
+class _Problem(runtime.LenientModel):
+    """An error: `title` is its name in Mailchimp's glossary, never an address."""
+
+    title: str = ""
+
+
+class _Account(runtime.LenientModel):
+    role: str = ""
+
+
+class _NamedObject(runtime.LenientModel):
+    id: str = ""
+    name: str = ""
+
+
+class _MergeField(runtime.LenientModel):
+    tag: str = ""
+    type: str = ""
 
 
 @contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[MailchimpClient]:
+def open_client(
+    config: runtime.DestinationConfig, http: runtime.HttpContext
+) -> Iterator[MailchimpClient]:
     """A client of a destination's audience, for a `with` block.
 
     Raises DeliveryError (permanent) for a key that doesn't name the account's data centre.
@@ -105,11 +94,11 @@ def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[Mailch
     settings = config.settings
     centre = re.search(r"-([a-z]{2,4}\d{1,4})\Z", settings["api_key"])
     if centre is None and "base_url" not in settings:
-        raise DeliveryError(
+        raise runtime.DeliveryError(
             f"{config.name}: the API key must end with a data centre, as in -us21", permanent=True
         )
     base_url = settings.get("base_url") or f"https://{centre and centre[1]}.api.mailchimp.com"
-    headers = basic_auth_headers("any", settings["api_key"])
+    headers = runtime.basic_auth_headers("any", settings["api_key"])
     with http.session(config.name, base_url, headers=headers) as session:
         yield MailchimpClient(config, http, session)
 
@@ -117,7 +106,12 @@ def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[Mailch
 class MailchimpClient:
     """One audience of one account, made by `open_client`."""
 
-    def __init__(self, config: DestinationConfig, http: HttpContext, session: HttpSession) -> None:
+    def __init__(
+        self,
+        config: runtime.DestinationConfig,
+        http: runtime.HttpContext,
+        session: runtime.HttpSession,
+    ) -> None:
         self._name = config.name
         self._audience_id = config.settings["audience"]
         self._http = http
@@ -125,7 +119,7 @@ class MailchimpClient:
 
     def role(self) -> str:
         """The role of the API key's user in the account."""
-        return self.send("GET", "/3.0/", query={"fields": "role"}).parse(ACCOUNT).role
+        return self.send("GET", "/3.0/", query={"fields": "role"}).parse(_Account).role
 
     def ensure_exists(self) -> None:
         """Raise DeliveryError (permanent) when the audience is gone.
@@ -138,31 +132,29 @@ class MailchimpClient:
             ).status
             == HTTPStatus.NOT_FOUND
         ):
-            raise DeliveryError(
+            raise runtime.DeliveryError(
                 f"{self._name}: the audience is gone: name one that exists", permanent=True
             )
 
     def groups(self) -> dict[str, str]:
         """Group id -> its name, of all categories."""
         query = {"count": str(PAGE_SIZE)}
-        found = self.send("GET", _CATEGORIES, query=query).parse(CATEGORIES)
+        categories = self.send("GET", _CATEGORIES, query=query)
+        route = f"{_CATEGORIES}/{{category}}/interests"
         return {
             interest.id: interest.name
-            for category in found.categories
+            for category in categories.parse_member(list[_NamedObject], "categories")
             if category.id
-            for interest in self.send(
-                "GET", f"{_CATEGORIES}/{{category}}/interests", query=query, category=category.id
+            for interest in self.send("GET", route, query=query, category=category.id).parse_member(
+                list[_NamedObject], "interests"
             )
-            .parse(INTERESTS)
-            .interests
         }
 
     def link_fields(self) -> set[str]:
         """Tags of the custom fields that can hold a link."""
         response = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE_SIZE)})
-        return {
-            f.tag for f in response.parse(MERGE_FIELDS).merge_fields if f.type in {"text", "url"}
-        }
+        fields = response.parse_member(list[_MergeField], "merge_fields")
+        return {field.tag for field in fields if field.type in {"text", "url"}}
 
     def member(self, address: str) -> MailchimpMember | None:
         """One member; None if the audience does not know the address."""
@@ -173,23 +165,14 @@ class MailchimpClient:
             allowed_statuses={HTTPStatus.NOT_FOUND},
             member=member_id(address),
         )
-        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(MEMBER)
-
-    def ensure_groups(self, topics: Mapping[str, str]) -> None:
-        """Raise DeliveryError (permanent) when the group of a topic is gone."""
-        there = self.groups()
-        if gone := sorted(topic for topic, group in topics.items() if group not in there):
-            raise DeliveryError(
-                f"{self._name}: the groups of {', '.join(gone)} are gone: map them again",
-                permanent=True,
-            )
+        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(MailchimpMember)
 
     def update_member(
         self,
         address: str,
         changes: Mapping[str, Any],
         is_applied: Callable[[MailchimpMember], bool],
-    ) -> PushOutcome:
+    ) -> runtime.PushOutcome:
         """Change a member; reflected if the response `is_applied`.
 
         Merge fields that the audience requires and the member lacks are not validated.
@@ -203,19 +186,17 @@ class MailchimpClient:
             member=member_id(address),
         )
         if response.status == HTTPStatus.NOT_FOUND:
-            return PushOutcome(PushResult.ABSENT, "404")
+            return runtime.absent()
         if response.status == HTTPStatus.BAD_REQUEST:
-            title = response.parse(PROBLEM).title
+            title = response.parse(_Problem).title
             # A person who unsubscribed can only resubscribe by one of Mailchimp's own forms.
-            return PushOutcome(
-                PushResult.REFUSED, title if title == COMPLIANCE_STATE else INVALID_ACK
-            )
-        after = response.parse(MEMBER)
-        if not is_applied(after):
-            return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
-        return PushOutcome(PushResult.REFLECTED, after.status)
+            if title == COMPLIANCE_STATE:
+                return runtime.refused(title)
+            raise runtime.RequestRejected(f"{self._name}: HTTP 400", response.status)
+        member = response.parse(MailchimpMember)
+        return runtime.acknowledged(is_applied(member), member.status)
 
-    def unsubscribe(self, addresses: Sequence[str]) -> dict[str, PushOutcome]:
+    def unsubscribe(self, addresses: Sequence[str]) -> dict[str, runtime.PushOutcome]:
         """Unsubscribe up to 500, adding unknown ones unsubscribed. By casefolded address."""
         members = [{"email_address": address, "status": UNSUBSCRIBED} for address in addresses]
         batch = self.send(
@@ -223,41 +204,54 @@ class MailchimpClient:
             _AUDIENCE,
             query={"skip_merge_validation": "true"},
             body={"members": members, "update_existing": True},
-        ).parse(BATCH)
+        ).parse(_BatchResponse)
         return {
-            fault.email_address.casefold(): PushOutcome(PushResult.REFUSED, fault.error_code)
-            for fault in batch.errors
+            each.email_address.casefold(): runtime.refused(each.error_code) for each in batch.errors
         } | {
-            member.email_address.casefold(): PushOutcome(PushResult.REFLECTED, member.status)
-            for member in batch.new_members + batch.updated_members
-            if member.status in OPTED_OUT_STATUSES
+            each.email_address.casefold(): runtime.reflected(each.status)
+            for each in batch.new_members + batch.updated_members
+            if each.status in OPTED_OUT_STATUSES
         }
 
-    def list_members(
-        self, cursor: str | None, *, unsubscribed: bool = False
-    ) -> tuple[list[ListedMember], str, bool]:
-        """A page of members by time of change, the next cursor, and whether it was the last.
+    def list_members(self, since: datetime | None, token: str) -> tuple[list[ListedMember], str]:
+        """A page of members that changed since a time, oldest change first, and the next token."""
+        return self._list_members(since, token, {})
 
-        `unsubscribed`: only members who unsubscribed since the start of the pass's time span.
-        """
-        position = MailchimpCursor.parse(cursor)
+    def list_unsubscribed(
+        self, since: datetime | None, token: str
+    ) -> tuple[list[ListedMember], str]:
+        """The same of members who unsubscribed since that time."""
+        query = {"status": UNSUBSCRIBED}
+        if since:
+            query["unsubscribed_since"] = since.isoformat()
+        return self._list_members(since, token, query)
+
+    def _list_members(
+        self, since: datetime | None, token: str, query: Mapping[str, str]
+    ) -> tuple[list[ListedMember], str]:
+        """A token is the time of the last row, and how many rows with that time to skip."""
+        changed_since, _, offset = token.partition("|")
+        start = datetime.fromisoformat(changed_since) if changed_since else since
         query = {
             "fields": ",".join(f"members.{name}" for name in ListedMember.model_fields),
             "count": str(PAGE_SIZE),
-            "offset": str(position.offset),
+            "offset": offset or "0",
             "sort_field": "last_changed",
             "sort_dir": "ASC",
+            **query,
         }
-        if position.position:
-            query["since_last_changed"] = position.position.isoformat()
-        if unsubscribed:
-            query["status"] = UNSUBSCRIBED
-            if position.since:
-                query["unsubscribed_since"] = position.since.isoformat()
-        now = self._http.now()
-        rows = self.send("GET", f"{_AUDIENCE}/members", query=query).parse(MEMBERS).members
-        following, done = position.advance(rows, now)
-        return rows, str(following), done
+        if start:
+            query["since_last_changed"] = start.isoformat()
+        response = self.send("GET", f"{_AUDIENCE}/members", query=query)
+        rows = response.parse_member(list[ListedMember], "members")
+        if len(rows) < PAGE_SIZE:
+            return rows, ""
+        times = [row.last_changed for row in rows if row.last_changed]
+        newest = times[-1] - _ONE_SECOND if times else None
+        if newest and (start is None or newest > start):
+            return rows, f"{newest.isoformat()}|0"
+        skipped = int(offset or 0) + PAGE_STEP
+        return rows, f"{start.isoformat() if start else ''}|{skipped}"
 
     def send(
         self,
@@ -268,8 +262,8 @@ class MailchimpClient:
         body: Any = None,
         allowed_statuses: Collection[int] = (),
         **path_params: str,
-    ) -> Response:
-        """Send one request about the audience. Raises like `HttpSession.send`."""
+    ) -> runtime.Response:
+        """Send one request about the audience. Raises like `runtime.HttpSession.send`."""
         response = self._session.send(
             method,
             route,
@@ -282,14 +276,14 @@ class MailchimpClient:
             self._explain_403(response)
         return response
 
-    def _explain_403(self, response: Response) -> None:
+    def _explain_403(self, response: runtime.Response) -> None:
         """Raise DeliveryError: a 403 without a problem body is how an account is throttled."""
         try:
-            response.parse(PROBLEM)
-        except DeliveryError:
+            response.parse(_Problem)
+        except runtime.DeliveryError:
             message = f"{self._name}: HTTP 403 without a reason, throttled"
-            raise DeliveryError(message, retry_after=THROTTLE_DELAY) from None
-        raise DeliveryError(f"{self._name}: HTTP 403, rights refused", permanent=True)
+            raise runtime.DeliveryError(message, retry_after=THROTTLE_DELAY) from None
+        raise runtime.DeliveryError(f"{self._name}: HTTP 403, rights refused", permanent=True)
 
 
 def member_id(address: str) -> str:

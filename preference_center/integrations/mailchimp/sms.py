@@ -2,6 +2,7 @@
 
 https://mailchimp.com/developer/marketing/docs/audiences-introduction/
 https://mailchimp.com/developer/release-notes/new-audiences-endpoints-beta/
+https://github.com/mailchimp/mailchimp-client-lib-codegen (spec/marketing.json, 3.0.91)
 Only they have contacts without an email address. A contact is found by the SHA-256 of its
 number and changed by its id, so that none is ever created. `denied` unsubscribes it. Groups
 ("interests") hold people for every channel, so the topic is mapped to `sms`.
@@ -9,159 +10,241 @@ number and changed by its id, so that none is ever created. `denied` unsubscribe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
-from functools import partial
-from typing import ClassVar
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from http import HTTPStatus
+from typing import ClassVar, cast
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
-from preference_center.domain.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import (
-    PushStep,
-    ensure_some_accepted,
-    read_each,
-    run_steps,
-)
+from pydantic import Field
+
+from preference_center.integrations.base import runtime
 from preference_center.integrations.base.contract import CREATE_CONTACTS
-from preference_center.integrations.base.mapping import validate_batch
-from preference_center.integrations.base.sms_switch import SmsSwitchConnector
-from preference_center.integrations.mailchimp.client import INVALID_ACK, open_client
-from preference_center.integrations.mailchimp.sms_contacts import (
+from preference_center.integrations.mailchimp.client import (
     ARCHIVED,
-    DENIED,
+    PAGE_SIZE,
     SUBSCRIBED,
     UNSUBSCRIBED,
-    SmsContact,
-    SmsContactsClient,
-    hash_phone,
+    MailchimpClient,
+    open_client,
 )
 
 OVERLAP = timedelta(minutes=10)
 """Passes overlap: an index may lag behind, and clocks differ."""
+DENIED, CONSENTED, CONFIRMED = "denied", "consented", "confirmed"
+_CONTACTS = "/3.0/audiences/{audience}/contacts"
+_CONTACT = f"{_CONTACTS}/{{contact}}"
+_AUDIENCE = "/3.0/lists/{audience}"
 
 
-class MailchimpSms(SmsSwitchConnector):
+class _StatusValue(runtime.LenientModel):
+    value: str = ""
+
+
+class _SmsChannel(runtime.LenientModel):
+    sms_phone: str = ""
+    hashed_sms_phone: str = ""
+    effective_subscription_status: _StatusValue = _StatusValue()
+
+
+class SmsContact(runtime.LenientModel):
+    """One contact and its SMS consent."""
+
+    id: str = ""
+    status: str = ""
+    sms_channel: _SmsChannel = _SmsChannel()
+    last_updated_at: runtime.IsoDatetime = None
+
+    @property
+    def phone(self) -> str:
+        """The number in E.164; "" if there is none."""
+        return self.sms_channel.sms_phone
+
+    @property
+    def phone_hash(self) -> str:
+        """Mailchimp's hash of the number."""
+        return self.sms_channel.hashed_sms_phone
+
+    @property
+    def subscription_status(self) -> str:
+        """The status by all consents: subscribed, unsubscribed, nonsubscribed or pending."""
+        return self.sms_channel.effective_subscription_status.value
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether it is sent marketing messages."""
+        return self.subscription_status == SUBSCRIBED
+
+
+class _SmsContactPage(runtime.LenientModel):
+    """A page of contacts, and where the next one begins; "" if this is the last."""
+
+    contacts: list[SmsContact] = Field(default_factory=list)
+    next_cursor: str = ""
+
+
+@dataclass(frozen=True)
+class _RemoteSmsContact(runtime.RemoteContact):
+    contact: SmsContact = field(default_factory=SmsContact)
+
+
+class SmsContactsClient:
+    """The contacts of one audience, for one push or page."""
+
+    def __init__(self, client: MailchimpClient) -> None:
+        self._client = client
+        self.ensure_audience_exists = client.ensure_exists
+
+    @cached_property
+    def opt_in_consent(self) -> str:
+        """The name of a consent, which depends on the audience's double opt-in."""
+        response = self._client.send("GET", _AUDIENCE, query={"fields": "double_optin"})
+        is_double = response.parse_member(bool, "double_optin", or_empty=True)
+        return CONFIRMED if is_double else CONSENTED
+
+    def find(self, number: str) -> SmsContact | None:
+        """The contact with this number; None if there is none."""
+        response = self._client.send(
+            "GET",
+            _CONTACT,
+            query={},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+            contact=f"sms:{hash_phone(number)}",
+        )
+        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(SmsContact)
+
+    def update_consent(self, contact: SmsContact, number: str, consent: str) -> SmsContact:
+        """The contact after the change of its SMS consent."""
+        channel = {"sms_phone": number, "marketing_consent": {"status": consent}}
+        return self._client.send(
+            "PATCH",
+            _CONTACT,
+            query={"merge_field_validation_mode": "ignore_required_checks"},
+            body={"sms_channel": channel},
+            contact=contact.id or f"sms:{hash_phone(number)}",
+        ).parse(SmsContact)
+
+    def list_contacts(self, since: datetime | None, token: str) -> tuple[list[SmsContact], str]:
+        """A page of contacts by time of change, and the token of the next."""
+        query = {"count": str(PAGE_SIZE), "sort_field": "updated_at", "sort_dir": "ASC"}
+        if since:
+            query["updated_since"] = f"{since:%Y-%m-%dT%H:%M:%S+00:00}"
+        if token:
+            query["cursor"] = token
+        page = self._client.send("GET", _CONTACTS, query=query).parse(_SmsContactPage)
+        return page.contacts, page.next_cursor if page.contacts else ""
+
+
+class MailchimpSms(runtime.MappedSmsConnector[SmsContactsClient]):
     """The phone numbers of one audience."""
 
     kind: ClassVar[str] = "mailchimp"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.SMS}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.SMS}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=50,
         can_read=True,
-        scans=ListingMode.CHANGES,
-        pulls=ListingMode.CHANGES,
+        scans=runtime.ListingMode.CHANGES,
+        pulls=runtime.ListingMode.CHANGES,
         off_means_opt_out=False,
     )
-    credentials_hint: ClassVar[str] = "the API key and the id of the audience"
+    rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
+        target_noun="switch",
+        credentials_hint="the API key and the id of the audience",
+        lookups=runtime.LookupMode.ALL,
+        compares_contacts=True,
+    )
 
-    def _find_problems(self) -> Iterator[str]:
-        """Also checks that Mailchimp hashes numbers as we do."""
-        with open_client(self._config, self._http) as audience:
-            found = SmsContactsClient(audience).list_contacts("", "")
-        if self._config.create_contacts:
+    @contextmanager
+    def open_client(self) -> Iterator[SmsContactsClient]:
+        """See ApiConnector."""
+        with open_client(self.config, self.http) as client:
+            yield SmsContactsClient(client)
+
+    def prepare(self, client: SmsContactsClient, addresses: Sequence[str]) -> None:  # noqa: ARG002 - the runtime's
+        """See ApiConnector."""
+        client.ensure_audience_exists()
+
+    def find_problems(self, client: SmsContactsClient) -> Iterator[str]:
+        """See ApiConnector. Also checks that Mailchimp hashes numbers as we do."""
+        contacts, _ = client.list_contacts(None, "")
+        if self.config.create_contacts:
             yield (
                 f"{CREATE_CONTACTS}: Mailchimp adds no contact that is opted out of SMS: remove "
                 "the setting"
             )
-        if any(
-            c.phone_hash and c.phone_hash != hash_phone(c.phone) for c in found.contacts if c.phone
-        ):
+        if any(c.phone_hash not in {"", hash_phone(c.phone)} for c in contacts if c.phone):
             yield "Mailchimp hashes numbers differently than documented: none would be found"
 
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Each contact is read, and only changed where it differs."""
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        with open_client(self._config, self._http) as audience:
-            audience.ensure_exists()
-            asked = [item for item in batch if item.off or item.lift]
-            steps = [
-                PushStep((i.ref,), partial(_push_item, SmsContactsClient(audience), i))
-                for i in asked
-            ]
-            outcomes = run_steps(batch, steps)
-        ensure_some_accepted({item.ref: outcomes[item.ref] for item in asked}, INVALID_ACK)
-        return outcomes
-
-    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See SupportsRead. Numbers that never subscribed are off, too."""
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        with open_client(self._config, self._http) as audience:
-            audience.ensure_exists()
-            contacts = SmsContactsClient(audience)
-            found = read_each(batch, lambda item: contacts.find(item.address))
-        return {
-            item.ref: self._off_topics(contact) if contact else None
-            for item, contact in found.items()
-            if not isinstance(contact, int)
-        }
-
-    def _off_topics(self, contact: SmsContact) -> frozenset[str] | None:
-        if contact.status == ARCHIVED:
+    def fetch_contact(
+        self,
+        client: SmsContactsClient,
+        address: str,
+        target_ids: Collection[str],  # noqa: ARG002 - there is one
+    ) -> runtime.RemoteContact | None:
+        """See MappedConnector. Numbers that never subscribed are off, too."""
+        contact = client.find(address)
+        if contact is None or contact.status == ARCHIVED:
             return None
-        return self._all_topics(off=contact.subscription_status != SUBSCRIBED)
+        off = runtime.sms_contact(None if contact.is_subscribed else contact.subscription_status)
+        return _RemoteSmsContact(off.off_targets, contact)
 
-    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
+    def write_change(
+        self, client: SmsContactsClient, change: runtime.TargetChange
+    ) -> runtime.PushOutcome:
+        """See MappedConnector. With double opt-in the person has to answer a text message."""
+        contact = cast("_RemoteSmsContact", change.contact).contact
+        if contact.subscription_status == (UNSUBSCRIBED if change.off else SUBSCRIBED):
+            return runtime.reflected(contact.subscription_status)
+        consent = DENIED if change.off else client.opt_in_consent
+        status = client.update_consent(contact, change.address, consent).subscription_status
+        # A lift is "pending" until then.
+        is_applied = status != (SUBSCRIBED if change.off else UNSUBSCRIBED)
+        return runtime.acknowledged(is_applied, status)
+
+    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
-        contacts, following, done = self._list_updated(cursor)
+        page = self._list_updated(cursor)
         rows = (
-            ContactSnapshot(c.phone, Channel.SMS, off=self._off_topics(c))
-            for c in contacts
+            runtime.ContactSnapshot(
+                c.phone, runtime.Channel.SMS, off=self.all_topics(is_off=not c.is_subscribed)
+            )
+            for c in page.rows
             if c.phone and c.status != ARCHIVED
         )
-        return ContactPage(tuple(rows), following, done)
+        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. Unsubscribed contacts, dated by their last change."""
-        contacts, following, done = self._list_updated(cursor)
+        page = self._list_updated(cursor)
         rows = (
-            VendorEvent(
-                VendorEventKind.OPTED_OUT, c.phone, ALL_SMS, c.last_updated_at, channel=Channel.SMS
+            runtime.VendorEvent(
+                runtime.VendorEventKind.OPTED_OUT,
+                c.phone,
+                runtime.ALL_SMS,
+                c.last_updated_at,
+                channel=runtime.Channel.SMS,
             )
-            for c in contacts
+            for c in page.rows
             if c.phone and c.subscription_status == UNSUBSCRIBED
         )
-        return ContactPage(tuple(rows), following, done)
+        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
-    def _list_updated(self, cursor: str | None) -> tuple[list[SmsContact], str, bool]:
-        since, started_at, token = cursor.split("|", 2) if cursor else ("", "", "")
-        started_at = started_at or f"{self._http.now() - OVERLAP:%Y-%m-%dT%H:%M:%S+00:00}"
-        with open_client(self._config, self._http) as audience:
-            page = SmsContactsClient(audience).list_contacts(since, token)
-        if page.next_cursor and page.contacts:
-            return page.contacts, f"{since}|{started_at}|{page.next_cursor}", False
-        return page.contacts, f"{started_at}||", True
+    def _list_updated(self, cursor: str | None) -> runtime.ContactPage[SmsContact]:
+        with self.open_client() as client:
+            return runtime.next_changes_page(
+                cursor,
+                [client.list_contacts],
+                now=self.http.now(),
+                overlap=OVERLAP,
+                restart_on_rejection=True,
+            )
 
 
-def _push_item(contacts: SmsContactsClient, item: PushItem) -> Mapping[int, PushOutcome]:
-    contact = contacts.find(item.address)
-    if contact is None or (isinstance(contact, SmsContact) and contact.status == ARCHIVED):
-        return {item.ref: PushOutcome(PushResult.ABSENT, "404")}
-    if not isinstance(contact, SmsContact):
-        return {item.ref: PushOutcome(PushResult.REFUSED, INVALID_ACK)}
-    if contact.subscription_status == (UNSUBSCRIBED if item.off else SUBSCRIBED):
-        return {item.ref: PushOutcome(PushResult.REFLECTED, contact.subscription_status)}
-    consent = DENIED if item.off else contacts.opt_in_consent
-    after = contacts.update_consent(contact, item.address, consent)
-    if after is None:
-        return {item.ref: PushOutcome(PushResult.REFUSED, INVALID_ACK)}
-    # With double opt-in a lift is "pending": the person has to answer a text message.
-    done = after.subscription_status != (SUBSCRIBED if item.off else UNSUBSCRIBED)
-    return {
-        item.ref: PushOutcome(
-            PushResult.REFLECTED if done else PushResult.RETRY_LATER, after.subscription_status
-        )
-    }
+def hash_phone(number: str) -> str:
+    """SHA-256 of a number in E.164: Mailchimp's id of the contact, not a protection."""
+    return hashlib.sha256(number.encode()).hexdigest()
