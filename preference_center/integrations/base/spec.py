@@ -79,9 +79,14 @@ class ConnectorSpec:
         sources: tuple[str, ...],
         notes: tuple[str, ...] = (),
         manually_tested: str = "",
+        build: Callable[[DestinationConfig, HttpContext], Connector] | None = None,
         build_webhook_only: Callable[[DestinationConfig, HttpContext], Connector] | None = None,
+        extra: str = "",
     ) -> Self:
-        """The spec of a class of connectors; `secrets` are `secret_settings`."""
+        """The spec of a class of connectors; `secrets` are `secret_settings`.
+
+        `build`: what makes a connector, where that is not the class alone.
+        """
         return cls(
             kind=connector.kind,
             tested_against=tested_against,
@@ -89,11 +94,12 @@ class ConnectorSpec:
             own_settings=connector.settings,
             secret_settings=frozenset(secrets),
             sources=sources,
-            build=connector,
+            build=build or connector,
             tested_version=tested_version,
             manually_tested=manually_tested,
             notes=notes,
             build_webhook_only=build_webhook_only,
+            extra=extra,
         )
 
     def is_webhook_only(self, settings: Mapping[str, str]) -> bool:

@@ -271,14 +271,12 @@ def _make_connector(
     return MailchimpMultiChannel(config, http) if texts else _make_email_connector(config, http)
 
 
-SPEC = runtime.ConnectorSpec(
-    kind=Mailchimp.kind,
+SPEC = runtime.ConnectorSpec.of(
+    MailchimpMultiChannel,
+    build=_make_connector,
     tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="the API reference, read on 2026-11-27, and the description 3.0.55",
-    capabilities=MailchimpMultiChannel.capabilities,
-    own_settings=Mailchimp.settings,
-    secret_settings=frozenset({"api_key"}),
-    build=_make_connector,
+    secrets={"api_key"},
     sources=(
         f"{_DOCS}/api/list-members/update-list-member/",
         f"{_DOCS}/api/lists/batch-subscribe-or-unsubscribe/",
