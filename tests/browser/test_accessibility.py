@@ -16,7 +16,7 @@ from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken, app, make_token
 from tests.pages.demo import put_in_force
-from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -91,14 +91,14 @@ def test_no_page_of_a_confirmation_has_a_violation(
     found["preferences"] = violations(page)
     press(page.locator("main form button").last)
     found["preferences, paused"] = violations(page)
-    (letter,) = letters(app)
+    (email,) = queued_emails(app)
     clock.advance(timedelta(minutes=1))
-    page.goto(f"{site}{link_in(letter)}?lang={language}")
+    page.goto(f"{site}{link_in(email)}?lang={language}")
     found["confirm"] = violations(page)
     press(page.locator("main button"))
     found["confirmed"] = violations(page)
     clock.advance(timedelta(days=8))
-    page.goto(f"{site}{link_in(letter)}?lang={language}")
+    page.goto(f"{site}{link_in(email)}?lang={language}")
     found["too late to confirm"] = violations(page)
     assert {name: rules for name, rules in found.items() if rules} == {}
 

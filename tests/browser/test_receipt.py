@@ -91,7 +91,7 @@ def test_the_whole_way_by_keyboard_alone(
     assert downloading.value.suggested_filename == f"opt-out-{reference}.json"
     receipt = json.loads(Path(downloading.value.path()).read_text(encoding="utf-8"))
     assert receipt["opt_outs"][0]["reference"] == reference
-    assert receipt["destinations"][0]["outcome"] == "told"
+    assert receipt["destinations"][0]["state"] == "confirmed"
     assert ledger.kinds()[-1] == ("opted_out", TOPIC)
 
 

@@ -14,7 +14,7 @@ from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken, app, ledger, make_token, proven, token
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -104,9 +104,9 @@ def test_a_person_opts_in_by_a_mail(
     page.get_by_label("Offers").check()
     press(page.get_by_role("button", name="Save"))
     assert "Please confirm." in page.get_by_role("status").inner_text()
-    (letter,) = letters(app)
+    (email,) = queued_emails(app)
     clock.advance(timedelta(days=1))
-    page.goto(site + link_in(letter))
+    page.goto(site + link_in(email))
     assert ledger.events() == []  # I7
     press(page.get_by_role("button", name="Confirm"))
     assert page.get_by_role("status").inner_text().startswith("Confirmed")

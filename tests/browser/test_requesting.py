@@ -16,7 +16,7 @@ from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.pages.conftest import app, ledger
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -49,8 +49,8 @@ def test_a_person_without_a_link_gets_to_their_choices(
     page.get_by_label("Your email address").fill("jane.doe@example.com")
     page.keyboard.press("Enter")
     assert "a link is on its way" in page.get_by_role("status").inner_text()
-    (letter,) = letters(app)
-    page.goto(f"{site}{link_in(letter)}")
+    (email,) = queued_emails(app)
+    page.goto(f"{site}{link_in(email)}")
     assert ledger.events() == []
     press(page.get_by_role("button", name="Open my choices"))
     page.wait_for_url(f"{site}/p/**")
@@ -61,13 +61,13 @@ def test_a_person_without_a_link_gets_to_their_choices(
     assert "Saved." in page.get_by_role("status").inner_text()
     assert ledger.kinds() == [("opted_out", "digest"), ("opted_in", "offers")]
     page.go_back()
-    page.goto(f"{site}{link_in(letter)}")
+    page.goto(f"{site}{link_in(email)}")
     clock.advance(timedelta(minutes=5))
     press(page.get_by_role("button", name="Open my choices"))
     assert page.get_by_role("heading", level=1).inner_text() == "This link has expired"
     press(page.get_by_role("button", name="Mail me a fresh link"))
     assert "a link is on its way" in page.get_by_role("status").inner_text()
-    assert [letter.recipient.exact for letter in letters(app)] == ["jane.doe@example.com"] * 2
+    assert [email.recipient.exact for email in queued_emails(app)] == ["jane.doe@example.com"] * 2
 
 
 def test_another_site_can_not_press_the_button(page: Page, site: str, app: Flask) -> None:
@@ -79,9 +79,9 @@ def test_another_site_can_not_press_the_button(page: Page, site: str, app: Flask
     page.goto("https://evil.example/")
     press(page.get_by_role("button"))
     assert "Another website sent this form" in page.get_by_role("alert").inner_text()
-    assert letters(app) == []
+    assert queued_emails(app) == []
     press(page.get_by_role("button", name="Mail me a link"))  # now it is our own
-    assert len(letters(app)) == 1
+    assert len(queued_emails(app)) == 1
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_no_page_on_the_way_has_a_violation_or_is_too_wide(
     phone.locator("#address").fill("jane.doe@example.com")
     press(phone.locator("main button"))
     look("on its way")
-    path = link_in(letters(app)[0])
+    path = link_in(queued_emails(app)[0])
     phone.goto(f"{site}{path}{switch}")
     look("button")
     clock.advance(timedelta(days=2))

@@ -18,7 +18,7 @@ import pytest
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken, app, make_token
 from tests.pages.demo import put_in_force
-from tests.pages.mailing import give_mail_server, letters
+from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
@@ -80,13 +80,13 @@ def mailed(
     wish = Form.of(app.test_client(), make_token("bea@example.com", TOPIC))
     wish.ticks.add(TOPIC)
     wish.send(app.test_client())
-    ours = letters(app)
-    assert {letter.kind for letter in ours} == set(EmailKind)
+    ours = queued_emails(app)
+    assert {email.kind for email in ours} == set(EmailKind)
     with app.app_context():
         mail = mails.capture(Files(tmp_path))
         texts = [mail.html, *(value for _, value in mail.headers)]
-        for letter in ours:
-            for part in render_email(letter, clock()).walk():
+        for email in ours:
+            for part in render_email(email, clock()).walk():
                 texts += [] if part.is_multipart() else [part.get_content()]
     return sorted({url for text in texts for url in _URL.findall(text)})
 

@@ -20,13 +20,15 @@ from preference_center.domain.addresses import Channel
 from preference_center.links import Links, LinkTopic, SenderKey, offline
 from preference_center.mailcheck import Installation, Severity, check_email
 from tests.docs.reading import ROOT
-from tests.links.register import Register
+from tests.links.registry import FakeRegistry
 from tests.mailcheck.mails import HOSTED, digest
 
 PAGE = (ROOT / "docs/links.md").read_text()
 NOW = datetime.now(UTC)  # the examples go by the real clock
 KEY = SenderKey(7, "shop", "k1", ("acme.offers",), NOW)
-LINKS = Links([("k1", b"1" * 32)], "https://p.example.com", "stop.example.com", Register({7: KEY}))
+LINKS = Links(
+    [("k1", b"1" * 32)], "https://p.example.com", "stop.example.com", FakeRegistry({7: KEY})
+)
 TOPICS = [LinkTopic("acme.offers", Channel.EMAIL, "https://p.example.com")]
 
 

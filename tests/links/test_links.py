@@ -99,7 +99,7 @@ def test_a_token_for_a_40_character_address_has_at_most_200_characters(scope: st
     assert len(links.create_token(Link(address, scope, UUID_ID, ISSUED))) <= 200
 
 
-def test_a_text_message_id_shares_the_room_with_the_topic() -> None:
+def test_a_text_message_id_shares_the_space_with_the_topic() -> None:
     address = parse_address("a" * 28 + "@example.com", Channel.EMAIL)
     links = make_links(("2026", b"1" * 32))
     assert len(links.create_token(Link(address, "t" * 20, "m" * 46, ISSUED))) <= 200
@@ -112,10 +112,10 @@ def test_a_message_id_that_is_too_long_or_unprintable_is_refused(message_id: str
 
 
 def test_every_flipped_bit_is_refused() -> None:  # A7
-    octets = TOKEN.encode()
-    for at in range(len(octets)):
+    data = TOKEN.encode()
+    for at in range(len(data)):
         for bit in range(8):
-            flipped = octets[:at] + bytes([octets[at] ^ 1 << bit]) + octets[at + 1 :]
+            flipped = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
             refused(LINKS, flipped.decode("latin-1"))
 
 

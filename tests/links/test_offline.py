@@ -22,7 +22,7 @@ from preference_center.errors import InvalidLink
 from preference_center.links import FormPurpose, Links, LinkTopic, SenderKey, TokenPurpose, offline
 from preference_center.links.link_payload import Link, pack_link
 from preference_center.links.offline import SENDER_TOKEN_PREFIX, LinkMinter, base64url_encode
-from tests.links.register import Register
+from tests.links.registry import FakeRegistry
 
 RING = [("k2", b"2" * 32), ("k1", b"1" * 32)]
 NOW = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)
@@ -34,8 +34,8 @@ TOPICS = [
     LinkTopic(ALL_MARKETING, Channel.EMAIL, "https://prefs.example.com"),
     LinkTopic("alerts", Channel.SMS, "https://prefs.example.com"),
 ]
-REGISTER = Register({7: KEY, 8: OTHER})
-LINKS = Links(RING, "https://prefs.example.com", "stop.example.com", REGISTER)
+REGISTRY = FakeRegistry({7: KEY, 8: OTHER})
+LINKS = Links(RING, "https://prefs.example.com", "stop.example.com", REGISTRY)
 TEXT = LINKS.export_sender_key(KEY, TOPICS)
 MINTER = LinkMinter(TEXT, NOW.timestamp)
 TOKEN = MINTER.unsubscribe_url("ada@example.com", "news", UUID_ID).rpartition("/")[2]
@@ -172,9 +172,9 @@ class TestAKeyCannot:
         )
         token = self.forged(passing)
         refused(token)
-        for door in (TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL):
+        for purpose in (TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL):
             with pytest.raises(InvalidLink):
-                LINKS.read_one_time_token(token, door, NOW)
+                LINKS.read_one_time_token(token, purpose, NOW)
         for form in FormPurpose:
             with pytest.raises(InvalidLink):
                 LINKS.open_form(form, token, None, NOW)
@@ -220,8 +220,8 @@ def test_every_other_character_in_every_place_is_refused() -> None:  # A7
                 refused(TOKEN[:at] + other + TOKEN[at + 1 :])
 
 
-def test_a_revoked_key_says_no_for_ever_and_tells_so() -> None:  # I7
-    gone = Register({7: replace(KEY, revoked_at=NOW)})
+def test_a_revoked_key_says_no_for_ever_and_is_read_as_revoked() -> None:  # I7
+    gone = FakeRegistry({7: replace(KEY, revoked_at=NOW)})
     links = Links(RING, "https://prefs.example.com", "stop.example.com", gone)
     assert links.read_token(TOKEN, NOW + timedelta(days=9000)).revoked
     mailbox = MINTER.headers("ada@example.com", "news")["List-Unsubscribe"].split("mailto:")[1]
@@ -229,9 +229,9 @@ def test_a_revoked_key_says_no_for_ever_and_tells_so() -> None:  # I7
 
 
 def test_a_sender_key_lives_as_long_as_the_key_it_comes_from() -> None:
-    later = Links([("k3", b"3" * 32), *RING], "https://prefs.example.com", registry=REGISTER)
+    later = Links([("k3", b"3" * 32), *RING], "https://prefs.example.com", registry=REGISTRY)
     assert later.read_token(TOKEN, NOW).scope == "news"
-    refused(TOKEN, Links(RING[:1], "https://prefs.example.com", registry=REGISTER))
+    refused(TOKEN, Links(RING[:1], "https://prefs.example.com", registry=REGISTRY))
 
 
 def test_without_a_registry_no_sender_has_a_key() -> None:
@@ -245,7 +245,7 @@ class TestMailTokens:
     def test_name_the_address_by_its_stored_digest_and_the_topic(self, spell: str) -> None:
         reference = LINKS.read_mailto_token(spell(self.TOKEN))  # type: ignore[operator]
         digest = sha256(b"ada@example.com").digest()
-        assert reference.digest_prefix == REGISTER.exact_digest(digest)[:16]
+        assert reference.digest_prefix == REGISTRY.exact_digest(digest)[:16]
         assert reference.match_scope(["offers", ALL_MARKETING, "news"]) == "news"
         assert (reference.issued_on, reference.key_id) == (None, "~7")
 
@@ -267,7 +267,7 @@ class TestMailTokens:
             LINKS.read_mailto_token(junk)
 
     def test_need_a_mail_domain(self) -> None:
-        links = Links(RING, "https://prefs.example.com", registry=REGISTER)
+        links = Links(RING, "https://prefs.example.com", registry=REGISTRY)
         minter = LinkMinter(links.export_sender_key(KEY, TOPICS))
         assert "mailto" not in minter.headers("ada@example.com", "news")["List-Unsubscribe"]
 

@@ -15,22 +15,22 @@ from preference_center.links import Link, Links, LinkTopic, SenderKey, list_unsu
 from preference_center.links.offline import LinkMinter
 from preference_center.mailcheck import Installation, Severity, check_email
 from tests.in_force import CATALOGUE
-from tests.links.register import Register
+from tests.links.registry import FakeRegistry
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 RING = [("k2", b"2" * 32), ("k1", b"1" * 32)]
 HOST = "choices.acme.example"
 HOSTED = parse_catalogue(CATALOGUE.replace('name = "Acme"', f'name = "Acme"\nhost = "{HOST}"'))
 KEY = SenderKey(7, "shop", "k2", ("acme.news",), NOW - timedelta(days=30))
-REGISTER = Register({7: KEY, 8: replace(KEY, id=8, created_at=NOW - timedelta(days=800))})
+REGISTRY = FakeRegistry({7: KEY, 8: replace(KEY, id=8, created_at=NOW - timedelta(days=800))})
 
 
 def digest(address: Address) -> bytes:
-    return REGISTER.exact_digest(sha256(address.exact.encode()).digest())
+    return REGISTRY.exact_digest(sha256(address.exact.encode()).digest())
 
 
-LINKS = Links(RING, "https://prefs.example.com", "stop.example.com", REGISTER)
-OLDER = Links(RING[1:], "https://prefs.example.com", "stop.example.com", REGISTER)
+LINKS = Links(RING, "https://prefs.example.com", "stop.example.com", REGISTRY)
+OLDER = Links(RING[1:], "https://prefs.example.com", "stop.example.com", REGISTRY)
 OURS = Installation(LINKS, HOSTED, digest)
 ADA = parse_address("ada@example.com", Channel.EMAIL)
 LINK = Link(ADA, "acme.news", "0198f1de-7c1a-7000-8000-0000000000ab", NOW)
@@ -49,7 +49,7 @@ def newsletter(link: Link = LINK, links: Links = LINKS, to: str = "Ada <Ada@Exam
 
 def offline(number: int = 7) -> str:
     """The same, its links made by a sender."""
-    key = REGISTER.keys[number]
+    key = REGISTRY.keys[number]
     minter = LinkMinter(
         LINKS.export_sender_key(key, [LinkTopic("acme.news", Channel.EMAIL, f"https://{HOST}")]),
         NOW.timestamp,

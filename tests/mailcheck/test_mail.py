@@ -25,7 +25,7 @@ from tests.mailcheck.mails import (  # fmt: skip
     NOW,
     OLDER,
     OURS,
-    REGISTER,
+    REGISTRY,
     codes,
     compose,
     newsletter,
@@ -117,7 +117,7 @@ def test_a_key_that_is_not_the_newest_or_old_is_told() -> None:
 
 
 def test_a_revoked_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(REGISTER.keys, 7, replace(KEY, revoked_at=NOW))
+    monkeypatch.setitem(REGISTRY.keys, 7, replace(KEY, revoked_at=NOW))
     assert codes(offline()) == {"header_revoked", "body_revoked"}
 
 
@@ -130,7 +130,7 @@ def test_a_revoked_column_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     mail = compose(headers, url)
     assert codes(mail) == {"mailto_missing"}
-    monkeypatch.setitem(REGISTER.standing, 3, NOW)
+    monkeypatch.setitem(REGISTRY.permanent, 3, NOW)
     assert codes(mail) == {"mailto_missing", "header_revoked", "body_revoked"}
 
 

@@ -1,4 +1,4 @@
-"""What was posted to people, read from the outbox."""
+"""Emails in the outbox."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _ALL = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
 
 
 def give_mail_server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the service believe that its mail is taken somewhere."""
+    """Configure a mail server."""
     given = {"smtp_url": "smtp://mail.example.com", "mail_from": "choices@example.com"}
     current = app.extensions[EXTENSION_NAME]
     settings = current.settings.model_copy(update=given)
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(current, settings=settings))
 
 
-def letters(app: Flask) -> list[OutgoingEmail]:
-    """Every letter that waits, oldest first."""
+def queued_emails(app: Flask) -> list[OutgoingEmail]:
+    """All queued emails, oldest first."""
     with app.app_context():
         rows = run_in_transaction(lambda connection: connection.execute(_ALL).fetchall())
         return [ClaimedEmail(*row).decrypt(services().keys) for row in rows]
 
 
-def link_in(letter: OutgoingEmail) -> str:
-    """The path of the letter's link."""
-    return urlsplit(letter.values["link"]).path
+def link_in(email: OutgoingEmail) -> str:
+    """The path of the link in an email."""
+    return urlsplit(email.values["link"]).path

@@ -16,7 +16,7 @@ from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START, Clock
 from tests.pages.conftest import MESSAGE_ID, MakeToken
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def press(client: FlaskClient, path: str) -> TestResponse:
 def mailed(app: Flask, client: FlaskClient, token: str) -> str:
     """The path in the mail by which Jane may confirm that she wants offers."""
     ask(client, token)
-    (letter,) = letters(app)
-    return link_in(letter)
+    (email,) = queued_emails(app)
+    return link_in(email)
 
 
 class TestAsking:
@@ -62,18 +62,18 @@ class TestAsking:
         assert "within 7 days: Offers." in after.text
         assert "offers" not in after.ticks
         assert ledger.events() == []
-        (letter,) = letters(app)
-        assert letter.kind is EmailKind.CONFIRM_OPT_IN
-        assert letter.recipient.exact == "jane.doe@example.com"
-        assert letter.values["what"] == "Offers"
-        assert letter.brand == "acme"
-        assert letter.expires_at == START + timedelta(days=7)
+        (email,) = queued_emails(app)
+        assert email.kind is EmailKind.CONFIRM_OPT_IN
+        assert email.recipient.exact == "jane.doe@example.com"
+        assert email.values["what"] == "Offers"
+        assert email.brand == "acme"
+        assert email.expires_at == START + timedelta(days=7)
 
     def test_needs_no_cookie(self, app: Flask, client: FlaskClient, token: str) -> None:
         form = Form.of(client, token)
         form.ticks.add("offers")
         form.send(app.test_client(use_cookies=False))
-        assert len(letters(app)) == 1
+        assert len(queued_emails(app)) == 1
 
     def test_saves_a_no_of_the_same_answer_at_once(
         self, client: FlaskClient, token: str, ledger: Ledger
@@ -93,7 +93,7 @@ class TestAsking:
         form.send(client)
         clock.advance(timedelta(seconds=1))
         form.send(client)
-        assert len(letters(app)) == 1
+        assert len(queued_emails(app)) == 1
 
     def test_fills_no_mailbox(
         self, app: Flask, client: FlaskClient, token: str, clock: Clock
@@ -102,7 +102,7 @@ class TestAsking:
             ask(client, token)
             clock.advance(MINUTE)
         assert "We have sent several mails to j***@e***.com lately." in ask(client, token).text
-        assert len(letters(app)) == 3
+        assert len(queued_emails(app)) == 3
 
     def test_speaks_the_language_of_the_page(
         self, app: Flask, client: FlaskClient, token: str
@@ -111,8 +111,8 @@ class TestAsking:
         form = Form.in_page(path, client.get(path).text)
         form.ticks.add("offers")
         form.send(client)
-        (letter,) = letters(app)
-        assert (letter.language, letter.values["what"]) == ("it", "Offerte")
+        (email,) = queued_emails(app)
+        assert (email.language, email.values["what"]) == ("it", "Offerte")
 
     def test_is_not_offered_to_a_phone_number(
         self, app: Flask, client: FlaskClient, make_token: MakeToken, ledger: Ledger
@@ -122,7 +122,7 @@ class TestAsking:
         assert 'value="alerts"' not in form.text
         form.ticks.add("alerts")
         assert "Nothing was turned on." in form.send(client).text
-        assert (letters(app), ledger.events()) == ([], [])
+        assert (queued_emails(app), ledger.events()) == ([], [])
 
     def test_for_an_old_link_too_goes_by_mail(
         self, app: Flask, client: FlaskClient, make_token: MakeToken, clock: Clock
@@ -131,7 +131,7 @@ class TestAsking:
         clock.advance(MINUTE)
         form.ticks.add("offers")
         assert "Please confirm." in form.send(client).text
-        assert len(letters(app)) == 1
+        assert len(queued_emails(app)) == 1
 
 
 def test_without_a_mail_server_the_page_says_so_beforehand(
@@ -165,7 +165,7 @@ class TestConfirming:
         form.ticks.add("offers")
         form.send(client)
         clock.advance(timedelta(days=6))
-        done = press(client, link_in(letters(app)[0]))
+        done = press(client, link_in(queued_emails(app)[0]))
         assert "Confirmed" in done.text
         assert subscribed(topic="offers")
         [event] = ledger.events()
@@ -210,7 +210,7 @@ class TestConfirming:
             form.pauses = {"digest": choice}
             form.send(client)
         assert not subscribed()
-        assert "Confirmed" in press(client, link_in(letters(app)[0])).text
+        assert "Confirmed" in press(client, link_in(queued_emails(app)[0])).text
         assert subscribed()
 
     def test_is_possible_for_seven_days(

@@ -19,7 +19,7 @@ from preference_center.storage.mail.outbox import OutgoingEmail
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def speaks(app: Flask, clock: Clock) -> Speaks:
     return put
 
 
-def written_in(app: Flask, letter: OutgoingEmail) -> str:
+def written_in(app: Flask, email: OutgoingEmail) -> str:
     with app.app_context():
-        return str(render_email(letter, START)["Content-Language"])
+        return str(render_email(email, START)["Content-Language"])
 
 
 @pytest.mark.parametrize("path", ["/u/{}", "/p/{}", "/w/{}"])
@@ -111,10 +111,10 @@ class TestMail:
     ) -> None:
         speaks("de")
         answer = client.post("/form", data={"address": JANE}, headers=FRENCH)
-        [letter] = letters(app)
-        assert written_in(app, letter) == "de"
+        [email] = queued_emails(app)
+        assert written_in(app, email) == "de"
         assert answer.headers["Content-Language"] == "fr"
-        opened = client.get(link_in(letter), headers=FRENCH)
+        opened = client.get(link_in(email), headers=FRENCH)
         assert opened.headers["Content-Language"] == "de"
 
     def test_who_switched_the_form_is_written_to_in_that_language(
@@ -122,7 +122,7 @@ class TestMail:
     ) -> None:
         speaks("de")
         client.post("/form?lang=it", data={"address": JANE}, headers=FRENCH)
-        assert [written_in(app, letter) for letter in letters(app)] == ["it"]
+        assert [written_in(app, email) for email in queued_emails(app)] == ["it"]
 
     def test_what_is_to_be_confirmed_is_written_in_it(
         self, app: Flask, client: FlaskClient, token: str, speaks: Speaks
@@ -131,9 +131,9 @@ class TestMail:
         form = Form.of(client, token)
         form.ticks.add("offers")
         form.send(client)
-        [letter] = letters(app)
-        assert written_in(app, letter) == "de"
-        confirmed = client.post(link_in(letter), data={"confirm": "1"}, headers=FRENCH)
+        [email] = queued_emails(app)
+        assert written_in(app, email) == "de"
+        confirmed = client.post(link_in(email), data={"confirm": "1"}, headers=FRENCH)
         assert confirmed.headers["Content-Language"] == "de"
 
 

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
 from tests.pages.test_unsubscribe import undo_of
 
@@ -33,11 +33,11 @@ def sealed(
     form = Form.of(client, token)
     form.ticks.add("offers")
     form.send(client)
-    (letter,) = letters(app)
+    (email,) = queued_emails(app)
     return {
         "preferences": form.hidden["state"],
         "undo": undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text),
-        "confirmation": link_in(letter).removeprefix("/c/"),
+        "confirmation": link_in(email).removeprefix("/c/"),
     }
 
 

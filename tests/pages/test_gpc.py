@@ -12,7 +12,7 @@ from tests.clock import START, Clock
 from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.demo import put_in_force
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters
+from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class TestHonoured:
         form = Form.of(browser, token)
         form.ticks.add("offers")
         form.send(browser)
-        assert letters(app) == []
+        assert queued_emails(app) == []
 
     def test_not_against_the_persons_own_later_choice(
         self, browser: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed

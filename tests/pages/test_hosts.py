@@ -8,7 +8,7 @@ import pytest
 
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE, MakeToken
-from tests.pages.mailing import give_mail_server, letters
+from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def test_a_one_time_link(hosted: Flask, client: FlaskClient) -> None:
     headers = {"Origin": f"https://{HOST}"}  # a proxy may have changed Host
     form = {"address": "jane.doe@example.com"}
     assert client.post("/form", data=form, headers=headers).status_code == 200
-    (letter,) = letters(hosted)
-    assert letter.values["link"].startswith(f"https://{HOST}/m/")
+    (email,) = queued_emails(hosted)
+    assert email.values["link"].startswith(f"https://{HOST}/m/")
 
 
 def test_a_confirmation(hosted: Flask, client: FlaskClient, make_token: MakeToken) -> None:
     form = Form.of(client, make_token())
     form.ticks.add("offers")
     form.send(client)
-    (letter,) = letters(hosted)
-    assert letter.values["link"].startswith(f"https://{HOST}/c/")
+    (email,) = queued_emails(hosted)
+    assert email.values["link"].startswith(f"https://{HOST}/c/")

@@ -17,7 +17,7 @@ from preference_center.pages.link_request import network_of
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters
+from tests.pages.mailing import give_mail_server, queued_emails
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -52,25 +52,25 @@ def test_looking_at_the_form_mails_nobody(app: Flask, client: FlaskClient, ledge
     before = ledger.rows()  # I7
     for method in ("GET", "HEAD", "OPTIONS"):
         client.open("/form?address=jane.doe@example.com", method=method)
-    assert letters(app) == []
+    assert queued_emails(app) == []
     assert ledger.rows() == before
 
 
 def test_a_link_is_mailed_to_the_address(app: Flask, client: FlaskClient) -> None:
     answer = ask(client, " Jane.Doe@Example.COM ")
     assert answer.status_code == 200
-    (letter,) = letters(app)
-    assert letter.recipient.exact == "jane.doe@example.com"
-    assert letter.expires_at == START + timedelta(hours=24)
-    assert letter.brand == "acme"
-    assert letter.values["link"].startswith("https://preferences.example.com/m/")
-    assert "jane" not in letter.values["link"].lower()  # I12
+    (email,) = queued_emails(app)
+    assert email.recipient.exact == "jane.doe@example.com"
+    assert email.expires_at == START + timedelta(hours=24)
+    assert email.brand == "acme"
+    assert email.values["link"].startswith("https://preferences.example.com/m/")
+    assert "jane" not in email.values["link"].lower()  # I12
 
 
-def test_the_letter_speaks_the_language_of_the_page(app: Flask, client: FlaskClient) -> None:
+def test_the_email_speaks_the_language_of_the_page(app: Flask, client: FlaskClient) -> None:
     client.post("/form?lang=fr", data={"address": KNOWN})
     ask(client, KNOWN, headers={"Accept-Language": "de"})
-    assert {letter.language for letter in letters(app)} == {"fr", "de"}
+    assert {email.language for email in queued_emails(app)} == {"fr", "de"}
 
 
 def test_known_and_unknown_addresses_get_the_same_answer(
@@ -93,7 +93,7 @@ def test_known_and_unknown_addresses_cost_the_same_work(
     assert known == unknown
     assert [step for step in known if "outgoing_mail" in step]
     assert not [step for step in known if "address" in step]
-    assert len(letters(app)) == 3
+    assert len(queued_emails(app)) == 3
 
 
 def work_of(client: FlaskClient, address: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -136,14 +136,14 @@ def test_what_is_no_address_is_said_and_kept_in_the_field(
     assert "not an email address" in answer.text
     assert 'aria-invalid="true"' in answer.text
     assert f'value="{typed.strip()[:320]}"' in answer.text
-    assert letters(app) == []
+    assert queued_emails(app) == []
 
 
 def test_a_phone_number_is_told_what_is_possible(app: Flask, client: FlaskClient) -> None:
     answer = ask(client, "+39 333 123 4567")
     assert answer.status_code == 422
     assert "can’t send a link to a phone number" in answer.text
-    assert letters(app) == []
+    assert queued_emails(app) == []
 
 
 def test_what_is_typed_can_not_become_markup(client: FlaskClient) -> None:
@@ -170,16 +170,16 @@ def test_a_mailbox_gets_three_an_hour_and_every_answer_is_the_same(
     app: Flask, client: FlaskClient
 ) -> None:
     answers = [ask(client, KNOWN) for _ in range(5)]
-    assert len(letters(app)) == 3
+    assert len(queued_emails(app)) == 3
     assert len({(answer.status_code, answer.text) for answer in answers}) == 1
     ask(client, UNKNOWN)
-    assert len(letters(app)) == 4
+    assert len(queued_emails(app)) == 4
 
 
 def test_spellings_of_one_mailbox_share_its_limit(app: Flask, client: FlaskClient) -> None:  # I9
     for spelling in ("jane@gmail.com", "j.ane@gmail.com", "jane+a@gmail.com", "ja.ne@gmail.com"):
         ask(client, spelling)
-    assert len(letters(app)) == 3
+    assert len(queued_emails(app)) == 3
 
 
 def test_a_network_may_ask_thirty_times_an_hour(app: Flask, client: FlaskClient) -> None:
@@ -189,7 +189,7 @@ def test_a_network_may_ask_thirty_times_an_hour(app: Flask, client: FlaskClient)
     refused = ask(client, "late@example.com", environ_base=PUBLIC)
     assert refused.status_code == 429
     assert "Too many requests" in refused.text
-    assert len(letters(app)) == 30
+    assert len(queued_emails(app)) == 30
     other = {"REMOTE_ADDR": "8.8.9.1"}
     assert ask(client, "late@example.com", environ_base=other).status_code == 200
 
@@ -246,7 +246,7 @@ def test_another_site_can_not_have_its_visitors_ask(
 ) -> None:
     answer = ask(client, KNOWN, headers=headers)
     assert answer.status_code == status
-    assert len(letters(app)) == (status == 200)
+    assert len(queued_emails(app)) == (status == 200)
     if status == 403:
         assert "press the button once more" in answer.text
         assert f'value="{KNOWN}"' in answer.text
@@ -260,13 +260,13 @@ def test_an_old_link_has_a_fresh_one_mailed_to_its_own_address(
     answer = client.post("/form", data={"link": token, "address": "thief@example.com"})
     assert answer.status_code == 200
     assert KNOWN not in answer.text  # masked: the link may be somebody else's (C6)
-    assert [letter.recipient.exact for letter in letters(app)] == [KNOWN]
+    assert [email.recipient.exact for email in queued_emails(app)] == [KNOWN]
 
 
 def test_a_link_that_is_not_ours_mails_nobody(app: Flask, client: FlaskClient, token: str) -> None:
     for broken in ("", token[:-1], "x" * 500):
         assert client.post("/form", data={"link": broken}).status_code == 404
-    assert letters(app) == []
+    assert queued_emails(app) == []
 
 
 def test_the_link_of_a_text_message_can_not_be_mailed(
@@ -276,7 +276,7 @@ def test_the_link_of_a_text_message_can_not_be_mailed(
     answer = client.post("/form", data={"link": token})
     assert answer.status_code == 422
     assert "phone number" in answer.text
-    assert letters(app) == []
+    assert queued_emails(app) == []
 
 
 @pytest.mark.parametrize("path", ["/u/broken", "/p/broken", "/m/broken", "/portal/broken", "/u"])
@@ -296,7 +296,7 @@ def test_without_a_mail_server_it_says_so_and_how_to_reach_the_company(
         assert "<form" not in answer.text
     assert answer.status_code == 503
     assert "<form" not in client.get("/u/broken").text
-    assert letters(app) == []
+    assert queued_emails(app) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

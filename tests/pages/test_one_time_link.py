@@ -14,7 +14,7 @@ from preference_center.extensions import EXTENSION_NAME
 from preference_center.links import TokenPurpose
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ def mailed(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> 
     """The path of the link that the form mailed to Jane."""
     give_mail_server(app, monkeypatch)
     client.post("/form", data={"address": ADDRESS})
-    (letter,) = letters(app)
-    return link_in(letter)
+    (email,) = queued_emails(app)
+    return link_in(email)
 
 
 def press(client: FlaskClient, path: str) -> TestResponse:
@@ -113,7 +113,7 @@ def test_an_expired_link_has_a_fresh_one_mailed(
     clock.advance(timedelta(days=2))
     assert client.get(mailed).status_code == 410
     client.post("/form", data={"link": mailed.removeprefix("/m/")})
-    newest = letters(app)[-1]
+    newest = queued_emails(app)[-1]
     assert newest.recipient.exact == ADDRESS
     assert press(client, link_in(newest)).status_code == 303
 
@@ -124,7 +124,7 @@ def test_what_was_used_is_forgotten_when_it_opens_nothing_any_more(
     press(client, mailed)
     clock.advance(timedelta(hours=25))
     client.post("/form", data={"address": "jim.poe@example.com"})
-    press(client, link_in(letters(app)[-1]))
+    press(client, link_in(queued_emails(app)[-1]))
     with app.app_context():
         from preference_center.storage.db.database import run_in_transaction
 
@@ -135,8 +135,8 @@ def test_what_was_used_is_forgotten_when_it_opens_nothing_any_more(
 
 def test_a_mailed_link_opens_nothing_past_its_button(client: FlaskClient, mailed: str) -> None:
     token = mailed.removeprefix("/m/")
-    for door in ("p", "u", "portal", "w"):
-        assert client.get(f"/{door}/{token}").status_code == 404
+    for page in ("p", "u", "portal", "w"):
+        assert client.get(f"/{page}/{token}").status_code == 404
 
 
 def test_the_page_stays_open_for_30_minutes(app: Flask, client: FlaskClient, clock: Clock) -> None:
@@ -150,7 +150,7 @@ def test_the_page_stays_open_for_30_minutes(app: Flask, client: FlaskClient, clo
     assert "jane" not in late.text.lower()
 
 
-def test_a_no_on_a_page_left_open_is_heard(
+def test_an_opt_out_on_a_page_left_open_is_saved(
     app: Flask, client: FlaskClient, clock: Clock, subscribed: Callable[..., Any]
 ) -> None:  # I5: no opt-out is lost
     path = f"/p/{visit(app, clock)}"
@@ -193,6 +193,6 @@ def test_passes_leave_no_trace_in_logs(
 ) -> None:  # I12
     press(client, mailed)
     client.get("/m/broken")
-    said = "".join(capfd.readouterr())
-    assert mailed not in said
-    assert ADDRESS not in said
+    output = "".join(capfd.readouterr())
+    assert mailed not in output
+    assert ADDRESS not in output

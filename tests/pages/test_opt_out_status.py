@@ -1,4 +1,4 @@
-"""`/w/<token>`: what a person is told about where their opt-out is, and the receipt."""
+"""`/w/<token>`: the status of opt-outs, and the receipt."""
 
 from __future__ import annotations
 
@@ -81,15 +81,15 @@ def test_only_the_exact_address_is_shown(
     assert "Nothing is turned off" in text_of(client, make_token("jane.doe+x@example.com"))
 
 
-def test_tools_are_told_pending_late_and_absent(
+def test_tools_are_confirmed_pending_late_and_absent(
     app: Flask, client: FlaskClient, token: str, clock: Clock
 ) -> None:
-    told, absent = Tool(), Tool()
+    confirmed, absent = Tool(), Tool()
     absent.before = lambda batch: {item.ref: PushOutcome(PushResult.ABSENT) for item in batch}
     ids = [connect(app, name, {"digest"}) for name in ("crm", "email-tool", "shop_mails")]
     connect(app, "elsewhere", {"offers"})
     opt_out(client, token)
-    push(app, ids[0], told)
+    push(app, ids[0], confirmed)
     push(app, ids[1], absent)
     text = text_of(client, token)
     assert "CRM Done. It confirmed on" in text
@@ -100,7 +100,7 @@ def test_tools_are_told_pending_late_and_absent(
     assert "Shop mails This is late. It was due by" in text_of(client, token)  # I3
 
 
-def test_what_a_tool_can_not_do_is_said_with_the_deadline(
+def test_what_a_tool_can_not_do_is_shown_with_the_deadline(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
     tool = Tool(before=lambda batch: {item.ref: PushOutcome(PushResult.REFUSED) for item in batch})

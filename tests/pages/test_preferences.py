@@ -16,7 +16,7 @@ from preference_center.extensions import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, letters
+from tests.pages.mailing import give_mail_server, queued_emails
 
 Subscribed = Callable[..., bool]
 
@@ -322,8 +322,8 @@ class TestAnOldLink:
         form = Form.of(client, old)
         assert 'action="/form"' in form.text
         client.post("/form", data={"link": form.hidden["link"]})
-        (letter,) = letters(app)
-        assert letter.recipient.exact == "jane.doe@example.com"
+        (email,) = queued_emails(app)
+        assert email.recipient.exact == "jane.doe@example.com"
 
     def test_that_names_no_message_stands_for_ever_and_proves_nothing(
         self, app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
@@ -332,8 +332,8 @@ class TestAnOldLink:
         from preference_center.links import Link
 
         address = parse_address("jane.doe@example.com", Channel.EMAIL)
-        standing = Link(address, "all_marketing", "", clock() - timedelta(days=2000))
-        token = app.extensions[EXTENSION_NAME].links.create_token(standing)
+        permanent = Link(address, "all_marketing", "", clock() - timedelta(days=2000))
+        token = app.extensions[EXTENSION_NAME].links.create_token(permanent)
         form = Form.of(client, token)
         assert "Weekly digest" in form.text
         form.ticks.add("offers")

@@ -44,7 +44,7 @@ def offline(minter: LinkMinter) -> str:
 
 
 @pytest.fixture
-def standing(app: Flask, clock: Clock) -> str:
+def permanent(app: Flask, clock: Clock) -> str:
     """The token in Jane's row of a column of destination 3."""
     from preference_center.extensions import services
     from preference_center.links import Link
@@ -61,7 +61,7 @@ def standing(app: Flask, clock: Clock) -> str:
     return token
 
 
-@pytest.fixture(params=["offline", "standing"])
+@pytest.fixture(params=["offline", "permanent"])
 def revoked(app: Flask, clock: Clock, request: pytest.FixtureRequest) -> str:
     """A token that was revoked."""
     from preference_center.storage.access.link_keys import revoke_permanent_links
@@ -89,14 +89,14 @@ def test_what_a_sender_made_opts_out_with_its_key_as_evidence(
     assert "Weekly digest" in client.get(f"/p/{offline}").text
 
 
-def test_a_standing_link_shows_the_choices_for_ever_and_names_its_destination(
-    client: FlaskClient, standing: str, clock: Clock, ledger: Ledger
+def test_a_permanent_link_shows_the_choices_for_ever_and_names_its_destination(
+    client: FlaskClient, permanent: str, clock: Clock, ledger: Ledger
 ) -> None:
     clock.advance(timedelta(days=4000))
-    page = client.get(f"/p/{standing}").text
+    page = client.get(f"/p/{permanent}").text
     assert "j***@e***.com" in page
     assert "Offers" in page
-    client.post(f"/u/{standing}", data=PAIR)
+    client.post(f"/u/{permanent}", data=PAIR)
     assert ledger.events()[0]["evidence"]["destination"] == "3"
 
 
@@ -129,7 +129,7 @@ class TestARevokedLink:
         assert client.get(f"/w/{revoked}/receipt.json").status_code == 410
 
     @pytest.mark.parametrize("path", ["/u/{}", "/p/{}"])
-    def test_does_not_let_a_browsers_signal_tell_how_things_stand(
+    def test_does_not_reveal_the_status_to_a_browsers_signal(
         self, client: FlaskClient, revoked: str, make_token: Callable[..., str], path: str
     ) -> None:
         signal = {"Sec-GPC": "1"}
@@ -138,7 +138,7 @@ class TestARevokedLink:
         assert client.get(path.format(revoked), headers=signal).text == before
 
     @pytest.mark.parametrize("path", ["/m/{}", "/portal/{}", "/c/{}"])
-    def test_opens_no_other_door(self, client: FlaskClient, revoked: str, path: str) -> None:
+    def test_opens_no_other_page(self, client: FlaskClient, revoked: str, path: str) -> None:
         assert client.get(path.format(revoked)).status_code == 404
 
     def test_turns_nothing_on(self, client: FlaskClient, revoked: str, ledger: Ledger) -> None:
@@ -147,7 +147,7 @@ class TestARevokedLink:
 
 
 def test_a_fresh_column_works_after_the_old_one_was_revoked(
-    app: Flask, client: FlaskClient, standing: str, clock: Clock
+    app: Flask, client: FlaskClient, permanent: str, clock: Clock
 ) -> None:
     from preference_center.extensions import services
     from preference_center.storage.access.link_keys import (
@@ -157,7 +157,7 @@ def test_a_fresh_column_works_after_the_old_one_was_revoked(
     from preference_center.storage.db.database import run_in_transaction
 
     with app.app_context():
-        old = services().links.read_token(standing, clock())
+        old = services().links.read_token(permanent, clock())
         run_in_transaction(lambda connection: revoke_permanent_links(connection, 3, clock()))
         since = run_in_transaction(
             lambda connection: enable_permanent_links(connection, 3, clock())
@@ -166,7 +166,7 @@ def test_a_fresh_column_works_after_the_old_one_was_revoked(
         from dataclasses import replace
 
         fresh = services().links.create_permanent_token(replace(old, issued_at=since))
-    assert WITHDRAWN in client.get(f"/p/{standing}").text
+    assert WITHDRAWN in client.get(f"/p/{permanent}").text
     assert WITHDRAWN not in client.get(f"/p/{fresh}").text
 
 

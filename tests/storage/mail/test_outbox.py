@@ -23,7 +23,7 @@ from preference_center.storage.mail.outbox import (
     enqueue_emails,
 )
 from tests.clock import START, Clock
-from tests.storage.letters import LINK, LIVES, letter
+from tests.storage.emails import LIFETIME, LINK, outgoing_email
 
 LEASE = timedelta(seconds=90)
 
@@ -65,36 +65,36 @@ def rows() -> list[dict[str, Any]]:
 
 
 def test_what_was_posted_comes_out_as_it_went_in(clock: Clock) -> None:
-    posted = letter(
+    email = outgoing_email(
         kind=EmailKind.CONFIRM_OPT_IN, values={"link": LINK, "what": "Notizie"}, brand="acme"
     )
-    enqueue_emails([posted])
+    enqueue_emails([email])
     found = claim(clock)
     assert found
-    assert found.decrypt(services().keys) == posted
+    assert found.decrypt(services().keys) == email
 
 
 def test_posting_again_sends_nothing_twice(clock: Clock) -> None:
-    posted = letter()
-    enqueue_emails([posted, posted])
-    enqueue_emails([posted])
+    email = outgoing_email()
+    enqueue_emails([email, email])
+    enqueue_emails([email])
     assert len(rows()) == 1
     assert claim(clock)
     assert claim(clock) is None
 
 
 def test_what_was_sent_is_not_posted_anew(clock: Clock) -> None:
-    posted = letter()
-    enqueue_emails([posted])
+    email = outgoing_email()
+    enqueue_emails([email])
     lease = uuid4()
     held(clock, lease)
-    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lease, SendResult.SENT))
-    enqueue_emails([posted])
+    run_in_transaction(lambda c: outbox.settle_email(c, email.id, lease, SendResult.SENT))
+    enqueue_emails([email])
     assert run_in_transaction(lambda c: outbox.count_due_emails(c, clock())) == 0
 
 
 def test_nothing_personal_is_stored_readable() -> None:  # I12
-    enqueue_emails([letter("jane.doe@example.com")])
+    enqueue_emails([outgoing_email("jane.doe@example.com")])
     stored = str(rows()).lower()
     octets = bytes.fromhex(rows()[0]["ciphertext"].removeprefix("\\x"))
     for secret in ("jane", "doe", "example.com", "secret-token"):
@@ -103,7 +103,7 @@ def test_nothing_personal_is_stored_readable() -> None:  # I12
 
 
 def test_a_ciphertext_opens_in_its_own_row_only(clock: Clock) -> None:
-    enqueue_emails([letter()])
+    enqueue_emails([outgoing_email()])
     found = claim(clock)
     assert found
     with pytest.raises(DecryptionError):
@@ -111,10 +111,10 @@ def test_a_ciphertext_opens_in_its_own_row_only(clock: Clock) -> None:
 
 
 def test_no_representation_shows_the_address_or_the_link(clock: Clock) -> None:  # I12
-    enqueue_emails([letter()])
+    enqueue_emails([outgoing_email()])
     found = claim(clock)
     assert found
-    for text in (repr(letter()), repr(found)):
+    for text in (repr(outgoing_email()), repr(found)):
         assert "jane.doe" not in text
         assert "secret-token" not in text
 
@@ -124,16 +124,16 @@ def test_without_a_mail_server_whoever_posts_is_told_and_nothing_is_kept(
 ) -> None:
     set_mail(app, monkeypatch, None)
     with pytest.raises(MailServerNotConfigured, match="SMTP_URL"):
-        enqueue_emails([letter()])
+        enqueue_emails([outgoing_email()])
     assert rows() == []
 
 
-def test_redis_away_loses_no_letter(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:  # I1
+def test_redis_away_loses_no_email(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:  # I1
     from preference_center.queue import JobQueue
 
     away = replace(services(), queue=JobQueue("redis://127.0.0.1:1/0"))
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, away)
-    enqueue_emails([letter()])
+    enqueue_emails([outgoing_email()])
     assert run_in_transaction(lambda c: outbox.count_due_emails(c, START)) == 1
 
 
@@ -144,15 +144,15 @@ def test_posting_has_it_sent_at_once(
 
     rested = replace(services(), queue=JobQueue(redis_url))  # nudged by no test before
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, rested)
-    enqueue_emails([letter()])
+    enqueue_emails([outgoing_email()])
     with connect_redis(redis_url) as connection:
         (job,) = rq_queue(connection, "mail").jobs
         assert job.func_name == "workers.jobs.send_mail"
         assert not job.args  # I12
 
 
-def test_a_dead_workers_letter_comes_back_when_its_lease_ends(clock: Clock) -> None:
-    enqueue_emails([letter()])
+def test_a_dead_workers_email_comes_back_when_its_lease_ends(clock: Clock) -> None:
+    enqueue_emails([outgoing_email()])
     assert claim(clock)
     clock.advance(LEASE - timedelta(seconds=1))
     assert claim(clock) is None
@@ -161,53 +161,53 @@ def test_a_dead_workers_letter_comes_back_when_its_lease_ends(clock: Clock) -> N
 
 
 def test_a_worker_that_lost_its_lease_changes_nothing(clock: Clock) -> None:
-    posted, lost, lease = letter(), uuid4(), uuid4()
-    enqueue_emails([posted])
+    email, lost, lease = outgoing_email(), uuid4(), uuid4()
+    enqueue_emails([email])
     held(clock, lost)
     clock.advance(LEASE)
     held(clock, lease)
-    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lost, SendResult.REFUSED))
+    run_in_transaction(lambda c: outbox.settle_email(c, email.id, lost, SendResult.REFUSED))
     assert rows()[0]["lease"] == str(lease)
     assert rows()[0]["ciphertext"]
 
 
-def test_unless_it_sent_the_letter_after_all(clock: Clock) -> None:
-    posted, lost = letter(), uuid4()
-    enqueue_emails([posted])
+def test_unless_it_sent_the_email_after_all(clock: Clock) -> None:
+    email, lost = outgoing_email(), uuid4()
+    enqueue_emails([email])
     held(clock, lost)
     clock.advance(LEASE)
-    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lost, SendResult.SENT))
+    run_in_transaction(lambda c: outbox.settle_email(c, email.id, lost, SendResult.SENT))
     assert claim(clock) is None
 
 
 @pytest.mark.parametrize("fate", [SendResult.SENT, SendResult.REFUSED])
 def test_what_is_done_leaves_no_readable_trace(clock: Clock, fate: SendResult) -> None:
-    posted, lease = letter(), uuid4()
-    enqueue_emails([posted])
+    email, lease = outgoing_email(), uuid4()
+    enqueue_emails([email])
     held(clock, lease)
-    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lease, fate))
+    run_in_transaction(lambda c: outbox.settle_email(c, email.id, lease, fate))
     (row,) = rows()
     assert (row["outcome"], row["ciphertext"], row["next_at"]) == (fate, None, None)
 
 
 def test_what_is_tried_again_keeps_its_text_until_then(clock: Clock) -> None:
-    posted, lease = letter(), uuid4()
-    enqueue_emails([posted])
+    email, lease = outgoing_email(), uuid4()
+    enqueue_emails([email])
     held(clock, lease)
     again = clock() + timedelta(seconds=10)
     run_in_transaction(
-        lambda c: outbox.settle_email(c, posted.id, lease, SendResult.RETRY_LATER, next_at=again)
+        lambda c: outbox.settle_email(c, email.id, lease, SendResult.RETRY_LATER, next_at=again)
     )
     assert claim(clock) is None
     clock.advance(timedelta(seconds=10))
     found = claim(clock)
     assert found
-    assert (found.attempts, found.decrypt(services().keys)) == (1, posted)
+    assert (found.attempts, found.decrypt(services().keys)) == (1, email)
 
 
 def test_what_expired_is_handed_to_nobody_and_wiped(clock: Clock) -> None:
-    enqueue_emails([letter(), letter(expires_at=START + 2 * LIVES)])
-    clock.advance(LIVES - timedelta(seconds=1))
+    enqueue_emails([outgoing_email(), outgoing_email(expires_at=START + 2 * LIFETIME)])
+    clock.advance(LIFETIME - timedelta(seconds=1))
     assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 0
     clock.advance(timedelta(seconds=1))
     assert run_in_transaction(lambda c: outbox.count_due_emails(c, clock())) == 1
@@ -218,7 +218,7 @@ def test_what_expired_is_handed_to_nobody_and_wiped(clock: Clock) -> None:
 
 
 def test_what_expires_in_a_workers_hands_is_left_to_it(clock: Clock) -> None:
-    enqueue_emails([letter(expires_at=START + timedelta(seconds=30))])
+    enqueue_emails([outgoing_email(expires_at=START + timedelta(seconds=30))])
     assert claim(clock)
     clock.advance(timedelta(seconds=31))
     assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 0
@@ -226,15 +226,15 @@ def test_what_expires_in_a_workers_hands_is_left_to_it(clock: Clock) -> None:
     assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 1
 
 
-def test_a_letter_says_what_its_kind_says_and_goes_to_a_mailbox() -> None:
+def test_an_email_says_what_its_kind_says_and_goes_to_a_mailbox() -> None:
     with pytest.raises(ValueError, match="link, what"):
-        letter(kind=EmailKind.CONFIRM_OPT_IN)
+        outgoing_email(kind=EmailKind.CONFIRM_OPT_IN)
     with pytest.raises(ValueError, match="email"):
-        letter("+39 347 1234567", Channel.SMS)
+        outgoing_email("+39 347 1234567", Channel.SMS)
 
 
 def test_what_was_done_long_ago_is_forgotten_and_nothing_else(clock: Clock) -> None:
-    done, waiting = letter(), letter(expires_at=START + 100 * timedelta(days=1))
+    done, waiting = outgoing_email(), outgoing_email(expires_at=START + 100 * timedelta(days=1))
     enqueue_emails([done])
     lease = uuid4()
     held(clock, lease)
@@ -249,8 +249,8 @@ def test_what_was_done_long_ago_is_forgotten_and_nothing_else(clock: Clock) -> N
 
 def test_a_few_are_forgotten_at_a_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "_PURGE_LIMIT", 2)
-    enqueue_emails([letter() for _ in range(3)])
-    clock.advance(LIVES)
+    enqueue_emails([outgoing_email() for _ in range(3)])
+    clock.advance(LIFETIME)
     run_in_transaction(lambda c: outbox.expire_emails(c, clock()))
     clock.advance(outbox.RETENTION)
     assert [run_in_transaction(lambda c: outbox.purge_emails(c, clock())) for _ in range(3)] == [

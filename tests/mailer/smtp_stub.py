@@ -1,4 +1,4 @@
-"""A real mail server in this process, whose answers a test can choose."""
+"""A real mail server in this process, whose stub a test can choose."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ USER, PASSWORD = "preferences", "p@ss/word?"
 
 
 @dataclass(slots=True)
-class Taken:
-    """One mail that the server took charge of."""
+class ReceivedMail:
+    """One mail that the server accepted."""
 
     sender: str
     recipients: list[str]
@@ -38,48 +38,50 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Answers:
-    """The handler. `rcpt` and `data` are the next answers there, one per letter; then 250."""
+class SmtpStub:
+    """The handler. `rcpt` and `data` are the next replies there, one per email; then 250."""
 
     rcpt: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
-    taken: list[Taken] = field(default_factory=list)
+    received: list[ReceivedMail] = field(default_factory=list)
     connections: int = 0
     """How many were opened; one with STARTTLS says EHLO twice."""
     before_data: Callable[[], object] = lambda: None
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, session: Session, _envelope: Envelope, host: str, answers: list[str]
+        self, _server: SMTP, session: Session, _envelope: Envelope, host: str, responses: list[str]
     ) -> list[str]:
         session.host_name = host
         self.connections += 1
-        return answers
+        return responses
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
     ) -> str:
-        if self.rcpt and not (answer := self.rcpt.pop(0)).startswith("250"):
-            return answer
+        if self.rcpt and not (reply := self.rcpt.pop(0)).startswith("250"):
+            return reply
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self.before_data()
-        if self.data and not (answer := self.data.pop(0)).startswith("250"):
-            return answer
+        if self.data and not (reply := self.data.pop(0)).startswith("250"):
+            return reply
         assert isinstance(envelope.content, bytes)
         message = email.message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(message, EmailMessage)
         tls = session.ssl is not None
         sender = envelope.mail_from or ""
-        self.taken.append(Taken(sender, envelope.rcpt_tos, tls, message, envelope.content))
+        self.received.append(
+            ReceivedMail(sender, envelope.rcpt_tos, tls, message, envelope.content)
+        )
         return "250 OK"
 
 
 @contextmanager
-def mail_server(answers: Answers, port: int = 0, **options: Any) -> Iterator[int]:
+def run_smtp_stub(stub: SmtpStub, port: int = 0, **options: Any) -> Iterator[int]:
     """Serve on a free port of 127.0.0.1, or on `port`; yields it."""
-    controller = Controller(answers, hostname="127.0.0.1", port=port or free_port(), **options)
+    controller = Controller(stub, hostname="127.0.0.1", port=port or free_port(), **options)
     controller.start()
     try:
         yield controller.port
@@ -89,7 +91,7 @@ def mail_server(answers: Answers, port: int = 0, **options: Any) -> Iterator[int
 
 def authenticator(_s: Any, _se: Any, _e: Any, _mechanism: str, data: Any) -> AuthResult:
     known = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
-    return AuthResult(success=known, handled=False)  # aiosmtpd answers
+    return AuthResult(success=known, handled=False)  # aiosmtpd stub
 
 
 def certificate(folder: Path) -> ssl.SSLContext:

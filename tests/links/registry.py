@@ -1,4 +1,4 @@
-"""What `Links` looks up, kept in memory."""
+"""A link registry in memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from preference_center.links import SenderKey
 
 
 @dataclass
-class Register:
+class FakeRegistry:
     keys: dict[int, SenderKey] = field(default_factory=dict)
-    standing: dict[int, datetime] = field(default_factory=dict)
+    permanent: dict[int, datetime] = field(default_factory=dict)
 
     def find_sender(self, key_id: int) -> SenderKey | None:
         return self.keys.get(key_id)
 
     def permanent_links_since(self, destination: int) -> datetime | None:
-        return self.standing.get(destination)
+        return self.permanent.get(destination)
 
     def exact_digest(self, sha256: bytes) -> bytes:
         return sha256[::-1]  # as unlike it as the real one

@@ -1,4 +1,4 @@
-"""Sending what is due to a server, and what became of a letter."""
+"""Sending due emails, and their outcomes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from preference_center.mail_server import MailServer, TransportSecurity
 from preference_center.mailer.send import send_due_emails
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.outbox import OutgoingEmail
-from tests.workers.mail_server import (
+from tests.mailer.smtp_stub import (
     PASSWORD,
     USER,
 )
@@ -24,11 +24,11 @@ def work(server: MailServer) -> int:
     return send_due_emails(server, until=until, stop=lambda: False)
 
 
-def state(letter: OutgoingEmail) -> tuple[str | None, bool]:
+def state(email: OutgoingEmail) -> tuple[str | None, bool]:
     """The outcome, and whether the text is still there."""
     row = run_in_transaction(
         lambda c: c.execute(
-            "SELECT outcome, ciphertext IS NOT NULL FROM outgoing_mail WHERE id = %s", [letter.id]
+            "SELECT outcome, ciphertext IS NOT NULL FROM outgoing_mail WHERE id = %s", [email.id]
         ).fetchone()
     )
     assert row

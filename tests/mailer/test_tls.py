@@ -10,14 +10,14 @@ import pytest
 
 from preference_center.mail_server import MailServer, TransportSecurity
 from preference_center.storage.mail.outbox import SendResult, enqueue_emails
-from tests.storage.letters import letter
-from tests.workers.mail.sending import secured, state, work
-from tests.workers.mail_server import (
-    Answers,
+from tests.mailer.sending import secured, state, work
+from tests.mailer.smtp_stub import (
+    SmtpStub,
     authenticator,
     certificate,
-    mail_server,
+    run_smtp_stub,
 )
+from tests.storage.emails import outgoing_email
 
 
 @pytest.fixture
@@ -31,46 +31,46 @@ def trusted(tls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-def test_starttls_and_a_password(answers: Answers, tls: Any) -> None:
+def test_starttls_and_a_password(stub: SmtpStub, tls: Any) -> None:
     options = {"tls_context": tls, "require_starttls": True, "authenticator": authenticator}
-    with mail_server(answers, **options, auth_required=True) as port:
-        enqueue_emails([letter()])
+    with run_smtp_stub(stub, **options, auth_required=True) as port:
+        enqueue_emails([outgoing_email()])
         assert work(secured(port, TransportSecurity.STARTTLS)) == 1
-    assert answers.taken[0].tls
+    assert stub.received[0].tls
 
 
 @pytest.mark.parametrize("security", [TransportSecurity.STARTTLS, TransportSecurity.TLS])
-def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
-    answers: Answers, tls: Any, security: TransportSecurity
+def test_a_server_whose_certificate_no_authority_signed_gets_nothing(
+    stub: SmtpStub, tls: Any, security: TransportSecurity
 ) -> None:
     options = {"ssl_context" if security is TransportSecurity.TLS else "tls_context": tls}
-    with mail_server(answers, **options) as port:
-        enqueue_emails([letter()])
+    with run_smtp_stub(stub, **options) as port:
+        enqueue_emails([outgoing_email()])
         assert work(replace(secured(port, security), user=None)) == 0
-    assert not answers.taken
+    assert not stub.received
 
 
 @pytest.mark.usefixtures("trusted")
-def test_tls_from_the_first_octet(answers: Answers, tls: Any) -> None:
-    with mail_server(answers, ssl_context=tls) as port:
-        enqueue_emails([letter()])
+def test_tls_from_the_start(stub: SmtpStub, tls: Any) -> None:
+    with run_smtp_stub(stub, ssl_context=tls) as port:
+        enqueue_emails([outgoing_email()])
         assert work(replace(secured(port, TransportSecurity.TLS), user=None)) == 1
 
 
-def test_a_server_without_starttls_gets_nothing(answers: Answers, server: MailServer) -> None:
+def test_a_server_without_starttls_gets_nothing(stub: SmtpStub, server: MailServer) -> None:
     # RFC 3207 6: whoever strips STARTTLS must not read the links
-    posted = letter()
-    enqueue_emails([posted])
+    email = outgoing_email()
+    enqueue_emails([email])
     assert work(replace(server, security=TransportSecurity.STARTTLS)) == 0
-    assert not answers.taken
-    assert state(posted) == (SendResult.RETRY_LATER, True)
+    assert not stub.received
+    assert state(email) == (SendResult.RETRY_LATER, True)
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_wrong_password_costs_no_letter(answers: Answers, tls: Any) -> None:
+def test_a_wrong_password_costs_no_email(stub: SmtpStub, tls: Any) -> None:
     options = {"tls_context": tls, "require_starttls": True, "authenticator": authenticator}
-    posted = letter()
-    enqueue_emails([posted])
-    with mail_server(answers, **options) as port:
+    email = outgoing_email()
+    enqueue_emails([email])
+    with run_smtp_stub(stub, **options) as port:
         assert work(replace(secured(port, TransportSecurity.STARTTLS), password="wrong")) == 0
-    assert state(posted) == (SendResult.RETRY_LATER, True)
+    assert state(email) == (SendResult.RETRY_LATER, True)

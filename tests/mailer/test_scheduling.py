@@ -15,19 +15,19 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox
 from preference_center.storage.mail.outbox import SendResult, enqueue_emails
 from tests.clock import START, Clock
-from tests.storage.letters import letter
-from tests.workers.mail_server import (
-    Answers,
+from tests.mailer.smtp_stub import (
+    SmtpStub,
 )
+from tests.storage.emails import outgoing_email
 from workers import scheduler
 
 
-def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
+def test_the_scheduler_finds_due_mail_without_redis(
     redis_url: str, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from preference_center.queue import JobQueue, connect_redis, rq_queue
 
-    enqueue_emails([letter() for _ in range(50)])
+    enqueue_emails([outgoing_email() for _ in range(50)])
     with connect_redis(redis_url) as connection:
         connection.flushdb()
         monkeypatch.setitem(
@@ -41,7 +41,7 @@ def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
 
 
 def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
-    enqueue_emails([letter()])
+    enqueue_emails([outgoing_email()])
     clock.advance(outbox.RETENTION + timedelta(days=1))
     scheduler.purge_expired(clock())  # expired, then forgotten
     assert run_in_transaction(
@@ -50,18 +50,18 @@ def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
 
 
 def test_the_job_sends(
-    server: MailServer, answers: Answers, app: Flask, monkeypatch: pytest.MonkeyPatch
+    server: MailServer, stub: SmtpStub, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from workers.jobs import send_mail
 
     url = f"smtp://127.0.0.1:{server.port}?starttls=0"
     settings = services().settings.model_copy(update={"smtp_url": url})
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
-    enqueue_emails([letter()])
+    enqueue_emails([outgoing_email()])
     send_mail()
-    assert len(answers.taken) == 1
+    assert len(stub.received) == 1
 
 
-def test_a_letter_nobody_knows_changes_nothing() -> None:
+def test_an_email_nobody_knows_changes_nothing() -> None:
     run_in_transaction(lambda c: outbox.settle_email(c, uuid4(), uuid4(), SendResult.SENT))
     assert run_in_transaction(lambda c: outbox.count_due_emails(c, START)) == 0

@@ -1,4 +1,4 @@
-"""Standing links and probes: what their tokens say."""
+"""Tokens of permanent links and of probes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidLink, ProbeLink
 from preference_center.links import Link, Links, TokenPurpose
-from tests.links.register import Register
+from tests.links.registry import FakeRegistry
 
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 NOW = datetime(2036, 11, 1, tzinfo=UTC)
-REGISTER = Register()
-LINKS = Links([("k1", b"1" * 32)], "https://prefs.example.com", registry=REGISTER)
+REGISTRY = FakeRegistry()
+LINKS = Links([("k1", b"1" * 32)], "https://prefs.example.com", registry=REGISTRY)
 LINK = Link(parse_address("ada@example.com", Channel.EMAIL), "news", "", BEGAN, destination_id=3)
 TOKEN = LINKS.create_permanent_token(LINK)
 
 
 @pytest.fixture(autouse=True)
 def _begun() -> None:
-    REGISTER.standing = {3: BEGAN}
+    REGISTRY.permanent = {3: BEGAN}
 
 
-def test_a_standing_link_is_the_same_whenever_it_is_made() -> None:
+def test_a_permanent_link_is_the_same_whenever_it_is_made() -> None:
     assert LINKS.create_permanent_token(LINK) == TOKEN
 
 
@@ -36,13 +36,13 @@ def test_it_reads_as_long_as_it_stands_and_proves_nothing() -> None:  # I7
 
 
 def test_it_is_revoked_by_a_newer_beginning_and_says_no_all_the_same() -> None:
-    REGISTER.standing = {3: BEGAN + timedelta(seconds=1), 4: BEGAN}
+    REGISTRY.permanent = {3: BEGAN + timedelta(seconds=1), 4: BEGAN}
     assert LINKS.read_token(TOKEN, NOW).revoked
     assert LINKS.address_of(TOKEN) == LINK.address
 
 
 def test_of_a_destination_that_nobody_knows_it_says_no_too() -> None:
-    REGISTER.standing = {}
+    REGISTRY.permanent = {}
     assert LINKS.read_token(TOKEN, NOW).scope == "news"
 
 

@@ -12,10 +12,10 @@ from flask import Flask
 from preference_center.extensions import EXTENSION_NAME, services
 from preference_center.mail_server import MailServer
 from tests.in_force import put_in_force
-from tests.workers.mail.sending import at
-from tests.workers.mail_server import (
-    Answers,
-    mail_server,
+from tests.mailer.sending import at
+from tests.mailer.smtp_stub import (
+    SmtpStub,
+    run_smtp_stub,
 )
 
 
@@ -32,11 +32,11 @@ def _context(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def answers() -> Answers:
-    return Answers()
+def stub() -> SmtpStub:
+    return SmtpStub()
 
 
 @pytest.fixture
-def server(answers: Answers) -> Iterator[MailServer]:
-    with mail_server(answers) as port:
+def server(stub: SmtpStub) -> Iterator[MailServer]:
+    with run_smtp_stub(stub) as port:
         yield at(port)

@@ -1,4 +1,4 @@
-"""Passes: what proves control of an address, for how long, and through which door."""
+"""One-time tokens: what proves control of an address, and for how long."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_pass_proves_until_its_time_is_over(use: TokenPurpose) -> None:
 
 
 @passes
-def test_a_pass_opens_its_own_door_only(use: TokenPurpose) -> None:
+def test_a_token_is_read_for_its_own_purpose_only(use: TokenPurpose) -> None:
     for other in set(TokenPurpose) - {use}:
         with pytest.raises(InvalidLink):
             LINKS.read_one_time_token(made(use), other, NOW)
@@ -57,7 +57,7 @@ def test_the_link_of_a_message_proves_nothing_at_any_age() -> None:  # links get
             LINKS.read_one_time_token(MESSAGE, use, NOW)
 
 
-def test_a_mailed_pass_is_no_page_before_it_is_spent() -> None:
+def test_an_emailed_token_is_no_page_visit_before_it_is_consumed() -> None:
     for use in (TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL):
         with pytest.raises(InvalidLink):
             LINKS.read_token(made(use), NOW)
@@ -93,9 +93,9 @@ def test_passes_can_be_neither_altered_nor_read() -> None:  # I12
 
 
 def test_a_use_of_a_newer_version_of_ours_is_refused() -> None:
-    octets = bytearray(pack_link(Link(ADDRESS, ALL_MARKETING, "", NOW)))
-    octets[0] |= 0xE0
-    token = Sealer(RING, "link").seal(bytes(octets))
+    data = bytearray(pack_link(Link(ADDRESS, ALL_MARKETING, "", NOW)))
+    data[0] |= 0xE0
+    token = Sealer(RING, "link").seal(bytes(data))
     for read in (LINKS.address_of, lambda token: LINKS.read_token(token, NOW)):
         with pytest.raises(InvalidLink):
             read(token)

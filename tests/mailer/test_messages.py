@@ -1,4 +1,4 @@
-"""What a letter looks like when it arrives."""
+"""The content of our own email."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from preference_center.mailer.messages import render_email
 from preference_center.storage.mail.outbox import EmailKind, SendResult, enqueue_emails
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
-from tests.storage.letters import LINK, letter
-from tests.workers.mail.sending import at, state, work
-from tests.workers.mail_server import (
-    Answers,
-    mail_server,
+from tests.mailer.sending import at, state, work
+from tests.mailer.smtp_stub import (
+    SmtpStub,
+    run_smtp_stub,
 )
+from tests.storage.emails import LINK, outgoing_email
 
 BRANDED = CATALOGUE.replace(
     'name = "Acme"',
@@ -37,45 +37,48 @@ def text_and_html(message: EmailMessage) -> tuple[str, str]:
 
 
 def rendered(**given: Any) -> EmailMessage:
-    """A letter as its reader's program sees it."""
-    raw = render_email(letter(**given), START).as_bytes()
+    """An email as its reader's program sees it."""
+    raw = render_email(outgoing_email(**given), START).as_bytes()
     message = message_from_bytes(raw, policy=policy.default)
     assert isinstance(message, EmailMessage)
     return message
 
 
-def test_a_letter_arrives_as_text_and_as_html_and_is_wiped(
-    server: MailServer, answers: Answers
+def test_an_email_arrives_as_text_and_as_html_and_is_wiped(
+    server: MailServer, stub: SmtpStub
 ) -> None:
-    posted = letter()
-    enqueue_emails([posted])
+    email = outgoing_email()
+    enqueue_emails([email])
     assert work(server) == 1
-    (taken,) = answers.taken
-    assert (taken.sender, taken.recipients) == ("choices@example.com", ["jane.doe@example.com"])
-    assert taken.message.get_content_type() == "multipart/alternative"
-    text, html = text_and_html(taken.message)
+    (received,) = stub.received
+    assert (received.sender, received.recipients) == (
+        "choices@example.com",
+        ["jane.doe@example.com"],
+    )
+    assert received.message.get_content_type() == "multipart/alternative"
+    text, html = text_and_html(received.message)
     assert f"\n{LINK}\n" in text
     assert re.findall('href="([^"]+)"', html) == [LINK]
-    assert state(posted) == (SendResult.SENT, False)
+    assert state(email) == (SendResult.SENT, False)
     assert work(server) == 0
 
 
-def test_it_says_that_a_machine_sent_it_and_when(server: MailServer, answers: Answers) -> None:
-    posted = letter()
-    enqueue_emails([posted])
+def test_it_is_marked_as_automatic_and_when(server: MailServer, stub: SmtpStub) -> None:
+    email = outgoing_email()
+    enqueue_emails([email])
     work(server)
-    message = answers.taken[0].message
+    message = stub.received[0].message
     assert message["Auto-Submitted"] == "auto-generated"  # RFC 3834 5
-    assert message["Message-ID"] == f"<{posted.id}@example.com>"
+    assert message["Message-ID"] == f"<{email.id}@example.com>"
     assert message["Date"].datetime == START
     assert message["To"] == "jane.doe@example.com"
 
 
-def test_it_is_fit_for_any_server_on_its_way(server: MailServer, answers: Answers) -> None:
-    enqueue_emails([letter(language="de", values={"link": LINK + "x" * 500})])
+def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub) -> None:
+    enqueue_emails([outgoing_email(language="de", values={"link": LINK + "x" * 500})])
     work(server)
-    assert answers.taken[0].raw.isascii()
-    assert max(map(len, answers.taken[0].raw.split(b"\r\n"))) <= 78  # RFC 5322 2.1.1
+    assert stub.received[0].raw.isascii()
+    assert max(map(len, stub.received[0].raw.split(b"\r\n"))) <= 78  # RFC 5322 2.1.1
 
 
 @pytest.mark.parametrize("kind", EmailKind)
@@ -103,7 +106,7 @@ def test_it_speaks_the_language_of_its_reader(
         assert "+01:00" in part
 
 
-def test_it_tells_what_is_to_be_confirmed() -> None:
+def test_it_states_what_is_to_be_confirmed() -> None:
     values = {"link": LINK, "what": "Notizie & <Offerte>"}
     text, html = text_and_html(rendered(kind=EmailKind.CONFIRM_OPT_IN, values=values))
     assert "Notizie & <Offerte>" in text
@@ -133,7 +136,7 @@ def test_a_legal_line_that_brands_share_stands_there_once(app: Flask) -> None:
         ' it = "Acme S.p.A., Torino", en = "Acme Ltd, Turin" }\n'
     )
     put_in_force(app, BRANDED + second)
-    message = render_email(letter(language="en"), START)
+    message = render_email(outgoing_email(language="en"), START)
     assert text_and_html(message)[0].count("Acme Ltd, Turin") == 1
 
 
@@ -179,27 +182,27 @@ def test_no_value_gets_into_the_headers(value: str) -> None:
     ],
 )
 def test_an_odd_address_is_written_to_as_it_is(
-    server: MailServer, answers: Answers, address: str
+    server: MailServer, stub: SmtpStub, address: str
 ) -> None:
-    posted = letter(address)
-    enqueue_emails([posted])
+    email = outgoing_email(address)
+    enqueue_emails([email])
     assert work(server) == 1
-    (taken,) = answers.taken
-    (to,) = taken.message["To"].addresses
-    assert len(taken.recipients) == 1
-    for found in (taken.recipients[0], to.addr_spec):
+    (received,) = stub.received
+    (to,) = received.message["To"].addresses
+    assert len(received.recipients) == 1
+    for found in (received.recipients[0], to.addr_spec):
         assert found.replace('"jane."', "jane.") == address
 
 
-def test_an_address_with_letters_beyond_ascii_needs_a_server_that_takes_them(
-    answers: Answers,
+def test_an_address_beyond_ascii_needs_smtputf8(
+    stub: SmtpStub,
 ) -> None:  # RFC 6531
-    first, second = letter("jörg@example.com"), letter("jörg@example.com")
-    with mail_server(answers, enable_SMTPUTF8=True) as port:
+    first, second = outgoing_email("jörg@example.com"), outgoing_email("jörg@example.com")
+    with run_smtp_stub(stub, enable_SMTPUTF8=True) as port:
         enqueue_emails([first])
         assert work(at(port)) == 1
-    assert answers.taken[0].recipients == ["jörg@example.com"]
-    with mail_server(answers, enable_SMTPUTF8=False) as port:
+    assert stub.received[0].recipients == ["jörg@example.com"]
+    with run_smtp_stub(stub, enable_SMTPUTF8=False) as port:
         enqueue_emails([second])
         assert work(at(port)) == 0
     assert state(second) == (SendResult.REFUSED, False)

@@ -1,4 +1,4 @@
-"""Letters to post in tests."""
+"""Outgoing emails for tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 from tests.clock import START
 
 LINK = "https://preferences.example.com/o/secret-token"
-LIVES = timedelta(hours=1)
+LIFETIME = timedelta(hours=1)
 
 
-def letter(
+def outgoing_email(
     to: str = "jane.doe@example.com", channel: Channel = Channel.EMAIL, **given: Any
 ) -> OutgoingEmail:
-    """A letter with a one-time link, but for what is given."""
+    """An email with a one-time link, with the given fields."""
     values: dict[str, Any] = {
         "id": uuid4(),
         "kind": EmailKind.ONE_TIME_LINK,
@@ -25,6 +25,6 @@ def letter(
         "language": "it",
         "brand": None,
         "values": {"link": LINK},
-        "expires_at": START + LIVES,
+        "expires_at": START + LIFETIME,
     }
     return OutgoingEmail(**values | given)
