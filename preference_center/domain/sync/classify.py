@@ -1,4 +1,4 @@
-"""What news from a tool, or a contact seen there, means for us: pure rules (I5, I13)."""
+"""Classify vendor events, and decide what a contact in a tool needs (I5, I13)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from preference_center.domain.vendor_events import (
 )
 
 PROPAGATION_DELAY = timedelta(minutes=10)
-"""How long a tool may go on showing what it was before we told it."""
+"""How long a tool may go on showing its state of before a push."""
 REPUSH_INTERVAL = timedelta(days=1)
-"""How often somebody is told again to a tool that can't be read."""
+"""How often an address is pushed again to a tool that can't be read."""
 
 _WHOLE_ACCOUNT_TARGETS = frozenset({WHOLE_LIST, ALL_EMAIL, ALL_SMS})
 
@@ -56,24 +56,24 @@ def _suppressing_kind(kind: VendorEventKind) -> EventKind | None:
 
 
 class EventAction(StrEnum):
-    """What becomes of one piece of news."""
+    """What is done about one vendor event."""
 
     RECORD = "record"
     ALREADY_KNOWN = "already_known"
-    """It says what stands already."""
+    """It reports what is recorded already."""
     ECHO = "echo"
-    """It says what we told the tool ourselves."""
+    """It reports what we pushed to the tool ourselves."""
     READ_BACK = "read_back"
-    """It may be older than what we have told the tool since: the tool is asked what is off."""
+    """It may be older than our last push: the tool is asked what is off."""
     UNMAPPED = "unmapped"
-    """It is about a thing that no topic of the destination maps to."""
+    """Its target is mapped to no topic of the destination."""
     CHECK_CONTACT = "check_contact"
-    """It says that a contact is there: see `look`."""
+    """It reports that a contact is there: see `follow_up_for`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A verdict; with RECORD, of which kind and scope."""
+    """The action; with RECORD, the kind and scope of the event."""
 
     action: EventAction
     kind: EventKind = EventKind.OPTED_OUT
@@ -82,28 +82,28 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class AddressContext:
-    """All that we know of one address and one destination."""
+    """What is known of one address at one destination."""
 
     facts: Sequence[ScopeFact]
     """Of every form of the mailbox."""
     topics: frozenset[str]
-    """What the destination sends on this channel."""
+    """The topics that the destination sends on this channel."""
     wanted: frozenset[str]
-    """Of those, what must be off there."""
+    """Of those, the topics that must be off there."""
     state: AddressSyncState | None
-    """None if the address is new to us."""
+    """None if the address is not stored yet."""
 
 
 def topics_by_target(destination: Destination) -> Mapping[str, str]:
-    """The tool's own names of what the destination sends -> our topics."""
+    """The tool's own ids of what the destination sends -> our topics."""
     named = {topic: topic for topic in destination.sends - destination.mapping.keys()}
-    return named | {thing: topic for topic, thing in destination.mapping.items()}
+    return named | {target: topic for topic, target in destination.mapping.items()}
 
 
 def unmapped_target(event: VendorEvent, target_topics: Mapping[str, str]) -> str | None:
-    """The tool's own id of what somebody opted out of there, if no topic maps to it."""
-    is_no = event.kind is VendorEventKind.OPTED_OUT
-    return event.target if is_no and _scope_of(event, target_topics) is None else None
+    """The target of an opt-out there, if no topic maps to it; else None."""
+    is_opt_out = event.kind is VendorEventKind.OPTED_OUT
+    return event.target if is_opt_out and _scope_of(event, target_topics) is None else None
 
 
 def classify_event(
@@ -115,13 +115,14 @@ def classify_event(
     *,
     can_read: bool = False,
 ) -> Evaluation:
-    """What becomes of `news`; a bounce with its details is then to be judged as such.
+    """What is done about `event`; a bounce with details is then evaluated by the policy.
 
-    An act that the vendor says a person did is recorded, whatever stands: a repeat must be
-    in the ledger too (I5), and can't be our own doing. Anything else may be the echo of what
-    we told, so it only counts where it says something that we neither know nor have told.
-    A switch that no push of ours changes can be no echo: it counts once until it is shown on.
-    `can_ask`: what is off there can be read, so what may be past need not be believed.
+    An act that the vendor attributes to a person is always recorded: a repeat must be in the
+    ledger too (I5), and can't be our own push. Anything else may be the echo of a push, so it
+    only counts where it reports something that is neither recorded nor pushed. A switch that
+    no push of ours changes can be no echo: it counts once until it is shown on.
+    `can_read`: the tool can be asked what is off, so an event that may be outdated is not
+    recorded.
     """
     kind = _suppressing_kind(event.kind)
     if kind is None:
@@ -155,7 +156,7 @@ def classify_event(
 def topics_off_in_tool(
     events: Collection[VendorEvent], context: AddressContext, target_topics: Mapping[str, str]
 ) -> frozenset[str]:
-    """The topics that are off in the tool, as its opt-outs say."""
+    """The topics that are off in the tool, by its opt-outs."""
     off: set[str] = set()
     for each in events:
         if each.kind is VendorEventKind.OPTED_OUT:
@@ -175,9 +176,9 @@ def _scope_of(event: VendorEvent, target_topics: Mapping[str, str]) -> str | Non
 
 
 def _is_active(scope: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
-    """Whether exactly this form has said so itself, and all of it stands: nothing would change.
+    """Whether exactly this form is opted out of all of `scope`: recording it changes nothing.
 
-    What was opted in to since is denied by one more "no" (I5, I13).
+    What was opted in to since is denied by one more opt-out (I5, I13).
     """
     exact = [fact for fact in facts if fact.exact]
     if scope in {ALL_MARKETING, UNDELIVERABLE}:
@@ -188,7 +189,7 @@ def _is_active(scope: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
 def is_all_off(state: AddressSyncState | None) -> bool:
     """Whether the contact's own switch for all was off when the tool last showed it.
 
-    One of a contact that is gone is gone with it.
+    The switch of a contact that is gone is gone too.
     """
     return (
         state is not None
@@ -206,8 +207,8 @@ def latest_all_off(
 ) -> bool | None:
     """Whether the contact's own switch for all is off now; None where that is not reported.
 
-    A late report says nothing of now where it was off: it may be on since. Unless it comes of
-    a list of all that is off (`whole`).
+    A late report of "off" is no evidence for now: it may be on since. Unless it belongs to a
+    list of everything that is off now (`is_full_list`).
     """
     reported = [
         each.unsubscribed_from_all
@@ -228,10 +229,10 @@ def _is_echo(scope: str, context: AddressContext) -> bool:
 
 
 def _may_be_our_push(scope: str, context: AddressContext) -> bool:
-    """Whether we may have turned it off there, and on again since.
+    """Whether a push of ours may have turned it off there, and on again since.
 
-    All marketing only where nothing is left of what we had turned off, or where topics were
-    opted in to since.
+    Of all marketing, only where nothing is left of what we had turned off, or where topics
+    were opted in to since.
     """
     if scope != ALL_MARKETING:
         return True
@@ -244,9 +245,9 @@ def _may_be_our_push(scope: str, context: AddressContext) -> bool:
 def may_predate_push(
     event: VendorEvent | None, state: AddressSyncState | None, now: datetime
 ) -> bool:
-    """Whether `news`, or what a tool shows now, may be of before it took what we told it last.
+    """Whether `event`, or the state a tool shows now, may be from before our last push.
 
-    A tool shows the old state for a while yet, or tells late of what was.
+    A tool may show the old state for a while, or report it late.
     """
     if state is None or state.last_push_at is None:
         return False
@@ -255,7 +256,7 @@ def may_predate_push(
 
 
 def is_outdated(event: VendorEvent, now: datetime) -> bool:
-    """Whether it tells of what was: the tool may have turned on again what went off then."""
+    """Whether it reports the past: the tool may have turned the target on again since."""
     return event.occurred_at is not None and now - event.occurred_at > PROPAGATION_DELAY
 
 
@@ -264,19 +265,19 @@ def _is_recently_pushed(state: AddressSyncState, now: datetime) -> bool:
 
 
 class FollowUp(StrEnum):
-    """What a contact that was seen in the tool needs."""
+    """What a contact that was found in the tool needs."""
 
     NONE = "none"
     PUSH_FIRST_TIME = "push_first_time"
-    """To be told to it for the first time."""
+    """It was never pushed there."""
     PUSH_NOW = "push_now"
-    """The same, of somebody who was erased: nothing readable may be stored (I6)."""
+    """The same for an erased address: nothing readable may be stored (I6)."""
     REPUSH = "repush"
     REPAIR_DRIFT = "repair_drift"
-    """It had confirmed, and says something else now: drift."""
+    """The tool had confirmed, and shows another state now: drift."""
     READ_BACK_NOW = "read_back_now"
     READ_BACK_LATER = "read_back_later"
-    """To be read back once the tool can be trusted to show what we told it."""
+    """To be read back once the tool certainly shows what was pushed."""
 
 
 def follow_up_for(
@@ -293,34 +294,34 @@ def follow_up_for(
     if state.last_outcome != PushResult.REFLECTED:
         return FollowUp.REPUSH
     if _is_recently_pushed(state, now):
-        return FollowUp.NONE  # it was we who changed the contact
+        return FollowUp.NONE  # our own push changed the contact
     return _follow_up_if_confirmed(snapshot, context, now, can_read=can_read)
 
 
 def _follow_up_if_confirmed(
     snapshot: ContactSnapshot, context: AddressContext, now: datetime, *, can_read: bool
 ) -> FollowUp:
-    """The same of somebody of whom the tool had confirmed that it mails them no more."""
+    """The same for an address whose suppression the tool had confirmed."""
     state = context.state
     if snapshot.off is not None:
         return FollowUp.NONE if context.wanted <= snapshot.off else FollowUp.REPAIR_DRIFT
     if can_read:
         return FollowUp.READ_BACK_NOW
-    told_at = state.last_delivery_at if state else None
-    told_lately = told_at is not None and now - told_at < REPUSH_INTERVAL
-    return FollowUp.NONE if told_lately else FollowUp.REPUSH
+    pushed_at = state.last_delivery_at if state else None
+    pushed_recently = pushed_at is not None and now - pushed_at < REPUSH_INTERVAL
+    return FollowUp.NONE if pushed_recently else FollowUp.REPUSH
 
 
 def is_unwanted_resubscribe(
     event: VendorEvent, context: AddressContext, target_topics: Mapping[str, str], now: datetime
 ) -> bool:
-    """Whether the tool says that it mails again what must be off there (I5)."""
+    """Whether the tool reports that something is on again that must be off there (I5)."""
     scope, at = _scope_of(event, target_topics), plausible_occurred_at(event, now)
-    told_since = (
+    pushed_since = (
         context.state is not None
         and context.state.last_delivery_at is not None
         and at is not None
         and context.state.last_delivery_at >= at
     )
-    concerned = bool(context.wanted) if scope == ALL_MARKETING else scope in context.wanted
-    return event.kind is VendorEventKind.RESUBSCRIBED and concerned and not told_since
+    must_be_off = bool(context.wanted) if scope == ALL_MARKETING else scope in context.wanted
+    return event.kind is VendorEventKind.RESUBSCRIBED and must_be_off and not pushed_since

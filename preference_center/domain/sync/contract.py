@@ -1,4 +1,4 @@
-"""What passes between the sync loop and a connector."""
+"""The values that the sync loop and a connector exchange."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ T = TypeVar("T")
 
 
 class PushResult(StrEnum):
-    """What became of one address in one push."""
+    """The outcome of one address in one push."""
 
     REFLECTED = "reflected"
     """The tool has acknowledged the state."""
     ABSENT = "absent"
-    """The tool does not know the address, so it can't mail it; looked at again later, and
-    not created there unless `Setup.create_contacts`."""
+    """The tool does not know the address, so it can't mail it; checked again later, and
+    not created there unless `DestinationConfig.create_contacts`."""
     RETRY_LATER = "later"
     """This address failed for now; try again."""
     REFUSED = "refused"
-    """The tool will never take this address (e.g. it calls it invalid)."""
+    """The tool will never accept this address (e.g. it calls it invalid)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicOffReason:
-    """Why a topic is off: what a decision about it would say, and when a pause ends (UTC)."""
+    """Why a topic is off: the decision about it, and when a pause ends (UTC)."""
 
     rule: str
     scope: str
@@ -44,8 +44,8 @@ class PushItem:
     """The state one address should have in the tool.
 
     `off` are topics that must be off. `lift` are topics that *we* turned off there
-    before and that must be on again; empty unless `can_lift`. A topic in neither is
-    none of our business and must stay as it is (I13).
+    before and that must be on again; empty unless `can_lift`. A topic in neither
+    must stay as it is (I13).
     """
 
     ref: int
@@ -56,18 +56,18 @@ class PushItem:
     off: frozenset[str] = frozenset()
     lift: frozenset[str] = frozenset()
     all_off: bool = False
-    """The no covers all marketing, not just the topics this destination sends."""
+    """The opt-out covers all marketing, not just the topics this destination sends."""
     version: int = 0
     """Ledger version of this state; larger is newer."""
     since: datetime | None = None
-    """When the newest of it was received (UTC)."""
+    """When the newest opt-out of it was received (UTC)."""
     reasons: Mapping[str, TopicOffReason] = field(default_factory=dict, hash=False)
     """Topic -> why it is off, for a tool that can use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PushOutcome:
-    """What came of one item. `ack` is the tool's own acknowledgement (id or status)."""
+    """The outcome of one item. `ack` is the tool's own acknowledgement (id or status)."""
 
     result: PushResult
     ack: str = ""
@@ -79,10 +79,10 @@ class ContactPage(Generic[T]):
     """One page of a listing.
 
     `cursor` is opaque, at most 2,000 characters, holds no address (it is stored and
-    logged), and stays good for days. `done` says that there is nothing more now. Then a
-    listing by change goes on from `cursor` minutes later, and a sweep, whose last cursor is
-    None, starts again. `again`: what comes next is not ready yet, since the tool prepares it
-    by a job of its own, whose id is in the cursor; to be asked again no sooner than after that.
+    logged), and stays good for days. With `done` there is nothing more now: a
+    listing of changes goes on from `cursor` minutes later, and a sweep, whose last cursor is
+    None, starts again. `poll_after`: the next page is not ready yet, since the tool prepares it
+    in a job, whose id is in the cursor; it is requested no sooner than after that.
     """
 
     rows: tuple[T, ...]
@@ -95,10 +95,11 @@ class ContactPage(Generic[T]):
 class ContactSnapshot:
     """A contact of the tool.
 
-    `off` as `read` would answer, and `link` as it stands in the field for links ("" if
-    empty), each None where the listing doesn't tell. A connector that is Fieldable tells
-    `link`, since only contacts without theirs are given one. `all_off` as in `News`: a
-    connector whose `pull` reports it without a date must show here where it is on, too (I13).
+    `off` as `read` would return it, and `link` the value of the field for links ("" if empty),
+    each None where the listing doesn't contain it. A connector that is SupportsLinkField
+    returns `link`, since links are only written where they are missing. `all_off` is
+    `VendorEvent.unsubscribed_from_all`: a connector whose `pull` reports it without a date must
+    also show here where it is on (I13).
     """
 
     address: str
@@ -107,12 +108,12 @@ class ContactSnapshot:
     link: str | None = None
     all_off: bool | None = None
     connector_data: object = None
-    """What the connector itself needs to know of the contact for `push_seen`."""
+    """What the connector itself needs of the contact for `push_scanned`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkItem:
-    """A contact's standing link, for its custom field."""
+    """A contact's permanent link, for its custom field."""
 
     ref: int
     address: str

@@ -1,4 +1,4 @@
-"""One destination, as the rules and everybody else see it."""
+"""A destination: one configured account of a connected tool."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ DESTINATION_SOURCE = "destination"
 
 
 class DestinationStatus(StrEnum):
-    """Whether a destination is written to."""
+    """Whether a destination is pushed to."""
 
     OBSERVE = "observe"
-    """New: it shows what would be pushed; nothing is written until `resume`."""
+    """New: it shows what would be pushed; nothing is pushed until it is resumed."""
     ACTIVE = "active"
     PAUSED = "paused"
-    """Stopped by a person, or by the receiver itself; its rows keep their clock (I3)."""
+    """Stopped by staff, or by the receiver itself; its rows keep their deadlines (I3)."""
 
 
 def status_label(status: DestinationStatus, retry_at: datetime | None) -> str:
-    """The status in a word, `broken` for an active one that the tool turns away."""
+    """The status as one word, `broken` for an active one whose circuit is open."""
     return "broken" if status is DestinationStatus.ACTIVE and retry_at is not None else status.value
 
 
@@ -32,10 +32,10 @@ def status_label(status: DestinationStatus, retry_at: datetime | None) -> str:
 class Destination:
     """One configured account of a connected tool.
 
-    `sends` are the topics it may mail; `mapping` names the tool's own thing for each.
-    While `retry_at` is ahead the circuit is open: nothing is sent, and `reason` says why.
-    `failures` (at most 12) halves the batches that often: of a batch that fails as a whole,
-    only a small one shows which row does it.
+    `sends` are the topics it may mail; `mapping`: topic -> its target in the tool.
+    While `retry_at` is ahead the circuit is open: nothing is sent, for the given `reason`.
+    `failures` (at most 12) halves the batches that often: where a batch fails as a whole, only
+    a small one shows which row causes it.
     """
 
     id: int
@@ -53,7 +53,7 @@ class Destination:
     failures: int
     retry_at: datetime | None
     pulled_at: datetime | None
-    """When its own opt-outs had been read in; until then its back-fill waits."""
+    """When its own opt-outs had been read; until then its back-fill waits."""
     slow_until: datetime | None
     """Until when it counts as slow, so that it gets one push at a time."""
 
@@ -63,5 +63,5 @@ class Destination:
         return self.status is DestinationStatus.ACTIVE and is_closed
 
     def is_slow(self, now: datetime) -> bool:
-        """Whether a push took long lately."""
+        """Whether a recent push took long."""
         return self.slow_until is not None and self.slow_until > now

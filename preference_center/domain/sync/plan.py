@@ -1,4 +1,4 @@
-"""What a destination should be told about an address: pure rules."""
+"""Plan what is pushed to a destination about an address."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PushPlan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to tell."""
+        """Whether there is nothing to push."""
         return not self.item.off and not self.item.lift
 
 
@@ -73,7 +73,7 @@ def first_end(reasons: Mapping[str, TopicOffReason]) -> datetime | None:
 def drop_overtaken_lifts(plan: PushPlan, reported: ReportedOptOuts) -> PushPlan:
     """The same without lifts whose opt-in was recorded before what the tool itself reported.
 
-    The tool holds an opt-out that came after them, whatever its date says: no lift is ever
+    The tool holds an opt-out that came after them, whatever its date: no lift is ever
     pushed because of an opt-out that was recorded after it (I5).
     """
     kept = frozenset(topic for topic in plan.item.lift if _is_opted_in_since(topic, reported))
@@ -102,20 +102,20 @@ def active_suppressions(
 def _topic_off_reason(
     topic: str, facts: Sequence[ScopeFact], now: datetime
 ) -> TopicOffReason | None:
-    """The "no" that stands against the topic, if any."""
-    no = find_denial(topic, facts, now)
-    if no is None:
+    denial = find_denial(topic, facts, now)
+    if denial is None:
         return None
-    assert no.scope is not None  # all three are known of whatever stands
-    assert no.event is not None
-    assert no.since is not None
-    return TopicOffReason(no.rule, no.scope, no.event, no.since, denial_end(no, topic, facts, now))
+    assert denial.scope is not None  # each denial of `find_denial` has all three
+    assert denial.event is not None
+    assert denial.since is not None
+    end = denial_end(denial, topic, facts, now)
+    return TopicOffReason(denial.rule, denial.scope, denial.event, denial.since, end)
 
 
 def channels_by_topic(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[str, Channel]:
-    """What each topic of a destination's mapping goes by, also those that are retired.
+    """The channel of each topic of a destination's mapping, including retired ones.
 
-    One that the catalogue has no more goes by what its target says.
+    Where the catalogue has the topic no more, its target decides.
     """
     return {
         topic: catalogue.topics[topic].channel
@@ -130,7 +130,7 @@ def channels_by_topic(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[
 def topics_by_channel(
     destination: Destination, catalogue: Catalogue
 ) -> dict[Channel, frozenset[str]]:
-    """The topics that the destination sends, per channel, of those the catalogue has."""
+    """The topics of the catalogue that the destination sends, by channel."""
     return {
         channel: frozenset(
             topic.key

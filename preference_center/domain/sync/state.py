@@ -1,4 +1,4 @@
-"""What is known of one address at one destination: claimed, settled, read back, reported."""
+"""The sync state of one address at one destination: claimed, settled, read back, reported."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 NOT_PUSHED = "not_pushed"
-"""Outcome of a row that asked for no request: there was nothing to turn off or on."""
+"""Outcome of a row that needed no request: there was nothing to turn off or on."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncClaim:
-    """One row that this worker holds until its lease ends."""
+    """One row that a worker holds until its lease ends."""
 
     address_id: int
     wanted_version: int
@@ -22,18 +22,19 @@ class SyncClaim:
     turned_off: Sequence[str]
     lift_until: datetime | None
     next_position: LanePosition
-    """Where the next claim may begin: before it, this one left nothing that it could see."""
+    """Where the next claim may begin: this one left no visible row before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a worker found out about one claimed row.
+    """The result of one claimed row.
 
-    `done`: the tool reflects `version`, or does not know the address. `sure`: no older
-    request that turns a topic on can still be under way. `next_at`: when to look again
-    (the end of a pause, a retry), None for never. `off`: the topics that were, or may have been,
-    turned off there; `lifted`: those that were turned on again. `verify_after`: when to read it
-    back, sooner or later by how often that found it missing; None for never.
+    `is_done`: the tool reflects `version`, or does not know the address. `is_final`: no older
+    request that turns a topic on can still be running. `next_at`: when to claim it again (the
+    end of a pause, a retry), None for never. `turned_off`: the topics that were, or may have
+    been, turned off there; `turned_on`: those that were turned on again. `verify_after`: the
+    delay before it is read back, which grows with each read-back that found it missing; None
+    for never.
     """
 
     address_id: int
@@ -54,15 +55,15 @@ READ_BACK_DELAY = timedelta(minutes=5)
 
 
 ABSENT_RECHECK_INTERVAL = timedelta(days=1)
-"""How long an absent address is left alone; twice as long each time, up to 32 days."""
+"""When an absent address is checked again; twice as long each time, up to 32 days."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddressSyncState:
-    """One address at one destination, as far as reading needs it.
+    """One address at one destination, as far as verification needs it.
 
-    `row` is false where the destination has no row of the address. `waits`: something is
-    still to be pushed, or is being pushed right now.
+    `has_row` is false where the destination has no row of the address. `push_pending`: a push
+    is due or running.
     """
 
     address_id: int
@@ -74,24 +75,24 @@ class AddressSyncState:
     push_pending: bool
     last_outcome: str | None
     last_delivery_at: datetime | None
-    """When the destination was last told something about it."""
+    """When something was last delivered to the destination about it."""
     last_push_at: datetime | None = None
-    """When it last took from us what is off and on there."""
+    """When it last accepted our state of the address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedOptOuts:
-    """Per scope, the newest `seq` of one address's events; retracted ones count for nothing."""
+    """Per scope, the newest `seq` of one address's events; retracted ones don't count."""
 
     opt_outs: dict[str, int] = field(default_factory=dict)
     """Those that this destination reported."""
     opt_ins: dict[str, int] = field(default_factory=dict)
-    """The person's own, wherever they were made."""
+    """The person's own, made anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanePosition:
-    """Where a claim begins to search each lane, by `next_at`."""
+    """Where a claim starts in each lane, by `next_at`."""
 
     live: datetime
     bulk: datetime
