@@ -197,7 +197,7 @@ def create_mailto_token(
     """64 case-insensitive characters for a local part.
 
     The SHA-256 of the address, encrypted as in SIV (RFC 5297): its tag is the nonce. The tag
-    has 40 bits, since a local part has no room for more (RFC 5321 4.5.3.1.1).
+    has 40 bits, since a local part is too short for more (RFC 5321 4.5.3.1.1).
     """
     head = MAILTO_HEADER.pack(key_id, topic_index)
     digest = hashlib.sha256(address).digest()
