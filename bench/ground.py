@@ -19,10 +19,11 @@ from dev.engines import Engines, Foreign, for_test
 from dev.postgres import Postgres, make_database
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.extensions import db, services
+from preference_center.extensions import db
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from bench.ground import TOPIC, Ground
 from bench.load import Request
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.extensions import services
 from preference_center.links import ONE_CLICK, Link
 
 

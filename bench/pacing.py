@@ -19,11 +19,11 @@ from werkzeug.wrappers import Request, Response
 
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import opt_out
+from preference_center.context import EXTENSION_NAME, services
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
 from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import EXTENSION_NAME, services
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.hubspot.connector import HubSpot

@@ -29,9 +29,9 @@ from redis import Redis
 
 from bench import ground
 from bench.ground import MESSAGE_TYPE, TOPIC, Ground
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidAddress
-from preference_center.extensions import services
 from preference_center.keys import Keys
 
 CHUNK = 1000

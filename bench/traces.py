@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from bench import ground
 from bench.draining import connect_to_sink
 from dev.house import Trace
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.extensions import services
 from preference_center.links import Link
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope

@@ -14,9 +14,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api, cli, console, inbound, languages, pages, spool
 from preference_center.config import Settings, load_settings
+from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
-from preference_center.extensions import EXTENSION_NAME, CookieSessions, Services, csrf, db, migrate
+from preference_center.extensions import CookieSessions, csrf, db, migrate
 from preference_center.ids import uuid7
 from preference_center.integrations.registry import load_integrations
 from preference_center.keys import Keys, parse_ring

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preference_center.extensions import EXTENSION_NAME
+from preference_center.context import EXTENSION_NAME
 from preference_center.serving import AsgiBridge
 from preference_center.wsgi import app as service
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.context import services
 from preference_center.domain.bounces import (
     BounceAction,
     BounceCause,
@@ -26,7 +27,6 @@ from preference_center.domain.bounces import (
 from preference_center.domain.bounces.report import BounceReport, bounce_change
 from preference_center.domain.events import Change
 from preference_center.errors import CatalogueError
-from preference_center.extensions import services
 from preference_center.storage.access import audit
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction

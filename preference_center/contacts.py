@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.account_closure import (
     build_closure_changes,
     build_reopening_change,
@@ -31,7 +32,6 @@ from preference_center.errors import (
     UnavailableCause,
     UnknownContact,
 )
-from preference_center.extensions import services
 from preference_center.ledger import RecordResult, record
 from preference_center.storage import contacts
 from preference_center.storage.access import audit

@@ -14,8 +14,8 @@ import structlog
 
 from preference_center import spool
 from preference_center.app import create_app
+from preference_center.context import services
 from preference_center.errors import Unavailable
-from preference_center.extensions import services
 from preference_center.inbound.smtp_server import serve
 from preference_center.storage.access.key_fingerprints import require_known_keys
 

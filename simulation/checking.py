@@ -10,9 +10,9 @@ from itertools import cycle
 import psycopg
 
 from preference_center.api.decisions import decide_all
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import decide
-from preference_center.extensions import services
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of

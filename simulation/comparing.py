@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from preference_center.extensions import services
+from preference_center.context import services
 from preference_center.storage.db.database import run_autocommit
 from simulation.crew import Redis
 from simulation.doors import Violation, address

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from preference_center import contacts
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.events import Change, EventKind
@@ -20,7 +21,6 @@ from preference_center.domain.sender_requests import (
     build_opt_out_change,
 )
 from preference_center.errors import InvalidRows
-from preference_center.extensions import services
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.ledger import RecordResult, record
 from preference_center.links import Link

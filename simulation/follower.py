@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.events import ScopeState
 from preference_center.domain.watermarks import Watermark
-from preference_center.extensions import services
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes
 from preference_center.storage.feed.changes import FeedScopeStatus

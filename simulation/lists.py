@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.imports import (
     ImportInstructions,
     LegalBasis,
@@ -14,7 +15,6 @@ from preference_center.domain.imports import (
     build_scope_map,
 )
 from preference_center.errors import ImportConflict
-from preference_center.extensions import services
 from preference_center.imports.budget import ImportBudget
 from preference_center.imports.throttle import Throttle
 from preference_center.imports.undo import start_undo

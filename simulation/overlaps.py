@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from preference_center.extensions import services
+from preference_center.context import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 from simulation.doors import Doors

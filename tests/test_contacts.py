@@ -11,6 +11,7 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import Contact, ContactRef, ContactState, ContactUpdate
@@ -19,7 +20,6 @@ from preference_center.domain.decisions import Decision, DecisionRule, decide
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import AddressConflict, InvalidRows
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_in_transaction

@@ -1,4 +1,4 @@
-"""The house's rule: imports run downward only. Read from the source, so nothing escapes it."""
+"""Imports run downward only. Read from the source, so that nothing is missed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"integrations"}),
     frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "keys", "links"})
     | frozenset({"logs", "mail_server", "mailcheck", "queue", "rate_limiter"}),
-    frozenset({"extensions", "languages"}),
+    frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),
     frozenset({"burst_scan", "destinations", "imports", "scrub", "spool"}),
     frozenset({"ingest", "sync"}),
     ENTRY_POINTS,
-    frozenset({"cli", "error_pages"}),  # errors are told in each entry point's own way
+    frozenset({"cli", "error_pages"}),  # error pages differ by entry point
     frozenset({"app"}),
     frozenset({"mail_receiver", "serving", "wsgi"}),  # what the Procfile starts
     frozenset({"asgi"}),

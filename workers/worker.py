@@ -20,8 +20,8 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from preference_center.app import create_app
+from preference_center.context import services
 from preference_center.database_timeouts import WORKER_TIMEOUTS
-from preference_center.extensions import services
 from preference_center.queue import QUEUE_NAMES, connect_redis, rq_queue
 from workers.process import stop_requested, wait_for_database
 

@@ -11,13 +11,13 @@ from typing import Any
 from flask_migrate import upgrade
 
 from dev.demo.files import TOOLS, Files, Tool
+from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Catalogue, catalogue_digest, parse_catalogue
 from preference_center.domain.events import Change
 from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import catalogues
 from preference_center.storage.access import api_keys, audit

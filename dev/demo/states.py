@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from dev.demo.seeding import HERE
+from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import catalogue_digest, parse_catalogue
@@ -15,7 +16,6 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.storage import catalogues

@@ -35,9 +35,9 @@ from preference_center.api.parsing import (
 )
 from preference_center.api.problems import ApiError, InvalidRequest
 from preference_center.app import create_app
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.extensions import services
 from preference_center.links import Link
 from preference_center.pages.forms import PreferenceForm, parse_pauses
 from preference_center.pages.preference_changes import SubmittedPreferences, diff_preferences

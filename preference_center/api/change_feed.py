@@ -18,11 +18,11 @@ from preference_center.api.parsing import QueryParameters
 from preference_center.api.problems import STALE_WATERMARK, InvalidQuery, ParameterError
 from preference_center.api.responses import ResponseBody
 from preference_center.api.stream_limit import acquire_stream_slot
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Event, EventKind, ScopeState
 from preference_center.domain.watermarks import Watermark, parse_watermark
 from preference_center.errors import InvalidWatermark
-from preference_center.extensions import services
 from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction

@@ -33,11 +33,11 @@ from preference_center.api.problems import (
     FieldErrors,
 )
 from preference_center.contacts import InTransaction, WrittenContact
+from preference_center.context import services
 from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.sender_requests import clamp_to_now
 from preference_center.errors import InvalidInput, InvalidRows
-from preference_center.extensions import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import Connection
 

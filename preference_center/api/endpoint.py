@@ -35,10 +35,11 @@ from preference_center.api.parsing import (
     read_rows,
 )
 from preference_center.api.problems import Problem
+from preference_center.context import services
 from preference_center.domain.events import Change, Retraction
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import CatalogueError, InvalidInput, Unavailable
-from preference_center.extensions import csrf, services
+from preference_center.extensions import csrf
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import ApiKey, KeyScope

@@ -26,10 +26,10 @@ from preference_center.api.problems import (
     ApiError,
     FieldErrors,
 )
+from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.imports import ImportInstructions, build_scope_map
 from preference_center.errors import ImportConflict, InvalidInput, UnknownImport
-from preference_center.extensions import services
 from preference_center.imports import uploads
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.imports.undo import start_undo_in_transaction

@@ -13,6 +13,7 @@ from preference_center.api.consent_evidence import parse_consent_evidence
 from preference_center.api.endpoint import ApiCall
 from preference_center.api.problems import FieldErrors
 from preference_center.api.requests import PortalLinkRequest, PreferencesQuery, PreferencesUpdate
+from preference_center.context import Services
 from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
@@ -25,7 +26,6 @@ from preference_center.domain.preferences import (
     compute_preferences,
 )
 from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
-from preference_center.extensions import Services
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
 from preference_center.ledger.recording import RecordResult
 from preference_center.links import LIFETIMES, TokenPurpose

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
+from preference_center.context import services
 from preference_center.errors import (
     AddressConflict,
     ExternalIdConflict,
@@ -18,7 +19,6 @@ from preference_center.errors import (
     UnreadableBody,
     WrongChannel,
 )
-from preference_center.extensions import services
 
 P = ParamSpec("P")
 T = TypeVar("T")

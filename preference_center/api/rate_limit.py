@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import Response, g
 
 from preference_center.api.problems import RATE_LIMITED, ApiError
-from preference_center.extensions import Services
+from preference_center.context import Services
 from preference_center.rate_limiter import UNLIMITED, RateLimitStatus
 from preference_center.storage.access.api_keys import ApiKey
 

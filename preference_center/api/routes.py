@@ -28,7 +28,7 @@ from preference_center.api.responses import (
     RowResult,
 )
 from preference_center.api.writes import make_links, record_consents, record_opt_outs
-from preference_center.extensions import services
+from preference_center.context import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
 

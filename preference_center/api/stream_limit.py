@@ -8,7 +8,7 @@ from flask import current_app
 
 from preference_center.api.error_handlers import RETRY_AFTER_SECONDS
 from preference_center.api.problems import UNAVAILABLE, ApiError
-from preference_center.extensions import services
+from preference_center.context import services
 
 _EXTENSION_KEY = "preference_center.stream_slots"
 

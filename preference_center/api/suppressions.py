@@ -35,6 +35,7 @@ from preference_center.api.suppression_models import (
     SuppressionResponse,
 )
 from preference_center.api.writes import record_results
+from preference_center.context import services
 from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.delivery_status import (
@@ -44,7 +45,6 @@ from preference_center.domain.delivery_status import (
 from preference_center.domain.events import Change, Event, EventKind
 from preference_center.domain.resubscribe import build_opt_in_change, is_repeated_opt_in
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.extensions import services
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue

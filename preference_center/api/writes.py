@@ -12,6 +12,7 @@ from preference_center.api.endpoint import ApiCall
 from preference_center.api.parsing import RequestRows
 from preference_center.api.problems import FieldErrors
 from preference_center.api.requests import ConsentRequest, MessageLinkRequest, OptOutRequest
+from preference_center.context import Services
 from preference_center.domain.addresses import parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import Change
@@ -23,7 +24,6 @@ from preference_center.domain.sender_requests import (
     topic_for_address,
     validate_marketing_scope,
 )
-from preference_center.extensions import Services
 from preference_center.ledger.recording import RecordResult
 from preference_center.links import Link, list_unsubscribe_headers
 

@@ -10,6 +10,7 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.domain.catalogue import (
     Catalogue,
     CatalogueDiff,
@@ -19,7 +20,6 @@ from preference_center.domain.catalogue import (
     rejection_reasons,
 )
 from preference_center.errors import CatalogueError
-from preference_center.extensions import services
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import Connection, transaction
 

@@ -9,11 +9,11 @@ from flask.cli import AppGroup
 
 from preference_center import contacts
 from preference_center.cli.errors import Timestamp, click_bad_parameter, click_errors
+from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.extensions import services
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
 group = AppGroup(

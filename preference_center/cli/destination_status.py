@@ -11,10 +11,10 @@ import click
 from preference_center.cli import backfill_progress
 from preference_center.cli.destinations import ACTOR, destinations
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.errors import DestinationError
-from preference_center.extensions import services
 from preference_center.ingest.preview import SyncPreview
 from preference_center.ingest.preview import preview_destination as look
 from preference_center.integrations.base.contract import DeliveryError

@@ -12,9 +12,9 @@ from flask.cli import AppGroup
 
 from preference_center.cli import backfill_progress
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.destinations import manage as setting_up
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import services
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.shared_secret import SECRET_SETTING

@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 
 from preference_center.atomic_files import atomic_write_text
 from preference_center.cli.errors import click_bad_parameter, click_errors
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, EventKind
@@ -25,7 +26,6 @@ from preference_center.domain.export_formats import (
     is_spreadsheet_formula,
 )
 from preference_center.errors import InvalidInput
-from preference_center.extensions import services
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue

@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_errors
-from preference_center.extensions import services
+from preference_center.context import services
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import feed_lag, watermarks

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from preference_center.cli.errors import Timestamp, click_bad_parameter
+from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import (
@@ -23,7 +24,6 @@ from preference_center.domain.imports import (
     parse_scope_file,
 )
 from preference_center.errors import InvalidInput, MissingScopes
-from preference_center.extensions import services
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.import_presets import get_preset
 

@@ -21,11 +21,11 @@ from preference_center.cli.errors import (
     read_stdin_lines,
     reject_address_arguments,
 )
+from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.errors import Unavailable
-from preference_center.extensions import services
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending as resolve_kept

@@ -9,8 +9,8 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.extensions import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.mail import bursts as stored

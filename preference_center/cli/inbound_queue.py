@@ -15,13 +15,13 @@ from preference_center.cli.errors import (
     read_stdin_lines,
     reject_address_arguments,
 )
+from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.mail import MailTooComplex, ReviewReason
 from preference_center.domain.mail.mime import parse_mail
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue

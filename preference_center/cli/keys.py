@@ -8,8 +8,8 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.errors import InvalidInput
-from preference_center.extensions import services
 from preference_center.keys import new_ring_entry
 from preference_center.rate_limiter import parse_rate
 from preference_center.storage.access import api_keys, audit

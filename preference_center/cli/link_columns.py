@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import chain
 from typing import BinaryIO, TextIO
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.tabular import (
     detect_delimiter,
@@ -19,7 +20,6 @@ from preference_center.domain.tabular import (
     find_address_column_by_content,
 )
 from preference_center.errors import InvalidAddress, InvalidInput
-from preference_center.extensions import services
 from preference_center.links import Link, Links, restore_address
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import list_readable_after

@@ -8,12 +8,12 @@ import click
 from flask.cli import with_appcontext
 
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidInput
-from preference_center.extensions import services
 from preference_center.links import LinkTopic, SenderKey
 from preference_center.storage.access import audit
 from preference_center.storage.access import link_keys as links

@@ -24,12 +24,12 @@ from preference_center.cli.link_columns import (
     write_all_links,
     write_list_with_links,
 )
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.destination import Destination
 from preference_center.errors import InvalidInput
-from preference_center.extensions import services
 from preference_center.storage.access import audit
 from preference_center.storage.access import link_keys as standing
 from preference_center.storage.catalogues import current_catalogue

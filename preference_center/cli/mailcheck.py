@@ -12,10 +12,10 @@ import click
 from flask.cli import with_appcontext
 
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.errors import InvalidInput
-from preference_center.extensions import services
 from preference_center.mailcheck import Finding, Installation, Severity, check_email, check_host
 from preference_center.storage.catalogues import current_catalogue
 

@@ -10,6 +10,7 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_bad_parameter, click_errors, read_stdin_lines
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, mask_address
 from preference_center.domain.delivery_status import (
     ActiveSuppression,
@@ -18,7 +19,6 @@ from preference_center.domain.delivery_status import (
 )
 from preference_center.domain.events import Event
 from preference_center.domain.receipt_codes import parse_receipt_code
-from preference_center.extensions import services
 from preference_center.links import restore_address
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -9,7 +9,7 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_bad_parameter, click_errors
-from preference_center.extensions import services
+from preference_center.context import services
 
 if TYPE_CHECKING:
     from preference_center.scrub.snapshots import Snapshot

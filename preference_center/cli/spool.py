@@ -9,8 +9,8 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.errors import ConfigError
-from preference_center.extensions import services
 from preference_center.spool import Spool, install_spool, replay_abandoned
 
 spool_group = AppGroup(

@@ -8,8 +8,8 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_errors
+from preference_center.context import services
 from preference_center.domain.deadlines import DeadlineStage
-from preference_center.extensions import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import states, undecided_events

@@ -11,9 +11,9 @@ from flask import Blueprint, Flask, Response, current_app, jsonify
 
 from preference_center import spool
 from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
+from preference_center.context import services
 from preference_center.domain.deadlines import WINDOW, DeadlineStage, deadline_stage
 from preference_center.errors import Unavailable, UnavailableCause
-from preference_center.extensions import services
 from preference_center.storage.db.database import (
     Connection,
     is_writable,

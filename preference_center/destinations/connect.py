@@ -10,6 +10,7 @@ from typing import cast
 
 from flask import current_app
 
+from preference_center.context import services
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import (
     MAX_FIRST_WAIT,
@@ -21,7 +22,6 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
-from preference_center.extensions import services
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.spec import RATE_SETTING

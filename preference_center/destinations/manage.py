@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from preference_center.context import services
 from preference_center.destinations.connect import build_connector, connect
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
@@ -14,7 +15,6 @@ from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.plan import channels_by_topic
 from preference_center.errors import DestinationError, UnknownTopic
-from preference_center.extensions import services
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.spec import LINK_TOPIC

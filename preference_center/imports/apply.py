@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import PurePath
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.imports import FileRow, ImportInstructions, ImportStats
 from preference_center.errors import ImportConflict, PreferenceCenterError
-from preference_center.extensions import services
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget
 from preference_center.imports.evaluate import ChunkEvaluator
 from preference_center.imports.instructions import stored_instructions

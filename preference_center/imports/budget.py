@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from preference_center.context import services
 from preference_center.domain.imports import FileRow
-from preference_center.extensions import services
 from preference_center.imports.throttle import Throttle
 
 LEASE_DURATION = timedelta(seconds=60)

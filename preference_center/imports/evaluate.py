@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import find_denial
@@ -24,7 +25,6 @@ from preference_center.domain.imports import (
     TranslatedRow,
 )
 from preference_center.domain.imports.subscription_evidence import UNPROVEN
-from preference_center.extensions import services
 from preference_center.imports.event_ids import event_id_factory, event_id_range
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs

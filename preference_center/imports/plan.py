@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports import (
     FileRow,
@@ -18,7 +19,6 @@ from preference_center.domain.imports import (
     missing_scopes_error,
 )
 from preference_center.errors import InvalidInput
-from preference_center.extensions import services
 from preference_center.imports.evaluate import ChunkEvaluation, ChunkEvaluator
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import ImportSource, open_unpacked

@@ -13,9 +13,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.imports import ImportInstructions
 from preference_center.errors import ImportConflict, InvalidInput, PreferenceCenterError
-from preference_center.extensions import services
 from preference_center.imports.apply import apply_import, ensure_not_applied
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget
 from preference_center.imports.evaluate import ChunkEvaluator

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.mail import MailStatement
 from preference_center.errors import InvalidAddress, InvalidLink
-from preference_center.extensions import services
 from preference_center.links import DIGEST_PREFIX_BYTES, MailtoTokenData, restore_address
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import find_by_digest_prefix

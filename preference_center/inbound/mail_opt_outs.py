@@ -12,11 +12,11 @@ from uuid import UUID, uuid5
 
 import structlog
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.errors import CatalogueError
-from preference_center.extensions import services
 from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.ledger import record
 from preference_center.links import DIGEST_PREFIX_BYTES, MailtoTokenData, restore_address

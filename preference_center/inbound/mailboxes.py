@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center import bounces
+from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.bounces import classify_bounce, complaint_scope
 from preference_center.domain.bounces.bounce import Bounce
@@ -33,7 +34,6 @@ from preference_center.domain.mail.address_fields import parse_addresses
 from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.domain.mail.mailboxes import MailboxKind, MailboxMatch, scopes_of_tag
 from preference_center.errors import CatalogueError
-from preference_center.extensions import services
 from preference_center.inbound.dkim import has_trusted_signature
 from preference_center.inbound.mail_attribution import (
     NONE,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import structlog
 
+from preference_center.context import services
 from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.errors import InvalidInput, PreferenceCenterError
-from preference_center.extensions import services
 from preference_center.inbound.ingest_mail import ingest_mail
 
 log = structlog.get_logger()

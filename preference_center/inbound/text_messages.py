@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 import structlog
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
@@ -26,7 +27,6 @@ from preference_center.domain.sms_keywords import SmsIntent, classify_sms, phone
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.vendor_events import TextMessage
 from preference_center.errors import CatalogueError, InvalidAddress
-from preference_center.extensions import services
 from preference_center.inbound import text_replies
 from preference_center.integrations.base.text_messages import to_mail
 from preference_center.ledger import RecordResult, record

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from babel.lists import format_list
 from flask_babel import gettext as _
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import services
 from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
 from preference_center.languages import SOURCE_LANGUAGE, in_language, match_language
 from preference_center.links import TokenPurpose

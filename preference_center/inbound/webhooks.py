@@ -15,6 +15,7 @@ from typing import cast
 import structlog
 from flask import Blueprint, Response, current_app, request
 
+from preference_center.context import services
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.vendor_events import (
     HeaderDated,
@@ -25,7 +26,7 @@ from preference_center.domain.vendor_events import (
     WebhookVerifier,
 )
 from preference_center.errors import InvalidInput
-from preference_center.extensions import csrf, services
+from preference_center.extensions import csrf
 from preference_center.http_body import read_body
 from preference_center.inbound import text_messages
 from preference_center.inbound.certificates import certificate_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from preference_center.context import services
 from preference_center.domain.addresses import parse_address
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.classify import AddressContext
@@ -14,7 +15,6 @@ from preference_center.domain.sync.ingest_plan import AddressEvents, AddressKey
 from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
 from preference_center.domain.vendor_events import VendorEvent
 from preference_center.errors import InvalidAddress
-from preference_center.extensions import services
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+from preference_center.context import services
 from preference_center.destinations.connect import connect
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import services
 from preference_center.ingest.record import preview_ingest
 from preference_center.integrations.base.contract import Connector, SupportsPull
 from preference_center.storage.db.database import run_in_transaction

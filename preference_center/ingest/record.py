@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import cast
 
 from preference_center import bounces
+from preference_center.context import services
 from preference_center.destinations.permanent_links import permanent_link_builder
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Change
@@ -28,7 +29,6 @@ from preference_center.domain.sync.ingest_plan import (
 from preference_center.domain.sync.plan import active_suppressions, first_end, topics_by_channel
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.domain.vendor_events import VendorEvent
-from preference_center.extensions import services
 from preference_center.ingest.contexts import group_by_address, load_contexts
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsLinkField
 from preference_center.ledger import RecordResult, record

@@ -10,6 +10,7 @@ from typing import cast
 
 import structlog
 
+from preference_center.context import Services, services
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.addresses import Channel, parse_address
@@ -25,7 +26,6 @@ from preference_center.domain.vendor_events import (
     VendorEventKind,
 )
 from preference_center.errors import InvalidAddress, InvalidInput
-from preference_center.extensions import Services, services
 from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from preference_center.extensions import services
+from preference_center.context import services
 from preference_center.ledger.append_lock import await_writers
 from preference_center.storage.db.database import (
     Connection,

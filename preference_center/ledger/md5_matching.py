@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
-from preference_center.extensions import services
 from preference_center.keys import Keys
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.ledger.append_lock import await_writers

@@ -21,10 +21,10 @@ from flask_babel import format_date, format_time
 from flask_babel import format_datetime as format_by_pattern
 from flask_babel import gettext as _
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.errors import CatalogueError, ConfigError
-from preference_center.extensions import services
 from preference_center.languages import SOURCE_LANGUAGE, in_language, match_language
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.contacts import find_locale

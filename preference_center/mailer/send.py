@@ -13,8 +13,8 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.context import Services, services
 from preference_center.domain.deadlines import email_retry
-from preference_center.extensions import Services, services
 from preference_center.mail_server import MailServer
 from preference_center.mailer.messages import render_email
 from preference_center.mailer.smtp_client import (

@@ -11,8 +11,9 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug import Response as BaseResponse
 from werkzeug.routing import BaseConverter
 
+from preference_center.context import services
 from preference_center.errors import ExpiredLink, InvalidLink
-from preference_center.extensions import csrf, services
+from preference_center.extensions import csrf
 from preference_center.languages import keep_language_parameter
 from preference_center.pages import one_click
 from preference_center.pages.branding import brand_logo, brand_stylesheet

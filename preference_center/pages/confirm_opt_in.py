@@ -18,9 +18,9 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.extensions import services
 from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link

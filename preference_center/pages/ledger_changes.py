@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from preference_center.context import services
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.evidence_redaction import redact_evidence
-from preference_center.extensions import services
 from preference_center.languages import page_language
 from preference_center.links import Link
 from preference_center.pages.rendering import text_version

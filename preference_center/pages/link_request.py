@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from flask import abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
 from preference_center.errors import InvalidAddress
-from preference_center.extensions import services
 from preference_center.languages import chosen_language, page_language
 from preference_center.links import LIFETIMES, TokenPurpose
 from preference_center.pages.rendering import can_mail, catalogue_or_empty, lead_brand, render_page

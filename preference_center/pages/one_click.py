@@ -6,9 +6,9 @@ from flask import redirect, request
 from werkzeug import Response
 from werkzeug.exceptions import NotFound
 
+from preference_center.context import services
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.errors import InvalidLink, ProbeLink
-from preference_center.extensions import services
 from preference_center.http_body import read_body
 from preference_center.links import ONE_CLICK as PAIR
 from preference_center.links import Link

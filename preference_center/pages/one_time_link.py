@@ -7,8 +7,8 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.context import services
 from preference_center.errors import ExpiredLink
-from preference_center.extensions import services
 from preference_center.links import LIFETIMES, Link, TokenPurpose
 from preference_center.pages.rendering import (
     expired_link_page,

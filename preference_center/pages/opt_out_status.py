@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import (
@@ -21,7 +22,6 @@ from preference_center.domain.delivery_status import (
 )
 from preference_center.domain.events import Event
 from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.extensions import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts

@@ -11,10 +11,10 @@ from datetime import datetime
 from flask import Response
 from flask.typing import ResponseReturnValue
 
+from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink
-from preference_center.extensions import services
 from preference_center.links import Link
 from preference_center.pages.ledger_changes import is_opt_out_only
 from preference_center.pages.opt_out_status import OptOutStatus, load_opt_out_status

@@ -15,10 +15,10 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Change
 from preference_center.errors import InvalidLink
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
 from preference_center.pages.confirm_opt_in import scope_titles, send_confirmation

@@ -13,10 +13,10 @@ from flask import current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center import spool
+from preference_center.context import services
 from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.catalogue import Brand, Catalogue, LocalizedText, Topic
 from preference_center.errors import CatalogueError, Unavailable
-from preference_center.extensions import services
 from preference_center.languages import (
     LANGUAGES,
     SOURCE_LANGUAGE,

@@ -8,10 +8,10 @@ from uuid import UUID
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center.context import services
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.domain.events import ALL_MARKETING, Retraction
 from preference_center.errors import InvalidLink, ProbeLink, Unavailable
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link, probe_link
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page

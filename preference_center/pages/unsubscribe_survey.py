@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.extensions import services
 from preference_center.pages.rendering import (
     link_fingerprint,
     render_link_page,

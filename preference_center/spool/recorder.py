@@ -11,9 +11,9 @@ from uuid import UUID
 import structlog
 from flask import current_app
 
+from preference_center.context import services
 from preference_center.domain.events import Change
 from preference_center.errors import Unavailable
-from preference_center.extensions import services
 from preference_center.ledger import record, record_batched
 from preference_center.spool import frames
 from preference_center.spool.change_json import change_to_json

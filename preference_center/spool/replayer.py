@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 from flask import Flask, current_app
 
+from preference_center.context import services
 from preference_center.database_timeouts import DatabaseTimeouts
 from preference_center.errors import Unavailable
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.spool.change_json import change_from_json
 from preference_center.spool.folder import LockedSpoolFile, SpoolFolder, SpoolUnavailable

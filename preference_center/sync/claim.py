@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.claims import claim_limit, includes_bulk_lane, next_position
 from preference_center.domain.sync.destination import Destination
@@ -18,7 +19,6 @@ from preference_center.domain.sync.plan import (
 )
 from preference_center.domain.sync.push_concurrency import can_start_push
 from preference_center.domain.sync.state import LanePosition, SyncClaim
-from preference_center.extensions import services
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import load_readable

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from preference_center.context import Services, services
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
@@ -23,7 +24,6 @@ from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import ContactPage
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
-from preference_center.extensions import Services, services
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
     Connector,

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from preference_center.context import services
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.push_concurrency import SLOW_PUSH_DURATION, SLOW_STATUS_DURATION
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition
-from preference_center.extensions import services
 from preference_center.integrations.base.contract import Connector
 from preference_center.integrations.base.http import LeaseExpired
 from preference_center.integrations.base.rate_limit import RateLimited

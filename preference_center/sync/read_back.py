@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
+from preference_center.context import services
 from preference_center.domain.sync.contract import ContactSnapshot, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
 from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.sync.verification_stats import VerificationStats
-from preference_center.extensions import services
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, SupportsRead
 from preference_center.storage.catalogues import current_catalogue

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.sync.contract import ContactSnapshot, PushResult
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import services
 from preference_center.ingest.contexts import group_by_address
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,

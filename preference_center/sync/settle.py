@@ -9,13 +9,13 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.context import Services, services
 from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import PushOutcome
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement, verify_delay
 from preference_center.domain.sync.state import Settlement
-from preference_center.extensions import Services, services
 from preference_center.integrations.base.contract import (
     DeliveryError,
     EndpointGone,

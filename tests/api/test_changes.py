@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.processes import wait_until
+from preference_center.context import EXTENSION_NAME
 from preference_center.errors import Unavailable
-from preference_center.extensions import EXTENSION_NAME
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.extensions import EXTENSION_NAME
+from preference_center.context import EXTENSION_NAME
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope

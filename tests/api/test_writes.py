@@ -235,7 +235,7 @@ def test_a_link_comes_with_urls_and_headers(sender: Sender) -> None:
 
 
 def test_a_link_says_what_was_asked_for(sender: Sender) -> None:
-    from preference_center.extensions import services
+    from preference_center.context import services
 
     rows = [
         {"address": "Ada@Example.com", "scope": "acme.offers", "message_id": "m-1"},

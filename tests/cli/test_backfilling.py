@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Never
 import pytest
 from redis import Redis
 
+from preference_center.context import services
 from preference_center.domain.events import EventKind
 from preference_center.errors import Unavailable
-from preference_center.extensions import services
 from preference_center.ledger import backfilling
 from preference_center.queue import BACKFILL, JOB_QUEUES, rq_queue
 from preference_center.storage.db.database import run_in_transaction

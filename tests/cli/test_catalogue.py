@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from dev.processes import wait_until
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.addresses import parse_address as address
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.domain.events import Change, EventKind
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import run_in_transaction

@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.context import services
 from preference_center.destinations.connect import connect
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change, EventKind
-from preference_center.extensions import services
 from preference_center.integrations.registry import get_spec, list_kinds
 from preference_center.integrations.webhook import connector as webhook
 from preference_center.storage.db.database import run_in_transaction

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.context import EXTENSION_NAME, services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.extensions import EXTENSION_NAME, services
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import pending_mail_opt_outs

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from standardwebhooks.webhooks import Webhook as Signer
 
+from preference_center.context import services
 from preference_center.destinations.connect import connect
-from preference_center.extensions import services
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations

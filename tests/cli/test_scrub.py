@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change, EventKind
-from preference_center.extensions import services
 from preference_center.ledger import record
 from tests.clock import START
 from tests.in_force import put_in_force

@@ -23,10 +23,11 @@ from dev.server import free_port
 from dev.supervisor import read_procfile
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.extensions import db, services
+from preference_center.extensions import db
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link

@@ -15,8 +15,8 @@ import pytest
 from dev.engines import Engines
 from dev.processes import PROC, wait_until
 from dev.server import free_port
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.extensions import services
 from preference_center.links import Link
 from tests.domain.mail.reports import dsn, failed
 from tests.faults.service import PATIENCE, TOPIC, Process, Service

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports import ImportInstructions
 from preference_center.errors import ImportConflict, InvalidInput
-from preference_center.extensions import services
 from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget
 from preference_center.imports.throttle import Throttle

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.errors import Unavailable
-from preference_center.extensions import services
 from preference_center.inbound.certificates import (
     CERTIFICATE_LIFETIME,
     EXTENSION_KEY,

@@ -51,7 +51,7 @@ def whys(app: Flask) -> Callable[[], list[str]]:
 @pytest.fixture
 def link_to(app: Flask, clock: Clock) -> Callable[..., str]:
     """`link_to(address, scope)`: a link of a mail that was sent to it."""
-    from preference_center.extensions import services
+    from preference_center.context import services
     from preference_center.links import Link
 
     def make(address: str = JANE, scope: str = "acme.offers") -> str:

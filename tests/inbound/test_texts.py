@@ -14,9 +14,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue

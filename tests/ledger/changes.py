@@ -10,9 +10,9 @@ from uuid import UUID
 
 from flask import current_app
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind, Retraction
-from preference_center.extensions import services
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.clock import START

@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, EventKind
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
-from preference_center.extensions import services
 from preference_center.ledger import md5_matching, record
 from preference_center.ledger.sql import APPEND_LOCK
 from preference_center.storage.db.database import run_in_transaction

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from flask import Flask
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import (
     ALL_MARKETING,
@@ -19,7 +20,6 @@ from preference_center.domain.events import (
     EventKind,
     Retraction,
 )
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.db.database import Connection, run_in_transaction

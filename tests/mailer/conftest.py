@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from flask import Flask
 
-from preference_center.extensions import EXTENSION_NAME, services
+from preference_center.context import EXTENSION_NAME, services
 from preference_center.mail_server import MailServer
 from tests.in_force import put_in_force
 from tests.mailer.sending import at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from preference_center.extensions import services
+from preference_center.context import services
 from preference_center.mail_server import MailServer, TransportSecurity
 from preference_center.mailer.send import send_due_emails
 from preference_center.storage.db.database import run_in_transaction

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from preference_center.extensions import EXTENSION_NAME, services
+from preference_center.context import EXTENSION_NAME, services
 from preference_center.mail_server import MailServer
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox

@@ -83,7 +83,7 @@ def app(app: Flask, clock: Clock) -> Flask:
 @pytest.fixture
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address=..., scope=..., age=...)`: a signed token."""
-    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.context import EXTENSION_NAME
     from preference_center.links import Link
 
     def make(
@@ -115,7 +115,7 @@ def token(make_token: MakeToken) -> str:
 @pytest.fixture
 def proven(app: Flask, clock: Clock) -> str:
     """Jane's visit of the page, which proves for 30 minutes that the address is hers."""
-    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.context import EXTENSION_NAME
     from preference_center.links import TokenPurpose
 
     links = app.extensions[EXTENSION_NAME].links

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from preference_center.extensions import EXTENSION_NAME, services
+from preference_center.context import EXTENSION_NAME, services
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from flask.testing import FlaskClient
 
+from preference_center.context import EXTENSION_NAME
 from preference_center.domain.addresses import Channel
-from preference_center.extensions import EXTENSION_NAME
 from preference_center.links import FormPurpose
 from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START, Clock

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from flask.testing import FlaskClient
 
+from preference_center.context import EXTENSION_NAME
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.extensions import EXTENSION_NAME
 from preference_center.links import Link
 from tests.clock import Clock
 from tests.pages.ledger import Ledger

@@ -13,9 +13,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.context import EXTENSION_NAME
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.extensions import EXTENSION_NAME
 from preference_center.links import FormPurpose, Link, TokenPurpose
 from tests.clock import START, Clock
 from tests.pages.conftest import MESSAGE_ID, MakeToken

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.context import EXTENSION_NAME
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.extensions import EXTENSION_NAME
 from preference_center.links import TokenPurpose
 from tests.clock import Clock
 from tests.pages.ledger import Ledger

@@ -127,8 +127,8 @@ def test_what_was_overtaken_is_folded_away(app: Flask, client: FlaskClient, toke
 def test_a_lift_is_named_as_the_exception(
     app: Flask, client: FlaskClient, token: str, clock: Clock
 ) -> None:
+    from preference_center.context import services
     from preference_center.domain.events import Change, EventKind
-    from preference_center.extensions import services
     from preference_center.ledger import record
 
     opt_out(client, token, "all")
@@ -145,7 +145,7 @@ def test_a_lift_is_named_as_the_exception(
 def test_a_no_by_mail_of_an_unknown_address_is_shown(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
-    from preference_center.extensions import services
+    from preference_center.context import services
     from preference_center.links import DIGEST_PREFIX_BYTES
     from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import pending_mail_opt_outs

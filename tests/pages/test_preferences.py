@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.extensions import EXTENSION_NAME
+from preference_center.context import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
@@ -102,9 +102,9 @@ class TestShows:
     def test_nothing_to_turn_on_for_a_closed_account(
         self, client: FlaskClient, token: str, clock: Clock
     ) -> None:  # I4
+        from preference_center.context import services
         from preference_center.domain.addresses import Channel, parse_address
         from preference_center.domain.events import EVERYTHING, Change, EventKind
-        from preference_center.extensions import services
         from preference_center.ledger import record
 
         with client.application.app_context():

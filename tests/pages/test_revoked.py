@@ -46,7 +46,7 @@ def offline(minter: LinkMinter) -> str:
 @pytest.fixture
 def permanent(app: Flask, clock: Clock) -> str:
     """The token in Jane's row of a column of destination 3."""
-    from preference_center.extensions import services
+    from preference_center.context import services
     from preference_center.links import Link
     from preference_center.storage.access.link_keys import enable_permanent_links
     from preference_center.storage.db.database import run_in_transaction
@@ -149,7 +149,7 @@ class TestARevokedLink:
 def test_a_fresh_column_works_after_the_old_one_was_revoked(
     app: Flask, client: FlaskClient, permanent: str, clock: Clock
 ) -> None:
-    from preference_center.extensions import services
+    from preference_center.context import services
     from preference_center.storage.access.link_keys import (
         enable_permanent_links,
         revoke_permanent_links,
@@ -173,7 +173,7 @@ def test_a_fresh_column_works_after_the_old_one_was_revoked(
 class TestTheProbe:
     @pytest.fixture
     def probe(self, app: Flask, clock: Clock) -> str:
-        from preference_center.extensions import EXTENSION_NAME
+        from preference_center.context import EXTENSION_NAME
 
         token: str = app.extensions[EXTENSION_NAME].links.create_probe_token(clock())
         return token

@@ -308,8 +308,8 @@ def test_four_posts_at_once_of_200_links_make_one_event_each(
 
 def test_without_a_database_nothing_looks_like_success(redis_url: str) -> None:  # I1
     from preference_center.app import create_app
+    from preference_center.context import EXTENSION_NAME
     from preference_center.domain.addresses import Channel, parse_address
-    from preference_center.extensions import EXTENSION_NAME
     from preference_center.links import Link
     from tests.environment import settings_for
 

@@ -14,11 +14,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.context import services
 from preference_center.destinations.leases import Lease
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.extensions import services
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import make_connector

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.decisions import Decision, DecisionRule, decide
 from preference_center.domain.events import (
@@ -20,7 +21,6 @@ from preference_center.domain.events import (
 )
 from preference_center.domain.hashed_addresses import HashAlgorithm
 from preference_center.errors import InvalidAddress
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction

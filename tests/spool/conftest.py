@@ -102,7 +102,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolReplayer]:
     """Has the app spool into `folder`; the test runs it."""
-    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.context import EXTENSION_NAME
     from preference_center.spool import install_spool, recorder
     from preference_center.spool.replayer import SpoolReplayer
     from preference_center.storage.db import outage
@@ -133,7 +133,7 @@ def replay(app: Flask, replayer: SpoolReplayer) -> Replay:
 @pytest.fixture
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address, scope)`: the token of a link in a mail."""
-    from preference_center.extensions import services
+    from preference_center.context import services
     from preference_center.links import Link
 
     def make(address: str = ADDRESS, scope: str = TOPIC) -> str:

@@ -28,7 +28,7 @@ def minter(
     app: Flask, clock: Clock, replayer: SpoolReplayer, monkeypatch: pytest.MonkeyPatch
 ) -> LinkMinter:
     """A sender that makes links by itself; no process has seen any of them yet."""
-    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.context import EXTENSION_NAME
     from preference_center.storage.access.link_keys import clear_link_cache
 
     wired = app.extensions[EXTENSION_NAME]
@@ -154,7 +154,7 @@ def test_a_permanent_link_is_received_though_nobody_can_tell_whether_it_was_revo
     ledger: Ledger,
     replay: Replay,
 ) -> None:
-    from preference_center.extensions import services
+    from preference_center.context import services
 
     link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", START, destination_id=7)
     with app.app_context():

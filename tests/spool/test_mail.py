@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def to(app: Flask, clock: Clock) -> str:
     """Where the header of Jane's mail has her write to."""
-    from preference_center.extensions import services
+    from preference_center.context import services
     from preference_center.links import Link
 
     link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", clock() - timedelta(days=3))

@@ -13,9 +13,9 @@ from uuid import UUID
 import psycopg
 
 from dev.processes import wait_until
+from preference_center.context import services
 from preference_center.domain.events import Change, ScopeState
 from preference_center.domain.watermarks import Watermark
-from preference_center.extensions import services
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import changes

@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.decisions import find_denial, is_marketing_suppressed
 from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushItem
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.extensions import services
 from preference_center.ingest.record import ingest
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync.listings import ListingKind

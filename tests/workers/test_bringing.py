@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import (
@@ -19,7 +20,6 @@ from preference_center.domain.sync.contract import (
     PushOutcome,
     PushResult,
 )
-from preference_center.extensions import services
 from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.burst_scan import SCAN_INTERVAL, flag_bursts
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.extensions import services
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.decisions import Decision, find_denial
 from preference_center.domain.events import EventKind, Retraction
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.extensions import services
 from preference_center.ingest.record import ingest
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

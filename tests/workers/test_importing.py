@@ -5,9 +5,9 @@ from uuid import UUID
 import pytest
 from redis import Redis
 
+from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports import ImportInstructions, MeaningFilter, build_scope_map
-from preference_center.extensions import services
 from preference_center.imports.uploads import receive_upload
 from preference_center.integrations.import_presets import get_preset
 from preference_center.queue import rq_queue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.context import services
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import (
     DestinationRequest,
@@ -15,7 +16,6 @@ from preference_center.destinations.manage import (
 )
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.events import EventKind
-from preference_center.extensions import services
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import listings

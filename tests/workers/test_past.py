@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING, EventKind, Retraction
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.state import READ_BACK_DELAY
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.extensions import services
 from preference_center.ingest.record import ingest
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

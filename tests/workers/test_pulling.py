@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.events import EventKind
 from preference_center.domain.sync.contract import ContactPage, PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.vendor_events import VendorEvent
-from preference_center.extensions import services
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import RequestRejected
 from preference_center.ledger.backfilling import backfill

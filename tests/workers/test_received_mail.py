@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.context import EXTENSION_NAME
 from preference_center.domain.decisions import find_denial
-from preference_center.extensions import EXTENSION_NAME
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import undecided_events

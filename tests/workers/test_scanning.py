@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.hashed_addresses import parse_hashed_address
 from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushResult
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.storage.db.database import run_in_transaction

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
-from preference_center.extensions import services
+from preference_center.context import services
 from preference_center.queue import JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_in_transaction

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sync.contract import PushItem
@@ -18,7 +19,6 @@ from preference_center.domain.sync.push_concurrency import (
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
 )
-from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
 from preference_center.storage.db.database import run_in_transaction

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import DeadlineStage
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.extensions import services
 from preference_center.integrations.base.contract import DeliveryError, EndpointGone
 from preference_center.integrations.base.http import LeaseExpired
 from preference_center.ledger import record

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from preference_center.context import services
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import (
     DestinationRequest,
@@ -25,7 +26,6 @@ from preference_center.destinations.manage import (
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import services
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import SupportsPull, SupportsRead
 from preference_center.storage.db.database import run_in_transaction

@@ -11,8 +11,8 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.context import services
 from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
-from preference_center.extensions import services
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import review_queue

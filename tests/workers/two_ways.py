@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
 from preference_center.domain.sync.contract import (
@@ -18,7 +19,6 @@ from preference_center.domain.sync.contract import (
 )
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.extensions import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.workers.tool import Tool

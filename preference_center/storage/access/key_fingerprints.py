@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 import structlog
 from flask import Flask, request
 
+from preference_center.context import services
 from preference_center.errors import KeyMismatch, Unavailable
-from preference_center.extensions import services
 from preference_center.storage.db import outage
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.durability import require_durable

@@ -11,8 +11,8 @@ from typing import TypeVar
 from flask import current_app
 from psycopg import errors
 
+from preference_center.context import services
 from preference_center.errors import InvalidInput, Unavailable
-from preference_center.extensions import services
 from preference_center.links import SenderKey
 from preference_center.links.offline import MAX_KEY_ID, MAX_TOPICS
 from preference_center.storage.db.database import Connection, run_autocommit

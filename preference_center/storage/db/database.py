@@ -15,9 +15,10 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
+from preference_center.context import services
 from preference_center.database_timeouts import DatabaseTimeouts
 from preference_center.errors import UnavailableCause
-from preference_center.extensions import db, services
+from preference_center.extensions import db
 from preference_center.storage.db import outage
 from preference_center.storage.db.connections import DeadlineConnection
 from preference_center.storage.db.error_causes import classify_error, unavailable_error

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from preference_center.context import services
 from preference_center.errors import Unavailable, UnavailableCause
-from preference_center.extensions import services
 from preference_center.storage.db.database import Connection, current_limits, transaction
 
 IDLE_TIMEOUT = 60.0

@@ -12,11 +12,11 @@ from datetime import datetime
 
 from psycopg.abc import Buffer
 
+from preference_center.context import services
 from preference_center.domain.addresses import KeyKind
 from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import CatalogueError
-from preference_center.extensions import services
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.db.read_snapshot import read_snapshot

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from weakref import WeakSet
 
+from preference_center.context import services
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark, Unavailable
-from preference_center.extensions import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 
 

@@ -7,8 +7,8 @@ import zlib
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.errors import ImportConflict
-from preference_center.extensions import services
 from preference_center.storage.db.database import Connection
 
 PART_BYTES = 512 * 1024

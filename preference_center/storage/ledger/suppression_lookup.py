@@ -8,11 +8,11 @@ from typing import Any
 
 from psycopg.pq.abc import PGresult
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, KeyKind, may_match
 from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import ALL_MARKETING, EventKind, ScopeState, Timestamped
 from preference_center.domain.watermarks import Watermark
-from preference_center.extensions import services
 from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
 from preference_center.storage.db.database import Connection, run_autocommit

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.errors import MailServerNotConfigured
-from preference_center.extensions import services
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection, run_in_transaction
 

@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
+from preference_center.context import services
 from preference_center.errors import Unavailable, UnavailableCause
-from preference_center.extensions import db, services
+from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.db import read_snapshot as module
 from preference_center.storage.db.database import Connection

@@ -1,0 +1,52 @@
+"""The services of an application, which `create_app` wires once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+from flask import current_app
+
+if TYPE_CHECKING:
+    from preference_center.config import Settings
+    from preference_center.database_timeouts import DatabaseTimeouts
+    from preference_center.domain.vendor_events import ReceivedMail
+    from preference_center.keys import Keys
+    from preference_center.links import Links
+    from preference_center.queue import JobQueue
+    from preference_center.rate_limiter import RedisRateLimiter
+
+EXTENSION_NAME = "preference_center"
+"""The key of the services in `app.extensions`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What entry points, workers and commands use."""
+
+    settings: Settings
+    keys: Keys
+    links: Links
+    queue: JobQueue
+    limiter: RedisRateLimiter
+    now: Callable[[], datetime]
+    """The only clock: aware UTC."""
+    random: Random
+    """Jitter."""
+    timeouts: DatabaseTimeouts
+    """How long this process may wait for the database."""
+    lookup_txt: Callable[..., bytes | str | None]
+    """`lookup_txt(name, timeout=seconds)`: the TXT record of a DNS name; None if it has none."""
+    receive_mail: Callable[[ReceivedMail, datetime], bool]
+    """Process a mail that a vendor received for us at that time: `inbound.ingest_received_mail`."""
+    new_id: Callable[[], UUID]
+    """Ids for events: version 7, so that they sort by time (RFC 9562)."""
+
+
+def services() -> Services:
+    """The services of the current app."""
+    return cast("Services", current_app.extensions[EXTENSION_NAME])
