@@ -1,1 +1,1 @@
-"""Importing lists from elsewhere: plan first, then apply in chunks, resume, undo."""
+"""Import lists: plan first, then apply in chunks, resume, undo."""

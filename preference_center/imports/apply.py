@@ -1,7 +1,7 @@
 """Apply an import: chunk by chunk through `ledger.record`, each with its own checkpoint.
 
-Chunk and checkpoint are one transaction, so that a process killed at any moment leaves
-neither a gap nor a double, and whoever goes on begins where it ended.
+Chunk and checkpoint are one transaction, so that a process killed at any time leaves neither a
+gap nor a duplicate, and the next one resumes where it ended.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from preference_center.storage.imports.import_jobs import Import, ImportState, I
 def create_import(
     source: ImportSource, instructions: ImportInstructions, *, name: str, actor: str, plan_id: str
 ) -> UUID:
-    """Enter an import that is to be applied now, as it was planned; returns its id.
+    """Insert an import that is to be applied now, as it was planned; returns its id.
 
-    Raises ImportMoved if the file or the instructions are not those of the plan, or if it
+    Raises ImportConflict if the file or the instructions are not those of the plan, or if it
     was applied already.
     """
     digest = source.digest()
@@ -67,14 +67,14 @@ def create_import(
 
 
 def ensure_not_applied(connection: Connection, plan_id: str, import_id: UUID) -> None:
-    """Raises ImportMoved if another import of this plan stands; none begins meanwhile."""
+    """Raises ImportConflict if another import of this plan exists; blocks concurrent ones."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (plan_id,))
     for other in import_jobs.list_imports_by_plan(connection, plan_id):
-        if other.id == import_id:  # our own, said again after a broken connection
+        if other.id == import_id:  # our own, repeated after a broken connection
             continue
         if other.state is ImportState.APPLYING:
             raise ImportConflict(
-                f"this is under way already as {other.id}, at row {other.position:,}."
+                f"this is already being imported as {other.id}, at row {other.position:,}."
                 f" If that stopped: flask imports resume {other.id} FILE"
             )
         raise ImportConflict(f"this very file was imported already, as {other.id}")
@@ -83,9 +83,9 @@ def ensure_not_applied(connection: Connection, plan_id: str, import_id: UUID) ->
 def apply_import(
     import_id: UUID, source: ImportSource, budget: ImportBudget, *, ignore_lease: bool = False
 ) -> Import:
-    """Go on with an import that is being applied, to its end or as long as `work` allows.
+    """Continue an import that is being applied, to its end or as far as `budget` allows.
 
-    Raises ImportMoved if it is not being applied (any more), if another process has it, or
+    Raises ImportConflict if it is not being applied (any more), if another process holds it, or
     if the file has changed.
     """
     context = services()
@@ -103,9 +103,9 @@ def apply_import(
         )
     )
     if not taken:
-        raise ImportConflict("another process is at work on this import")
+        raise ImportConflict("another process is working on this import")
     try:
-        # Read again: the process that held it may have moved it on, or to its end.
+        # Load again: the process that held it may have advanced or finished it.
         found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
         _check_state(found)
         _apply_chunks(found, source, lease, budget)
@@ -117,7 +117,7 @@ def apply_import(
 
 def _check_state(found: Import) -> None:
     if found.state is not ImportState.APPLYING:
-        raise ImportConflict(f"this import is {found.state}: there is nothing to go on with")
+        raise ImportConflict(f"this import is {found.state}: there is nothing to continue")
 
 
 def _check_file(found: Import, source: ImportSource) -> None:
@@ -158,7 +158,7 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
 
 
 class _DependencyUndone(Exception):
-    """What a row leaned on is being taken back: look again."""
+    """An import that a row depended on is being undone: evaluate again."""
 
 
 def _record_chunk(
@@ -169,7 +169,7 @@ def _record_chunk(
     stats: ImportStats,
     position: int,
 ) -> None:
-    """One chunk and its checkpoint; `tally` counts it then."""
+    """Record one chunk and its checkpoint; `stats` counts it then."""
     last = chunk[-1]
     while True:
         judged = evaluator.evaluate(chunk)

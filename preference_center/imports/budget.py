@@ -1,4 +1,4 @@
-"""How an import is worked at."""
+"""How long and how fast an import may run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from preference_center.domain.imports import FileRow
 from preference_center.imports.throttle import Throttle
 
 LEASE_DURATION = timedelta(seconds=60)
-"""How long a process that says nothing more keeps others from going on with its import."""
+"""How long an import stays locked after its worker stops responding."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportBudget:
-    """Until when, how fast, and what to tell between the chunks.
+    """Time limit and throttle of an import, and its callbacks between chunks.
 
-    `progress` is told the last row of each chunk that was recorded, `undone` how many
-    events were taken back.
+    `on_progress` is called with the last row of each recorded chunk, `on_undone` with the number
+    of retracted events.
     """
 
     until: datetime | None = None

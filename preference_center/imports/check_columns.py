@@ -1,4 +1,4 @@
-"""Is this a file of that preset? Told by its columns, before a row of it is believed."""
+"""Check by its columns that a file fits its preset, before any row is used."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _ROW_LIKE = re.compile(r"@|\d{6}")
 
 
 def check_columns(header: Iterable[str], preset: ImportPreset) -> None:
-    """Raises InvalidInput that says what is missing, or whose file it looks like."""
+    """Raises InvalidInput that names what is missing, or which preset may fit."""
     names = list(header)
     found = {normalize_column_name(name) for name in names}
     for column, other in preset.excluded_columns.items():
         if normalize_column_name(column) in found:
             raise InvalidInput(
-                f"the file has a column {column}, which is not of {preset.name}:"
+                f"the file has a column {column}, which {preset.name} does not have:"
                 f" is it one for the preset {other}?"
             )
     for columns in (preset.address_columns, *preset.required_columns):
@@ -33,7 +33,7 @@ def check_columns(header: Iterable[str], preset: ImportPreset) -> None:
 
 
 def matching_presets(column_names: Collection[str]) -> list[str]:
-    """The presets whose files may have these columns (plain names), the likeliest first."""
+    """The presets whose files may have these columns (normalized names), the likeliest first."""
     fits = [
         preset
         for preset in load_presets().values()
@@ -51,7 +51,7 @@ def matching_presets(column_names: Collection[str]) -> list[str]:
 
 
 def _describe_columns(names: Collection[str]) -> str:
-    """The columns; nothing of a first line that is a row, which may hold an address (I12)."""
+    """The columns; nothing of a first line that looks like a row, which may be an address (I12)."""
     if any(_ROW_LIKE.search(name) for name in names):
         return "Its first line looks like a row: does it lack a header?"
     return f"It has: {', '.join(list(names)[:_MAX_SHOWN_COLUMNS]) or 'none'}."
@@ -61,4 +61,4 @@ def _preset_hint(found: Collection[str], preset: ImportPreset) -> str:
     others = [name for name in matching_presets(found) if name != preset.name]
     if others:
         return f" It could fit: {', '.join(others[:_MAX_HINTS])}."
-    return " `flask imports presets` tells what each preset reads."
+    return " `flask imports presets` shows what each preset reads."

@@ -1,4 +1,4 @@
-"""What of some rows is new: asked by plan and by apply in the same words, so they agree."""
+"""Which rows are new. Shared by plan and apply, so that they agree."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from preference_center.storage.ledger.suppression_lookup import load_facts
 
 @dataclass(frozen=True, slots=True)
 class ChunkEvaluation:
-    """What a chunk of rows came to."""
+    """The result for a chunk of rows."""
 
     stats: ImportStats
     changes: Sequence[Change]
@@ -45,7 +45,7 @@ class ChunkEvaluation:
 
 
 class ChunkEvaluator:
-    """Reads rows of one import, and compares them with the ledger."""
+    """Translates rows of one import, and compares them with the ledger."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class ChunkEvaluator:
         )
 
     def _count_still_suppressed(self, new: Sequence[RowChange]) -> int:
-        """How many new subscriptions meet a "no" that stands, of any form (I9)."""
+        """How many new subscriptions an active opt-out outweighs, of any form (I9)."""
         asked = [
             (entry.change.address, entry.change.scope)
             for entry in new
@@ -158,7 +158,7 @@ class ChunkEvaluator:
 
 def _is_already_present(row_change: RowChange, match: ImportMatch | None) -> bool:
     change = row_change.change
-    # Undated noes count from now on, and would be news each time the list is imported.
+    # Undated opt-outs count from now on, and would be new each time the list is imported.
     moment: datetime | None = counts_at(change.kind, change.occurred_at, change.received_at)
     if not row_change.has_date and row_change.meaning is not RowMeaning.SUBSCRIPTION:
         moment = None
@@ -166,4 +166,4 @@ def _is_already_present(row_change: RowChange, match: ImportMatch | None) -> boo
 
 
 ImportProgress = Callable[[int], None]
-"""Told the octets of the file, or its rows, that are done since it was told last."""
+"""Called with the bytes of the file, or its rows, that are done since the last call."""

@@ -1,7 +1,7 @@
-"""Ids of an import's events: they follow from the import and the row, and lie together.
+"""Ids of an import's events: derived from the import and the row, and contiguous.
 
-So a row that is read again after a crash is the same event, events of an import stand side
-by side in the index as those of live traffic do, and undo finds them by one range.
+So a row that is read again after a crash is the same event, events of an import are adjacent in
+the index as those of live traffic are, and undo finds them by one range.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from uuid import UUID
 from preference_center.ids import uuid7
 
 _IMPORT_BITS, _ROW_BITS, _STATEMENT_BITS = 26, 34, 14
-"""Bits of import, row and what of the row: together the 74 of a UUID 7."""
+"""Bits of import, row and statement number: together the 74 free bits of a UUID 7."""
 
 
 def event_id_factory(import_id: UUID, started_at: datetime) -> Callable[[int, int], UUID]:
-    """A function from row and number to the id of that event."""
+    """A function from row and statement number to the id of that event."""
     digest = hashlib.sha256(import_id.bytes).digest()
     mark = int.from_bytes(digest[:4]) >> (32 - _IMPORT_BITS) << (_ROW_BITS + _STATEMENT_BITS)
     return lambda row, number: uuid7(started_at, mark | row << _STATEMENT_BITS | number)

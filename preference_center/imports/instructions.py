@@ -1,4 +1,4 @@
-"""The instructions of an import, as its row in the database has them."""
+"""The instructions of an import, loaded from its database row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from preference_center.storage.imports.import_jobs import Import
 
 
 def stored_instructions(found: Import) -> ImportInstructions:
-    """How the file of this import is read. Raises InvalidInput if its preset is gone."""
+    """How the file of this import is read. Raises InvalidInput if its preset no longer exists."""
     return ImportInstructions.from_json(
         found.instructions, get_preset(found.instructions["preset"])
     )

@@ -1,7 +1,7 @@
-"""JSON documents, kept as a row to a line: so that reading goes on where it stopped.
+"""JSON documents stored with one row per line, so that reading can resume where it stopped.
 
-What is kept is a JSON text sequence (RFC 7464): each row in a page of its own, an array
-or an object with the list that it was in, as an API gives them.
+The stored form is a JSON text sequence (RFC 7464): each row in its own page, an array or an
+object with the list that it was in, as an API returns them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from preference_center.imports.read_rows import (
 from preference_center.integrations.import_presets import load_presets
 
 MAX_BYTES_WITHOUT_ROW = 8 * 1024 * 1024
-"""Bytes of a document in which there must be a row: what is read meanwhile may be held."""
+"""Bytes of a document that must contain a row: what is read up to there may be in memory."""
 _BLOCK = 64 * 1024
 
 
 def to_row_sequence(blocks: Iterable[bytes], json_rows_path: str) -> Iterator[bytes]:
-    """A file as it is to be kept: of a JSON document, its rows; any other as it comes.
+    """The stored form of a file: the rows of a JSON document; any other file unchanged.
 
-    `json_list` is that of the preset, by which a row is told from a document. The rows of all
-    lists are kept that any preset reads, since another one may be named later.
-    Raises InvalidInput for a document that is damaged.
+    `json_rows_path` is the preset's, which distinguishes a row from a document. Rows of all
+    lists are stored that any preset reads, since the preset may be changed later. Raises
+    InvalidInput for a damaged document.
     """
     remaining = iter(blocks)
     head = b""
@@ -61,7 +61,7 @@ def _list_members() -> frozenset[str]:
 
 
 def _encode_rows(blocks: Iterable[bytes], lists: Collection[str]) -> Iterator[bytes]:
-    yield RECORD_SEPARATOR + b"\n"  # also where there are no rows
+    yield RECORD_SEPARATOR + b"\n"  # even without rows
     rows, rowless = JsonRowParser(lists), 0
     for block in blocks:
         for at in range(0, len(block), _BLOCK):

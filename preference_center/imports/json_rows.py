@@ -1,4 +1,4 @@
-"""The rows of JSON documents, piece by piece: memory and stack do not grow with either."""
+"""The rows of JSON documents, incrementally, with bounded memory and stack."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import ijson
 from preference_center.errors import InvalidInput
 
 TOP_LEVEL_LIST = ""
-"""Names the list that is a document by itself."""
+"""The name for a document that is itself the list."""
 MAX_DEPTH = 100
-"""Levels of a document. ijson's own `items` keeps the path of each, which is memory in
+"""Levels of a document. ijson's own `items` keeps the path of each level, which needs memory in
 proportion to their square."""
 _START_EVENTS = frozenset({"start_map", "start_array"})
 _END_EVENTS = frozenset({"end_map", "end_array"})
@@ -22,8 +22,8 @@ _START_OR_END_EVENTS = _START_EVENTS | _END_EVENTS
 class JsonRowParser:
     """Parses documents, one after another (pages of an API), for the rows of their lists.
 
-    `lists` are the members of a document that are lists, or ARRAY. Raises InvalidInput where
-    a document is damaged or nested beyond DEEPEST.
+    `lists` are the members of a document that are lists, or TOP_LEVEL_LIST. Raises InvalidInput
+    where a document is damaged or nested deeper than MAX_DEPTH.
     """
 
     def __init__(self, lists: Collection[str]) -> None:
@@ -33,12 +33,12 @@ class JsonRowParser:
         self._depth = 0
         self._member = TOP_LEVEL_LIST
         self._row_depth = -1
-        """That of a row in the list that we are in; -1 in none."""
+        """The level of a row in the current list; -1 outside of any."""
         self._row: ijson.ObjectBuilder | None = None
         self._count = 0
 
     def feed(self, block: bytes) -> Iterator[tuple[str, Any]]:
-        """Go on: each row that ends in this block, and the list that it is in."""
+        """Parse a block: each row that ends in it, and the list that it is in."""
         damage: Exception | None = None
         try:
             self._parser.send(block)
@@ -94,7 +94,7 @@ class JsonRowParser:
         return ()
 
     def _track_lists(self, event: str, value: Any) -> None:
-        """Notes where a list of ours begins."""
+        """Track where a list begins that is read."""
         if self._depth == 0:
             self._member = TOP_LEVEL_LIST
         elif self._depth == 1 and event == "map_key":

@@ -1,4 +1,4 @@
-"""The dry run: reads the whole file, asks the ledger what is new, and writes nothing."""
+"""The dry run: reads the whole file, looks up what is new, and writes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_GROUPS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """What applying would do. `name` is of these instructions and this very file."""
+    """What applying would do. `id` identifies these instructions for this very file."""
 
     id: str
     digest: bytes
@@ -50,7 +50,7 @@ class PlanStats:
     unmapped: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
 
     def add(self, evaluation: ChunkEvaluation) -> None:
-        """Count a chunk in. Raises InvalidInput if its groups can't be groups."""
+        """Add the counts of a chunk. Raises InvalidInput if its groups can't be groups."""
         self.stats.add(evaluation.stats)
         self.groups.update(evaluation.groups)
         self.unmapped.update(evaluation.unmapped)
@@ -65,10 +65,10 @@ class PlanStats:
             topics = [key for key, topic in catalogue.topics.items() if not topic.retired]
             raise missing_scopes_error(self.unmapped, topics)
         if not self.stats.rows:
-            raise InvalidInput("the file holds no row that this preset could read")
+            raise InvalidInput("the file contains no row that this preset can read")
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored between two steps."""
+        """The JSON that is stored between two steps."""
         groups = [
             {
                 "meaning": meaning.value,
@@ -82,7 +82,7 @@ class PlanStats:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> PlanStats:
-        """What `to_json` wrote; nothing from nothing."""
+        """Parse the output of `to_json`; empty input gives empty stats."""
         found = cls(ImportStats.from_json(stored))
         for each in stored.get("groups", ()):
             key = (RowMeaning(each["meaning"]), each["group"])
@@ -100,10 +100,10 @@ def plan_import(
     on_refusal: Callable[[RowRefusal], None],
     on_progress: Callable[[FileRow], None] = lambda _: None,
 ) -> ImportPlan:
-    """Plan; tells `refused` of every refusal in the order of the file.
+    """Plan; calls `on_refusal` for every refusal in the order of the file.
 
-    Raises InvalidInput if the file can't be imported like this: it is damaged or of another
-    preset, or a group has no scope (the message lists them all).
+    Raises InvalidInput if the file can't be imported with these instructions: it is damaged or
+    of another preset, or groups have no scope (the message lists them all).
     """
     instructions.check()
     instructions.scopes.validate(catalogue)
@@ -131,7 +131,7 @@ def plan_import(
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items, so many at a time."""
+    """The items in lists of `size`."""
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk

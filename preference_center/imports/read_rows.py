@@ -1,4 +1,4 @@
-"""From the octets of a file to its rows: CSV, NDJSON or a JSON document, all streamed."""
+"""From the bytes of a file to its rows: CSV, NDJSON or a JSON document, all streamed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from preference_center.imports.check_columns import check_columns
 from preference_center.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
 
 ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
-"""Those in which a line ends where its octets say so."""
+"""Encodings in which line ends can be found in the bytes."""
 
-MAX_LINE_BYTES = 1024 * 1024  # octets
+MAX_LINE_BYTES = 1024 * 1024
 UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _BLOCK = 64 * 1024
@@ -29,7 +29,7 @@ RECORD_SEPARATOR = b"\x1e"
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where to go on reading: rows done, the line of the last one, octets before the next."""
+    """Where to resume reading: rows done, line of the last one, offset in bytes of the next."""
 
     index: int = 0
     line: int = 0
@@ -41,8 +41,8 @@ def read_rows(
 ) -> Iterator[FileRow]:
     """The rows from `start` on.
 
-    A row that can't be read is one with a `fault`. Raises InvalidInput if the file is not
-    of the preset, or is damaged so that nothing after that can be trusted.
+    A row that can't be parsed has an `error`. Raises InvalidInput if the file does not fit the
+    preset, or is damaged so that nothing after that can be trusted.
     """
     head = stream.read(4096)
     if head.startswith(_UTF16_BOMS):
@@ -64,7 +64,7 @@ def read_rows(
 
 
 class _DecodedLines:
-    """Decoded lines, with the count of lines and octets up to here."""
+    """Decoded lines, with the count of lines and bytes so far."""
 
     def __init__(self, stream: BinaryIO, encoding: str, offset: int, line: int = 0) -> None:
         self._stream = stream
@@ -115,7 +115,7 @@ def _read_csv(
             return
         except csv.Error:
             raise InvalidInput(
-                f"line {line}: a quotation mark is opened and not closed as CSV has it"
+                f"line {line}: a quotation mark is opened and not closed as CSV requires"
                 " (RFC 4180); nothing after it can be trusted"
             ) from None
         if not any(cell.strip() for cell in cells):
@@ -123,7 +123,7 @@ def _read_csv(
         fault = ""
         if len(cells) > len(keys):
             fault = f"it has {len(cells)} cells where the header has {len(keys)}"
-        # From behind, so that the first of two columns with one name counts.
+        # In reverse, so that the first of two columns with one name counts.
         found = dict(zip(reversed(keys[: len(cells)]), reversed(cells[: len(keys)]), strict=True))
         yield FileRow(index, line, found, names, lines.offset, lines.line, fault)
         index += 1
@@ -132,11 +132,11 @@ def _read_csv(
 def _read_header(
     lines: _DecodedLines, instructions: ImportInstructions
 ) -> tuple[list[str], str, bool]:
-    """The columns, what separates them, and whether the first line is a row already."""
+    """The columns, the delimiter, and whether the first line is a row already."""
     preset = instructions.preset
     text = next(lines, "")
     delimiter = detect_delimiter(text)
-    if text.startswith("sep=") and len(text.strip()) > len("sep="):  # Excel's own first line
+    if text.startswith("sep=") and len(text.strip()) > len("sep="):  # Excel's first line
         delimiter, text = text.strip()[-1], next(lines, "")
     try:
         header = next(csv.reader([text], delimiter=delimiter, strict=True), [])
@@ -169,7 +169,7 @@ def _is_row(text: str, instructions: ImportInstructions) -> bool:
 
 
 def list_member(json_rows_path: str) -> str:
-    """The member of a document that `Preset.json_list` leads to; ARRAY for none."""
+    """The member of a document that `json_rows_path` leads to; TOP_LEVEL_LIST for none."""
     return TOP_LEVEL_LIST if json_rows_path == "item" else json_rows_path.removesuffix(".item")
 
 
@@ -228,7 +228,7 @@ def _read_document(
 def _read_sequence(
     stream: BinaryIO, instructions: ImportInstructions, start: ResumePoint
 ) -> Iterator[FileRow]:
-    """A document as an upload keeps it: see `documents`."""
+    """A document as an upload stores it: see `json_documents`."""
     stream.seek(start.offset)
     lines = _DecodedLines(stream, "utf-8", start.offset, start.line)
     name, index = list_member(instructions.preset.json_rows_path), start.index
@@ -238,7 +238,7 @@ def _read_sequence(
         except (ValueError, RecursionError):
             raise InvalidInput(f"the JSON text sequence is damaged after its row {index}") from None
         rows = page.get(name, []) if isinstance(page, dict) else page
-        if not isinstance(rows, list) or len(rows) > 1:  # somebody else's: it could not go on
+        if not isinstance(rows, list) or len(rows) > 1:  # not written by us: it could not resume
             raise InvalidInput("the file is a JSON text sequence: send its rows as NDJSON")
         for found in rows:
             yield _json_row(index, found, instructions, lines.offset)
@@ -248,7 +248,7 @@ def _read_sequence(
 def _json_row(
     index: int, found: Any, instructions: ImportInstructions, end_offset: int = 0
 ) -> FileRow:
-    """A row of a JSON document, whose lines are not ours to count."""
+    """A row of a JSON document, whose lines can't be counted."""
     fault = "" if isinstance(found, dict) else "it is not a JSON object"
     cells, names = _normalize_keys(found if isinstance(found, dict) else {})
     if index == 0 and not fault:

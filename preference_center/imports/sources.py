@@ -1,4 +1,4 @@
-"""Where the octets of a file come from: a path of this machine, or parts in the database."""
+"""Where the bytes of a file come from: a local path, or parts in the database."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _GZIP_BITS = 16 + zlib.MAX_WBITS
 _BLOCK = 1024 * 1024
 _MIN_UNPACKED_LIMIT = 64 * 1024 * 1024
 _MAX_COMPRESSION_RATIO = 200
-"""How many times larger than itself a gzip file may be inside, beyond _ROOM bytes. Lists of
-addresses are 3 to 20 times; it can be 1,032 (zlib's own limit), to exhaust who unpacks it."""
+"""How many times larger than itself a gzip file may be unpacked, above _MIN_UNPACKED_LIMIT. Lists
+of addresses reach 3 to 20 times; 1,032 is possible (zlib's own limit), as a decompression bomb."""
 _DAMAGED = "the gzip file is damaged or cut short: get it again, or pack it again"
 
 
 class ImportSource(Protocol):
-    """A file that can be read again and again."""
+    """A file that can be read repeatedly."""
 
     @property
     def size(self) -> int:
@@ -43,7 +43,7 @@ class ImportSource(Protocol):
         ...
 
     def open(self) -> BinaryIO:
-        """A stream of its octets from the beginning; it can seek."""
+        """A seekable stream of its bytes from the beginning."""
         ...
 
 
@@ -70,14 +70,14 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """An uploaded file, kept sealed in the database. Nobody can change it."""
+    """An uploaded file, stored encrypted in the database. It can't be changed."""
 
     import_id: UUID
     size: int
     known_digest: bytes
 
     def digest(self) -> bytes:
-        """What was worked out as it came in."""
+        """The digest that was computed during the upload."""
         return self.known_digest
 
     def open(self) -> BinaryIO:
@@ -87,9 +87,9 @@ class UploadedFile:
 
 @contextmanager
 def open_unpacked(source: ImportSource) -> Iterator[BinaryIO]:
-    """The content; of a file in gzip, what is inside.
+    """The content; of a gzip file, the unpacked content.
 
-    Raises InvalidInput within, once the reader comes to where such a file is damaged.
+    Raises InvalidInput within the block, when the reader reaches a damaged place.
     """
     with source.open() as stream:
         magic = stream.read(len(_GZIP))
@@ -105,9 +105,9 @@ def open_unpacked(source: ImportSource) -> Iterator[BinaryIO]:
 
 
 def unpack_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of a file that comes in blocks; of one in gzip, what is inside (RFC 1952).
+    """The content of a file that arrives in blocks; a gzip file is unpacked (RFC 1952).
 
-    Raises InvalidInput where it is damaged, cut short, or grows beyond all measure.
+    Raises InvalidInput if it is damaged, truncated, or unpacks to too much.
     """
     remaining = iter(blocks)
     head = b""
@@ -123,7 +123,7 @@ def unpack_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unpack_members(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """What is inside of the members of a gzip file, which may be several."""
+    """The unpacked content of the members of a gzip file, which may be several."""
     member, packed, unpacked_size = zlib.decompressobj(_GZIP_BITS), 0, 0
     for block in blocks:
         packed += len(block)
@@ -149,7 +149,7 @@ def _unpack_members(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _PartsReader(io.RawIOBase):
-    """The parts of an upload, one after another."""
+    """The parts of an upload as one stream."""
 
     def __init__(self, import_id: UUID) -> None:
         self._import_id = import_id

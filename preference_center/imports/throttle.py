@@ -1,4 +1,4 @@
-"""How fast an import may go, so that people who click unsubscribe notice nothing of it."""
+"""Limit the speed of an import, so that unsubscribe requests are not delayed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ MIN_CHUNK_SIZE, MAX_CHUNK_SIZE = 100, 5_000
 
 @dataclass(slots=True)
 class Throttle:
-    """Chunks of about `aim` seconds, with pauses that leave it `share` of the time.
+    """Chunks of about `target_seconds`, with pauses that keep the load at `max_load`.
 
-    A chunk is one transaction: whoever clicks for an address in it waits for its end.
+    A chunk is one transaction: a request about an address in it waits until it ends.
     """
 
     target_seconds: float = 0.2
@@ -19,8 +19,8 @@ class Throttle:
     chunk_size: int = 500
 
     def next_pause(self, elapsed: float) -> float:
-        """Learn from a chunk that took so many seconds; returns how long to pause, in seconds."""
+        """Adapt to a chunk that took `elapsed` seconds. Returns the seconds to pause."""
         wanted = self.chunk_size * self.target_seconds / max(elapsed, 0.001)
-        # Never more than double: one lucky chunk is no measure.
+        # At most double: one fast chunk proves nothing.
         self.chunk_size = int(min(max(wanted, MIN_CHUNK_SIZE), MAX_CHUNK_SIZE, 2 * self.chunk_size))
         return elapsed * (1 - self.max_load) / self.max_load

@@ -1,4 +1,4 @@
-"""Undo an import: take back exactly the events that it added, and nothing said since (I5)."""
+"""Undo an import: retract exactly the events that it added, and nothing newer (I5)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIRST_ID = UUID(int=0)
 def start_undo(import_id: UUID, actor: str) -> Import:
     """Decide to undo, which stops an import that is still being applied.
 
-    Raises UnknownImport and ImportMoved, as `decide_undo`.
+    Raises UnknownImport and ImportConflict, as `start_undo_in_transaction`.
     """
     return run_in_transaction(
         lambda connection: start_undo_in_transaction(connection, import_id, actor)
@@ -36,21 +36,22 @@ def start_undo(import_id: UUID, actor: str) -> Import:
 
 
 def start_undo_in_transaction(connection: Connection, import_id: UUID, actor: str) -> Import:
-    """The same in a transaction that there is already. Safe to repeat.
+    """`start_undo` within an existing transaction. Safe to repeat.
 
-    Raises UnknownImport, and ImportMoved if nothing of it was applied, if it is undone, or
-    if another import that stands found rows "already there" because of this one.
+    Raises UnknownImport, and ImportConflict if nothing of it was applied, if it is undone, or
+    if another applied import found rows "already present" because of this one.
     """
     found = import_jobs.lock_import(connection, import_id)
     if found.state is ImportState.UNDONE:
-        raise ImportConflict("this import is undone already: nothing is left to do")
+        raise ImportConflict("this import is undone already")
     if found.state not in {ImportState.APPLYING, ImportState.APPLIED, ImportState.UNDOING}:
         raise ImportConflict(f"this import is {found.state}: nothing of it was applied")
     leaning = import_jobs.list_dependent_imports(connection, import_id)
     if leaning:
         raise ImportConflict(
-            "these imports left rows out that this one had recorded; to keep them, undo"
-            " those first, and import their files again afterwards: " + ", ".join(map(str, leaning))
+            "these imports skipped rows that this one had recorded; to keep those rows, undo"
+            " these imports first, and import their files again afterwards: "
+            + ", ".join(map(str, leaning))
         )
     if found.state is not ImportState.UNDOING:
         now = services().now()
@@ -65,9 +66,9 @@ def start_undo_in_transaction(connection: Connection, import_id: UUID, actor: st
 def undo_import(
     import_id: UUID, budget: ImportBudget, actor: str, *, ignore_lease: bool = False
 ) -> Import:
-    """Go on undoing, to the end or as long as `work` allows; call `begin_undo` before.
+    """Continue an undo, to the end or as far as `budget` allows; call `start_undo` before.
 
-    Raises ImportMoved if another process has it.
+    Raises ImportConflict if another process holds it.
     """
     context = services()
     lease, now = context.new_id(), context.now()
@@ -77,7 +78,7 @@ def undo_import(
             c, import_id, lease, now=now, until=until, force=ignore_lease
         )
     ):
-        raise ImportConflict("another process is at work on this import")
+        raise ImportConflict("another process is working on this import")
     try:
         found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
         _undo_chunks(found, lease, budget, actor)

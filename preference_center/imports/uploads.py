@@ -1,6 +1,7 @@
-"""Imports by API: a file comes in, and workers plan, apply and undo it step by step.
+"""Imports by API: a file is uploaded, and workers plan, apply and undo it step by step.
 
-The database is the queue: every step is checkpointed, and whoever holds the lease goes on.
+The database is the queue: every step is checkpointed, and whichever process holds the lease
+continues.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from preference_center.storage.imports import import_jobs, plans, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState, ImportStep
 
 UPLOAD_RETENTION = timedelta(days=7)
-"""How long an uploaded file is kept that nobody has applied."""
+"""How long an uploaded file is kept that was not applied."""
 
 REPLACEABLE_STATES = frozenset(
     {ImportState.AWAITING_FILE, ImportState.UPLOADED, ImportState.PLANNED, ImportState.UNUSABLE}
@@ -40,15 +41,15 @@ REPLACEABLE_STATES = frozenset(
 """States in which nothing is applied yet, so that file and instructions may be replaced."""
 
 MAX_REFUSALS = 1_000
-"""That are kept with a plan; it counts them all."""
+"""Refusals that are stored with a plan; all are counted."""
 
 
 def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
-    """Keep a file as it comes in, in place of one before it; workers then plan.
+    """Store a file as it arrives, in place of an earlier one; workers then plan.
 
-    What is in gzip is kept unpacked, a JSON document as its rows; the digest is that of the
-    file as it was sent. Raises InvalidInput for such a file that is damaged, ImportMoved if
-    it is being applied, or another upload is under way.
+    A gzip file is stored unpacked, a JSON document as its rows; the digest is that of the file
+    as it was sent. Raises InvalidInput for a damaged file, ImportConflict if it is being
+    applied, or another upload is in progress.
     """
     context = services()
     lease = context.new_id()
@@ -61,7 +62,7 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
         if not import_jobs.claim_import(
             connection, import_id, lease, now=now, until=now + LEASE_DURATION
         ):
-            raise ImportConflict("another upload is under way, or it is being planned")
+            raise ImportConflict("another upload is in progress, or it is being planned")
         plans.reset_plan(connection, import_id, ImportState.AWAITING_FILE)
         uploaded_parts.delete_parts(connection, import_id)
         return stored_instructions(found)
@@ -76,7 +77,7 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
     if not run_in_transaction(
         lambda c: plans.record_upload(c, import_id, lease, digest=digest, size_bytes=octets)
     ):
-        raise ImportConflict("another upload took the place of this one")
+        raise ImportConflict("another upload replaced this one")
     context.queue.nudge_import(import_id)
     return run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
 
@@ -91,8 +92,8 @@ def _store_parts(
             digest.update(block)
             yield block
 
-    # Unpacked and parsed once, here: a gzip file and a JSON document can be read from their
-    # beginning only, and every tick of an import goes on from where the one before it stopped.
+    # Unpacked and parsed once, here: a gzip file and a JSON document can only be read from their
+    # beginning, and every step of an import resumes where the one before it stopped.
     kept = to_row_sequence(unpack_blocks(as_sent()), json_rows_path)
     for number, part in enumerate(_split_parts(kept)):
 
@@ -104,7 +105,7 @@ def _store_parts(
             )
 
         if not run_in_transaction(write_part):
-            raise ImportConflict("another upload took the place of this one")
+            raise ImportConflict("another upload replaced this one")
         octets += len(part)
     return digest.digest(), octets
 
@@ -123,7 +124,7 @@ def _split_parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
 def confirm_plan(connection: Connection, import_id: UUID, plan_id: str, actor: str) -> None:
     """Decide to apply a planned import, from its first row on. Safe to repeat.
 
-    Raises ImportMoved unless `plan` names what was planned, or if it was applied already.
+    Raises ImportConflict unless `plan_id` is the current plan, or if it was applied already.
     """
     found = import_jobs.lock_import(connection, import_id)
     if found.state is ImportState.APPLYING and found.plan == plan_id:
@@ -131,7 +132,7 @@ def confirm_plan(connection: Connection, import_id: UUID, plan_id: str, actor: s
     if found.state is not ImportState.PLANNED:
         raise ImportConflict(f"this import is {found.state}: there is no plan to apply")
     if found.plan != plan_id:
-        raise ImportConflict("the plan is another one by now: look at it first")
+        raise ImportConflict("the plan has changed: review it first")
     ensure_not_applied(connection, plan_id, import_id)
     now = services().now()
     import_jobs.change_state(
@@ -143,9 +144,9 @@ def confirm_plan(connection: Connection, import_id: UUID, plan_id: str, actor: s
 def replace_instructions(
     connection: Connection, import_id: UUID, instructions: ImportInstructions
 ) -> None:
-    """Replace the instructions; a file that is there is planned anew.
+    """Replace the instructions; an uploaded file is planned again.
 
-    Raises ImportMoved if it is being applied.
+    Raises ImportConflict if it is being applied.
     """
     found = import_jobs.lock_import(connection, import_id)
     if found.state not in REPLACEABLE_STATES:
@@ -156,9 +157,9 @@ def replace_instructions(
 
 
 def continue_import(import_id: UUID, budget: ImportBudget) -> None:
-    """Do the next part of what is to be done with an uploaded import, if it is free."""
+    """Do the next step of an uploaded import, if no other process holds it."""
     found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
-    with suppress(ImportConflict):  # somebody else is at it, or it was decided otherwise
+    with suppress(ImportConflict):  # another process has it, or its state has changed
         if found.state is ImportState.UPLOADED:
             _plan(found, budget)
         elif found.state is ImportState.APPLYING:
@@ -177,7 +178,7 @@ def _plan(found: Import, budget: ImportBudget) -> None:
     if not run_in_transaction(
         lambda c: import_jobs.claim_import(c, found.id, lease, now=now, until=now + LEASE_DURATION)
     ):
-        raise ImportConflict("another process is at work on this import")
+        raise ImportConflict("another process is working on this import")
     try:
         _plan_claimed(
             run_in_transaction(lambda c: import_jobs.get_import(c, found.id)), lease, budget
@@ -204,7 +205,7 @@ def _plan_claimed(found: Import, lease: UUID, budget: ImportBudget) -> None:
 def _plan_rows(
     found: Import, instructions: ImportInstructions, lease: UUID, budget: ImportBudget
 ) -> bool:
-    """Whether the end was reached. Raises InvalidInput if it can't be imported like this."""
+    """Whether the end was reached. Raises InvalidInput if these instructions can't be applied."""
     catalogue = current_catalogue()
     instructions.check()
     instructions.scopes.validate(catalogue)
@@ -247,4 +248,4 @@ def _save_step(
     if not run_in_transaction(
         lambda c: plans.record_plan_step(c, import_id, lease, step, refusals, until)
     ):
-        raise ImportConflict("the file or the instructions were replaced meanwhile")
+        raise ImportConflict("the file or the instructions were replaced in the meantime")

@@ -1,4 +1,4 @@
-"""The room for news that comes in: opt-outs by mail, and the webhooks of connected tools."""
+"""What arrives from outside: opt-outs by mail and text message, and webhooks of connected tools."""
 
 from __future__ import annotations
 

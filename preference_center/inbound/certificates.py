@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 CERTIFICATE_LIFETIME = timedelta(days=1)
 FAILURE_BACKOFF = timedelta(seconds=10)
-"""How long after a failure none is fetched: whoever knows a topic's name may ask for one."""
+"""How long after a failure none is fetched: anybody who knows a topic's name can cause a fetch."""
 MAX_CERTIFICATES = 16
 MAX_CERTIFICATE_BYTES = 100_000
 FETCH_TIMEOUT = 3.0
@@ -27,7 +27,7 @@ FetchCertificate = Callable[[str], bytes]
 
 
 def fetch_certificate(url: str) -> bytes:
-    """What stands at an https URL; no redirects. Raises httpx.HTTPError."""
+    """The content of an https URL, without redirects. Raises httpx.HTTPError."""
     found = bytearray()
     with (
         httpx.Client(timeout=FETCH_TIMEOUT, trust_env=False) as client,
@@ -42,7 +42,7 @@ def fetch_certificate(url: str) -> bytes:
 
 
 class CertificateCache:
-    """One for each process. Safe for use by several threads: one of them fetches."""
+    """One per process. Thread-safe: only one thread fetches."""
 
     def __init__(self, fetch: FetchCertificate = fetch_certificate) -> None:
         self._fetch = fetch
@@ -51,7 +51,7 @@ class CertificateCache:
         self._backoff_until: datetime | None = None
 
     def get(self, url: str, now: datetime) -> bytes:
-        """The certificate at `url`. Raises Unavailable if it can't be had just now."""
+        """The certificate at `url`. Raises Unavailable if it can't be fetched now."""
         at, found = self._kept.get(url, (now - CERTIFICATE_LIFETIME, b""))
         if now - at < CERTIFICATE_LIFETIME:
             return found
@@ -79,7 +79,7 @@ class CertificateCache:
 
 
 def certificate_cache() -> CertificateCache:
-    """Those of the current app."""
+    """The cache of the current app."""
     found = current_app.extensions.get(EXTENSION_KEY)
     if found is None:
         found = current_app.extensions[EXTENSION_KEY] = CertificateCache()

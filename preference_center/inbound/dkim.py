@@ -1,8 +1,7 @@
 """Whether a report was signed by the provider that sends it: DKIM (RFC 6376), by dkimpy.
 
-Decision 45 says what that proves. The key is asked for only where the From address is one
-that the company trusts, and only of that address's own domain; nobody else's mail makes us
-ask anything.
+Decision 45 explains what that proves. A key is looked up only if the From address is trusted by
+the company, and only in that address's own domain; other mail causes no look-up.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Resolver: TypeAlias = Callable[..., bytes | str | None]
 """`resolver(name, timeout=seconds)`: the TXT record of a DNS name; None if it has none."""
 
 DNS_TIMEOUT = 5
-"""For one look-up of a key."""
+"""Timeout of one key look-up."""
 MAX_SIGNATURES = 3
 """Signatures of a mail that are verified."""
 
@@ -32,9 +31,9 @@ MAX_SIGNATURES = 3
 def has_trusted_signature(mail: bytes, senders: Collection[str], resolver: Resolver) -> bool:
     """Whether a whole mail is from one of `senders`, by a signature of that address's domain.
 
-    `senders` are addresses, or domains as in `@example.com`, in lower case. The signature
-    must cover From and all of the body, and its domain be that of From or one above it
-    (relaxed alignment, RFC 7489 3.1.1). False if a key can't be had. Raises nothing.
+    `senders` are addresses, or domains as in `@example.com`, in lower case. The signature must
+    cover From and the entire body, and its domain must be that of From or a parent of it
+    (relaxed alignment, RFC 7489 3.1.1). False if a key is not available. Raises nothing.
     """
     try:
         header = BytesHeaderParser().parsebytes(mail)
@@ -46,7 +45,7 @@ def has_trusted_signature(mail: bytes, senders: Collection[str], resolver: Resol
 
 
 def _trusted_domain(header: Message, senders: Collection[str]) -> str | None:
-    """The domain of the one From address, if it is trusted."""
+    """The domain of the only From address, if it is trusted."""
     fields = field_values(header, "From")
     found = parse_addresses(fields)
     if len(fields) != 1 or len(found) != 1:
@@ -62,7 +61,7 @@ def _verify_signature(mail: bytes, header: Message, domain: str, resolver: Resol
         tags = dkim.util.parse_tag_value("".join(text.split()).encode("ascii", "replace"))
         signer = tags.get(b"d", b"").decode().lower().rstrip(".")
         aligned = domain == signer or domain.endswith(f".{signer}")
-        # A body signed in part (l=) may go on with anybody's words.
+        # A partly signed body (l=) may be continued by anybody.
         if not aligned or "." not in signer or b"l" in tags:
             continue
         if dkim.DKIM(mail, timeout=DNS_TIMEOUT).verify(number, resolver):

@@ -1,4 +1,4 @@
-"""A mail as it comes in, by whichever way: read it and do what it says."""
+"""Read an incoming mail, however it arrived, and act on it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class MailResult:
-    """What became of a mail, and whether any of its recipients is ours at all."""
+    """The outcome for a mail, and whether any of its recipients is ours."""
 
     result: IngestResult
     is_ours: bool
 
 
 def ingest_received_mail(mail: ReceivedMail, received_at: datetime) -> bool:
-    """Take a mail that a vendor received for us; whether any of its recipients is ours."""
+    """Ingest a mail that a vendor received for us; returns whether any recipient is ours."""
     head, size = mail.content[:MAIL_HEAD_BYTES], len(mail.content)
     return ingest_mail(head, mail.recipients, received_at, size=size, sender=mail.sender).is_ours
 
@@ -42,27 +42,27 @@ def ingest_mail(
     size: int,
     sender: str = "",
 ) -> MailResult:
-    """Do what a mail says to those of its recipients that are ours.
+    """Act on a mail for those of its recipients that are ours.
 
-    `head` is its beginning, `size` that of all of it in octets. Recipients and sender are the
-    envelope's; without one, `recipients` is None and the header tells. Returns once all of it
-    is committed, or spooled as far as that is done with opt-outs (I1); raises Unavailable when
-    the database can't be reached, and may then be called again. A mail that can't be handled
-    is kept for a person: it would fail again, and hold up those behind it.
+    `head` is its beginning, `size` its whole size in bytes. Recipients and sender are the
+    envelope's; without an envelope, `recipients` is None and the header is used. Returns once
+    everything is committed, or opt-outs are spooled (I1). Raises Unavailable when the database
+    can't be reached; the mail may then be ingested again. A mail whose processing fails is
+    queued for review: it would fail again, and block those behind it.
     """
     context = services()
-    doors = context.settings.mailboxes
-    mail = parse_inbound_mail(context.links, head, recipients, sender, doors)
+    mailboxes = context.settings.mailboxes
+    mail = parse_inbound_mail(context.links, head, recipients, sender, mailboxes)
     if not mail.is_ours:
         return MailResult(IngestResult(), is_ours=False)
     try:
-        taken = record_or_spool(mail, received_at) if mail.references else IngestResult()
+        result = record_or_spool(mail, received_at) if mail.references else IngestResult()
         if mail.mailboxes:
-            taken += handle_mailbox_mail(mail, head, size, received_at)
+            result += handle_mailbox_mail(mail, head, size, received_at)
     except Exception as error:
         if isinstance(error, PreferenceCenterError) and not isinstance(error, InvalidInput):
-            raise  # nothing is wrong with the mail
+            raise  # the mail is not the cause
         # Without the traceback, which would quote the mail (I12).
         log.error("mail_processing_failed", error=type(error).__name__)  # noqa: TRY400
-        taken = queue_unread_mail(mail, head, size, received_at)
-    return MailResult(taken, is_ours=True)
+        result = queue_unread_mail(mail, head, size, received_at)
+    return MailResult(result, is_ours=True)

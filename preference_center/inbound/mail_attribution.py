@@ -1,9 +1,9 @@
-"""What shows that a mail is about one of ours, and who that was sent to.
+"""Proof that a mail is about one of ours, and to whom that was sent.
 
-Anybody can write a bounce or a complaint that names a stranger. But nobody can make a token
-of ours, and every mail of ours has one: in List-Unsubscribe, in its links, perhaps in its
-Message-ID or its envelope sender. So a token in what came back tells whom it was sent to,
-whatever the report says; and who has a token could have said no with it anyway.
+Anybody can write a bounce or a complaint that names somebody else. But nobody can forge one of
+our tokens, and every mail of ours contains one: in List-Unsubscribe, in its links, perhaps in
+its Message-ID or its envelope sender. So a token in a returned mail proves its recipient,
+whatever the report states; and whoever has a token could have opted out with it anyway.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import find_by_digest_prefix
 
 LINK, TOKEN, SIGNED, NONE = "link", "token", "dkim", "none"
-"""Kinds of proof, as events name them."""
+"""Kinds of proof, as in the evidence of events."""
 
 _LINK = re.compile(r"/(?:u|p|m|portal)/([A-Za-z0-9._~-]{24,2000})")
 _TOKEN = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}(?=@)")
@@ -33,7 +33,7 @@ _MAX_TOKENS = 20
 
 @dataclass(frozen=True, slots=True)
 class LinkToken:
-    """An address that a token names, and the scope it was made for."""
+    """The address and scope in a token."""
 
     address: Address
     scope: str
@@ -41,34 +41,34 @@ class LinkToken:
 
 @dataclass(frozen=True, slots=True)
 class FoundTokens:
-    """All tokens of ours that a mail holds: those of links, and those of mail addresses."""
+    """All tokens of ours in a mail: those of links, and those of mailto addresses."""
 
     links: tuple[LinkToken, ...] = ()
     references: tuple[MailtoTokenData, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Whom the links name."""
+        """The addresses in the link tokens."""
         return tuple(dict.fromkeys(held.address for held in self.links))
 
     @property
     def topic(self) -> str | None:
-        """The one topic that the links are about, if it is one."""
+        """The topic of the links, if all have the same one."""
         found = {held.scope for held in self.links}
         return found.pop() if len(found) == 1 and ALL_MARKETING not in found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Whom a saying is about, and by which kind of proof."""
+    """The address that a statement is about, and the kind of proof."""
 
     address: Address
     proof: str
 
 
 def find_tokens(text: str, references: Sequence[MailtoTokenData] = ()) -> FoundTokens:
-    """The tokens of ours in a text. Raises Unavailable when one can't be looked up."""
-    flat = text.replace("=\n", "")  # quoted-printable breaks lines so
+    """The tokens of ours in a text. Raises Unavailable if one can't be looked up."""
+    flat = text.replace("=\n", "")  # quoted-printable breaks lines this way
     links = services().links
     held = [_parse_link_token(token) for token in _first_distinct(_LINK.findall(flat))]
     found = list(references)
@@ -81,11 +81,11 @@ def find_tokens(text: str, references: Sequence[MailtoTokenData] = ()) -> FoundT
 def attribute(
     statement: MailStatement, tokens: FoundTokens, *, is_only_recipient: bool
 ) -> Attribution | None:
-    """Whom `saying` is about: who holds the token, or, without proof, who is reported.
+    """The address that `statement` is about: the token's, or, without proof, the reported one.
 
-    `alone` is whether the report is about one recipient only: then a token decides, also
-    against the name reported, which is where the mail was forwarded to, or forged. None if
-    nobody can be told.
+    `is_only_recipient` is whether the report is about one recipient only: then a token decides,
+    even against the reported name, which is a forwarding address, or forged. None if the
+    address can't be determined.
     """
     reported = list(_parse_addresses(statement.recipients))
     for address in reported:
@@ -127,7 +127,7 @@ def _prefix(address: Address) -> bytes:
 
 
 def _known_address(reference: MailtoTokenData) -> Address | None:
-    """The address that half a digest stands for, if it is stored readable."""
+    """The address of a digest prefix, if it is stored readable."""
     keys, prefix = services().keys, reference.digest_prefix
     exact = run_in_transaction(
         lambda connection: find_by_digest_prefix(connection, keys, [prefix])

@@ -1,4 +1,4 @@
-"""What a mail to a mailto opt-out does: into the ledger, or kept until its address is known."""
+"""Opt-outs by mail to a mailto token: recorded, or pending until the address is known."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptO
 log = structlog.get_logger()
 
 PAGE_SIZE = 1_000
-"""Kept opt-outs that are held at once."""
+"""Pending opt-outs that are in memory at a time."""
 MAILTO = "mailto"
 ACTOR = "recipient"
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What a mail has come to: how many events the ledger has of it now."""
+    """The outcome for a mail. `recorded` is the number of its events in the ledger."""
 
     recorded: int = 0
     pending: int = 0
-    """Opt-outs that wait for their address."""
+    """Opt-outs whose address is not known yet."""
     queued_for_review: int = 0
-    """Whether the mail is kept for a person to look at."""
+    """Whether the mail was queued for review."""
     spooled: int = 0
     """Opt-outs on disk, to be recorded once the database is back."""
 
@@ -61,13 +61,13 @@ def record_mail_opt_outs(
     method: str = MAILTO,
     ids: Sequence[UUID] | None = None,
 ) -> IngestResult:
-    """Opt out whoever the tokens of `mail` name; returns once all of it is committed (I1).
+    """Opt out the addresses of the tokens of `mail`; returns once all is committed (I1).
 
-    A repeat adds nothing while the opt-out stands (I7). An address that is not known yet is
-    kept with its scope: checks honour it at once (I2), and it goes into the ledger as soon
-    as the address turns up. `ids` are those of the events, one per token: with the same ids
-    again nothing is recorded twice. Raises Unavailable when the database can't be reached;
-    the mail may then be handled again.
+    A repeat adds nothing while the opt-out is active (I7). An opt-out whose address is not known
+    yet is stored as pending with its scope: checks honour it at once (I2), and it is recorded
+    as soon as the address becomes known. `ids` are those of the events, one per token: the same
+    ids again record nothing twice. Raises Unavailable when the database can't be reached; the
+    mail may then be handled again.
     """
     ids = ids or new_event_ids(mail)
     known = _addresses_by_prefix(
@@ -88,10 +88,10 @@ def record_mail_opt_outs(
         run_in_transaction(
             lambda connection: pending_mail_opt_outs.insert_pending(connection, waiting)
         )
-    taken = IngestResult(len(changes), len(waiting))
+    result = IngestResult(len(changes), len(waiting))
     if mail.references:
-        log.info("mail_opt_outs_recorded", recorded=taken.recorded, pending=taken.pending)
-    return taken
+        log.info("mail_opt_outs_recorded", recorded=result.recorded, pending=result.pending)
+    return result
 
 
 def new_event_ids(mail: InboundMail) -> list[UUID]:
@@ -100,11 +100,11 @@ def new_event_ids(mail: InboundMail) -> list[UUID]:
 
 
 def resolve_pending(addresses: Sequence[Address] = (), scope: str | None = None) -> IngestResult:
-    """Record what was kept and whose address is stored by now, or is among `given`.
+    """Record pending opt-outs whose address is stored by now, or is among `addresses`.
 
-    `scope` is a person's word on those of `given` whose topic no catalogue has. Safe to
-    repeat, and at any time. Holds at most PAGE rows, however many are kept. Raises Unavailable
-    when the database can't be reached.
+    `scope` applies to those of `addresses` whose topic no catalogue has. Safe to repeat, at any
+    time. Holds at most PAGE_SIZE rows in memory. Raises Unavailable when the database can't be
+    reached.
     """
     keys, recorded = services().keys, 0
     heads = {keys.exact_digest(address)[:DIGEST_PREFIX_BYTES]: address for address in addresses}
@@ -127,15 +127,15 @@ def resolve_pending(addresses: Sequence[Address] = (), scope: str | None = None)
 
 
 class _ScopeResolver:
-    """What kept opt-outs cover. Catalogues are read once, and only if one of them needs it."""
+    """The scopes of pending opt-outs. Catalogues are loaded once, and only if needed."""
 
     def __init__(self, fallback: str | None, fallback_prefixes: Collection[bytes]) -> None:
-        """`said` is a person's word on the digest prefixes in `by`."""
+        """`fallback` is the scope that a person chose for the digests in `fallback_prefixes`."""
         self._said, self._by = fallback, fallback_prefixes
         self._known: Sequence[str] | None = None
 
     def resolve(self, row: PendingMailOptOut, reference: MailtoTokenData) -> str | None:
-        """The scope of one opt-out; None while nobody knows."""
+        """The scope of one opt-out; None if it is not known."""
         if row.scope is not None:
             return row.scope
         if self._known is None:
@@ -147,10 +147,10 @@ class _ScopeResolver:
 def _record_pending(
     pending: Sequence[tuple[PendingMailOptOut, Address]], scopes: _ScopeResolver
 ) -> int:
-    """Record these, as far as their scope is known, and forget them; how many.
+    """Record these, as far as their scope is known, and delete them; returns how many.
 
-    Each under the id that checks have named as their reason meanwhile. The newest time comes
-    second: it adds something only if an opt-in lies between.
+    Each under the id that checks have returned as their reason until now. The newest time is
+    recorded second: it adds something only if an opt-in lies between.
     """
     rounds: list[list[Change]] = []
     acts: Counter[tuple[Address, str]] = Counter()
@@ -165,7 +165,7 @@ def _record_pending(
         if row.last_received_at > row.received_at:
             times[uuid5(row.id, row.last_received_at.isoformat())] = row.last_received_at
         for new_id, at in times.items():
-            # One transaction would take two acts of one address for a repeat (I7).
+            # One transaction would treat two acts of one address as a repeat (I7).
             number = acts[address, scope]
             acts[address, scope] += 1
             if number == len(rounds):
@@ -183,7 +183,7 @@ def _record_pending(
 def _addresses_by_prefix(
     prefixes: Sequence[bytes], claimed: Sequence[Address]
 ) -> Mapping[bytes, Address]:
-    """The address that each prefix stands for: out of `claimed`, or stored readable."""
+    """The address of each prefix: one of `claimed`, or stored readable."""
     keys = services().keys
     if not prefixes:
         return {}
@@ -200,7 +200,7 @@ def _addresses_by_prefix(
 
 
 def _candidate_scopes() -> Iterator[str]:
-    """Every scope that a link may have been made for: today's topics first, then former ones."""
+    """Every scope that a link may have been made for: current topics first, then former ones."""
     yield ALL_MARKETING
     with suppress(CatalogueError):
         yield from current_catalogue().topics
@@ -217,7 +217,7 @@ def _opt_out_change(
     at: datetime,
     method: str = MAILTO,
 ) -> Change:
-    """The person's own "no". The evidence is all that a mail token holds (I8)."""
+    """The person's own opt-out. The evidence is all that a mail token contains (I8)."""
     evidence = {"method": method, "key_id": reference.key_id}
     if reference.issued_on is not None:
         evidence["issued_on"] = reference.issued_on.isoformat()

@@ -1,14 +1,14 @@
-"""One mail to us: which tokens and doors it was sent to, and who may have sent it. Pure.
+"""Parse an incoming mail: its tokens, its mailboxes, and its possible senders. Pure.
 
-The token in the recipient's local part decides, and nothing else does (RULES A11): not the
-subject, not the body, and not `Auto-Submitted`, which Apple Mail sets to `auto-replied` on
-the very opt-outs that its users press (CLIENTS). A mail to any other address opts nobody
-out, so that a vacation reply to a bounce address doesn't (RULES A12).
+Only the token in the recipient's local part decides (RULES A11): not the subject, not the body,
+and not `Auto-Submitted`, which Apple Mail sets to `auto-replied` on the opt-outs that its users
+request (CLIENTS). A mail to any other address opts nobody out, so that an auto-reply to a bounce
+address doesn't (RULES A12).
 
-`From` is never trusted to say who. But a token names its address by half of a keyed digest,
-and an address in `From` with that very digest *is* the address of the token, whoever wrote
-it there: nobody can make another one fit. So it may tell us the readable form of an address
-that we have never stored, and no more than that.
+`From` is never trusted as identification. But a token names its address by half of a keyed
+digest, and an address in `From` with that digest *is* the address of the token, whoever wrote it
+there: nobody can find another one that matches. So it may reveal the readable form of an address
+that was never stored, and nothing more.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from preference_center.links import Links, MailtoTokenData
 
 NO_MAILBOXES = Mailboxes()
 
-# What names the recipient when no envelope does. The first three are written by MTAs:
-# Postfix and qmail, Postfix, Exim.
+# Fields that name the recipient when there is no envelope. The first three are written by
+# MTAs: Postfix and qmail, Postfix, Exim.
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 _SENDER_FIELDS = ("From", "Sender", "Reply-To", "Return-Path")
-# What may be a token with its @, in a field however broken.
+# What may be a token with its @, even in a malformed field.
 _TOKEN_ADDRESS = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}@[A-Za-z0-9.-]{0,253}")
 _ADDRESS = re.compile(r'[^\s<>"(),:;@]{1,128}@[A-Za-z0-9.-]{1,253}')
 _MAX_RECIPIENT_FIELD = 20_000  # characters
@@ -45,10 +45,10 @@ _MAX_SENDERS = 8
 
 @dataclass(frozen=True, slots=True)
 class MailboxRecipient:
-    """An address set aside that a mail came to, and the token in it, if it has one.
+    """The mailbox that a mail was sent to, and the token in its address, if any.
 
-    Such a token tells who was mailed, but by itself it is no opt-out: bounces and vacation
-    notices come here too (RULES A12).
+    Such a token identifies the recipient of the original mail, but is not an opt-out by itself:
+    bounces and auto-replies arrive here too (RULES A12).
     """
 
     mailbox: MailboxMatch
@@ -57,7 +57,7 @@ class MailboxRecipient:
 
 @dataclass(frozen=True, slots=True)
 class InboundMail:
-    """What a mail to us says. `writers` claim to have written it: see above."""
+    """A mail to us. `claimed_senders` may have written it: see above."""
 
     references: tuple[MailtoTokenData, ...]
     claimed_senders: tuple[Address, ...]
@@ -70,9 +70,9 @@ class InboundMail:
 
 
 def parse_mail_token(links: Links, recipient: str) -> MailtoTokenData | None:
-    """What the local part of a recipient's address says; None unless it is a token of ours.
+    """The token in the local part of a recipient's address; None unless it is one of ours.
 
-    The domain is not looked at: it is the MTA's business, which may have rewritten it.
+    The domain is ignored: the MTA decides on it, and may have rewritten it.
     """
     local = recipient.strip().strip("<>").rpartition("@")[0].strip('"')
     try:
@@ -93,37 +93,39 @@ def parse_inbound_mail(
     sender: str = "",
     mailboxes: Mailboxes = NO_MAILBOXES,
 ) -> InboundMail:
-    """Read a mail, of which `head` must hold the header, with CRLF or LF.
+    """Parse a mail, of which `head` must contain the header, with CRLF or LF.
 
-    `recipients` and `sender` are the envelope's. Where no envelope is known (a maildir, a
-    pipe), `recipients` is None and the header fields that name the recipient are read.
+    `recipients` and `sender` are the envelope's. If there is no envelope (a maildir, a pipe),
+    `recipients` is None and the header fields that name the recipient are used.
     """
     header = _header(head[:MAIL_HEAD_BYTES])
     if recipients is None:
         recipients = list(_recipients_in_header(header, mailboxes))
     entries = {recipient: mailboxes.match(recipient) for recipient in recipients}
-    at_doors = dict.fromkeys(
+    at_mailboxes = dict.fromkeys(
         MailboxRecipient(entry, parse_mail_token(links, recipient))
         for recipient, entry in entries.items()
         if entry is not None
     )
     found = (parse_mail_token(links, name) for name, entry in entries.items() if entry is None)
     references = dict.fromkeys(reference for reference in found if reference is not None)
-    return InboundMail(tuple(references), tuple(_claimed_senders(header, sender)), tuple(at_doors))
+    return InboundMail(
+        tuple(references), tuple(_claimed_senders(header, sender)), tuple(at_mailboxes)
+    )
 
 
 def _header(head: bytes) -> Message:
-    """The header; whatever it is that can't be parsed may still name a token of ours."""
+    """The header; a header that can't be parsed may still name a token of ours."""
     try:
         return BytesHeaderParser().parsebytes(head)
-    except Exception:  # noqa: BLE001 - hostile bytes: an opt-out may stand in them
+    except Exception:  # noqa: BLE001 - hostile bytes: they may contain an opt-out
         header = Message()
         header["To"] = " ".join(head.partition(b"\n\n")[0].decode("latin-1").split())
         return header
 
 
 def _recipients_in_header(header: Message, mailboxes: Mailboxes) -> Iterator[str]:
-    """Recipients that the header names and that may be ours."""
+    """Recipients in the header that may be ours."""
     for value in field_values(header, *_RECIPIENT_FIELDS):
         yield from (found[0] for found in _TOKEN_ADDRESS.finditer(value))
         if mailboxes != NO_MAILBOXES:

@@ -1,7 +1,7 @@
-"""What a mail to an address set aside does: into the ledger, to a person, or nothing.
+"""Act on a mail to one of our mailboxes: record it, queue it for review, or ignore it.
 
-A mail is never refused for what it says: what is certain is recorded, what is nobody's wish
-is forgotten, and all the rest is kept for a person to look at.
+A mail is never rejected for its content: what is certain is recorded, what is no request is
+ignored, and everything else is queued for review.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ RECIPIENT = "recipient"
 REPORTER = "reporter"
 
 _EVENT_NAMESPACE = UUID("5b0c2f0e-5b57-4f0b-8f3c-6a0f5f1c9d11")
-"""Namespace of the ids of events that are made from what a mail says."""
+"""Namespace of the ids of events that are made from a mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class _MailboxMail:
-    """A mail at our doors, read."""
+    """An interpreted mail to our mailboxes."""
 
     fingerprint: bytes
     """A keyed digest of it: a mail that is delivered twice makes the same events."""
@@ -72,7 +72,7 @@ class _MailboxMail:
     tokens: FoundTokens
     received_at: datetime
     is_signed: bool = False
-    """Whether a reporter that the company trusts signed it."""
+    """Whether it is signed by a reporter that the company trusts."""
 
     def is_for(self, kind: MailboxKind) -> bool:
         return any(each.mailbox.kind is kind for each in self.mailboxes)
@@ -84,50 +84,54 @@ class _MailboxMail:
 def handle_mailbox_mail(
     mail: InboundMail, head: bytes, size: int, received_at: datetime
 ) -> IngestResult:
-    """Do what a mail to `mail.doors` says; returns once all of it is committed (I1).
+    """Act on a mail to `mail.mailboxes`; returns once all of it is committed (I1).
 
-    `head` is its beginning, `size` that of the whole. The same mail again changes nothing.
+    `head` is its beginning, `size` its whole size in bytes. The same mail again changes nothing.
     Raises Unavailable when the database can't be reached.
     """
     for_reports = any(at.mailbox.kind is MailboxKind.REPORTS for at in mail.mailboxes)
-    reading = _interpret(head, for_reports=for_reports, is_whole=size <= len(head))
+    interpretation = _interpret(head, for_reports=for_reports, is_whole=size <= len(head))
     references = [at.reference for at in mail.mailboxes if at.reference is not None]
-    mark = _fingerprint(head)
-    proof = find_tokens(reading.token_text, references)
-    arrived = _MailboxMail(mark, mail.mailboxes, reading, proof, received_at)
-    if for_reports and reading.kind is not MailKind.REPLY and size <= len(head):
+    tokens = find_tokens(interpretation.token_text, references)
+    arrived = _MailboxMail(_fingerprint(head), mail.mailboxes, interpretation, tokens, received_at)
+    if for_reports and interpretation.kind is not MailKind.REPLY and size <= len(head):
         arrived = replace(arrived, is_signed=_is_signed(head))
-    changes, reports, whys = _classify(arrived)
-    if whys == [ReviewReason.UNCLEAR] and reading.statements and len(references) == 1:
-        # All is clear but the address, of which only half the digest is known.
-        taken = record_mail_opt_outs(
-            InboundMail(tuple(references), mail.claimed_senders), received_at, reading.kind
+    changes, reports, reasons = _classify(arrived)
+    if reasons == [ReviewReason.UNCLEAR] and interpretation.statements and len(references) == 1:
+        # Everything is clear but the address, of which only half the digest is known.
+        result = record_mail_opt_outs(
+            InboundMail(tuple(references), mail.claimed_senders), received_at, interpretation.kind
         )
-        if reading.review_reason is not ReviewReason.HAS_FURTHER_REQUEST:
-            return taken
+        if interpretation.review_reason is not ReviewReason.HAS_FURTHER_REQUEST:
+            return result
         _commit(arrived, (), ReviewReason.HAS_FURTHER_REQUEST, head, size)
-        return taken + IngestResult(queued_for_review=1)
+        return result + IngestResult(queued_for_review=1)
     if reports:
-        judged = bounces.evaluate_bounces(reports, services().now())
-        changes += [each.change for each in judged if each.change]
-    recorded = _commit(arrived, changes, next(iter(whys), None), head, size)
+        evaluations = bounces.evaluate_bounces(reports, services().now())
+        changes += [each.change for each in evaluations if each.change]
+    reason = next(iter(reasons), None)
+    recorded = _commit(arrived, changes, reason, head, size)
     log.info(
-        "mail_ingested", form=reading.kind, recorded=recorded, review_reason=next(iter(whys), "")
+        "mail_ingested", form=interpretation.kind, recorded=recorded, review_reason=reason or ""
     )
-    return IngestResult(recorded, queued_for_review=len(whys[:1]))
+    return IngestResult(recorded, queued_for_review=int(reason is not None))
 
 
 def queue_unread_mail(
     mail: InboundMail, head: bytes, size: int, received_at: datetime
 ) -> IngestResult:
-    """Keep a mail for a person that can't be handled, whatever it is to; once.
+    """Queue a mail for review that can't be processed, whatever its recipients; once.
 
     Raises Unavailable when the database can't be reached.
     """
     entry = mail.mailboxes[0].mailbox if mail.mailboxes else MailboxMatch(MailboxKind.REPLIES)
-    reading = MailInterpretation(MailKind.REPLY, review_reason=ReviewReason.UNREADABLE)
+    interpretation = MailInterpretation(MailKind.REPLY, review_reason=ReviewReason.UNREADABLE)
     arrived = _MailboxMail(
-        _fingerprint(head), (MailboxRecipient(entry, None),), reading, FoundTokens(), received_at
+        _fingerprint(head),
+        (MailboxRecipient(entry, None),),
+        interpretation,
+        FoundTokens(),
+        received_at,
     )
     _commit(arrived, (), ReviewReason.UNREADABLE, head, size)
     return IngestResult(queued_for_review=1)
@@ -144,19 +148,19 @@ def _commit(
     head: bytes,
     size: int,
 ) -> int:
-    """Record what is certain and keep what is not, all or none; how many events it made."""
+    """Record the changes and queue the rest, all or none; returns the number of events."""
     if review_reason is None:
         return len(record(changes).events) if changes else 0
-    keys, door = services().keys, mail.mailboxes[0].mailbox.kind
-    kept = ReviewItem(mail.event_id("kept"), door, review_reason, size, mail.received_at)
+    keys, kind = services().keys, mail.mailboxes[0].mailbox.kind
+    item = ReviewItem(mail.event_id("kept"), kind, review_reason, size, mail.received_at)
 
-    def keep(connection: Connection) -> None:
-        review_queue.insert_item(connection, keys, kept, mail.fingerprint, head)
+    def insert_item(connection: Connection) -> None:
+        review_queue.insert_item(connection, keys, item, mail.fingerprint, head)
 
     if not changes:
-        run_in_transaction(keep)
+        run_in_transaction(insert_item)
         return 0
-    return len(record(changes, lambda connection, _: keep(connection)).events)
+    return len(record(changes, lambda connection, _: insert_item(connection)).events)
 
 
 def _interpret(head: bytes, *, for_reports: bool, is_whole: bool) -> MailInterpretation:
@@ -164,45 +168,45 @@ def _interpret(head: bytes, *, for_reports: bool, is_whole: bool) -> MailInterpr
         return interpret_mail(head, for_reports=for_reports, is_whole=is_whole)
     except MailTooComplex:
         return MailInterpretation(MailKind.REPLY, review_reason=ReviewReason.TOO_COMPLEX)
-    except Exception as error:  # noqa: BLE001 - else it would be sent again and again
+    except Exception as error:  # noqa: BLE001 - else it would be delivered again and again
         # Without the traceback, which would quote the mail (I12).
         log.error("mail_unreadable", error=type(error).__name__)  # noqa: TRY400 - a trace may quote the mail (I12)
         return MailInterpretation(MailKind.REPLY, review_reason=ReviewReason.UNREADABLE)
 
 
 def _classify(mail: _MailboxMail) -> tuple[list[Change], list[BounceReport], list[ReviewReason]]:
-    """What is to be recorded, what bounced, and what is not certain."""
+    """The changes to record, the bounces, and the reasons for a review."""
     changes: list[Change] = []
     reports: list[BounceReport] = []
-    asks_more = mail.interpretation.review_reason is ReviewReason.HAS_FURTHER_REQUEST
-    whys = (
+    has_further_request = mail.interpretation.review_reason is ReviewReason.HAS_FURTHER_REQUEST
+    reasons = (
         [mail.interpretation.review_reason]
-        if mail.interpretation.review_reason and not asks_more
+        if mail.interpretation.review_reason and not has_further_request
         else []
     )
-    if whys == [ReviewReason.UNCLEAR] and not mail.is_for(MailboxKind.REPLIES):
-        whys = [ReviewReason.WRONG_MAILBOX]
-    alone = len(mail.interpretation.statements) == 1
-    for number, saying in enumerate(mail.interpretation.statements):
-        found = attribute(saying, mail.tokens, is_only_recipient=alone)
+    if reasons == [ReviewReason.UNCLEAR] and not mail.is_for(MailboxKind.REPLIES):
+        reasons = [ReviewReason.WRONG_MAILBOX]
+    is_only_recipient = len(mail.interpretation.statements) == 1
+    for number, statement in enumerate(mail.interpretation.statements):
+        found = attribute(statement, mail.tokens, is_only_recipient=is_only_recipient)
         if found and found.proof == NONE and mail.is_signed:
             found = replace(found, proof=SIGNED)
-        why = _review_reason(mail, saying, found)
-        if why:
-            whys.append(why)
-        elif found and saying.bounce is not None:
-            reports.append(_report(mail, number, found, saying.bounce))
+        reason = _review_reason(mail, statement, found)
+        if reason:
+            reasons.append(reason)
+        elif found and statement.bounce is not None:
+            reports.append(_report(mail, number, found, statement.bounce))
         elif found:
-            changes.extend(_changes(mail, number, found, saying.kind))
-    if asks_more and not whys:
-        whys.append(ReviewReason.HAS_FURTHER_REQUEST)
-    return changes, reports, whys
+            changes.extend(_changes(mail, number, found, statement.kind))
+    if has_further_request and not reasons:
+        reasons.append(ReviewReason.HAS_FURTHER_REQUEST)
+    return changes, reports, reasons
 
 
 def _review_reason(
     mail: _MailboxMail, statement: MailStatement, attribution: Attribution | None
 ) -> ReviewReason | None:
-    """Why a person has to decide, if one has to."""
+    """Why a person must decide; None if nobody must."""
     if statement.bounce is not None and not _affects_suppression(statement.bounce):
         return None
     if mail.interpretation.kind is MailKind.REPLY:
@@ -225,7 +229,7 @@ def _is_signed(mail: bytes) -> bool:
 
 
 def _is_our_address(address: Address) -> bool:
-    """Whether mail comes from it, or to us by it: nobody's mailbox that we mail to."""
+    """Whether mail is sent from it, or to us at it: not an address that we send marketing to."""
     settings, catalogue = services().settings, _catalogue()
     senders = [settings.mail_from]
     senders += [brand.sender for brand in catalogue.brands.values()] if catalogue else []
@@ -240,7 +244,7 @@ def _is_our_address(address: Address) -> bool:
 
 
 def _affects_suppression(bounce: Bounce) -> bool:
-    """Whether the policy would ever do anything about such a bounce."""
+    """Whether the policy ever acts on such a bounce."""
     return bool(bounces.current_policy().threshold_for(classify_bounce(bounce).code).events)
 
 
@@ -262,7 +266,7 @@ def _report(
 def _changes(
     mail: _MailboxMail, number: int, attribution: Attribution, kind: StatementKind
 ) -> Iterator[Change]:
-    """A reply is the person's own act at our door; a report is somebody else's word of it."""
+    """A reply is the person's own act; a report is a third party's statement about it."""
     form, is_own = mail.interpretation.kind, mail.interpretation.kind is MailKind.REPLY
     for scope in _scopes(mail, kind):
         yield Change(
@@ -280,7 +284,7 @@ def _changes(
 
 
 def _scopes(mail: _MailboxMail, kind: StatementKind) -> Sequence[str]:
-    """What the saying is about. A token names its topic where the address has nothing else."""
+    """The scopes of the statement. A token names its topic if the address names none."""
     proof = mail.tokens
     if kind is StatementKind.COMPLAINED:
         return (complaint_scope(bounces.current_policy(), proof.topic),)

@@ -1,4 +1,4 @@
-"""Opt-outs by mail out of a maildir (https://cr.yp.to/proto/maildir.html)."""
+"""Read opt-outs by mail from a maildir (https://cr.yp.to/proto/maildir.html)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ SEEN_FLAG = ":2,S"
 
 @dataclass(frozen=True, slots=True)
 class HandledMessage:
-    """A message that was looked at."""
+    """A message that was processed."""
 
     name: str
     is_ours: bool
-    """Whether it was for a token or a door of ours, and has therefore been put away."""
+    """Whether it was for a token or mailbox of ours, and was therefore moved."""
 
 
 def validate_maildir(folder: Path) -> None:
     """Raise InvalidInput unless `folder` is a maildir that we may work in."""
     if not all((folder / part).is_dir() for part in ("new", "cur")):
-        raise InvalidInput("this is no maildir: it needs the folders new and cur")
+        raise InvalidInput("this is not a maildir: it needs the folders new and cur")
 
 
 def process_new(folder: Path, skip: Collection[str] = ()) -> Iterator[HandledMessage]:
-    """Handle what lies in `new`, the oldest first, less what is named in `passed_over`.
+    """Process the messages in `new`, the oldest first, except those named in `skip`.
 
-    A message for a token or a door of ours is moved to `cur` as seen, after its opt-outs are
-    committed (I1); any other stays where it is, for whoever looks after the mailbox. Raises
-    Unavailable when the database can't be reached: then nothing more is moved.
+    A message for a token or mailbox of ours is moved to `cur` as seen, after its opt-outs are
+    committed (I1); any other stays where it is. Raises Unavailable when the database can't be
+    reached: then nothing more is moved.
     """
     found = [path for path in (folder / "new").iterdir() if path.name not in skip]
     for path in sorted(found, key=lambda path: path.name):
@@ -51,10 +51,10 @@ def process_new(folder: Path, skip: Collection[str] = ()) -> Iterator[HandledMes
 
 
 def _process_message(path: Path, folder: Path) -> HandledMessage | None:
-    """Handle one message and put it away; None if another process was quicker.
+    """Process one message and move it; None if another process was faster.
 
-    A message that can't even be read from the disk, or kept, stays in `new` and in the log:
-    it must not hold up those behind it.
+    A message that can't be read from disk or stored stays in `new` and is logged: it must not
+    block those behind it.
     """
     try:
         handled = _ingest_message(path)
@@ -74,7 +74,7 @@ def _ingest_message(path: Path) -> HandledMessage:
     with path.open("rb") as file:
         head = file.read(MAIL_HEAD_BYTES)
     about = path.stat()
-    # When the MTA wrote it is when it reached the company: the 72 hours run from there (I3).
+    # The MTA wrote it when it reached the company: the 72 hours run from then (I3).
     written = datetime.fromtimestamp(about.st_mtime, UTC)
     at = min(written, services().now())
     return HandledMessage(path.name, ingest_mail(head, None, at, size=about.st_size).is_ours)

@@ -1,8 +1,8 @@
 """A small SMTP or LMTP server for opt-outs and reports by mail, and nothing else: no relay.
 
-It answers 250 to a mail only when all that it says is committed, or spooled (I1), 451 when it
-can't be just now, so that the sender's MTA keeps the mail and tries again, and 550 to every
-recipient that is neither a token nor an address set aside, whoever may exist.
+It answers 250 to a mail only when everything in it is committed or spooled (I1); 451 when that is
+not possible now, so that the sender's MTA keeps the mail and tries again; and 550 to every
+recipient that is neither a token nor a mailbox of ours, whether the address exists or not.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from preference_center.storage.db import outage
 log = structlog.get_logger()
 
 MAX_MAIL_BYTES = 64 * 1024 * 1024
-"""Size of the largest mail taken; only its beginning is kept in memory."""
+"""Size in bytes of the largest mail accepted; only its beginning is kept in memory."""
 MAX_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8 forbids fewer
 MAX_SESSIONS = 100
 TIMEOUT = 300  # seconds per command or mail, RFC 5321 4.5.3.2.7
 SHUTDOWN_TIMEOUT = 15.0
-"""Seconds that mails in hand may take when the process is to stop."""
+"""Seconds that mails in progress may take when the process stops."""
 RESOLVE_INTERVAL = 60.0
-"""Seconds between looks whether an address has turned up that an opt-out waits for."""
+"""Seconds between attempts to resolve pending opt-outs."""
 
 REPLY_NO_SUCH_ADDRESS = "550 5.1.1 No such address here"
 REPLY_TOO_MANY_RECIPIENTS = "452 4.5.3 Too many recipients"
@@ -57,8 +57,8 @@ for _name in ("mail.log", "mail.debug"):
 class InboundMailServer:
     """The server: its sessions, and the hooks that aiosmtpd calls for each command.
 
-    To be made and served inside a running event loop. Database work runs on as many
-    threads as the process may have connections.
+    Must be created and run inside a running event loop. Database work runs on as many threads
+    as the process may have connections.
     """
 
     def __init__(self, app: Flask, protocol: Literal["lmtp", "smtp"]) -> None:
@@ -76,14 +76,14 @@ class InboundMailServer:
         self._knows_keys = False
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
-        """Begin to accept connections."""
+        """Start to accept connections."""
         return await asyncio.get_running_loop().create_server(self._connect, host, port)
 
     def _connect(self) -> SmtpSession:
         return self._session(self, self._name)
 
     async def stop(self, server: asyncio.Server) -> None:
-        """Accept nothing more, and end when the mails in hand are answered."""
+        """Stop accepting, and return when the mails in progress are answered."""
         self.is_stopping = True
         server.close()
         for session in list(self.sessions):
@@ -93,10 +93,10 @@ class InboundMailServer:
                 while self.sessions:
                     self._ended.clear()
                     await self._ended.wait()
-        self._pool.shutdown()  # a commit under way is waited for
+        self._pool.shutdown()  # waits for a commit in progress
 
     def remove_session(self, session: SmtpSession) -> None:
-        """Note that a session has ended."""
+        """Remove a session that has ended."""
         self.sessions.discard(session)
         self._ended.set()
 
@@ -108,7 +108,7 @@ class InboundMailServer:
         address: str,
         _options: list[str],
     ) -> str:
-        """Whether we take mail for this recipient: the same answer whoever exists."""
+        """Whether we accept mail for this recipient: the same answer whether it exists or not."""
         loop = asyncio.get_running_loop()
         try:  # the key of a sender may have to be looked up
             known = await loop.run_in_executor(self._pool, self._is_ours, address)
@@ -125,7 +125,7 @@ class InboundMailServer:
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
-        """Do what a mail says; 250 only when all of it is committed or spooled (I1)."""
+        """Process a mail; 250 only when everything is committed or spooled (I1)."""
         head, size = cast("bytes", envelope.content), cast("SmtpSession", server).size
         recipients = [str(recipient) for recipient in envelope.rcpt_tos]
         loop = asyncio.get_running_loop()
@@ -139,12 +139,12 @@ class InboundMailServer:
         return REPLY_OK
 
     async def handle_exception(self, error: Exception) -> str:
-        """Have the mail sent again: what we did not expect may not lose an opt-out."""
+        """Request a retry: an unexpected error must not lose an opt-out."""
         log.error("mail_failed", error=type(error).__name__)
         return REPLY_TRY_LATER
 
     async def resolve_periodically(self) -> None:
-        """Look now and then whether what was kept can be recorded. Never ends by itself."""
+        """Try to resolve pending opt-outs at intervals. Never returns."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -160,14 +160,14 @@ class InboundMailServer:
     def _ingest(self, head: bytes, size: int, recipients: list[str], sender: str) -> None:
         with self._app.app_context():
             context = services()
-            if not self._knows_keys:  # the database may have been away at the start
+            if not self._knows_keys:  # the database may have been unavailable at the start
                 self._check_keys()
             ingest_mail(head, recipients, context.now(), size=size, sender=sender)
 
     def _check_keys(self) -> None:
-        """Raises Unavailable, unless in an outage nothing goes anywhere but into the spool.
+        """Check the keys. Raises Unavailable, unless an outage sends everything to the spool.
 
-        Who ends the outage has checked the keys.
+        The process that ends the outage checks the keys then.
         """
         try:
             require_known_keys()
@@ -182,7 +182,7 @@ class InboundMailServer:
 
 
 class SmtpSession(SMTP):
-    """One connection. What it adds to aiosmtpd: bounds, and an end in good order."""
+    """One connection. Adds limits and an orderly end to aiosmtpd's."""
 
     def __init__(self, mail_server: InboundMailServer, name: str) -> None:
         super().__init__(
@@ -198,10 +198,10 @@ class SmtpSession(SMTP):
         self._rejected = False
         self._receiving = False
         self.size = 0
-        """Of the mail in hand, in octets."""
+        """Size in bytes of the mail in progress."""
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Begin, unless there are too many already."""
+        """Start, unless there are too many sessions."""
         if self._mail_server.is_stopping or len(self._mail_server.sessions) >= MAX_SESSIONS:
             self._rejected = True
             cast("WriteTransport", transport).write(REPLY_TOO_BUSY.encode() + b"\r\n")
@@ -211,24 +211,24 @@ class SmtpSession(SMTP):
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._mail_server.remove_session(self)
         if not self._rejected:
             super().connection_lost(error)
 
     def close_when_idle(self) -> None:
-        """Say goodbye, unless a mail is in hand: then after it was answered."""
+        """Close the connection; if a mail is in progress, after it was answered."""
         if not self._receiving and self.transport is not None:
             cast("WriteTransport", self.transport).write(REPLY_SHUTTING_DOWN.encode() + b"\r\n")
             self.transport.close()
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
-        """Take a mail, and keep its beginning only.
+        """Receive a mail, and keep only its beginning.
 
-        aiosmtpd's own refuses for good any mail with a line of more than 1000 octets, and
-        holds in memory whatever comes without a line's end. Neither does here: an opt-out is
-        worth more than a tidy body. Only CRLF . CRLF ends a mail (RFC 5321 4.1.1.4); a bare
-        LF does not, or one mail could smuggle in another.
+        aiosmtpd's own rejects any mail with a line of more than 1000 bytes permanently, and buffers
+        a line without an end. This does neither: an opt-out matters more than a valid body. Only
+        CRLF . CRLF ends a mail (RFC 5321 4.1.1.4); a bare LF does not, or one mail could smuggle in
+        another.
         """
         assert self.envelope is not None
         if await self.check_helo_needed():
@@ -263,7 +263,7 @@ class SmtpSession(SMTP):
         await self.push("\r\n".join([status] * replies))
 
     async def _read_mail(self) -> tuple[bytes, int]:
-        """The beginning of the mail, dots taken away (RFC 5321 4.5.2), and its whole size."""
+        """The beginning of the mail, dots removed (RFC 5321 4.5.2), and its whole size."""
         head = bytearray()
         size = 0
         new_line = True
@@ -285,7 +285,7 @@ class SmtpSession(SMTP):
 
 
 class LmtpSession(SmtpSession, LMTP):
-    """The same, as a delivery agent speaks it (RFC 2033)."""
+    """The same for a delivery agent (RFC 2033)."""
 
 
 async def serve(app: Flask, port: int) -> None:

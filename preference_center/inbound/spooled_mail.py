@@ -1,4 +1,4 @@
-"""Opt-outs by mail while the database is away: what the mail holds of them is spooled (I1)."""
+"""Spool opt-outs by mail while the database is unavailable (I1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SPOOLED_MAIL = "mail"
 
 
 def record_or_spool(mail: InboundMail, received_at: datetime) -> IngestResult:
-    """`take`, or spool what it needs to be done later. Raises Unavailable if neither can be."""
+    """Record the opt-outs, or spool what is needed to do so later.
+
+    Raises Unavailable if neither is possible.
+    """
     ids = new_event_ids(mail)
     try:
         return record_mail_opt_outs(mail, received_at, MAILTO, ids)
@@ -39,7 +42,7 @@ def record_or_spool(mail: InboundMail, received_at: datetime) -> IngestResult:
 
 
 def record_spooled(requests: Sequence[Mapping[str, Any]]) -> None:
-    """Do what was spooled. Raises Unavailable while that can't be; safe to repeat."""
+    """Record what was spooled. Raises Unavailable while that is not possible; safe to repeat."""
     for data in requests:
         mail = InboundMail(
             tuple(map(_reference_from_json, data["references"])),

@@ -1,9 +1,9 @@
-"""What a text message does: into the ledger at once, and what it is answered with.
+"""Act on a text message: record it at once, and compute the reply.
 
-A text is the person's own act on their own number, as a mail to a mailto opt-out is, so it is
-not left to a job: the confirmation must not go out before the "no" counts (I1, I2). START
-never lifts, since anybody's gateway may write any sender's number: it is answered with a link,
-and whoever opens that on the phone has proved to hold it (docs/decisions/0026-sms.md).
+A text is the person's own act on their own number, as a mail to a mailto token is, so it is not
+left to a job: the confirmation must not be sent before the opt-out counts (I1, I2). START never
+lifts, since a sender number can be forged: the reply contains a link, and whoever opens that on
+the phone has proved to have it (docs/decisions/0026-sms.md).
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _EVENT_NAMESPACE = UUID("0d8f6b52-6f0a-4d8e-9d55-2f3f5b0f1e64")
 
 
 def handle_text(destination: Destination, text: TextMessage) -> str:
-    """Do what the text says; what to answer to it, "" for nothing.
+    """Act on the text; returns the reply, "" for none.
 
-    Returns once all of it is committed (I1). The same message again adds nothing and gets
-    no second answer to a stop. Raises Unavailable when the database can't be reached.
+    Returns once everything is committed (I1). The same message again adds nothing, and a
+    repeated stop gets no second reply. Raises Unavailable when the database can't be reached.
     """
     context, catalogue = services(), _catalogue()
     try:
@@ -77,7 +77,7 @@ def handle_text(destination: Destination, text: TextMessage) -> str:
 
 
 def _effective_meaning(parsed: SmsIntent, handled_by_vendor: SmsIntent | None) -> SmsIntent:
-    """A stop by whoever says so, else what the vendor has taken it for."""
+    """A stop if either we or the vendor recognized one, else the vendor's interpretation."""
     if parsed in {SmsIntent.STOP, SmsIntent.STOP_ALL} or handled_by_vendor is None:
         return parsed
     return handled_by_vendor
@@ -94,24 +94,24 @@ def _scopes_of_text(destination: Destination, text: TextMessage, meaning: SmsInt
 def _record_opt_out(
     destination: Destination, text: TextMessage, address: Address, scopes: Sequence[str]
 ) -> bool:
-    """Record it; whether it says anything that did not stand already."""
+    """Record it; returns whether it changed anything."""
     changes = [_opt_out_change(destination, text, address, scope) for scope in scopes]
-    news: list[bool] = []
+    is_new: list[bool] = []
 
     def check_is_new(connection: Connection, recorded: RecordResult) -> None:
-        # The address is locked: of two at once, one sees the other.
+        # The address is locked: of two concurrent texts, one sees the other.
         before = _facts_before(connection, address, recorded.events)
-        news[:] = [bool(recorded.events) and not all(_is_active(s, before) for s in scopes)]
+        is_new[:] = [bool(recorded.events) and not all(_is_active(s, before) for s in scopes)]
 
     events = record(changes, check_is_new).events
     log.info("text_opt_outs_recorded", destination=destination.id, recorded=len(events))
-    return news[0]
+    return is_new[0]
 
 
 def _opt_out_change(
     destination: Destination, text: TextMessage, address: Address, scope: str
 ) -> Change:
-    """The person's own "no". The evidence names the message, and nothing in it (I8)."""
+    """The person's own opt-out. The evidence contains the message's id, not its text (I8)."""
     now = services().now()
     act = f"{destination.id} {text.message_id} {scope}"
     return Change(
@@ -131,7 +131,7 @@ def _opt_out_change(
 def _facts_before(
     connection: Connection, address: Address, events: Sequence[UUID]
 ) -> list[ScopeFact]:
-    """How this very number stood before these events."""
+    """The facts of this very number before these events."""
     owner = find_address_id(connection, services().keys.exact_digest(address), address.channel)
     history, retracted = list_events_of(connection, [owner] if owner is not None else [])
     states = fold((event for event in history if event.id not in events), retracted)
@@ -145,13 +145,13 @@ def _is_active(scope: str, facts: Sequence[ScopeFact]) -> bool:
 
 
 def _is_opted_out(address: Address) -> bool:
-    """Whether any "no" of this very number stands."""
+    """Whether any opt-out of this very number is active."""
     facts = load_exact_facts([address])[0]
     return any(_is_active(fact.scope, facts) for fact in facts)
 
 
 def _queue_for_review(destination: Destination, text: TextMessage) -> str:
-    """Queue it, as the mail that it would have been; it is answered by nobody else."""
+    """Queue it for review as a mail; it gets no reply."""
     context = services()
     number, now = context.new_id(), context.now()
     head = to_mail(text)

@@ -1,7 +1,7 @@
-"""What texts are answered with: short, in the person's language, and never marketing.
+"""Replies to text messages: short, in the person's language, and never marketing.
 
-The one confirmation of a stop follows 47 CFR 64.1200(a)(12): at most one message, within five
-minutes (it is the webhook's own answer), that says what was turned off and nothing else.
+The confirmation of a stop follows 47 CFR 64.1200(a)(12): at most one message, within five
+minutes (it is the webhook's own response), which states what was turned off and nothing else.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from preference_center.languages import SOURCE_LANGUAGE, in_language, match_lang
 from preference_center.links import TokenPurpose
 
 REPLY_RATE_LIMIT = "3 per hour; 10 per day"
-"""Answers to HELP and START, so that no two machines keep each other talking."""
+"""Replies to HELP and START, so that two machines can't reply to each other without end."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextReplyWriter:
-    """Writes to one phone number. `locale` is what is known of its owner, if anything."""
+    """Writes to one phone number. `locale` is its owner's, if known."""
 
     catalogue: Catalogue
     address: Address
@@ -44,38 +44,38 @@ class TextReplyWriter:
             brands = {topic.brand for topic in topics}
             name = self._sender_name([self.catalogue.brands[key] for key in sorted(brands)])
             if not topics:
-                plain: str = _(
+                text: str = _(
                     "%(name)s: you are unsubscribed. You will get no more marketing messages"
                     " at this number.",
                     name=name,
                 )
-                return plain
+                return text
             titles = [self.catalogue.localize(topic.title, language) for topic in topics]
-            said: str = _(
+            reply: str = _(
                 "%(name)s: you are unsubscribed. You will get no more messages of this kind at"
                 " this number: %(what)s.",
                 name=name,
                 what=format_list(titles, locale=language),
             )
-            return said
+            return reply
 
     def help_reply(self, destination: Destination) -> str:
-        """What the destination answers to HELP, or else who we are and where people choose."""
+        """The destination's reply to HELP, or else who we are and where people choose."""
         if not self._may_reply():
             return ""
         if own := destination.settings.get(HELP_TEXT_SETTING):
             return own
         with in_language(self._language()):
-            said: str = _(
+            text: str = _(
                 "%(name)s: text STOP to get no more marketing messages at this number. To choose"
                 " what you receive: %(url)s",
                 name=self._sender_name(),
                 url=f"{services().links.base_url(self._host())}/form",
             )
-            return said
+            return text
 
     def opt_in_link(self) -> str:
-        """A link by which who holds the phone may turn things on; opening it proves that."""
+        """A link to turn messages on; opening it proves possession of the phone."""
         if not self._may_reply():
             return ""
         context = services()
@@ -83,20 +83,20 @@ class TextReplyWriter:
             TokenPurpose.EMAILED_LINK, self.address, context.new_id(), context.now(), self._host()
         )
         with in_language(self._language()):
-            said: str = _(
+            text: str = _(
                 "%(name)s: to get messages at this number again, choose here within 24 hours:"
                 " %(link)s",
                 name=self._sender_name(),
                 link=link,
             )
-            return said
+            return text
 
     def _language(self) -> str:
         spoken = (self.locale, *country_languages(self.country), self.catalogue.default_language)
         return next(filter(None, map(match_language, spoken)), SOURCE_LANGUAGE)
 
     def _sender_name(self, brands: Sequence[Brand] = ()) -> str:
-        """Of these brands, or of all of them; our host's where the catalogue has none."""
+        """The name of these brands, or of all; our host if the catalogue has none."""
         named = brands or [*self.catalogue.brands.values()]
         language = self._language()
         names = [self.catalogue.localize(brand.name, language) for brand in named]
@@ -104,7 +104,7 @@ class TextReplyWriter:
         return format_list(names, locale=language) if names else host
 
     def _host(self) -> str | None:
-        """That of the pages of the only brand."""
+        """The host of the pages of the only brand."""
         brands = [*self.catalogue.brands.values()]
         return brands[0].host if len(brands) == 1 else None
 

@@ -1,8 +1,8 @@
-"""`/in/<destination>`: a tool tells us what people did in it (I13).
+"""`/in/<destination>`: webhooks, by which a tool reports what people did in it (I13).
 
-Verified first, from headers and the raw body alone; then stored, sealed, and acknowledged.
-A job reads what it says. So nothing that was acknowledged is lost, and a vendor's change of
-format costs a replay and no news.
+A request is verified from its headers and raw body alone; then stored, encrypted, and
+acknowledged. A job parses it. So nothing that was acknowledged is lost, and a changed format of
+a vendor costs a replay and no event.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from preference_center.storage.sync.destinations import find_by_name
 log = structlog.get_logger()
 
 DESTINATION_CACHE_TTL = timedelta(seconds=5)
-"""How long changed settings may take to count."""
+"""How long changed settings may take to apply."""
 EXTENSION_KEY = "preference_center.known_destinations"
 
 blueprint = Blueprint("inbound", __name__)
-csrf.exempt(blueprint)  # each vendor proves itself in its own way
+csrf.exempt(blueprint)  # each vendor authenticates in its own way
 
 
 @blueprint.route("/in/<name>", methods=["GET", "POST"], defaults={"secret": ""})
 @blueprint.route("/in/<name>/<secret>", methods=["GET", "POST"])
 def receive(name: str, secret: str) -> Response:
-    """Keep what the tool posts: 2xx once it is committed (I1). Texts get an answer of their own.
+    """Store the request: 2xx once it is committed (I1). A text message gets a reply.
 
-    404 for a destination that has no webhook; 401, without a hint, for what is not proved to
-    be the tool's. A GET or HEAD, with which vendors try a URL, changes nothing (I7).
+    404 for a destination that has no webhook; 401, without a hint, for a request that is not
+    proved to be the tool's. GET and HEAD, by which vendors test a URL, change nothing (I7).
     """
     context = services()
     destination = _find_destination(name)
@@ -61,7 +61,7 @@ def receive(name: str, secret: str) -> Response:
             "No webhook is configured for this destination.\n", 404, mimetype="text/plain"
         )
     if request.method != "POST":
-        return Response(status=200)  # some take nothing else for a sign of life
+        return Response(status=200)  # some accept only this as a sign that the URL works
     body = read_body()
     post = WebhookRequest(
         method=request.method,
@@ -86,7 +86,7 @@ def receive(name: str, secret: str) -> Response:
 
 
 def _stored_body(source: WebhookVerifier, webhook_request: WebhookRequest) -> bytes:
-    """What is stored of a verified request: what can't be read, as it is, for a person."""
+    """The part of a verified request that is stored; an unparseable body is stored whole."""
     if not hasattr(source, "stored_body"):
         return webhook_request.body
     try:
@@ -98,9 +98,9 @@ def _stored_body(source: WebhookVerifier, webhook_request: WebhookRequest) -> by
 def _with_certificate(
     source: WebhookVerifier, webhook_request: WebhookRequest, settings: Mapping[str, str]
 ) -> WebhookRequest:
-    """The same with the certificate that it needs to be verified, if it does.
+    """The request with the certificate that is needed to verify it, if one is.
 
-    Raises Unavailable if that can't be had just now: the vendor tries again.
+    Raises Unavailable if it can't be fetched now: the vendor tries again.
     """
     if not isinstance(source, NeedsCertificate):
         return webhook_request
@@ -121,7 +121,7 @@ def _handle_text(destination: Destination, source: SupportsTextMessages, body: b
 
 
 def _store(destination: int, body: bytes, token: str | None) -> bool:
-    """Store it; False if it is here already. Raises Unverified if its token was used up."""
+    """Store it; False if it is stored already. Raises SignatureError if its token was used."""
     context = services()
     number, now = context.new_id(), context.now()
 
@@ -138,9 +138,9 @@ def _store(destination: int, body: bytes, token: str | None) -> bool:
 
 
 def _find_destination(name: str) -> Destination | None:
-    """The destination as it is, or was a few seconds ago: tools post a thousand times a second."""
+    """The destination, cached for a few seconds: tools send a thousand requests a second."""
     if not name.isprintable():
-        return None  # PostgreSQL takes no NUL
+        return None  # PostgreSQL accepts no NUL
     context = services()
     known: dict[str, tuple[datetime, Destination]] = current_app.extensions.setdefault(
         EXTENSION_KEY, {}

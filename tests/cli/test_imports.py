@@ -123,7 +123,11 @@ def test_presets_teach_what_they_read(in_force: Flask) -> None:
         (["plan", GROUPS, "--preset", "sendgrid-group"], 2, 'did you mean "sendgrid-groups"'),
         (["plan", GROUPS, "--preset", "sendgrid-groups", "--scope", "News"], 2, "GROUP=SCOPE"),
         (["plan", GROUPS, "--preset", "addresses"], 2, "opt-outs or subscriptions"),
-        (["plan", GROUPS, "--preset", "hashes", "--as", "subscriptions"], 2, "by a hash"),
+        (
+            ["plan", GROUPS, "--preset", "hashes", "--as", "subscriptions"],
+            2,
+            "a hash can't be subscribed",
+        ),
         (["plan", GROUPS, "--preset", "sendgrid-groups", "--time-zone", "Rome"], 2, "Europe/Rome"),
         (["plan", GROUPS, "--preset", "sendgrid-bounces"], 1, "could fit: sendgrid-groups"),
         (["plan", GROUPS, "--preset", "sendgrid-groups", "--scope", "x=a.b"], 1, "no such topic"),

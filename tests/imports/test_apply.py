@@ -260,7 +260,7 @@ def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_
     made, refusals = planned(exports / "mailchimp-subscribed.csv", audience)
     assert made.stats.refused == 2
     assert (
-        "say what holds for all such rows: legal basis, source, wording, language"
+        "state what applies to all such rows: legal basis, source, wording, language"
         in refusals[0].reason
     )
 
@@ -392,6 +392,6 @@ def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone
         return take(*args, **given)
 
     monkeypatch.setattr(import_jobs, "claim_import", late)
-    with pytest.raises(ImportConflict, match="nothing to go on with"):
+    with pytest.raises(ImportConflict, match="nothing to continue"):
         apply_import(import_id, LocalFile(path), AT_ONCE)
     assert len(events()) == 3

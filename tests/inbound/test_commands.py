@@ -130,7 +130,7 @@ class TestMaildir:
     def test_says_what_is_no_maildir(self, app: Flask, tmp_path: Path) -> None:
         result = inbound(app, "maildir", str(tmp_path))
         assert result.exit_code == 2
-        assert "no maildir" in result.stderr
+        assert "not a maildir" in result.stderr
 
     def test_watches_until_it_is_stopped(
         self, settings: Settings, to: str, ledger: Ledger, maildir: Path

@@ -156,7 +156,7 @@ class TestWhateverFails:
 class TestLongReports:
     @pytest.fixture(autouse=True)
     def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
-        set_to(unauthenticated_reports="believe")
+        set_to(unauthenticated_reports="accept")
 
     def test_each_of_1500_recipients_is_read(
         self, take: Take, whys: Callable[[], list[str]]
@@ -196,7 +196,7 @@ class TestLongReports:
 class TestOurOwn:
     @pytest.fixture(autouse=True)
     def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
-        set_to(unauthenticated_reports="believe", mail_from="Acme <news@acme.example>")
+        set_to(unauthenticated_reports="accept", mail_from="Acme <news@acme.example>")
 
     @pytest.mark.parametrize(
         "address", [REPLIES, REPORTS, "any@replies.acme.example", "news@acme.example"]
@@ -221,6 +221,6 @@ def test_an_address_that_is_not_ascii_is_read(
 def test_a_nul_within_an_address_makes_it_nobodys(
     take: Take, ledger: Ledger, set_to: Callable[..., None]
 ) -> None:
-    set_to(unauthenticated_reports="believe")
+    set_to(unauthenticated_reports="accept")
     take(dsn(failed("a\0b@example.com"), returned="Subject: x\n"), REPORTS)
     assert ledger.kinds() == []

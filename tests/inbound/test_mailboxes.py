@@ -183,7 +183,7 @@ class TestReplies:
 class TestReports:
     @pytest.fixture(autouse=True)
     def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
-        set_to(unauthenticated_reports="believe")
+        set_to(unauthenticated_reports="accept")
 
     def test_each_recipient_of_a_bounce_has_its_own_fate(
         self, take: Take, ledger: Ledger, allowed: Callable[..., bool]

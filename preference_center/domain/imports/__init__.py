@@ -1,8 +1,8 @@
-"""Lists from elsewhere: how files are read, and what of them may become an event.
+"""Imported lists: how files are read, and which of their rows become events.
 
-`Preset`s say what columns mean, `Instructions` what the file does not say itself, and
-`Translator` makes `Change`s of rows, or refuses them with the reason. docs/imports.md is
-the reference for users.
+An `ImportPreset` defines the meaning of columns, `ImportInstructions` add what the file does not
+state, and a `RowTranslator` turns rows into `Change`s, or refuses them with a reason.
+docs/imports.md is the reference for users.
 """
 
 from __future__ import annotations

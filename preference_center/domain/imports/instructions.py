@@ -1,4 +1,4 @@
-"""What the one who imports a file has to say about it."""
+"""What the person who imports a file must state about it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _PLAN_DIGITS = 12
 
 
 class LegalBasis(StrEnum):
-    """On what ground somebody is written to."""
+    """The legal basis for writing to a person."""
 
     CONSENT = "consent"
     EXISTING_CUSTOMER = "existing_customer"
-    """Similar products, until the person says no (Directive 2002/58/EC 13(2))."""
+    """Similar products, until the person objects (Directive 2002/58/EC 13(2))."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportInstructions:
-    """How to read a file, and what it does not say itself.
+    """How to read a file, and what it does not state itself.
 
-    `source`, `wording`, `language` and `legal_basis` hold for rows that have none.
-    `zone` (IANA) is that of times without one. `received_at` is when the list reached the
-    company, if that is not now.
+    `source`, `wording`, `language` and `legal_basis` apply to rows that have none. `zone` (IANA)
+    is the zone of times without one. `received_at` is when the list reached the company, if that
+    is not now.
     """
 
     preset: ImportPreset
@@ -48,21 +48,21 @@ class ImportInstructions:
     received_at: datetime | None = None
 
     def check(self) -> None:
-        """Raises InvalidInput if something is left open that only a person can say."""
+        """Raises InvalidInput if something is missing that only a person can decide."""
         if self.preset.requires_meaning and self.meaning_filter is None:
             raise InvalidInput(
-                f"a file of {self.preset.name} does not tell what its rows say:"
-                " name opt-outs or subscriptions"
+                f"a file of {self.preset.name} does not state the meaning of its rows:"
+                " choose opt-outs or subscriptions"
             )
         if self.preset.is_hashed and self.meaning_filter is MeaningFilter.SUBSCRIPTIONS:
-            raise InvalidInput("nobody can be subscribed by a hash: name opt-outs")
+            raise InvalidInput("a hash can't be subscribed: choose opt-outs")
 
     def default_evidence(self, name: str) -> str:
-        """What holds for rows that have no evidence of this name."""
+        """The evidence of this name for rows that have none."""
         return str(getattr(self, name) or "")
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored. Holds nothing personal."""
+        """The JSON that is stored. Contains no personal data."""
         return {
             "preset": self.preset.name,
             "scopes": dict(self.scopes.scopes),
@@ -79,7 +79,7 @@ class ImportInstructions:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], preset: ImportPreset) -> ImportInstructions:
-        """What `to_json` wrote, with the preset that `stored["preset"]` names."""
+        """Parse the output of `to_json`; `preset` is the one that `stored["preset"]` names."""
         received = stored["received_at"]
         return cls(
             preset=preset,
@@ -96,6 +96,6 @@ class ImportInstructions:
         )
 
     def plan_id(self, file_digest: bytes) -> str:
-        """A short name for these instructions on that file; it changes if either does."""
+        """A short id of these instructions for that file; it changes if either does."""
         said = json.dumps(self.to_json(), sort_keys=True).encode()
         return hashlib.sha256(file_digest + said).hexdigest()[:_PLAN_DIGITS]

@@ -1,7 +1,7 @@
-"""Lists of nobody's tool: plain addresses, hashes of addresses, and our own columns.
+"""Lists of no particular tool: plain addresses, hashes of addresses, and our own columns.
 
-docs/imports.md is their reference. A hash is that of the address in small letters, without
-blanks around it, in hex (`domain.hashes`).
+docs/imports.md is their reference. A hash is that of the address in lower case, without
+surrounding spaces, in hexadecimal (`domain.hashed_addresses`).
 """
 
 from __future__ import annotations

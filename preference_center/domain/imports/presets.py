@@ -1,7 +1,7 @@
-"""What a list from elsewhere may look like: presets, and what a row says by them.
+"""What an imported list may look like: presets, and the meaning of their rows.
 
-A preset is data. It names columns and what their cells mean, and leaves to the scope map
-what a group or list of the tool means here: that is asked for, never guessed.
+A preset is data. It names columns and the meaning of their cells. What a group or list of the
+tool means here is left to the scope map: the user states it, it is never guessed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from preference_center.domain.events import EventKind
 from preference_center.domain.tabular import normalize_column_name
 
 ColumnNames: TypeAlias = tuple[str, ...]
-"""Names of one column, the likeliest first. Case, blanks, `-`, `_` and dots don't count."""
+"""Names of one column, the likeliest first, compared by `normalize_column_name`."""
 
 
 class RowMeaning(StrEnum):
-    """What a row can say of an address."""
+    """What a row can state about an address."""
 
     OPT_OUT = "opt_out"
     SUBSCRIPTION = "subscription"
@@ -30,7 +30,7 @@ class RowMeaning(StrEnum):
 
     @property
     def kind(self) -> EventKind:
-        """The event that it becomes. None of them lifts anything (I5)."""
+        """The kind of event that it becomes. None of them lifts anything (I5)."""
         return _KINDS[self]
 
 
@@ -43,10 +43,10 @@ _KINDS = {
 
 
 class MeaningFilter(StrEnum):
-    """Which of the things that a file says are imported."""
+    """Which statements of a file are imported."""
 
     OPT_OUTS = "opt-outs"
-    """Every "no": bounces and complaints too."""
+    """Every opt-out, bounces and complaints included."""
     SUBSCRIPTIONS = "subscriptions"
 
     def covers(self, meaning: RowMeaning) -> bool:
@@ -56,9 +56,9 @@ class MeaningFilter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CellCondition:
-    """A condition on one cell: it begins with one of `values`, or is filled if there are none.
+    """A condition on one cell: it begins with one of `prefixes`; without any, it is not empty.
 
-    Values are in small letters. `negated` turns it round; a missing cell is empty.
+    Prefixes are in lower case. `negated` inverts the condition; a missing cell is empty.
     """
 
     columns: ColumnNames
@@ -68,12 +68,13 @@ class CellCondition:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMeaning:
-    """One thing that a row may say, if all of `when` hold.
+    """One statement that a row makes if all `conditions` hold.
 
-    The group is the cell of `by`, or `group` where there is none; with `split` the cell
-    holds several. With `prefix`, each column so named that holds a yes is a group, called
-    by the rest of its name; with `rest`, each that the preset does not name. With `items`
-    (JSON), each object of that list says it on its own. `at` is the column of the date.
+    The group is the cell of `group_columns`, or `default_group` without one; with
+    `group_separator` the cell contains several. With `group_column_prefix`, each column with that
+    prefix whose cell is true is a group, named by the rest of its name; with
+    `other_columns_are_groups`, each column that the preset does not name. With `list_columns`
+    (JSON), each object of that list makes the statement. `date_columns` hold its date.
     """
 
     meaning: RowMeaning
@@ -91,11 +92,11 @@ class ColumnMeaning:
 class ImportPreset:
     """How to read one kind of file.
 
-    `page` is the vendor's page on it. A file must have the columns of `needs`; one that
-    has a column of `lacks` is another preset's. `json_list` leads to the rows in a JSON
-    document (as ijson writes paths). Of an `is_open` file only the one who imports it
-    knows what its rows say. In an `is_strict` one each row must say something. `bare` files
-    may come without a header.
+    `docs_url` is the vendor's page about it. A file must have the `required_columns`; one with a
+    column of `excluded_columns` belongs to the preset named there. `json_rows_path` leads to the
+    rows in a JSON document (in ijson's notation). With `requires_meaning` the user must state
+    what rows mean. With `is_strict` each row must make a statement. With `header_optional` files
+    may lack a header.
     """
 
     name: str
@@ -116,7 +117,7 @@ class ImportPreset:
 
     @property
     def known_columns(self) -> frozenset[str]:
-        """The plain names of all columns that it reads."""
+        """The normalized names of all columns that it reads."""
         columns = [
             self.address_columns,
             self.channel_columns,

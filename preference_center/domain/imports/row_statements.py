@@ -1,4 +1,4 @@
-"""What a row says, by its preset: one address, and nothing, one thing or several of it."""
+"""What a row states, by its preset: one address with no, one or several statements."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TRUE_VALUES = frozenset({"true", "yes", "1", "y", "x"})
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One row. `line` counts from 1, in the file; for a JSON document it is the row.
+    """One row. `line` counts from 1, in the file; for a JSON document it is the row's number.
 
-    `cells` go by the plain names of the columns, `names` tell how the file writes them.
-    `index` counts rows from 0; `end` is the octet after it, where the format has one, and
-    `last_line` the line that it ends on.
+    `cells` are keyed by the normalized names of the columns, `column_names` maps these to the
+    names in the file. `index` counts rows from 0; `end_offset` is the byte after the row, where
+    the format has one, and `last_line` the line on which it ends.
     """
 
     index: int
@@ -33,16 +33,16 @@ class FileRow:
     end_offset: int = 0
     last_line: int = 0
     error: str = ""
-    """Why it can't be read at all."""
+    """Why it can't be parsed; "" if it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowStatement:
-    """One thing that a row says, as it stands there."""
+    """One statement of a row, as it is written there."""
 
     column_meaning: ColumnMeaning
     index: int
-    """Which of the row's."""
+    """Its number within the row."""
     group: str
     date: str
     evidence: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +58,7 @@ def cell_text(cells: Mapping[str, Any], columns: ColumnNames) -> str:
 
 
 def parse_row_statements(row: FileRow, preset: ImportPreset) -> Iterator[RowStatement]:
-    """All that the row says."""
+    """All statements of the row."""
     number = 0
     for says in preset.meanings:
         for cells in _expand_list(row.cells, says):
@@ -75,7 +75,7 @@ def parse_row_statements(row: FileRow, preset: ImportPreset) -> Iterator[RowStat
 
 
 def _expand_list(cells: Mapping[str, Any], meaning: ColumnMeaning) -> Iterator[Mapping[str, Any]]:
-    """The row itself, or with each object of the list that `says` looks into."""
+    """The row itself, or merged with each object of the list in `list_columns`."""
     if not meaning.list_columns:
         yield cells
         return

@@ -1,6 +1,6 @@
 """The scope map: what each group or list of the other tool means here.
 
-It is demanded and never guessed: a group called "News" may be one topic, or all that the
+It is required and never guessed: a group called "News" may be one topic, or everything that the
 company sends.
 """
 
@@ -18,23 +18,23 @@ from preference_center.domain.imports.presets import RowMeaning
 from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic
 
 LEAVE_OUT = "leave_out"
-"""Stands for a scope in the map: rows of this group are not imported."""
+"""In place of a scope: rows of this group are not imported."""
 
 _MAX_SHOWN_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ScopeMap:
-    """Group -> topic, `all_marketing` or `leave_out`. Case and outer blanks don't count."""
+    """Group -> topic, `all_marketing` or `leave_out`. Ignores case and surrounding spaces."""
 
     scopes: Mapping[str, str]
 
     def scope_of(self, group: str) -> str | None:
-        """What the group means here; None if the map does not say."""
+        """What the group means here; None if the map does not contain it."""
         return self.scopes.get(_normalize_group(group))
 
     def unused_groups(self, groups: Iterable[str]) -> list[str]:
-        """Groups that the map names and the file does not have."""
+        """Groups that the map contains and the file does not."""
         found = {_normalize_group(group) for group in groups}
         return sorted(group for group in self.scopes if group not in found)
 
@@ -51,7 +51,7 @@ class ScopeMap:
 
 
 def build_scope_map(pairs: Iterable[tuple[str, str]]) -> ScopeMap:
-    """The map of these groups and scopes. Raises InvalidInput if a group has two."""
+    """The map of these groups and scopes. Raises InvalidInput if a group has two scopes."""
     entries: dict[str, str] = {}
     for group, scope in pairs:
         if entries.setdefault(_normalize_group(group), scope.strip()) != scope.strip():
@@ -70,7 +70,7 @@ def parse_scope(text: str) -> tuple[str, str]:
 def parse_scope_file(text: str) -> list[tuple[str, str]]:
     """The pairs of a scope map in TOML: `"Group 123" = "newsletter.product"` under `[scopes]`.
 
-    Raises InvalidInput with what to mend.
+    Raises InvalidInput with what to fix.
     """
     try:
         found = tomllib.loads(text)
@@ -84,7 +84,7 @@ def parse_scope_file(text: str) -> list[tuple[str, str]]:
     for group, scope in table.items():
         if not isinstance(scope, str):
             raise InvalidInput(
-                f"the scope of {quote_toml(group)} is no text; if the group has dots, put it "
+                f"the scope of {quote_toml(group)} is not text; if the group has dots, put it "
                 "in quotes"
             )
     return list(table.items())
@@ -95,17 +95,17 @@ def missing_scopes_error(
 ) -> MissingScopes:
     """The error that names the groups without a scope, with an example to copy."""
     shown = sorted(groups.items(), key=lambda item: -item[1])[:_MAX_SHOWN_GROUPS]
-    lines = ["These groups of the file have no scope yet, and none is guessed:"]
+    lines = ["These groups of the file have no scope yet, and scopes are not guessed:"]
     lines += [f"  {count:>9,}  {meaning}  {quote_toml(group)}" for (meaning, group), count in shown]
     if len(groups) > len(shown):
         lines.append(f"  and {len(groups) - len(shown)} more")
-    lines.append("Say for each what it means here: a topic, all_marketing, or leave_out.")
+    lines.append("Set the scope of each: a topic, all_marketing, or leave_out.")
     lines.append(f"Topics: {', '.join(topics)}" if topics else "The catalogue has no topic yet.")
     return MissingScopes("\n".join(lines), _suggested_scope_map([key for key, _ in shown], topics))
 
 
 def _suggested_scope_map(groups: Iterable[tuple[RowMeaning, str]], topics: Collection[str]) -> str:
-    """A scope map of these groups that may be right."""
+    """A suggested scope map of these groups."""
     topic = next(iter(topics), "a.topic")
     meant: dict[str, str] = {}
     for meaning, group in groups:

@@ -26,10 +26,10 @@ def build_subscription_evidence(
 ) -> tuple[datetime, dict[str, str]]:
     """When the subscription counts from, and the evidence to keep.
 
-    A consent needs date, source, wording and language; an existing customer date and
-    source, and a topic that is sent until the person says no. What lacks some of it is
-    refused or marked, as the policy has it; undated it counts from before any "no".
-    Raises InvalidInput with the reason.
+    A consent needs date, source, wording and language. An existing customer needs date and
+    source, and a topic that is opt-out by default. What lacks some of it is refused or marked,
+    by the catalogue's policy; without a date it counts as older than any opt-out. Raises
+    InvalidInput with the reason.
     """
     said = {name: given.get(name) or instructions.default_evidence(name) for name in _MAX_LENGTHS}
     for name, longest in _MAX_LENGTHS.items():
@@ -40,7 +40,7 @@ def build_subscription_evidence(
         raise InvalidInput(f"the topic {topic.key} is retired: nobody can subscribe any more")
     if basis is LegalBasis.EXISTING_CUSTOMER and topic.default is TopicDefault.OPT_IN:
         raise InvalidInput(
-            f"the topic {topic.key} needs a consent; being an existing customer is none"
+            f"the topic {topic.key} needs a consent; being an existing customer is not one"
         )
     lacking = _missing_evidence(said, basis, occurred_at)
     if lacking and policy is UnprovenImportPolicy.REFUSE:
@@ -76,4 +76,4 @@ def _missing_evidence(
 
 def _remedy(missing: list[str]) -> str:
     found = [name for name in missing if name != "date"]
-    return f" (say what holds for all such rows: {', '.join(found)})" if found else ""
+    return f" (state what applies to all such rows: {', '.join(found)})" if found else ""

@@ -8,8 +8,8 @@ from email.utils import parsedate_to_datetime
 
 _EPOCH = re.compile(r"\d{9,10}(?:\.\d+)?|\d{12,13}")
 _MIN_MILLISECONDS = 1e11
-"""Above it a number of seconds would lie beyond the year 5000."""
-# As Go prints a time, which listmonk does: 2024-01-02 10:00:00.12345 +0000 UTC m=+0.1
+"""The largest number of seconds; a larger one would be after the year 5000."""
+# As Go prints a time, which listmonk exports: 2024-01-02 10:00:00.12345 +0000 UTC m=+0.1
 _GO_TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4}) \S+(?: m=[+-][\d.]+)?"
 )
@@ -17,10 +17,10 @@ _DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 
 
 def parse_timestamp(text: str, zone: tzinfo, *, end_of_day: bool) -> datetime | None:
-    """The moment in UTC; None if it can't be read, or may mean two days (03/04/2024).
+    """The time in UTC; None if it can't be parsed, or is ambiguous (03/04/2024).
 
-    ISO 8601, seconds or milliseconds since 1970, RFC 2822 and Go's own format. A time
-    without a zone is one of `zone`. A bare date is the end of its day or its beginning.
+    ISO 8601, seconds or milliseconds since 1970, RFC 2822 and Go's format. A time without a
+    zone is in `zone`. A bare date is the end of its day or its beginning.
     """
     text = text.strip()
     try:

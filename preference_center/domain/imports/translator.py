@@ -1,4 +1,4 @@
-"""From rows to changes: the one reading that plan and apply share, so that they agree."""
+"""Translate rows into changes. Shared by plan and apply, so that they agree."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from preference_center.domain.sender_requests import (
 from preference_center.errors import InvalidInput
 
 SOURCE = "import"
-"""The source of every event that an import makes; its evidence names the import."""
+"""The source of every event of an import; its evidence names the import."""
 
-MISSING_SCOPE = "the scope map does not say what its group means here"
+MISSING_SCOPE = "the scope map has no scope for its group"
 
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """One change that a row asks for."""
+    """One change that a row makes."""
 
     line: int
     meaning: RowMeaning
     change: Change
     has_date: bool
-    """Whether the row says when it happened."""
+    """Whether the row states when it happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowRefusal:
-    """Why a row, or one thing that it says, can't be taken; without the address (I12)."""
+    """Why a row, or one of its statements, is refused; without the address (I12)."""
 
     line: int
     reason: str
@@ -57,27 +57,27 @@ class RowRefusal:
 
 @dataclass(slots=True)
 class TranslatedRow:
-    """What one row came to."""
+    """The result for one row."""
 
     changes: list[RowChange] = field(default_factory=list)
     refusals: list[RowRefusal] = field(default_factory=list)
     groups: list[tuple[RowMeaning, str]] = field(default_factory=list)
     unmapped: list[tuple[RowMeaning, str]] = field(default_factory=list)
     excluded: int = 0
-    """Things it says that were not asked for."""
+    """Statements that were not to be imported."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds nothing for us at all."""
+        """Whether it contains nothing to import."""
         return not (self.changes or self.refusals or self.unmapped or self.excluded)
 
 
 @dataclass(frozen=True, slots=True)
 class RowTranslator:
-    """Reads the rows of one import.
+    """Translates the rows of one import.
 
-    `event_id(row, number)` makes the same id for the same thing of a row each time, so that
-    a row which is read again after a crash is the same event. `begun_at` stands for now.
+    `event_id(row, number)` returns the same id for the same statement each time, so that a row
+    that is read again after a crash is the same event. `started_at` serves as the current time.
     """
 
     instructions: ImportInstructions
@@ -90,7 +90,7 @@ class RowTranslator:
     zone: tzinfo
 
     def translate(self, row: FileRow) -> TranslatedRow:
-        """What the row asks for, or why it can't be had."""
+        """The changes that the row makes, or why they are refused."""
         reading = TranslatedRow()
         preset = self.instructions.preset
         if row.error:
@@ -100,13 +100,13 @@ class RowTranslator:
         for statement in parse_row_statements(row, preset):
             only = self.instructions.meaning_filter
             if only and not only.covers(statement.column_meaning.meaning):
-                # Of an open file the other thing was never said: see `Preset.is_open`.
+                # The file does not state the other meaning: see `ImportPreset.requires_meaning`.
                 reading.excluded += not preset.requires_meaning
             else:
                 wanted.append(statement)
         if not wanted:
             if preset.is_strict and not reading.excluded:
-                reading.refusals.append(RowRefusal(row.line, "it can't be told what the row says"))
+                reading.refusals.append(RowRefusal(row.line, "the row has no known status"))
             return reading
         try:
             address = self._parse_address(row)
@@ -178,7 +178,7 @@ class RowTranslator:
         occurred: datetime | None,
     ) -> tuple[datetime, dict[str, str]]:
         if isinstance(address, HashedAddress):
-            raise InvalidInput("nobody can be subscribed by a hash")
+            raise InvalidInput("a hash can't be subscribed")
         topic = topic_for_address(address, scope, self.catalogue)
         return build_subscription_evidence(
             statement.evidence,
@@ -192,11 +192,11 @@ class RowTranslator:
     def _times(
         self, row: FileRow, statement: RowStatement, evidence: dict[str, str]
     ) -> tuple[datetime, datetime, bool]:
-        """When a "no" happened, when its 72 hours begin, and whether the row is dated.
+        """When an opt-out happened, when its 72 hours begin, and whether the row has a date.
 
-        A date that can't be had or lies ahead never costs anybody their "no": it counts from
-        now. The 72 hours begin when the list reached the company: a row's own date of
-        receipt counts while they still run, and is evidence after that.
+        A date that is unreadable or in the future never loses an opt-out: it counts from now. The
+        72 hours begin when the list reached the company: a row's own date of receipt counts while
+        they still run, and is evidence after that.
         """
         stated = self.instructions.received_at or self.started_at
         told = self._parse_date(

@@ -1,8 +1,8 @@
-"""Mails that people and mail servers send us, and what they say: pure, no I/O, no clock.
+"""What mails from recipients and mail servers state. Pure: no I/O, no clock.
 
-`reading.read` takes the beginning of a raw mail and answers with values: who opted out, who
-complained, whose mail bounced, or why a person has to look. It believes nothing: whether a
-report is about a mail of ours, and who it was sent to, is for the caller to find out.
+`interpret.interpret_mail` takes the beginning of a raw mail and returns values: who opted out,
+who complained, whose mail bounced, or why a person must review it. It verifies nothing: whether
+a report is about a mail of ours, and to whom that was sent, is for the caller to establish.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from preference_center.domain.bounces.bounce import Bounce
 from preference_center.errors import PreferenceCenterError
 
 MAIL_HEAD_BYTES = 256 * 1024
-"""How much of a mail is looked at, however long it is."""
+"""How much of a mail is read, whatever its size."""
 
 
 class MailTooComplex(PreferenceCenterError):
-    """The mail has more parts, or parts deeper inside each other, than any honest one."""
+    """The mail has more parts, or deeper nesting, than any legitimate one."""
 
 
 class StatementKind(StrEnum):
-    """What somebody says in a mail."""
+    """What a mail states about one recipient."""
 
     OPTED_OUT = "opted_out"
     COMPLAINED = "complained"
@@ -30,44 +30,44 @@ class StatementKind(StrEnum):
 
 
 class MailKind(StrEnum):
-    """What kind of mail it is."""
+    """The kind of a mail."""
 
     REPLY = "reply"
     """A person's own words."""
     DELIVERY_REPORT = "delivery_report"
     FEEDBACK_REPORT = "feedback_report"
-    """What a mail provider makes of its spam button."""
+    """What a mail provider sends when its user presses the spam button."""
     AUTO_REPLY = "automatic"
-    """A vacation notice, a receipt, an aggregate report: nobody's wish."""
+    """An auto-reply, a receipt or an aggregate report: it expresses no request."""
 
 
 class ReviewReason(StrEnum):
-    """Why a person has to look at a mail."""
+    """Why a person must review a mail."""
 
     UNCLEAR = "unclear"
-    """Somebody wrote, and what they want is not clear."""
+    """A person wrote, and the request is not clear."""
     HAS_FURTHER_REQUEST = "further_request"
-    """Somebody objected, which is recorded, and said something else that a person must read."""
+    """A person objected, which is recorded, and wrote something else that must be read."""
     WRONG_MAILBOX = "wrong_mailbox"
-    """Somebody wrote to an address for reports."""
+    """A person wrote to a mailbox for reports."""
     NO_RECIPIENT = "no_recipient"
-    """A report that hides, or leaves out, whom it is about, and holds no token of ours."""
+    """A report that hides or omits its recipient, and contains no token of ours."""
     UNPROVEN = "unproven"
-    """A report that nothing shows to be about a mail of ours."""
+    """A report without proof that it is about a mail of ours."""
     UNKNOWN_REPORT_TYPE = "unknown_report_type"
-    """A report of a kind that is not known."""
+    """A report of an unknown type."""
     TRUNCATED = "truncated"
-    """A report that goes on after what is read of it: who else is in it is not known."""
+    """A report longer than what is read of it: it may be about more recipients."""
     TOO_COMPLEX = "too_complex"
     UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
 class MailStatement:
-    """One thing said about one recipient.
+    """One statement about one recipient.
 
-    `recipients` are the names of that one recipient as reported, the likeliest first; none
-    if the report hides it. They may be forged, and may be no address at all.
+    `recipients` are the names of that one recipient as reported, the likeliest first; empty if
+    the report hides it. They may be forged, and may not be addresses at all.
     """
 
     kind: StatementKind
@@ -77,9 +77,9 @@ class MailStatement:
 
 @dataclass(frozen=True, slots=True)
 class MailInterpretation:
-    """What a mail says. Neither sayings nor a `why`: there is nothing to do about it.
+    """The meaning of a mail. Without statements and `review_reason` nothing is to be done.
 
-    `ours` is text that may hold a token of ours: the mail that came back, or the quoted one.
+    `token_text` is text that may contain a token of ours: the returned mail, or the quoted one.
     """
 
     kind: MailKind

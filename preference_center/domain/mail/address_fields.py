@@ -1,4 +1,4 @@
-"""Whom a report is about, out of the fields that name a recipient."""
+"""The recipients of a report, from the fields that name them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _COMMENT = re.compile(r"\([^()]{0,500}\)")
 _UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
-# What reporters write in place of an address (RFC 6590 lets them write anything, and AOL,
-# Comcast and others do): never somebody's address (RULES F7).
+# What reporters write instead of an address (RFC 6590 allows anything; AOL, Comcast and others
+# use this): never a real address (RULES F7).
 _PLACEHOLDER = re.compile(
     r"""(?: redact(?:ed)?.* | .*[-_.+]redacted | hash(?:ed)?(?:[-_.+].*)? | md5(?:[-_.+].*)?
         | sha-?(?:1|256)(?:[-_.+].*)? | (?:remov|withh|anonymi[sz]|mask|obfuscat|suppress)[a-z]*
@@ -50,9 +50,9 @@ def parse_recipient_field(value: str) -> str | None:
 
 
 def recipient_addresses(original: str, final: str) -> tuple[str, ...]:
-    """The names of one recipient: as it was mailed, and as the last server knew it.
+    """The names of one recipient: as the mail was addressed, and as the last server knew it.
 
-    Some servers pass the original on as it was encoded for SMTP (xtext, RFC 3461 4).
+    Some servers pass on the original in its SMTP encoding (xtext, RFC 3461 4).
     """
     first, last = parse_recipient_field(original), parse_recipient_field(final)
     if first and last and _XTEXT.sub(_character, first) == last:
@@ -61,33 +61,33 @@ def recipient_addresses(original: str, final: str) -> tuple[str, ...]:
 
 
 def single_address(header: Message, field: str) -> str | None:
-    """The one address in a field of a mail that came back; None if it has several or none."""
+    """The only address in a field of a returned mail; None if it has several or none."""
     values = [str(value)[:_MAX_ADDRESS_LENGTH] for value in header.get_all(field, [])]
     found = set(usable_addresses(parse_addresses(values)))
     return found.pop() if len(found) == 1 else None
 
 
 def parse_addresses(values: Sequence[str]) -> list[str]:
-    """The bare addresses in fields of a header, of any form and length. Raises nothing.
+    """The bare addresses in header fields of any form and length. Raises nothing.
 
-    The standard library calls itself for each comment within a comment, and for each group
-    within a group. Neither holds an address that counts: comments are left out, and of a
-    field that it still can't read what looks like an address is found.
+    The standard library recurses for every nested comment and group. Neither contains an address
+    that counts: comments are removed first, and in a field that it still can't parse, text that
+    looks like an address is searched for.
     """
     found: list[str] = []
     for value in values[:_MAX_FIELDS]:
         text = strip_comments(value[:_MAX_FIELD_LENGTH])
         try:
             found.extend(address for _, address in getaddresses([text]))
-        except Exception:  # noqa: BLE001 - hostile fields: whatever it raises, the mail is read
+        except Exception:  # noqa: BLE001 - hostile fields: whatever it raises, the mail is processed
             found.extend(_ADDRESS_LIKE.findall(text))
     return found
 
 
 def strip_comments(value: str) -> str:
-    """A field without its comments, however deep they are (RFC 5322 3.2.2).
+    """A field without its comments, however deeply nested (RFC 5322 3.2.2).
 
-    Where one never ends, brackets mean nothing.
+    If a comment never ends, parentheses are taken literally.
     """
     kept: list[str] = []
     depth, quoted, escaped = 0, False, False
@@ -107,14 +107,15 @@ def strip_comments(value: str) -> str:
 
 
 def usable_addresses(values: Iterable[str]) -> tuple[str, ...]:
-    """Those that may be an address."""
+    """Those that may be addresses."""
     return tuple(dict.fromkeys(value for value in values if is_usable_address(value)))
 
 
 def is_usable_address(text: str) -> bool:
-    """Whether it looks like an address, and not like something in place of one.
+    """Whether it looks like an address, and not like a placeholder for one.
 
-    One that could not be decoded, or holds a NUL, is none: without that it is another's.
+    Text that could not be decoded or contains a NUL is not usable: without these characters it
+    would be another person's address.
     """
     return (
         "@" in text[1:-1]

@@ -1,8 +1,8 @@
 """Mails that no person has just written: they never opt anybody out (RULES A12).
 
-Some say so by a field or a subject that only machines set (RFC 3834); nothing is done about
-those. Others only look so: by what a list, a ticket system or a vacation program writes. A person
-might have written them, so an objection in one is neither recorded nor dropped.
+Some declare it by a field or subject that only software sets (RFC 3834); these are ignored.
+Others only resemble them, with fields that mailing lists, ticket systems or vacation programs
+set. A person may have written those, so an objection in one is queued for review.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AUTO_REPLY_FIELDS = (
 )
 _AUTO_PRECEDENCES = {"auto_reply", "auto-reply", "autoreply", "bulk", "junk"}
 _LOOP_FIELDS = ("X-Loop", "X-Auto-Response-Suppress", "X-BeenThere", "X-Mailing-List")
-"""Fields that programs set against loops, and lists on what people write through them."""
+"""Fields that software sets to prevent loops, and that lists add to forwarded mail."""
 _AWAY_SUBJECT = compile_phrases(OUT_OF_OFFICE_SUBJECTS)
 _SYSTEM_SUBJECT = compile_phrases(SYSTEM_SUBJECTS)
 _AUTO_REPLY_TEXT = compile_phrases(AUTO_REPLY_PHRASES)
@@ -52,13 +52,13 @@ _MAIL_SYSTEM_SENDER = re.compile(
 )
 _RECEIPT_REPORT_TYPES = {"disposition-notification", "tlsrpt", "smtp-tls-reporting"}
 _MAX_CHARACTERS = 3000
-"""Characters of what was written that are searched."""
+"""Characters of the written text that are searched."""
 
 
 def is_automatic(mail: ParsedMail) -> bool:
-    """Whether a machine wrote it: a vacation notice or a receipt (RFC 3834 2).
+    """Whether software wrote it: an auto-reply or a receipt (RFC 3834 2).
 
-    Apple Mail says so of an opt-out that its user has just pressed, too, and marks it.
+    Apple Mail sets the same field on an opt-out that its user has just requested, and marks it.
     """
     if is_apple_mail_unsubscribe(mail):
         return False
@@ -75,9 +75,9 @@ def is_automatic(mail: ParsedMail) -> bool:
 
 
 def may_be_automatic(mail: ParsedMail, own_text: str, sender: str = "") -> bool:
-    """Whether a list, a ticket system or the like may have written it, or passed it on.
+    """Whether a list, a ticket system or the like may have written or forwarded it.
 
-    `own` are the words of the mail without what it quotes, `sender` is the address it is from.
+    `own_text` is the text of the mail without quotations, `sender` the address in From.
     """
     return (
         any(name.lower().startswith("list-") for name in mail.message)
@@ -97,14 +97,14 @@ def is_apple_mail_unsubscribe(mail: ParsedMail) -> bool:
 
 
 def has_null_sender(mail: ParsedMail) -> bool:
-    """Whether its envelope named no sender, as those of reports do (RFC 5321 4.5.5)."""
+    """Whether its envelope sender is empty, as it is for reports (RFC 5321 4.5.5)."""
     return "Return-Path" in mail.message and (
         _NULL_SENDER.fullmatch(mail.field("Return-Path").strip()) is not None
     )
 
 
 def is_from_mail_system(mail: ParsedMail) -> bool:
-    """Whether a mail system wrote it, by its own word."""
+    """Whether it declares that a mail system wrote it."""
     return (
         _MAIL_SYSTEM_SENDER.search(mail.field("From")) is not None
         or "X-Failed-Recipients" in mail.message

@@ -1,7 +1,7 @@
-"""What programs write instead of people, in eight languages.
+"""What software writes on behalf of people, in eight languages.
 
-In words as `words_of` leaves them: lower case, no accents, no punctuation. One phrase a line;
-`.{0,30}` is what may stand between two of its words.
+In words as `tokenize` returns them: lower case, no accents, no punctuation. One phrase a line;
+`.{0,30}` is what may occur between two of its words.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ FEEDBACK_REPORT_TYPE = "message/feedback-report"
 _COMPLAINT_TYPES = {"abuse", "fraud", "complaint"}
 _OPT_OUT_TYPES = {"opt-out", "opt-out-list", "unsubscribe"}
 """Of drafts before RFC 5965; still sent."""
-# RFC 6591 (DMARC's reports are of this type), RFC 6430, RFC 5965 7.3: nobody's wish (F6).
+# RFC 6591 (DMARC's reports are of this type), RFC 6430, RFC 5965 7.3: no request (F6).
 _IGNORED_TYPES = {"auth-failure", "not-spam", "virus", "dmarc", "miscategorized"}
 
 _JUNK_REPORTERS = ("staff@hotmail.com", "complaints@email-abuse.amazonses.com")
 """Of the Junk Mail Reporting Program, https://sendersupport.olc.protection.outlook.com/, and
-of Amazon SES, which passes such reports on."""
+of Amazon SES, which forwards such reports."""
 _HOTMAIL_RECIPIENT = "X-HmXmrOriginalRecipient"
-# Where the recipient may stand in the mail that was complained about, the surest first.
+# Where the recipient may be named in the reported mail, the most reliable field first.
 _RETURNED_FIELDS = (_HOTMAIL_RECIPIENT, "X-Original-To", "Delivered-To", "To")
 
 
@@ -35,7 +35,7 @@ def is_feedback_report(mail: ParsedMail) -> bool:
 
 
 def is_junk_report(mail: ParsedMail, returned: str) -> bool:
-    """Whether it is a report of Microsoft's, which is a mail within a mail and no more."""
+    """Whether it is Microsoft's report: a mail attached to an otherwise empty mail."""
     sender = mail.field("From").casefold()
     return bool(returned) and (
         _HOTMAIL_RECIPIENT in parse_header(returned)
@@ -44,12 +44,12 @@ def is_junk_report(mail: ParsedMail, returned: str) -> bool:
 
 
 def parse_junk_report(returned: str) -> MailInterpretation:
-    """What a report of Microsoft's says."""
+    """What Microsoft's report states."""
     return _interpretation(StatementKind.COMPLAINED, (), returned)
 
 
 def parse_feedback_report(mail: ParsedMail, returned: str) -> MailInterpretation:
-    """What an ARF report says. A type that is not known is for a person to look at."""
+    """What an ARF report states. An unknown type is queued for review."""
     texts = mail.texts_of_type(FEEDBACK_REPORT_TYPE) or [leaf.text for leaf in mail.text_parts]
     report = parse_fields("\n".join(texts))
     kind = first_value(report, "feedback-type").partition("(")[0].strip().casefold()
@@ -79,7 +79,7 @@ def _interpretation(
 ) -> MailInterpretation:
     """One person pressed the button, so a report that names several names nobody.
 
-    Where it names nobody, the one recipient of the mail itself is who it was.
+    If it names nobody, the only recipient of the reported mail complained.
     """
     recipients = (
         recipients

@@ -1,7 +1,7 @@
 """The text of a mail in HTML, up to what it quotes.
 
-The standard library's parser takes time that grows with the square of hostile input. This
-takes it in proportion: each tag is met once, and no text is looked at twice.
+The standard library's parser takes quadratic time on hostile input. This one takes linear time:
+it visits each tag once.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import html
 import re
 
 MAX_HTML_CHARACTERS = 64 * 1024
-"""Characters that are looked at."""
+"""Characters that are read."""
 
 _TOKEN = re.compile(r"<(!--)|<(/?)([a-zA-Z][a-zA-Z0-9]{0,20})([^<>]*)>|<[^<>]*>|[^<]+|<")
 _CLASS_OR_ID = re.compile(r"""\b(?:class|id)=["']?([^"'<>]{1,200})""", re.IGNORECASE)
 _BLOCK_TAGS = {"br", "p", "div", "li", "tr", "table", "h1", "h2", "h3", "ul", "ol"}
 _HIDDEN_TAGS = {"style", "script", "head", "title"}
-# What mail programs put around, or before, the mail that is answered.
+# What mail programs put around, or before, the quoted mail.
 _QUOTE_CLASSES = {
     "gmail_quote",
     "gmail_attr",
@@ -35,7 +35,7 @@ def html_to_text(html_source: str) -> str:
     position, end, hidden = 0, min(len(html_source), MAX_HTML_CHARACTERS), ""
     while position < end:
         token = _TOKEN.match(html_source, position, end)
-        assert token  # one of its branches meets anything
+        assert token  # one of its branches matches anything
         position = token.end()
         comment, closes, name, rest = token.groups()
         tag = (name or "").lower()
@@ -55,7 +55,7 @@ def html_to_text(html_source: str) -> str:
 
 
 def _after_comment(page: str, position: int) -> int:
-    """Where the text goes on; one that never ends hides all the rest."""
+    """Where the text continues; a comment that never ends hides the rest."""
     end = page.find("-->", position)
     return len(page) if end < 0 else end + 3
 
@@ -69,7 +69,7 @@ def _is_quote(attributes: str) -> bool:
 
 
 def _collapse_whitespace(text: str) -> str:
-    """Text as it is shown: any white space is one blank, less where it is all there is."""
+    """Text as it is shown: white space becomes one space, or "" if there is nothing else."""
     shown = html.unescape(text).replace("\xa0", " ")
     words = " ".join(shown.split())
     return f"{words} " if words else " " * bool(shown)

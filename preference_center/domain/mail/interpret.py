@@ -1,4 +1,4 @@
-"""What a mail says: the one way in, whatever kind of mail it is."""
+"""Interpret a mail of any kind: the entry point of this package."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ _NON_SUPPRESSING_CAUSES = {
     BounceCause.CONTENT,
 }
 _MAX_RETURNED_CHARACTERS = 128 * 1024
-"""Characters of a mail that came back which are searched for a token of ours."""
+"""Characters of a returned mail that are searched for a token of ours."""
 
 
 def interpret_mail(head: bytes, *, for_reports: bool, is_whole: bool = True) -> MailInterpretation:
-    """What the mail that begins with `head` says. Raises TooComplex.
+    """What the mail that begins with `head` states. Raises MailTooComplex.
 
-    A report that goes on after what is read says what was read of it, and is for a person
-    too; `is_whole` is whether `head` is all of the mail. `for_reports` is whether it came to
-    an address for reports: there bounces in no standard form are searched for in any mail,
-    elsewhere only in what a mail system says it wrote.
+    `is_whole` is whether `head` is the entire mail; a longer report is interpreted as far as it
+    was read, and reviewed too. `for_reports` is whether it was sent to a mailbox for reports:
+    there, bounces in no standard form are searched for in any mail, elsewhere only in mails that
+    declare to be a mail system's.
     """
     mail = parse_mail(head)
     mail = replace(mail, is_truncated=mail.is_truncated or not is_whole)
@@ -83,16 +83,16 @@ def interpret_mail(head: bytes, *, for_reports: bool, is_whole: bool = True) -> 
 
 
 def _interpret_other(mail: ParsedMail, returned: str, *, for_reports: bool) -> MailInterpretation:
-    """A mail that is no report by its form: a bounce all the same, a machine's, a person's."""
+    """A mail that is not a report by its form: still a bounce, an auto-reply, or a person's."""
     daemon = is_from_mail_system(mail) or is_delivery_report(mail)
     if daemon or for_reports or has_null_sender(mail):
-        sayings, about_a_delivery = parse_nonstandard_bounce(
+        statements, is_about_delivery = parse_nonstandard_bounce(
             mail, returned, from_mail_system=daemon
         )
-        if about_a_delivery:
+        if is_about_delivery:
             why = ReviewReason.TRUNCATED if is_text_truncated(mail) else None
             return MailInterpretation(
-                MailKind.DELIVERY_REPORT, tuple(sayings), why, token_text=returned
+                MailKind.DELIVERY_REPORT, tuple(statements), why, token_text=returned
             )
     if daemon:
         why = ReviewReason.NO_RECIPIENT if _may_suppress(mail) else None
@@ -103,10 +103,10 @@ def _interpret_other(mail: ParsedMail, returned: str, *, for_reports: bool) -> M
 
 
 def _may_suppress(mail: ParsedMail) -> bool:
-    """Whether a report that names nobody could suppress anybody if it did.
+    """Whether a report that names nobody could suppress somebody if it did.
 
-    A delay does not, whatever else it says (RULES F9), nor does a clear reason other than
-    the address; a person need not see those.
+    A delay does not, whatever its text (RULES F9), nor does a clear reason other than the
+    address; these need no review.
     """
     if is_delay_report(mail) or is_delay_notice(mail):
         return False

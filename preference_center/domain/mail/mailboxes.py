@@ -1,7 +1,7 @@
-"""Addresses set aside for replies and for reports, and what they say of the topic.
+"""Mailboxes that receive replies and bounce reports, and the topic encoded in their address.
 
-Two kinds of door, since a vacation notice goes where a bounce goes (RULES A12): words count
-at the one, reports at the other.
+They are separate because auto-replies go to the bounce address (RULES A12): only the reply
+mailbox may opt people out by what they write, only the report mailbox by reports without proof.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from preference_center.errors import InvalidInput
 
 
 class MailboxKind(StrEnum):
-    """What mails to an address are for."""
+    """What a mailbox receives."""
 
     REPLIES = "replies"
     REPORTS = "reports"
@@ -24,7 +24,7 @@ class MailboxKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MailboxMatch:
-    """A door that a mail came to, and what its address says besides: a tag, or a token."""
+    """The mailbox that a mail was sent to, and the rest of its address: a tag or a token."""
 
     kind: MailboxKind
     tag: str = ""
@@ -32,36 +32,36 @@ class MailboxMatch:
 
 @dataclass(frozen=True, slots=True)
 class Mailboxes:
-    """The addresses set aside: `stop@example.com`, or all of a domain, `@stop.example.com`."""
+    """The configured mailboxes: `stop@example.com`, or a whole domain, `@stop.example.com`."""
 
     replies: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
 
     def match(self, recipient: str) -> MailboxMatch | None:
-        """The door that a recipient of an envelope leads to; None if that is none of ours.
+        """The mailbox of an envelope recipient; None if it is not one of ours.
 
-        `stop+acme.offers@example.com` leads where `stop@example.com` does; at a domain set
-        aside the whole local part is free.
+        `stop+acme.offers@example.com` is delivered to `stop@example.com`; in a whole domain the
+        local part is free.
         """
         local, _, domain = recipient.strip().strip("<>").lower().rpartition("@")
         base, _, tag = local.partition("+")
-        for door, places in (
+        for kind, addresses in (
             (MailboxKind.REPLIES, self.replies),
             (MailboxKind.REPORTS, self.reports),
         ):
-            if f"{local}@{domain}" in places:
-                return MailboxMatch(door)
-            if f"{base}@{domain}" in places:
-                return MailboxMatch(door, tag)
-            if local and f"@{domain}" in places:
-                return MailboxMatch(door, local)
+            if f"{local}@{domain}" in addresses:
+                return MailboxMatch(kind)
+            if f"{base}@{domain}" in addresses:
+                return MailboxMatch(kind, tag)
+            if local and f"@{domain}" in addresses:
+                return MailboxMatch(kind, local)
         return None
 
 
 def parse_mailboxes(text: str) -> tuple[str, ...]:
-    """Addresses and domains out of a setting, which parts them by commas.
+    """The addresses and domains in a setting, separated by commas.
 
-    Raises InvalidInput for what is neither.
+    Raises InvalidInput for anything else.
     """
     found = [place.strip().lower() for place in text.split(",") if place.strip()]
     for place in found:
@@ -75,10 +75,10 @@ def parse_mailboxes(text: str) -> tuple[str, ...]:
 
 
 def scopes_of_tag(tag: str, catalogue: Catalogue | None) -> tuple[str, ...]:
-    """What a "no" to an address with this word is about.
+    """What an opt-out sent to an address with this tag covers.
 
-    A topic's key names that topic, a brand's key all topics that the brand mails; anything
-    else all marketing, as does a topic of another channel: never less than was meant.
+    The key of a topic means that topic, the key of a brand all topics that the brand mails;
+    anything else, and a topic of another channel, all marketing: never less than was meant.
     """
     topics = catalogue.topics if catalogue else {}
     mailed = {key: topic for key, topic in topics.items() if topic.channel is Channel.EMAIL}

@@ -1,8 +1,8 @@
-"""The parts of a mail, taken apart in bounded time and memory.
+"""Split a mail into its parts, in bounded time and memory.
 
-The standard library does the work. What is ours are the bounds: a part that is itself a
-message stays closed, since all that counts of it is text; and a mail with more parts or
-boundaries than any honest one is given up, for each costs time on every line after it.
+The standard library parses. This module adds the limits: a part that is itself a message is not
+parsed, since only its text counts; and a mail with more parts or boundaries than any legitimate
+one is rejected, because each costs time on every line after it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MAX_LINES = 10_000
 MAX_PARTS = 300
 MAX_BOUNDARIES = 24
 MAX_FIELDS = 1000
-"""Lines of the header that begin a field."""
+"""Header lines that begin a field."""
 _MAX_FIELD_LENGTH = 2000
 """Characters of a field that are read."""
 _EXCERPT_BYTES = 24 * 1024
 _EXCERPT_LINES = 600
 _MAX_LINE_LENGTH = 998  # RFC 5322 2.1.1
 _UNSAFE_CODECS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"}
-"""Codecs of Python that are no charset of mail; some take very long."""
+"""Python codecs that are not charsets of mail; some are very slow."""
 
 _LINE_END = re.compile(rb"\r{0,3}\n|\r")
 _BOUNDARY = re.compile(rb"boundary", re.IGNORECASE)
@@ -45,7 +45,7 @@ class MimePart(Message):
         return f"text/x-message-{found[8:]}" if found.startswith("message/") else found
 
     def get(self, name: str, failobj: Any = None) -> Any:
-        """The beginning of a field: reading parameters takes time that grows faster than it."""
+        """The beginning of a field: parsing parameters takes superlinear time."""
         wanted = name.lower()
         found = (value for known, value in self.raw_items() if known.lower() == wanted)
         value = next(found, None)
@@ -71,9 +71,9 @@ class ParsedMail:
     report_type: str
     """`delivery-status` and the like, of a multipart/report (RFC 6522)."""
     excerpt: bytes
-    """The header and as much of the body as a mail system needs to state its case."""
+    """The header, and as much of the body as a mail system needs to describe a failure."""
     is_truncated: bool = False
-    """Whether it goes on after what is read."""
+    """Whether the mail is longer than what is read."""
 
     def field(self, name: str) -> str:
         """A field of the header, unfolded; "" if there is none."""
@@ -85,29 +85,29 @@ class ParsedMail:
 
 
 def parse_mail(head: bytes) -> ParsedMail:
-    """Take apart the beginning of a mail, with line ends of any form. Raises TooComplex."""
-    octets = _LINE_END.sub(b"\n", head[:MAIL_HEAD_BYTES]).lstrip(b"\n")
-    is_cut = len(head) > MAIL_HEAD_BYTES or octets.count(b"\n") > MAX_LINES
-    octets = _first_lines(octets, MAX_LINES)
-    if len(_BOUNDARY.findall(octets)) > MAX_BOUNDARIES:
+    """Split the beginning of a mail, with any line ends. Raises MailTooComplex."""
+    content = _LINE_END.sub(b"\n", head[:MAIL_HEAD_BYTES]).lstrip(b"\n")
+    is_cut = len(head) > MAIL_HEAD_BYTES or content.count(b"\n") > MAX_LINES
+    content = _first_lines(content, MAX_LINES)
+    if len(_BOUNDARY.findall(content)) > MAX_BOUNDARIES:
         raise MailTooComplex("the mail has too many boundaries")
-    if len(_FIELD.findall(octets.partition(b"\n\n")[0])) > MAX_FIELDS:
+    if len(_FIELD.findall(content.partition(b"\n\n")[0])) > MAX_FIELDS:
         raise MailTooComplex("the header of the mail has too many fields")
-    mail = parse_mime(octets)
+    mail = parse_mime(content)
     leaves = [
         TextPart(_content_type(part), decode_text_part(part))
         for part in mail.walk()
         if not part.is_multipart() and _holds_text(part)
     ]
     report_type = str(mail.get_param("report-type", "") or "").strip().lower()
-    header, blank, body = octets.partition(b"\n\n")
+    header, blank, body = content.partition(b"\n\n")
     lines = body[:_EXCERPT_BYTES].split(b"\n", _EXCERPT_LINES)[:_EXCERPT_LINES]
     beginning = header + blank + b"\n".join(line[:_MAX_LINE_LENGTH] for line in lines)
     return ParsedMail(mail, tuple(leaves), report_type, beginning, is_cut)
 
 
 def parse_mime(content: bytes) -> Message:
-    """The mail as the standard library has it, with its messages closed. Raises TooComplex."""
+    """The mail, parsed by the standard library; inner messages are text. Raises MailTooComplex."""
     made = 0
 
     def make(policy: Compat32 = compat32) -> MimePart:
@@ -121,13 +121,13 @@ def parse_mime(content: bytes) -> Message:
 
 
 def decode_text_part(part: Message) -> str:
-    """What a leaf says."""
-    octets = part.get_payload(decode=True)
-    if not isinstance(octets, bytes):
+    """The decoded text of a part without subparts."""
+    payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes):
         return ""
     charset = part.get_param("charset", "utf-8")
     name = charset[2] if isinstance(charset, tuple) else str(charset)
-    text = decode_charset(octets, name.strip("'\" ") or "utf-8")
+    text = decode_charset(payload, name.strip("'\" ") or "utf-8")
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
@@ -143,7 +143,7 @@ def decode_charset(content: bytes, charset: str) -> str:
 
 
 def decode_field(value: Any) -> str:
-    """A field as it was sent: bytes that are not ASCII are UTF-8 (RFC 6532), or else Latin-1."""
+    """A field as it was sent: non-ASCII bytes are UTF-8 (RFC 6532), or else Latin-1."""
     text = str(value)
     try:
         return text.encode("ascii", "surrogateescape").decode("utf-8")
@@ -162,18 +162,18 @@ def field_values(header: Message, *fields: str) -> list[str]:
 
 
 def parse_header(text: str) -> Message:
-    """The header that a text begins with, as that of a mail that came back."""
+    """The header that a text begins with, such as that of a returned mail."""
     return HeaderParser().parsestr(text.lstrip("\n").partition("\n\n")[0][:MAIL_HEAD_BYTES])
 
 
 def decode_header_value(value: Any) -> str:
-    """The value of a field on one line, encoded words decoded (RFC 2047); raises nothing."""
+    """The value of a field on one line, encoded words decoded (RFC 2047). Raises nothing."""
     text = " ".join(str(value)[:_MAX_FIELD_LENGTH].split())
     if "=?" not in text:
         return text
     try:
         return str(make_header(decode_header(text)))
-    except Exception:  # noqa: BLE001 - false base64, charsets, lengths: it stays as it was sent
+    except Exception:  # noqa: BLE001 - invalid base64, charsets, lengths: it stays as it was sent
         return text
 
 
@@ -186,5 +186,5 @@ def _content_type(part: Message) -> str:
 
 
 def _holds_text(part: Message) -> bool:
-    """Text, or a multipart that could not be taken apart: its boundary is missing or wrong."""
+    """Text, or a multipart that could not be split: its boundary is missing or wrong."""
     return part.get_content_maintype() in {"text", "multipart"}

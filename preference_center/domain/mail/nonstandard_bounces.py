@@ -1,8 +1,8 @@
-"""Bounces in no standard form: flufl.bounce knows those of some forty mail systems.
+"""Bounces in no standard form: flufl.bounce recognizes those of some forty mail systems.
 
-It says whose mail bounced, and whether for good; the codes and words that go with it are
-looked for here, so that they are judged like those of any other bounce. Of other systems'
-forms only that is believed which they clearly say of whom the mail was to.
+It finds whose mail bounced, and whether permanently. The codes and texts are extracted here, so
+that they are classified like those of any other bounce. Of unknown systems' formats, only what
+they clearly state about the recipients of the mail is used.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from preference_center.domain.mail.report_text import (
     text_about_recipient,
 )
 
-# It would log what it chokes on (I12).
+# Its logger would log input that it can't parse (I12).
 logging.getLogger("flufl.bounce").disabled = True
 
 
-# A warning, as systems of no known form put it: delivery goes on (RULES F9).
+# A warning by a system of unknown format: delivery continues (RULES F9).
 _DELAY_WORDS = re.compile(
     r"\b(?:delay(?:ed)?|warning|still (?:being )?(?:try|retr|queue)|(?:will|shall) (?:be )?retr"
     r"|will (?:continue|keep)|no need to (?:resend|retry)|not (?:yet )?failed)",
@@ -47,17 +47,17 @@ _ADDRESS_AT_LINE_START = re.compile(
 
 
 def is_delay_notice(mail: ParsedMail) -> bool:
-    """Whether it is only a warning: the system goes on trying (RULES F9)."""
+    """Whether it is only a warning: the system keeps trying (RULES F9)."""
     return any(_DELAY_WORDS.search(text) for text in (report_text(mail), mail.field("Subject")))
 
 
 def parse_nonstandard_bounce(
     mail: ParsedMail, returned: str, *, from_mail_system: bool
 ) -> tuple[list[MailStatement], bool]:
-    """Whose mail did not arrive, and whether the mail is about a delivery at all.
+    """Whose mail was not delivered, and whether the mail is about a delivery at all.
 
-    A warning that delivery goes on says nothing of anybody (RULES F9). `by_a_system` is
-    whether a mail system wrote it, by its own word; nobody else's own form is read.
+    A warning that delivery continues states nothing about anybody (RULES F9). `by_a_system` is
+    whether it declares that a mail system wrote it; free-form text of others is not read.
     """
     delayed, failed = _detect_failures(mail)
     involved = find_parties(mail, returned)
@@ -71,11 +71,11 @@ def parse_nonstandard_bounce(
 def _known_format_statements(
     mail: ParsedMail, failed: list[str], parties: MailParties
 ) -> Iterator[MailStatement]:
-    """What it says of each who failed.
+    """One statement for each recipient whose mail failed.
 
-    That is a recipient in the header of the returned mail, or one whom a line of the report
-    begins with, as the forms of qmail and others name those of the envelope. Any other, and
-    one whose name is masked, is nobody: a token of ours says who it was, or a person.
+    That is a recipient in the header of the returned mail, or one that begins a line of the
+    report, as qmail and others list envelope recipients. Any other, and a masked one, is
+    unknown: a token of ours identifies it, or a person does.
     """
     prose = report_text(mail)
     leading = {name.casefold() for name in _ADDRESS_AT_LINE_START.findall(prose.casefold())}
@@ -87,7 +87,7 @@ def _known_format_statements(
 
 
 def _unknown_format_statements(mail: ParsedMail, parties: MailParties) -> Iterator[MailStatement]:
-    """What a system of no known form clearly says of those whom the mail was to."""
+    """What a report of unknown format clearly states about the recipients of the mail."""
     prose = report_text(mail)
     if is_delay_notice(mail):
         return
@@ -104,10 +104,10 @@ def _unknown_format_statements(mail: ParsedMail, parties: MailParties) -> Iterat
 
 
 def _reported_addresses(prose: str, parties: MailParties) -> Sequence[str]:
-    """Who is reported, where the returned mail does not say whom it was to.
+    """Who is reported, where the returned mail does not name its recipients.
 
-    Those whom lines begin with, or else the only address there is besides our own. Since it
-    may be another's, a code or the command that was refused has to agree with the words.
+    Those that begin a line, or else the only address besides our own. It may be somebody else's,
+    so a code or the refused command must confirm the text.
     """
     for pattern in (_ADDRESS_AT_LINE_START, _ADDRESS_IN_TEXT):
         found = usable_addresses(
@@ -119,18 +119,18 @@ def _reported_addresses(prose: str, parties: MailParties) -> Sequence[str]:
 
 
 def _bounce(text: str) -> Bounce:
-    """A bounce of these words. That a mail "failed" is no reason: only the words may hold one.
+    """The bounce that a text describes. "Failed" is not a reason: only the text may give one.
 
-    "No such user" is the system's own finding unless it quotes a reply of another server.
-    That may have refused the whole mail so, as filters do; then the code or the command that
-    was refused has to agree.
+    "No such user" is the system's own finding unless it quotes another server's reply. That
+    server may have refused the whole mail this way, as filters do; then the code or the refused
+    command must confirm it.
     """
     own = find_cause(text) is BounceCause.NO_MAILBOX and not quotes_smtp_reply(text)
     return Bounce(diagnostic=text, permanent=True if own else None)
 
 
 def _detect_failures(mail: ParsedMail) -> tuple[list[str], list[str]]:
-    """Whose mail is late, and whose failed. What came back is hidden, as it names others."""
+    """Whose mail is delayed, and whose failed. The returned mail is hidden: it names others."""
     try:
         message = parse_mime(mail.excerpt)
         for part in message.walk():
@@ -140,7 +140,7 @@ def _detect_failures(mail: ParsedMail) -> tuple[list[str], list[str]]:
             ):
                 part.set_payload("")
         delayed, failed = all_failures(message)
-    except Exception:  # noqa: BLE001 - whatever a detector chokes on, the mail is no worse for it
+    except Exception:  # noqa: BLE001 - a detector that fails must not prevent other processing
         return [], []
     return _decode_addresses(delayed), _decode_addresses(failed)
 

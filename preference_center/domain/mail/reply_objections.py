@@ -1,9 +1,9 @@
-"""Replies by which somebody objects to advertising, in the law's words or in everyday ones.
+"""Replies that object to advertising, in legal or everyday language.
 
-The tables of `objections` say what an objection is in each language. This says when one
-counts: not if it is negated, asked about, reported, under a condition, about somebody else,
-or taken back elsewhere in the mail. Such a mail is left to a person; so is one that objects and
-asks for more, after the objection was recorded.
+The tables of `objections` define an objection in each language. This module decides when one
+counts: not if it is negated, asked about, reported, conditional, about somebody else, or
+withdrawn elsewhere in the mail. Such a mail is queued for review; so is one with a further
+request, after the objection was recorded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from preference_center.domain.mail.objections.text import (
 )
 
 MAX_REPLY_LENGTH = 3000
-"""Characters of own words. The longest objections are written by lawyers."""
+"""Characters of the person's own text. The longest objections are written by lawyers."""
 
 _REPLY_PREFIX = re.compile(
     r"^\s*(?:re|aw|sv|antw|antwort|r|rif|ref|fw|fwd|wg|i|tr|rv|res|enc|odp|pd|vs|doorst)"
@@ -51,7 +51,7 @@ _REPLY_PREFIX = re.compile(
 
 
 class ObjectionLocation(StrEnum):
-    """Where the words stood."""
+    """Where the objection was found."""
 
     SUBJECT = "subject"
     BODY = "body"
@@ -59,7 +59,7 @@ class ObjectionLocation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClearObjection:
-    """A clear objection: where it stood, in which language (BCP 47), and if more was said."""
+    """A clear objection: its location, its language (BCP 47), and whether more was written."""
 
     location: ObjectionLocation
     language: str
@@ -67,10 +67,10 @@ class ClearObjection:
 
 
 def find_clear_objection(subject: str, own_text: str, sender: str = "") -> ClearObjection | None:
-    """The clear objection of a reply, if it is one; `own` are the writer's own words.
+    """The clear objection in a reply, if there is one; `own_text` is the writer's own text.
 
-    `sender` is the address that it is from: who names it means themselves. A subject that a
-    reply has taken over from the mail it answers is not the writer's.
+    `sender` is the address in From: a mention of it means the writer. A subject that was copied
+    from the mail being answered is not the writer's.
     """
     if len(own_text) > MAX_REPLY_LENGTH:
         return None
@@ -97,7 +97,7 @@ def find_clear_objection(subject: str, own_text: str, sender: str = "") -> Clear
 
 
 def objection_language(sentence: str) -> str | None:
-    """The language in which a plain sentence objects and says nothing else, if it does."""
+    """The language in which a plain sentence objects and contains nothing else, if it does."""
     words = tokenize(sentence)
     if not words or len(words) > MAX_SENTENCE_LENGTH:
         return None
@@ -116,27 +116,29 @@ def objection_language(sentence: str) -> str | None:
 def _objection_in_body(
     paragraphs: Sequence[str], as_written: Sequence[str]
 ) -> ClearObjection | None:
-    """What the paragraphs of a plain text object to, each sentence alone or all in one."""
+    """The objection in the paragraphs of a plain text: in one sentence, or in all joined."""
     for join in (False, True):
-        said = list(split_sentences(paragraphs, join=join))
-        founds = {each.code: [classify_sentence(each, one) for one in said] for each in LANGUAGES}
-        if any(SentenceClass.NEGATED in found for found in founds.values()):
+        sentences = list(split_sentences(paragraphs, join=join))
+        classes_by_language = {
+            each.code: [classify_sentence(each, one) for one in sentences] for each in LANGUAGES
+        }
+        if any(SentenceClass.NEGATED in found for found in classes_by_language.values()):
             return None
         for language in LANGUAGES:
-            found = founds[language.code]
+            found = classes_by_language[language.code]
             objections = [
                 one
-                for one, each in zip(said, found, strict=True)
+                for one, each in zip(sentences, found, strict=True)
                 if each is SentenceClass.OBJECTION
             ]
-            clear = _clear_objection(language, said, objections)
+            clear = _clear_objection(language, sentences, objections)
             if clear:
                 return clear
     return _objection_in_line(list(split_sentences(as_written, join=False)))
 
 
 def _objection_in_line(lines: Sequence[Sentence]) -> ClearObjection | None:
-    """A bare objection in the first line below a greeting, whatever the next line goes on with."""
+    """A bare objection in the first line below a greeting, whatever follows in the next line."""
     for line in lines[:MAX_SHORT_WORDS]:
         for language in LANGUAGES:
             if not line.is_question and is_bare(language, normalize_words(language, line.words)):
@@ -149,7 +151,7 @@ def _objection_in_line(lines: Sequence[Sentence]) -> ClearObjection | None:
 def _clear_objection(
     language: ObjectionLanguage, sentences: Sequence[Sentence], objections: Sequence[Sentence]
 ) -> ClearObjection | None:
-    """An objection, unless all that it says is "stop", and the rest may be about what."""
+    """An objection, unless it is only "stop" and the rest may state what to stop."""
     if not objections:
         return None
     more = has_further_request(language, sentences)
@@ -159,9 +161,11 @@ def _clear_objection(
 
 
 def _has_further_text(parts: Sequence[str]) -> bool:
-    """Whether a text without an objection holds more than names and courtesies."""
-    said = list(split_sentences(parts, join=False))
-    return bool(said) and all(has_further_request(language, said) for language in LANGUAGES)
+    """Whether a text without an objection contains more than names and courtesies."""
+    sentences = list(split_sentences(parts, join=False))
+    return bool(sentences) and all(
+        has_further_request(language, sentences) for language in LANGUAGES
+    )
 
 
 def _has_negation(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""A person's own words in a reply: without what they quote, and without their signature."""
+"""A person's own text in a reply: without quotations and signature."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from preference_center.domain.mail.html_text import html_to_text
 from preference_center.domain.mail.mime import ParsedMail
 
 MAX_CHARACTERS = 64 * 1024
-"""Characters of a text that are looked at."""
+"""Characters of a text that are read."""
 _MAX_REPLY_CHARACTERS = 4000
-"""Characters between quotations: more than anybody writes to say no."""
+"""Characters between quotations: more than anybody writes to opt out."""
 
 _WROTE_VERBS = (
     r"(?:wrote|writes|ha\ scritto|schrieb|hat\ geschrieben|a\ [e\u00e9]crit"
@@ -18,8 +18,8 @@ _WROTE_VERBS = (
     r"|napisa[l\u0142]a?(?:\(a\))?|pisze|napisana\ przez"
     r"|skrev|kirjoitti)"
 )
-# "On Tuesday, Acme wrote:", which programs wrap as they like. In any language it may end with
-# the address of who wrote, "<news@acme.example>:".
+# "On Tuesday, Acme wrote:", which programs wrap arbitrarily. In any language it may end with
+# the address of the writer, "<news@acme.example>:".
 _ATTRIBUTION_LINE = re.compile(
     rf"(?:\b{_WROTE_VERBS}(?!\w)[^\n]{{0,120}}"
     r"|[<(]?[^\s<>()@]{1,64}@[^\s<>()@]{1,255}[>)]):[ \t]*$",
@@ -43,7 +43,7 @@ _SEPARATOR = re.compile(
     )$""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-# The header of the quoted mail, as Outlook writes it: two of its fields, near each other.
+# The header of the quoted mail, as Outlook writes it: two of its fields, close together.
 _HEADER_BLOCK = re.compile(
     r"""^[ \t]*\*?(?:from|von|da|de|van|od|fra|fr[a\u00e5]n)\s?:\*?\ [^\n]*\n(?:[^\n]*\n){0,2}?
         [ \t]*\*?(?:sent|date|gesendet|datum|inviato|data|envoy[e\u00e9]|enviado|fecha|verzonden
@@ -68,7 +68,7 @@ _QUOTED_LINE = re.compile(r"^[ \t]*[>|]")
 
 
 def reply_text(mail: ParsedMail) -> str:
-    """What the writer of a reply has written, in lines; "" if that is nothing."""
+    """What the writer of a reply has written, in lines; "" if nothing."""
     texts = mail.texts_of_type("text/plain")
     if texts and texts[0].strip():
         return _strip_quotations(texts[0])
@@ -77,7 +77,7 @@ def reply_text(mail: ParsedMail) -> str:
 
 
 def _strip_quotations(text: str) -> str:
-    """Up to the first quotation, or, where the quotation comes first, after it."""
+    """The text before the first quotation, or, if it begins with one, after it."""
     lines = text[:MAX_CHARACTERS].split("\n")
     quoted = [number for number, line in enumerate(lines) if _QUOTED_LINE.match(line)]
     above = _strip_signature(
@@ -101,7 +101,7 @@ def _text_before_quotation(text: str) -> str:
 
 
 def _attribution_start(text: str, at: int) -> int:
-    """Where the line begins that `at` is in, or one shortly before it that it continues."""
+    """The start of the line at `at`, or of a line shortly before that it continues."""
     start = first = text.rfind("\n", 0, at) + 1
     if start and _ADDRESS_START.match(text, start) and text[start - 2 : start] != "\n\n":
         start = text.rfind("\n", 0, start - 1) + 1  # the name is on the line before

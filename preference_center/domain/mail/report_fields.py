@@ -26,11 +26,11 @@ def parse_fields(text: str) -> FieldGroup:
 
 
 def parse_recipient_groups(text: str) -> Iterator[FieldGroup]:
-    """The groups of a delivery report that are about one recipient each.
+    """The groups of a delivery report, each about one recipient.
 
-    A new one begins where a field stands again that a group has but once, or where another
-    recipient is named after a blank line. Blank lines alone end nothing: gateways double
-    line ends.
+    A new group begins where a field occurs again that a group has only once, or where another
+    recipient is named after a blank line. A blank line alone ends nothing: gateways double line
+    ends.
     """
     group: dict[str, list[str]] = {}
     blank = False

@@ -1,7 +1,7 @@
-"""Who sent the mail that came back and who received it, as far as its header says so.
+"""Sender and recipients of a returned mail, as far as its header names them.
 
-Reports in a form of a system's own name both, and the Message-ID, and the reader of the
-report. Only a recipient of the returned mail may be reported as one whose mail failed.
+A report in a system's own format names both, and the Message-ID, and the reader of the report.
+Only a recipient of the returned mail may be reported as one whose mail failed.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ _REPORT_FIELDS = (
     "in-reply-to",
     "references",
 )
-# How a server notes the one recipient that it had (RFC 5321 4.4).
+# How a server records the only recipient that it had (RFC 5321 4.4).
 _RECEIVED_FOR = re.compile(r"\bfor\s+<([^<>\s]{3,320})>")
 
 
 @dataclass(frozen=True, slots=True)
 class MailParties:
-    """Addresses in lower case; both are empty where the report gives no header back."""
+    """Addresses in lower case; both are empty if the report does not return a header."""
 
     recipients: frozenset[str]
     non_recipients: frozenset[str]
     """Who sent it, its Message-ID, and who reads the report."""
 
     def is_non_recipient(self, address: str) -> bool:
-        """Whether it is certainly no recipient: the sender, an id, the reader of the report."""
+        """Whether it is certainly not a recipient: the sender, an id, the reader of the report."""
         name = address.casefold()
         return name in self.non_recipients and name not in self.recipients
 
     def may_be_recipient(self, address: str) -> bool:
-        """Whether the returned mail was sent to it; if that is not stated, whether it may be."""
+        """Whether the returned mail was sent to it, or may have been if that is not stated."""
         if self.recipients:
             return address.casefold() in self.recipients
         return not self.is_non_recipient(address)
 
 
 def find_parties(mail: ParsedMail, returned: str) -> MailParties:
-    """Those of the mail `returned` in the report `mail`."""
+    """The parties of the mail `returned` in the report `mail`."""
     header = parse_header(returned)
     recipients = _addresses(header, _RECIPIENT_FIELDS) | _addresses(
         mail.message, ["x-failed-recipients"]

@@ -1,4 +1,4 @@
-"""What a report says to people: its text, less the mail that it gives back."""
+"""The text of a report for people, without the mail that it returns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from preference_center.domain.mail.html_text import html_to_text
 from preference_center.domain.mail.mime import ParsedMail
 
 MAX_CHARACTERS = 20_000
-"""Characters that are looked at."""
+"""Characters that are read."""
 MAX_RECIPIENT_CHARACTERS = 3000
-"""Characters handed on about one recipient."""
+"""Characters returned about one recipient."""
 _MAX_RECIPIENTS = 50
-"""Recipients of a report whose words are no longer told apart within a paragraph."""
+"""Recipients above which a report's paragraphs are not divided between them."""
 
 RETURNED_CONTENT_TYPES = (
     "message/rfc822",
@@ -26,8 +26,8 @@ RETURNED_CONTENT_TYPES = (
     "message/partial",
 )
 
-# Where the mail begins that is given back. Its header holds words like spf and spam, which
-# would be taken for the reason.
+# Where the returned mail begins. Its header contains words like spf and spam, which would be
+# taken for the reason.
 _RETURNED_MAIL_START = re.compile(
     r"""^(?:[ >*#=_-]{0,30}(?!the\ original\ message\ was\ (?:received|sent))(?:
         (?:below\ this\ line\ is\ |below\ is\ |the\ |this\ is\ |included\ is\ |here\ is\ )*
@@ -39,14 +39,14 @@ _RETURNED_MAIL_START = re.compile(
     )$""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-# What is no reason: fields of the returned mail that some quote, and what gateways add below.
+# Not reasons: fields of the returned mail that some quote, and what gateways append.
 _QUOTED_FIELD = re.compile(
     r"""^[ \t>*]*(?:subject|sent|date|message-id|from|cc|betreff|gesendet|datum|von|oggetto|inviato
         |da|objet|envoy[e\u00e9]|asunto|enviado)\ ?:[^\n]*$""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _DISCLAIMER = re.compile(r"(?<=\n)[ \t]*_{8,}(?:[ \t][^\n]*)?$", re.MULTILINE)
-# The code of a reply of another server (RFC 5321 4.2), or Yahoo's answer, often without its code.
+# The code of another server's reply (RFC 5321 4.2), or Yahoo's reply, often without its code.
 _SMTP_REPLY = re.compile(
     r"(?<![\w.])[45]\d\d(?=[\s:,;)-])|user does ?n[o']t have an? \S{1,255} account", re.IGNORECASE
 )
@@ -54,12 +54,12 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
 def report_text(mail: ParsedMail) -> str:
-    """What it says to people, up to the mail that is given back."""
+    """The text for people, up to the returned mail."""
     return split_returned_mail(mail)[0]
 
 
 def is_text_truncated(mail: ParsedMail) -> bool:
-    """Whether it says more to people than is read of it, before what is given back."""
+    """Whether its text for people is longer than what is read, before the returned mail."""
     texts = mail.texts_of_type("text/plain")
     return (
         bool(texts)
@@ -69,7 +69,7 @@ def is_text_truncated(mail: ParsedMail) -> bool:
 
 
 def split_returned_mail(mail: ParsedMail) -> tuple[str, str]:
-    """The prose, and the mail that is given back (or its header), however it is attached."""
+    """The text, and the returned mail (or its header), however it is attached."""
     texts = mail.texts_of_type("text/plain") or [
         html_to_text(h) for h in mail.texts_of_type("text/html")
     ]
@@ -91,10 +91,10 @@ def text_about_recipient(
     *,
     is_only_recipient: bool,
 ) -> str:
-    """What the prose says of one recipient: all of it, or the paragraphs that name it.
+    """The text about one recipient: all of it, or the paragraphs that name it.
 
-    Of a paragraph that names `others` too, as Exim and Sendmail write them, it is what stands
-    from its own name up to the next.
+    Of a paragraph that names `others` too, as Exim and Sendmail write them, the part from its
+    own name up to the next.
     """
     if is_only_recipient:
         return strip_quoted_fields(text)[:MAX_RECIPIENT_CHARACTERS]
@@ -118,7 +118,7 @@ def text_about_recipient(
 
 
 def _split_by_recipient(paragraph: str, recipients: set[str]) -> Iterator[str]:
-    """Parts of a paragraph that begin with a name each; in brackets it may be another's."""
+    """Parts of a paragraph that begin with one name each; in parentheses it may be another's."""
     lines: list[str] = []
     for line in paragraph.split("\n"):
         if lines and not line.lstrip().startswith("(") and _mentions_any(line, recipients):
@@ -134,14 +134,14 @@ def _mentions_any(text: str, names: Iterable[str]) -> bool:
 
 
 def strip_quoted_fields(text: str) -> str:
-    """The prose without the fields it quotes of the returned mail, and without a disclaimer.
+    """The text without fields quoted from the returned mail, and without a disclaimer.
 
-    The subject of a mail may speak of anything; a disclaimer mostly speaks of viruses.
+    The subject of a mail may mention anything; a disclaimer usually mentions viruses.
     """
     below = _DISCLAIMER.search(text)
     return _QUOTED_FIELD.sub("", text[: below.start()] if below else text)
 
 
 def quotes_smtp_reply(text: str) -> bool:
-    """Whether it gives the reply of another server, and not only what the system found itself."""
+    """Whether it quotes another server's reply, and not only the system's own finding."""
     return _SMTP_REPLY.search(text) is not None

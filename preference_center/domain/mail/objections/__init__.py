@@ -22,6 +22,6 @@ LANGUAGES: tuple[ObjectionLanguage, ...] = (
     DUTCH,
     POLISH,
 )
-"""In the order in which they are asked: where two have the same words, the first counts."""
+"""In the order in which they are tried: where two share a phrase, the first counts."""
 
 __all__ = ["LANGUAGES", "ObjectionLanguage"]

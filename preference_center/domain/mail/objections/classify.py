@@ -1,7 +1,7 @@
-"""What a sentence says of advertising, by the table of its language.
+"""Classify a sentence about advertising, by the table of its language.
 
-A request of the table counts unless it is negated, asked about, reported, under a condition, or
-about somebody or something else.
+A request of the table counts unless it is negated, asked about, reported, conditional, or about
+somebody or something else.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from preference_center.domain.mail.objections.sentences import Sentence
 from preference_center.domain.mail.objections.text import tokenize
 
 MAX_SHORT_WORDS = 3
-"""Words that are a name, or part of a signature, rather than a request."""
+"""Words up to which a text may be a name or a signature rather than a request."""
 _MAX_EXTRA_WORDS = 9
-"""Words beside a request in its sentence that are no request of their own."""
+"""Words of a sentence, other than an objection, up to which they are no further request."""
 _MAX_FAREWELL_WORDS = 8
 """Words of the line before a signature."""
 _NEGATION_WINDOW = 5
-"""Words before a request among which a negation is of it."""
+"""Words before a request in which a negation applies to it."""
 _STOP_WORDS = frozenset(
     {"stop", "stopp", "it", "this", "that", "now", "all", "enough", "basta", "genug", "schluss"}
     | {"aufhoren", "assez", "alto", "parem", "parar", "chega", "sair", "dosc", "dosyc", "koniec"}
 )
-"""Words that end anything: alone they are about the mail only if nothing else is said."""
+"""Words that end anything: alone they are about the mail only if nothing else is written."""
 
 
 class SentenceClass(StrEnum):
-    """What a sentence says of advertising."""
+    """The class of a sentence about advertising."""
 
     OBJECTION = "objection"
     NEGATED = "denied"
@@ -43,7 +43,7 @@ class SentenceClass(StrEnum):
 
 
 def is_only_stop_word(language: ObjectionLanguage, sentence: Sentence) -> bool:
-    """Whether a sentence is a word that may be about anything else that was being done."""
+    """Whether a sentence is only a word that may refer to anything else in progress."""
     words = language.courtesy_pattern.sub(" ", normalize_words(language, sentence.words)).replace(
         ",", " "
     )
@@ -51,7 +51,7 @@ def is_only_stop_word(language: ObjectionLanguage, sentence: Sentence) -> bool:
 
 
 def classify_sentence(language: ObjectionLanguage, sentence: Sentence) -> SentenceClass:
-    """What a sentence says; bare words count in the first paragraph only."""
+    """The class of a sentence; bare words count in the first paragraph only."""
     may_be_bare = sentence.in_first_paragraph and not sentence.is_question
     if may_be_bare and is_bare(language, normalize_words(language, sentence.words)):
         return SentenceClass.OBJECTION
@@ -59,7 +59,7 @@ def classify_sentence(language: ObjectionLanguage, sentence: Sentence) -> Senten
 
 
 def normalize_words(language: ObjectionLanguage, words: str) -> str:
-    """Words as the table of a language is written."""
+    """Words in the spelling of a language's table."""
     corrected = language.spelling_corrector.correct(
         language.normalize_spelling(words[:MAX_SENTENCE_LENGTH])
     )
@@ -67,7 +67,7 @@ def normalize_words(language: ObjectionLanguage, words: str) -> str:
 
 
 def classify_clauses(language: ObjectionLanguage, sentence: Sentence) -> SentenceClass:
-    """What a sentence says; an objection if one of its clauses is one beyond doubt."""
+    """The class of a sentence: an objection if one of its clauses clearly is one."""
     words = normalize_words(language, sentence.words)
     outcome = SentenceClass.NONE
     for request in language.objection_pattern.finditer(words):
@@ -141,9 +141,9 @@ def _is_doubtful(
 
 
 def _is_conditional(language: ObjectionLanguage, words: str, request: re.Match[str]) -> bool:
-    """Whether a request, or any clause beside its own, begins with a condition.
+    """Whether a request, or another clause, begins with a condition.
 
-    What another sentence after an "and" is about does not matter: "and tell me when".
+    What follows an "and" does not matter: "and tell me when".
     """
     masked = language.courtesy_pattern.sub(lambda found: "-" * len(found[0]), words)
     clause = _clause_around(language, masked, request)
@@ -166,13 +166,13 @@ def _clauses_are_bare(language: ObjectionLanguage, words: str) -> bool:
     objects = False
     for clause in words.split(","):
         whole = " ".join(clause.split())
-        said = " ".join(language.greeting_pattern.sub(" ", whole).split())
-        if language.standalone_pattern.fullmatch(said) or language.standalone_pattern.fullmatch(
+        text = " ".join(language.greeting_pattern.sub(" ", whole).split())
+        if language.standalone_pattern.fullmatch(text) or language.standalone_pattern.fullmatch(
             whole
         ):
             objects = True
-        elif not _is_harmless(language, said) or (
-            language.negation_pattern.search(said) and not language.remark_pattern.search(said)
+        elif not _is_harmless(language, text) or (
+            language.negation_pattern.search(text) and not language.remark_pattern.search(text)
         ):
             return False
     return objects
@@ -193,7 +193,7 @@ def _is_harmless(language: ObjectionLanguage, words: str) -> bool:
 
 
 def count_other_words(language: ObjectionLanguage, words: str) -> int:
-    """How many words a sentence has besides its requests and courtesies."""
+    """The number of words in a sentence that are neither its requests nor courtesies."""
     rest = language.courtesy_pattern.sub(" ", language.objection_pattern.sub(" ", words)).replace(
         ",", " "
     )
@@ -201,9 +201,9 @@ def count_other_words(language: ObjectionLanguage, words: str) -> int:
 
 
 def has_further_request(language: ObjectionLanguage, sentences: Sequence[Sentence]) -> bool:
-    """Whether something else is said that a person has to read.
+    """Whether the sentences contain something else that a person must read.
 
-    Below the line that ends the text only a question is: a signature holds anything.
+    Below the closing line only a question counts: a signature contains anything.
     """
     objected = signed = False
     for sentence in sentences:
@@ -247,7 +247,7 @@ def wants_mail(language: ObjectionLanguage, text: str) -> bool:
 
 
 def _words_before(language: ObjectionLanguage, words: str, match: re.Match[str]) -> str:
-    """The last words of the clause before what was found."""
+    """The last words of the clause before the match."""
     clause = language.clause_end_pattern.split(words[max(match.start() - 120, 0) : match.start()])[
         -1
     ]

@@ -1,8 +1,8 @@
 """How one language objects to advertising: a table of phrases, compiled when it is first used.
 
-All of them take half a second, which a process that reads no reply need not spend.
+Compiling all of them takes half a second, so a process that reads no reply should not.
 
-A table is written in words as `normalise` leaves them: lower case, no accents, no
+A table is written in words as `normalize_text` returns them: lower case, no accents, no
 punctuation but commas. One phrase a line. In it
 
 - `|`, `(...)`, `?` and `*` mean what they mean in a regular expression,

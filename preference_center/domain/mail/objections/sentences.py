@@ -1,4 +1,4 @@
-"""Where sentences end, who is greeted, and where the signature begins."""
+"""Split text into sentences; find the salutation and the signature."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARAGRAPH = re.compile(r"\n\s*\n")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence in words, and whether it asks."""
+    """A sentence as words, and whether it is a question."""
 
     words: str
     is_question: bool
@@ -27,9 +27,9 @@ class Sentence:
 
 
 def join_wrapped_lines(text: str) -> str:
-    """A text with those lines joined that only the width of a window has parted.
+    """A text with lines joined that were only wrapped.
 
-    That is so where the next line goes on in lower case, or a long line ends without a stop.
+    That is so where the next line continues in lower case, or a long line ends without a stop.
     """
     lines = text.split("\n")
     joined = [lines[0].strip()]
@@ -44,12 +44,12 @@ def join_wrapped_lines(text: str) -> str:
 
 
 def split_paragraphs(text: str) -> list[str]:
-    """The paragraphs of a plain text that hold anything."""
+    """The paragraphs of a plain text that are not empty."""
     return [part.strip() for part in _PARAGRAPH.split(text) if part.strip()]
 
 
 def split_sentences(paragraphs: Sequence[str], *, join: bool) -> Iterator[Sentence]:
-    """The sentences of paragraphs. A line may end one, or with `join` never does."""
+    """The sentences of paragraphs. A line may end one; with `join` it never does."""
     for number, paragraph in enumerate(paragraphs):
         joined = re.sub(r"[ \t]*\n[ \t]*", " " if join else "\n", paragraph)
         yield from _split_paragraph(joined, in_first_paragraph=number == 0)

@@ -1,4 +1,4 @@
-"""Text as the tables of objections are written: words, commas, sentences."""
+"""Text in the form of the objection tables: words, commas, sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-_LETTER_REPLACEMENTS = str.maketrans(
+_CHARACTER_REPLACEMENTS = str.maketrans(
     {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00df": "ss", "\u00e6": "ae", "\u0153": "oe"}
 )
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
@@ -30,11 +30,13 @@ def normalize_text(text: str) -> str:
     """In lower case, without accents and invisible characters, with plain quotes."""
     lower = _INVISIBLE.sub("", text).replace("\u2019", "'").casefold()
     apart = unicodedata.normalize("NFKD", lower)
-    return "".join(c for c in apart if not unicodedata.combining(c)).translate(_LETTER_REPLACEMENTS)
+    return "".join(c for c in apart if not unicodedata.combining(c)).translate(
+        _CHARACTER_REPLACEMENTS
+    )
 
 
 def remove_quotations(text: str) -> str:
-    """Plain text without what stands in quotation marks: others said that."""
+    """Plain text without quoted passages: others wrote those."""
     return _QUOTATION.sub(" x ", text)
 
 
@@ -49,17 +51,17 @@ def mask_addresses(text: str, sender: str) -> str:
 
 
 def tokenize(sentence: str) -> str:
-    """A plain sentence as words with one blank between them; commas where the voice pauses."""
+    """A plain sentence as words separated by one space; commas where one would pause."""
     paused = _PUNCTUATION.sub(" , ", sentence)
     bare = _NON_WORD.sub(" ", paused).replace(",", " , ")
     return " ".join(_COMMAS.sub(" , ", f" {bare} ").split()).strip(" ,")
 
 
 class SpellingCorrector:
-    """Corrects one typing error in a long word to the word of a table that it must be.
+    """Corrects one typing error in a long word to the table's word that it must be.
 
-    The error may be a letter too many, too few, wrong, or two letters exchanged. The first
-    letter and the ending are left alone: there other words differ, "anmelden", "unsubscribed".
+    The error may be an extra, missing or wrong character, or two exchanged ones. The first
+    character and the ending must match: they distinguish words, "anmelden", "unsubscribed".
     """
 
     def __init__(self, words: Collection[str]) -> None:
@@ -87,7 +89,7 @@ class SpellingCorrector:
 
 
 def _same_ending(known: str, word: str) -> bool:
-    """Whether the ending is the same, or a letter shortly before the last was left out."""
+    """Whether the ending is the same, or a character shortly before the last was left out."""
     return known[-2:] == word[-2:] or (len(word) < len(known) and known[-1] == word[-1])
 
 
