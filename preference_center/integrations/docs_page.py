@@ -1,4 +1,4 @@
-"""docs/destinations.md, made from what the connectors say of themselves.
+"""docs/destinations.md, generated from the integrations' own data.
 
 `python -m preference_center.integrations.docs_page > docs/destinations.md`; a test compares them.
 """
@@ -13,24 +13,24 @@ from preference_center.integrations.registry import load_integrations
 
 _INTRODUCTION = """# Destinations
 
-The tools that can be connected, and what each can do. This page is made from the connectors' own data by `python -m preference_center.integrations.docs_page`; how one is written is in [Adding a connector](adding-connectors.md).
+The tools that can be connected, and what each can do. This page is generated from the connectors' own data by `python -m preference_center.integrations.docs_page`; [Adding a connector](adding-connectors.md) describes how one is written.
 
-What the columns mean:
+The columns:
 
-- **channels**: what it sends by. The catalogue says what each topic goes by; one destination may have topics by email and by SMS, and below each tool stands what a topic by SMS is mapped to. **holds**: whether a "no" to one topic, or to all marketing, can be kept there without meaning more or less than the person said.
-- **lifts**: whether we can turn on again there what we turned off. Where not, pauses are not pushed and lifts stay off, which the page tells beforehand.
-- **reads back**: whether we look if it still says what it confirmed. **own opt-outs** and **contacts**: how what people said in it, and who is there, is read: what has changed every few minutes, or all of it at night (every hour if that takes a minute). Where contacts are listed by change, all of them are listed at night as well: who has been there for long may have to be suppressed since somebody said no by another form of their address. **webhook**: whether it tells us at once, at `/in/NAME`.
-- **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers keep together (`--set rate=...` states another).
-- **absent**: what becomes of an address that the tool doesn't know. It is looked for again; where it says "or created", the setting `create_contacts=yes` adds it, suppressed.
-- **link field**: whether each contact's standing link can be written into a custom field.
-- **asks rights**: whether `flask destinations check` (and `add` and `resume`) ask the tool what the key may do there, writing included, and name what is missing. Where not, a right to write that is missing shows at the first push.
-- **erases**: whether a person's data there can be deleted from here. Where not, whoever is erased here stays suppressed there, and their data in the tool is to be deleted by hand.
+- **channels**: what it sends by. The catalogue defines the channel of each topic; one destination may have topics by email and by SMS, and the notes of each tool name what a topic by SMS is mapped to. **holds**: whether an opt-out of one topic, or of all marketing, can be stored there with exactly the meaning that the person gave it.
+- **lifts**: whether we can turn on again there what we turned off. Where not, pauses are not pushed and lifts stay off; the preference page states that before.
+- **reads back**: whether we check that it still holds what it confirmed. **own opt-outs** and **contacts**: how what people changed in it, and who its contacts are, is read: what changed, every few minutes, or all of it, at night (every hour if that takes a minute). Where contacts are listed by change, all of them are listed at night as well: a contact of many years may have to be suppressed after an opt-out by another form of its address. **webhook**: whether it reports at once, at `/in/NAME`.
+- **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers share (`--set rate=...` sets another).
+- **absent**: what happens to an address that the tool doesn't know. It is looked up again later; where this column has "or created", the setting `create_contacts=yes` adds it, suppressed.
+- **link field**: whether each contact's permanent link can be written into a custom field.
+- **checks rights**: whether `flask destinations check` (and `add` and `resume`) ask the tool for the key's rights, writing included, and name those that are missing. Where not, a missing right to write shows at the first push.
+- **erases**: whether a person's data there can be deleted from here. Where not, an erased person stays suppressed there, and their data in the tool must be deleted by hand.
 """  # noqa: E501 - a paragraph is a line there
 
 _WEBHOOK_ONLY_INTRODUCTION = """
-## Only listened to
+## Webhook only
 
-Set up in the same way, these tools are told nothing: what people did in them is taken in from their webhooks at `/in/NAME`, and goes to all the others. A group, list or tag of theirs that stands for one of our topics is named with `--topic ours=theirs`; what they say about no group counts for all marketing. [What comes in](inbound.md) says how each one's webhook is set up.
+These tools are set up in the same way, but nothing is pushed to them: what people did in them is recorded from their webhooks at `/in/NAME`, and is pushed to all the others. A group, list or tag of theirs that corresponds to one of our topics is named with `--topic ours=theirs`; events without a group count for all marketing. [What comes in](inbound.md) describes how each one's webhook is set up.
 """  # noqa: E501 - a paragraph is a line there
 _WEBHOOK_ONLY_HEADERS = ("tool", "`--kind`", "tested against")
 _LISTING_LABELS = {ListingMode.CHANGES: "changes", ListingMode.FULL: "all", None: "no"}
@@ -48,7 +48,7 @@ _HEADERS = (
     "limit",
     "absent",
     "link field",
-    "asks rights",
+    "checks rights",
     "erases",
     "tested against",
 )
@@ -121,9 +121,8 @@ def _section(integration: Integration) -> Iterator[str]:
     yield f"`--kind {spec.kind}`, tested against: {spec.tested_summary}."
     if spec.build_webhook_only is not None:
         yield (
-            f"Without `{'`, `'.join(sorted(spec.secret_settings))}` it is only listened to; "
-            "once that "
-            "is set, it observes first like a new destination."
+            f"Without `{'`, `'.join(sorted(spec.secret_settings))}` only its webhook is read; "
+            "once that is set, it observes first like a new destination."
         )
     if spec.extra:
         use = f" for {spec.extra_purpose}" if spec.extra_purpose else ""

@@ -77,7 +77,7 @@ def test_nobodys_opt_out_is_told_to_it(app: Flask, added: Result) -> None:
     shown = flask(app, "destinations", "list").output
     assert shown.startswith("sparks\tsparkpost\tactive\t0 pending")
     assert flask(app, "destinations", "check", "sparks").output == (
-        "note: it is only listened to, and told nothing\nsparks is in order.\n"
+        "note: its webhook is read; nothing is pushed to it\nsparks is in order.\n"
     )
     observed = flask(app, "destinations", "observe", "sparks").output
     assert observed.startswith("It is only listened to")
@@ -203,4 +203,4 @@ def test_a_topic_is_mapped_to_what_the_vendor_will_call_it(
     words = ["add", "tool", "--kind", kind, *settings, "--topic", f"acme.offers={thing}"]
     found = flask(app, "destinations", *words)
     assert found.exit_code == (0 if is_one else 1), found.output
-    assert ("as nothing is called there" in found.output) != is_one
+    assert ("which is no id there" in found.output) != is_one

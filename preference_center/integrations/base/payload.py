@@ -1,4 +1,4 @@
-"""Reading what vendors post, and comparing what they sign: shared by all of them."""
+"""Parsing of webhook bodies, and comparison of signatures: shared by all vendors."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def parse_form_fields(body: bytes) -> list[tuple[str, str]]:
 
 
 def _replace_unstorable(value: Any) -> Any:
-    """The same with SUBSTITUTE for what no database takes: NUL, and halves of surrogate pairs.
+    """The same with SUBSTITUTE for what PostgreSQL can't store: NUL, and lone surrogates.
 
-    It is part of no address, so that one that held them does not become somebody else's.
+    SUBSTITUTE is part of no address, so an address that held them does not become another's.
     """
     match value:
         case str():
@@ -133,15 +133,15 @@ def find_status_code(reply: str) -> str:
 def is_complaint(feedback_type: str) -> bool:
     """Whether a feedback report of this type (RFC 5965, 6591) is about mail nobody wanted.
 
-    "" is one whose type is not told.
+    "" is one without a type.
     """
     return feedback_type.casefold() not in {"not-spam", "auth-failure"}
 
 
 def unknown_event(event_type: str) -> VendorEvent:
-    """News of a type that a vendor's module doesn't know.
+    """An event of a type that the vendor's module doesn't know.
 
-    What doesn't look like the name of a type is not repeated: it might be anybody's (I12).
+    Text that doesn't look like the name of a type is not kept: it might be personal (I12).
     """
     return VendorEvent(
         VendorEventKind.UNKNOWN_TYPE,
@@ -151,26 +151,26 @@ def unknown_event(event_type: str) -> VendorEvent:
 
 
 def require_recipient(events: Iterable[VendorEvent]) -> list[VendorEvent]:
-    """The same without news of nobody; a "no" among it is UNKNOWN, for a person to look into."""
+    """The events that name a recipient; an opt-out without one becomes an UNKNOWN_TYPE."""
     found = []
-    for news in events:
-        if news.address or news.contact_id or news.kind is VendorEventKind.UNKNOWN_TYPE:
-            found.append(news)
-        elif news.kind not in {VendorEventKind.CONTACT_CHANGED, VendorEventKind.RESUBSCRIBED}:
-            found.append(unknown_event(f"{news.kind} without address"))
+    for event in events:
+        if event.address or event.contact_id or event.kind is VendorEventKind.UNKNOWN_TYPE:
+            found.append(event)
+        elif event.kind not in {VendorEventKind.CONTACT_CHANGED, VendorEventKind.RESUBSCRIBED}:
+            found.append(unknown_event(f"{event.kind} without address"))
     return found
 
 
 def require_setting(settings: Mapping[str, str], name: str) -> str:
-    """A setting without which nothing can be verified. Raises Unready."""
+    """A setting without which nothing can be verified. Raises NotConfigured."""
     found = settings.get(name)
     if not found:
-        raise NotConfigured(f"the setting {name} is missing: without it no webhook is believed")
+        raise NotConfigured(f"the setting {name} is missing: without it no webhook can be verified")
     return str(found)
 
 
 def require_header(request: WebhookRequest, name: str) -> str:
-    """A header that a genuine request has. Raises Unverified."""
+    """A header that a genuine request has. Raises SignatureError."""
     found = request.headers.get(name)
     if not found:
         raise SignatureError("the request is not signed")

@@ -1,7 +1,7 @@
-"""What proves a request of a vendor that signs nothing: something secret, and where from.
+"""Verification of vendors that sign nothing: by a shared secret and the client's address.
 
-Who calls is only as sure as the proxies in front (`TRUSTED_PROXIES`); it is looked at and
-neither stored nor logged.
+The address is as reliable as the proxies in front (`TRUSTED_PROXIES`); it is compared, and neither
+stored nor logged.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ class SharedSecretWebhook(WebhookSource):
 
 
 def check_shared_secret(request: WebhookRequest, settings: Mapping[str, str]) -> None:
-    """Return if `post` has the secret, the password or the token, and an address allowed.
+    """Return if `request` has the secret, the password or the token, and an allowed address.
 
-    All that is set must be right. Raises Unready if too little is set, else Unverified.
+    Everything that is set must match. Raises NotConfigured if too little is set, else
+    SignatureError.
     """
     secret, user = settings.get(SECRET_SETTING, ""), settings.get(USER_SETTING, "")
     token = settings.get(TOKEN_SETTING, "")
@@ -123,7 +124,7 @@ def _authorization_value(request: WebhookRequest, scheme: str) -> str:
 
 @lru_cache
 def _parse_networks(text: str) -> tuple[Network, ...] | None:
-    """Those of a setting; None for all. Raises Unready."""
+    """Those of a setting; None for all. Raises NotConfigured."""
     if text == ANY_NETWORK:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Proofs that several vendors give alike: an HMAC in hexadecimal, a time, Standard Webhooks."""
+"""Signatures that several vendors share: hexadecimal HMAC, timestamps, Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MIN_SECRET_BYTES = 16
 
 
 def verify_hmac(secret: str, message: bytes, signature: str, algorithm: str = "sha256") -> None:
-    """Raise Unverified unless `given` is the HMAC of `signed`, in hexadecimal."""
+    """Raise SignatureError unless `signature` is the HMAC of `message`, in hexadecimal."""
     if not constant_time_equal(signature, hmac.digest(secret.encode(), message, algorithm).hex()):
         raise SignatureError("the signature does not match")
 
@@ -32,7 +32,7 @@ def verify_hmac(secret: str, message: bytes, signature: str, algorithm: str = "s
 def verify_timestamp(
     timestamp: datetime | None, now: datetime, max_age: timedelta = DEFAULT_MAX_AGE
 ) -> None:
-    """Raise Unverified unless `at` is `within` so much of now, before or after."""
+    """Raise SignatureError unless `timestamp` is within `max_age` of `now`, before or after."""
     if timestamp is None or abs(now - timestamp) > max_age:
         raise SignatureError("the request is too old")
 
@@ -40,11 +40,11 @@ def verify_timestamp(
 def verify_standard_webhook(
     request: WebhookRequest, secrets: str, now: datetime, header_prefix: str = "webhook"
 ) -> None:
-    """Raise Unverified unless Standard Webhooks 1.0.0 finds `post` genuine and fresh.
+    """Raise SignatureError unless `request` is genuine and fresh by Standard Webhooks 1.0.0.
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     `secrets` are one or more, with spaces between; `v1` signatures (HMAC-SHA256) count.
-    Raises Unready for a secret that is none. The library's own verifier reads the clock.
+    Raises NotConfigured for an invalid secret. The library's own verifier reads the clock.
     """
     signers = _parse_signers(secrets)
     number, stamp = (
@@ -64,7 +64,7 @@ def verify_standard_webhook(
 
 
 def is_standard_secret(text: str, min_bytes: int = 24) -> bool:
-    """Whether it is whsec_ and `least` to 64 bytes in base64; Standard Webhooks asks for 24."""
+    """Whether it is whsec_ and `min_bytes` to 64 bytes in base64; the standard requires 24."""
     prefix, _, encoded = text.partition("_")
     try:
         length = len(base64.b64decode(encoded, validate=True))
@@ -78,6 +78,6 @@ def _parse_signers(secrets: str) -> list[Signer]:
     if not found or not all(
         is_standard_secret(each, min_bytes=_MIN_SECRET_BYTES) for each in found
     ):
-        # The library takes any text for one.
-        raise NotConfigured("the secret is to be whsec_ and 24 to 64 bytes in base64")
+        # The library accepts any text as a secret.
+        raise NotConfigured("the secret must be whsec_ and 24 to 64 bytes in base64")
     return [Signer(secret) for secret in found]

@@ -49,16 +49,16 @@ class ConnectorSpec:
     capabilities: Capabilities
     own_settings: Mapping[str, str]
     secret_settings: frozenset[str]
-    """Those of its own settings that are never to be shown again."""
+    """Those of its own settings that are never displayed."""
     sources: tuple[str, ...]
     """The pages that the connector was written from."""
     build: Callable[[DestinationConfig, HttpContext], Connector]
     tested_version: str = ""
-    """What `proof` was made with: its version or date."""
+    """What `tested_against` was tested with: its version or date."""
     manually_tested: str = ""
-    """What it was also run against by a person, with version and date: not by CI."""
+    """What it was also tested against by hand, with version and date: not by CI."""
     notes: tuple[str, ...] = ()
-    """What a person who sets it up has to know, a sentence each; for docs/destinations.md."""
+    """Notes on setting it up, a sentence each; for docs/destinations.md."""
     extra: str = ""
     """The extra to install, if it needs a library of its own: `pip install '.[extra]'`."""
     extra_purpose: str = ""
@@ -66,7 +66,7 @@ class ConnectorSpec:
     has_rate_limit: bool = True
     """Whether it makes requests, so that a rate means something."""
     build_webhook_only: Callable[[DestinationConfig, HttpContext], Connector] | None = None
-    """Makes a connector that only listens, for a destination that has none of `secrets`."""
+    """Makes a connector without pushes, for a destination with none of `secret_settings`."""
 
     @classmethod
     def of(
@@ -116,7 +116,7 @@ class ConnectorSpec:
 
     @property
     def tested_summary(self) -> str:
-        """What it was run against, for people."""
+        """What it was tested against, for users."""
         return (
             f"{self.tested_against.value} ({self.tested_versions})"
             if self.tested_versions
@@ -125,7 +125,7 @@ class ConnectorSpec:
 
     @property
     def tested_versions(self) -> str:
-        """Versions and dates of that; "" for a tool that is only listened to."""
+        """Versions and dates of that; "" for a tool that only reports."""
         by_hand = f"by hand {self.manually_tested}" if self.manually_tested else ""
         return "; ".join(each for each in (self.tested_version, by_hand) if each)
 
@@ -139,7 +139,7 @@ class ConnectorSpec:
                 "contacts, so by default they are only looked for again"
             )
         if self.capabilities.can_hold_link:
-            found[f"{LINK_FIELD}?"] = "its custom field that standing links are written into"
+            found[f"{LINK_FIELD}?"] = "its custom field that permanent links are written into"
             found[f"{LINK_TOPIC}?"] = "the topic that those links turn off; else all marketing"
         if self.has_rate_limit:
             found[f"{RATE_SETTING}?"] = (

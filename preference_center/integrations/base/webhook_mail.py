@@ -1,4 +1,4 @@
-"""Mails that vendors receive for us and post to our webhook, in whatever form they do."""
+"""Mails that vendors receive for us and post to our webhook, in any of their forms."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def extract_addresses(*headers: str) -> list[str]:
 def parse_form(request: WebhookRequest) -> dict[str, str] | None:
     """The fields of a posted form, each by its first value; None if the body is no form.
 
-    Files that come with it are left out. A field `charsets` says how the others are encoded
-    where that is not UTF-8, as SendGrid does. Raises InvalidInput if it cannot be read.
+    Files that come with it are left out. A field `charsets` names the encodings of the others
+    where they are not UTF-8, as SendGrid does. Raises InvalidInput if it cannot be read.
     """
     kind = request.headers.get("content-type", "")
     if not kind.casefold().startswith(_FORM_TYPES):
@@ -105,7 +105,7 @@ def _iter_form_fields(form: Message) -> Iterator[tuple[str, bytes]]:
 
 
 def _field_name(part: Message) -> str | None:
-    """The name of a field; None for a file, which may be called anything."""
+    """The name of a field; None for a file, whatever its name."""
     try:
         name = part.get_param("name", header="content-disposition")
         is_file = part.get_filename() is not None

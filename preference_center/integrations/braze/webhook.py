@@ -2,10 +2,10 @@
 
 https://www.braze.com/docs/user_guide/data/distribution/braze_currents/setting_up_currents/custom_http_connector/
 https://www.braze.com/docs/user_guide/data/distribution/braze_currents/event_glossary/message_engagement_events/
-A change of state says of which group, and by whose act. An `Unsubscribe` says neither what
-was left nor more than that a person clicked: taken for all email, and better not sent
-here. The form of one event in this connector is not published; it is that of the other
-tools, `properties` beside `id`, `time` and `user`.
+A change of state names the group, and who made the change. An `Unsubscribe` only reports that a
+person clicked, without a group: it counts for all email, and is better not sent here. The form
+of one event in this connector is not published; it is assumed to be that of the other tools,
+`properties` next to `id`, `time` and `user`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _STATES = {
     "opted in": VendorEventKind.RESUBSCRIBED,
 }
 _PERSON_SOURCES = {"subscription page", "preference center", "list-unsubscribe", "inbound message"}
-"""Sources of a change that are the recipient's own acts, says the glossary."""
+"""Sources of a change that are the recipient's own acts, by the glossary."""
 _CHANNELS = {"": Channel.EMAIL, "email": Channel.EMAIL, "sms": Channel.SMS}
 
 
@@ -77,14 +77,14 @@ class BrazeWebhookSource(SharedSecretWebhook):
             isinstance(r, dict) for r in rows
         ):
             raise InvalidInput("the body is not what the vendor promises")
-        return require_recipient(news for row in rows if (news := _read_event(row)) is not None)
+        return require_recipient(filter(None, map(_read_event, rows)))
 
 
 def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     event, properties = get_text(row, "event_type"), get_object(row, "properties")
     if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return None
-    news = VendorEvent(
+    common = VendorEvent(
         kind=_KINDS.get(event, VendorEventKind.BOUNCED),
         address=get_text(properties, "email_address"),
         occurred_at=parse_epoch(row.get("time")),
@@ -93,11 +93,11 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
         target=ALL_EMAIL if event == _CLICK else None,
     )
     if event in {_GLOBAL_STATE_CHANGE, _GROUP_STATE_CHANGE}:
-        return _read_state_change(news, event, properties)
+        return _read_state_change(common, event, properties)
     if event in _PERMANENT:
         reason = get_text(properties, "bounce_reason")
-        return replace(news, bounce=Bounce(diagnostic=reason, permanent=_PERMANENT[event]))
-    return news if event in _KINDS else unknown_event(event)
+        return replace(common, bounce=Bounce(diagnostic=reason, permanent=_PERMANENT[event]))
+    return common if event in _KINDS else unknown_event(event)
 
 
 def _read_state_change(
@@ -107,7 +107,7 @@ def _read_state_change(
     named = get_text(properties, "channel").casefold()
     channel = _CHANNELS.get(named)
     if channel is None or (event_type == _GLOBAL_STATE_CHANGE and channel is not Channel.EMAIL):
-        return None  # push, WhatsApp and others that no topic goes by
+        return None  # push, WhatsApp and others that no topic is sent by
     kind = _STATES.get(get_text(properties, "subscription_status").casefold())
     group = get_text(properties, "subscription_group_id")
     if kind is None or (event_type == _GROUP_STATE_CHANGE and not group):

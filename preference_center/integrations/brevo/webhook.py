@@ -4,8 +4,8 @@ https://developers.brevo.com/docs/marketing-webhooks
 https://developers.brevo.com/docs/transactional-webhooks
 https://developers.brevo.com/docs/secured-webhooks
 https://help.brevo.com/hc/en-us/articles/15127404548498
-Who unsubscribes is blocklisted, whatever lists the mail went to: a no to all marketing. That
-the recipient did it is said at https://developers.brevo.com/reference/gettransacemailcontent;
+Who unsubscribes is blocklisted, whatever lists the mail went to: an opt-out of all marketing.
+https://developers.brevo.com/reference/gettransacemailcontent documents that the recipient did it;
 no email is blocklisted by us. The `id` is the webhook's, the same for all acts. The form of
 batches is not published: an array of the same events, in an object of one field or not. Events
 of SMS have their type in `msg_status` and the number in `to`. Which of them reports an opt-out
@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
@@ -49,7 +50,7 @@ from preference_center.integrations.base.webhook_mail import (
     iter_header_fields,
 )
 
-# The two kinds of webhook, and older pages, name the same thing differently.
+# The two kinds of webhook, and older pages, name the same event differently.
 _EVENT_KINDS = {
     "unsubscribe": VendorEventKind.OPTED_OUT,
     "unsubscribed": VendorEventKind.OPTED_OUT,
@@ -81,7 +82,7 @@ _IGNORED_SMS = {
 }  # fmt: skip
 _MILLISECONDS = 1000
 _MAX_EPOCH_SECONDS = 100_000_000_000
-"""`ts_epoch` is in milliseconds, says the table; the example has seconds."""
+"""`ts_epoch` is in milliseconds by the table; the example has seconds."""
 
 
 class BrevoWebhookSource(SharedSecretWebhook):
@@ -95,7 +96,7 @@ class BrevoWebhookSource(SharedSecretWebhook):
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
         rows = (row for each in parse_json_objects(body) for row in _rows(each))
-        return require_recipient(news for row in rows for news in _read_event(row))
+        return require_recipient(chain.from_iterable(map(_read_event, rows)))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://developers.brevo.com/docs/inbound-parse-webhooks."""

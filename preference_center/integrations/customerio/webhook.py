@@ -2,8 +2,8 @@
 
 https://docs.customer.io/integrations/api/webhooks
 https://docs.customer.io/integrations/data-out/connections/webhooks
-Customer.io tries again for seven days; whether with a new timestamp is not said, so that
-much age is taken: an event has an id, and counts once. A customer's `unsubscribed` may be
+Customer.io retries for seven days; whether with a new timestamp is not documented, so that age
+is accepted: an event has an id, and counts once. A customer's `unsubscribed` may be
 set by an API call; the unsubscribe of an email is the recipient's.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
@@ -48,7 +49,7 @@ _KINDS = {
     ("customer", "subscribed"): VendorEventKind.RESUBSCRIBED,
 }
 _UNSUBSCRIBED_FROM_ALL = {("customer", "unsubscribed"): True, ("customer", "subscribed"): False}
-"""What says how the person's own switch for all stands."""
+"""Events about the person's own switch for everything -> whether it is off."""
 _IGNORED = {
     "drafted", "attempted", "sent", "delivered", "opened", "human_opened", "clicked",
     "human_clicked", "converted", "deferred", "dropped", "suppressed", "failed",
@@ -76,9 +77,7 @@ class CustomerIoWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) for news in _read_event(row)
-        )
+        return require_recipient(chain.from_iterable(map(_read_event, parse_json_objects(body))))
 
 
 def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
@@ -118,7 +117,7 @@ def _read_preferences(
         yield unknown_event("preferences without content")
         return
     for name, is_on in get_object(content, "topics").items():
-        if isinstance(is_on, bool):  # else nothing was chosen
+        if isinstance(is_on, bool):  # else the person chose nothing
             kind = VendorEventKind.RESUBSCRIBED if is_on else VendorEventKind.OPTED_OUT
             yield VendorEvent(
                 kind, address, name, occurred_at, f"{event_id} {name}" if event_id else ""

@@ -3,11 +3,11 @@
 https://docs.ghost.org/webhooks
 https://github.com/TryGhost/Ghost/blob/main/ghost/core/core/server/services/webhooks/WebhookTrigger.js
 https://github.com/TryGhost/Ghost/blob/main/ghost/core/core/server/services/webhooks/serialize.js
-A topic is a newsletter: what a member had before and has no more was left. Whether by the
-member or by an API call isn't said, and there is no id. The body doesn't say when, either:
-leaving a newsletter leaves `updated_at` as it was. A member whose newsletters did not change,
-or of whom an older Ghost doesn't tell what they were, is just seen. Ghost tries for less than
-a minute. Tried with Ghost 6.65.
+A topic is a newsletter: one that a member had before and no longer has was left, by the member or
+by an API call; the webhook does not tell them apart. Events have no id, and the body no time:
+leaving a newsletter does not change `updated_at`. A member whose newsletters did not change, or
+whose former newsletters an older Ghost does not report, is a changed contact. Ghost retries for
+less than a minute. Tried with Ghost 6.65.
 """
 
 from __future__ import annotations
@@ -59,15 +59,16 @@ class GhostWebhookSource(WebhookSource):
     def stored_body(self, request: WebhookRequest) -> bytes:
         """See HeaderDated."""
         stamp = _signature(request).get("t", "")
-        return b'{"at": %s, "said": %s}' % (stamp.encode(), request.body)
+        return b'{"at": %s, "body": %s}' % (stamp.encode(), request.body)
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        rows = [(get_object(row, "said"), row.get("at")) for row in parse_json_objects(body)]
         return require_recipient(
-            news
-            for said, at in rows
-            for news in _read_event(said, parse_epoch(at, per_second=_MILLISECONDS))
+            event
+            for row in parse_json_objects(body)
+            for event in _read_event(
+                get_object(row, "body"), parse_epoch(row.get("at"), per_second=_MILLISECONDS)
+            )
         )
 
 
@@ -89,7 +90,7 @@ def _read_event(row: dict[str, Any], occurred_at: datetime | None) -> Iterator[V
         return
     now, before = get_object(row, "member", "current"), get_object(row, "member", "previous")
     if not now:
-        return  # deleted: no word of the person
+        return  # deleted, which is no act of the person
     address = get_text(now, "email")
     has = _newsletters(now)
     had = _newsletters(before) if "newsletters" in before else has

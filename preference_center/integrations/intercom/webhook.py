@@ -1,12 +1,12 @@
 """Intercom's webhooks, signed with HMAC-SHA1 over the body.
 
 https://developers.intercom.com/docs/references/2.15/webhooks/webhook-models
-Nothing that is signed tells when it was sent; a notification has an id, and counts once.
-Whether a person or an API call did it isn't said. The form of `contact.unsubscribed` and of
+The signature covers no time of sending; a notification has an id, and counts once. Whether a
+person or an API call caused it is not reported. The form of `contact.unsubscribed` and of
 what is about a single subscription type (`granular.*`) is not published: the contact is read
-in either, the type as `subscription_type`, and a change of one type that has none is UNKNOWN.
-So is the unsubscribe that is counted of an email, which names no type. Intercom sends once
-more after a minute, and no further.
+in either form, the type as `subscription_type`, and a change of one type without it is an
+UNKNOWN_TYPE. So is the unsubscribe that is counted for an email, which names no type. Intercom
+retries once, after a minute.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ class IntercomWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
-        )
+        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
 
 
 def _read_event(row: dict[str, Any]) -> VendorEvent | None:
@@ -95,7 +93,7 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     if topic in _IGNORED or topic.startswith(_IGNORED_PREFIXES):
         return None
     contact = get_object(item, "contact") or item
-    news = VendorEvent(
+    common = VendorEvent(
         kind=_ALL_EMAIL_KINDS.get(topic, VendorEventKind.CONTACT_CHANGED),
         address=get_text(contact, "email"),
         target=ALL_EMAIL if topic in _ALL_EMAIL_KINDS else None,
@@ -103,11 +101,12 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
         id=get_text(row, "id"),
     )
     if topic == _EMAIL_STAT:
-        return _read_email_stat(news, get_text(get_object(item, "content_stat"), "stat_type"))
-    thing = get_text(get_object(item, "subscription_type"), "id")
-    if topic in _SUBSCRIPTION_TYPE_KINDS and thing:
-        return replace(news, kind=_SUBSCRIPTION_TYPE_KINDS[topic], target=thing)
-    return news if topic in _ALL_EMAIL_KINDS or topic in _CONTACT_CHANGES else unknown_event(topic)
+        return _read_email_stat(common, get_text(get_object(item, "content_stat"), "stat_type"))
+    type_id = get_text(get_object(item, "subscription_type"), "id")
+    if topic in _SUBSCRIPTION_TYPE_KINDS and type_id:
+        return replace(common, kind=_SUBSCRIPTION_TYPE_KINDS[topic], target=type_id)
+    is_known = topic in _ALL_EMAIL_KINDS or topic in _CONTACT_CHANGES
+    return common if is_known else unknown_event(topic)
 
 
 def _read_email_stat(base_event: VendorEvent, stat_type: str) -> VendorEvent | None:

@@ -2,16 +2,17 @@
 
 https://support.iterable.com/hc/en-us/articles/208013936-System-Webhooks
 https://support.iterable.com/hc/en-us/articles/208508736-Subscribe-and-Unsubscribe-Events
-What was left is a channel, a message type or a list, each with numbers of its own: mapped as
-`channel:27447`, `type:31082` and `list:1589748`. An act has no id of its own. Whether the
-person did it is told by `unsubSource`; only the link in the email surely is. A click on the
-link to the hosted page is no opt-out yet.
+A target is a channel, a message type or a list, each numbered separately: mapped as
+`channel:27447`, `type:31082` and `list:1589748`. Events have no id. `unsubSource` names who caused
+one; only the link in the email is certainly the person. A click on the link to the hosted page is
+not yet an opt-out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from preference_center.domain.bounces.bounce import Bounce
@@ -48,9 +49,7 @@ class IterableWebhookSource(SharedSecretWebhook):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) for news in _read_event(row)
-        )
+        return require_recipient(chain.from_iterable(map(_read_event, parse_json_objects(body))))
 
 
 def parse_export(body: bytes) -> Iterator[VendorEvent]:
@@ -83,7 +82,7 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
         bounce = Bounce(permanent=_PERMANENT.get(state))
         yield VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=at, bounce=bounce)
     elif source == _SMS_SOURCE:
-        yield unknown_event(f"{event} by SMS")  # of a number, which isn't told
+        yield unknown_event(f"{event} by SMS")  # of a number, which it does not contain
     elif event in _SUBSCRIPTIONS:
         yield from _read_subscriptions(_SUBSCRIPTIONS[event], address, fields, at)
     else:
@@ -93,14 +92,14 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
 def _read_subscriptions(
     kind: VendorEventKind, address: str, fields: dict[str, Any], occurred_at: datetime | None
 ) -> Iterator[VendorEvent]:
-    """One for each thing that it names; one for all if it names none."""
-    things: list[str | None] = [
-        f"{thing}:{number}"
-        for name, thing in _TARGET_PREFIXES.items()
+    """One event per target that it names; one for everything if it names none."""
+    targets: list[str | None] = [
+        f"{prefix}:{number}"
+        for name, prefix in _TARGET_PREFIXES.items()
         for number in get_list(fields, name)
     ]
     by_person = (
         kind is VendorEventKind.OPTED_OUT and get_text(fields, "unsubSource") == _PERSON_SOURCE
     )
-    for thing in things or [None]:
-        yield VendorEvent(kind, address, thing, occurred_at, by_person=by_person)
+    for target in targets or [None]:
+        yield VendorEvent(kind, address, target, occurred_at, by_person=by_person)

@@ -1,9 +1,9 @@
 """MailerSend's webhooks, signed with HMAC-SHA256 over the body.
 
 https://developers.mailersend.com/api/v1/webhooks.html
-Nothing that is signed tells when it was sent; an event has an id, and counts once. Before a
-webhook is saved MailerSend tries the URL with a `webhook.test`, signed with a secret that it
-publishes: that is believed, since it says nothing. Both forms of an activity are read, with
+The signature covers no time of sending; an event has an id, and counts once. Before a webhook is
+saved MailerSend tries the URL with a `webhook.test`, signed with a secret that it publishes: that
+is accepted, since it contains no event. Both forms of an activity are read, with
 the recipient in `data` and, the older, in `data.email`; the newer one is known from
 https://github.com/anymail/django-anymail.
 """
@@ -91,9 +91,7 @@ class MailerSendWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
-        )
+        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://developers.mailersend.com/api/v1/inbound.html."""

@@ -1,10 +1,9 @@
-"""Mailgun's webhooks, signed: not what they say, but a time and a token that stand beside it.
+"""Mailgun's webhooks: the signature covers a time and a token, not the event next to them.
 
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads
-Who gets hold of one signed request could therefore say anything else with it. So a token
-counts once, and for a few hours; and since nothing that a tool says ever lifts, a forged body
-could only suppress.
+Whoever obtains one signed request could therefore send any other event with it. So a token counts
+once, and for a few hours; and since no vendor event ever lifts, a forged body could only suppress.
 
 Older webhooks, and routes that forward or store received mail, post a form with the signature
 among its fields: it is kept as `{"form": {...}}`.
@@ -99,9 +98,7 @@ class MailgunWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource. One event a request."""
-        return require_recipient(
-            news for row in parse_json_objects(body) if (news := _read_row(row))
-        )
+        return require_recipient(filter(None, map(_read_row, parse_json_objects(body))))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
@@ -190,10 +187,10 @@ def _read_event(event: dict[str, Any]) -> VendorEvent | None:
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
         get_text(event, "recipient"),
-        # Whether somebody left one tag or all isn't told, so it is all.
+        # Whether it is about one tag or all is not reported, so it counts for all.
         occurred_at=parse_epoch(event.get("timestamp")),
         id=get_text(event, "id"),
-        # What was noted before may have come of an API call of ours.
+        # An earlier suppression may be the result of an API call of ours.
         by_person=name in _KINDS,
         bounce=bounce,
     )
@@ -206,11 +203,12 @@ def _suppression_kind(event: dict[str, Any]) -> VendorEventKind | None:
 
 def _bounce(event: dict[str, Any], suppression_kind: VendorEventKind | None) -> Bounce | None:
     """None while Mailgun goes on trying, and where it did not try, unless for a bounce before."""
-    told = get_object(event, "delivery-status")
-    code, said = get_text(told, "code"), get_text(told, "message") or get_text(told, "description")
+    report = get_object(event, "delivery-status")
+    code = get_text(report, "code")
+    text = get_text(report, "message") or get_text(report, "description")
     if suppression_kind is not None:
         return (
-            Bounce(diagnostic=said, permanent=True)
+            Bounce(diagnostic=text, permanent=True)
             if suppression_kind is VendorEventKind.BOUNCED
             else None
         )
@@ -219,8 +217,8 @@ def _bounce(event: dict[str, Any], suppression_kind: VendorEventKind | None) -> 
     if code.isdigit() and int(code) >= _FIRST_INTERNAL_CODE:
         return None
     return Bounce(
-        status=get_text(told, "enhanced-code") or find_status_code(said),
+        status=get_text(report, "enhanced-code") or find_status_code(text),
         reply_code=code,
-        diagnostic=said,
+        diagnostic=text,
         permanent=True,
     )

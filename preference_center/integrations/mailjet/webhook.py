@@ -1,10 +1,10 @@
-"""Mailjet's Event API and Parse API: JSON, proved by the guard since nothing is signed.
+"""Mailjet's Event API and Parse API: JSON, verified by a shared secret since nothing is signed.
 
 https://dev.mailjet.com/email/guides/webhooks/
 https://dev.mailjet.com/email/guides/parse-api/
 One event, or an array of them where events are grouped. A topic is a contact list: an
 `unsub` names the list of the mail, or 0 for none. A mail that is `blocked` was not sent: some of
-the reasons are what the person said before, or that the address is wrong.
+the reasons are the person's earlier complaint, or that the address is wrong.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _OTHER_ERRORS = {
     "policy issue", "system issue", "protocol issue", "connection issue", "preblocked",
     "duplicate in campaign",
 }  # fmt: skip
-"""`blacklisted` is not among them: the account's own list does not say why somebody is on it."""
+"""`blacklisted` is not among them: the account's own list does not contain the reason."""
 
 
 class MailjetWebhookSource(SharedSecretWebhook):
@@ -65,9 +65,7 @@ class MailjetWebhookSource(SharedSecretWebhook):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
-        )
+        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
@@ -112,9 +110,9 @@ def _read_failure(event_type: str, error: str, row: dict[str, Any]) -> VendorEve
     if event_type == "bounce":
         if error == _GREYLISTED and not is_hard:
             return None
-        verdict = True if error in _ADDRESS_ERROR_STATUSES else None
+        permanent = True if error in _ADDRESS_ERROR_STATUSES else None
         return _vendor_event(
-            VendorEventKind.BOUNCED, row, bounce=_bounce(error, row, is_hard and verdict)
+            VendorEventKind.BOUNCED, row, bounce=_bounce(error, row, is_hard and permanent)
         )
     if error in _ADDRESS_ERROR_STATUSES:
         return _vendor_event(
@@ -124,10 +122,10 @@ def _read_failure(event_type: str, error: str, row: dict[str, Any]) -> VendorEve
 
 
 def _bounce(error: str, row: dict[str, Any], permanent: bool | None) -> Bounce:  # noqa: FBT001 - as in Bounce
-    said = get_text(row, "comment")
+    comment = get_text(row, "comment")
     return Bounce(
-        _ADDRESS_ERROR_STATUSES.get(error) or find_status_code(said),
-        diagnostic=said or error,
+        _ADDRESS_ERROR_STATUSES.get(error) or find_status_code(comment),
+        diagnostic=comment or error,
         permanent=permanent,
     )
 

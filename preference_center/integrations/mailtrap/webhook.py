@@ -4,9 +4,9 @@ https://docs.mailtrap.io/email-api-smtp/advanced/webhooks
 https://docs.mailtrap.io/email-api-smtp/analytics/statuses-and-events
 https://docs.mailtrap.io/email-api-smtp/deliverability/bounce-categorization
 The events come in one object, or one a line (JSON Lines). No time is signed; an event has an
-id, and counts once. A soft bounce and a suspension are tried again. What somebody is
-suppressed for is said in the words of a `reject`. Of a mail received Mailtrap has no more than a
-number, so that a person has to read it there.
+id, and counts once. A soft bounce and a suspension are retried. The text of a `reject`
+names the reason of a suppression. Of a received mail Mailtrap posts only a number, so it has to be
+read there.
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ class MailtrapWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in _iter_events(body) if (news := _read_event(row)) is not None
-        )
+        return require_recipient(filter(None, map(_read_event, _iter_events(body))))
 
 
 def _iter_events(body: bytes) -> Iterator[dict[str, Any]]:
@@ -135,9 +133,11 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
 def _bounce(event: str, row: dict[str, Any]) -> Bounce:
     if event == "reject":  # it was for good, or Mailtrap would not have noted it
         return Bounce(diagnostic=get_text(row, "reason"), permanent=True)
-    said = get_text(row, "response")
-    verdict = _PERMANENT_CATEGORIES.get(get_text(row, "bounce_category").casefold())
-    return Bounce(find_status_code(said), get_text(row, "response_code"), said, permanent=verdict)
+    reply = get_text(row, "response")
+    permanent = _PERMANENT_CATEGORIES.get(get_text(row, "bounce_category").casefold())
+    return Bounce(
+        find_status_code(reply), get_text(row, "response_code"), reply, permanent=permanent
+    )
 
 
 SPEC = webhook_only_spec(

@@ -63,7 +63,7 @@ class MandrillWebhookSource(WebhookSource):
     secret_settings: ClassVar[frozenset[str]] = frozenset({SECRET_SETTING})
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See WebhookSource. Any age is taken, since no time is signed."""
+        """See WebhookSource. Accepts any age, since no time is signed."""
         keys = require_setting(settings, SECRET_SETTING).split()
         given = require_header(request, _SIGNATURE_HEADER)
         try:
@@ -83,7 +83,7 @@ class MandrillWebhookSource(WebhookSource):
         if events is None:
             raise InvalidInput("the body is not what the vendor promises")
         return require_recipient(
-            news for row in parse_json_objects(events.encode()) if (news := _read_event(row))
+            filter(None, map(_read_event, parse_json_objects(events.encode())))
         )
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
@@ -107,7 +107,7 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
         return _read_list_change(listed, row)
     message = get_object(row, "msg")
     kind = _KINDS.get(name)
-    # A mail that Mandrill did not send, since the person had said no to an earlier one.
+    # A mail that Mandrill did not send, since the person had opted out or complained before.
     rejected = (
         _REJECT_REASON_KINDS.get(get_text(get_object(message, "reject"), "reason"))
         if name == "reject"
@@ -127,7 +127,7 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
 
 
 def _read_list_change(list_type: str, row: dict[str, Any]) -> VendorEvent | None:
-    """A change of Mandrill's own lists: only who was added for what they said is news."""
+    """A change of Mandrill's own lists: only opt-outs and complaints that were added count."""
     entry = get_object(row, "reject")
     kind = _REJECT_REASON_KINDS.get(get_text(entry, "reason"))
     if list_type in {"whitelist", "allowlist"} or get_text(row, "action") != "add" or kind is None:
@@ -136,12 +136,12 @@ def _read_list_change(list_type: str, row: dict[str, Any]) -> VendorEvent | None
 
 
 def _bounce(event_type: str, message: dict[str, Any]) -> Bounce:
-    said = get_text(message, "diag").removeprefix("smtp;").strip()
-    reply = said[:3]
+    text = get_text(message, "diag").removeprefix("smtp;").strip()
+    reply = text[:3]
     return Bounce(
-        status=find_status_code(said),
+        status=find_status_code(text),
         reply_code=reply if reply.isdigit() else "",
-        diagnostic=said or get_text(message, "bounce_description"),
+        diagnostic=text or get_text(message, "bounce_description"),
         permanent=event_type == "hard_bounce",
     )
 

@@ -3,9 +3,9 @@
 https://docs.postalserver.io/developer/webhooks
 https://docs.postalserver.io/developer/http-payloads
 https://github.com/postalserver/postal (lib/postal/http.rb, lib/postal/message_db/delivery.rb)
-The signature with SHA-256 counts; only a server of an older version, which sends none, is
-believed by the one with SHA-1. Postal knows neither opt-outs nor complaints. Its webhook of a
-bounce does not say what the bounce said; that of a failed delivery has the reply of the server.
+The signature with SHA-256 counts; one with SHA-1 only if there is no other, as from an older
+version. Postal knows neither opt-outs nor complaints. Its webhook of a bounce does not contain the
+bounce's text; that of a failed delivery has the server's reply.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _HEADER_FIELDS = {
     "Message-ID": "message_id", "In-Reply-To": "in_reply_to", "References": "references",
     "Auto-Submitted": "auto_submitted",
 }  # fmt: skip
-"""Header fields -> how the processed form of a mail calls them."""
+"""Header fields -> their names in the processed form of a mail."""
 
 
 class PostalWebhookSource(WebhookSource):
@@ -77,7 +77,7 @@ class PostalWebhookSource(WebhookSource):
     }
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
-        """See WebhookSource. Any age is taken, since no time is signed apart from the event's."""
+        """See WebhookSource. Accepts any age, since no time but the event's is signed."""
         keys = _parse_public_keys(require_setting(settings, PUBLIC_KEY_SETTING))
         is_newer = bool(request.headers.get(_SHA256_HEADER))
         given = require_header(request, _SHA256_HEADER if is_newer else _SHA1_HEADER)
@@ -91,9 +91,7 @@ class PostalWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
-        )
+        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail: what an endpoint posts as JSON, raw or processed."""
@@ -175,17 +173,17 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
     if get_object(payload, "bounce"):
-        # What came back to the sender's address, which may be a warning: nobody read it.
+        # A mail to the envelope sender, which may be a mere warning: nobody has read it.
         return _bounce_event(row, get_object(payload, "original_message"), Bounce())
     if name in _IGNORED:
         return None
     if name != _DELIVERY_FAILED:
         return unknown_event(name)
-    message, said = get_object(payload, "message"), get_text(payload, "output")
-    if get_text(message, "direction") == "incoming" or not said:
-        return None  # a mail to us; or Postal's own decision, and no server's
-    reply = _REPLY_CODE.match(said)
-    bounce = Bounce(find_status_code(said), reply[0] if reply else "", said)
+    message, output = get_object(payload, "message"), get_text(payload, "output")
+    if get_text(message, "direction") == "incoming" or not output:
+        return None  # a mail to us; or a decision of Postal's own, not of a server
+    reply = _REPLY_CODE.match(output)
+    bounce = Bounce(find_status_code(output), reply[0] if reply else "", output)
     return _bounce_event(row, message, bounce)
 
 

@@ -1,10 +1,10 @@
-"""Postmark's webhooks: JSON, one record a request, proved by the guard.
+"""Postmark's webhooks: JSON, one record a request, verified by a shared secret.
 
 https://postmarkapp.com/developer/webhooks/webhooks-overview
 https://postmarkapp.com/developer/webhooks/subscription-change-webhook
 https://postmarkapp.com/developer/api/bounce-api#bounce-types
 A topic is a message stream there. Records of streams that no topic maps to, such as those of
-service mail, say nothing about marketing, except for complaints and bounces.
+service mail, do not count for marketing, except for complaints and bounces.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _PERMANENT_BY_TYPE: Mapping[str, bool | None] = {
     "DMARCPolicy": False,
     "Unknown": None,
 }
-"""Types of bounces -> Postmark's own verdict."""
+"""Types of bounces -> whether Postmark calls them permanent."""
 _IGNORED_BOUNCE_TYPES = {
     "Subscribe",
     "AutoResponder",
@@ -79,9 +79,7 @@ class PostmarkWebhookSource(SharedSecretWebhook):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) if (news := _read_event(row))
-        )
+        return require_recipient(filter(None, map(_read_event, parse_json_objects(body))))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://postmarkapp.com/developer/webhooks/inbound-webhook."""
@@ -129,8 +127,8 @@ def _read_bounce(row: dict[str, Any]) -> VendorEvent | None:
     kind = _BOUNCE_TYPE_KINDS.get(name)
     if kind is None and name not in _PERMANENT_BY_TYPE:
         return None if name in _IGNORED_BOUNCE_TYPES else unknown_event(f"Bounce {name}")
-    said = get_text(row, "Details")
-    bounce = Bounce(find_status_code(said), _reply_code(said), said, _PERMANENT_BY_TYPE.get(name))
+    text = get_text(row, "Details")
+    bounce = Bounce(find_status_code(text), _reply_code(text), text, _PERMANENT_BY_TYPE.get(name))
     return VendorEvent(
         kind or VendorEventKind.BOUNCED,
         get_text(row, "Email"),

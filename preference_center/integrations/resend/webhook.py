@@ -4,18 +4,18 @@ https://resend.com/docs/webhooks/verify-webhooks-requests
 https://resend.com/docs/webhooks/event-types
 https://resend.com/docs/webhooks/emails/bounced
 https://resend.com/docs/webhooks/contacts/topics-updated
-An event's id is in a header only; its moment tells acts apart. A mail with several
-recipients makes an event that doesn't say whose it is. `contact.updated` tells how a contact
-stands after any change: who is unsubscribed there is so again with each. A mail is
-`suppressed` whose recipient bounced for good, or complained, before. `email.received` has
-who wrote to whom and the subject, but not the text: where the subject does not say it all,
-a person has to look.
+An event's id is only in a header; its time tells events apart. A mail with several recipients
+makes an event that does not name the one concerned. `contact.updated` has a contact's state after
+any change: an unsubscribed one is reported again with each. A mail is `suppressed` if its
+recipient bounced permanently, or complained, before. `email.received` has sender, recipients and
+subject, but not the text: where the subject is not enough, it goes to the review queue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
@@ -74,9 +74,7 @@ class ResendWebhookSource(WebhookSource):
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
-        return require_recipient(
-            news for row in parse_json_objects(body) for news in _read_event(row)
-        )
+        return require_recipient(chain.from_iterable(map(_read_event, parse_json_objects(body))))
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail."""
@@ -103,13 +101,13 @@ def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
         for topic in get_list(data, "topics"):
             yield _read_topic_change(topic, address, at)
     elif event in _CONTACT_EVENTS:
-        said = data.get("unsubscribed")
-        kind = VendorEventKind.OPTED_OUT if said is True else VendorEventKind.CONTACT_CHANGED
+        is_off = data.get("unsubscribed")
+        kind = VendorEventKind.OPTED_OUT if is_off is True else VendorEventKind.CONTACT_CHANGED
         yield VendorEvent(
             kind,
             address,
             occurred_at=at,
-            unsubscribed_from_all=said if isinstance(said, bool) else None,
+            unsubscribed_from_all=is_off if isinstance(is_off, bool) else None,
         )
     else:
         yield unknown_event(event)
@@ -127,16 +125,16 @@ def _read_email_event(
             VendorEventKind.COMPLAINED, address, occurred_at=occurred_at, by_person=True
         )
     if event == "email.suppressed":
-        said = get_text(get_object(data, "suppressed"), "message")
+        text = get_text(get_object(data, "suppressed"), "message")
         return VendorEvent(
             VendorEventKind.BOUNCED,
             address,
             occurred_at=occurred_at,
-            bounce=Bounce(diagnostic=said, permanent=True),
+            bounce=Bounce(diagnostic=text, permanent=True),
         )
-    told = get_object(data, "bounce")
-    words = [get_text(told, "message"), *map(str, get_list(told, "diagnosticCode"))]
-    bounce = Bounce(diagnostic=" ".join(words), permanent=_PERMANENT.get(get_text(told, "type")))
+    report = get_object(data, "bounce")
+    words = [get_text(report, "message"), *map(str, get_list(report, "diagnosticCode"))]
+    bounce = Bounce(diagnostic=" ".join(words), permanent=_PERMANENT.get(get_text(report, "type")))
     return VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=occurred_at, bounce=bounce)
 
 
@@ -164,9 +162,9 @@ def _to_received_mail(data: dict[str, Any]) -> ReceivedMail:
 
 def _read_topic_change(topic: object, address: str, occurred_at: datetime | None) -> VendorEvent:
     state = topic if isinstance(topic, dict) else {}
-    kind, thing = _TOPIC_STATE_KINDS.get(get_text(state, "subscription")), get_text(state, "id")
+    kind, topic_id = _TOPIC_STATE_KINDS.get(get_text(state, "subscription")), get_text(state, "id")
     return (
-        VendorEvent(kind, address, thing, occurred_at)
-        if kind and thing
+        VendorEvent(kind, address, topic_id, occurred_at)
+        if kind and topic_id
         else unknown_event(_TOPICS_UPDATED)
     )

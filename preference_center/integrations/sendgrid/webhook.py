@@ -2,8 +2,8 @@
 
 https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
-The events come from what recipients do: adding to a group by API makes none. Any age is
-taken, since SendGrid tries again for a day; what is posted anew is the same event.
+Events are caused by recipients: adding to a group by API causes none. Any age is accepted, since
+SendGrid retries for a day; an event that is posted again is the same event.
 
 Inbound Parse posts the mails that it receives, as forms. With a security policy these are
 signed in the same way, by a key of their own.
@@ -107,7 +107,7 @@ class SendGridWebhookSource(WebhookSource):
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
         rows = (row for row in parse_json_objects(body) if not get_object(row, _FORM))
-        return [news for row in rows if (news := _read_event(row)) is not None]
+        return [*filter(None, map(_read_event, rows))]
 
     def stored_body(self, request: WebhookRequest) -> bytes:
         """See HeaderDated: of a mail, which is posted as a form, the fields."""
@@ -185,7 +185,7 @@ def _read_event(row: dict[str, Any]) -> VendorEvent | None:
         target=get_text(row, "asm_group_id") or None if _is_group_event(event, kind) else None,
         occurred_at=parse_epoch(row.get("timestamp")),
         id=get_text(row, "sg_event_id"),
-        # What was noted before may have come of an API call of ours.
+        # An earlier suppression may be the result of an API call of ours.
         by_person=kind is not VendorEventKind.BOUNCED and event != "dropped",
         bounce=_bounce(row) if kind is VendorEventKind.BOUNCED else None,
     )
@@ -196,9 +196,9 @@ def _is_group_event(event: str, kind: VendorEventKind) -> bool:
 
 
 def _bounce(row: dict[str, Any]) -> Bounce:
-    """A block, or a bounce of another class, may pass: SendGrid itself goes on mailing.
+    """A block, or a bounce of another class, may be temporary: SendGrid continues to mail.
 
-    It drops what is addressed to whom it has on its list of bounces.
+    It drops mail to addresses on its list of bounces.
     """
     if get_text(row, "event") == "dropped":
         return Bounce(diagnostic=get_text(row, "reason"), permanent=True)

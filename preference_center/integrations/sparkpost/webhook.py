@@ -1,4 +1,4 @@
-"""SparkPost's (Bird's) event webhook: JSON, proved by the guard since nothing is signed.
+"""SparkPost's (Bird's) event webhook: JSON, verified by a shared secret since nothing is signed.
 
 https://developers.sparkpost.com/api/webhooks/
 https://support.sparkpost.com/docs/deliverability/bounce-classification-codes
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from preference_center.domain.bounces.bounce import Bounce
@@ -43,7 +44,7 @@ _RELAY_MESSAGE = "relay_message"
 _UNSUBSCRIBE_CLASS = "90"
 """The class of a reply that asks to be left alone."""
 _IGNORED_CLASSES = {"60", "80", "100"}
-"""Automatic replies, wishes to subscribe, and questions whether the sender is a person."""
+"""Automatic replies, requests to subscribe, and challenges to prove that the sender is human."""
 _HARD_CLASSES = {"10", "30"}
 _UNDETERMINED_CLASSES = {"", "1"}
 
@@ -52,8 +53,8 @@ class SparkPostWebhookSource(SharedSecretWebhook):
     """See WebhookSource."""
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See WebhookSource. `{"msys": {}}` is how SparkPost tries the URL."""
-        return [news for row in parse_json_objects(body) for news in _read_event(row)]
+        """See WebhookSource. `{"msys": {}}` is SparkPost's test of the URL."""
+        return [*chain.from_iterable(map(_read_event, parse_json_objects(body)))]
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See SupportsInboundMail; https://developers.sparkpost.com/api/relay-webhooks/."""
@@ -117,11 +118,11 @@ def _vendor_event(kind: VendorEventKind, event: dict[str, Any]) -> VendorEvent:
 
 
 def _bounce(event: dict[str, Any]) -> Bounce:
-    said, bounce_class = get_text(event, "raw_reason"), get_text(event, "bounce_class")
+    reason, bounce_class = get_text(event, "raw_reason"), get_text(event, "bounce_class")
     return Bounce(
-        status=find_status_code(said),
+        status=find_status_code(reason),
         reply_code=get_text(event, "error_code"),
-        diagnostic=said,
+        diagnostic=reason,
         permanent=None if bounce_class in _UNDETERMINED_CLASSES else bounce_class in _HARD_CLASSES,
     )
 

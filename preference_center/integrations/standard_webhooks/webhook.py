@@ -60,12 +60,12 @@ def _read_event(row: dict[str, Any]) -> VendorEvent:
     channel = get_text(data, "channel") or Channel.EMAIL
     if channel not in set(Channel):
         return unknown_event(f"{kind} by an unknown channel")
-    act, topic, told = get_text(data, "id"), get_text(data, "topic"), get_object(data, "bounce")
-    permanent = told.get("permanent")
+    id_, topic, report = get_text(data, "id"), get_text(data, "topic"), get_object(data, "bounce")
+    permanent = report.get("permanent")
     bounce = Bounce(
-        get_text(told, "status"),
-        get_text(told, "reply"),
-        get_text(told, "text"),
+        get_text(report, "status"),
+        get_text(report, "reply"),
+        get_text(report, "text"),
         permanent if isinstance(permanent, bool) else None,
     )
     return VendorEvent(
@@ -73,7 +73,7 @@ def _read_event(row: dict[str, Any]) -> VendorEvent:
         address=get_text(data, "address"),
         target=topic or None,
         occurred_at=parse_iso_time(row.get("timestamp")),
-        id=f"{act} {kind} {topic}".strip() if act else "",
+        id=f"{id_} {kind} {topic}".strip() if id_ else "",
         by_person=data.get("by_person") is True,
         channel=Channel(channel),
         bounce=bounce if kind is VendorEventKind.BOUNCED else None,

@@ -101,7 +101,7 @@ class TwilioSmsWebhook(WebhookVerifier, SupportsTextMessages):
 
 
 def _signature_algorithm(signature_settings: str | None) -> str:
-    """How a request is signed; with HMAC-SHA1 unless it says otherwise."""
+    """How a request is signed; with HMAC-SHA1 unless stated otherwise."""
     if signature_settings is None:
         return "HMAC_SHA1"
     found = _ALGORITHM.search(signature_settings)

@@ -2,9 +2,9 @@
 
 https://godocs.unisender.ru/web-api-ref#callback-format
 https://godocs.unisender.ru/email-statuses
-Two forms: the events of users, or one event with its fields beside the proof ("use single
-event"). No time is signed and no event has an id, so that any age is taken: what is posted
-twice is one body, and counts once. `soft_bounced` is tried again.
+Two forms: the events of users, or one event with its fields next to the signature ("use
+single event"). No time is signed and no event has an id, so that any age is accepted: what is
+posted twice is one body, and counts once. `soft_bounced` is retried.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ class UnisenderGoWebhookSource(WebhookSource):
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See WebhookSource."""
         return require_recipient(
-            news
+            event
             for row in parse_json_objects(body)
-            for name, event in _iter_events(row)
-            if (news := _read_event(name, event)) is not None
+            for name, fields in _iter_events(row)
+            if (event := _read_event(name, fields)) is not None
         )
 
 
@@ -130,12 +130,12 @@ def _read_event(event_type: str, event: dict[str, Any]) -> VendorEvent | None:
 
 
 def _bounce(reason: str, info: dict[str, Any]) -> Bounce:
-    said = get_text(info, "destination_response")
+    text = get_text(info, "destination_response")
     code = _ADDRESS_ERROR_STATUSES.get(reason, "")
     permanent = True if code else False if reason in _TEMPORARY_REASONS else None
-    reply = said[:3]
+    reply = text[:3]
     return Bounce(
-        code or find_status_code(said), reply if reply.isdigit() else "", said, permanent=permanent
+        code or find_status_code(text), reply if reply.isdigit() else "", text, permanent=permanent
     )
 
 
