@@ -169,6 +169,10 @@ class ApiConnector(ABC, Generic[Client]):
         """
         size = max_size or self.capabilities.batch_size
         validate_batch(batch, self.config, replace(self.capabilities, batch_size=size))
+        self.ensure_settings()
+
+    def ensure_settings(self) -> None:
+        """Raise UnsupportedByDestination for the first of `setting_problems`."""
         for problem in self.setting_problems():
             raise UnsupportedByDestination(f"{self.config.name}: {problem}")
 
@@ -200,9 +204,9 @@ class LinkFieldConnector(ApiConnector[Client]):
     link_group_size: ClassVar[int] = 1
     """The most addresses that one `write_link_group` is given."""
 
-    @abstractmethod
-    def list_link_fields(self, client: Client) -> Collection[str]:
-        """The names of the fields that can hold a link."""
+    def list_link_fields(self, client: Client) -> Collection[str] | None:  # noqa: ARG002 - a vendor's may need it
+        """The names of the fields that can hold a link; None where `check` does not look."""
+        return None
 
     @abstractmethod
     def write_link_group(
@@ -220,7 +224,8 @@ class LinkFieldConnector(ApiConnector[Client]):
         """See ApiConnector."""
         yield from super().find_problems(client)
         field = self.config.link_field
-        if field and field not in self.list_link_fields(client):
+        fields = self.list_link_fields(client) if field else None
+        if fields is not None and field not in fields:
             yield f"{LINK_FIELD} {field} is no text field of contacts: add it there"
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
@@ -228,6 +233,7 @@ class LinkFieldConnector(ApiConnector[Client]):
         field = self.config.link_field
         if not batch or not field:
             return {}
+        self.ensure_settings()
         size = self.link_group_size
         groups = [batch[start : start + size] for start in range(0, len(batch), size)]
         with self.open_client() as client:

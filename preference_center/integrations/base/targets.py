@@ -88,6 +88,8 @@ class TargetCheck(StrEnum):
 
     ON_FAILURE = "in doubt"
     """When an address was absent or rejected: the target may be what is missing."""
+    NEVER = "never"
+    """Never: the tool's own answer, or the vendor's methods, tell that a target is gone."""
     ALWAYS = "always"
     """Before each push: the tool acknowledges changes of a target that is gone, too."""
 

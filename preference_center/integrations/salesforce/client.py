@@ -17,23 +17,14 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import (
-    HttpContext,
-    HttpSession,
-    RequestRejected,
-    Response,
-)
+from preference_center.integrations.base import runtime
 from preference_center.integrations.salesforce.models import (
-    OBJECT_DESCRIPTION,
-    QUERY_ERRORS,
-    QUERY_RESPONSE,
-    SAVE_RESULTS,
-    TOKEN,
-    TOKEN_ERROR,
     ObjectDescription,
+    QueryError,
+    QueryResponse,
     SalesforceRecord,
     SaveResult,
+    TokenError,
 )
 
 MAX_COLLECTION_SIZE = 200
@@ -59,56 +50,11 @@ _QUERY_ERROR_STATUSES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class SalesforceCursor:
-    """The position in a listing of what changed at or after `since`, one object after another.
+class RecordChange:
+    """New values of some fields of a record."""
 
-    Of object number `object_index`, rows up to `last_modified` and, with exactly that time, up
-    to `last_id` have been listed.
-    """
-
-    since: str = ""
-    object_index: int = 0
-    last_modified: str = ""
-    last_id: str = ""
-    started_at: str = ""
-
-    @classmethod
-    def parse(cls, text: str | None) -> SalesforceCursor:
-        """The cursor that `str` wrote; the beginning for None."""
-        if text is None:
-            return cls()
-        since, number, time, id_, began = text.split("|")
-        return cls(since, int(number), time, id_, began)
-
-    def __str__(self) -> str:
-        position = f"{self.object_index}|{self.last_modified}|{self.last_id}"
-        return f"{self.since}|{position}|{self.started_at}"
-
-    @property
-    def condition(self) -> str:
-        """As SOQL, to append to another condition."""
-        if self.last_id:
-            later = f"SystemModstamp = {self.last_modified} AND Id > {quote_literal(self.last_id)}"
-            return f" AND (SystemModstamp > {self.last_modified} OR ({later}))"
-        return f" AND SystemModstamp >= {self.since}" if self.since else ""
-
-    def advance(
-        self, rows: Sequence[SalesforceRecord], objects: int, now: datetime
-    ) -> tuple[SalesforceCursor, bool]:
-        """The cursor after `rows`, and whether they were the last of all objects."""
-        started_at = self.started_at or _format_time(now - OVERLAP)
-        if len(rows) >= PAGE_SIZE:
-            last = rows[-1]
-            return SalesforceCursor(
-                self.since,
-                self.object_index,
-                _format_time(last.system_modstamp),
-                last.id,
-                started_at,
-            ), False
-        if self.object_index + 1 < objects:
-            return SalesforceCursor(self.since, self.object_index + 1, started_at=started_at), False
-        return SalesforceCursor(since=started_at), True
+    record: SalesforceRecord
+    fields: Mapping[str, Any]
 
 
 def _format_time(time: datetime) -> str:
@@ -140,26 +86,29 @@ def split_literals(addresses: Sequence[str]) -> Iterator[list[str]]:
 
 
 @contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[SalesforceClient]:
+def open_client(
+    config: runtime.DestinationConfig, http: runtime.HttpContext
+) -> Iterator[SalesforceClient]:
     """A client of a destination's org, for a `with` block."""
     with http.session(config.name, config.settings["url"]) as session:
-        yield SalesforceClient(config, http, session)
+        yield SalesforceClient(config, session)
 
 
 class SalesforceClient:
     """One org, made by `open_client`. Requests a token before its first request."""
 
-    def __init__(self, config: DestinationConfig, http: HttpContext, session: HttpSession) -> None:
+    def __init__(self, config: runtime.DestinationConfig, session: runtime.HttpSession) -> None:
         self._config = config
-        self._http = http
         self._session = session
+        self._descriptions: dict[str, ObjectDescription] = {}
 
     def describe(self, object_name: str) -> ObjectDescription:
-        """An object's fields, and what the app's user may do with it."""
-        route = f"{_DATA}/sobjects/{{object}}/describe"
-        return self._send("GET", route, path_params={"object": object_name}).parse(
-            OBJECT_DESCRIPTION
-        )
+        """An object's fields, and what the app's user may do with it; requested once."""
+        if object_name not in self._descriptions:
+            route = f"{_DATA}/sobjects/{{object}}/describe"
+            response = self._send("GET", route, path_params={"object": object_name})
+            self._descriptions[object_name] = response.parse(ObjectDescription)
+        return self._descriptions[object_name]
 
     def query_records(
         self, object_name: str, fields: Collection[str], condition: str, order: str = ""
@@ -182,44 +131,60 @@ class SalesforceClient:
         ]
 
     def list_changed(
-        self, objects: Sequence[str], fields: Collection[str], condition: str, cursor: str | None
-    ) -> tuple[list[SalesforceRecord], str, bool]:
-        """A page of records by time of change, the next cursor, and whether it was the last."""
-        position, now = SalesforceCursor.parse(cursor), self._http.now()
-        order = f" ORDER BY SystemModstamp, Id LIMIT {PAGE_SIZE}"
-        where = condition + position.condition
-        rows = self.query_records(objects[position.object_index], fields, where, order)
-        following, done = position.advance(rows, len(objects), now)
-        return rows, str(following), done
+        self,
+        object_name: str,
+        fields: Collection[str],
+        condition: str,
+        since: datetime | None,
+        token: str,
+    ) -> tuple[list[SalesforceRecord], str]:
+        """A page of records that changed at or after a time, in that order, and the next token.
 
-    def update(
-        self, changes: Sequence[tuple[SalesforceRecord, Mapping[str, Any]]]
-    ) -> list[SaveResult]:
+        A token is the time and the id of the last record that was listed.
+        """
+        if token:
+            time, _, id_ = token.partition("|")
+            later = f"SystemModstamp = {time} AND Id > {quote_literal(id_)}"
+            condition += f" AND (SystemModstamp > {time} OR ({later}))"
+        elif since:
+            condition += f" AND SystemModstamp >= {_format_time(since)}"
+        order = f" ORDER BY SystemModstamp, Id LIMIT {PAGE_SIZE}"
+        rows = self.query_records(object_name, fields, condition, order)
+        if len(rows) < PAGE_SIZE:
+            return rows, ""
+        return rows, f"{_format_time(rows[-1].system_modstamp)}|{rows[-1].id}"
+
+    def update(self, changes: Sequence[RecordChange]) -> list[SaveResult]:
         """Change up to 200 records, each on its own; the results are in the same order."""
         body = {
             "allOrNone": False,
             "records": [
-                {"attributes": {"type": record.object_type}, "id": record.id, **fields}
-                for record, fields in changes
+                {
+                    "attributes": {"type": change.record.object_type},
+                    "id": change.record.id,
+                    **change.fields,
+                }
+                for change in changes
             ],
         }
         route = f"{_DATA}/composite/sobjects"
-        saved = self._send("PATCH", route, body=body, headers=_KEEP_OWNER_HEADERS).parse(
-            SAVE_RESULTS
-        )
-        if len(saved) != len(changes):
-            raise DeliveryError(f"{self._config.name}: the response leaves out records")
-        return saved
+        response = self._send("PATCH", route, body=body, headers=_KEEP_OWNER_HEADERS)
+        results = response.parse(list[SaveResult])
+        if len(results) != len(changes):
+            raise runtime.DeliveryError(f"{self._config.name}: the response leaves out records")
+        return results
 
     def _query(self, soql: str) -> list[SalesforceRecord]:
-        page = self._send("GET", f"{_DATA}/query", query={"q": soql}).parse(QUERY_RESPONSE)
+        page = self._send("GET", f"{_DATA}/query", query={"q": soql}).parse(QueryResponse)
         rows = page.records
         while not page.done and page.next_records_url:
             if not page.next_records_url.startswith("/services/data/"):
-                raise DeliveryError(f"{self._config.name}: the next page has an unexpected path")
+                raise runtime.DeliveryError(
+                    f"{self._config.name}: the next page has an unexpected path"
+                )
             page = self._send(
                 "GET", f"{_DATA}/query/{{locator}}", raw_path=page.next_records_url
-            ).parse(QUERY_RESPONSE)
+            ).parse(QueryResponse)
             rows += page.records
         return rows
 
@@ -237,16 +202,16 @@ class SalesforceClient:
             allowed_statuses={HTTPStatus.BAD_REQUEST},
         )
         if response.status == HTTPStatus.BAD_REQUEST:
-            reason = response.parse(TOKEN_ERROR).error
-            raise DeliveryError(
+            reason = response.parse(TokenError).error
+            raise runtime.DeliveryError(
                 f"{self._config.name}: no token, HTTP 400 {reason}",
                 permanent=reason != "rate_limit_exceeded",
             )
-        return response.parse(TOKEN).access_token
+        return response.parse_member(str, "access_token")
 
     def _send(
         self, method: str, route: str, headers: Mapping[str, str] | None = None, **request: Any
-    ) -> Response:
+    ) -> runtime.Response:
         response = self._session.send(
             method,
             route,
@@ -260,18 +225,18 @@ class SalesforceClient:
             )
         return response
 
-    def _raise_query_error(self, request_name: str, response: Response) -> None:
+    def _raise_query_error(self, request_name: str, response: runtime.Response) -> None:
         """Raise the error that a failed request means, by Salesforce's error code."""
         try:
-            code = next((error.error_code for error in response.parse(QUERY_ERRORS)), "")
-        except DeliveryError:
+            code = next((error.error_code for error in response.parse(list[QueryError])), "")
+        except runtime.DeliveryError:
             code = ""
         if code == "REQUEST_LIMIT_EXCEEDED":
-            raise DeliveryError(f"{request_name} {code}", retry_after=QUOTA_RETRY_DELAY)
+            raise runtime.DeliveryError(f"{request_name} {code}", retry_after=QUOTA_RETRY_DELAY)
         if code in _TEMPORARY_ERRORS:
-            raise DeliveryError(f"{request_name} {code}")
+            raise runtime.DeliveryError(f"{request_name} {code}")
         if code in _CONFIGURATION_ERRORS or response.status != HTTPStatus.BAD_REQUEST:
-            raise DeliveryError(
+            raise runtime.DeliveryError(
                 f"{request_name} {code}, permissions or fields are missing", permanent=True
             )
-        raise RequestRejected(f"{request_name} {code}", response.status)
+        raise runtime.RequestRejected(f"{request_name} {code}", response.status)

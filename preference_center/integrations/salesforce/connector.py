@@ -10,47 +10,22 @@ of them are changed, and a topic is off when it is off in all.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import (
-    Capabilities,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
-)
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    LinkItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import PushStep, run_steps
-from preference_center.integrations.base.bisecting import send_bisecting
-from preference_center.integrations.base.check_report import CheckReport, Permission
-from preference_center.integrations.base.contract import (
-    DeliveryError,
-    DestinationConfig,
-    UnsupportedByDestination,
-)
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.mapping import mapping_problems, validate_batch
-from preference_center.integrations.base.outcomes import worst
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base import runtime
 from preference_center.integrations.salesforce.client import (
     MAX_COLLECTION_SIZE,
+    OVERLAP,
+    RecordChange,
     SalesforceClient,
     open_client,
 )
 from preference_center.integrations.salesforce.models import SalesforceRecord, SaveResult
 from preference_center.integrations.salesforce.validation import (
-    OBJECTS,
     OPT_OUT_FIELD,
     field_problems,
     list_permissions,
@@ -71,27 +46,27 @@ _TEMPORARY_ERRORS = frozenset(
 _DOCS = "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest"
 
 
-@dataclass(frozen=True, slots=True)
-class _RecordChange:
-    record: SalesforceRecord
-    fields: Mapping[str, Any]
-    refs: tuple[int, ...]
+@dataclass(frozen=True)
+class _RemotePerson(runtime.RemoteContact):
+    records: Sequence[SalesforceRecord] = ()
 
 
-class Salesforce:
+class Salesforce(
+    runtime.ReadableConnector[SalesforceClient], runtime.LinkFieldConnector[SalesforceClient]
+):
     """Contacts and leads of one Salesforce org."""
 
     kind: ClassVar[str] = "salesforce"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=MAX_COLLECTION_SIZE,
         # The smallest quota of an org with API access, for all of its API requests.
-        rate_limit=RateLimit(100_000, 86_400),
+        rate_limit=runtime.RateLimit(100_000, 86_400),
         can_read=True,
-        scans=ListingMode.CHANGES,
-        pulls=ListingMode.CHANGES,
+        scans=runtime.ListingMode.CHANGES,
+        pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         checks_permissions=True,
     )
@@ -101,224 +76,219 @@ class Salesforce:
         "client_secret": "its consumer secret",
         "objects?": "Contact or Lead, if the other is not used; by default both",
     }
+    rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
+        target_noun="checkbox",
+        credentials_hint="the URL, the app and its user's permissions",
+        group_size=MAX_COLLECTION_SIZE,
+        lookups=runtime.LookupMode.ALL,
+        compares_contacts=True,
+        target_check=runtime.TargetCheck.NEVER,  # a query for a missing field is rejected
+        account_target=OPT_OUT_FIELD,
+    )
+    link_group_size: ClassVar[int] = MAX_COLLECTION_SIZE
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
-        self._config = config
-        self._http = http
+    def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
+        super().__init__(config, http)
         self._objects = parse_object_names(config)
         self._watched_fields = {*config.topics.values(), OPT_OUT_FIELD}
 
-    def check(self) -> CheckReport:
-        """See Connector. Also reports which checkboxes no topic maps to."""
-        problems = [
-            *mapping_problems(self._config, "checkbox", numeric_ids=False),
-            *setting_problems(self._config),
-        ]
-        if not set(self._objects) <= set(OBJECTS):
-            return CheckReport(tuple(problems))
-        unmapped: dict[str, str] = {}
-        needed: list[Permission] = []
-        try:
-            with open_client(self._config, self._http) as org:
-                for name in self._objects:
-                    described = org.describe(name)
-                    columns = described.fields_by_name
-                    problems += field_problems(self._config, name, columns)
-                    needed += list_permissions(self._config, name, described)
-                    switches = [c for c in columns.values() if c.is_custom_checkbox]
-                    unmapped |= {c.name: c.label or c.name for c in switches}
-        except DeliveryError as error:
-            return CheckReport(
-                (*problems, f"{error}: check the URL, the app and its user's permissions")
-            )
-        names = [f"{unmapped[n]} ({n})" for n in sorted(unmapped.keys() - self._watched_fields)]
-        return CheckReport(tuple(problems), tuple(names)).with_permissions(needed)
+    def open_client(self) -> AbstractContextManager[SalesforceClient]:
+        """See ApiConnector."""
+        return open_client(self.config, self.http)
 
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. All records of an address are read, and changed where they differ."""
-        if not batch:
-            return {}
-        self._ensure_fits(batch)
-        topics, wanted = self._config.topics, defaultdict[str, dict[str, bool]](dict)
-        for item in batch:
-            wanted[item.address.casefold()] |= {topics[topic]: False for topic in item.lift}
-        for item in batch:  # an opt-out wins where two forms of an address are one there
-            wanted[item.address.casefold()] |= {topics[topic]: True for topic in item.off}
-        asked = [item for item in batch if item.off or item.lift]
-        with open_client(self._config, self._http) as org:
-            return self._push_records(org, batch, asked, wanted, self._watched_fields)
+    def setting_problems(self) -> Iterator[str]:
+        """See ApiConnector. Names of fields are put into queries."""
+        yield from setting_problems(self.config)
+        yield from super().setting_problems()
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See SupportsLinkField."""
-        field = self._config.link_field
-        if not (batch and field):
-            return {}
-        items = [PushItem(item.ref, item.address, item.channel) for item in batch]
-        self._ensure_fits(items)
-        wanted = {item.address.casefold(): {field: item.link} for item in batch}
-        with open_client(self._config, self._http) as org:
-            return self._push_records(org, items, items, wanted, {field})
+    def list_targets(self, client: SalesforceClient) -> Iterator[runtime.Target]:
+        """See ApiConnector. The org's own checkboxes; `find_problems` checks the mapped fields."""
+        labels = {name: name for name in self.config.topics.values()}
+        for object_name in self._objects:
+            for column in client.describe(object_name).field_list:
+                if column.is_custom_checkbox:
+                    labels[column.name] = column.label or column.name
+        for name, label in sorted(labels.items()):
+            yield runtime.Target(name, label)
 
-    def _push_records(
+    def find_problems(self, client: SalesforceClient) -> Iterator[str]:
+        """See ApiConnector."""
+        for name in self._objects:
+            yield from field_problems(self.config, name, client.describe(name).fields_by_name)
+
+    def find_permissions(self, client: SalesforceClient) -> Iterator[runtime.Permission]:
+        """See ApiConnector."""
+        for name in self._objects:
+            yield from list_permissions(self.config, name, client.describe(name))
+
+    def fetch_contacts(
         self,
         client: SalesforceClient,
-        batch: Sequence[PushItem],
-        items: Sequence[PushItem],
-        desired_fields: Mapping[str, Mapping[str, Any]],
-        fields: set[str],
-    ) -> Mapping[int, PushOutcome]:
-        found = self._find_records(client, items, fields)
-        steps, changes = list[PushStep](), list[_RecordChange]()
-        for email, refs in _group_refs_by_email(items).items():
-            if email not in found:
-                steps.append(PushStep(refs, partial(_absent, refs)))
-            for record in found.get(email, []):
-                differing = {
-                    n: v for n, v in desired_fields[email].items() if record.fields.get(n) != v
-                }
-                if differing:
-                    changes.append(_RecordChange(record, differing, refs))
-        # A request may switch between the object types ten times at most.
-        changes.sort(key=lambda change: change.record.object_type)
-        for start in range(0, len(changes), MAX_COLLECTION_SIZE):
-            part = changes[start : start + MAX_COLLECTION_SIZE]
-            refs = tuple(dict.fromkeys(ref for change in part for ref in change.refs))
-            steps.append(PushStep(refs, partial(_save_changes, client, part)))
-        return run_steps(batch, steps)
+        addresses: Sequence[str],
+        target_ids: Collection[str],  # noqa: ARG002 - all fields are of one query
+    ) -> Mapping[str, runtime.RemoteContact | None]:
+        """See MappedConnector."""
+        records_by_email = self._find_records(client, addresses, self._watched_fields)
+        people: dict[str, runtime.RemoteContact | None] = dict.fromkeys(addresses)
+        for address in addresses:
+            if records := records_by_email.get(address.casefold()):
+                off = frozenset.intersection(*map(self._off_fields, records))
+                states = dict.fromkeys(off, runtime.OffState("ticked"))
+                people[address] = _RemotePerson(states, records)
+        return people
 
-    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See SupportsRead."""
-        if not batch:
-            return {}
-        self._ensure_fits(batch)
-        with open_client(self._config, self._http) as org:
-            found = self._find_records(org, batch, self._watched_fields)
-        off = {
-            email: frozenset.intersection(*map(self._off_topics, records))
-            for email, records in found.items()
+    def write_changes(
+        self, client: SalesforceClient, changes: Sequence[runtime.TargetChange]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See MappedConnector. An opt-out wins where two forms of an address are one there."""
+        desired_fields = defaultdict[str, dict[str, Any]](dict)
+        for change in changes:
+            desired_fields[change.address.casefold()] |= dict.fromkeys(change.on, False)
+        for change in changes:
+            desired_fields[change.address.casefold()] |= dict.fromkeys(change.off, True)
+        records = {
+            change.address.casefold(): cast("_RemotePerson", change.contact).records
+            for change in changes
         }
-        return {item.ref: off.get(item.address.casefold()) for item in batch}
+        return _write_records(client, changes, records, desired_fields)
 
-    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
+    def write_link_group(
+        self, client: SalesforceClient, field: str, items: Sequence[runtime.LinkItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See LinkFieldConnector."""
+        records = self._find_records(client, [item.address for item in items], {field})
+        desired_fields = {item.address.casefold(): {field: item.link} for item in items}
+        return _write_records(client, items, records, desired_fields)
+
+    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
-        field = self._config.link_field
-        fields = self._watched_fields | ({field} if field else set())
-        rows, following, done = self._list_changed(fields, "Email != null", cursor)
-        link = self._config.link_value
-        seen = [
-            ContactSnapshot(row.email, off=self._off_topics(row), link=link(row.fields))
-            for row in rows
+        link_field = self.config.link_field
+        fields = self._watched_fields | ({link_field} if link_field else set())
+        page = self._list_changed(fields, "Email != null", cursor)
+        rows = (
+            runtime.ContactSnapshot(
+                row.email, off=self._off_topics_of(row), link=self.config.link_value(row.fields)
+            )
+            for row in page.rows
             if row.email
-        ]
-        return ContactPage(tuple(seen), following, done)
+        )
+        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. Opt-outs are dated by the record's last change."""
         ticked = " OR ".join(f"{name} = true" for name in sorted(self._watched_fields))
-        where = f"Email != null AND ({ticked})"
-        rows, following, done = self._list_changed(self._watched_fields, where, cursor)
-        mapped = set(self._config.topics.values())
-        events = [
-            VendorEvent(
-                VendorEventKind.OPTED_OUT,
+        page = self._list_changed(self._watched_fields, f"Email != null AND ({ticked})", cursor)
+        mapped = set(self.config.topics.values())
+        events = (
+            runtime.VendorEvent(
+                runtime.VendorEventKind.OPTED_OUT,
                 row.email,
                 target=name if name in mapped else None,
                 occurred_at=row.system_modstamp,
             )
-            for row in rows
+            for row in page.rows
             if row.email
             for name in sorted(self._watched_fields)
             if row.fields.get(name) is True
-        ]
-        return ContactPage(tuple(events), following, done)
-
-    def _ensure_fits(self, batch: Sequence[PushItem]) -> None:
-        validate_batch(batch, self._config, self.capabilities)
-        for problem in setting_problems(self._config):
-            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
+        )
+        return runtime.ContactPage(tuple(events), page.cursor, page.done)
 
     def _find_records(
-        self, client: SalesforceClient, items: Sequence[PushItem], fields: set[str]
+        self, client: SalesforceClient, addresses: Sequence[str], fields: Collection[str]
     ) -> dict[str, list[SalesforceRecord]]:
+        """Casefolded address -> its records of all objects."""
         found = defaultdict[str, list[SalesforceRecord]](list)
         for name in self._objects:
-            for record in client.find_records(name, fields, [item.address for item in items]):
+            for record in client.find_records(name, fields, addresses):
                 if record.email:
                     found[record.email.casefold()].append(record)
         return found
 
     def _list_changed(
-        self, fields: set[str], condition: str, cursor: str | None
-    ) -> tuple[list[SalesforceRecord], str, bool]:
-        for problem in setting_problems(self._config):
-            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
-        with open_client(self._config, self._http) as org:
-            return org.list_changed(self._objects, fields, condition, cursor)
+        self, fields: Collection[str], condition: str, cursor: str | None
+    ) -> runtime.ContactPage[SalesforceRecord]:
+        self.ensure_settings()
+        with self.open_client() as client:
+            sources = [
+                partial(client.list_changed, name, fields, condition) for name in self._objects
+            ]
+            return runtime.next_changes_page(cursor, sources, now=self.http.now(), overlap=OVERLAP)
 
-    def _off_topics(self, record: SalesforceRecord) -> frozenset[str]:
-        topics = self._config.topics
+    def _off_fields(self, record: SalesforceRecord) -> frozenset[str]:
+        """The mapped checkboxes that are ticked; Salesforce's own stands for all of them."""
+        mapped = self.config.topics.values()
         if record.fields.get(OPT_OUT_FIELD) is True:
-            return frozenset(topics)
-        return frozenset(t for t, name in topics.items() if record.fields.get(name) is True)
+            return frozenset(mapped)
+        return frozenset(name for name in mapped if record.fields.get(name) is True)
+
+    def _off_topics_of(self, record: SalesforceRecord) -> frozenset[str]:
+        off = self._off_fields(record)
+        return frozenset(topic for topic, name in self.config.topics.items() if name in off)
 
 
-def _absent(refs: Sequence[int]) -> Mapping[int, PushOutcome]:
-    return dict.fromkeys(refs, PushOutcome(PushResult.ABSENT, "no record"))
-
-
-def _group_refs_by_email(items: Sequence[PushItem]) -> dict[str, tuple[int, ...]]:
-    refs: dict[str, tuple[int, ...]] = {}
+def _write_records(
+    client: SalesforceClient,
+    items: Iterable[runtime.TargetChange | runtime.LinkItem],
+    records: Mapping[str, Sequence[SalesforceRecord]],
+    desired_fields: Mapping[str, Mapping[str, Any]],
+) -> Mapping[int, runtime.PushOutcome]:
+    """Change what differs in the records of each casefolded address, 200 records a request."""
+    refs = defaultdict[str, tuple[int, ...]](tuple)
     for item in items:
-        email = item.address.casefold()
-        refs[email] = (*refs.get(email, ()), item.ref)
-    return refs
+        refs[item.address.casefold()] += (item.ref,)
+    outcomes: dict[int, runtime.PushOutcome] = {}
+    changes = list[tuple[RecordChange, tuple[int, ...]]]()
+    for email, refs_of_email in refs.items():
+        outcome = runtime.reflected() if records.get(email) else runtime.absent("no record")
+        outcomes |= dict.fromkeys(refs_of_email, outcome)
+        for record in records.get(email, ()):
+            fields = desired_fields[email].items()
+            if differing := {n: value for n, value in fields if record.fields.get(n) != value}:
+                changes.append((RecordChange(record, differing), refs_of_email))
+    # A request may switch between the object types ten times at most.
+    changes.sort(key=lambda change: change[0].record.object_type)
+    steps = [
+        runtime.PushStep(
+            tuple(dict.fromkeys(ref for _, refs_of_email in part for ref in refs_of_email)),
+            partial(_save, client, part),
+        )
+        for part in runtime.chunked(changes, MAX_COLLECTION_SIZE)
+    ]
+    return outcomes | runtime.run_steps((), steps)
 
 
-def _save_changes(
-    client: SalesforceClient, changes: Sequence[_RecordChange]
-) -> Mapping[int, PushOutcome]:
-    outcomes: dict[int, PushOutcome] = {}
-
-    def record_outcome(change: _RecordChange, outcome: PushOutcome) -> None:
-        for ref in change.refs:
-            outcomes[ref] = worst(outcomes[ref], outcome) if ref in outcomes else outcome
-
-    def send(part: Sequence[_RecordChange]) -> list[SaveResult]:
-        return client.update([(change.record, change.fields) for change in part])
-
-    accepted: set[str] = set()
-    for part, saved in send_bisecting(changes, send):
-        for change, result in zip(part, saved, strict=True):
-            accepted.add(change.record.id)
-            record_outcome(change, _to_outcome(result))
-    for change in changes:
-        if change.record.id not in accepted:
-            record_outcome(change, PushOutcome(PushResult.REFUSED, "400"))
+def _save(
+    client: SalesforceClient, changes: Sequence[tuple[RecordChange, tuple[int, ...]]]
+) -> Mapping[int, runtime.PushOutcome]:
+    outcomes: dict[int, runtime.PushOutcome] = {}
+    results = client.update([change for change, _ in changes])
+    for (_, refs), result in zip(changes, results, strict=True):
+        outcome = _to_outcome(result)
+        for ref in refs:
+            outcomes[ref] = runtime.worst(outcomes.get(ref, outcome), outcome)
     return outcomes
 
 
-def _to_outcome(result: SaveResult) -> PushOutcome:
+def _to_outcome(result: SaveResult) -> runtime.PushOutcome:
     if result.success:
-        return PushOutcome(PushResult.REFLECTED, "saved")
+        return runtime.reflected("saved")
     codes = sorted({error.status_code for error in result.errors})
-    temporary = not codes or not _TEMPORARY_ERRORS.isdisjoint(codes)
-    return PushOutcome(PushResult.RETRY_LATER if temporary else PushResult.REFUSED, " ".join(codes))
+    if not codes or not _TEMPORARY_ERRORS.isdisjoint(codes):
+        return runtime.retry_later(" ".join(codes))
+    return runtime.refused(" ".join(codes))
 
 
-SPEC = ConnectorSpec(
-    kind=Salesforce.kind,
-    tested_against=TestedAgainst.DOCUMENTATION,
+SPEC = runtime.ConnectorSpec.of(
+    Salesforce,
+    tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Salesforce's pages of API 62.0, read in November 2026",
-    capabilities=Salesforce.capabilities,
-    own_settings=Salesforce.settings,
-    secret_settings=frozenset({"client_secret"}),
+    secrets={"client_secret"},
     sources=(
         f"{_DOCS}/resources_composite_sobjects_collections_update.htm",
         f"{_DOCS}/resources_query.htm",
         "https://help.salesforce.com/s/articleView?id=sales.emailadmin_opting_out_differences.htm",
         "https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm",
     ),
-    build=Salesforce,
     notes=(
         "Map each topic to the API name of an opt-out checkbox, the same on Contact and Lead.",
         "Flows and campaigns have to check that checkbox; Salesforce does not by itself.",

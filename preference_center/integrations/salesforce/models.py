@@ -6,26 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from pydantic.alias_generators import to_camel, to_pascal
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_pascal
 
-from preference_center.integrations.base.pydantic_types import LenientModel
-
-
-class _SalesforceCamelModel(LenientModel):
-    model_config = ConfigDict(alias_generator=to_camel)
+from preference_center.integrations.base import runtime
 
 
-class _TokenResponse(BaseModel):
-    access_token: str
+class TokenError(runtime.LenientModel):
+    """Why no token was issued."""
 
-
-class _TokenError(LenientModel):
     error: str = Field(default="", pattern=r"^[a-z_]*$")
 
 
-class _QueryError(_SalesforceCamelModel):
-    """Only the code is read: messages quote the query, and so addresses (I12)."""
+class QueryError(runtime.CamelModel):
+    """Why a request failed: only the code, since messages quote the query and addresses (I12)."""
 
     error_code: str = Field(pattern=r"^[A-Z_]+$")
 
@@ -55,24 +49,26 @@ class SalesforceRecord(BaseModel):
         return self.model_extra or {}
 
 
-class _QueryResponse(_SalesforceCamelModel):
+class QueryResponse(runtime.CamelModel):
+    """A page of the records of a query."""
+
     done: bool
     next_records_url: str | None = None
     records: list[SalesforceRecord]
 
 
-class _SaveError(_SalesforceCamelModel):
+class _SaveError(runtime.CamelModel):
     status_code: str = ""
 
 
-class SaveResult(LenientModel):
+class SaveResult(runtime.LenientModel):
     """The result of changing one record."""
 
     success: bool
     errors: tuple[_SaveError, ...] = ()
 
 
-class FieldDescription(_SalesforceCamelModel):
+class FieldDescription(runtime.CamelModel):
     """A field of an object that the app's user may see; others are not described."""
 
     name: str
@@ -89,7 +85,7 @@ class FieldDescription(_SalesforceCamelModel):
         return self.custom and self.type == "boolean"
 
 
-class ObjectDescription(LenientModel):
+class ObjectDescription(runtime.LenientModel):
     """An object, as the app's user sees it."""
 
     field_list: tuple[FieldDescription, ...] = Field(default=(), alias="fields")
@@ -100,11 +96,3 @@ class ObjectDescription(LenientModel):
     def fields_by_name(self) -> dict[str, FieldDescription]:
         """Field name -> field."""
         return {row.name: row for row in self.field_list}
-
-
-TOKEN = TypeAdapter(_TokenResponse)
-TOKEN_ERROR = TypeAdapter(_TokenError)
-QUERY_ERRORS = TypeAdapter(list[_QueryError])
-QUERY_RESPONSE = TypeAdapter(_QueryResponse)
-SAVE_RESULTS = TypeAdapter(list[SaveResult])
-OBJECT_DESCRIPTION = TypeAdapter(ObjectDescription)

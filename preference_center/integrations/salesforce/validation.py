@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 from preference_center.integrations.base.check_report import Permission
 from preference_center.integrations.base.contract import LINK_FIELD, DestinationConfig
-from preference_center.integrations.base.mapping import account_switch_problems
 from preference_center.integrations.salesforce.models import FieldDescription, ObjectDescription
 
 OPT_OUT_FIELD = "HasOptedOutOfEmail"
@@ -18,21 +17,24 @@ _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 
 def parse_object_names(config: DestinationConfig) -> list[str]:
-    """The object types that the destination covers."""
-    named = config.settings.get("objects", ",".join(OBJECTS))
-    return [name.strip() for name in named.split(",")]
+    """The object types that the destination covers; see `setting_problems` for other names."""
+    return [name for name in _object_names(config) if name in OBJECTS]
+
+
+def _object_names(config: DestinationConfig) -> list[str]:
+    names = config.settings.get("objects", ",".join(OBJECTS))
+    return [name.strip() for name in names.split(",")]
 
 
 def setting_problems(config: DestinationConfig) -> Iterator[str]:
     """Problems that can be found without a request to Salesforce, each with its remedy."""
-    if not set(parse_object_names(config)) <= set(OBJECTS):
+    if not set(_object_names(config)) <= set(OBJECTS):
         yield f"objects: write {' or '.join(OBJECTS)}, or leave the setting out for both"
     for topic, name in sorted(config.topics.items()):
         if not _FIELD_NAME.fullmatch(name):
             yield f"topic {topic} is mapped to {name!r}, which is no field's API name"
     if config.link_field and not _FIELD_NAME.fullmatch(config.link_field):
         yield f"{LINK_FIELD} is no field's API name"
-    yield from account_switch_problems(config, OPT_OUT_FIELD, "checkbox")
 
 
 def field_problems(
