@@ -10,7 +10,7 @@ START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Clock:
-    """A clock that moves only when told: `clock()` is an aware UTC datetime."""
+    """A clock that moves only when set: `clock()` is an aware UTC datetime."""
 
     now: datetime = START
 

@@ -1,4 +1,4 @@
-"""A catalogue in force, for tests of the doors."""
+"""A catalogue in force, for tests of the entry points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Material that lies beside the checkout on some machines: vendors' descriptions, corpora.
+"""Material next to the checkout on some machines: vendors' descriptions, corpora.
 
 It is not ours to ship, so a checkout may be without it; what needs it then skips.
 """
@@ -16,5 +16,5 @@ def shared_path(relative: str) -> Path:
     """Return the path of a file under `shared/`; skip the test if it isn't there."""
     path = SHARED / relative
     if not path.exists():
-        pytest.skip(f"shared/{relative} is not beside this checkout")
+        pytest.skip(f"shared/{relative} is not next to this checkout")
     return path

@@ -21,7 +21,7 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_what_breaks_leaves_things_as_they_were(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failure_changes_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "out.csv"
     path.write_bytes(b"before")
     with pytest.raises(error):
@@ -36,7 +36,7 @@ def write_half(path: Path, error: type[BaseException]) -> None:
         raise error
 
 
-def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="No such file"), atomic_write(tmp_path / "no" / "out"):
         pass
 

@@ -50,7 +50,7 @@ def test_each_worker_has_a_database_of_its_own(
     assert redis_url.endswith(f"/{environment.worker}")
 
 
-def test_the_clock_moves_when_told_and_the_app_goes_by_it(app: Flask, clock: Clock) -> None:
+def test_the_clock_moves_when_set_and_the_app_goes_by_it(app: Flask, clock: Clock) -> None:
     from preference_center.context import services
 
     assert clock() == START

@@ -21,7 +21,7 @@ def test_a_bad_link_while_the_database_is_away_asks_to_try_again_and_is_not_logg
 ) -> None:  # I12
     app = create_app(settings_for(f"postgresql://no:one@{NOWHERE}/x", f"redis://{NOWHERE}/0"))
     answer = app.test_client().open(path, method=method)
-    if answer.status_code == 405:  # nothing to be told there
+    if answer.status_code == 405:  # no page there
         return
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

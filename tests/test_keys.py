@@ -21,7 +21,7 @@ from preference_center.keys import DIGEST_BYTES, KeyRing, Keys, new_ring_entry, 
 D1, D2, D3 = (("d1", b"\x01" * 32), ("d2", b"\x02" * 32), ("d3", b"\x03" * 32))
 E1, E2 = (("e1", b"\x11" * 32), ("e2", b"\x12" * 32))
 ROW = b"addresses:42"
-ENTRY = f"a:{'A' * 43}"  # 32 octets of zeros in base64url
+ENTRY = f"a:{'A' * 43}"  # 32 bytes of zeros in base64url
 
 
 def keys(digests: KeyRing = (D1,), encryption: KeyRing = (E1,)) -> Keys:
@@ -29,7 +29,7 @@ def keys(digests: KeyRing = (D1,), encryption: KeyRing = (E1,)) -> Keys:
 
 
 def test_the_parts_agree_with_published_vectors() -> None:
-    # FIPS 180-4 example "abc", and RFC 4231 test case 1 (key of 20 octets).
+    # FIPS 180-4 example "abc", and RFC 4231 test case 1 (key of 20 bytes).
     assert hashlib.sha256(b"abc").hexdigest() == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
@@ -39,7 +39,7 @@ def test_the_parts_agree_with_published_vectors() -> None:
 
 
 def test_a_digest_is_the_hmac_of_the_sha256() -> None:
-    # HMAC written out from RFC 2104, with a key of 32 octets in a block of 64.
+    # HMAC written out from RFC 2104, with a key of 32 bytes in a block of 64.
     key = D1[1].ljust(64, b"\0")
     inner = hashlib.sha256(bytes(b ^ 0x36 for b in key) + hashlib.sha256(b"jane@firma.it").digest())
     outer = hashlib.sha256(bytes(b ^ 0x5C for b in key) + inner.digest())
@@ -54,7 +54,7 @@ def test_an_imported_sha256_gets_the_digest_of_its_address() -> None:
 
 @pytest.mark.parametrize("sha", [b"", b"x" * 31, b"ab" * 32])
 def test_what_is_no_sha256_is_not_digested(sha: bytes) -> None:
-    with pytest.raises(ValueError, match="32 octets"):
+    with pytest.raises(ValueError, match="32 bytes"):
         keys().digest_sha256(sha)
 
 
@@ -194,21 +194,21 @@ def test_a_repr_shows_ids_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "digests, encryption, says",
+    "digests, encryption, message",
     [
         ([], [E1], "empty"),
         ([D1], [], "empty"),
         ([D1, ("d1", D2[1])], [E1], "id twice"),
         ([D1, ("d2", D1[1])], [E1], "are the same"),
         ([D1], [("e1", D1[1])], "are the same"),  # three separate keys
-        ([("d1", b"short")], [E1], "5 octets"),
+        ([("d1", b"short")], [E1], "5 bytes"),
         ([("d:1", b"x" * 32)], [E1], "an id is"),
     ],
 )
 def test_bad_rings_are_refused(
-    digests: list[tuple[str, bytes]], encryption: list[tuple[str, bytes]], says: str
+    digests: list[tuple[str, bytes]], encryption: list[tuple[str, bytes]], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         Keys(digests, encryption)
 
 
@@ -221,7 +221,7 @@ def test_a_ring_setting_is_read_in_its_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, says",
+    "text, message",
     [
         ("", "Key 1: write id:key"),
         ("justakey", "Key 1: write id:key"),
@@ -233,8 +233,8 @@ def test_a_ring_setting_is_read_in_its_order() -> None:
         (f"{ENTRY},{ENTRY}", "id twice"),
     ],
 )
-def test_a_bad_ring_setting_says_where_and_shows_no_key(text: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as caught:
+def test_a_bad_ring_setting_names_the_position_and_shows_no_key(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         parse_ring(text)
     assert "SECRET" not in str(caught.value)
     assert "justakey" not in str(caught.value)

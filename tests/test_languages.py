@@ -1,4 +1,4 @@
-"""Which language is chosen, and what is said in it."""
+"""Which language is chosen, and the texts in it."""
 
 from __future__ import annotations
 

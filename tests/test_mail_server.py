@@ -1,4 +1,4 @@
-"""SMTP_URL says where mail is handed in, and never in clear by mistake."""
+"""SMTP_URL is the server of outgoing mail, and not unencrypted by mistake."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.environment import settings_for
         ("smtps://[2001:db8::1]:2465", "2001:db8::1", 2465, TransportSecurity.TLS),
     ],
 )
-def test_what_a_url_says(url: str, host: str, port: int, security: TransportSecurity) -> None:
+def test_the_parts_of_a_url(url: str, host: str, port: int, security: TransportSecurity) -> None:
     assert MailServer.parse(url) == MailServer(host, port, security)
 
 

@@ -1,6 +1,6 @@
 """axe-core finds nothing wrong with any page, in any language, in light or dark (C8)."""
 
-# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+# ruff: noqa: F401, F811 - fixtures of the package are imported by name
 
 from __future__ import annotations
 

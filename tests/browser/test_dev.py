@@ -36,12 +36,12 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
         color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce"
     )
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     yield page
     context.close()
-    assert said == []
+    assert messages == []
 
 
 def test_one_click_flips_both_tools_while_one_watches(page: Page, run: Run) -> None:

@@ -1,6 +1,6 @@
 """From the link in a mail to the receipt: by keyboard, by eye, on paper, in every language."""
 
-# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+# ruff: noqa: F401, F811 - fixtures of the package are imported by name
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The pages for people in a real browser, without JavaScript."""
 
-# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+# ruff: noqa: F401, F811 - fixtures of the package are imported by name
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From the form to the page in a real browser: type an address, open the mail, press, choose."""
 
-# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+# ruff: noqa: F401, F811 - fixtures of the package are imported by name
 
 from __future__ import annotations
 

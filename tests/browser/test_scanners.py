@@ -1,6 +1,6 @@
 """Link scanners and curious mail clients fetch everything and leave pages open: nothing happens."""
 
-# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+# ruff: noqa: F401, F811 - fixtures of the package are imported by name
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def mailed(
     put_in_force(app, clock)
     give_mail_server(app, monkeypatch)
     httpx.post(f"{site}/form", data={"address": "ada@example.com"}).raise_for_status()
-    wish = Form.of(app.test_client(), make_token("bea@example.com", TOPIC))
-    wish.ticks.add(TOPIC)
-    wish.send(app.test_client())
+    form = Form.of(app.test_client(), make_token("bea@example.com", TOPIC))
+    form.ticks.add(TOPIC)
+    form.send(app.test_client())
     ours = queued_emails(app)
     assert {email.kind for email in ours} == set(EmailKind)
     with app.app_context():

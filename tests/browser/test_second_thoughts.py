@@ -1,6 +1,6 @@
 """Back buttons, second tabs and double clicks: what was last chosen holds, no "no" is lost."""
 
-# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+# ruff: noqa: F401, F811 - fixtures of the package are imported by name
 
 from __future__ import annotations
 

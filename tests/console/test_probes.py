@@ -88,7 +88,7 @@ class TestHealth:
         clock.advance(AT_RISK)
         assert late_of(client) == [("overdue", 2, False), ("at_risk", 3, False)]
 
-    def test_a_count_that_stopped_says_so(
+    def test_a_count_that_stopped_early_is_marked(
         self, clock: Clock, client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
         monkeypatch.setattr(states, "MAX_LATE_PER_STAGE", 2)

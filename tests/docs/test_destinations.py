@@ -1,4 +1,4 @@
-"""docs/destinations.md says what the connectors say."""
+"""docs/destinations.md has the text of the connectors."""
 
 from __future__ import annotations
 

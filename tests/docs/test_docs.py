@@ -1,4 +1,4 @@
-"""What the documentation says, as far as a program can check it."""
+"""The documentation, as far as a program can check it."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_no_page_names_a_folder_of_somebodys_machine(page: Path) -> None:
     assert not re.search(r"/(?:work|home|root|Users)/", page.read_text())
 
 
-def test_the_image_runs_what_the_procfile_says(tmp_path: Path) -> None:
+def test_the_image_runs_the_commands_of_the_procfile(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("# a comment\nweb: echo ${PORT:-8000}\nworker: echo work\n")
 
     def run(*words: str) -> str:

@@ -1,4 +1,4 @@
-"""The mailers of docs/links.md, run as they stand there: what arrives is judged."""
+"""The mailers of docs/links.md, run as they are: the mails that arrive are checked."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     return run
 
 
-def judged(mails: list[bytes]) -> set[str]:
+def problems(mails: list[bytes]) -> set[str]:
     """What is wrong with the one mail that arrived."""
     (mail,) = mails
     findings = check_email(mail, Installation(LINKS, HOSTED, digest), NOW)
@@ -93,7 +93,7 @@ def test_jinja_and_smtplib(
 ) -> None:
     mailbox, port = box
     example("Jinja")["send"]("ada@example.com", "A & B", "127.0.0.1", port)
-    assert judged(mailbox.mails) == {"dkim_missing"}  # a mail server's business
+    assert problems(mailbox.mails) == {"dkim_missing"}  # a mail server's business
     assert b"A &amp; B" in mailbox.mails[0]
 
 
@@ -105,7 +105,7 @@ def test_flask_mail(example: Callable[[str], dict[str, Any]], box: tuple[Mailbox
     names["mail"].init_app(app)
     with app.app_context():
         names["send"]("ada@example.com", "Ada")
-    assert judged(mailbox.mails) == {"dkim_missing"}
+    assert problems(mailbox.mails) == {"dkim_missing"}
 
 
 def test_django(
@@ -120,7 +120,7 @@ def test_django(
         settings.configure(DEFAULT_FROM_EMAIL="a@acme.example", EMAIL_HOST="127.0.0.1")
     monkeypatch.setattr(settings, "EMAIL_PORT", port)
     example("Django")["send"]("ada@example.com", "A & B")
-    assert judged(mailbox.mails) == {"dkim_missing"}
+    assert problems(mailbox.mails) == {"dkim_missing"}
     assert b"A &amp; B" in mailbox.mails[0]
 
 
@@ -144,4 +144,4 @@ def test_the_table_of_what_breaks_the_header_is_true(way: str) -> None:
         with app.app_context():
             message = Message("x", ["a@b.it"], "x", sender="c@d.it", extra_headers=headers)
             sent = message.as_bytes()
-    assert "header_encoded" in judged([sent])
+    assert "header_encoded" in problems([sent])

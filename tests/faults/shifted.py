@@ -1,4 +1,4 @@
-"""Runs a module, e.g. `workers.worker`, with its clock put ahead as the test says.
+"""Runs a module, e.g. `workers.worker`, with its clock moved ahead as the test sets it.
 
 A lease of 90 seconds is over at once then, without a setting that production has no use for.
 """

@@ -39,7 +39,7 @@ def listen(service: Service) -> None:
 
 
 class Poster(threading.Thread):
-    """Reports one person after the other until told to end; `done` got a 2xx."""
+    """Reports one person after the other until stopped; `done` got a 2xx."""
 
     def __init__(self, service: Service, name: str) -> None:
         super().__init__(name=name)
@@ -64,7 +64,7 @@ class Poster(threading.Thread):
                     self.done.append(person)
 
 
-def test_news_that_was_acknowledged_is_recorded_whoever_is_killed_when(
+def test_an_acknowledged_event_is_recorded_whoever_is_killed_when(
     durable: None, service: Service
 ) -> None:  # I1
     listen(service)

@@ -81,7 +81,7 @@ def test_outlook_and_apple_opt_out_while_redis_is_down_and_it_is_spread_after(
     assert wait_until(lambda: set(tool.off) == {JANE, PAUL}, PATIENCE)
 
 
-def test_while_the_database_is_away_the_sender_is_told_to_come_again(
+def test_while_the_database_is_away_the_sender_has_to_retry(
     service: Service, own_engines: Engines, port: int
 ) -> None:  # I1
     start(service, port)
@@ -157,9 +157,7 @@ def test_a_mail_of_50_mb_takes_no_memory(service: Service, port: int, line: byte
 
 
 @pytest.mark.skipif(not PROC, reason="reads the peak of memory from /proc")
-def test_a_report_of_50_mb_that_says_nothing_clear_waits_for_a_person(
-    service: Service, port: int
-) -> None:
+def test_a_report_of_50_mb_that_is_unclear_waits_for_review(service: Service, port: int) -> None:
     process = start(service, port)
     before = peak(process)
     with smtplib.SMTP("127.0.0.1", port, local_hostname="mx.example.net") as client:
@@ -206,7 +204,7 @@ def test_killed_at_any_moment_it_has_acknowledged_nothing_that_is_lost(
 
 
 def peak(process: Process) -> int:
-    """The most memory that the process has held, in octets."""
+    """The most memory that the process has held, in bytes."""
     status = Path(f"/proc/{process.popen.pid}/status").read_text()
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     assert found

@@ -1,4 +1,4 @@
-"""A tool that sits on every request, beside one that is well, on real processes."""
+"""A tool that responds to no request, next to one that works, with real processes."""
 
 from __future__ import annotations
 

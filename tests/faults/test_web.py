@@ -26,7 +26,7 @@ LOST = 0
 
 @dataclass(slots=True)
 class Load:
-    """Threads that unsubscribe one person after the other until told to end."""
+    """Threads that unsubscribe one person after the other until stopped."""
 
     service: Service
     threads: int = 4

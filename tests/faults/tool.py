@@ -1,4 +1,4 @@
-"""A tool that can be told to sit on what it receives."""
+"""A tool that can be set to hold the requests it receives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Items = list[dict[str, Any]]
 
 
 class SlowReceiver(Receiver):
-    """Holds each request that `holds` says, and acts on it only after `let_go`."""
+    """Holds each request for which `holds` is true, and acts on it only after `let_go`."""
 
     def __init__(self) -> None:
         super().__init__()

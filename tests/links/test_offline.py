@@ -77,7 +77,7 @@ def test_the_headers_are_the_pair_of_rfc_8058() -> None:  # A1, A10
     )
 
 
-def test_the_same_link_is_the_same_token_and_says_nothing_readable() -> None:  # I12
+def test_the_same_link_is_the_same_token_and_has_no_readable_content() -> None:  # I12
     assert token_of(MINTER.unsubscribe_url("Ada@Example.com ", "news", UUID_ID)) == TOKEN
     for part in ("ada", "example", "news"):
         assert part not in TOKEN.lower()
@@ -113,7 +113,7 @@ def test_addresses_it_cant_canonicalise_get_no_mailbox_but_a_link(address: str) 
 
 
 @pytest.mark.parametrize(
-    "address, topic, message_id, says",
+    "address, topic, message_id, message",
     [
         ("ada@example.com", "offers", "", "news, all_marketing, alerts"),
         ("not an address", "news", "", "one bare email address"),
@@ -126,9 +126,9 @@ def test_addresses_it_cant_canonicalise_get_no_mailbox_but_a_link(address: str) 
     ],
 )
 def test_what_it_cant_carry_is_refused_without_a_word_of_the_address(
-    address: str, topic: str, message_id: str, says: str
+    address: str, topic: str, message_id: str, message: str
 ) -> None:  # I12
-    with pytest.raises(ValueError, match=says) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         MINTER.mint(address, topic, message_id)
     assert "@" not in str(caught.value).replace("name@example.com", "")
 
@@ -220,7 +220,7 @@ def test_every_other_character_in_every_place_is_refused() -> None:  # A7
                 refused(TOKEN[:at] + other + TOKEN[at + 1 :])
 
 
-def test_a_revoked_key_says_no_for_ever_and_is_read_as_revoked() -> None:  # I7
+def test_a_revoked_key_opts_out_for_ever_and_is_read_as_revoked() -> None:  # I7
     gone = FakeRegistry({7: replace(KEY, revoked_at=NOW)})
     links = Links(RING, "https://prefs.example.com", "stop.example.com", gone)
     assert links.read_token(TOKEN, NOW + timedelta(days=9000)).revoked

@@ -35,13 +35,13 @@ def test_it_reads_as_long_as_it_stands_and_proves_nothing() -> None:  # I7
     assert (link.revoked, link.proves_control, link.expired) == (False, False, False)
 
 
-def test_it_is_revoked_by_a_newer_beginning_and_says_no_all_the_same() -> None:
+def test_it_is_revoked_by_a_newer_beginning_and_still_opts_out() -> None:
     REGISTRY.permanent = {3: BEGAN + timedelta(seconds=1), 4: BEGAN}
     assert LINKS.read_token(TOKEN, NOW).revoked
     assert LINKS.address_of(TOKEN) == LINK.address
 
 
-def test_of_a_destination_that_nobody_knows_it_says_no_too() -> None:
+def test_of_a_destination_that_nobody_knows_it_opts_out_too() -> None:
     REGISTRY.permanent = {}
     assert LINKS.read_token(TOKEN, NOW).scope == "news"
 

@@ -70,7 +70,7 @@ FAULTS: dict[str, tuple[Callable[[], str], set[str]]] = {
         {"header_twice", "https_count", "mailto_foreign"}),
     "two Post headers": (swap(POST, POST * 2), {"header_twice"}),
     "yes": (swap("=One-Click", "=Yes"), {"post_value"}),
-    "small letters": (swap("=One-Click", "=one-click"), {"post_value"}),
+    "lower case": (swap("=One-Click", "=one-click"), {"post_value"}),
     "no brackets": (swap(ENTRY, r"\1\2"), {"header_form"}),
     "mailto first": (swap(ENTRY, r"\1<\3>, <\2>"), {"https_not_first"}),
     "mailto only": (swap(ENTRY, r"\1<\3>"), {"https_count"}),
@@ -111,19 +111,19 @@ def test_two_signatures_of_which_one_covers_both_will_do() -> None:
     assert codes(GOOD.replace(DKIM, spaced)) == set()
 
 
-def test_a_key_that_is_not_the_newest_or_old_is_told() -> None:
+def test_a_key_that_is_not_the_newest_or_old_is_reported() -> None:
     assert codes(newsletter(links=OLDER)) == {"key_older"}
     assert codes(offline(8)) == {"key_old"}
 
 
-def test_a_revoked_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revoked_key_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(REGISTRY.keys, 7, replace(KEY, revoked_at=NOW))
     assert codes(offline()) == {"header_revoked", "body_revoked"}
 
 
-def test_a_revoked_column_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    standing = replace(LINK, message_id="", destination_id=3, issued_at=NOW - timedelta(days=900))
-    url = f"https://{HOST}/u/{LINKS.create_permanent_token(standing)}"
+def test_a_revoked_column_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    permanent = replace(LINK, message_id="", destination_id=3, issued_at=NOW - timedelta(days=900))
+    url = f"https://{HOST}/u/{LINKS.create_permanent_token(permanent)}"
     headers = {
         "List-Unsubscribe": f"<{url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
@@ -135,7 +135,7 @@ def test_a_revoked_column_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("days, expected", [(0, set()), (3, {"link_reused"})])
-def test_a_link_of_an_earlier_message_is_told(days: int, expected: set[str]) -> None:
+def test_a_link_of_an_earlier_message_is_reported(days: int, expected: set[str]) -> None:
     assert codes(newsletter(replace(LINK, issued_at=NOW - timedelta(days=days)))) == expected
 
 
@@ -145,7 +145,7 @@ def test_a_mail_of_last_year_shows_its_age() -> None:
     assert codes(mail) == {"link_aged"}
 
 
-def test_a_topic_that_is_gone_is_told() -> None:
+def test_a_topic_that_is_gone_is_reported() -> None:
     assert codes(newsletter(replace(LINK, scope="acme.old"))) == {"header_topic", "body_topic"}
     assert codes(newsletter(replace(LINK, scope="no.such"))) == {"header_topic", "body_topic"}
 
@@ -199,26 +199,26 @@ def test_a_text_part_alone_will_do() -> None:
     assert codes(with_body(f"Unsubscribe here ({URL}).", "plain")) == set()
 
 
-def test_a_body_about_somebody_else_is_told() -> None:
+def test_a_body_about_somebody_else_is_reported() -> None:
     other = replace(LINK, address=parse_address("grace@example.com", Channel.EMAIL))
     body = f'<a href="https://{HOST}/p/{LINKS.create_token(other)}">Choose</a>'
     assert codes(with_body(body)) == {"body_other"}
 
 
-def test_a_mailbox_of_somebody_else_is_told() -> None:
+def test_a_mailbox_of_somebody_else_is_reported() -> None:
     other = newsletter(replace(LINK, address=parse_address("grace@example.com", Channel.EMAIL)))
     (theirs,) = re.findall("mailto:[^>]*", other)
     assert codes(re.sub("mailto:[^>]*", theirs, GOOD)) == {"mailto_other"}
 
 
 @pytest.mark.parametrize("junk", [b"", b"\n\n", b"\x89PNG\r\n\x1a\n", b"just a line of text"])
-def test_what_is_no_mail_is_told(junk: bytes) -> None:
+def test_what_is_no_mail_is_reported(junk: bytes) -> None:
     with pytest.raises(InvalidInput, match="no mail"):
         check_email(junk, OURS, NOW)
 
 
 @pytest.mark.parametrize("at", range(0, len(GOOD), 97))
-def test_a_mail_that_was_cut_or_damaged_is_judged_all_the_same(at: int) -> None:
+def test_a_mail_that_was_cut_or_damaged_is_still_checked(at: int) -> None:
     damaged = GOOD.encode()
     for raw in (damaged[:at], damaged[:at] + b"\xff\x00<>=?" + damaged[at:]):
         try:
@@ -229,16 +229,16 @@ def test_a_mail_that_was_cut_or_damaged_is_judged_all_the_same(at: int) -> None:
 
 def test_no_finding_holds_an_address_or_a_token() -> None:  # I12
     mails = [GOOD, offline(), *(make() for make, _ in FAULTS.values())]
-    told = json.dumps(
+    output = json.dumps(
         [one.as_dict() for mail in mails for one in check_email(mail.encode(), OURS, NOW)]
     )
-    assert "ada@" not in told.lower()
-    assert "grace" not in told
+    assert "ada@" not in output.lower()
+    assert "grace" not in output
     token = message_from_string(GOOD)["List-Unsubscribe"][30:60]
-    assert token not in told
+    assert token not in output
 
 
-def test_every_finding_says_what_to_mend_and_whose_rule_it_is() -> None:
+def test_every_finding_states_its_fix_and_its_rule() -> None:
     for make, _ in FAULTS.values():
         for one in check_email(make().encode(), OURS, NOW):
             assert (one.severity is Severity.OK) != bool(one.remedy and one.source)

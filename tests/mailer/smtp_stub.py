@@ -45,7 +45,7 @@ class SmtpStub:
     data: list[str] = field(default_factory=list)
     received: list[ReceivedMail] = field(default_factory=list)
     connections: int = 0
-    """How many were opened; one with STARTTLS says EHLO twice."""
+    """How many were opened; one with STARTTLS sends EHLO twice."""
     before_data: Callable[[], object] = lambda: None
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name

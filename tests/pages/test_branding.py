@@ -39,7 +39,7 @@ def test_a_topics_page_shows_its_brand(client: FlaskClient, make_token: MakeToke
     assert "VAT IT00000000000" in page
 
 
-def test_all_marketing_spans_all_brands_and_says_so(
+def test_all_marketing_spans_all_brands_and_names_them(
     client: FlaskClient, make_token: MakeToken
 ) -> None:
     token = make_token(scope="all_marketing")
@@ -51,7 +51,7 @@ def test_all_marketing_spans_all_brands_and_says_so(
     assert "Cascina Aurora und Auroras Laden" in done
 
 
-def test_the_offer_to_stop_all_says_so_before_it_is_pressed(
+def test_the_offer_to_stop_all_names_the_brands_before_it_is_pressed(
     client: FlaskClient, make_token: MakeToken
 ) -> None:
     token = make_token(scope="cascina.offers")

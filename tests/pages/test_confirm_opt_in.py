@@ -52,7 +52,7 @@ def mailed(app: Flask, client: FlaskClient, token: str) -> str:
 
 
 class TestAsking:
-    def test_turns_nothing_on_and_says_that_a_mail_comes(
+    def test_turns_nothing_on_and_announces_a_mail(
         self, app: Flask, client: FlaskClient, token: str, ledger: Ledger
     ) -> None:
         before = Form.of(client, token)
@@ -134,7 +134,7 @@ class TestAsking:
         assert len(queued_emails(app)) == 1
 
 
-def test_without_a_mail_server_the_page_says_so_beforehand(
+def test_without_a_mail_server_the_page_states_so_beforehand(
     client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch, ledger: Ledger
 ) -> None:
     monkeypatch.undo()
@@ -183,7 +183,7 @@ class TestConfirming:
         assert "Confirmed" in press(client, mailed).text
         assert len(ledger.events()) == 1
 
-    def test_loses_against_a_newer_no_and_says_so(
+    def test_loses_against_a_newer_opt_out_and_shows_it(
         self, client: FlaskClient, token: str, mailed: str, clock: Clock, subscribed: Subscribed
     ) -> None:  # I5
         clock.advance(MINUTE)

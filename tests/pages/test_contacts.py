@@ -67,7 +67,7 @@ def test_a_language_that_we_lack_leaves_it_to_the_browser(
     assert client.get(f"/u/{token}", headers=FRENCH).headers["Content-Language"] == "fr"
 
 
-def test_the_language_of_another_form_of_the_address_is_not_told(
+def test_the_language_of_another_form_of_the_address_is_not_revealed(
     client: FlaskClient, token: str, speaks: Speaks
 ) -> None:  # I9
     speaks("de", "jane.doe+shop@example.com")

@@ -37,7 +37,7 @@ def browser(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def honoured(app: Flask, clock: Clock) -> None:
-    """The catalogue says that the signal is honoured."""
+    """A catalogue that honours the signal."""
     put_in_force(app, clock, CATALOGUE + '\n[policy]\ngpc = "honour"\n')
 
 
@@ -78,7 +78,7 @@ class TestOffered:
 
 @pytest.mark.usefixtures("honoured")
 class TestHonoured:
-    def test_not_by_reading_which_says_what_a_button_will_do(
+    def test_not_by_reading_which_shows_what_a_button_will_do(
         self, browser: FlaskClient, token: str, make_token: MakeToken, ledger: Ledger
     ) -> None:  # I7
         for path in paths(token, make_token):
@@ -167,7 +167,7 @@ class TestHonoured:
         client.post(f"/u/{token}", data={"confirm": "this"})
         assert ledger.kinds() == [("opted_out", "digest")]
 
-    def test_and_told_where_the_opt_out_is(self, browser: FlaskClient, token: str) -> None:
+    def test_and_shown_the_status_of_the_opt_out(self, browser: FlaskClient, token: str) -> None:
         Form.of(browser, token).send(browser)
         text = browser.get(f"/w/{token}").text
         assert "By your browser’s Global Privacy Control" in text

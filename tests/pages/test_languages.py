@@ -62,7 +62,7 @@ class TestEveryLanguage:
         done = client.post(action[1], data={"confirm": "this"})
         assert done.headers["Content-Language"] == language
         [event] = ledger.events()
-        assert event["evidence"]["language"] == language  # I8: in which words they said no
+        assert event["evidence"]["language"] == language  # I8: the language of the opt-out
 
     def test_is_that_of_the_form_too(
         self, client: FlaskClient, proven: str, language: str, ledger: Ledger, clock: Clock

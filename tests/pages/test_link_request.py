@@ -1,4 +1,4 @@
-"""The form for people without a link: what it says, whom it mails, and how often."""
+"""The form for people without a link: its content, whom it mails, and how often."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_nothing_but_the_outbox_is_written(client: FlaskClient, ledger: Ledger) 
 
 
 @pytest.mark.parametrize("typed", ["", " ", "jane", "@example.com", "a@b@c.example", "x" * 5000])
-def test_what_is_no_address_is_said_and_kept_in_the_field(
+def test_an_invalid_address_is_reported_and_kept_in_the_field(
     app: Flask, client: FlaskClient, typed: str
 ) -> None:
     answer = ask(client, typed)
@@ -139,7 +139,7 @@ def test_what_is_no_address_is_said_and_kept_in_the_field(
     assert queued_emails(app) == []
 
 
-def test_a_phone_number_is_told_what_is_possible(app: Flask, client: FlaskClient) -> None:
+def test_a_phone_number_gets_its_options(app: Flask, client: FlaskClient) -> None:
     answer = ask(client, "+39 333 123 4567")
     assert answer.status_code == 422
     assert "can’t send a link to a phone number" in answer.text
@@ -286,7 +286,7 @@ def test_a_broken_link_offers_the_form(client: FlaskClient, path: str) -> None:
     assert re.search(r'<form method="post" action="/form">', answer.text)
 
 
-def test_without_a_mail_server_it_says_so_and_how_to_reach_the_company(
+def test_without_a_mail_server_it_states_so_and_how_to_reach_the_company(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()

@@ -45,12 +45,12 @@ def opt_out(client: FlaskClient, token: str, scope: str = "this") -> None:
     assert client.post(f"/u/{token}", data={"confirm": scope}).status_code == 200
 
 
-def test_without_a_no_it_says_that_nothing_is_off(client: FlaskClient, token: str) -> None:
+def test_without_an_opt_out_it_shows_that_nothing_is_off(client: FlaskClient, token: str) -> None:
     assert "Nothing is turned off" in text_of(client, token)
     assert receipt_of(client, token)["opt_outs"] == []
 
 
-def test_it_says_when_we_received_it_and_from_when_it_counts(
+def test_it_shows_when_we_received_it_and_from_when_it_counts(
     client: FlaskClient, token: str
 ) -> None:
     opt_out(client, token)
@@ -176,7 +176,7 @@ def test_reading_writes_nothing(client: FlaskClient, token: str, ledger: Ledger)
 
 
 @pytest.mark.parametrize("path", ["/w", "/w/", "/w/broken", "/w/broken/receipt.json", "/w//"])
-def test_a_broken_link_gets_the_page_that_says_so(client: FlaskClient, path: str) -> None:
+def test_a_broken_link_gets_the_page_for_one(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
     assert "can’t be read" in answer.text
@@ -192,10 +192,10 @@ def test_the_receipt_holds_the_documented_fields(
     receipt: dict[str, Any] = json.loads(answer.text)
     assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
     assert answer.headers["Cache-Control"] == "no-store"
-    [no] = receipt["opt_outs"]
-    assert REFERENCE.fullmatch(no.pop("reference"))
+    [opt_out_json] = receipt["opt_outs"]
+    assert REFERENCE.fullmatch(opt_out_json.pop("reference"))
     at = START.isoformat()
-    assert no == {
+    assert opt_out_json == {
         "kind": "opted_out",
         "scope": "digest",
         "title": "Weekly digest",
@@ -223,7 +223,7 @@ def test_the_receipt_holds_the_documented_fields(
     assert receipt["text_version"] == event["evidence"]["text_version"]
 
 
-def test_the_receipts_hash_is_of_what_it_says(client: FlaskClient, token: str) -> None:
+def test_the_receipts_hash_is_of_its_content(client: FlaskClient, token: str) -> None:
     opt_out(client, token)
     receipt = receipt_of(client, token)
     claimed = receipt.pop("sha256")
@@ -231,7 +231,7 @@ def test_the_receipts_hash_is_of_what_it_says(client: FlaskClient, token: str) -
     assert hashlib.sha256(plain.encode()).hexdigest() == claimed
 
 
-def test_it_is_linked_from_where_a_person_says_no(client: FlaskClient, token: str) -> None:
+def test_it_is_linked_from_where_a_person_opts_out(client: FlaskClient, token: str) -> None:
     done = client.post(f"/u/{token}?lang=it", data={"confirm": "this"}).text
     assert f'href="/w/{token}?lang=it"' in done
 

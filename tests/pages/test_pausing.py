@@ -29,7 +29,7 @@ def choose(client: FlaskClient, token: str, clock: Clock, **pauses: str) -> Form
 
 
 @pytest.mark.parametrize("days", [7, 30, 90])
-def test_a_topic_is_paused_for_so_many_days_and_the_page_says_until_when(
+def test_a_topic_is_paused_for_so_many_days_and_the_page_shows_until_when(
     client: FlaskClient, token: str, clock: Clock, ledger: Ledger, subscribed: Subscribed, days: int
 ) -> None:
     until = START + MINUTE + days * DAY

@@ -204,7 +204,7 @@ class TestAStaleForm:
         assert not subscribed()
         assert len(ledger.events()) == 1
 
-    def test_loses_against_a_newer_no_and_says_so(
+    def test_loses_against_a_newer_opt_out_and_shows_it(
         self, client: FlaskClient, token: str, proven: str, clock: Clock, subscribed: Subscribed
     ) -> None:  # I5
         client.post(f"/u/{token}", data={"confirm": "this"})
@@ -301,7 +301,7 @@ class TestAnOldLink:
         assert 'value="all"' in text
         assert "fresh link" not in text  # there is no way to send mail
 
-    def test_says_no_on_a_page_that_was_left_open(
+    def test_opts_out_on_a_page_that_was_left_open(
         self, client: FlaskClient, make_token: MakeToken, clock: Clock, ledger: Ledger
     ) -> None:
         form = Form.of(client, make_token(age=timedelta(days=60)))

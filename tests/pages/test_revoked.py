@@ -101,7 +101,7 @@ def test_a_permanent_link_shows_the_choices_for_ever_and_names_its_destination(
 
 
 class TestARevokedLink:
-    def test_says_no_for_ever(
+    def test_opts_out_for_ever(
         self, client: FlaskClient, revoked: str, clock: Clock, ledger: Ledger
     ) -> None:  # I7
         clock.advance(timedelta(days=4000))

@@ -172,8 +172,8 @@ def test_a_body_that_does_not_come_is_answered_408_and_logged_with_its_route(
     asked = scope("/echo/secret-token", "POST", content__length="26")
     client = serve(flask, asked, lambda: Client(*sent), progress_timeout=0.01)
     assert (client.status, client.headers["connection"]) == (408, "close")
-    said = capsys.readouterr()
-    line = said.out + said.err
+    output = capsys.readouterr()
+    line = output.out + output.err
     assert "request_timed_out" in line
     assert "echo" in line
     assert "secret-token" not in line
@@ -200,9 +200,9 @@ def test_a_client_that_goes_away_is_logged_with_its_route_and_not_answered(
     asked = scope("/echo/secret-token", "POST", content__length="26")
     client = serve(flask, asked, lambda: Client(part(b"ab", more=True), GONE))
     assert client.got == []
-    said = capsys.readouterr()
-    assert "client_disconnected" in said.out + said.err
-    assert "secret-token" not in said.out + said.err
+    output = capsys.readouterr()
+    assert "client_disconnected" in output.out + output.err
+    assert "secret-token" not in output.out + output.err
 
 
 def test_a_large_body_may_take_longer_as_long_as_it_comes_on(flask: Flask) -> None:
@@ -245,9 +245,9 @@ def test_a_reader_that_stops_reading_is_given_up(
 ) -> None:
     client = serve(flask, scope("/parts"), lambda: Client(reads=3), stall_timeout=0.05)
     assert len(client.got) == 3
-    said = "".join(capsys.readouterr())
-    assert "client_stalled" in said
-    assert "client_disconnected" not in said  # one line, with the cause
+    output = "".join(capsys.readouterr())
+    assert "client_stalled" in output
+    assert "client_disconnected" not in output  # one line, with the cause
 
 
 def test_a_reader_that_goes_away_ends_the_work(flask: Flask) -> None:

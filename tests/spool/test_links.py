@@ -106,7 +106,7 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
     assert ledger.kinds() == [("opted_out", TOPIC)]
 
 
-def test_what_was_kept_is_only_assumed_until_the_database_says_otherwise(
+def test_what_was_kept_is_only_assumed_until_the_database_is_back(
     app: Flask, client: FlaskClient, minter: LinkMinter, folder: Path
 ) -> None:
     from preference_center.spool.startup_cache import load_known_state, save_known_state
@@ -116,7 +116,7 @@ def test_what_was_kept_is_only_assumed_until_the_database_says_otherwise(
         app.test_cli_runner().invoke(args=["keys", "revoke-link-key", "shop"])
         load_known_state(folder)
     token = minter.preferences_url(ADDRESS, TOPIC).rpartition("/")[2]
-    assert "checkbox" not in client.get(f"/p/{token}").text  # it only says no
+    assert "checkbox" not in client.get(f"/p/{token}").text  # it can only opt out
 
 
 @pytest.mark.parametrize(
