@@ -25,7 +25,8 @@ class Target:
     @property
     def label(self) -> str:
         """Its name and id, for a list of targets."""
-        return f"{self.name} ({self.id})" if self.name != self.id else self.id
+        same = self.name.casefold() == self.id.casefold()
+        return self.name if same else f"{self.name} ({self.id})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class LookupMode(StrEnum):
 class TargetCheck(StrEnum):
     """When the tool is asked whether the mapped targets still exist."""
 
+    NEVER = "never"
+    """Targets need not exist before they are used, such as tags."""
     ON_FAILURE = "in doubt"
     """When an address was absent or rejected: the target may be what is missing."""
     NEVER = "never"
