@@ -93,9 +93,9 @@ class ReadableConnector(MappedConnector[Client], ReadableApiConnector[Client]):
         """See ReadableApiConnector. What is off by nobody's act counts only where it is wanted."""
         contacts = fetch_contacts_by_ref(self, client, batch[: self._max_reads()])
         return {
-            item.ref: self._off_topics(contacts[item.ref], item)
+            item.ref: self.off_topics(contact, item.off) if contact else None
             for item in batch
-            if item.ref in contacts
+            if (contact := contacts.get(item.ref)) or item.ref in contacts
         }
 
     def _max_reads(self) -> int | None:
@@ -105,12 +105,13 @@ class ReadableConnector(MappedConnector[Client], ReadableApiConnector[Client]):
             return max_reads
         return max(1, max_reads // max(1, len(self.config.topics)))
 
-    def _off_topics(self, contact: RemoteContact | None, item: PushItem) -> frozenset[str] | None:
-        if contact is None:
-            return None
+    def off_topics(
+        self, contact: RemoteContact, wanted: Collection[str] = frozenset()
+    ) -> frozenset[str]:
+        """The topics that are off there; by nobody's act only those `wanted` off."""
         states = contact.off_targets
         return frozenset(
             topic
             for topic, target in self.config.topics.items()
-            if target in states and (states[target].is_opt_out or topic in item.off)
+            if target in states and (states[target].is_opt_out or topic in wanted)
         )

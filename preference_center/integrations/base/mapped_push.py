@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -53,23 +53,31 @@ class MappedPush(Generic[Client]):
     def run(self) -> Mapping[int, PushOutcome]:
         """Send it. Answers and raises like `Connector.push`."""
         if self._rules.target_check is TargetCheck.ALWAYS:
-            self._connector.ensure_targets(self._client, self._named_targets())
+            self._ensure_targets()
         try:
             outcomes = run_steps(self._batch, self._steps())
             self._lookups.ensure_some_accepted()
             self._writes.ensure_some_accepted()
         except RequestRejected:
-            self._check_targets_on_failure()
+            if self._rules.target_check in {TargetCheck.ON_REJECTION, TargetCheck.ON_FAILURE}:
+                self._ensure_targets()
             raise
-        results = {outcome.result for outcome in outcomes.values()}
-        was_rejected = self._lookups.is_request_rejected or self._writes.is_request_rejected
-        if was_rejected or results & {PushResult.ABSENT, PushResult.REFUSED}:
-            self._check_targets_on_failure()
+        if self._is_target_in_doubt({outcome.result for outcome in outcomes.values()}):
+            self._ensure_targets()
         return outcomes
 
-    def _check_targets_on_failure(self) -> None:
-        if self._rules.target_check is TargetCheck.ON_FAILURE:
-            self._connector.ensure_targets(self._client, self._named_targets())
+    def _is_target_in_doubt(self, results: Collection[PushResult]) -> bool:
+        was_rejected = self._lookups.is_request_rejected or self._writes.is_request_rejected
+        match self._rules.target_check:
+            case TargetCheck.ON_FAILURE:
+                return was_rejected or bool({PushResult.ABSENT, PushResult.REFUSED} & set(results))
+            case TargetCheck.ON_REJECTION:
+                return was_rejected
+            case _:
+                return False
+
+    def _ensure_targets(self) -> None:
+        self._connector.ensure_targets(self._client, self._named_targets())
 
     def _named_targets(self) -> frozenset[str]:
         return self._ids(frozenset().union(*(item.off | item.lift for item in self._batch)))

@@ -6,6 +6,9 @@ Each is explained where it is defined; docs/adding-connectors.md states how to b
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.sync.capabilities import (
@@ -97,6 +100,12 @@ from preference_center.integrations.base.targets import (
 )
 from preference_center.integrations.base.webhook_only import build_webhook_only
 
+Session: TypeAlias = HttpSession
+Changes: TypeAlias = Sequence[TargetChange]
+Outcomes: TypeAlias = Mapping[int, PushOutcome]
+EventPage: TypeAlias = ContactPage[VendorEvent]
+SnapshotPage: TypeAlias = ContactPage[ContactSnapshot]
+
 __all__ = [
     "ALL_EMAIL",
     "ALL_SMS",
@@ -106,6 +115,7 @@ __all__ = [
     "Bounce",
     "CamelModel",
     "Capabilities",
+    "Changes",
     "Channel",
     "Connector",
     "ConnectorFactories",
@@ -116,6 +126,7 @@ __all__ = [
     "DeliveryError",
     "DestinationConfig",
     "EndpointRateLimit",
+    "EventPage",
     "HttpContext",
     "HttpSession",
     "IsoDatetime",
@@ -129,6 +140,7 @@ __all__ = [
     "MappedSmsConnector",
     "MultiChannelConnector",
     "OffState",
+    "Outcomes",
     "PascalModel",
     "Permission",
     "PushItem",
@@ -141,6 +153,8 @@ __all__ = [
     "RemoteContact",
     "RequestRejected",
     "Response",
+    "Session",
+    "SnapshotPage",
     "SupportedScope",
     "Target",
     "TargetChange",

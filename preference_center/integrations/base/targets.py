@@ -88,11 +88,11 @@ class TargetCheck(StrEnum):
     """When the tool is asked whether the mapped targets still exist."""
 
     NEVER = "never"
-    """Targets need not exist before they are used, such as tags."""
+    """Targets need not exist (tags), or the vendor's methods raise where one is gone."""
+    ON_REJECTION = "on rejection"
+    """When a request was rejected as a whole: the vendor reports a target that is gone."""
     ON_FAILURE = "in doubt"
-    """When an address was absent or rejected: the target may be what is missing."""
-    NEVER = "never"
-    """Never: the tool's own answer, or the vendor's methods, tell that a target is gone."""
+    """Also when an address was absent or rejected: the target may be what is missing."""
     ALWAYS = "always"
     """Before each push: the tool acknowledges changes of a target that is gone, too."""
 

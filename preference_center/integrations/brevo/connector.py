@@ -1,73 +1,86 @@
-"""Brevo: a topic is a list.
+"""Brevo: a topic by email is a list; the topic by SMS is mapped to `sms`.
 
 https://developers.brevo.com/reference/remove-contact-from-list
+https://developers.brevo.com/reference/update-contact
 https://help.brevo.com/hc/en-us/articles/209458705
 Blocklisting a contact stops all campaigns (transactional mail has a blocklist of its own),
-but who blocklisted them isn't told: it is the person's own switch, which we only read (I13).
+but who blocklisted them isn't reported: it is the person's own switch, which we only read (I13).
+A list holds people, whatever channel they are written to by, so none stands for a topic by SMS:
+a contact is blocklisted for SMS or not (I10). When and by whom is not reported: no later than the
+contact was changed last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import (
-    Capabilities,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
-)
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    LinkItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
-from preference_center.domain.vendor_events import VendorEvent
-from preference_center.integrations.base.batching import PushStep, read_each, run_steps
-from preference_center.integrations.base.bisecting import send_bisecting
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, RequestRejected
-from preference_center.integrations.base.mapping import mapping_problems, validate_batch
-from preference_center.integrations.base.multi_channel import (
-    ConnectorFactories,
-    MultiChannelConnector,
-)
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base import runtime
 from preference_center.integrations.brevo.client import (
-    PAGE_SIZE,
     BrevoClient,
     BrevoContact,
-    BrevoCursor,
-    open_client,
+    parse_rate_limit_headers,
 )
-from preference_center.integrations.brevo.sms import BrevoSms
-from preference_center.integrations.brevo.vendor_events import pull_page
+from preference_center.integrations.brevo.vendor_events import (
+    list_block_events,
+    list_contact_events,
+)
 
-REMOVE, ADD = "remove", "add"
+PAGE_SIZE = 500
+OVERLAP = timedelta(minutes=10)
+"""Passes overlap: an index may lag behind, and clocks differ."""
+MAX_NUMBERS_PER_PUSH = 100
+"""Numbers of one push: each takes a request, at 10 a second, and the lease is 90 seconds."""
+_IS_OFF = runtime.OffState("not on the list, or blocklisted")
+Row = TypeVar("Row")
 _DOCS_URL = "https://developers.brevo.com"
 
 
-class Brevo:
-    """One Brevo account."""
+class _BrevoAccount(runtime.ApiConnector[BrevoClient]):
+    """What both channels of an account share."""
 
-    kind: ClassVar[str] = "brevo"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    def headers(self) -> Mapping[str, str]:
+        """See ApiConnector."""
+        return {"api-key": self.config.settings["api_key"]}
+
+    def make_client(self, session: runtime.Session) -> BrevoClient:
+        """See ApiConnector."""
+        return BrevoClient(session)
+
+    def list_modified(
+        self, cursor: str | None, to_rows: Callable[[BrevoContact], Iterable[Row]]
+    ) -> runtime.ContactPage[Row]:
+        """The next page of the contacts that were modified since the last pass, as rows."""
+
+        def source(since: datetime | None, offset: str) -> tuple[list[Row], str]:
+            contacts, following = client.list_modified_contacts(since, offset, PAGE_SIZE)
+            return [row for contact in contacts for row in to_rows(contact)], following
+
+        with self.open_client() as client:
+            return runtime.next_changes_page(cursor, [source], now=self.http.now(), overlap=OVERLAP)
+
+
+class Brevo(
+    _BrevoAccount,
+    runtime.ReadableConnector[BrevoClient],
+    runtime.LinkFieldConnector[BrevoClient],
+):
+    """The email addresses of one Brevo account."""
+
+    kind = "brevo"
+    capabilities = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=150,
-        rate_limit=RateLimit(10, 1),
+        rate_limit=runtime.RateLimit(10, 1),
         can_read=True,
-        scans=ListingMode.CHANGES,
-        pulls=ListingMode.CHANGES,
+        scans=runtime.ListingMode.CHANGES,
+        pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         off_means_opt_out=False,
     )
@@ -76,197 +89,204 @@ class Brevo:
         "only, the workers' are among them",
         "base_url?": "another address of the API, for tests",
     }
+    rules = runtime.ConnectorRules(
+        target_noun="list",
+        credentials_hint="the API key and where it may be used",
+        api_url="https://api.brevo.com",
+        rate_limit_headers=parse_rate_limit_headers,
+        numeric_ids=True,
+        group_size=150,
+        by_target=True,
+        target_check=runtime.TargetCheck.ON_REJECTION,
+    )
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
-        self._config = config
-        self._http = http
+    def list_targets(self, client: BrevoClient) -> Iterator[runtime.Target]:
+        """See ApiConnector."""
+        return runtime.list_all(client.list_lists)
 
-    def check(self) -> CheckReport:
-        """See Connector. Also says which lists no topic maps to."""
-        topics = self._config.topics
-        problems = list(mapping_problems(self._config, "list"))
+    def write_changes(self, client: BrevoClient, changes: runtime.Changes) -> runtime.Outcomes:
+        """See MappedConnector.
+
+        Brevo names whom it moved. Of the others it only reports that they are unknown or on the
+        right side already, and if nobody was moved, it rejects the request; so these are looked
+        up one by one, once.
+        """
+        list_, action = changes[0].target, "remove" if changes[0].off else "add"
+        rejection, moved = None, set[str]()
         try:
-            with open_client(self._config, self._http) as account:
-                lists = account.list_lists()
-                texts = account.list_text_attributes() if self._config.link_field else set()
-        except DeliveryError as error:
-            return CheckReport((*problems, f"{error}: check the API key and where it may be used"))
-        problems += [
-            f"topic {topic} is mapped to list {list_}, which the account has not: "
-            "map it to a list that exists"
-            for topic, list_ in sorted(topics.items())
-            if list_.isdigit() and int(list_) not in lists
-        ]
-        if (name := self._config.link_field) and name not in texts:
-            problems.append(f"link_field {name} is no text attribute of contacts: add it there")
-        unmapped = [f"{name} ({i})" for i, name in lists.items() if str(i) not in topics.values()]
-        return CheckReport(tuple(problems), tuple(unmapped))
-
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Opt-outs go first, a list at a time; then lifts."""
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        with open_client(self._config, self._http) as account:
-            move = _ListUpdater(account)
-            steps = [*self._build_steps(move, batch, REMOVE), *self._build_steps(move, batch, ADD)]
-            return run_steps(batch, steps)
-
-    def _build_steps(
-        self, list_updater: _ListUpdater, batch: Sequence[PushItem], action: str
-    ) -> Iterator[PushStep]:
-        for topic, list_ in sorted(self._config.topics.items()):
-            items = [i for i in batch if topic in (i.off if action == REMOVE else i.lift)]
-            if items:
-                call = partial(list_updater.update_list, list_, action, items)
-                yield PushStep(tuple(i.ref for i in items), call)
-
-    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable. Who isn't on a list doesn't get it, who is blocklisted none."""
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        with open_client(self._config, self._http) as account:
-            found = read_each(batch, lambda i: account.get_contact(i.address))
-        return {
-            item.ref: self._off_topics(contact) if isinstance(contact, BrevoContact) else None
-            for item, contact in found.items()
-        }
-
-    def _off_topics(self, contact: BrevoContact) -> frozenset[str]:
-        return frozenset(
-            topic
-            for topic, list_ in self._config.topics.items()
-            if contact.email_blacklisted or int(list_) not in contact.list_ids
-        )
-
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See Fieldable. Writes a text attribute of contacts, named as in Brevo."""
-        name = self._config.link_field
-        if not batch or name is None:
-            return {}
-        with open_client(self._config, self._http) as account:
-            steps = [PushStep((i.ref,), partial(_write_link, account, i, name)) for i in batch]
-            return run_steps([PushItem(i.ref, i.address, i.channel) for i in batch], steps)
-
-    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable."""
-        place = BrevoCursor.parse(cursor)
-        with open_client(self._config, self._http) as account:
-            contacts = account.list_modified_contacts(place, PAGE_SIZE)
-        following, done = place.advance(len(contacts), PAGE_SIZE, self._http.now())
-        rows = (
-            ContactSnapshot(
-                c.email, off=self._off_topics(c), link=self._config.link_value(c.attributes)
-            )
-            for c in contacts
-            if c.email
-        )
-        return ContactPage(tuple(rows), str(following), done)
-
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. Who is blocklisted, unsubscribed from a mapped list, or blocked."""
-        lists = [*self._config.topics.values()]
-        with open_client(self._config, self._http) as account:
-            return pull_page(account, cursor, lists, self._http.now())
-
-
-@dataclass(slots=True)
-class _ListUpdater:
-    """Moves addresses onto lists or off them, in one push.
-
-    Brevo names whom it moved. Of the others it only says that they are unknown or where
-    they should be already, and if nobody was moved, it rejects the request; so these are
-    looked at one by one, once.
-    """
-
-    client: BrevoClient
-    contacts: dict[str, BrevoContact | int] = field(default_factory=dict)
-
-    def update_list(
-        self, list_id: str, action: str, items: Sequence[PushItem]
-    ) -> Mapping[int, PushOutcome]:
-        """A step: each of `items` off the list, or on it."""
-        try:
-            moved = self.client.update_list_members(
-                list_id, action, [item.address for item in items]
-            )
-            rejected = False
-        except RequestRejected as error:
+            moved = client.update_list_members(list_, action, [c.address for c in changes])
+        except runtime.RequestRejected as error:
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
-            moved, rejected = set(), True
-        done = PushOutcome(PushResult.REFLECTED, "201")
-        outcomes = {item.ref: done for item in items if item.address.casefold() in moved}
-        waiting = []
-        for item in items:
-            if item.ref not in outcomes:
-                outcomes[item.ref] = self._check_contact(item, int(list_id), action)
-                waiting += [item] if outcomes[item.ref].result is PushResult.RETRY_LATER else []
-        if rejected and waiting:
-            outcomes |= self._bisect_rejected(list_id, action, waiting)
+            rejection = error
+        outcomes = {
+            change.ref: runtime.reflected("201")
+            if change.address.casefold() in moved
+            else _check_contact(client, change)
+            for change in changes
+        }
+        waiting = [
+            change
+            for change in changes
+            if outcomes[change.ref].result is runtime.PushResult.RETRY_LATER
+        ]
+        if rejection and waiting:
+            if len(waiting) == len(changes):
+                raise rejection
+            outcomes |= self.write_changes(client, waiting)
         return outcomes
 
-    def _check_contact(self, item: PushItem, list_id: int, action: str) -> PushOutcome:
-        contact = self.contacts.get(item.address)
-        if contact is None:
-            contact = self.contacts[item.address] = self.client.get_contact(item.address)
-        if contact == HTTPStatus.NOT_FOUND:
-            return PushOutcome(PushResult.ABSENT, "404")
+    def fetch_contact(
+        self, client: BrevoClient, address: str, target_ids: Collection[str]
+    ) -> runtime.RemoteContact | None:
+        """See MappedConnector."""
+        contact = client.get_contact(address)
+        return _to_remote(contact, target_ids) if isinstance(contact, BrevoContact) else None
+
+    def list_link_fields(self, client: BrevoClient) -> Collection[str]:
+        """See LinkFieldConnector. Text attributes of contacts."""
+        return client.list_text_attributes()
+
+    def write_link_group(
+        self, client: BrevoClient, field: str, items: Sequence[runtime.LinkItem]
+    ) -> runtime.Outcomes:
+        """See LinkFieldConnector."""
+        return {
+            item.ref: client.update_contact(item.address, {"attributes": {field: item.link}})
+            for item in items
+        }
+
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
+        """See SupportsScan."""
+        return self.list_modified(cursor, self._to_snapshots)
+
+    def _to_snapshots(self, contact: BrevoContact) -> Iterator[runtime.ContactSnapshot]:
+        if contact.email:
+            yield runtime.ContactSnapshot(
+                contact.email,
+                off=self.off_topics(_to_remote(contact, self.config.topics.values())),
+                link=self.config.link_value(contact.attributes),
+            )
+
+    def pull(self, cursor: str | None) -> runtime.EventPage:
+        """See SupportsPull. Who is blocklisted, unsubscribed from a mapped list, or blocked."""
+        lists, now = [*self.config.topics.values()], self.http.now()
+        with self.open_client() as client:
+            sources = [
+                partial(list_contact_events, client, lists, now),
+                partial(list_block_events, client),
+            ]
+            return runtime.next_changes_page(cursor, sources, now=now, overlap=OVERLAP)
+
+
+class BrevoSms(_BrevoAccount, runtime.MappedSmsConnector[BrevoClient]):
+    """The phone numbers of one Brevo account. One that Brevo doesn't know is answered by 404."""
+
+    kind = Brevo.kind
+    capabilities = replace(
+        Brevo.capabilities,
+        channels=frozenset({runtime.Channel.SMS}),
+        can_hold_link=False,
+    )
+    rules = replace(
+        Brevo.rules,
+        numeric_ids=False,
+        by_target=False,
+        group_size=1,
+        max_changes=MAX_NUMBERS_PER_PUSH,
+        max_reads=MAX_NUMBERS_PER_PUSH,
+        target_check=runtime.TargetCheck.NEVER,
+    )
+
+    def find_problems(self, client: BrevoClient) -> Iterator[str]:
+        """See ApiConnector."""
+        client.list_modified_contacts(None, "", 1)
+        return iter(())
+
+    def write_change(
+        self, client: BrevoClient, change: runtime.TargetChange
+    ) -> runtime.PushOutcome:
+        """See MappedConnector."""
+        changes = {"smsBlacklisted": bool(change.off)}
+        return client.update_contact(change.address, changes, by_phone=True)
+
+    def fetch_contact(
+        self,
+        client: BrevoClient,
+        address: str,
+        target_ids: Collection[str],  # noqa: ARG002 - there is one
+    ) -> runtime.RemoteContact | None:
+        """See MappedConnector."""
+        contact = client.get_contact(address, by_phone=True)
         if not isinstance(contact, BrevoContact):
-            return PushOutcome(PushResult.REFUSED, str(contact))
-        if (list_id in contact.list_ids) == (action == ADD):
-            return PushOutcome(PushResult.REFLECTED, "nothing to change")
-        return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
+            return None
+        return runtime.sms_contact("blocklisted" if contact.sms_blacklisted else None)
 
-    def _bisect_rejected(
-        self, list_id: str, action: str, items: Sequence[PushItem]
-    ) -> dict[int, PushOutcome]:
-        """One bad address had the whole request rejected: find it by halving."""
-        outcomes = {item.ref: PushOutcome(PushResult.REFUSED, "400") for item in items}
-        for part, moved in send_bisecting(
-            items,
-            lambda some: self.client.update_list_members(
-                list_id, action, [i.address for i in some]
-            ),
-        ):
-            for item in part:
-                known = item.address.casefold() in moved
-                result = PushResult.REFLECTED if known else PushResult.RETRY_LATER
-                outcomes[item.ref] = PushOutcome(result, "201" if known else "not acknowledged")
-        return outcomes
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
+        """See SupportsScan."""
+        return self.list_modified(cursor, self._to_snapshots)
+
+    def _to_snapshots(self, contact: BrevoContact) -> Iterator[runtime.ContactSnapshot]:
+        if contact.phone:
+            off = self.all_topics(is_off=contact.sms_blacklisted)
+            yield runtime.ContactSnapshot(contact.phone, runtime.Channel.SMS, off=off)
+
+    def pull(self, cursor: str | None) -> runtime.EventPage:
+        """See SupportsPull."""
+        return self.list_modified(cursor, _to_sms_events)
 
 
-def _write_link(
-    client: BrevoClient, item: LinkItem, attribute_name: str
-) -> Mapping[int, PushOutcome]:
-    status = client.set_attribute(item.address, attribute_name, item.link)
-    results = {HTTPStatus.NOT_FOUND: PushResult.ABSENT, HTTPStatus.BAD_REQUEST: PushResult.REFUSED}
-    result = results.get(HTTPStatus(status), PushResult.REFLECTED)
-    return {item.ref: PushOutcome(result, str(status))}
+def _check_contact(client: BrevoClient, change: runtime.TargetChange) -> runtime.PushOutcome:
+    """The outcome of an address that was not moved: RETRY_LATER if it had to be."""
+    contact = client.get_contact(change.address)
+    if not isinstance(contact, BrevoContact):
+        return runtime.outcome_for_status(contact)
+    if (int(change.target) in contact.list_ids) == bool(change.on):
+        return runtime.reflected("nothing to change")
+    return runtime.retry_later()
 
 
-class BrevoMultiChannel(MultiChannelConnector):
+def _to_remote(contact: BrevoContact, lists: Iterable[str]) -> runtime.RemoteContact:
+    """Who isn't on a list doesn't get it, who is blocklisted gets none."""
+    return runtime.RemoteContact(
+        {
+            list_: _IS_OFF
+            for list_ in lists
+            if contact.email_blacklisted or int(list_) not in contact.list_ids
+        }
+    )
+
+
+def _to_sms_events(contact: BrevoContact) -> Iterator[runtime.VendorEvent]:
+    if contact.phone and contact.sms_blacklisted:
+        yield runtime.VendorEvent(
+            runtime.VendorEventKind.OPTED_OUT,
+            contact.phone,
+            runtime.ALL_SMS,
+            contact.modified_at,
+            channel=runtime.Channel.SMS,
+        )
+
+
+class BrevoMultiChannel(runtime.MultiChannelConnector):
     """One Brevo account, for email and SMS."""
 
-    kind: ClassVar[str] = Brevo.kind
-    capabilities: ClassVar[Capabilities] = replace(
-        Brevo.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
+    kind = Brevo.kind
+    capabilities = replace(
+        Brevo.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
     )
-    settings: ClassVar[Mapping[str, str]] = Brevo.settings
-    connector_factories: ClassVar[ConnectorFactories] = {
-        Channel.EMAIL: Brevo,
-        Channel.SMS: BrevoSms,
+    settings = Brevo.settings
+    connector_factories: ClassVar[runtime.ConnectorFactories] = {
+        runtime.Channel.EMAIL: Brevo,
+        runtime.Channel.SMS: BrevoSms,
     }
 
 
-SPEC = ConnectorSpec(
-    kind=Brevo.kind,
-    tested_against=TestedAgainst.DOCUMENTATION,
+SPEC = runtime.ConnectorSpec.of(
+    BrevoMultiChannel,
+    tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Brevo's API reference, read on 2026-11-27",
-    capabilities=BrevoMultiChannel.capabilities,
-    own_settings=Brevo.settings,
-    secret_settings=frozenset({"api_key"}),
+    secrets={"api_key"},
     sources=(
         f"{_DOCS_URL}/reference/remove-contact-from-list",
         f"{_DOCS_URL}/reference/get-contact-info",
@@ -275,7 +295,6 @@ SPEC = ConnectorSpec(
         f"{_DOCS_URL}/reference/get-transac-blocked-contacts",
         f"{_DOCS_URL}/docs/api-limits",
     ),
-    build=BrevoMultiChannel,
     notes=(
         "What is sent to segments and by automations asks for no list: let it ask for one.",
         "No email is blocklisted by us; who is blocklisted in Brevo has said no to all marketing.",

@@ -1,19 +1,18 @@
-"""What people said in Brevo, as its contacts and its list of blocked addresses have it."""
+"""What people did in Brevo, as its contacts and its list of blocked addresses show it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from preference_center.domain.sync.contract import ContactPage
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base import runtime
+from preference_center.integrations.base.runtime import VendorEvent, VendorEventKind
 from preference_center.integrations.brevo.client import (
     BLOCKED_PAGE_SIZE,
     BlockedAddress,
     BrevoClient,
     BrevoContact,
     BrevoContactEvent,
-    BrevoCursor,
 )
 
 PULL_PAGE_SIZE = 40
@@ -35,51 +34,60 @@ _BLOCK_CODES_BY_PERSON = frozenset(
 )
 
 
-def pull_page(
-    client: BrevoClient, cursor: str | None, list_ids: Sequence[str], now: datetime
-) -> ContactPage[VendorEvent]:
-    """The contacts changed since the last pass, then the addresses that were blocked since."""
-    place = BrevoCursor.parse(cursor)
-    if place.in_blocked_list:
-        return _pull_blocked_page(client, place)
-    contacts = client.list_modified_contacts(place, PULL_PAGE_SIZE)
-    rows = tuple(
-        n for c in contacts if c.email for n in _contact_to_vendor_events(client, c, list_ids, now)
-    )
-    following, done = place.advance(len(contacts), PULL_PAGE_SIZE, now)
-    if done:
-        following = BrevoCursor(place.since, 0, following.since, in_blocked_list=True)
-    return ContactPage(rows, str(following), done=False)
+def list_contact_events(
+    client: BrevoClient,
+    list_ids: Sequence[str],
+    now: datetime,
+    since: datetime | None,
+    offset: str,
+) -> tuple[list[VendorEvent], str]:
+    """A page of who was blocklisted or unsubscribed from a list: a ChangeSource."""
+    contacts, following = client.list_modified_contacts(since, offset, PULL_PAGE_SIZE)
+    known = [contact for contact in contacts if contact.email]
+    rows = [e for contact in known for e in _to_vendor_events(client, contact, list_ids, now)]
+    return rows, following
 
 
-def _contact_to_vendor_events(
+def list_block_events(
+    client: BrevoClient, since: datetime | None, offset: str
+) -> tuple[list[VendorEvent], str]:
+    """A page of who was blocked for transactional mail: a ChangeSource.
+
+    Newest first, so it ends at the first that was blocked before the last pass. The dates that
+    Brevo takes are days of the account's zone, so none is sent.
+    """
+    blocks = client.list_blocked_addresses(offset)
+    new = [b for b in blocks if not (since and b.blocked_at and b.blocked_at < since)]
+    rows = [event for block in new for event in _block_to_vendor_events(block)]
+    overlap = BLOCKED_PAGE_SIZE // 10
+    return rows, runtime.next_offset(offset, len(new), BLOCKED_PAGE_SIZE, overlap=overlap)
+
+
+def _to_vendor_events(
     client: BrevoClient, listed_contact: BrevoContact, list_ids: Sequence[str], now: datetime
 ) -> Iterator[VendorEvent]:
+    email = listed_contact.email
     if listed_contact.email_blacklisted:
-        contact = client.get_contact(listed_contact.email)
+        contact = client.get_contact(email)
         known = contact if isinstance(contact, BrevoContact) else listed_contact
-        yield from _blocklisting_to_vendor_events(
-            known.model_copy(update={"email": listed_contact.email}), now
-        )
+        yield from _blocklisting_to_vendor_events(known.model_copy(update={"email": email}), now)
     for list_ in list_ids:
         left = int(list_) in listed_contact.list_unsubscribed
         if left and int(list_) not in listed_contact.list_ids:
-            yield VendorEvent(
-                VendorEventKind.OPTED_OUT, listed_contact.email, list_, listed_contact.modified_at
-            )
+            yield VendorEvent(VendorEventKind.OPTED_OUT, email, list_, listed_contact.modified_at)
 
 
 def _blocklisting_to_vendor_events(contact: BrevoContact, now: datetime) -> Iterator[VendorEvent]:
     """Why a contact is blocklisted, and since when.
 
     What has left no trace in its statistics is older than they are: any later edit of the
-    contact must not make it newer than what the person said since (I5).
+    contact must not make it newer than the person's own act since (I5).
     """
-    held = contact.statistics
-    unsubscribed = held.unsubscriptions
+    statistics = contact.statistics
+    unsubscribed = statistics.unsubscriptions
     events: Mapping[VendorEventKind, Sequence[BrevoContactEvent]] = {
-        VendorEventKind.COMPLAINED: held.complaints,
-        VendorEventKind.BOUNCED: held.hard_bounces,
+        VendorEventKind.COMPLAINED: statistics.complaints,
+        VendorEventKind.BOUNCED: statistics.hard_bounces,
         VendorEventKind.OPTED_OUT: unsubscribed.user_unsubscription
         + unsubscribed.admin_unsubscription,
     }
@@ -94,32 +102,10 @@ def _blocklisting_to_vendor_events(contact: BrevoContact, now: datetime) -> Iter
         yield VendorEvent(VendorEventKind.OPTED_OUT, contact.email, occurred_at=at)
 
 
-def _pull_blocked_page(client: BrevoClient, cursor: BrevoCursor) -> ContactPage[VendorEvent]:
-    """Newest first: the pass ends at the first that was blocked before the last pass.
-
-    The dates that Brevo takes are days of the account's zone, so none is sent.
-    """
-    blocks = client.list_blocked_addresses(cursor.offset)
-    since = datetime.fromisoformat(cursor.since) if cursor.since else None
-    new = [b for b in blocks if not (since and b.blocked_at and b.blocked_at < since)]
-    rows = tuple(news for block in new if block.email for news in _block_to_vendor_events(block))
-    if len(blocks) < BLOCKED_PAGE_SIZE or len(new) < len(blocks):
-        return ContactPage(rows, str(BrevoCursor(cursor.started_at)), done=True)
-    following = cursor.offset + BLOCKED_PAGE_SIZE - BLOCKED_PAGE_SIZE // 10
-    return ContactPage(
-        rows,
-        str(BrevoCursor(cursor.since, following, cursor.started_at, in_blocked_list=True)),
-        done=False,
-    )
-
-
-def _block_to_vendor_events(blocked_address: BlockedAddress) -> Iterator[VendorEvent]:
+def _block_to_vendor_events(block: BlockedAddress) -> Iterator[VendorEvent]:
     """Blocked for transactional mail; who unsubscribed from that wants no marketing either."""
-    code = blocked_address.reason.code
-    if kind := _EVENT_KIND_BY_BLOCK_CODE.get(code):
-        yield VendorEvent(
-            kind,
-            blocked_address.email,
-            occurred_at=blocked_address.blocked_at,
-            by_person=code in _BLOCK_CODES_BY_PERSON,
-        )
+    code = block.reason.code
+    kind = _EVENT_KIND_BY_BLOCK_CODE.get(code)
+    if kind and block.email:
+        by_person = code in _BLOCK_CODES_BY_PERSON
+        yield VendorEvent(kind, block.email, occurred_at=block.blocked_at, by_person=by_person)

@@ -60,7 +60,7 @@ class _Tracking(runtime.LenientModel):
     unsubscribe: Unsubscribe
 
 
-class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
+class Mailgun(runtime.ReadableConnector[runtime.Session]):
     """One sending domain of a Mailgun account. Tags are case-insensitive: ids are casefolded."""
 
     kind = "mailgun"
@@ -102,7 +102,7 @@ class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
         """See ApiConnector."""
         return runtime.basic_auth_headers("api", self.config.settings["api_key"])
 
-    def list_targets(self, client: runtime.HttpSession) -> Iterator[runtime.Target]:
+    def list_targets(self, client: runtime.Session) -> Iterator[runtime.Target]:
         """See ApiConnector. The account's first thousand tags, and those that are mapped."""
         tags = _list_tags(client)
         yield from (runtime.Target(tag.casefold(), tag) for tag in tags)
@@ -128,7 +128,7 @@ class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
                     f"a tag is 1 to {MAX_TAG_LENGTH} characters of ASCII"
                 )
 
-    def find_problems(self, client: runtime.HttpSession) -> Iterator[str]:
+    def find_problems(self, client: runtime.Session) -> Iterator[str]:
         """See ApiConnector. Lists a suppression, too, which a sending key may not."""
         self._list_suppressions(client, "unsubscribes", limit=1)
         answer = client.send("GET", "/v3/domains/{domain}/tracking", path_params=self._domain)
@@ -138,18 +138,14 @@ class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
                 "or Mailgun mails to all the same"
             )
 
-    def write_changes(
-        self, client: runtime.HttpSession, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: runtime.Session, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector."""
         if changes[0].on:
             return {changes[0].ref: self._lift(client, changes[0])}
         self._add(client, {change.address: change.off for change in changes})
         return {change.ref: runtime.reflected() for change in changes}
 
-    def _add(
-        self, client: runtime.HttpSession, tags_by_address: Mapping[str, Collection[str]]
-    ) -> None:
+    def _add(self, client: runtime.Session, tags_by_address: Mapping[str, Collection[str]]) -> None:
         """Add tags to the entries of addresses; the tags they have stay."""
         body = [
             {"address": address, "tags": sorted(self._tag_by_id.get(tag, tag) for tag in tags)}
@@ -158,9 +154,7 @@ class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
         answer = client.send("POST", _LIST, path_params=self._domain, body=body)
         answer.parse_member(str, "message")
 
-    def _lift(
-        self, client: runtime.HttpSession, change: runtime.TargetChange
-    ) -> runtime.PushOutcome:
+    def _lift(self, client: runtime.Session, change: runtime.TargetChange) -> runtime.PushOutcome:
         """Remove one tag, and verify that the others remain.
 
         That DELETE takes a `tag` is documented in words, but not in the API's description:
@@ -182,7 +176,7 @@ class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
             self._add(client, {change.address: lost})
         return runtime.acknowledged(tag not in after)
 
-    def _list_tags_of(self, client: runtime.HttpSession, address: str) -> Sequence[str]:
+    def _list_tags_of(self, client: runtime.Session, address: str) -> Sequence[str]:
         path_params = {**self._domain, "address": address}
         answer = client.send(
             "GET", _ADDRESS, path_params=path_params, allowed_statuses={HTTPStatus.NOT_FOUND}
@@ -190,28 +184,28 @@ class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
         return () if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_Suppression).tags
 
     def fetch_contact(
-        self, client: runtime.HttpSession, address: str, target_ids: Collection[str]
+        self, client: runtime.Session, address: str, target_ids: Collection[str]
     ) -> runtime.RemoteContact:
         """See MappedConnector."""
         held = {tag.casefold() for tag in self._list_tags_of(client, address)}
         off = target_ids if ALL_TAGS in held else held
         return runtime.RemoteContact(dict.fromkeys(off, runtime.OffState("unsubscribed")))
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Three lists, in the order of the alphabet."""
         with self.open_client() as client:
             sources = [partial(self._list_events, client, kind) for kind in EVENT_KIND_BY_LIST]
             return runtime.next_full_page(cursor, sources)
 
     def _list_events(
-        self, client: runtime.HttpSession, kind: str, after: str
+        self, client: runtime.Session, kind: str, after: str
     ) -> tuple[list[runtime.VendorEvent], str]:
         rows = self._list_suppressions(client, kind, after)
         events = [event for row in rows for event in self._to_vendor_events(kind, row)]
         return events, _page_boundary(rows) if len(rows) == PAGE_SIZE else ""
 
     def _list_suppressions(
-        self, client: runtime.HttpSession, kind: str, after: str = "", *, limit: int = PAGE_SIZE
+        self, client: runtime.Session, kind: str, after: str = "", *, limit: int = PAGE_SIZE
     ) -> list[_Suppression]:
         query = {"limit": str(limit)} | ({"page": "next", "address": after} if after else {})
         path_params = {**self._domain, "kind": kind}
@@ -231,7 +225,7 @@ class Mailgun(runtime.ReadableConnector[runtime.HttpSession]):
                 yield replace(event, bounce=bounce) if is_bounce else event
 
 
-def _list_tags(client: runtime.HttpSession, prefix: str = "") -> list[str]:
+def _list_tags(client: runtime.Session, prefix: str = "") -> list[str]:
     """Tags that messages of the account carried and that begin so, the first thousand."""
     body = {"pagination": {"skip": 0, "limit": PAGE_SIZE}} | ({"tag": prefix} if prefix else {})
     answer = client.send("POST", "/v1/analytics/tags", body=body)

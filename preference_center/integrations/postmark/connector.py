@@ -9,7 +9,7 @@ no contacts, so nobody is absent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ClassVar
@@ -60,7 +60,7 @@ class _Suppression(runtime.PascalModel):
     """The result of changing it."""
 
 
-class Postmark(runtime.ReadableConnector[runtime.HttpSession]):
+class Postmark(runtime.ReadableConnector[runtime.Session]):
     """One server of a Postmark account."""
 
     kind = "postmark"
@@ -94,7 +94,7 @@ class Postmark(runtime.ReadableConnector[runtime.HttpSession]):
         token = self.config.settings["server_token"]
         return {"Accept": "application/json", "X-Postmark-Server-Token": token}
 
-    def list_targets(self, client: runtime.HttpSession) -> Iterator[runtime.Target]:
+    def list_targets(self, client: runtime.Session) -> Iterator[runtime.Target]:
         """See ApiConnector. Streams of all kinds."""
         query = {"MessageStreamType": "All", "IncludeArchivedStreams": "true"}
         answer = client.send("GET", "/message-streams", query=query)
@@ -102,9 +102,7 @@ class Postmark(runtime.ReadableConnector[runtime.HttpSession]):
             reason = "" if stream.is_broadcast else _NOT_BROADCAST
             yield runtime.Target(stream.id, stream.name, reason)
 
-    def write_changes(
-        self, client: runtime.HttpSession, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: runtime.Session, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. Deleting removes suppressions of any reason but spam complaints."""
         stream, is_off = changes[0].target, bool(changes[0].off)
         body = {"Suppressions": [{"EmailAddress": change.address} for change in changes]}
@@ -124,7 +122,7 @@ class Postmark(runtime.ReadableConnector[runtime.HttpSession]):
         return outcomes
 
     def fetch_contact(
-        self, client: runtime.HttpSession, address: str, target_ids: Collection[str]
+        self, client: runtime.Session, address: str, target_ids: Collection[str]
     ) -> runtime.RemoteContact:
         """See MappedConnector. A request for each stream.
 
@@ -139,7 +137,7 @@ class Postmark(runtime.ReadableConnector[runtime.HttpSession]):
             }
         )
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. A stream and a year at a time, then what the last days brought."""
         with self.open_client() as client:
             return runtime.next_window_page(
@@ -153,7 +151,7 @@ class Postmark(runtime.ReadableConnector[runtime.HttpSession]):
 
 
 def _list_suppressions(
-    client: runtime.HttpSession, stream: str, query: Mapping[str, str]
+    client: runtime.Session, stream: str, query: Mapping[str, str]
 ) -> list[_Suppression]:
     """The suppressions of a stream that fit `query`; there are no pages."""
     return client.send(
@@ -165,7 +163,7 @@ def _list_suppressions(
     ).parse_member(list[_Suppression], "Suppressions")
 
 
-def _find_reason(client: runtime.HttpSession, stream: str, address: str) -> str | None:
+def _find_reason(client: runtime.Session, stream: str, address: str) -> str | None:
     """Why an address is suppressed in a stream; None if it isn't.
 
     Raises UnexpectedResponse when another was answered, or none that can be read.
@@ -177,7 +175,7 @@ def _find_reason(client: runtime.HttpSession, stream: str, address: str) -> str 
     return same[0].suppression_reason if same else None
 
 
-def _resolve_failed(client: runtime.HttpSession, stream: str, address: str) -> runtime.PushOutcome:
+def _resolve_failed(client: runtime.Session, stream: str, address: str) -> runtime.PushOutcome:
     """Of an address that could not be suppressed: an invalid one, or one that is already."""
     try:
         reason = _find_reason(client, stream, address)
@@ -187,7 +185,7 @@ def _resolve_failed(client: runtime.HttpSession, stream: str, address: str) -> r
 
 
 def _list_events(
-    client: runtime.HttpSession, stream: str, window: runtime.TimeWindow
+    client: runtime.Session, stream: str, window: runtime.TimeWindow
 ) -> list[runtime.VendorEvent]:
     days = (window.since, window.since + WINDOW)
     query = {"fromdate": f"{days[0]:%Y-%m-%d}", "todate": f"{days[1]:%Y-%m-%d}"}

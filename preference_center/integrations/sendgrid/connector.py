@@ -42,7 +42,7 @@ class _SendGridGroup(runtime.LenientModel):
     name: str = ""
 
 
-class SendGrid(runtime.ReadableConnector[runtime.HttpSession]):
+class SendGrid(runtime.ReadableConnector[runtime.Session]):
     """One SendGrid account or subuser."""
 
     kind = "sendgrid"
@@ -87,12 +87,12 @@ class SendGrid(runtime.ReadableConnector[runtime.HttpSession]):
             **({"on-behalf-of": subuser} if subuser else {}),
         }
 
-    def list_targets(self, client: runtime.HttpSession) -> Iterator[runtime.Target]:
+    def list_targets(self, client: runtime.Session) -> Iterator[runtime.Target]:
         """See ApiConnector."""
         for group in client.send("GET", "/v3/asm/groups").parse(list[_SendGridGroup]):
             yield runtime.Target(str(group.id), group.name)
 
-    def find_permissions(self, client: runtime.HttpSession) -> Iterator[runtime.Permission]:
+    def find_permissions(self, client: runtime.Session) -> Iterator[runtime.Permission]:
         """See ApiConnector."""
         granted = client.send("GET", "/v3/scopes").parse_member(list[str], "scopes")
         add = "add it to the API key"
@@ -105,9 +105,7 @@ class SendGrid(runtime.ReadableConnector[runtime.HttpSession]):
             name = LINK_PERMISSION
             yield runtime.Permission(name, "write links", name in granted, add)
 
-    def write_changes(
-        self, client: runtime.HttpSession, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: runtime.Session, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. The response may leave out those who were there before."""
         group = changes[0].target
         if changes[0].on:
@@ -125,7 +123,7 @@ class SendGrid(runtime.ReadableConnector[runtime.HttpSession]):
         }
 
     def fetch_contacts(
-        self, client: runtime.HttpSession, addresses: Sequence[str], target_ids: Collection[str]
+        self, client: runtime.Session, addresses: Sequence[str], target_ids: Collection[str]
     ) -> Mapping[str, runtime.RemoteContact]:
         """See MappedConnector. A request for each group."""
         held = {id_: _find_suppressed(client, id_, addresses) for id_ in sorted(target_ids)}
@@ -136,7 +134,7 @@ class SendGrid(runtime.ReadableConnector[runtime.HttpSession]):
             for address in addresses
         }
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan: marketing contacts."""
         with self.open_client() as client:
             return scan_page(
@@ -155,13 +153,13 @@ class SendGrid(runtime.ReadableConnector[runtime.HttpSession]):
                 max_bytes=MAX_FILE_BYTES,
             )
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull: groups, the global list, spam reports and hard bounces."""
         groups, secret = frozenset(self.config.topics.values()), self.config.settings["api_key"]
         with self.open_client() as client:
             return pull_page(client, cursor, groups, self.http.now(), secret)
 
-    def write_links(self, batch: Sequence[runtime.LinkItem]) -> Mapping[int, runtime.PushOutcome]:
+    def write_links(self, batch: Sequence[runtime.LinkItem]) -> runtime.Outcomes:
         """See SupportsLinkField: `link_field` is a custom field's name."""
         field = self.config.link_field
         if not batch or field is None:
@@ -170,7 +168,7 @@ class SendGrid(runtime.ReadableConnector[runtime.HttpSession]):
             return write_links(client, batch, field)
 
 
-def _lift(client: runtime.HttpSession, group: str, address: str) -> runtime.PushOutcome:
+def _lift(client: runtime.Session, group: str, address: str) -> runtime.PushOutcome:
     # 404: it was not suppressed, which is what is wanted.
     answer = client.send(
         "DELETE",
@@ -181,7 +179,7 @@ def _lift(client: runtime.HttpSession, group: str, address: str) -> runtime.Push
     return runtime.reflected(answer.status)
 
 
-def _find_suppressed(client: runtime.HttpSession, group: str, addresses: Sequence[str]) -> set[str]:
+def _find_suppressed(client: runtime.Session, group: str, addresses: Sequence[str]) -> set[str]:
     """Those of `addresses` that are in a group, casefolded."""
     body = {"recipient_emails": addresses}
     route = f"{_SUPPRESSIONS}/search"

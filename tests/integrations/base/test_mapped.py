@@ -283,6 +283,46 @@ def test_a_target_that_is_gone_is_found_also_if_another_was_written_before(tool:
     assert caught.value.permanent
 
 
+@pytest.mark.parametrize("guard", [TargetCheck.ON_REJECTION, TargetCheck.ON_FAILURE])
+def test_a_target_that_the_tool_rejects_stops_the_destination(
+    tool: Tool, guard: TargetCheck
+) -> None:
+    tool.gone.add("12")
+    with pytest.raises(DeliveryError, match="offers is mapped to no list") as caught:
+        Vendor(tool, replace(WHOLE, target_check=guard)).push([off(1, ANNA, "offers")])
+    assert caught.value.permanent
+
+
+@pytest.mark.parametrize("guard", [TargetCheck.ON_REJECTION, TargetCheck.NEVER])
+def test_targets_are_not_listed_for_an_address_that_is_unknown(
+    tool: Tool, guard: TargetCheck
+) -> None:
+    found = Vendor(tool, replace(LOOKED_UP, target_check=guard)).push([off(1, ANNA, "offers")])
+    assert results(found) == {1: PushResult.ABSENT}
+    assert tool.listed == 0
+
+
+def test_lifts_are_writes_of_their_own_where_the_tool_takes_fewer_of_them(tool: Tool) -> None:
+    both = replace(off(1, ANNA, "news"), lift=frozenset({"offers"}))
+    batch = [lift(2, BO, "news"), both, off(3, CY, "news", "offers")]
+    Vendor(tool, replace(WHOLE, lift_group_size=1)).push(batch)
+    assert written(tool) == [
+        [(ANNA, {"11"}, set()), (CY, {"11", "12"}, set())],
+        [(BO, set(), {"11"})],
+        [(ANNA, set(), {"12"})],
+    ]
+
+
+def test_more_changes_than_end_inside_a_lease_wait_and_opt_outs_go_first(tool: Tool) -> None:
+    batch = [lift(1, ANNA, "news"), off(2, BO, "news"), off(3, CY)]
+    found = Vendor(tool, replace(WHOLE, max_changes=1)).push(batch)
+    assert results(found) == {
+        1: PushResult.RETRY_LATER,
+        2: PushResult.REFLECTED,
+        3: PushResult.REFLECTED,
+    }
+
+
 def test_targets_are_only_listed_in_doubt_or_where_the_tool_never_says(tool: Tool) -> None:
     tool.know(ANNA)
     Vendor(tool, LOOKED_UP).push([off(1, ANNA, "news")])

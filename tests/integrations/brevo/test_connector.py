@@ -232,7 +232,7 @@ def test_who_is_blocked_for_transactional_mail_comes_home(rig: Rig, server: Brev
     for number, code in enumerate(BLOCKED):
         server.block(f"p{number}@example.com", code, f"2026-11-{number + 1:02d}T10:00:00.000Z")
     news, _ = listed(connect(rig).pull)
-    found = {each.address: (each.kind, each.by_person, each.at) for each in news}
+    found = {each.address: (each.kind, each.by_person, each.occurred_at) for each in news}
     assert found == {
         f"p{number}@example.com": (kind, person, datetime(2026, 11, number + 1, 10, tzinfo=UTC))
         for number, (kind, person) in enumerate(BLOCKED.values())
@@ -305,7 +305,7 @@ def test_a_number_is_read_however_brevo_holds_it(
     seen = [each for each in listed(connect(texts).scan)[0] if each.channel is Channel.SMS]
     assert seen == [ContactSnapshot(PHONE, Channel.SMS, off=frozenset({TOPIC}))]
     news = [each for each in listed(connect(texts).pull)[0] if each.channel is Channel.SMS]
-    assert [(each.address, each.at) for each in news] == [(PHONE, NOW)]
+    assert [(each.address, each.occurred_at) for each in news] == [(PHONE, NOW)]
 
 
 def test_texts_are_blocklisted_and_nothing_else_of_the_contact(
