@@ -1,4 +1,4 @@
-"""The catalogue's versions, and the current one as a value."""
+"""The versions of the catalogue, and the current one, cached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from preference_center.storage.db.database import Connection, run_autocommit
 
 _CACHE = "preference_center.catalogue"
 _APPLY_LOCK_ID = 0x636174616C6F6775
-"""Advisory lock of those who apply a catalogue."""
+"""Advisory lock for applying a catalogue."""
 _CACHE_SECONDS = 2.0
 """Seconds until a process notices that another one applied a new version."""
 
@@ -51,16 +51,16 @@ def insert_version(connection: Connection, text: str, digest: str, now: datetime
 
 
 def lock_for_apply(connection: Connection) -> None:
-    """Wait until no other transaction applies a catalogue, and let none until this one ends.
+    """Let only this transaction apply a catalogue until it ends; waits for others that do.
 
-    Else two at once could both be held against the version before, and a topic's
-    deletion pass unseen. To be called before reading the version in force.
+    Otherwise two could both be compared with the version before them, and the deletion of a topic
+    go unnoticed. To be called before reading the version in force.
     """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_APPLY_LOCK_ID,))
 
 
 def list_topics_with_suppressions(connection: Connection, now: datetime) -> frozenset[str]:
-    """Topics that must not be deleted: somebody's "no" names them, or a pause that runs."""
+    """Topics that must not be deleted: an opt-out or a running pause refers to them."""
     rows = connection.execute(
         "SELECT DISTINCT scope FROM suppression WHERE out_at IS NOT NULL OR pause_until > %s",
         (now,),
@@ -69,7 +69,7 @@ def list_topics_with_suppressions(connection: Connection, now: datetime) -> froz
 
 
 def current_catalogue() -> Catalogue:
-    """The catalogue in force; this process looks for a newer version every two seconds.
+    """The catalogue in force, cached for two seconds.
 
     Raises CatalogueError before any was applied.
     """
@@ -85,32 +85,32 @@ def current_catalogue() -> Catalogue:
 
 
 def cached_catalogue() -> Catalogue | None:
-    """The one that this process saw last, however old: for pages, never for decisions."""
+    """The one that this process loaded last, however old: for pages, never for decisions."""
     cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
     return cached[2] if cached else None
 
 
 def cached_text() -> str | None:
-    """The source of `last_known_catalogue`."""
+    """The source text of `cached_catalogue`."""
     cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
     return cached[1] if cached else None
 
 
 def seed_catalogue_cache(text: str) -> None:
-    """Have this process know this one, unless it knows one. Raises CatalogueError."""
-    known = (time.monotonic(), text, parse_catalogue(text))
-    current_app.extensions.setdefault(_CACHE, known)
+    """Put this catalogue into the cache, unless it has one. Raises CatalogueError."""
+    entry = (time.monotonic(), text, parse_catalogue(text))
+    current_app.extensions.setdefault(_CACHE, entry)
 
 
 def default_language() -> str:
-    """The catalogue's own language; "" where this process knows of no catalogue."""
+    """The catalogue's own language; "" if this process has no catalogue."""
     try:
         return current_catalogue().default_language
     except (CatalogueError, Unavailable):
-        known = cached_catalogue()
-        return known.default_language if known else ""
+        cached = cached_catalogue()
+        return cached.default_language if cached else ""
 
 
 def clear_catalogue_cache() -> None:
-    """Make this process read the catalogue anew at the next look."""
+    """Clear this process's cache of the catalogue."""
     current_app.extensions.pop(_CACHE, None)

@@ -1,4 +1,4 @@
-"""Contacts as they are stored: found by keyed digests, read back only by opening a seal."""
+"""Stored contacts: found by keyed digests; addresses and external ids are sealed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from preference_center.storage.db.database import Connection
 
 
 class ConcurrentContactUpdate(PreferenceCenterError):
-    """Somebody else wrote one of these contacts since they were read: read them again."""
+    """One of these contacts was written since they were loaded: load them again."""
 
 
 _FIND_CONTACT_IDS = """
@@ -102,7 +102,7 @@ WHERE address.digest = %(digest)b AND address.channel = %(channel)b
 
 
 def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRef]) -> ContactSet:
-    """The contacts that these name, found by exactly these addresses (I9)."""
+    """The contacts that `refs` refer to; addresses must match exactly (I9)."""
     given = {
         (keys.exact_digest(n.address), str(n.address.channel)): n.address for n in refs if n.address
     }
@@ -141,10 +141,10 @@ def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRe
 def save_contacts(
     connection: Connection, keys: Keys, contact_set: ContactSet, now: datetime
 ) -> None:
-    """Write what differs. The addresses must be stored already.
+    """Write the contacts that changed. Their addresses must be stored already.
 
-    Raises Outdated, and nothing of this may then be committed, if anybody else has written
-    these contacts, or claimed what they claim, since they were loaded.
+    Raises ConcurrentContactUpdate if another process wrote these contacts, or linked one of their
+    addresses or ids, since they were loaded; the transaction must be rolled back then.
     """
     changed = contact_set.changed_contacts()
     new = [contact for contact in changed if not contact.version]
@@ -177,7 +177,7 @@ def save_contacts(
 
 
 def find_locale(connection: Connection, keys: Keys, address: Address) -> str | None:
-    """The locale (BCP 47) of whom exactly this address belongs to, if it is known (I9)."""
+    """The locale (BCP 47) of the contact with exactly this address, if it is known (I9)."""
     where = {"digest": keys.exact_digest(address), "channel": address.channel.value}
     row = connection.execute(_SELECT_LOCALE, where, binary=True).fetchone()
     return row[0] if row else None
@@ -199,9 +199,9 @@ def _save_merges(connection: Connection, contact_set: ContactSet, now: datetime)
 def _execute_for_all(
     connection: Connection, statement: str, count: int, columns: Mapping[str, Any]
 ) -> None:
-    """Execute the statement for `count` rows. Raises Outdated unless it writes them all."""
+    """Execute the statement. Raises ConcurrentContactUpdate unless it writes `count` rows."""
     if count and connection.execute(statement, columns, binary=True).rowcount != count:
-        raise ConcurrentContactUpdate("these contacts were written by somebody else meanwhile")
+        raise ConcurrentContactUpdate("another process has written these contacts meanwhile")
 
 
 def _columns(contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def _columns(contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
 
 
 def _digest(keys: Keys, external_id: str) -> bytes:
-    """Apart from addresses': no canonical address begins like this."""
+    """Distinct from addresses' digests: no canonical address begins like this."""
     return keys.digest(f"external_id:{external_id}")
 
 

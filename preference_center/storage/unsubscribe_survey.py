@@ -1,4 +1,4 @@
-"""Why people leave, counted. Nothing here leads back to anybody (docs/decisions/0014)."""
+"""Counts of why people unsubscribe. They can't be traced to a person (docs/decisions/0014)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from preference_center.storage.db.database import Connection
 
 
 class SurveyReason(StrEnum):
-    """What a person may say afterwards, if they like."""
+    """The reasons that a person may choose after unsubscribing."""
 
     TOO_OFTEN = "too_often"
     NOT_RELEVANT = "not_relevant"
@@ -20,7 +20,7 @@ class SurveyReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SurveyCount:
-    """How often a reason was given in one month (UTC) for leaving one scope."""
+    """How often a reason was given in one month (UTC) for unsubscribing from one scope."""
 
     month: date
     scope: str
@@ -31,7 +31,7 @@ class SurveyCount:
 def increment_count(
     connection: Connection, scope: str, reason: SurveyReason, now: datetime
 ) -> None:
-    """One more. Not safe to repeat: a lost connection may count twice."""
+    """Add one. Not safe to repeat: a lost connection may count twice."""
     connection.execute(
         """INSERT INTO unsubscribe_survey_count AS r (month, scope, reason, count)
         VALUES (%s, %s, %s, 1)
@@ -41,7 +41,7 @@ def increment_count(
 
 
 def list_counts(connection: Connection) -> list[SurveyCount]:
-    """All of them, the newest month first."""
+    """All counts, the newest month first."""
     rows = connection.execute(
         """SELECT month, scope, reason, count FROM unsubscribe_survey_count
         ORDER BY month DESC, scope, count DESC, reason"""

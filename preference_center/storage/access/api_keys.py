@@ -1,8 +1,7 @@
-"""Senders' keys: 256 random bits, of which we keep a SHA-256 only.
+"""Senders' API keys: 256 random bits, of which only the SHA-256 is stored.
 
-A plain hash is enough since there is nothing to guess, and it is what makes one
-indexed look-up possible. Looking up by the hash also leaves nothing to time: how far
-a stored hash agrees with that of a guess says nothing about the key.
+A plain hash is enough for a random key, and allows one indexed look-up. The look-up has no
+timing leak: how far a stored hash agrees with that of a guess reveals nothing about the key.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from preference_center.errors import InvalidInput
 from preference_center.storage.db.database import Connection, run_autocommit
 
 ALL_MESSAGE_TYPES = "*"
-"""Stands for every message type of the catalogue, also those to come."""
+"""Stands for every message type of the catalogue, also future ones."""
 
 _NAME_FORMAT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEY_FORMAT = re.compile(r"pc_[a-z0-9-]{1,40}_[A-Za-z0-9_-]{43}")
@@ -36,10 +35,10 @@ _CACHE_SECONDS = 2.0
 
 
 class KeyScope(StrEnum):
-    """What a key may be used for."""
+    """A permission of a key."""
 
     CHECK = "check"
-    """Ask for decisions."""
+    """Request decisions."""
     READ = "read"
     """List suppressions and contacts with their addresses, and follow changes."""
     WRITE = "write"
@@ -47,9 +46,9 @@ class KeyScope(StrEnum):
     LIFT = "lift"
     """Record a person's own newer opt-in, which lifts older opt-outs (I5)."""
     LINKS = "links"
-    """Make signed links."""
+    """Create signed links."""
     PORTAL = "portal"
-    """Open, read and change the preferences of a person who is signed in with the company."""
+    """Read and change the preferences of a person who is signed in with the company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +61,15 @@ class ApiKey:
     created_at: datetime
     revoked_at: datetime | None = None
     rate: str | None = None
-    """How often it may ask, where that differs from API_RATE."""
+    """Its rate limit, if it differs from API_RATE."""
 
     @property
     def actor(self) -> str:
-        """The key as events and the audit name it."""
+        """Its name in events and in the audit."""
         return f"key:{self.name}"
 
     def may_check(self, message_type: str) -> bool:
-        """Whether it may ask about this message type (I4)."""
+        """Whether it may request decisions about this message type (I4)."""
         return message_type in self.message_types or ALL_MESSAGE_TYPES in self.message_types
 
 
@@ -82,11 +81,10 @@ def create_key(
     now: datetime,
     rate: str | None = None,
 ) -> str:
-    """Store a new key and return its text, which nobody can show again.
+    """Store a new key and return its text, which can't be shown again.
 
-    `rate` as `limiting.read_rate` returns it. Raises InvalidInput if the name can't be used
-    or is taken, also by a revoked key: the ledger names keys, so a name stands for one key
-    for ever.
+    `rate` as `rate_limiter.parse_rate` returns it. Raises InvalidInput if the name is invalid or
+    in use, also by a revoked key: events refer to keys by name, so names are never reused.
     """
     if not _NAME_FORMAT.fullmatch(name):
         raise InvalidInput("a key's name has 1 to 40 of a-z, 0-9 and -, and begins with no dash")
@@ -105,8 +103,8 @@ def create_key(
 def find_key(text: str) -> ApiKey | None:
     """The key with this text, unless unknown or revoked.
 
-    This process trusts what it saw for two seconds, so that a burst of requests pays
-    for one look-up; a revocation bites everywhere after that.
+    Results are cached for two seconds, so that a burst of requests costs one look-up; a
+    revocation takes effect everywhere after that.
     """
     if not _KEY_FORMAT.fullmatch(text):
         return None
@@ -124,13 +122,13 @@ def find_key(text: str) -> ApiKey | None:
 
 
 def is_cached(text: str) -> bool:
-    """Whether this process has found the key with this text before, revoked since or not."""
+    """Whether this process has found the key with this text before; it may be revoked since."""
     cache: dict[bytes, object] = current_app.extensions.get(_CACHE, {})
     return bool(_KEY_FORMAT.fullmatch(text)) and _digest(text) in cache
 
 
 def revoke_key(connection: Connection, name: str, now: datetime) -> bool:
-    """End a key; False if it was revoked before. Raises InvalidInput if there is none."""
+    """Revoke a key; False if it was revoked before. Raises InvalidInput if there is none."""
     row = connection.execute(
         "UPDATE api_key SET revoked_at = %s WHERE name = %s AND revoked_at IS NULL RETURNING id",
         (now, name),
@@ -150,7 +148,7 @@ def list_keys(connection: Connection) -> list[ApiKey]:
 
 
 def clear_key_cache() -> None:
-    """Make this process look every key up anew."""
+    """Clear this process's cache of keys."""
     current_app.extensions.pop(_CACHE, None)
 
 

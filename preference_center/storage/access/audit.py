@@ -1,4 +1,4 @@
-"""Who did or tried what besides the ledger: keys made and revoked, requests refused."""
+"""Who did or tried what outside the ledger: keys created and revoked, requests refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to writes that carry an Idempotency-Key, kept for a day for its repeats."""
+"""Responses to writes with an Idempotency-Key, stored for a day for its repeats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from preference_center.storage.db.database import Connection
 RETENTION = timedelta(hours=24)
 
 _PURGE_LIMIT = 10
-"""More than are kept, so that old ones can't pile up; few enough not to be felt."""
+"""Per stored response: more than one, so that expired ones can't accumulate."""
 
 _SELECT = """
 SELECT ciphertext FROM idempotent_response
@@ -28,11 +28,11 @@ DELETE FROM idempotent_response WHERE digest = ANY(ARRAY(
     ORDER BY stored_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ))
 """
-"""An array, since a subquery of IN may be run again for each row, and take more."""
+"""An array, since a subquery of IN may be evaluated again for each row, and find more rows."""
 
 
 def find_response(connection: Connection, digest: bytes, now: datetime) -> bytes | None:
-    """The sealed answer kept under `digest`, unless it is older than KEPT."""
+    """The sealed response stored under `digest`, unless it is older than RETENTION."""
     row = connection.execute(_SELECT, {"digest": digest, "expired_at": now - RETENTION}).fetchone()
     return row[0] if row else None
 
@@ -40,16 +40,16 @@ def find_response(connection: Connection, digest: bytes, now: datetime) -> bytes
 def insert_response(
     connection: Connection, digest: bytes, ciphertext: bytes, now: datetime
 ) -> bool:
-    """Keep an answer, and forget a few that are older than KEPT; False if one stands there.
+    """Store a response; False if there is one already. Deletes a few older than RETENTION.
 
-    Waits for a transaction that has one under the same digest, and sees what becomes of it.
+    Waits for a concurrent transaction that inserts one under the same digest.
     """
     given = {"digest": digest, "ciphertext": ciphertext, "now": now, "expired_at": now - RETENTION}
-    kept = connection.execute(_INSERT, given).fetchone() is not None
+    inserted = connection.execute(_INSERT, given).fetchone() is not None
     purge_responses(connection, now, limit=_PURGE_LIMIT)
-    return kept
+    return inserted
 
 
 def purge_responses(connection: Connection, now: datetime, *, limit: int) -> int:
-    """Delete at most so many answers older than KEPT; how many there were."""
+    """Delete at most `limit` responses older than RETENTION; returns how many."""
     return connection.execute(_PURGE, {"expired_at": now - RETENTION, "limit": limit}).rowcount

@@ -1,4 +1,4 @@
-"""Fingerprints of the keys that the stored data was made with."""
+"""Fingerprints of the keys that stored data depends on."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ log = structlog.get_logger()
 def require_known_keys_before_requests(
     app: Flask, spooling_endpoints: Collection[str] = ()
 ) -> None:
-    """Do it for a web process: now, or if the database is away before any request is answered.
+    """Check the keys of a web process now, or, if the database is down, before the first request.
 
-    A machine that boots starts us in any order. Until the database is back, every request
-    but `/livez` is told to try again; with wrong keys, then, every one fails.
-    Endpoints of `spooling` are answered in an outage: none of them reaches the database then,
-    and what ends the outage has checked the keys. Raises KeyMismatch.
+    Services may start in any order at boot. Until the database is back, every request but
+    `/livez` gets an error that asks to retry; with wrong keys, every request fails then.
+    `spooling_endpoints` are served in an outage: they don't reach the database then, and the
+    thread that ends the outage has checked the keys. Raises KeyMismatch.
     """
     try:
         with app.app_context():
@@ -36,13 +36,14 @@ def require_known_keys_before_requests(
 
 
 def require_known_keys(*, check_canonical_forms: bool = True) -> None:
-    """Refuse to go on with keys that can't read what is stored; note new keys.
+    """Check that our keys are those of the stored data, and store the fingerprints of new ones.
 
-    `forms` also refuses canonical forms of addresses that are not those of the stored ones.
+    `check_canonical_forms` also checks that addresses have the same canonical forms as when they
+    were stored.
 
-    Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody.
-    So would an additional one, until something wraps the stored digests with it. Every
-    process begins with this, so it also raises NotDurable, see `require_durable`.
+    Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody. So would
+    an additional one, until the stored digests are wrapped with it. Every process starts with
+    this, so it also raises NotDurable (`require_durable`).
     """
     keys = services().keys
 
@@ -54,7 +55,7 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
         if stored and f"digest:{keys.digest_id}" not in stored:
             raise KeyMismatch(
                 f"DIGEST_KEYS: the key {keys.digest_id!r} is new, and stored digests can't be"
-                " carried over to it yet: take it away again."
+                " carried over to it yet: remove it."
             )
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -71,7 +72,7 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
 def _run_until_success(
     check: Callable[[], None], spooling_endpoints: Collection[str]
 ) -> Callable[[], None]:
-    """`work`, until it has succeeded once; not for the probe that asks nobody."""
+    """`check`, before each request until it has succeeded once; not for `/livez`."""
     done = False
 
     def before_request() -> None:

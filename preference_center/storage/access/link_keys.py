@@ -1,4 +1,4 @@
-"""Link keys of senders, and from when on standing links count."""
+"""Senders' link keys, and from when on permanent links count."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _CACHE_SECONDS = 2.0
 
 
 class DatabaseLinkRegistry:
-    """What `Links` has to look up. This process trusts what it saw for two seconds.
+    """What `Links` looks up in the database. Results are cached for two seconds.
 
-    While the database is away it trusts what it saw last, however old: an opt-out must be
-    accepted then, too, and a link that was revoked since may still opt out.
+    While the database is down a cached result is used however old it is: an opt-out must be
+    accepted then, too, and a revoked link may still opt out.
     """
 
     def find_sender(self, key_id: int) -> SenderKey | None:
@@ -40,7 +40,7 @@ class DatabaseLinkRegistry:
         )
 
     def permanent_links_since(self, destination: int) -> datetime | None:
-        """From when on standing links of a destination count; None if they never began."""
+        """From when on permanent links of a destination count; None if they were never enabled."""
         return _load_cached(
             ("permanent_links", destination),
             lambda connection: load_permanent_links_since(connection, destination),
@@ -54,10 +54,10 @@ class DatabaseLinkRegistry:
 def create_link_key(
     connection: Connection, name: str, ring_key: str, topics: Sequence[str], now: datetime
 ) -> SenderKey:
-    """Store a new link key; `topics` in the order that tokens count them by.
+    """Store a new link key; `topics` in the order in which tokens number them.
 
-    Raises InvalidInput if the name can't be used or is taken, also by a revoked key: its
-    links are still about.
+    Raises InvalidInput if the name is invalid or in use, also by a revoked key: its links still
+    exist.
     """
     if not _NAME_FORMAT.fullmatch(name):
         raise InvalidInput("a key's name has 1 to 40 of a-z, 0-9 and -, and begins with no dash")
@@ -76,7 +76,7 @@ def create_link_key(
     key = _to_sender_key(row)
     if key.id > MAX_KEY_ID:
         raise InvalidInput(
-            f"there have been {MAX_KEY_ID:,} link keys, and tokens have room for no more"
+            f"there have been {MAX_KEY_ID:,} link keys, tokens have no space for more"
         )
     return key
 
@@ -102,7 +102,7 @@ def list_link_keys(connection: Connection) -> list[SenderKey]:
 
 
 def load_permanent_links_since(connection: Connection, destination: int) -> datetime | None:
-    """From when on standing links of a destination count; None if they never began."""
+    """From when on permanent links of a destination count; None if they were never enabled."""
     row = connection.execute(
         "SELECT since FROM permanent_links WHERE destination_id = %s", (destination,)
     ).fetchone()
@@ -110,7 +110,7 @@ def load_permanent_links_since(connection: Connection, destination: int) -> date
 
 
 def enable_permanent_links(connection: Connection, destination: int, now: datetime) -> datetime:
-    """The same, beginning now if they never did."""
+    """Enable permanent links from now on, unless they are; returns from when on they count."""
     connection.execute(
         """INSERT INTO permanent_links (destination_id, since) VALUES (%s, %s)
         ON CONFLICT (destination_id) DO NOTHING""",
@@ -122,9 +122,9 @@ def enable_permanent_links(connection: Connection, destination: int, now: dateti
 
 
 def revoke_permanent_links(connection: Connection, destination: int, now: datetime) -> bool:
-    """Revoke every standing link of a destination so far; False if there are none yet.
+    """Revoke all permanent links of a destination so far; False if none was ever enabled.
 
-    Links carry whole seconds, so two beginnings are at least one apart.
+    Links contain whole seconds, so the new start is at least one second after the last one.
     """
     row = connection.execute(
         """UPDATE permanent_links SET since = GREATEST(%s, since + %s)
@@ -136,7 +136,7 @@ def revoke_permanent_links(connection: Connection, destination: int, now: dateti
 
 
 def cache_senders() -> list[SenderKey]:
-    """Have this process know every sender's key, should the database go away."""
+    """Cache every sender's key, for an outage of the database."""
     cache = current_app.extensions.setdefault(_CACHE, {})
     until = time.monotonic() + _CACHE_SECONDS
     keys = run_autocommit(list_link_keys)
@@ -146,14 +146,14 @@ def cache_senders() -> list[SenderKey]:
 
 
 def seed_sender_cache(keys: Sequence[SenderKey]) -> None:
-    """Have this process know these while the database is away; it asks again once it is back."""
+    """Put these keys into the cache during an outage; they are looked up again after it."""
     cache = current_app.extensions.setdefault(_CACHE, {})
     for key in keys:
         cache.setdefault(("sender", key.id), (time.monotonic(), key))
 
 
 def clear_link_cache() -> None:
-    """Make this process look everything up anew."""
+    """Clear this process's cache of links."""
     current_app.extensions.pop(_CACHE, None)
 
 
@@ -168,7 +168,7 @@ def _load_cached(cache_key: tuple[str, int], look_up: Callable[[Connection], T |
         if cached is None:
             raise
         return cached[1]
-    if found is None:  # not remembered: anybody can make up ids
+    if found is None:  # not cached: anybody can make up ids
         cache.pop(cache_key, None)
     else:
         cache[cache_key] = (time.monotonic() + _CACHE_SECONDS, found)

@@ -1,4 +1,4 @@
-"""Passes that were used: a mailed link opens the page once."""
+"""One-time tokens that were used: a mailed link opens the page once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 from preference_center.storage.db.database import Connection
 
 REUSE_GRACE = timedelta(minutes=2)
-"""A button pressed twice, or a page reloaded at once, is one use."""
+"""A button pressed twice, or a page reloaded immediately, is one use."""
 
 _CONSUME = """
 INSERT INTO consumed_one_time_token AS s (id, consumed_at, expires_at)
@@ -21,10 +21,10 @@ RETURNING consumed_at
 def consume_token(
     connection: Connection, token_id: UUID, *, now: datetime, expires_at: datetime
 ) -> bool:
-    """Use up a pass; whether this use counts: it is the first, or within GRACE of it.
+    """Consume a token. True if this use is valid: the first one, or within REUSE_GRACE of it.
 
-    Two at once are one after the other. A pass is remembered until `ends`, when it opens
-    nothing any more; what is older goes on the way.
+    Concurrent uses are serialized. A token is stored until `expires_at`; expired ones are
+    deleted on the way.
     """
     connection.execute("DELETE FROM consumed_one_time_token WHERE expires_at < %s", (now,))
     given = {"id": token_id, "now": now, "expires_at": expires_at}

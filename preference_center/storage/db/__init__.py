@@ -1,1 +1,1 @@
-"""Connections, transactions and what PostgreSQL says when they fail."""
+"""Connections, transactions and the classification of PostgreSQL's errors."""

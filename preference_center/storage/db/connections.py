@@ -1,4 +1,4 @@
-"""Connections that never wait without a limit, and only to a server that takes writes."""
+"""Connections with a deadline for every wait, to a server that accepts writes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from psycopg.waiting import Ready, Wait
 from preference_center.database_timeouts import DatabaseTimeouts
 
 SERVER_OPTIONS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
-"""For every connection: plan a statement once, and by index whatever the tables hold.
+"""For every connection: plan a statement once, and for index scans whatever the tables' sizes.
 
-Planning the write path takes longer than running it. A plan is kept while its connection
-lives, so it must not be one for the tables as they were before the first opt-outs.
+Planning the write path takes longer than executing it. A plan is kept as long as its connection,
+so it must not be one that suits small tables only.
 """
 
 LIBPQ_DEFAULTS: Mapping[str, str | int] = {
@@ -34,7 +34,7 @@ LIBPQ_DEFAULTS: Mapping[str, str | int] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""For libpq, where DATABASE_URL leaves it out. None but `options` is sent to the server."""
+"""Defaults for what DATABASE_URL leaves out. Only `options` is sent to the server."""
 
 _SET_LIMITS = """
 SELECT set_config('lock_timeout', %(lock)s, %(local)s),
@@ -45,31 +45,31 @@ _BEGIN_SESSION = f"""{_SET_LIMITS},
     CASE WHEN version() !~* 'windows|visual' THEN
         set_config('client_connection_check_interval', '1s', false) END
 """
-"""The last, which Windows lacks, ends a statement whose client has given up."""
+"""The last one, which Windows lacks, ends a statement whose client has disconnected."""
 
 
 class DatabaseTimeout(psycopg.OperationalError):
-    """The server has not answered by the deadline. The connection is closed."""
+    """The server did not respond by the deadline. The connection is closed."""
 
 
 class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that is closed where a wait would outlast its deadline.
+    """A connection that is closed if a wait would exceed its deadline.
 
-    A server that was frozen, or a proxy that stopped forwarding, keeps the socket alive, so
-    neither TCP nor `statement_timeout` ends such a wait.
+    With a frozen server, or a proxy that stopped forwarding, the socket stays open, so neither
+    TCP nor `statement_timeout` ends such a wait.
     """
 
     deadline: float | None = None
     """By `time.monotonic()`; None for no limit, as in migrations."""
     limits: DatabaseTimeouts | None = None
-    """What its session was set to."""
+    """The limits of its session."""
     pipeline_aborted: bool = False
-    """Whether a pipeline was cut short on it: psycopg takes for prepared what the server then
-    skipped, and every later use of that would fail (26000, seen with psycopg 3.3.9)."""
+    """Whether a pipeline on it failed: psycopg then considers statements prepared that the server
+    skipped, and every later use of them would fail (26000, seen with psycopg 3.3.9)."""
     _socket_poll: select.poll | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """See psycopg, which calls it for every wait. Raises NoAnswer."""
+        """See psycopg, which calls it for every wait. Raises DatabaseTimeout."""
         if self.deadline is None:
             return super().wait(gen, interval, timeout)
         left = max(self.deadline - time.monotonic(), 0)
@@ -79,14 +79,14 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
             if error.sqlstate is None and time.monotonic() >= self.deadline:
                 self.pgconn.finish()
                 with suppress(psycopg.Error, RuntimeError):
-                    gen.close()  # or its clean-up fails, and is logged, when it is collected
+                    gen.close()  # else its clean-up fails, and is logged, when it is collected
                 self.close_and_raise_timeout()
             raise
 
     def wait_for_result(self) -> None:
-        """Wait until what was sent through `pgconn` is answered whole. Raises NoAnswer.
+        """Wait for the complete result of what was sent by `pgconn`. Raises DatabaseTimeout.
 
-        The same as `wait` at a quarter of its cost, for `Prepared`.
+        The same as `wait` at a quarter of its cost, for `PreparedStatement`.
         """
         pgconn = self.pgconn
         if self._socket_poll is None:
@@ -107,12 +107,12 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
                 return
 
     def close_and_raise_timeout(self) -> None:
-        """Close it, since nobody knows what its server is doing. Raises NoAnswer."""
+        """Close it, since the state of its server is unknown. Raises DatabaseTimeout."""
         self.pgconn.finish()
         raise DatabaseTimeout("the server did not answer in time")
 
     def set_limits(self, limits: DatabaseTimeouts, *, local: bool) -> None:
-        """Have the server keep to `limits`: to the end of the transaction, or of the session."""
+        """Make the server enforce `limits` until the transaction (`local`) or the session ends."""
         given: dict[str, object] = {
             name: f"{round(seconds * 1000)}ms"
             for name, seconds in (
@@ -125,14 +125,14 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def _flush(pgconn: PGconn) -> PQGen[None]:
-    """Send what did not fit into the socket's buffer, and read meanwhile, as libpq wants it."""
+    """Send what did not fit into the socket's buffer, and read meanwhile, as libpq requires."""
     while pgconn.flush():
         if (yield Wait.RW) & Ready.R:
             pgconn.consume_input()
 
 
 def connection_factory(conninfo: str, limits: DatabaseTimeouts) -> Callable[[], DeadlineConnection]:
-    """What makes new connections for the pool, each with its session set to `limits`."""
+    """A factory of connections for the pool, each with its session set to `limits`."""
     left_out = {k: v for k, v in LIBPQ_DEFAULTS.items() if k not in conninfo_to_dict(conninfo)}
     given = make_conninfo(conninfo, **left_out)
 
@@ -149,7 +149,7 @@ def connection_factory(conninfo: str, limits: DatabaseTimeouts) -> Callable[[], 
             raise
         connection.limits = limits
         connection.autocommit = False
-        connection.deadline = None  # whoever has it out sets another
+        connection.deadline = None  # set when it is checked out
         return connection
 
     return connect
@@ -158,19 +158,19 @@ def connection_factory(conninfo: str, limits: DatabaseTimeouts) -> Callable[[], 
 def _connect_within(
     connect: Callable[[], DeadlineConnection], seconds: float
 ) -> DeadlineConnection:
-    """`connect()`, or NoAnswer after so many seconds; a connection that comes later is closed.
+    """`connect()`, or DatabaseTimeout after so many seconds; a late connection is closed.
 
-    libpq waits for two seconds at least, and so for each host. A thread of its own does.
+    libpq waits at least two seconds for each host, so it runs in a thread of its own.
     """
     future: Future[DeadlineConnection] = Future()
 
     def work() -> None:
         try:
             future.set_result(connect())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - it is raised by future.result()
             future.set_exception(error)
 
-    threading.Thread(target=work, name="connecting", daemon=True).start()
+    threading.Thread(target=work, name="db-connect", daemon=True).start()
     try:
         return future.result(seconds)
     except TimeoutError:

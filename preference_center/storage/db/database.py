@@ -34,13 +34,13 @@ _LIMITS: ContextVar[DatabaseTimeouts | None] = ContextVar("limits", default=None
 
 
 def current_limits() -> DatabaseTimeouts:
-    """The limits that hold in this thread now."""
+    """The limits of this thread."""
     return _LIMITS.get() or services().timeouts
 
 
 @contextmanager
 def override_limits(limits: DatabaseTimeouts) -> Iterator[None]:
-    """Other limits for the work of this block, in this thread."""
+    """Use other limits in this block, in this thread."""
     token = _LIMITS.set(limits)
     try:
         yield
@@ -49,12 +49,12 @@ def override_limits(limits: DatabaseTimeouts) -> Iterator[None]:
 
 
 def run_in_transaction(operation: Callable[[Connection], T]) -> T:
-    """`work(connection)` inside one transaction, committed when this returns.
+    """Call `operation(connection)` inside one transaction, which is committed on return.
 
-    A broken connection, a server that has become read-only, a deadlock, or a lock not had in
-    time is tried again on a fresh transaction while `Limits.retry` allows, so `work` must be
-    safe to repeat: writes carry ids that were made before. Raises Unavailable, which names
-    the cause, within `Limits.total`.
+    After a broken connection, a server that became read-only, a deadlock or a lock timeout it is
+    retried in a new transaction while `DatabaseTimeouts.retry` allows, so `operation` must be
+    safe to repeat: ids of what it writes are made beforehand. Raises Unavailable with the cause,
+    within `DatabaseTimeouts.total`.
     """
     limits = current_limits()
 
@@ -66,12 +66,12 @@ def run_in_transaction(operation: Callable[[Connection], T]) -> T:
 
 
 def run_autocommit(operation: Callable[[Connection], T], *, allow_total: bool = False) -> T:
-    """`run` for work that the server gets at once: one statement, or one pipeline.
+    """`run_in_transaction` for an operation that is one statement, or one pipeline.
 
-    It is a transaction by itself, which saves the round trips of BEGIN and COMMIT: more
-    than half of the time a check takes. It is given `Limits.at_once`, unless it is `long`.
-    PostgreSQL keeps to the limits of the session, whatever was chosen with `within`, unless
-    `work` is a pipeline that begins with `keep_to_limits`.
+    That is a transaction by itself, which saves the round trips of BEGIN and COMMIT: more than
+    half of the time of a check. Its limit is `DatabaseTimeouts.round_trip`, or `total` with
+    `allow_total`. PostgreSQL enforces the limits of the session, whatever `override_limits`
+    chose, unless the operation is a pipeline that begins with `apply_limits`.
     """
     limits = current_limits()
 
@@ -85,7 +85,7 @@ def run_autocommit(operation: Callable[[Connection], T], *, allow_total: bool = 
         finally:
             if connection.info.transaction_status is TransactionStatus.IDLE:
                 connection.autocommit = False
-            else:  # cut off half-way: fit for nobody any more
+            else:  # interrupted: it can't be reused
                 connection.close()
 
     return _run_with_retries(
@@ -94,7 +94,7 @@ def run_autocommit(operation: Callable[[Connection], T], *, allow_total: bool = 
 
 
 def is_writable(connection: Connection) -> bool:
-    """Whether the server takes writes: a standby, or one set to read only, does not."""
+    """Whether the server accepts writes: a standby or a read-only server does not."""
     row = connection.execute(
         "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'"
     ).fetchone()
@@ -107,9 +107,9 @@ def transaction(
 ) -> Iterator[Connection]:
     """A connection inside one transaction: commits at the end, rolls back on an error.
 
-    All that it reads is as of `one_moment` if that is asked for, and it can't write then.
-    Raises Unavailable as `run` does. Never retries: use `run` where a restart of the
-    database should not be felt.
+    With `read_snapshot` everything is read as of one point in time, and nothing can be written.
+    Raises Unavailable. Never retries: use `run_in_transaction` to survive a restart of the
+    database.
     """
     limits = limits or current_limits()
     engine = db.engine  # a stream may end outside of the app's context
@@ -134,9 +134,9 @@ def transaction(
 
 
 def apply_limits(connection: Connection, limits: DatabaseTimeouts | None = None) -> None:
-    """Have PostgreSQL keep to `limits` until this transaction, or pipeline, ends.
+    """Make PostgreSQL enforce `limits`, by default the current ones, until the transaction ends.
 
-    By default to the current ones. Costs nothing where they are those that the session began with.
+    Or until the pipeline does. No statement is sent if the session has these limits already.
     """
     limits = limits or current_limits()
     if isinstance(connection, DeadlineConnection) and not limits.has_same_session_settings(
@@ -170,7 +170,7 @@ def _run_with_retries(
         finally:
             proxy.close()
         if cause is UnavailableCause.LOCK_TIMEOUT:
-            # Back at once, it would take its first lock again before the other has woken.
+            # Without a pause it would take its first lock again before the other transaction.
             pause = services().random.uniform(0.5, 1.5) * _RETRY_DELAY * attempt
             time.sleep(min(pause, _MAX_RETRY_DELAY))
     raise AssertionError("unreachable")
@@ -179,12 +179,11 @@ def _run_with_retries(
 def _should_retry(
     cause: UnavailableCause, attempt: int, elapsed: float, limits: DatabaseTimeouts, timeout: float
 ) -> bool:
-    """Whether to try again, `passed` of `total` seconds after the first attempt began."""
+    """Whether to retry, `elapsed` seconds after the first attempt began."""
     if elapsed >= limits.retry:
         return False
-    if (
-        cause is UnavailableCause.LOCK_TIMEOUT
-    ):  # another wait must end on the server, not by our giving up
+    if cause is UnavailableCause.LOCK_TIMEOUT:
+        # Another wait must be ended by the server, not by our deadline.
         return elapsed + limits.lock <= timeout
     return cause in _CONNECTION_LOST and attempt <= _MAX_DISCONNECTS
 
@@ -210,17 +209,17 @@ def _driver_connection(proxy: PoolProxiedConnection, deadline: float) -> Deadlin
 def _clean_up(
     error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine
 ) -> UnavailableCause | None:
-    """Roll back, or throw away what can't be; None if the statement itself is at fault."""
+    """Roll back, or discard the connection. Returns None if the statement itself is at fault."""
     connection = cast("DeadlineConnection", proxy.driver_connection)
     cause = classify_error(error)
     if cause is None and connection.closed:
         cause = UnavailableCause.UNREACHABLE
-    # Whoever comes next need not wait as long; a stream may end outside of the app's context.
+    # So that later requests fail sooner; a stream may end outside of the app's context.
     if cause is UnavailableCause.UNRESPONSIVE and has_app_context():
         outage.report_failure(cause)
     if cause in _CONNECTION_LOST or connection.closed:
         proxy.invalidate()
-        # Every idle connection is probably as dead, as frozen or as read-only as this one.
+        # The idle connections are probably in the same state.
         engine.dispose()
     elif connection.pipeline_aborted:
         proxy.invalidate()

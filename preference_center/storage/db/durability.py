@@ -1,4 +1,4 @@
-"""Whether what the database acknowledges is there after a crash (I1)."""
+"""Whether commits that the database acknowledged survive a crash (I1)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ _SHOW_SETTINGS = """SELECT current_setting('synchronous_commit'), current_settin
 
 
 def require_durable(connection: Connection) -> None:
-    """Refuse a session whose commits may be lost after they were acknowledged.
+    """Raise NotDurable if a session's commits may be lost after they were acknowledged.
 
-    `off` loses the last ones in a crash; `local` loses them in a failover, where there is a
-    standby that is to have them (PostgreSQL, 20.5.1). Raises NotDurable. `fsync=off` is for
-    tests and only logged.
+    `synchronous_commit=off` loses the last ones in a crash; `local` loses them in a failover, if
+    there is a synchronous standby (PostgreSQL, 20.5.1). `fsync=off` is for tests and only logged.
     """
     row = connection.execute(_SHOW_SETTINGS).fetchone()
     assert row  # a SELECT without FROM

@@ -1,4 +1,4 @@
-"""What an error of psycopg or of the pool says about the database (PostgreSQL, appendix A)."""
+"""The cause of an error of psycopg or of the pool (SQLSTATE: PostgreSQL, appendix A)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CAUSES_BY_CLASS = {
     "57": UnavailableCause.UNREACHABLE,  # it stops, has crashed, or still starts
 }
 _NOT_WRITABLE_MESSAGES = ("session is read-only", "server is in hot standby mode")
-"""What libpq says where `target_session_attrs` is not met; it has no SQLSTATE for it."""
+"""libpq's messages where `target_session_attrs` is not met; they have no SQLSTATE."""
 _MESSAGES = {
     UnavailableCause.UNREACHABLE: "the database can't be reached",
     UnavailableCause.READ_ONLY: "the database takes no writes",

@@ -1,4 +1,4 @@
-"""Migrations beside a service at work: they give a lock up before anybody behind them is late."""
+"""Migrations of a running service: they give up a lock before requests behind them time out."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from preference_center.storage.db.error_causes import classify_error
 log = structlog.get_logger()
 
 LOCK_TIMEOUT = 1.0
-"""Seconds that a migration waits for a table. Everybody who comes meanwhile waits behind it."""
+"""Seconds that a migration waits for a table. Later requests wait behind it."""
 RETRY_DELAY = 5.0
-"""Seconds before the next attempt, in which those have their turn."""
+"""Seconds before the next attempt, in which those requests proceed."""
 MAX_ATTEMPTS = 12
 
 _HINT = (
-    "Another transaction keeps a table that the migration needs, {} attempts long. Find it with"
+    "Another transaction locked a table that the migration needs during {} attempts. Find it with"
     " SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity, e.g. a snapshot, an export"
-    " or a session somebody left open. Wait for it, or end it with SELECT"
-    " pg_terminate_backend(PID), then run `flask db upgrade` again: it goes on where it was."
+    " or a session that was left open. Wait for it, or end it with SELECT"
+    " pg_terminate_backend(PID), then run `flask db upgrade` again: it continues."
 )
 
 
 def migrate_with_retries(engine: Engine, migrate: Callable[[Connection], None]) -> None:
-    """`migrate(connection)`, again and again while others keep a table from it.
+    """Call `migrate(connection)`, and again while other transactions lock a table that it needs.
 
-    Inside of each transaction it waits for a lock for LOCK seconds at most; there is no other
-    limit, and none outside, where an index is built concurrently. Raises ClickException that
-    says what to do once ATTEMPTS have failed.
+    In each transaction it waits at most LOCK_TIMEOUT seconds for a lock. There is no other
+    limit, and none outside of transactions, where an index is built concurrently. Raises
+    ClickException with instructions after MAX_ATTEMPTS.
     """
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
@@ -46,7 +46,7 @@ def migrate_with_retries(engine: Engine, migrate: Callable[[Connection], None]) 
         except exc.OperationalError as error:
             if classify_error(error) is not UnavailableCause.LOCK_TIMEOUT:
                 raise
-            log.warning("migration_waits", attempt=attempt, of=MAX_ATTEMPTS)
+            log.warning("migration_waiting_for_lock", attempt=attempt, of=MAX_ATTEMPTS)
             if attempt == MAX_ATTEMPTS:
                 raise click.ClickException(_HINT.format(MAX_ATTEMPTS)) from error
             time.sleep(RETRY_DELAY)
@@ -60,7 +60,7 @@ def _remove_limits(connection: Connection) -> None:
     for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
         connection.exec_driver_sql(f"SET {name} = 0")
     connection.commit()
-    driver.limits = None  # it is not what the pool thinks it is
+    driver.limits = None  # the connection's limits are no longer those that the pool set
 
 
 def _limit_locks(connection: Connection) -> None:

@@ -1,8 +1,8 @@
-"""What this process knows of an outage of the database: nobody waits for what is known away.
+"""Whether this process knows that the database is down; then requests fail at once.
 
-Only a process that has somebody to try the database again takes part (`watch`). Then the
-first failure to connect makes all others fail at once, until that one has got through. In
-any other process each request finds out for itself.
+Only a process with a thread that retries the database takes part (`track_outages`). There the
+first failure to connect makes all others fail immediately, until the retry succeeds. In any other
+process each request tries for itself.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _OUTAGE_CAUSES = {
     UnavailableCause.STATEMENT_TIMEOUT,
     UnavailableCause.UNREACHABLE,
 }
-"""Not LOCK, which is about a few people, nor FULL, which may yet answer a check."""
+"""Not LOCK_TIMEOUT, which concerns few rows, nor RESOURCES_EXHAUSTED: a check may still work."""
 
 
 @dataclass(slots=True)
 class Outage:
-    """Whether the database is known to be away. Safe for use by several threads."""
+    """Whether the database is known to be down. Thread-safe."""
 
     down: threading.Event = field(default_factory=threading.Event)
-    """Set while it is away: what tries it again waits for this."""
+    """Set while it is down; the thread that retries waits for this."""
     cause: UnavailableCause = UnavailableCause.UNREACHABLE
-    """The last one that was noted."""
+    """The cause that was reported last."""
     _retrying: threading.local = field(default_factory=threading.local)
 
     @property
     def blocks_thread(self) -> bool:
-        """Whether this thread should not even try."""
+        """Whether this thread must not try."""
         return self.down.is_set() and not getattr(self._retrying, "on", False)
 
     @contextmanager
     def allow_retry(self) -> Iterator[None]:
-        """Inside, this thread tries the database whatever is known."""
+        """Inside, this thread tries the database even if it is known to be down."""
         self._retrying.on = True
         try:
             yield
@@ -54,19 +54,19 @@ class Outage:
 
 
 def track_outages() -> Outage:
-    """Have this process note outages; the caller must end each one by clearing `began`."""
+    """Track outages in this process; the caller must end each one by clearing `down`."""
     found: Outage = current_app.extensions.setdefault(EXTENSION_NAME, Outage())
     return found
 
 
 def is_database_down() -> bool:
-    """Whether the database is known to be away."""
+    """Whether the database is known to be down."""
     outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
     return outage is not None and outage.blocks_thread
 
 
 def report_failure(cause: UnavailableCause) -> None:
-    """Note that the database can't be used, if that is what `cause` means."""
+    """Record that the database is down, if `cause` means that."""
     outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
     if outage is not None and cause in _OUTAGE_CAUSES:
         outage.cause = cause
@@ -74,7 +74,7 @@ def report_failure(cause: UnavailableCause) -> None:
 
 
 def raise_if_database_down() -> None:
-    """Raises Unavailable if the database is known to be away."""
+    """Raise Unavailable if the database is known to be down."""
     outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
     if outage is not None and outage.blocks_thread:
         raise Unavailable("the database can't be used: it is tried again", outage.cause)

@@ -1,7 +1,7 @@
-"""Statements that are run so often that what psycopg does around them would cost too much.
+"""Statements that run so often that psycopg's work around them would cost too much.
 
-In a check the cursor's parsing, adapting and waiting take 20 µs of 50; what libpq itself
-does, less than 10. And a cursor parses a statement of more than 4,096 bytes at every execution.
+In a check the cursor's parsing, adaptation and waiting take 20 µs of 50, libpq itself less than
+10. And a cursor parses a statement of more than 4,096 bytes at every execution.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PreparedStatement:
         self._prepared_on: WeakSet[Connection] = WeakSet()
 
     def run(self, connection: Connection, parameters: Sequence[bytes]) -> PGresult:
-        """Its result, in binary as the parameters are: for `run_at_once` only.
+        """Execute it; parameters and result are binary. For `run_autocommit` only.
 
         It begins no transaction. Raises psycopg's errors, as a cursor does.
         """
@@ -74,19 +74,19 @@ class NumberedStatement:
 def decode_rows(
     connection: Connection, result: PGresult, row_numbers: Iterable[int]
 ) -> list[tuple[Any, ...]]:
-    """These rows of a result, as Python has them."""
+    """These rows of a result, converted to Python values."""
     transformer = Transformer(connection)
     transformer.set_pgresult(result)
     return [row for row in (transformer.load_row(number, tuple) for number in row_numbers) if row]
 
 
 def _receive_result(connection: Connection) -> PGresult:
-    """What the server answers to what was just sent, within the connection's limits."""
+    """The server's result of what was sent last, within the connection's limits."""
     cast("DeadlineConnection", connection).wait_for_result()
     pgconn = connection.pgconn
     result = pgconn.get_result()
     while pgconn.get_result():
-        pass  # as libpq wants it: to the end
+        pass  # libpq requires that all results are read
     if result is None:
         raise OperationalError("the connection was lost")
     return result

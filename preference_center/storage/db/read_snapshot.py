@@ -1,7 +1,7 @@
-"""Reading everything as of one moment, which the database keeps for us meanwhile.
+"""Reading as of one point in time, in a transaction with a fixed snapshot.
 
-What has been deleted or replaced since can't be cleared away before that ends, anywhere in the
-database: after 60,000 changes a worker's claim took four times as long. So it has to end.
+While it is open, vacuum can't remove rows that were deleted or updated since, anywhere in the
+database: after 60,000 changes a worker's claim took four times as long. So its time is limited.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.storage.db.database import Connection, current_limits, transaction
 
 IDLE_TIMEOUT = 60.0
-"""Seconds that a reader may leave it alone."""
+"""Seconds that a reader may pause."""
 SECONDS_PER_MINUTE = 60.0
 
 
 @contextmanager
 def read_snapshot() -> Iterator[Connection]:
-    """A connection that reads, for SNAPSHOT_MINUTES at most.
+    """A connection with a fixed snapshot, for SNAPSHOT_MINUTES at most.
 
-    Raises Unavailable, which says so, at the first read after that, or after IDLE seconds
-    without one.
+    The first read after that, or after IDLE_TIMEOUT seconds without one, raises Unavailable with
+    the reason.
     """
     minutes = services().settings.snapshot_minutes
     longest = minutes * SECONDS_PER_MINUTE

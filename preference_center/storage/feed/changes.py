@@ -1,8 +1,8 @@
-"""Following the ledger: pages of changes after a watermark, and snapshots to start from.
+"""The feed of the ledger: pages of changes after a watermark, and snapshots to start from.
 
-A page ends where the oldest running transaction begins, in whatever database of the server
-it runs: below that, nothing can appear any more. So a reader who goes on from where it
-stopped sees every event once and skips none, however late it was committed.
+A page ends at the oldest running transaction of the server, in any of its databases: nothing new
+can appear before that. So a reader that continues from its last watermark sees every event
+exactly once, however late it was committed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from preference_center.storage.feed.watermarks import (
 from preference_center.storage.ledger.events import load_events_by_id
 
 _FETCH_SIZE = 2_000
-"""Rows of a snapshot that are held at once."""
+"""Rows of a snapshot that are fetched at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedScopeStatus:
-    """How one scope of one address stands. `address` is None if we can't read it (I6)."""
+    """The state of one scope of one address. `address` is None if it is not readable (I6)."""
 
     address_id: int
     channel: Channel
@@ -45,7 +45,7 @@ class FeedScopeStatus:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """One event, and how its scope stands by now, which may be newer than the event."""
+    """One event, and the current state of its scope, which may be newer than the event."""
 
     event: Event
     scope_status: FeedScopeStatus
@@ -53,14 +53,14 @@ class FeedEntry:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Changes in order. `next` is where to go on, also after an empty page."""
+    """Changes in order. `next_watermark` is where to continue, also after an empty page."""
 
     entries: tuple[FeedEntry, ...]
     next_watermark: Watermark
     has_more: bool
-    """Whether there is a further page by now."""
+    """Whether there is another page already."""
     lag: FeedLag | None
-    """What has been recorded already but can't be told in order yet."""
+    """Events that are recorded but can't be delivered in order yet."""
 
 
 _STATE_COLUMNS = """s.out_at, s.out_event, s.reason, COALESCE(s.own, false),
@@ -93,9 +93,9 @@ JOIN address a ON a.id = COALESCE(s.address_id, c.address_id)
 def list_changes(
     connection: Connection, keys: Keys, after: Watermark | None, page_size: int
 ) -> FeedPage:
-    """Up to `limit` events after `after`, by default from the first of all, in order.
+    """Up to `page_size` events after `after`, by default from the first one, in order.
 
-    Raises StaleWatermark if the database is on another line of history than `after`.
+    Raises StaleWatermark if the database is on another timeline than `after`.
     """
     at = load_horizon(connection)
     after = after or first_watermark(at.timeline.epoch)
@@ -112,11 +112,10 @@ def list_changes(
 
 
 def iter_snapshot(keys: Keys) -> Generator[Watermark | FeedScopeStatus]:
-    """First the watermark to go on from, then how every scope of every address stands.
+    """First the watermark to continue from, then the state of every scope of every address.
 
-    All of it as of one moment, in no order, a few thousand rows at a time. Raises
-    Unavailable, also where it is read too slowly: see `one_moment`. Holds a connection until
-    it is read to its end or closed.
+    All as of one point in time, in no order, fetched in batches. Raises Unavailable, also if it is
+    read too slowly (`read_snapshot`). Holds a connection until it is exhausted or closed.
     """
     ensure_epoch()
     with read_snapshot() as connection:
@@ -151,7 +150,7 @@ def _fetch_rows(
 def _next_watermark(
     after: Watermark, horizon: Horizon, rows: Sequence[tuple[Any, ...]]
 ) -> Watermark:
-    """After the last of `rows`, or, once nothing is left, after all that has ended."""
+    """After the last of `rows`; without rows, after all transactions that have ended."""
     epoch = horizon.timeline.epoch
     if rows:
         return Watermark(epoch, int(rows[-1][0]), rows[-1][1])

@@ -44,16 +44,16 @@ its digest. `kind` is a `KeyKind`. Times are microseconds since 1970, UTC.
 
 @dataclass(frozen=True, slots=True)
 class SnapshotInfo:
-    """What a snapshot is of."""
+    """The metadata of a snapshot."""
 
     taken_at: datetime
     watermark: Watermark
     catalogue_version: int
     catalogue_text: str
     fingerprints: Mapping[str, str]
-    """Of the digest keys that the digests were made with."""
+    """Fingerprints of the digest keys."""
     matches_md5: bool
-    """Whether some addresses are known by an MD5 only: look under the `md5_keys` too."""
+    """Whether some addresses are known by an MD5 only: look up the `md5_keys`, too."""
     row_count: int
 
 
@@ -61,7 +61,7 @@ def _micros(column: str) -> str:
     return f"(extract(epoch FROM {column}) * 1000000)::bigint"
 
 
-# As BY_DIGEST in `facts`, for every digest there is.
+# As LOOK_UP_BY_DIGEST in `suppression_lookup`, for every digest.
 _SELECT_FACTS = f"""
 SELECT encode(k.digest, 'hex'), k.channel, k.kind, s.scope, {_micros("s.out_at")},
     replace(s.out_event::text, '-', ''), s.reason, {_micros("s.lift_at")},
@@ -81,10 +81,10 @@ FROM pending_mail_opt_out u
 
 
 def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
-    """Give every fact to `write`, as CSV without a header in the order of `COLUMNS`.
+    """Pass every fact to `write`, as CSV without a header in the order of FACT_COLUMNS.
 
-    All of it, and what is told about it, is of one moment. Raises Unavailable, KeyMismatch
-    where our keys are not those of the database, and CatalogueError before any catalogue.
+    The facts and the metadata are of one point in time. Raises Unavailable, KeyMismatch if our
+    keys are not those of the database, and CatalogueError before any catalogue.
     """
     require_known_keys()
     ensure_epoch()

@@ -1,7 +1,7 @@
-"""What holds the feed's horizon back: the oldest transaction that writes, anywhere.
+"""What holds back the feed's horizon: the oldest running transaction that has written.
 
-Transaction ids are the server's, not the database's. So a migration left open in another
-database, or a prepared transaction that nobody ends, keeps changes from being told.
+Transaction ids belong to the server, not to a database. So a migration left open in another
+database, or a prepared transaction that is never ended, delays the feed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.feed.watermarks import Horizon
 
 MAX_COUNTED = 10_000
-"""Waiting events are counted up to here."""
+"""Waiting events are counted up to this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockingTransaction:
     """A transaction that has written and not ended.
 
-    `age` is None if the role of DATABASE_URL may not see others' (it lacks
-    `pg_read_all_stats`), `pid` is None for a prepared transaction, which `name` then names.
+    `age` is None if the role of DATABASE_URL may not see it (it lacks `pg_read_all_stats`);
+    `pid` is None for a prepared transaction, whose id is `name` then.
     """
 
     xid: int
@@ -35,16 +35,17 @@ class BlockingTransaction:
 
 @dataclass(frozen=True, slots=True)
 class FeedLag:
-    """Events that are recorded but can't be told in order yet, up to `COUNTED`.
+    """Events that are recorded but can't be delivered in order yet, up to MAX_COUNTED.
 
-    `age` of what they wait for; zero if that ended meanwhile, None if it can't be seen.
+    `blocking_age` is the age of the transaction that they wait for: zero if it has ended
+    meanwhile, None if it is not visible.
     """
 
     events: int
     blocking_age: timedelta | None
 
 
-# Ages are taken by the clock that gave these transactions their start, not by ours.
+# Ages are computed with the server's clock, which also set the start times.
 _SELECT_BLOCKING = """
 WITH blocking AS (
     SELECT backend_xid AS xid, pid, COALESCE(datname, '') AS database,
@@ -64,7 +65,7 @@ SELECT count(*) FROM (SELECT FROM event
 
 
 def count_waiting_events(connection: Connection, horizon: Horizon) -> int:
-    """How many events lie behind the horizon, up to `COUNTED`."""
+    """How many events are beyond the horizon, up to MAX_COUNTED."""
     given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor, "max_counted": MAX_COUNTED}
     row = connection.execute(_COUNT_WAITING, given).fetchone()
     assert row  # an aggregate
@@ -74,13 +75,13 @@ def count_waiting_events(connection: Connection, horizon: Horizon) -> int:
 def list_blocking_transactions(
     connection: Connection, horizon: Horizon
 ) -> list[BlockingTransaction]:
-    """Every transaction of the server that has written and not ended, the oldest first."""
+    """Every running transaction of the server that has written, the oldest first."""
     found = [_to_blocking_transaction(row, horizon) for row in connection.execute(_SELECT_BLOCKING)]
     return sorted(found, key=lambda blocking: blocking.xid)
 
 
 def load_feed_lag(connection: Connection, horizon: Horizon) -> FeedLag | None:
-    """What waits behind the horizon, if anything."""
+    """The events beyond the horizon; None if there are none."""
     events = count_waiting_events(connection, horizon)
     if not events:
         return None
@@ -98,6 +99,6 @@ def _to_blocking_transaction(row: tuple[Any, ...], horizon: Horizon) -> Blocking
 def _full_xid(xid: int, near: int) -> int:
     """The 64-bit id of a running transaction whose lower 32 bits are `xid`.
 
-    Ids in use lie within 2^31 of each other (PostgreSQL's manual, 24.1.5).
+    Ids in use are within 2^31 of each other (PostgreSQL's manual, 24.1.5).
     """
     return near + (xid - near + (1 << 31)) % (1 << 32) - (1 << 31)

@@ -1,10 +1,10 @@
-"""Where the ledger stands, and on which line of history.
+"""Watermarks of the ledger, and the epochs in which they are valid.
 
-Watermarks count transaction ids, which mean something within one history of one server
-only. That is an epoch. It is over when the database was restored from a dump or to an
-earlier time, or a standby took over: then its server has another identifier or its WAL
-another timeline, which is noticed at the next look. A copy of the data folder put back
-without either is not noticed: see docs/operations.md.
+Watermarks are transaction ids, which are comparable within one history of one server only: an
+epoch. It ends when the database is restored from a dump or to an earlier time, or when a standby
+is promoted. Then the server has another system identifier or its WAL another timeline, which the
+next check detects. Restoring a copy of the data directory changes neither and is not detected: see
+docs/operations.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A line of history: its epoch, and the last `seq` that was recorded before it."""
+    """A timeline of the database: its epoch, and the last `seq` that was recorded before it."""
 
     epoch: str
     floor: int
@@ -32,10 +32,10 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """What the current snapshot can be sure of.
+    """What is certain in the current snapshot.
 
-    Every transaction below `xmin` has ended, whichever database of the server it is in;
-    none has begun at or above `xmax`.
+    Every transaction below `xmin` has ended, in any database of the server; none has begun at
+    or above `xmax`.
     """
 
     timeline: Timeline
@@ -44,11 +44,11 @@ class Horizon:
 
     @property
     def watermark(self) -> Watermark:
-        """All that was recorded before it can be seen; what comes after it may be too."""
+        """Everything recorded before it is visible; later events may be, too."""
         return Watermark(self.timeline.epoch, self.xmin)
 
 
-# A standby's epoch is what its primary says: there is no telling, nor writing, there.
+# A standby has the epoch of its primary: it can neither determine nor write one.
 _ACTUAL_TIMELINE_CTE = """actual AS (
     SELECT (pg_control_system()).system_identifier AS system,
         CASE WHEN NOT pg_is_in_recovery()
@@ -57,9 +57,9 @@ _ACTUAL_TIMELINE_CTE = """actual AS (
 
 XMIN_SQL = "pg_snapshot_xmin(pg_current_snapshot())::text"
 NEWEST_EPOCH_SQL = "(SELECT name FROM epoch ORDER BY id DESC LIMIT 1)"
-"""Both in SQL: the parts of `as_of` for a statement that reads something else as well.
+"""SQL for the two parts of a watermark, for a statement that reads other data as well.
 
-They cost it next to nothing, but see `know_epoch`.
+Call `ensure_epoch_checked` before it.
 """
 
 _CHECKED_CONNECTIONS: WeakSet[Connection] = WeakSet()
@@ -80,10 +80,10 @@ RETURNING name, floor, started_at
 """  # noqa: S608 - a constant
 
 EPOCH_SEQ_STEP = 10**12
-"""How far a new epoch raises `seq`, and with it the versions that receivers compare.
+"""How much a new epoch adds to `seq`, and so to the versions that receivers compare.
 
-What the lost history had given out lies below, however long it was: a million events a second
-for eleven days. A receiver that reads JSON numbers as doubles is exact for 9,000 epochs.
+It exceeds what the lost history can have used: a million events a second for eleven days. A
+receiver that parses JSON numbers as doubles is exact for 9,000 epochs.
 """
 _RAISE_SEQ = f"""
 SELECT setval(name, COALESCE(pg_sequence_last_value(name), 0) + {EPOCH_SEQ_STEP})
@@ -92,43 +92,43 @@ WHERE EXISTS (SELECT FROM epoch)
 """  # noqa: S608 - a constant
 
 _LOCK_TIMEOUT = "1100ms"
-"""Whoever waits for a lock holds up all who come after, and those are opt-outs.
+"""Opt-outs queue behind a request for this lock.
 
-So less than an opt-out waits (`waits.WEB`), but longer than `deadlock_timeout`, 1 s by default:
-so long an autovacuum of the ledger, whose lock is in the way of ours, waits before it gives way
-(PostgreSQL, 24.1.6).
+So it is shorter than an opt-out waits (`database_timeouts`), but longer than `deadlock_timeout`,
+1 s by default: after that an autovacuum of the ledger, whose lock conflicts with ours, is
+cancelled (PostgreSQL, 24.1.6).
 """
 _EPOCH_LOCK_ID = 0x7265747261637422
-"""Advisory lock: for whoever begins an epoch by itself."""
+"""Advisory lock for beginning an epoch automatically."""
 
 
 def load_horizon(connection: Connection) -> Horizon:
-    """Where the ledger stands in the current snapshot. Call it before what it is to cover.
+    """The horizon of the current snapshot. Call it before the reads that it is to cover.
 
-    At READ COMMITTED later statements see more, never less. On a new line of history an
-    epoch is begun, on a connection of its own: so never call it after a write to the ledger
-    in one transaction, and in one with a fixed snapshot call `ensure_epoch` before that.
-    Raises Unavailable if the fixed snapshot is older than the epoch, or see `run`.
+    At READ COMMITTED later statements see more, never less. On a new timeline it begins an epoch,
+    on a connection of its own: so never call it after a write to the ledger in the same
+    transaction, and call `ensure_epoch` before a transaction with a fixed snapshot. Raises
+    Unavailable, also if the fixed snapshot is older than the epoch.
     """
     found = _select_horizon(connection)
     if found is None:
         ensure_epoch()
         found = _select_horizon(connection)
     if found is None:
-        raise Unavailable("the database has just changed hands: try again")
+        raise Unavailable("the database has just been restored or promoted: try again")
     return found
 
 
 def load_watermark(connection: Connection) -> Watermark:
-    """The watermark of what this transaction reads after it: `as_of`. See `horizon`."""
+    """The watermark of what this transaction reads next. See `load_horizon`."""
     return load_horizon(connection).watermark
 
 
 def ensure_epoch_checked(connection: Connection) -> None:
-    """Make sure that `NEWEST_EPOCH` is that of this connection's line of history.
+    """Make sure that the newest epoch is that of this connection's timeline.
 
-    Asked once per connection: none outlives its server's line. If an epoch can't be begun
-    just now, an older one is told, which ends like every stale watermark: with a snapshot.
+    Checked once per connection: no connection outlives its server's timeline. If an epoch can't be
+    begun now, watermarks have an older one, and readers start again from a snapshot later.
     """
     if connection not in _CHECKED_CONNECTIONS:
         with suppress(Unavailable):
@@ -137,23 +137,22 @@ def ensure_epoch_checked(connection: Connection) -> None:
 
 
 def ensure_followable(watermark: Watermark, horizon: Horizon) -> None:
-    """Raises StaleWatermark if changes after `watermark` can't be told.
+    """Raise StaleWatermark if the changes after `watermark` can't be listed.
 
-    One ahead of every transaction is of a history that was lost, or of nobody's.
+    One ahead of every transaction belongs to a history that was lost, or is made up.
     """
     if watermark.epoch != horizon.timeline.epoch:
-        raise StaleWatermark("the database has been on another line of history since")
+        raise StaleWatermark("the database has been restored or failed over since")
     if watermark.xid > horizon.xmax:
-        raise StaleWatermark("the database has not got that far: it was put back to an older state")
+        raise StaleWatermark("it is ahead of the database, which was restored to an older state")
 
 
 def begin_epoch(connection: Connection, now: datetime) -> Timeline:
-    """Put a new epoch in force: every reader must start from a snapshot.
+    """Begin a new epoch: every reader must start from a snapshot.
 
-    Waits for the appends under way, so that what is recorded by then, and nothing else,
-    lies before it. Unless it is the first, `seq` goes on `STEP` further: receivers may hold
-    versions that were given out in a history that was lost. To be called before anything else
-    in its transaction.
+    Waits for running appends, so that exactly what is recorded by then is before it. Unless it is
+    the first epoch, `seq` is advanced by EPOCH_SEQ_STEP: receivers may hold versions from a history
+    that was lost. To be called before anything else in its transaction.
     """
     connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
     connection.execute("LOCK TABLE event IN SHARE MODE")
@@ -164,7 +163,7 @@ def begin_epoch(connection: Connection, now: datetime) -> Timeline:
 
 
 def ensure_epoch() -> None:
-    """Begin an epoch if the database is on a line of history that has none."""
+    """Begin an epoch if the database is on a timeline that has none."""
     now = services().now()
     if run_in_transaction(_select_horizon) is None:
         run_in_transaction(lambda connection: _begin_epoch_if_missing(connection, now))
@@ -172,12 +171,12 @@ def ensure_epoch() -> None:
 
 def _begin_epoch_if_missing(connection: Connection, now: datetime) -> None:
     connection.execute(f"SELECT pg_advisory_xact_lock({_EPOCH_LOCK_ID})")
-    if _select_horizon(connection) is None:  # no other process was quicker
+    if _select_horizon(connection) is None:  # no other process did
         begin_epoch(connection, now)
 
 
 def _select_horizon(connection: Connection) -> Horizon | None:
     row = connection.execute(_SELECT_HORIZON).fetchone()
     assert row  # `actual` is always one row
-    xmin, xmax, *line = row
-    return Horizon(Timeline(*line), int(xmin), int(xmax)) if line[0] else None
+    xmin, xmax, *timeline = row
+    return Horizon(Timeline(*timeline), int(xmin), int(xmax)) if timeline[0] else None

@@ -1,4 +1,4 @@
-"""Imports: what each is, how far it has come, and who is at work on it."""
+"""Imports: their state, their progress, and the lease of the process that works on each."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from preference_center.storage.db.database import Connection
 
 
 class ImportState(StrEnum):
-    """How far an import has come."""
+    """The state of an import."""
 
     AWAITING_FILE = "awaiting_file"
     UPLOADED = "uploaded"
-    """A worker is to read it and plan."""
+    """A worker has to read and plan it."""
     PLANNED = "planned"
     UNUSABLE = "unusable"
-    """It can't be imported as it is; `problem` says what to mend."""
+    """It can't be imported as it is; `problem` states what to fix."""
     APPLYING = "applying"
     APPLIED = "applied"
     UNDOING = "undoing"
@@ -30,12 +30,12 @@ class ImportState(StrEnum):
 
 
 UNFINISHED_STATES = frozenset({ImportState.UPLOADED, ImportState.APPLYING, ImportState.UNDOING})
-"""States in which something is left to do."""
+"""States in which a worker has something to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import as it stands."""
+    """One import."""
 
     id: UUID
     state: ImportState
@@ -63,7 +63,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class ImportStep:
-    """What a chunk moves an import to, in the transaction that records it."""
+    """The progress after a chunk, stored in the transaction that records the chunk."""
 
     start_position: int
     """The position it began at."""
@@ -99,7 +99,7 @@ def list_imports(connection: Connection) -> list[Import]:
 
 
 def list_imports_by_plan(connection: Connection, plan: str) -> list[Import]:
-    """Imports of these instructions on this file that stand or are under way."""
+    """Imports of these instructions and this file that are applied or under way."""
     rows = connection.execute(
         f"""SELECT {_COLUMNS} FROM list_import WHERE plan = %s
         AND state IN ('applying', 'applied', 'undoing')""",  # noqa: S608 - a constant
@@ -121,7 +121,7 @@ def insert_import(
     digest: bytes | None = None,
     size_bytes: int = 0,
 ) -> None:
-    """Begin an import; safe to repeat. One that applies at once has a digest and a plan."""
+    """Store an import. Safe to repeat. One that is applied at once has a digest and a plan."""
     connection.execute(
         """INSERT INTO list_import
             (id, state, plan, actor, name, instructions, created_at, started_at, digest,
@@ -153,9 +153,9 @@ def claim_import(
     until: datetime,
     force: bool = False,
 ) -> bool:
-    """Become the one process at work on it; False while another one holds it.
+    """Claim the import for the lease; False while another process holds it.
 
-    With `even_if_held` the other one is put out: its next step fails.
+    With `force` it is claimed anyway, and the other process's next step fails.
     """
     row = connection.execute(
         """UPDATE list_import SET lease = %(lease)s, lease_until = %(until)s
@@ -168,7 +168,7 @@ def claim_import(
 
 
 def release_import(connection: Connection, import_id: UUID, lease: UUID) -> None:
-    """Let others go on with it."""
+    """Release the import, so that other processes can continue it."""
     connection.execute(
         "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s AND lease = %s",
         (import_id, lease),
@@ -176,7 +176,7 @@ def release_import(connection: Connection, import_id: UUID, lease: UUID) -> None
 
 
 def revoke_lease(connection: Connection, import_id: UUID) -> None:
-    """Put out whoever is at work on it: their next step fails."""
+    """End any lease of the import: its holder's next step fails."""
     connection.execute(
         "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s", (import_id,)
     )
@@ -185,7 +185,7 @@ def revoke_lease(connection: Connection, import_id: UUID) -> None:
 def record_step(
     connection: Connection, import_id: UUID, lease: UUID, step: ImportStep, until: datetime
 ) -> bool:
-    """Move on, once however often it is said; False if the import is no longer ours."""
+    """Store the progress. Safe to repeat. False if another process holds the import."""
     moved = connection.execute(
         """UPDATE list_import SET position = %(position)s, bytes_done = %(bytes)s,
             line_number = %(line)s, stats = %(stats)s, lease_until = %(until)s,
@@ -209,7 +209,7 @@ def record_step(
 
 
 def lock_against_undo(connection: Connection, ids: Collection[UUID]) -> bool:
-    """Keep these imports from being undone until the transaction ends; False if one is."""
+    """Lock these imports so that none is undone before the transaction ends; False if one was."""
     rows = connection.execute(
         "SELECT state FROM list_import WHERE id = ANY(%s) ORDER BY id FOR SHARE", (list(ids),)
     )
@@ -217,7 +217,7 @@ def lock_against_undo(connection: Connection, ids: Collection[UUID]) -> bool:
 
 
 def list_dependent_imports(connection: Connection, import_id: UUID) -> list[UUID]:
-    """The imports that stand and left rows out because this one had recorded them."""
+    """Imports, not undone, that skipped rows because this one had recorded them."""
     rows = connection.execute(
         """SELECT id FROM list_import WHERE %s = ANY(depends_on) AND state <> 'undone'
         ORDER BY created_at DESC""",
@@ -235,7 +235,7 @@ def record_undo_step(
     count: int,
     until: datetime,
 ) -> bool:
-    """Note that the events up to `to` are taken back; False if it is no longer ours."""
+    """Record that the events up to `last_event` are retracted; False if the lease was lost."""
     moved = connection.execute(
         """UPDATE list_import SET lease_until = %(until)s, last_undone_event = %(last_event)s,
             undone_count = undone_count + CASE
@@ -255,7 +255,7 @@ def change_state(
     *,
     lease: UUID | None = None,
 ) -> bool:
-    """Change the state; False unless it was one of `before` (and the lease ours, if given)."""
+    """Change the state; False unless it was one of `from_states` (and `lease` is still held)."""
     moved = connection.execute(
         """UPDATE list_import SET state = %(after)s,
             started_at = CASE WHEN %(after)s = 'applying' THEN COALESCE(started_at, %(now)s)
@@ -275,13 +275,13 @@ def change_state(
 
 
 def lock_import(connection: Connection, import_id: UUID) -> Import:
-    """The import, which nobody else can change before this transaction ends."""
+    """The import, locked until this transaction ends."""
     connection.execute("SELECT FROM list_import WHERE id = %s FOR UPDATE", (import_id,))
     return get_import(connection, import_id)
 
 
 def list_due_imports(connection: Connection, now: datetime) -> list[UUID]:
-    """Uploaded imports with something to do that no process is at work on."""
+    """Uploaded imports with something to do that no process holds."""
     rows = connection.execute(
         """SELECT id FROM list_import WHERE state = ANY(%s) AND file_stored
             AND (lease_until IS NULL OR lease_until <= %s) ORDER BY created_at""",

@@ -20,7 +20,7 @@ def record_plan_step(
     rejected_rows: Sequence[Mapping[str, Any]],
     until: datetime,
 ) -> bool:
-    """Note how far planning has come; False if the import is no longer ours."""
+    """Store the progress of planning; False if the lease was lost."""
     moved = connection.execute(
         """UPDATE list_import SET position = %(position)s, bytes_done = %(bytes)s,
             line_number = %(line)s, planned_stats = %(planned)s, rejected_rows = %(rejected_rows)s,
@@ -43,7 +43,7 @@ def record_plan_step(
 def record_plan_finished(
     connection: Connection, import_id: UUID, lease: UUID, *, plan: str, problem: str
 ) -> None:
-    """Planning is over: it can be applied from its first row on, or has a problem."""
+    """Finish planning: the import can be applied from its first row on, or has a problem."""
     connection.execute(
         """UPDATE list_import SET state = %(state)s, plan = %(plan)s, problem = %(problem)s,
             position = 0, bytes_done = 0, line_number = 0
@@ -61,7 +61,7 @@ def record_plan_finished(
 def record_upload(
     connection: Connection, import_id: UUID, lease: UUID, *, digest: bytes, size_bytes: int
 ) -> bool:
-    """The whole file is here, and may be planned; False if the import is no longer ours."""
+    """Record that the file is complete and can be planned; False if the lease was lost."""
     moved = connection.execute(
         """UPDATE list_import SET state = 'uploaded', file_stored = true, digest = %(digest)s,
             size_bytes = %(bytes)s, lease = NULL, lease_until = NULL
@@ -77,7 +77,7 @@ def reset_plan(
     state: ImportState,
     instructions: Mapping[str, Any] | None = None,
 ) -> None:
-    """Forget what an earlier plan found, of other instructions or another file."""
+    """Delete the result of an earlier plan, of other instructions or another file."""
     connection.execute(
         """UPDATE list_import SET state = %(state)s, plan = '', problem = '', planned_stats = '{}',
             rejected_rows = '[]', position = 0, bytes_done = 0, line_number = 0,

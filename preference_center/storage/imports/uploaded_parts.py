@@ -1,4 +1,4 @@
-"""Uploaded files: in parts, compressed and sealed, so that any process can reach them."""
+"""Uploaded files in parts, compressed and sealed, so that every process can read them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from preference_center.errors import ImportConflict
 from preference_center.storage.db.database import Connection
 
 PART_BYTES = 512 * 1024
-"""Octets of the file in one part."""
+"""Bytes of the file in one part."""
 
 
 def insert_part(connection: Connection, import_id: UUID, part_number: int, data: bytes) -> None:
-    """Keep one part. Safe to repeat."""
+    """Store one part. Safe to repeat."""
     packed = base64.b64encode(zlib.compress(data, 1)).decode()
     content = services().keys.seal(packed, context=_seal_context(import_id, part_number))
     connection.execute(
@@ -28,19 +28,19 @@ def insert_part(connection: Connection, import_id: UUID, part_number: int, data:
 
 
 def load_part(connection: Connection, import_id: UUID, part_number: int) -> bytes:
-    """One part as it was uploaded. Raises ImportMoved if the file is gone."""
+    """One part as it was uploaded. Raises ImportConflict if the file is gone."""
     row = connection.execute(
         "SELECT content FROM list_import_part WHERE import_id = %s AND number = %s",
         (import_id, part_number),
     ).fetchone()
-    if row is None:  # we stood still meanwhile
+    if row is None:  # another process went on meanwhile
         raise ImportConflict("another process has finished this import, or its file was replaced")
     packed = services().keys.open(row[0], context=_seal_context(import_id, part_number))
     return zlib.decompress(base64.b64decode(packed))
 
 
 def list_part_sizes(connection: Connection, import_id: UUID) -> list[int]:
-    """The octets of each part, in their order."""
+    """The size of each part in bytes, in their order."""
     rows = connection.execute(
         "SELECT size_bytes FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
     )
@@ -53,7 +53,7 @@ def delete_parts(connection: Connection, import_id: UUID) -> None:
 
 
 def delete_expired_parts(connection: Connection, before: datetime) -> int:
-    """Delete the files of imports begun before that which nobody applied; how many parts."""
+    """Delete the files of imports created before that and not applied; returns how many parts."""
     return connection.execute(
         """WITH expired AS (
             UPDATE list_import i SET state = 'awaiting_file', file_stored = false, plan = ''

@@ -1,1 +1,1 @@
-"""Addresses, events and the suppressions that they fold to."""
+"""Reading addresses, events and the suppressions derived from them."""

@@ -1,4 +1,4 @@
-"""Readable addresses, sealed at rest. The digest is the context: a row can't be swapped."""
+"""Readable addresses, sealed at rest. The digest is the context, so rows can't be swapped."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def seal_address(keys: Keys, address: Address) -> bytes:
 
 
 def domain_digest(keys: Keys, address: Address) -> bytes | None:
-    """What addresses of one domain have in common; None where nobody's in particular is it.
+    """The keyed digest of the address's domain; None for domains that many people share.
 
-    Apart from addresses' digests: no canonical address begins like this.
+    Distinct from addresses' digests: no canonical address begins like this.
     """
     domain = burst_domain(address)
     return None if domain is None else _digest_of(keys, domain)
@@ -33,7 +33,7 @@ def _digest_of(keys: Keys, domain: str) -> bytes:
 def load_readable(
     connection: Connection, keys: Keys, ids: Collection[int]
 ) -> dict[int, tuple[Channel, str]]:
-    """Per address id that we can still read, its channel and canonical form."""
+    """Channel and canonical form of each of these addresses that is still readable."""
     if not ids:
         return {}
     rows = connection.execute(
@@ -48,9 +48,9 @@ def load_readable(
 def list_readable_after(
     connection: Connection, keys: Keys, channels: Collection[Channel], after: int, limit: int
 ) -> list[tuple[int, Channel, str]]:
-    """The next `limit` addresses that we can still read, by id: id, channel, canonical form.
+    """The next `limit` readable addresses in order of their ids: id, channel, canonical form.
 
-    Those of erased people are left out, also while their ciphertext is still needed (I6).
+    Those of erased people are left out, also while their ciphertext is still stored (I6).
     """
     rows = connection.execute(
         """SELECT id, channel, digest, ciphertext FROM address
@@ -64,7 +64,7 @@ def list_readable_after(
 
 
 def load_newest_id(connection: Connection) -> int:
-    """The id of the address stored last; 0 before the first."""
+    """The id of the address that was stored last; 0 before the first."""
     row = connection.execute("SELECT max(id) FROM address").fetchone()
     return int(row[0] or 0) if row else 0
 
@@ -72,10 +72,10 @@ def load_newest_id(connection: Connection) -> int:
 def find_by_digest_prefix(
     connection: Connection, keys: Keys, prefixes: Collection[bytes]
 ) -> dict[bytes, str | None]:
-    """Per prefix of an exact digest that an email address of ours has, its canonical form.
+    """The canonical forms of stored email addresses, by a prefix of their exact digest.
 
-    None where only the digest is known: erased, or never more than a digest. A prefix must
-    be long enough to be nobody else's; mail tokens have 16 of 32 octets.
+    None where only the digest is known: it was erased, or never readable. A prefix must be long
+    enough to be unique; mail tokens have 16 of 32 bytes.
     """
     rows = connection.execute(
         """SELECT given.prefix, a.digest, a.ciphertext

@@ -1,9 +1,9 @@
-"""Whether addresses still become what they were when they were stored.
+"""Whether addresses still have the canonical forms with which they were stored.
 
-Libraries decide part of a canonical form: three versions of phonenumberslite read +5215512345678 in
-three ways. An address that was stored under another form than is looked up is not found, and
-its opt-out with it. So the database keeps a hash of the forms of some hundred samples, and no
-process starts with others (`fingerprints`).
+Libraries determine part of a canonical form: three versions of phonenumbers parse +5215512345678
+in three ways. An address that was stored under another form than is looked up is not found, nor
+is its opt-out. So the database stores a hash of the forms of some hundred samples, and no process
+starts if its forms differ (`key_fingerprints`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from preference_center.errors import InvalidAddress, KeyMismatch
 from preference_center.storage.db.database import Connection
 
 FINGERPRINT_KEY = "canonical-forms"
-"""Their row among the fingerprints of keys."""
+"""The hash's row among the fingerprints of keys."""
 _PROGRESS_KEY = "canonical-forms:renormalised"
-"""How far `flask addresses renormalise` has come, and for which forms."""
+"""The progress of `flask addresses renormalise`, and for which forms."""
 _SAMPLES_PATH = Path(__file__).with_name("canonical_samples.txt")
 _LIBRARIES = ("email-validator", "idna", "phonenumberslite")
 _CHANNELS = {"email": Channel.EMAIL, "phone": Channel.PHONE}
@@ -28,46 +28,46 @@ _CHANNELS = {"email": Channel.EMAIL, "phone": Channel.PHONE}
 
 @cache
 def forms_hash() -> str:
-    """The hash of what our rules and libraries make of the samples, in hexadecimal digits."""
-    found = hashlib.sha256(f"{NORM_VERSION}\n".encode())
+    """The hash of the samples' canonical forms, as our rules and libraries make them; hex."""
+    samples_hash = hashlib.sha256(f"{NORM_VERSION}\n".encode())
     for line in _SAMPLES_PATH.read_text(encoding="ascii").splitlines():
         channel, _, raw = line.partition("\t")
-        found.update(
+        samples_hash.update(
             f"{_forms(raw.encode().decode('unicode_escape'), _CHANNELS[channel])}\n".encode()
         )
-    return found.hexdigest()
+    return samples_hash.hexdigest()
 
 
 def verify_canonical_forms(connection: Connection) -> None:
-    """Raises KeyMismatch if the stored addresses were made with other forms; notes the first."""
+    """Raise KeyMismatch if stored addresses have other forms; stores the hash if there is none."""
     stored = _load_fingerprint(connection, FINGERPRINT_KEY)
     if stored is None:
         accept_current_forms(connection)
     elif stored.partition(" ")[0] != forms_hash():
         made_with = stored.partition(" ")[2]
         raise KeyMismatch(
-            "Addresses would be read in another way than when they were stored, so opt-outs would"
-            f" not be found. This database was made with {made_with}; here are {_libraries()}."
-            " Install the former (requirements.txt of that release), or run `flask addresses"
-            " renormalise` with the latter while nothing else runs: it makes what is stored"
-            " findable in both ways."
+            "Addresses would be parsed differently than when they were stored, so opt-outs would"
+            f" not be found. This database was made with {made_with}; installed are"
+            f" {_libraries()}. Install the former (requirements.lock of that release), or run"
+            " `flask addresses renormalise` with the latter while nothing else runs: it makes"
+            " stored addresses findable under both forms."
         )
 
 
 def accept_current_forms(connection: Connection) -> None:
-    """Note that the stored addresses are found under today's forms."""
+    """Record that the stored addresses can be found under the current forms."""
     _save_fingerprint(connection, FINGERPRINT_KEY, f"{forms_hash()} {_libraries()}")
     connection.execute("DELETE FROM key_fingerprint WHERE key = %s", (_PROGRESS_KEY,))
 
 
 def load_renormalised_id(connection: Connection) -> int:
-    """The id of the address that `renormalise` did last for today's forms; 0 before the first."""
+    """The id of the address that `renormalise` processed last for the current forms, or 0."""
     forms, _, last = (_load_fingerprint(connection, _PROGRESS_KEY) or "").partition(" ")
     return int(last) if forms == forms_hash() else 0
 
 
 def record_renormalised_id(connection: Connection, last_id: int) -> None:
-    """Keep how far it has come."""
+    """Store the progress of `renormalise`."""
     _save_fingerprint(connection, _PROGRESS_KEY, f"{forms_hash()} {last_id}")
 
 

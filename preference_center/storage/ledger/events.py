@@ -16,9 +16,9 @@ _COLUMNS_WITH_REPEATS = _COLUMNS.replace("e.counts_at", "GREATEST(e.counts_at, a
 def list_events_of(
     connection: Connection, address_ids: Collection[int]
 ) -> tuple[list[Event], frozenset[UUID]]:
-    """The whole history of these addresses, oldest first, and the ids taken back in it.
+    """All events of these addresses, the oldest first, and the ids of the retracted ones.
 
-    An event counts from when it was last repeated (`domain.events.REPEAT`).
+    An event counts from when it was last repeated (`domain.events.REPEAT_INTERVAL`).
     """
     rows = connection.execute(
         f"""SELECT {_COLUMNS_WITH_REPEATS}, r.event_id IS NOT NULL
@@ -33,7 +33,7 @@ def list_events_of(
 
 
 def list_events_between(connection: Connection, first: UUID, last: UUID) -> list[Event]:
-    """The events whose id lies between these two, oldest first."""
+    """The events with an id from `first` to `last`, the oldest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS}, NULL FROM event e WHERE e.id BETWEEN %s AND %s ORDER BY e.seq",  # noqa: S608 - a constant
         (first, last),

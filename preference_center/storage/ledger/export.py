@@ -1,8 +1,8 @@
-"""Reading all that stands, for export: one moment's state, a few thousand addresses at a time.
+"""Reading all active suppressions and subscriptions, for export, as of one point in time.
 
-An address is told as it was given, never in its wider forms (I9). Of one that is known by
-its digest only there is nothing to tell: not the address, nor a hash that others could use,
-since all that is kept is keyed. Such addresses are counted.
+An address is exported in its exact form, never in wider ones (I9). One that is known by its digest
+only can't be exported, not even as a hash, since all stored digests are keyed. Such addresses are
+counted.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ WHERE c.address_id = ANY(%(ids)b) AND %(subscriptions)s
 
 @dataclass(frozen=True, slots=True)
 class DeniedAddress:
-    """An address that may not be sent `scope`; `address` is None where nobody can read it."""
+    """An address that may not be sent `scope`; `address` is None if it is not readable."""
 
     address: str | None
     scope: str
@@ -57,10 +57,10 @@ class DeniedAddress:
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One thing that stands for an address, and the event behind it.
+    """One active suppression, pause or subscription of an address, and its event.
 
-    `kind` is that of the "no" or pause; CONSENTED or OPTED_IN for a subscription, which is
-    told only while nothing newer is against it.
+    `kind` is that of the suppression or pause; CONSENTED or OPTED_IN for a subscription, which is
+    exported only while no newer opt-out denies it.
     """
 
     channel: Channel
@@ -77,21 +77,21 @@ class ExportRow:
 
 @dataclass(frozen=True, slots=True)
 class ExportSnapshot:
-    """What is read in one transaction, all as of `watermark`."""
+    """A transaction in which everything is read as of `watermark`."""
 
     connection: Connection
     keys: Keys
     now: datetime
     watermark: Watermark
     max_address_id: int
-    """The largest address id: to tell how far it is."""
+    """The largest address id, to compute the progress."""
 
     def iter_denied(
         self, scopes: Sequence[str], on_progress: Callable[[int], None]
     ) -> Iterator[DeniedAddress]:
-        """Everybody with an email address whom decisions deny these scopes by a "no" (I9).
+        """Every email address to which an opt-out denies one of these scopes.
 
-        Also if it was said by another form of the mailbox: as the connected tools are told.
+        Also an opt-out of another form of the mailbox (I9), as for connected tools.
         """
         for rows in self._iter_addresses():
             facts = load_facts_by_id(self.connection, [row[0] for row in rows])
@@ -99,19 +99,19 @@ class ExportSnapshot:
                 if channel != Channel.EMAIL or address_id not in facts:
                     continue
                 for scope in scopes:
-                    no = find_denial(scope, facts[address_id], self.now)
-                    if no:
-                        yield DeniedAddress(self._decrypt(digest, ciphertext), scope, no)
+                    denial = find_denial(scope, facts[address_id], self.now)
+                    if denial:
+                        yield DeniedAddress(self._decrypt(digest, ciphertext), scope, denial)
             on_progress(rows[-1][0])
 
     def iter_rows(
         self, scopes: Collection[str], *, subscriptions: bool, on_progress: Callable[[int], None]
     ) -> Iterator[ExportRow]:
-        """Each "no" and pause that stands, and each subscription.
+        """Each active suppression and pause, and each subscription.
 
-        Of these scopes and what is wider than a topic; of all there are, if none is given.
+        Of these scopes and those wider than a topic; of all scopes if none is given.
         """
-        asked = {
+        given = {
             "all_scopes": not scopes,
             "scopes": [*scopes, *RESERVED_SCOPES],
             "subscriptions": subscriptions,
@@ -119,11 +119,11 @@ class ExportSnapshot:
         }
         for rows in self._iter_addresses():
             owners = {row[0]: row[1:] for row in rows}
-            found = self.connection.execute(_SELECT_ROWS, {"ids": list(owners)} | asked).fetchall()
+            found = self.connection.execute(_SELECT_ROWS, {"ids": list(owners)} | given).fetchall()
             facts = load_facts_by_id(self.connection, list(owners)) if subscriptions else {}
             for address_id, scope, until, event, kind, *rest in found:
-                is_no = until or EventKind(kind).suppresses
-                if is_no or not find_denial(scope, facts[address_id], self.now):
+                is_opt_out = until or EventKind(kind).suppresses
+                if is_opt_out or not find_denial(scope, facts[address_id], self.now):
                     channel, digest, ciphertext = owners[address_id]
                     text = self._decrypt(digest, ciphertext)
                     yield _to_export_row(channel, text, scope, until, event, EventKind(kind), rest)
@@ -141,7 +141,7 @@ class ExportSnapshot:
 
 @contextmanager
 def open_export_snapshot(keys: Keys, now: datetime) -> Iterator[ExportSnapshot]:
-    """All as of one moment. Raises Unavailable; holds a connection until the block ends."""
+    """All as of one point in time. Raises Unavailable; holds a connection until the block ends."""
     ensure_epoch()
     with read_snapshot() as connection:
         watermark = load_watermark(connection)

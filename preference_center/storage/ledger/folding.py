@@ -1,6 +1,7 @@
-"""What other forms of a mailbox said, folded: no more of it for a thousand forms (I9).
+"""Reduce the suppressions of a mailbox's other forms to those that can count (I9).
 
-Of a form that is not the candidate itself, a decision uses opt-outs and pauses and nothing else.
+So a decision is as fast for a thousand forms as for one. Of other forms than the candidate itself
+it uses opt-outs and pauses only.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ KeySuppressionRow = Sequence[Any]
 
 _EXACT = KeyKind.EXACT.value
 _MAX_UNREDUCED = 3
-"""So few rows of one digest and scope are left as they are."""
+"""Up to so many rows of one digest and scope are not reduced."""
 _OUT_AT, _OUT_EVENT, _PAUSE_AT, _PAUSE_UNTIL = 4, 5, 9, 11
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def drop_irrelevant_rows(rows: Iterable[KeySuppressionRow]) -> Iterator[KeySuppressionRow]:
-    """These rows, but of those found by the digest of their mailbox or base only what may count.
+    """These rows, without those of other forms that can't count.
 
-    Per digest and scope that is the two newest opt-outs, since the newest may be of the candidate
-    itself, and each pause that no newer one outlasts: the longest may be older than an opt-in.
+    Of the rows found by the digest of a mailbox or base, per digest and scope, only the two newest
+    opt-outs can count, since the newest may be the candidate's own, and each pause that lasts
+    longer than all newer ones: the longest may be older than an opt-in.
     """
     others: dict[tuple[Any, ...], list[KeySuppressionRow]] = {}
     for row in rows:

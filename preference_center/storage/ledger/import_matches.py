@@ -1,4 +1,4 @@
-"""What the ledger knows already of what an import is about to say."""
+"""Which statements of an import the ledger has already."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 @dataclass(frozen=True, slots=True)
 class MatchQuery:
-    """One thing that a row says: of this digest, on this channel, for this scope."""
+    """One statement of a row: of this digest, on this channel, for this scope."""
 
     digest: bytes
     channel: str
     scope: str
     is_opt_in: bool
-    """Whether it is a subscription, not a "no"."""
+    """Whether it is a subscription, not an opt-out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportMatch:
-    """The newest thing of the same sense, and of a "no" the newest own lift of what it covers.
+    """The newest event of the same kind, and for an opt-out the newest own lift of its scope.
 
-    Of any form of the mailbox: for what was turned on since, the "no" stands no more (I9).
+    The lift is of any form of the mailbox: the opt-out is not active for what was lifted (I9).
     """
 
     counts_at: datetime
@@ -37,7 +37,7 @@ class ImportMatch:
     """The import that recorded it, if one did."""
 
     def is_redundant(self, counts_at: datetime | None) -> bool:
-        """Whether saying it again changes nothing: it is as new, or it stands (undated)."""
+        """Whether recording it again changes nothing: it is as new, or undated and still active."""
         if counts_at is None:
             return self.lifted_at is None or self.counts_at >= self.lifted_at
         return self.counts_at >= counts_at
@@ -79,19 +79,19 @@ def find_matches(
     own_event_range: tuple[UUID, UUID],
     undoing_imports: Collection[UUID],
 ) -> dict[int, ImportMatch]:
-    """By the number of the probe, what is known; but for lifts, of exactly this form.
+    """The matches of these queries, by their index. Events must be of exactly this form.
 
-    What lies in the range of ids `own` is left aside, so that a row which stands in a file
-    twice is judged as the plan judged it; so is what is being taken back.
+    Events with ids in `own_event_range` are ignored, so that a row that is in a file twice is
+    treated as in the plan; so are those of `undoing_imports`.
     """
     rows = connection.execute(
         _SELECT_MATCHES,
         {
             "indexes": list(range(len(queries))),
-            "digests": [probe.digest for probe in queries],
-            "channels": [probe.channel for probe in queries],
-            "scopes": [probe.scope for probe in queries],
-            "is_opt_in": [probe.is_opt_in for probe in queries],
+            "digests": [query.digest for query in queries],
+            "channels": [query.channel for query in queries],
+            "scopes": [query.scope for query in queries],
+            "is_opt_in": [query.is_opt_in for query in queries],
             "opt_outs": _OPT_OUT_KINDS,
             "opt_ins": _OPT_IN_KINDS,
             "first": own_event_range[0],

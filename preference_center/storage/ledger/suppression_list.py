@@ -1,8 +1,8 @@
-"""Listing what stands, by a key that never changes: the address's row and the scope.
+"""Listing active suppressions by a key that never changes: address id and scope.
 
-A page goes on after the last key that was looked at, so whatever stands from the first page
-to the last is listed once, however much is written meanwhile. No page looks at more than
-MAX_SCANNED rows, whatever it is asked for.
+A page continues after the last key that was scanned, so a suppression that is active from the
+first page to the last is listed once, whatever is written meanwhile. No page scans more than
+MAX_SCANNED_ROWS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIRST_KEY: SuppressionKey = (0, "")
 
 @dataclass(frozen=True, slots=True)
 class SuppressionFilter:
-    """Which suppressions: those that meet all that is given."""
+    """Criteria; a suppression must meet all that are given."""
 
     scope: str | None = None
     reason: EventKind | None = None
@@ -36,7 +36,7 @@ class SuppressionFilter:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ListedSuppression:
-    """One "no" that stands. `address` is None where only its digest is known (I6)."""
+    """One active suppression. `address` is None where only its digest is known (I6)."""
 
     key: SuppressionKey
     channel: Channel
@@ -52,15 +52,15 @@ class ListedSuppression:
 
 @dataclass(frozen=True, slots=True)
 class SuppressionPage:
-    """Suppressions in the order of their keys; `stopped_at` if there may be more after it."""
+    """Suppressions in the order of their keys; `next_key` if there may be more after it."""
 
     suppressions: Sequence[ListedSuppression]
     next_key: SuppressionKey | None
 
 
-# LATERAL with a LIMIT keeps the planner from reading all addresses up to the page's, in a
-# merge. The expressions are those of the indexes: see `tables.ledger`. A lift of all marketing ends
-# a bounce, which has a scope of its own (`delivery_status.active_suppressions`).
+# LATERAL with a LIMIT keeps the planner from a merge join, which would read all addresses up to
+# those of the page. The expressions are those of the indexes (`tables.ledger`). A lift of all
+# marketing ends a bounce, which has a scope of its own (`delivery_status.active_suppressions`).
 _ACTIVE_REASON = "(CASE WHEN s.active THEN s.reason ELSE 'paused' END)"
 _SELECT = f"""
 SELECT s.address_id, s.scope, {_ACTIVE_REASON}, a.channel, a.digest, a.ciphertext,
@@ -94,7 +94,7 @@ def list_active_suppressions(
 ) -> SuppressionPage:
     """Up to `limit` suppressions whose key comes after `after`.
 
-    `stopped_at` is also set when it has looked at MAX_SCANNED rows and found fewer.
+    `next_key` is also set if MAX_SCANNED_ROWS were scanned and fewer were found.
     """
     query = _query(criteria)
     found: list[tuple[Any, ...]] = []
@@ -117,7 +117,7 @@ def list_active_suppressions(
 
 
 def _query(criteria: SuppressionFilter) -> str:
-    """The index that leaves least to look at: nearly every reason is an opt-out."""
+    """The query by the index that leaves the fewest rows: nearly every reason is an opt-out."""
     by_reason = criteria.reason is not None and criteria.reason is not EventKind.OPTED_OUT
     if by_reason or (criteria.reason and criteria.scope is None):
         return _SELECT + _BY_REASON + _ORDER

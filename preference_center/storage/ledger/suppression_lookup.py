@@ -1,4 +1,4 @@
-"""The one indexed look-up behind every decision and page (I9)."""
+"""The indexed look-up of an address's facts, for every decision and page (I9)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _KINDS = {kind.value: kind for kind in EventKind}
 _SUPPRESSION_COLUMNS = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
     s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
 _CONSENT_COLUMNS = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.event"""
-# An opt-out by mail before its address is known. Unknown means no (I11): a topic that no
-# catalogue has may have been any.
+# An opt-out by mail before its address is known. Unknown means no (I11): if no catalogue has its
+# topic, it counts for all marketing.
 _PENDING_OPT_OUT_COLUMNS = f"""COALESCE(u.scope, '{ALL_MARKETING}'), u.last_received_at, u.id,
     '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
 
@@ -60,10 +60,10 @@ UNION ALL
 SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH_SQL}, {XMIN_SQL},
     {", ".join(["NULL"] * 11)}
 """  # noqa: S608 - constants of this module
-"""The row without a digest tells of this snapshot: its epoch and xmin, which are `as_of`.
+"""The row without a digest describes the snapshot: its epoch and xmin make the watermark.
 
-If it has a kind, look under the `md5_keys` of these addresses, too. Who sees none was too
-early for any MD5 import (I2): it is committed before the first.
+If that row has a kind, the `md5_keys` of these addresses must be looked up, too. It is committed
+before the first import of MD5s (I2).
 """
 
 _PREPARED_LOOK_UP = PreparedStatement(
@@ -73,7 +73,7 @@ _PREPARED_LOOK_UP = PreparedStatement(
 KINDS_MAY_MATCH = (
     "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
 )
-"""`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means no."""
+"""`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means false."""
 
 _SELECT_KEYS = (
     "SELECT digest, channel, kind, address_id FROM address_key WHERE address_id = ANY(%s)"
@@ -85,7 +85,7 @@ SELECT c.address_id, {_CONSENT_COLUMNS} FROM consent c WHERE c.address_id = ANY(
 
 @dataclass(frozen=True, slots=True)
 class _LookUpSnapshot:
-    """What `BY_DIGEST` tells besides facts."""
+    """The last row of LOOK_UP_BY_DIGEST."""
 
     md5: bool
     epoch: str | None
@@ -93,9 +93,9 @@ class _LookUpSnapshot:
 
 
 def load_facts_as_of(addresses: Sequence[Address]) -> tuple[list[ScopeFacts], Watermark]:
-    """`facts_for`, and how far the ledger was then: they count all before the watermark."""
+    """`load_facts`, and the watermark: the facts include every event before it."""
     facts, snapshot = _look_up(addresses, exact_only=False)
-    assert snapshot.epoch  # or one would have been begun
+    assert snapshot.epoch  # `_fetch_rows` begins one otherwise
     return facts, Watermark(snapshot.epoch, snapshot.xmin)
 
 
@@ -117,18 +117,18 @@ def load_exact_facts(
 
 
 def load_facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, ScopeFacts]:
-    """Per address id that has any, the facts of every form of its mailbox."""
+    """The facts of every form of the mailbox, by address id; only ids that have any."""
     if not ids:
         return {}
-    asked: dict[tuple[bytes, str], list[tuple[int, KeyKind]]] = {}
+    probes: dict[tuple[bytes, str], list[tuple[int, KeyKind]]] = {}
     for digest, channel, kind, address_id in connection.execute(_SELECT_KEYS, (list(ids),)):
-        asked.setdefault((digest, channel), []).append((address_id, KeyKind(kind)))
-    digests = ByteaArray(dict.fromkeys(digest for digest, _ in asked))
+        probes.setdefault((digest, channel), []).append((address_id, KeyKind(kind)))
+    digests = ByteaArray(dict.fromkeys(digest for digest, _ in probes))
     found: dict[int, dict[tuple[int, str], ScopeFact]] = {}
     rows = connection.execute(_MATCHING_SUPPRESSIONS, {"digests": digests}, binary=True)
     for row in drop_irrelevant_rows(rows):
         digest, kind, channel, scope, *_, other = row
-        for address_id, probe in asked.get((digest, channel), ()):
+        for address_id, probe in probes.get((digest, channel), ()):
             exact = address_id == other
             if kind & _EXACT if exact else may_match(probe, KeyKind(kind)):
                 facts = found.setdefault(address_id, {})
@@ -162,9 +162,9 @@ def _look_up(
                 result[index] += (_to_scope_fact(columns, exact=True),)
             elif not exact_only and may_match(probe, KeyKind(stored_kind)):
                 others.append((index, columns, address_id))
-    for index, said, address_id in others:
+    for index, row, address_id in others:
         if (index, address_id) not in own:  # found again, by the digest of its mailbox
-            result[index] += (_to_scope_fact(said, exact=False),)
+            result[index] += (_to_scope_fact(row, exact=False),)
     return result, snapshot
 
 
@@ -174,7 +174,7 @@ def _look_up_keys(
     *,
     exact_only: bool,
 ) -> dict[bytes, list[tuple[int, KeyKind]]]:
-    """Digest -> the addresses, by index, that it may find, and as what."""
+    """By digest, the indexes of the addresses that it may find, and the kind of the match."""
     probes: dict[bytes, list[tuple[int, KeyKind]]] = {}
     for index, address in enumerate(addresses):
         for digest, kind in keys_of(address).items():
@@ -186,7 +186,7 @@ def _look_up_keys(
 def _fetch_rows(
     digests: Iterable[bytes], connection: Connection | None
 ) -> tuple[list[tuple[Any, ...]], _LookUpSnapshot]:
-    """What was found, and by which snapshot."""
+    """The rows, and the snapshot that they were read in."""
     given = ByteaArray(digests)
 
     def run_look_up(connection: Connection) -> tuple[list[tuple[Any, ...]], _LookUpSnapshot]:
@@ -194,7 +194,7 @@ def _fetch_rows(
         rows, snapshot = _split_result(
             connection, _PREPARED_LOOK_UP.run(connection, [given.dump()])
         )
-        if snapshot.epoch is None:  # there was none, or somebody deleted them
+        if snapshot.epoch is None:  # there was none yet
             load_horizon(connection)
             rows, snapshot = _split_result(
                 connection, _PREPARED_LOOK_UP.run(connection, [given.dump()])

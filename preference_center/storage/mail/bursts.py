@@ -1,8 +1,8 @@
-"""Bursts: looked for among the newest opt-outs, and kept beside the ledger as flags.
+"""Bursts: detected among the newest opt-outs, and stored as flags outside the ledger.
 
-Whoever looks has the only row of `burst_scan` locked, so that of many schedulers one does.
-What is looked through is what came since the last look and a little more, however long ago
-that was: a scheduler that stood still misses nothing.
+A scan locks the only row of `burst_scan`, so that one of many schedulers runs it. It covers the
+time since the last scan and a little more, however long that is: after a time without a
+scheduler nothing is missed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from preference_center.ids import uuid7
 from preference_center.storage.db.database import Connection
 
 MAX_MESSAGE_IDS = 20
-"""How many ids of messages a flag names."""
+"""How many message ids a burst stores."""
 _COMMIT_SLACK = timedelta(minutes=2)
-"""How long a transaction may have been under way that looks could not see yet."""
+"""How long a transaction may have been running that earlier scans could not see."""
 
 _CLAIM_SCAN = """
 SELECT scanned_until FROM burst_scan WHERE id = 1 AND scanned_until <= %s
@@ -30,7 +30,7 @@ _INSERT_SCAN = """
 INSERT INTO burst_scan (id, scanned_until) VALUES (1, %s)
 ON CONFLICT DO NOTHING RETURNING scanned_until
 """
-"""If nobody ever looked."""
+"""Before the first scan."""
 _SELECT_OPT_OUTS = f"""
 WITH opt_out AS (
     SELECT event.id, event.address_id, address.domain_digest, event.received_at,
@@ -43,10 +43,10 @@ WITH opt_out AS (
 SELECT * FROM opt_out WHERE (domain_digest IN (SELECT domain_digest FROM opt_out
     GROUP BY domain_digest HAVING count(DISTINCT address_id) >= %(addresses)s)) IS TRUE
 """  # noqa: S608 - constants of this module
-"""Ids are made of the time, so that these are the newest; a standing link was never sent.
+"""Ids contain the time, so these are the newest. Permanent links are left out: none was sent.
 
-IS TRUE keeps PostgreSQL from making a join of it: on tables it has not looked at yet, it grouped
-all of them anew for each, 5 s for 4,000.
+IS TRUE keeps PostgreSQL from planning a join: on tables without statistics it repeated the
+grouping for each row, 5 s for 4,000 rows.
 """
 
 _INSERT_BURST_EVENTS = """
@@ -75,10 +75,10 @@ _COLUMNS = """id, detected_at, first_at, last_at, issued_first, issued_last, eve
 
 @dataclass(frozen=True, slots=True)
 class BurstRecord:
-    """A burst that was found. All times are UTC.
+    """A burst that was detected. All times are UTC.
 
-    `known` is how many addresses of its domain were stored then: what we know, not what was
-    sent. `messages` are the senders' own ids, at most MOST_MESSAGES.
+    `known_addresses` is how many addresses of its domain were stored then: what we know, not what
+    was sent. `message_ids` are the senders' own ids, at most MAX_MESSAGE_IDS.
     """
 
     id: UUID
@@ -94,7 +94,7 @@ class BurstRecord:
 
 
 def claim_scan(connection: Connection, now: datetime, interval: timedelta) -> datetime | None:
-    """When was looked last, if it is our turn to look; none else looks meanwhile."""
+    """Claim the next scan. Returns until when was scanned; None if not due or already claimed."""
     given = (now - interval,)
     rows = (
         connection.execute(statement, given).fetchone() for statement in (_CLAIM_SCAN, _INSERT_SCAN)
@@ -105,7 +105,7 @@ def claim_scan(connection: Connection, now: datetime, interval: timedelta) -> da
 def list_opt_outs_between(
     connection: Connection, scanned_until: datetime, until: datetime, rule: BurstRule
 ) -> list[LinkOptOut]:
-    """The opt-outs among which there may be a burst that is not known yet, or grows."""
+    """The opt-outs that may belong to a burst, a new one or one that grows."""
     rows = connection.execute(
         _SELECT_OPT_OUTS,
         {
@@ -123,8 +123,8 @@ def list_opt_outs_between(
 def record_burst(
     connection: Connection, burst: Burst, new_id: UUID, now: datetime
 ) -> BurstRecord | None:
-    """Flag a burst, or what is new of one that is flagged already; None if nothing is."""
-    events = [act.event_id for act in burst.opt_outs]
+    """Store a burst, or add new events to a stored one; None if there are none."""
+    events = [opt_out.event_id for opt_out in burst.opt_outs]
     row = connection.execute(
         "SELECT burst_id FROM burst_event WHERE event_id = ANY(%s) ORDER BY event_id LIMIT 1",
         (events,),
@@ -138,12 +138,12 @@ def record_burst(
 
 
 def finish_scan(connection: Connection, until: datetime) -> None:
-    """All up to `until` was looked through."""
+    """Record that everything up to `until` was scanned."""
     connection.execute("UPDATE burst_scan SET scanned_until = %s WHERE id = 1", (until,))
 
 
 def list_newest_bursts(connection: Connection, limit: int) -> list[BurstRecord]:
-    """The bursts that were found last, the newest first."""
+    """The bursts that were detected last, the newest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM burst ORDER BY detected_at DESC, id DESC LIMIT %s",  # noqa: S608 - constants of this module
         (limit,),
@@ -163,7 +163,7 @@ def find_burst(connection: Connection, burst: UUID) -> BurstRecord | None:
 def find_bursts_by_event(
     connection: Connection, events: Collection[UUID]
 ) -> dict[UUID, BurstRecord]:
-    """The bursts that these events are part of, as far as they are."""
+    """Those of these events that are part of a burst, with their burst."""
     rows = connection.execute(
         f"""SELECT event_id, {_COLUMNS} FROM burst_event JOIN burst ON burst.id = burst_id
         WHERE event_id = ANY(%s)""",  # noqa: S608 - constants of this module
@@ -173,7 +173,7 @@ def find_bursts_by_event(
 
 
 def list_event_ids(connection: Connection, burst: UUID) -> list[UUID]:
-    """The events of a burst, in the order in which they came."""
+    """The events of a burst, in the order in which they were received."""
     rows = connection.execute(
         """SELECT event.id FROM burst_event JOIN event ON event.id = event_id
         WHERE burst_id = %s ORDER BY event.received_at, event.id""",
@@ -183,7 +183,7 @@ def list_event_ids(connection: Connection, burst: UUID) -> list[UUID]:
 
 
 def list_address_ids(connection: Connection, burst: UUID) -> list[int]:
-    """The ids of those whose opt-outs these are."""
+    """The ids of the addresses that opted out in a burst."""
     rows = connection.execute(
         """SELECT DISTINCT event.address_id FROM burst_event JOIN event ON event.id = event_id
         WHERE burst_id = %s""",
@@ -193,7 +193,7 @@ def list_address_ids(connection: Connection, burst: UUID) -> list[int]:
 
 
 def count_bursts_since(connection: Connection, since: datetime) -> int:
-    """How many were found since then."""
+    """How many were detected since then."""
     query = "SELECT count(*) FROM burst WHERE detected_at >= %s"
     row = connection.execute(query, (since,)).fetchone()
     return int(row[0]) if row else 0

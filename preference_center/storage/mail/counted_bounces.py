@@ -1,4 +1,4 @@
-"""Counting bounces, per address and by keyed digest only."""
+"""Counted bounces, per address and by keyed digest only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from uuid import UUID
 from preference_center.storage.db.database import Connection
 
 _PURGE_LIMIT = 1000
-"""More than are kept at once, so that old ones can't pile up."""
+"""More than one request inserts, so that expired ones can't accumulate."""
 
 
 @dataclass(frozen=True, slots=True)
 class CountedBounce:
-    """One bounce: of whom, read as which code, when (UTC)."""
+    """One bounce: the exact digest of its address, its code, and the time (UTC)."""
 
     id: UUID
     digest: bytes
@@ -37,17 +37,17 @@ DELETE FROM counted_bounce WHERE id = ANY(ARRAY(
     SELECT id FROM counted_bounce WHERE at <= %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED
 ))
 """
-"""An array, since a subquery of IN may be run again for each row, and take more."""
+"""An array, since a subquery of IN may be evaluated again for each row, and find more rows."""
 
 
 def insert_bounces(
     connection: Connection, bounces: Sequence[CountedBounce], since: datetime
 ) -> None:
-    """Count these, each once however often it is told, and forget those up to `since`."""
+    """Store these, each once however often it is reported, and delete some older than `since`."""
     with connection.cursor() as cursor:
         cursor.executemany(
             _INSERT,
-            # In one order for all writers, so that none waits in a ring.
+            # All writers use the same order, to avoid deadlocks.
             [(b.id, b.digest, b.code, b.at) for b in sorted(bounces, key=lambda b: b.id)],
         )
     connection.execute(_PURGE, (since, _PURGE_LIMIT))
@@ -56,7 +56,7 @@ def insert_bounces(
 def list_bounces(
     connection: Connection, digests: Collection[bytes], since: datetime
 ) -> dict[bytes, list[CountedBounce]]:
-    """What was counted after `since`, by address."""
+    """The bounces after `since`, by the digest of their address."""
     found: defaultdict[bytes, list[CountedBounce]] = defaultdict(list)
     for row in connection.execute(_SELECT, {"digests": list(digests), "since": since}):
         bounce = CountedBounce(*row)

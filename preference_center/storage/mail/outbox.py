@@ -1,7 +1,7 @@
-"""Mail that we send, kept until it is sent: the queue is the database, as for sync states.
+"""The outbox: emails that are to be sent. The queue is the database, as for sync states.
 
-A claim moves `next_at` to the end of the lease, so a dead worker's letters come back by
-themselves. All that is personal is sealed, and wiped in the statement that says done.
+A claim moves `next_at` to the end of the lease, so the emails of a worker that died become due
+again. Everything personal is sealed, and deleted by the statement that marks the email as done.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 
 
 class EmailKind(StrEnum):
-    """What a letter is for."""
+    """The purpose of an email."""
 
     ONE_TIME_LINK = "one_time_link"
-    """Somebody typed an address into the form: here is the way to its page."""
+    """Somebody entered an address into the form: the email has the link to its page."""
     CONFIRM_OPT_IN = "confirm_opt_in"
-    """Somebody opted in from a link, which may have been forwarded."""
+    """Somebody opted in from a link, which may have been forwarded: the email asks to confirm."""
 
 
 REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.ONE_TIME_LINK: frozenset({"link"}),
     EmailKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
 }
-"""What a letter of each kind says: `link` until `expires_at`, `what` was opted in to."""
+"""The values of each kind: `link` is valid until `expires_at`, `what` is what was opted in to."""
 
 RETENTION = timedelta(days=30)
-"""How long what became of a letter can be seen; nothing personal is left in it by then."""
+"""How long the outcome of an email is kept; it holds nothing personal by then."""
 _PURGE_LIMIT = 10_000
 
 LANGUAGE_SWITCHED = "switched"
-"""Besides those: that the person chose the letter's language by the switch of the page."""
+"""An optional value: the person chose the language with the page's language switch."""
 
 
 class SendResult(StrEnum):
-    """What became of a letter, or of the last try to send it."""
+    """The outcome of an email, or of the last attempt to send it."""
 
     SENT = "sent"
-    """The mail server took it."""
+    """The mail server accepted it."""
     REFUSED = "refused"
-    """The mail server will never take it for this recipient."""
+    """The mail server rejected it permanently for this recipient."""
     EXPIRED = "expired"
-    """It was of no use any more."""
+    """Its link expired before it was sent."""
     RETRY_LATER = "later"
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEmail:
-    """One mail to one person.
+    """One email to one person.
 
     `brand` is a key of the catalogue; None stands for all brands. `expires_at` is when its
-    link ends: after that it is not sent any more. Raises ValueError unless `to` is an email
-    address and `values` are those of VALUES.
+    link expires: after that it is not sent. Raises ValueError unless `recipient` is an email
+    address and `values` are those of REQUIRED_VALUES.
     """
 
     id: UUID
@@ -74,14 +74,15 @@ class OutgoingEmail:
 
     def __post_init__(self) -> None:
         if self.recipient.channel is not Channel.EMAIL:
-            raise ValueError("A letter goes to an email address")
+            raise ValueError("the recipient of an email must be an email address")
         if self.values.keys() - {LANGUAGE_SWITCHED} != REQUIRED_VALUES[self.kind]:
-            raise ValueError(f"{self.kind} says {', '.join(sorted(REQUIRED_VALUES[self.kind]))}")
+            names = ", ".join(sorted(REQUIRED_VALUES[self.kind]))
+            raise ValueError(f"{self.kind} needs the values {names}")
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEmail:
-    """One letter, still sealed, that this worker holds until its lease ends."""
+    """One email, still sealed, that this worker holds until its lease ends."""
 
     id: UUID
     kind: str
@@ -92,7 +93,7 @@ class ClaimedEmail:
     attempts: int
 
     def decrypt(self, keys: Keys) -> OutgoingEmail:
-        """The letter. Raises CannotOpen or KeyMismatch."""
+        """The email. Raises DecryptionError or KeyMismatch."""
         personal = json.loads(keys.open(self.ciphertext, context=_seal_context(self.id)))
         return OutgoingEmail(
             id=self.id,
@@ -106,11 +107,11 @@ class ClaimedEmail:
 
 
 def enqueue_emails(emails: Sequence[OutgoingEmail]) -> None:
-    """Keep `letters` to be sent soon, all or none.
+    """Store `emails` to be sent soon, all or none.
 
-    Returns once they are committed. Safe to repeat: an id is kept once. Raises
-    NoMailServer when the settings name none, and Unavailable when the database can't be
-    reached; nothing is kept then.
+    Returns once they are committed. Safe to repeat: an id is stored once. Raises
+    MailServerNotConfigured, and Unavailable when the database can't be reached; nothing is
+    stored then.
     """
     context = services()
     if context.settings.mail_server is None:
@@ -120,15 +121,15 @@ def enqueue_emails(emails: Sequence[OutgoingEmail]) -> None:
     now = context.now()
     rows = [
         {
-            "id": letter.id,
-            "kind": letter.kind,
-            "ciphertext": _seal_email(context.keys, letter),
-            "language": letter.language,
-            "brand": letter.brand,
+            "id": email.id,
+            "kind": email.kind,
+            "ciphertext": _seal_email(context.keys, email),
+            "language": email.language,
+            "brand": email.brand,
             "now": now,
-            "expires_at": letter.expires_at,
+            "expires_at": email.expires_at,
         }
-        for letter in emails
+        for email in emails
     ]
     run_in_transaction(lambda connection: connection.cursor().executemany(_INSERT, rows))
     context.queue.nudge_mail()
@@ -150,7 +151,7 @@ FROM due WHERE m.id = due.id
 RETURNING m.id, m.kind, m.ciphertext, m.language, m.brand, m.expires_at, m.attempts
 """
 
-# What was sent was sent, also by a worker that froze and lost its lease: never again.
+# An email that was sent is done even if the worker has lost its lease: never send it again.
 _SETTLE = """
 UPDATE outgoing_mail SET outcome = %(outcome)s, next_at = %(next_at)s, lease = NULL,
     attempts = attempts + 1,
@@ -165,11 +166,11 @@ DELETE FROM outgoing_mail WHERE id = ANY(ARRAY(
     WHERE next_at IS NULL AND created_at < %(before)s
     ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
-"""An array is made once; a subquery of IN may be run again for each row, and take more."""
+"""An array, since a subquery of IN may be evaluated again for each row, and return more rows."""
 
 
 def count_due_emails(connection: Connection, now: datetime) -> int:
-    """How many letters may be sent now (to 1,000)."""
+    """How many emails are due (to 1,000)."""
     row = connection.execute(
         """SELECT count(*) FROM (SELECT FROM outgoing_mail
             WHERE next_at <= %(now)s AND expires_at > %(now)s LIMIT 1000) AS due""",
@@ -182,7 +183,7 @@ def count_due_emails(connection: Connection, now: datetime) -> int:
 def claim_email(
     connection: Connection, lease: UUID, *, now: datetime, until: datetime
 ) -> ClaimedEmail | None:
-    """Take the letter that has been due for longest, if any, for a lease that ends at `until`."""
+    """Claim the email that has been due for longest, if any; the lease ends at `until`."""
     row = connection.execute(_CLAIM, {"lease": lease, "now": now, "until": until}).fetchone()
     return ClaimedEmail(*row) if row else None
 
@@ -195,9 +196,9 @@ def settle_email(
     *,
     next_at: datetime | None = None,
 ) -> None:
-    """Write down what became of a claimed letter; without `next_at` it is done, and wiped.
+    """Record the result of a claimed email. Without `next_at` it is done, and its content deleted.
 
-    Changes nothing when the lease was lost, unless the letter was sent.
+    Changes nothing when the lease was lost, unless the email was sent.
     """
     connection.execute(
         _SETTLE, {"id": email_id, "lease": lease, "outcome": result, "next_at": next_at}
@@ -205,7 +206,7 @@ def settle_email(
 
 
 def expire_emails(connection: Connection, now: datetime) -> int:
-    """Wipe what is of no use any more and in no worker's hands; how many letters."""
+    """Mark emails that expired, and that no worker holds, as done; returns how many."""
     return connection.execute(
         """UPDATE outgoing_mail SET outcome = %(outcome)s, next_at = NULL, lease = NULL,
             ciphertext = NULL
@@ -215,7 +216,7 @@ def expire_emails(connection: Connection, now: datetime) -> int:
 
 
 def purge_emails(connection: Connection, now: datetime) -> int:
-    """Delete letters that have long been done, the oldest first, not all at once; how many."""
+    """Delete some emails done longer ago than RETENTION, the oldest first; returns how many."""
     bounds = {"before": now - RETENTION, "limit": _PURGE_LIMIT}
     return connection.execute(_PURGE, bounds).rowcount
 

@@ -1,7 +1,7 @@
-"""Opt-outs by mail whose address nobody knows yet: kept, honoured, never guessed.
+"""Opt-outs by mail whose address is not known yet. Checks apply them already.
 
-A mail token names an address by half of its digest. Until the address turns up, all that
-there is to keep is that half, the scope and the time; nothing of the mail itself (I8).
+A mail token identifies an address by half of its digest. Until the address is stored, only that
+half, the scope and the time are kept; nothing of the mail itself (I8).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from preference_center.storage.db.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class PendingMailOptOut:
-    """One "no" by mail. Times are UTC; `scope` is None while no catalogue has its topic."""
+    """One opt-out by mail. Times are UTC; `scope` is None while no catalogue has its topic."""
 
     id: UUID
     digest_prefix: bytes
@@ -27,9 +27,9 @@ class PendingMailOptOut:
     key_id: str
     issued_on: date | None
     received_at: datetime
-    """The first time: the 72 hours run from here."""
+    """The first time: the window of 72 hours begins here."""
     last_received_at: datetime
-    """The newest time: a repeat after an opt-in must count after it."""
+    """The last time: a repeat after an opt-in must count after that."""
 
 
 _INSERT = """
@@ -41,14 +41,14 @@ ON CONFLICT (digest_prefix, scope_hash) DO UPDATE SET
     received_at = LEAST(u.received_at, EXCLUDED.received_at),
     last_received_at = GREATEST(u.last_received_at, EXCLUDED.last_received_at)
 """
-"""What was dismissed stays so when the person writes again: its address is no better known."""
+"""A repeat does not reopen a dismissed one: its address is still unknown."""
 
 _COLUMNS = """id, digest_prefix, scope_hash, scope, key_id, issued_on, received_at,
     last_received_at"""
 
 
 def insert_pending(connection: Connection, rows: Sequence[PendingMailOptOut]) -> None:
-    """Store these; one of the same address and scope is kept once, with both its times."""
+    """Store these. Those of one address and scope share a row, with the first and last time."""
     with connection.cursor() as cursor:
         cursor.executemany(
             _INSERT,
@@ -63,7 +63,7 @@ def insert_pending(connection: Connection, rows: Sequence[PendingMailOptOut]) ->
                     row.received_at,
                     row.last_received_at,
                 )
-                # In one order for all writers, so that none waits in a ring.
+                # All writers use the same order, to avoid deadlocks.
                 for row in sorted(rows, key=lambda row: (row.digest_prefix, row.scope_hash))
             ],
         )
@@ -94,13 +94,13 @@ def count_pending(connection: Connection) -> int:
 
 
 PendingPosition = tuple[bytes, bytes]
-"""Digest prefix and scope mark of a row: all are gone through in this order."""
+"""Digest prefix and scope hash of a row: rows are listed in this order."""
 FIRST_POSITION: PendingPosition = (b"", b"")
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvablePage:
-    """Rows whose address can be read by now, with its canonical form; where to go on, if at all."""
+    """Rows whose address is readable now, with its canonical form, and where to continue."""
 
     rows: Sequence[tuple[PendingMailOptOut, str]]
     next_position: PendingPosition | None
@@ -120,15 +120,15 @@ SELECT {_COLUMNS}, n, a.digest, a.ciphertext FROM page LEFT JOIN LATERAL (
 WHERE a.digest IS NOT NULL OR n = (SELECT max(n) FROM page)
 ORDER BY n
 """  # noqa: S608 - constants of this module
-"""In the order of an index of theirs, which is that of the addresses' digests too: neighbours
-are looked for where the last one was. The last row is told in any case, to go on from.
+"""In the order of their index, which is also that of the addresses' digests, so that neighbouring
+rows find their addresses on the same pages. The last row is always returned, to continue from.
 """
 
 
 def list_resolvable(
     connection: Connection, keys: Keys, after: PendingPosition, limit: int
 ) -> ResolvablePage:
-    """Of the `limit` rows after this place, those whose address is stored and can be read."""
+    """Of the `limit` rows after this position, those whose address is stored and readable."""
     given = {
         "prefix": after[0],
         "scope_hash": after[1],
@@ -148,9 +148,9 @@ def list_resolvable(
 
 
 def dismiss_pending(connection: Connection, pending_id: UUID, reason: str, now: datetime) -> bool:
-    """Nobody can find its address: late no more, honoured by checks all the same.
+    """Record that its address can't be found: it is not late any more. Checks still apply it.
 
-    It is still recorded if the address turns up. False if there is none, or it was dismissed.
+    It is recorded if the address is stored later. False if there is none, or it was dismissed.
     """
     done = connection.execute(
         """UPDATE pending_mail_opt_out SET dismissed_at = %s, dismissal_reason = %s
@@ -161,7 +161,7 @@ def dismiss_pending(connection: Connection, pending_id: UUID, reason: str, now: 
 
 
 def delete_resolved(connection: Connection, rows: Collection[PendingMailOptOut]) -> None:
-    """Forget these, now that the ledger has them, unless another mail came meanwhile."""
+    """Delete these, which the ledger has now, unless another mail was received meanwhile."""
     connection.execute(
         """DELETE FROM pending_mail_opt_out u
         USING unnest(%s::uuid[], %s::timestamptz[]) AS given (id, last_received_at)

@@ -1,8 +1,8 @@
-"""Mails that a person has to look at: their beginning, sealed, until somebody decides.
+"""Mails that somebody has to review: their beginning, sealed, until a decision.
 
-Once that is done nothing of the mail is left, and a while later not even that it came. If
-nobody looks, the content goes after KEPT all the same (I6), but the row stays and is shown:
-that somebody wrote is never lost.
+The decision deletes the content; the row follows after RETENTION. Without a decision the content
+is deleted after RETENTION, too (I6), but the row stays and is listed: that somebody wrote is
+never lost.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Octets of a mail that are kept."""
+"""Bytes of a mail that are stored."""
 RETENTION = timedelta(days=30)
-"""How long the content is kept, and how long it can be seen that a mail was settled."""
+"""How long content is kept, and how long a resolved item is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """One mail that waits. `size` is that of the whole mail, if it was received as a whole."""
+    """One mail to be reviewed. `size` is that of the whole mail, if all of it was received."""
 
     id: UUID
     mailbox: str
@@ -56,7 +56,7 @@ def insert_item(
 
 
 def list_open_items(connection: Connection, limit: int) -> Sequence[ReviewItem]:
-    """Those that nobody has decided on, the one that has waited longest first."""
+    """Items without a decision, the oldest first."""
     rows = connection.execute(
         """SELECT id, mailbox, reason, size, received_at, head IS NOT NULL FROM review_queue
         WHERE resolved_at IS NULL ORDER BY received_at, id LIMIT %s""",
@@ -66,7 +66,7 @@ def list_open_items(connection: Connection, limit: int) -> Sequence[ReviewItem]:
 
 
 def count_open_items(connection: Connection) -> int:
-    """How many wait for a person's decision (to 1,000)."""
+    """How many have no decision yet (to 1,000)."""
     row = connection.execute(
         """SELECT count(*) FROM (
             SELECT FROM review_queue WHERE resolved_at IS NULL LIMIT 1000) AS found"""
@@ -78,7 +78,7 @@ def count_open_items(connection: Connection) -> int:
 def load_open_item(
     connection: Connection, keys: Keys, item_id: UUID
 ) -> tuple[ReviewItem, bytes] | None:
-    """One that waits, and its beginning (empty after KEPT); None if none has this id."""
+    """One open item, and its content (empty after RETENTION); None if none has this id."""
     row = connection.execute(
         """SELECT id, mailbox, reason, size, received_at, head FROM review_queue
         WHERE id = %s AND resolved_at IS NULL""",
@@ -92,7 +92,7 @@ def load_open_item(
 
 
 def resolve_item(connection: Connection, item_id: UUID, outcome: str, now: datetime) -> bool:
-    """Somebody has decided: forget the content. False if somebody had done so before."""
+    """Record a decision and delete the content. False if it was resolved before."""
     done = connection.execute(
         """UPDATE review_queue SET resolved_at = %s, outcome = %s, head = NULL
         WHERE id = %s AND resolved_at IS NULL""",
@@ -102,7 +102,7 @@ def resolve_item(connection: Connection, item_id: UUID, outcome: str, now: datet
 
 
 def purge_items(connection: Connection, now: datetime) -> None:
-    """Delete what is older than it is kept."""
+    """Delete resolved items and content older than RETENTION."""
     connection.execute("DELETE FROM review_queue WHERE resolved_at < %s", (now - RETENTION,))
     connection.execute(
         "UPDATE review_queue SET head = NULL WHERE received_at < %s AND head IS NOT NULL",

@@ -1,4 +1,4 @@
-"""Pushes under way: which destinations a worker is talking to, and since when."""
+"""Pushes under way: to which destinations, and since when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from preference_center.storage.db.database import Connection
 
 
 def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:
-    """When each push to a destination began whose lease has not ended."""
+    """When each push to a destination started whose lease has not ended."""
     query = "SELECT started_at FROM push WHERE destination_id = %s AND expires_at > %s"
     rows = connection.execute(query, (destination, now))
     return [row[0] for row in rows]
@@ -18,7 +18,7 @@ def list_push_starts(connection: Connection, destination: int, now: datetime) ->
 def insert_push(
     connection: Connection, destination: int, lease: UUID, now: datetime, expires_at: datetime
 ) -> None:
-    """Note a push, which ends with its lease at the latest."""
+    """Record a push, which ends with its lease at the latest."""
     connection.execute(
         "INSERT INTO push (lease, destination_id, started_at, expires_at) VALUES (%s, %s, %s, %s)",
         (lease, destination, now, expires_at),
@@ -26,7 +26,7 @@ def insert_push(
 
 
 def finish_push(connection: Connection, lease: UUID, slow_until: datetime | None) -> None:
-    """A push has ended; its tool counts as slow until then, None to leave that as it is."""
+    """Delete a finished push; its tool counts as slow until `slow_until`, None: unchanged."""
     connection.execute(
         """WITH ended AS (DELETE FROM push WHERE lease = %s RETURNING destination_id)
         UPDATE destination d SET slow_until = %s FROM ended
@@ -36,5 +36,5 @@ def finish_push(connection: Connection, lease: UUID, slow_until: datetime | None
 
 
 def purge_pushes(connection: Connection, now: datetime) -> int:
-    """Delete those of workers that died; how many."""
+    """Delete the pushes of workers that died; returns how many."""
     return connection.execute("DELETE FROM push WHERE expires_at <= %s", (now,)).rowcount

@@ -1,4 +1,4 @@
-"""How far the back-fill of each destination has come, and its next step."""
+"""The progress of each destination's backfill, and its next step."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WIDE_SCOPES = ["all_marketing", "everything", "undeliverable"]
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """Addresses are gone through by id: to `reached`, of those to `until`.
+    """Addresses are processed by id up to `until_id`; the last one was `last_address_id`.
 
-    `until` is None before it is known which there are. `rows` were raised so far.
+    `until_id` is None before the backfill starts. `rows_created` sync states were created so far.
     """
 
     last_address_id: int
@@ -27,7 +27,7 @@ class Backfill:
 
     @property
     def progress(self) -> float:
-        """How much of it is done: 0 to 1."""
+        """The share that is done, from 0 to 1."""
         if self.finished:
             return 1.0
         return self.last_address_id / self.until_id if self.until_id else 0.0
@@ -56,16 +56,16 @@ WITH forms AS MATERIALIZED (
 )
 SELECT (SELECT max(id) FROM forms), (SELECT count(*) FROM created)
 """  # noqa: S608 - a constant
-"""A lift holds for its exact form only, so what was lifted still stands for the others (I9).
+"""A lift is for its exact form only, so what was lifted is still active for other forms (I9).
 
-In the order in which opt-outs raise them, so that neither waits for the other in a ring.
+Rows are inserted in the order in which opt-outs insert them, to avoid deadlocks.
 """
 
 
 def start_backfill(connection: Connection, destination: int, now: datetime) -> None:
-    """Note that the destination needs one, unless one was begun before.
+    """Create the destination's backfill, unless it has one.
 
-    In the transaction that adds the destination, so that no half of the two is left behind.
+    To be called in the transaction that adds the destination, so that both or neither exist.
     """
     connection.execute(
         """INSERT INTO backfill (destination_id, started_at) VALUES (%s, %s)
@@ -75,13 +75,13 @@ def start_backfill(connection: Connection, destination: int, now: datetime) -> N
 
 
 def restart_backfill(connection: Connection, destination: int, now: datetime) -> None:
-    """Note that the destination needs one as if it was new, whatever was done before."""
+    """Create the destination's backfill again, as for a new destination."""
     connection.execute("DELETE FROM backfill WHERE destination_id = %s", (destination,))
     start_backfill(connection, destination, now)
 
 
 def set_until_id(connection: Connection, destination: int) -> None:
-    """Let it end at the newest address of now, unless that is settled."""
+    """Set the end to the newest address of now, unless it is set."""
     connection.execute(
         """UPDATE backfill SET until_id = (SELECT COALESCE(max(id), 0) FROM address)
         WHERE destination_id = %s AND until_id IS NULL""",
@@ -92,7 +92,7 @@ def set_until_id(connection: Connection, destination: int) -> None:
 def run_backfill_step(
     connection: Connection, destination: int, batch_size: int, now: datetime
 ) -> Backfill:
-    """Go through the next `size` addresses. Several processes take turns."""
+    """Process the next `batch_size` addresses. Several processes take turns."""
     row = connection.execute(
         """SELECT last_address_id, until_id, started_at FROM backfill
         WHERE destination_id = %s AND finished_at IS NULL AND until_id IS NOT NULL FOR UPDATE""",
@@ -117,7 +117,7 @@ def run_backfill_step(
 
 
 def load_backfill(connection: Connection, destination: int) -> Backfill:
-    """How far it is; finished where none was ever begun."""
+    """The destination's backfill; a finished one if it never had any."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM backfill b WHERE destination_id = %s",  # noqa: S608 - a constant
         (destination,),
@@ -126,7 +126,7 @@ def load_backfill(connection: Connection, destination: int) -> Backfill:
 
 
 def list_unfinished(connection: Connection) -> Mapping[int, Backfill]:
-    """Those that are still to be gone on with, by the id of the destination."""
+    """Backfills that are not finished, by the id of the destination."""
     rows = connection.execute(
         f"SELECT b.destination_id, {_COLUMNS} FROM backfill b WHERE finished_at IS NULL"  # noqa: S608 - a constant
     )
@@ -134,7 +134,7 @@ def list_unfinished(connection: Connection) -> Mapping[int, Backfill]:
 
 
 def run_whole_backfill(connection: Connection, destination: int, now: datetime) -> int:
-    """All of it in this transaction, where nobody else is at work; how many rows."""
+    """Run all of it in this transaction; returns how many rows. Only if no other process writes."""
     start_backfill(connection, destination, now)
     set_until_id(connection, destination)
     found = load_backfill(connection, destination)

@@ -1,4 +1,4 @@
-"""What every destination still has to be told, for people who look."""
+"""What is still to be pushed to each destination, for support."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class DestinationBacklog:
     """One destination and how many addresses wait for it.
 
     `due_at` is the earliest deadline among them. `retry_at` is set while its circuit is
-    open, for `reason`. `drifted` of them had been confirmed there and were found missing,
-    which has happened `drift` times in all.
+    open, for `reason`. `drifted_count` of them had been confirmed there and were found missing,
+    which has happened `drift_total` times in all.
     """
 
     destination: str
@@ -29,12 +29,12 @@ class DestinationBacklog:
 
     @property
     def status_label(self) -> str:
-        """See `state_word`."""
+        """See `destination.status_label`."""
         return status_label(self.status, self.retry_at)
 
 
 def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
-    """All destinations by name, also those for which nothing waits."""
+    """All destinations by name, also those without pending rows."""
     rows = connection.execute(
         """SELECT d.name, d.status, d.reason, d.retry_at, count(s.due_at), min(s.due_at),
             count(s.due_at) FILTER (WHERE s.outcome = 'drift'),
@@ -47,11 +47,11 @@ def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
 
 
 def count_bulk_progress(connection: Connection, destination: int) -> tuple[int, int]:
-    """How many addresses of the back-fill and of lists are told, and how many there are."""
+    """How many addresses of the backfill and of lists are settled, and how many there are."""
     row = connection.execute(
         """SELECT count(*) FILTER (WHERE due_at IS NULL), count(*) FROM sync_state
         WHERE destination_id = %s AND bulk""",
         (destination,),
     ).fetchone()
-    assert row  # counting always answers
+    assert row  # an aggregate
     return row[0], row[1]

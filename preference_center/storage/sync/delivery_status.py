@@ -1,6 +1,6 @@
-"""What every destination was told about one address, for the person and for support.
+"""What was pushed to each destination about one address, for the person and for support.
 
-By primary keys only: there is no index on a sync state's address, and destinations are few.
+It uses primary keys only: a sync state's address has no index, and destinations are few.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _CONNECTION_STATES = {
 
 @dataclass(frozen=True, slots=True)
 class AddressProgress:
-    """One destination, and all that is known of one address there.
+    """One destination, and what is known of one address there.
 
-    `told` is the newest delivery of each outcome, the newest of all first.
+    `deliveries` are the newest of each outcome, the newest of all first.
     """
 
     tool: DestinationSummary
@@ -69,11 +69,11 @@ def list_address_progress(
     connection: Connection, address: int, topics: Collection[str]
 ) -> list[AddressProgress]:
     """Every destination of the address's channel by name; `topics` are those of the channel."""
-    told: dict[int, list[Delivery]] = {}
+    deliveries: dict[int, list[Delivery]] = {}
     for number, *delivery in connection.execute(_SELECT_DELIVERIES, (address,)):
-        told.setdefault(number, []).append(Delivery(*delivery))
+        deliveries.setdefault(number, []).append(Delivery(*delivery))
     rows = connection.execute(_SELECT_DESTINATIONS, (address,))
-    return [_to_address_progress(row, frozenset(topics), told) for row in rows]
+    return [_to_address_progress(row, frozenset(topics), deliveries) for row in rows]
 
 
 def _to_address_progress(

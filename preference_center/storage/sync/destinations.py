@@ -34,7 +34,9 @@ def insert_destination(  # noqa: PLR0913 - a row has that many columns
     wait_for_pull: bool = False,
     now: datetime,
 ) -> int:
-    """Store a destination in *observe*; returns its id. `pulls`: its back-fill waits for that.
+    """Store a destination in *observe*; returns its id.
+
+    With `wait_for_pull` its backfill waits until its own opt-outs were read.
 
     Raises DestinationError when the name is taken.
     """
@@ -69,7 +71,7 @@ def list_destinations(connection: Connection, keys: Keys) -> list[Destination]:
 
 
 def list_names_without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
-    """The names of those that send any of `topics` and can't turn them on again (I10)."""
+    """The names of those that send any of `topics` and can't lift opt-outs (I10)."""
     rows = connection.execute(
         "SELECT name FROM destination WHERE NOT can_lift AND sends && %s ORDER BY name",
         (list(topics),),
@@ -96,7 +98,7 @@ def find_by_name(connection: Connection, keys: Keys, name: str) -> Destination |
 
 
 def get_by_name(connection: Connection, keys: Keys, name: str) -> Destination:
-    """One destination. Raises DestinationError that names those there are."""
+    """One destination. Raises DestinationError that names the existing ones."""
     found = find_by_name(connection, keys, name)
     if found is None:
         names = [other.name for other in list_destinations(connection, keys)]
@@ -134,7 +136,7 @@ def set_capabilities(
     can_lift: bool,
     pulled_at: datetime | None,
 ) -> None:
-    """What a destination can do once its settings let it do more; see `add`."""
+    """Update what a destination can do after its settings were changed."""
     connection.execute(
         "UPDATE destination SET channels = %s, can_lift = %s, pulled_at = %s WHERE id = %s",
         (sorted(channels), can_lift, pulled_at, destination_id),
@@ -144,7 +146,7 @@ def set_capabilities(
 def open_circuit(
     connection: Connection, destination_id: int, reason: str, retry_at: datetime
 ) -> None:
-    """The tool failed as a whole: nothing more before `retry_at`."""
+    """The tool failed as a whole: push nothing before `retry_at`."""
     connection.execute(
         """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s, retry_at = %s
         WHERE id = %s AND status = 'active'""",
@@ -153,7 +155,7 @@ def open_circuit(
 
 
 def defer(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
-    """The tool's rate limit allows nothing more before `retry_at`: no failure of its own."""
+    """The tool's rate limit is reached: push nothing before `retry_at`. Not a failure."""
     connection.execute(
         """UPDATE destination SET reason = %s, retry_at = %s
         WHERE id = %s AND status = 'active'""",
@@ -162,7 +164,7 @@ def defer(connection: Connection, destination_id: int, reason: str, retry_at: da
 
 
 def mark_pulled(connection: Connection, destination_id: int, now: datetime) -> None:
-    """Let the back-fill wait no longer for the destination's own opt-outs."""
+    """Let the backfill start: the destination's own opt-outs were read."""
     connection.execute(
         "UPDATE destination SET pulled_at = COALESCE(pulled_at, %s) WHERE id = %s",
         (now, destination_id),
@@ -170,7 +172,7 @@ def mark_pulled(connection: Connection, destination_id: int, now: datetime) -> N
 
 
 def close_circuit(connection: Connection, destination_id: int) -> None:
-    """The tool answers again; one failure is forgiven, so that batches grow step by step."""
+    """The tool works again. The failure count is reduced by one, so that batches grow in steps."""
     connection.execute(
         """UPDATE destination SET failures = GREATEST(failures - 1, 0), reason = '',
             retry_at = NULL WHERE id = %s AND status = 'active'""",

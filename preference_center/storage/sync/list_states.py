@@ -1,8 +1,8 @@
-"""Sync states of lists that a pass over a tool's contacts brings to their state (decision 49).
+"""Bulk sync states that are settled by reading all contacts of a tool (decision 49).
 
-They wait in the lane of lists, which nobody claims at such a destination. Those of contacts
-that a page shows are claimed by their ids, and leave the lane when more is to be pushed;
-so what is still there when the pass ends is of nobody that it saw.
+They wait in the bulk lane, from which no push claims rows at such a destination. The rows of
+contacts on a page that was read are claimed by their ids, and leave the lane if something must be
+pushed. So the rows that are left when the pass ends belong to contacts that the tool does not have.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def claim_bulk_rows(
     now: datetime,
     until: datetime,
 ) -> list[SyncClaim]:
-    """Take those rows of lists that are due, for the lease."""
+    """Claim those of these bulk rows that are due, for the lease."""
     rows = connection.execute(
         """UPDATE sync_state s SET lease = %s, next_at = %s
         WHERE s.destination_id = %s AND s.address_id = ANY(%s)
@@ -40,7 +40,7 @@ def claim_bulk_rows(
 def move_to_live_lane(
     connection: Connection, destination: int, address_ids: Collection[int]
 ) -> None:
-    """From now on these are pushed one by one, when they are due."""
+    """Move these rows to the live lane, from which they are pushed one by one."""
     connection.execute(
         """UPDATE sync_state SET bulk = false
         WHERE destination_id = %s AND address_id = ANY(%s) AND bulk""",
@@ -51,7 +51,7 @@ def move_to_live_lane(
 def move_unseen_to_live_lane(
     connection: Connection, destination: int, before: datetime, limit: int
 ) -> int:
-    """The same of up to `limit` rows that waited before `before` and were not seen; how many."""
+    """Move up to `limit` rows that were due before `before` and not seen; returns how many."""
     return connection.execute(
         f"""{_UNSEEN_CTE} UPDATE sync_state s SET bulk = false FROM unseen
         WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id""",  # noqa: S608 - a constant
@@ -62,9 +62,10 @@ def move_unseen_to_live_lane(
 def settle_unseen_as_absent(
     connection: Connection, destination: int, before: datetime, limit: int, now: datetime
 ) -> int:
-    """Up to `limit` rows that waited before `before`, and were not seen, are absent; how many.
+    """Settle up to `limit` rows that were due before `before` and not seen; returns how many.
 
-    The tool does not know their addresses. A later pass shows if that changes.
+    Their outcome is `absent`: the tool does not have their addresses. A later pass shows if that
+    changes.
     """
     return connection.execute(
         f"""{_UNSEEN_CTE}, settled AS (
@@ -91,7 +92,7 @@ _UNSEEN_CTE = """WITH unseen AS (
 
 
 def has_due_bulk_rows(connection: Connection, destination: int, now: datetime) -> bool:
-    """Whether rows of lists wait for a pass."""
+    """Whether bulk rows wait for a pass."""
     return _exists(
         connection,
         "SELECT FROM sync_state WHERE destination_id = %s AND bulk AND next_at <= %s",
@@ -100,7 +101,7 @@ def has_due_bulk_rows(connection: Connection, destination: int, now: datetime) -
 
 
 def has_deferred_rows(connection: Connection, destination: int, now: datetime) -> bool:
-    """Whether a pass may show that what was put off has been done by the tool."""
+    """Whether a pass may show that the tool has applied a push that was deferred."""
     return _exists(
         connection,
         """SELECT FROM sync_state WHERE destination_id = %s AND NOT bulk AND next_at > %s

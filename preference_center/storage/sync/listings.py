@@ -1,8 +1,8 @@
-"""Reading tools: how far each listing was read, and what was found about whom.
+"""Listings of tools: how far each was read, and counts of what was found.
 
-A listing is claimed like a row of `syncs`: `next_at` is the queue, then the lease's end.
-Its cursor moves in the transaction that records what the page said, and only for the
-worker that still holds the lease; so a page is never lost, and read again does no harm.
+A listing is claimed like a sync state: `next_at` is the queue, then the end of the lease. Its
+cursor advances in the transaction that records the page, and only for the worker that holds the
+lease; so no page is lost, and reading one again does no harm.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from preference_center.storage.db.database import Connection
 
 
 class ListingKind(StrEnum):
-    """What is read of a destination."""
+    """What is read from a destination."""
 
     PULL = "pull"
     """Its own opt-outs."""
     SCAN = "scan"
     """Its contacts."""
     SWEEP = "sweep"
-    """All its contacts anew, where a scan shows only those that change."""
+    """All its contacts again, where a scan shows only those that change."""
     READ = "read"
-    """What we pushed: read back, sampled, looked for again."""
+    """What we pushed: read back, sampled, absent addresses looked up again."""
 
 
 FIRST_SWEEP_DELAY = timedelta(days=1)
-"""When the first sweep begins: a scan's first pass shows all there is as well."""
+"""When the first sweep begins: the first pass of a scan shows all contacts, too."""
 
 
 class ListingLeaseLost(Exception):
-    """Another worker has the listing: this one's lease is over, nothing is to be kept."""
+    """This worker's lease of the listing has ended: roll back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class ListingLease:
     started_at: datetime | None
     failures: int
     is_first_pass: bool
-    """Whether no pass was ever finished."""
+    """Whether no pass has finished yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListingProgress:
-    """How far one listing is, for people who look."""
+    """How far one listing was read, for support."""
 
     kind: ListingKind
     started_at: datetime | None
@@ -65,7 +65,7 @@ class ListingProgress:
 def schedule_listings(
     connection: Connection, destination: int, kinds: Collection[ListingKind], now: datetime
 ) -> None:
-    """Have these listings read from `now` on, and the others never; safe to repeat."""
+    """Schedule these listings from `now` on, and never the others. Safe to repeat."""
     connection.execute(
         """INSERT INTO listing (destination_id, kind, next_at)
         SELECT %(destination)s, kind, CASE WHEN kind = ANY(%(kinds)s)
@@ -82,12 +82,12 @@ def schedule_listings(
 
 
 def reset_listings(connection: Connection, destination: int) -> None:
-    """Have all listings of the destination begun again: `not_begun` names it then."""
+    """Delete all listings of the destination, so that `list_without_listings` returns it."""
     connection.execute("DELETE FROM listing WHERE destination_id = %s", (destination,))
 
 
 def list_without_listings(connection: Connection) -> list[int]:
-    """Ids of active destinations of whose listings one was never begun."""
+    """Ids of active destinations that lack a listing."""
     rows = connection.execute(
         """SELECT id FROM destination d WHERE status = 'active'
             AND (SELECT count(*) FROM listing WHERE destination_id = d.id) < %s""",
@@ -97,7 +97,7 @@ def list_without_listings(connection: Connection) -> list[int]:
 
 
 def list_due_listings(connection: Connection, now: datetime) -> list[tuple[int, ListingKind]]:
-    """What is to be read now, of destinations that may be knocked at."""
+    """Listings that are due, of active destinations whose circuit is closed."""
     rows = connection.execute(
         """SELECT d.id, l.kind FROM destination d JOIN listing l ON l.destination_id = d.id
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
@@ -118,7 +118,7 @@ def claim_listing(
     now: datetime,
     until: datetime,
 ) -> ListingLease | None:
-    """Take a listing that is due for the lease, or None."""
+    """Claim a listing for the lease; None if it is not due."""
     row = connection.execute(
         """UPDATE listing SET lease = %s, next_at = %s, started_at = COALESCE(started_at, %s)
         WHERE destination_id = %s AND kind = %s AND next_at <= %s
@@ -138,9 +138,9 @@ def advance(
     rows: int,
     until: datetime,
 ) -> None:
-    """One page of `rows` is done: go on from `cursor`, with the lease to `until`.
+    """Advance the cursor after a page of `rows`, and extend the lease to `until`.
 
-    Raises Overtaken, which is to take the transaction back.
+    Raises ListingLeaseLost, which must roll the transaction back.
     """
     kept = connection.execute(
         """UPDATE listing SET cursor = %s, next_at = %s, failures = 0, reason = '',
@@ -154,7 +154,7 @@ def advance(
 def release(
     connection: Connection, destination: int, kind: ListingKind, lease: UUID, at: datetime
 ) -> None:
-    """Give the listing back as it is; go on at `at`."""
+    """Release the listing unchanged; it is due again at `at`."""
     connection.execute(
         """UPDATE listing SET lease = NULL, next_at = %s
         WHERE destination_id = %s AND kind = %s AND lease = %s""",
@@ -171,9 +171,9 @@ def finish_pass(
     now: datetime,
     next_at: datetime,
 ) -> None:
-    """The pass is done: the next begins at `next_at`, from the cursor that is stored.
+    """Finish the pass: the next one begins at `next_at`, from the stored cursor.
 
-    The first whole pull lets the back-fill begin.
+    The first finished pull lets the backfill begin.
     """
     connection.execute(
         """WITH finished AS (
@@ -197,7 +197,7 @@ def record_failure(
     next_at: datetime,
     restart: bool = False,
 ) -> None:
-    """The tool would not be read: try again at `next_at`, `anew` from the beginning."""
+    """Reading failed: retry at `next_at`, from the beginning if `restart`."""
     connection.execute(
         """UPDATE listing SET lease = NULL, next_at = %s, failures = LEAST(failures + 1, 20),
             reason = %s, cursor = CASE WHEN %s THEN NULL ELSE cursor END
@@ -207,7 +207,7 @@ def record_failure(
 
 
 def list_progress(connection: Connection, destination: int) -> list[ListingProgress]:
-    """How far each listing is that is ever read."""
+    """The progress of each listing that is read at all."""
     rows = connection.execute(
         """SELECT kind, started_at, finished_at, next_at, row_count,
             started_at IS NOT NULL AND (row_count > 0 OR lease IS NOT NULL), reason
@@ -218,7 +218,7 @@ def list_progress(connection: Connection, destination: int) -> list[ListingProgr
 
 
 def add_stats(connection: Connection, destination: int, stats: VerificationStats) -> None:
-    """Count `tally` in."""
+    """Add to the destination's counts."""
     counts = {name: count for name, count in asdict(stats).items() if count}
     if not counts:
         return
@@ -227,16 +227,16 @@ def add_stats(connection: Connection, destination: int, stats: VerificationStats
         f"""INSERT INTO verification AS v (destination_id, {", ".join(names)})
         VALUES (%s, {", ".join(["%s"] * len(names))})
         ON CONFLICT (destination_id) DO UPDATE SET
-            {", ".join(f"{name} = v.{name} + EXCLUDED.{name}" for name in names)}""",  # noqa: S608 - the fields of Tally
+            {", ".join(f"{name} = v.{name} + EXCLUDED.{name}" for name in names)}""",  # noqa: S608 - the fields of VerificationStats
         (destination, *counts.values()),
     )
 
 
 def load_stats(connection: Connection, destination: int) -> VerificationStats:
-    """What reading the destination came to so far."""
+    """The destination's counts so far."""
     names = ", ".join(field.name for field in fields(VerificationStats))
     row = connection.execute(
-        f"SELECT {names} FROM verification WHERE destination_id = %s",  # noqa: S608 - the fields of Tally
+        f"SELECT {names} FROM verification WHERE destination_id = %s",  # noqa: S608 - the fields of VerificationStats
         (destination,),
     ).fetchone()
     return VerificationStats(*row) if row else VerificationStats()

@@ -1,4 +1,4 @@
-"""What a destination itself reported as off, against the person's own opt-ins since (I5)."""
+"""Opt-outs that a destination itself reported, and the person's own opt-ins since (I5)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from preference_center.storage.db.database import Connection
 def load_reported_opt_outs(
     connection: Connection, destination: str, ids: Collection[int]
 ) -> dict[int, ReportedOptOuts]:
-    """Per address that this destination reported an opt-out of; one look-up by address."""
+    """Per address of which this destination reported an opt-out; one look-up by address."""
     found: dict[int, ReportedOptOuts] = {}
     rows = connection.execute(
         """SELECT e.address_id, e.scope, max(e.seq) FILTER (WHERE e.kind <> %(opted_in)s),
@@ -32,9 +32,9 @@ def load_reported_opt_outs(
         },
     )
     for address_id, scope, opted_out, opted_in in rows:
-        heard = found.setdefault(address_id, ReportedOptOuts())
+        reported = found.setdefault(address_id, ReportedOptOuts())
         if opted_out is not None:
-            heard.opt_outs[scope] = opted_out
+            reported.opt_outs[scope] = opted_out
         if opted_in is not None:
-            heard.opt_ins[scope] = opted_in
-    return {address_id: heard for address_id, heard in found.items() if heard.opt_outs}
+            reported.opt_ins[scope] = opted_in
+    return {address_id: reported for address_id, reported in found.items() if reported.opt_outs}

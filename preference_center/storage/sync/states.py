@@ -1,7 +1,7 @@
-"""Sync states: the queue that is the database. `next_at` is the whole of it, in two lanes.
+"""Sync states: the database is the queue. It is the column `next_at`, in two lanes.
 
-A claim moves `next_at` to the end of the lease, so a dead worker's rows come back by
-themselves; settling compares the lease token, so a late worker changes nothing.
+A claim moves `next_at` to the end of the lease, so the rows of a worker that died become due
+again; settling compares the lease token, so a late worker changes nothing.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ WHERE s.destination_id = %(destination)s AND s.address_id = ANY(ARRAY(
 RETURNING s.address_id, s.wanted_version, s.reflected_version, s.due_at, s.attempts,
     s.turned_off, s.lift_until, (SELECT max(next_at) FROM live), (SELECT max(next_at) FROM bulk)
 """
-"""An array, since that is made once. Joined instead, both lists are gone through anew for a row
-that an opt-out touched meanwhile, and more are claimed than the limit says.
+"""An array is evaluated once. A join would evaluate both lanes again for each row that an opt-out
+updated meanwhile, and claim more rows than the limit.
 """
 
 _SETTLE = """
@@ -94,12 +94,11 @@ WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
     AND s.lease = %(lease)s
 RETURNING s.address_id
 """
-"""What came of it is noted of every row, also of one that is another worker's by now; but not
-that a row was refused once more. A refused row waits with the lists, so that it keeps no click
-waiting however many there are.
+"""The outcome of every row is recorded, also of one that another worker holds by now, but not a
+repeated refusal. A refused row moves to the bulk lane, so that no click waits behind such rows.
 
-What was told has been noted before (`announce_noes`), and what the tool was heard to have
-turned off meanwhile counts as told, too: only what was lifted is taken away.
+What the push turned off was recorded before it was sent (`record_pending_opt_outs`), and topics
+that the tool reported as off meanwhile stay in `turned_off`: only what was lifted is removed.
 """
 
 _REQUEUE = """
@@ -116,26 +115,26 @@ WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 
 COMMIT_MARGIN = timedelta(seconds=10)
-"""How far back a row may come due: what its writer took to commit, and how clocks differ."""
+"""How far back a row may become due: the time its writer took to commit, and clock skew."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueCounts:
-    """What is due at one destination, each counted to 10,000: what people did, and lists."""
+    """Due rows of one destination per lane, each counted to 10,000."""
 
     destination_id: int
     live: int
     bulk: int
     is_slow: bool
-    """Whether it counts as slow (see `domain.lanes`)."""
+    """Whether it counts as slow (see `domain.sync.push_concurrency`)."""
 
 
 def list_due(
     connection: Connection, now: datetime, scan_kinds: Collection[str] = ()
 ) -> list[DueCounts]:
-    """Active destinations that a request may be sent to now, and have something due.
+    """Active destinations whose circuit is closed and that have due rows.
 
-    Lists of the kinds `by_scan` are not counted: see `storage.seen`.
+    Bulk rows of destinations of `scan_kinds` are not counted: see `list_states`.
     """
     rows = connection.execute(
         """SELECT d.id, live.count, bulk.count, COALESCE(d.slow_until > %(now)s, false)
@@ -156,7 +155,7 @@ def list_due(
 
 
 def count_due_by_destination(connection: Connection, now: datetime) -> dict[int, int]:
-    """The destinations of `due` -> how many rows are due there."""
+    """The destinations of `list_due`, and how many rows are due at each."""
     return {each.destination_id: each.live + each.bulk for each in list_due(connection, now)}
 
 
@@ -171,16 +170,16 @@ def claim_rows(
     include_bulk: bool = True,
     since: LanePosition = LANE_BEGINNING,
 ) -> list[SyncClaim]:
-    """Take up to `limit` due rows for the lease `lease`, which ends at `until`.
+    """Claim up to `limit` due rows for the lease `lease`, which ends at `until`.
 
-    Rows of lists and back-fills come after what people did, however long they have waited,
-    but a tenth of the batch is theirs: so neither holds the other up for good. Without
-    `lists` they are left where they are.
+    Rows of the bulk lane (lists and backfills) come after the live ones, however long they have
+    waited, but a tenth of each batch is reserved for them: so neither lane starves the other.
+    Without `include_bulk` no bulk rows are claimed.
 
-    What came due before `since` is not found. A claim from there on reads no index entries of
-    rows that were claimed before it; they stay for as long as any snapshot is older than the
-    claim, a dump's perhaps. Who goes on from `Claim.reached` claims from BEGINNING once more in
-    the end: a row that another transaction had locked may have been passed over.
+    Rows that became due before `since` are not claimed. Starting there avoids reading the dead
+    index entries of earlier claims, which stay while any snapshot is older than the claim (for
+    example during a dump). A caller that continues from `SyncClaim.reached` must finish with a
+    claim from LANE_BEGINNING: rows that another transaction had locked may have been skipped.
     """
     given = {"destination": destination, "lease": lease, "now": now, "until": until}
     given |= {"limit": limit, "include_bulk": include_bulk, "live": since.live, "bulk": since.bulk}
@@ -188,17 +187,18 @@ def claim_rows(
     if not rows:
         return []
     *_, live, bulk = rows[0]
-    surely = now - COMMIT_MARGIN
-    reached = LanePosition(min(live or since.live, surely), min(bulk or since.bulk, surely))
+    committed = now - COMMIT_MARGIN
+    reached = LanePosition(min(live or since.live, committed), min(bulk or since.bulk, committed))
     return [SyncClaim(*(*row[:-2], reached)) for row in rows]
 
 
 def record_pending_opt_outs(
     connection: Connection, destination: int, lease: UUID, topics: Mapping[int, frozenset[str]]
 ) -> None:
-    """Note, before it is sent, what may be turned off there though nobody hears the answer.
+    """Record the topics that this push may turn off, before it is sent.
 
-    Else it could not be taken back, and would look like a "no" that somebody said there.
+    Without this, a push whose response is lost could never be lifted, and would look like an
+    opt-out made in the tool.
     """
     connection.execute(
         """UPDATE sync_state s SET turned_off = ARRAY(SELECT unnest(s.turned_off)
@@ -212,7 +212,7 @@ def record_pending_opt_outs(
 def record_pending_lifts(
     connection: Connection, destination: int, lease: UUID, ids: Collection[int], until: datetime
 ) -> None:
-    """Note, before it is sent, that a request which turns topics on may live to `until`."""
+    """Record, before it is sent, that a request that turns topics on may act until `until`."""
     connection.execute(
         """UPDATE sync_state SET lift_until = GREATEST(lift_until, %s)
         WHERE destination_id = %s AND lease = %s AND address_id = ANY(%s)""",
@@ -228,10 +228,10 @@ def settle_rows(
     *,
     now: datetime,
 ) -> set[int]:
-    """Write down outcomes; returns the addresses whose rows were still ours.
+    """Record outcomes; returns the addresses whose rows this lease still held.
 
-    Every outcome but UNTOLD and a repeated refusal becomes a delivery, and every event that
-    was overtaken too.
+    Every outcome becomes a delivery, except NOT_PUSHED and a repeated refusal; so does every
+    superseded event.
     """
     columns = {
         "destination": destination,
@@ -256,7 +256,7 @@ def _json_list(topics: frozenset[str]) -> str:
 
 
 def release_rows(connection: Connection, destination: int, lease: UUID, now: datetime) -> set[int]:
-    """Give claimed rows back untouched: the destination failed, not they (I3). Returns whose."""
+    """Release claimed rows unchanged: the destination failed, not they (I3). Returns their ids."""
     rows = connection.execute(
         """UPDATE sync_state SET lease = NULL, next_at = %s
         WHERE destination_id = %s AND lease = %s RETURNING address_id""",
@@ -268,10 +268,10 @@ def release_rows(connection: Connection, destination: int, lease: UUID, now: dat
 def requeue_stale(
     connection: Connection, destination: int, stale: Sequence[Settlement], now: datetime
 ) -> None:
-    """A worker that lost its lease has spoken late: bring these to the current state anew.
+    """Push these rows again: a worker that had lost its lease may have changed the tool.
 
-    What it told the tool is added to `told`, so that it can be taken back too. A row that
-    another worker holds comes back at the end of that lease.
+    What it turned off is added to `turned_off`, so that it can be lifted. A row that another
+    worker holds becomes due at the end of that lease.
     """
     connection.execute(
         _REQUEUE,
@@ -290,8 +290,8 @@ def requeue_stale(
 class LateRows:
     """Rows of one destination in one stage beyond `on_time`, and the earliest of them.
 
-    `count` stops at COUNTED, or sooner: see `late`; `at_least` says that it did. `state` and
-    `reason` are the destination's own.
+    `count` stops at MAX_LATE_PER_STAGE, or sooner (see `list_late`); `at_least` is set then.
+    `status_label` and `reason` are the destination's own.
     """
 
     destination: str
@@ -305,19 +305,19 @@ class LateRows:
 
 
 MAX_LATE_PER_STAGE = 1_000
-"""As far as late rows of one stage are counted: enough to see how bad it is, and the cost of
-an answer does not grow with the trouble that it reports."""
+"""Late rows of one stage are counted up to here, so that the cost of the query has a limit."""
 MAX_LATE_IN_ALL = 10_000
-"""As far as those of all destinations together are, which share it equally ..."""
+"""Late rows of all destinations together, which share this limit equally ..."""
 MIN_LATE_PER_STAGE = 100
-"""... though this far each of them is, however many there are."""
+"""... but up to this many are counted for each."""
 
 
 def list_late(connection: Connection, now: datetime) -> list[LateRows]:
     """Pending opt-outs that are at risk or worse, counted per destination and stage.
 
-    The most urgent first. Reads by index at most COUNTED rows of a destination and stage, and
-    fewer where there are so many destinations that COUNTED_OF_ALL is less for each.
+    The most urgent first. Reads by index at most MAX_LATE_PER_STAGE rows of a destination and
+    stage, and fewer if there are so many destinations that each one's share of MAX_LATE_IN_ALL
+    is less.
     """
     stages = late_stages(now)
     rows = connection.execute(

@@ -1,8 +1,8 @@
-"""What was acknowledged and not understood, until a person decides (I1, I3).
+"""Vendor events that were acknowledged and not understood, until somebody decides (I1, I3).
 
-A vendor event gets here with each question that it leaves open: a body that cannot be read, a
-type that its module does not know, a target that no topic maps to. The sealed body stays in
-`webhook_inbox` as long as one of its questions is open.
+Each is stored with the questions that it leaves open: a body that cannot be parsed, a type that
+its integration does not know, a target that no topic maps to. The sealed body stays in
+`webhook_inbox` while one of its questions is open.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.sync.states import MAX_LATE_PER_STAGE
 
 UNREADABLE_QUESTION = "unreadable"
-"""The question of a body that its vendor's module makes nothing of."""
+"""The question of a body that its integration cannot parse."""
 INVALID_ADDRESS_QUESTION = "address"
 """The question of an event whose address cannot be parsed."""
 RETENTION = timedelta(days=30)
-"""How long a decision is kept beside the audit."""
+"""How long a decision is kept, in addition to the audit."""
 
 
 def unknown_type_question(event_type: str) -> str:
@@ -36,30 +36,30 @@ def unmapped_target_question(target_id: str) -> str:
 
 
 class BacklogKind(StrEnum):
-    """What waits for a person, or for being processed."""
+    """What waits for a decision, or to be processed."""
 
     VENDOR_EVENT = "vendor_event"
-    """It was acknowledged and not understood: `flask inbound events list`."""
+    """A webhook that was acknowledged and not understood: `flask inbound events list`."""
     WEBHOOK = "webhook"
-    """It was acknowledged and is not processed yet."""
+    """A webhook that was acknowledged and is not processed yet."""
     MAIL_OPT_OUT = "mail_opt_out"
-    """Its address is not known: `flask inbound pending`."""
+    """An opt-out by mail whose address is not known: `flask inbound pending`."""
     REVIEW_ITEM = "review_item"
     """A mail or text whose meaning is not clear: `flask inbound review-queue list`."""
     DEFERRED_FORMS = "deferred_forms"
-    """The forms of a mailbox that the scheduler has still to raise: `ledger.deferring`."""
+    """Forms of a mailbox whose sync states are still to be updated: `ledger.deferred_forms`."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverdueBacklog:
-    """What has waited for 36 hours or more, by destination (None for mail) and stage."""
+    """Items that have waited for 36 hours or more, by destination (None for mail) and stage."""
 
     kind: BacklogKind
     destination: str | None
     stage: DeadlineStage
     count: int
     due_at: datetime
-    """When the earliest of them must be in every tool."""
+    """When the earliest of them must be applied in every tool."""
     at_least: bool
     """Whether there may be more than `count`."""
 
@@ -94,11 +94,11 @@ _SELECT_LATE = " UNION ALL ".join(
     LEFT JOIN destination d ON d.id = pending.destination_id)"""  # noqa: S608 - constants of this module
     for what, query in _PENDING_QUERIES.items()
 )
-"""At most COUNTED of each, the oldest first, by an index of its own."""
+"""At most MAX_LATE_PER_STAGE of each kind, the oldest first, each by an index of its own."""
 
 
 def list_overdue_backlog(connection: Connection, now: datetime) -> list[OverdueBacklog]:
-    """What has waited for 36 hours or more, the most urgent first."""
+    """Items that have waited for 36 hours or more, the most urgent first."""
     rows = connection.execute(_SELECT_LATE, {"upto": now - AT_RISK}).fetchall()
     total: dict[str, int] = {}
     found: dict[tuple[str, str | None, DeadlineStage], tuple[int, datetime]] = {}
@@ -122,9 +122,9 @@ def replace_open_questions(
     destination: int,
     questions: Mapping[UUID, tuple[datetime, Collection[str]]],
 ) -> None:
-    """Set the open questions of these bodies, each with when it was received.
+    """Set the open questions of these webhooks, each with when it was received.
 
-    What a person has decided before stays decided.
+    Questions that were decided before stay decided.
     """
     connection.execute(
         "DELETE FROM undecided_event WHERE webhook_id = ANY(%s) AND decided_at IS NULL",
@@ -165,7 +165,7 @@ def list_open_questions(connection: Connection, limit: int) -> Sequence[OpenQues
 def list_webhooks_with_open_questions(
     connection: Connection, destination: int | None = None
 ) -> list[UUID]:
-    """The bodies with open questions; those of one destination if it is given."""
+    """The webhooks with open questions, of one destination if it is given."""
     rows = connection.execute(
         """SELECT DISTINCT webhook_id FROM undecided_event WHERE decided_at IS NULL
             AND (%(destination)s::int IS NULL OR destination_id = %(destination)s)""",
@@ -177,7 +177,7 @@ def list_webhooks_with_open_questions(
 def discard_webhook_questions(
     connection: Connection, webhook_id: UUID, reason: str, now: datetime
 ) -> bool:
-    """A person has decided that this event asks for nothing; False if none is open."""
+    """Decide that this webhook needs no action; False if it has no open question."""
     done = connection.execute(
         """UPDATE undecided_event SET decided_at = %s, decision = %s
         WHERE webhook_id = %s AND decided_at IS NULL""",
@@ -189,7 +189,7 @@ def discard_webhook_questions(
 def ignore_question(
     connection: Connection, destination: int, question: str, reason: str, now: datetime
 ) -> int:
-    """This question is never to be asked again at this destination; how many it settles."""
+    """Never ask this question again at this destination; returns how many are decided by that."""
     connection.execute(
         """INSERT INTO ignored_question (destination_id, question, reason, ignored_at)
         VALUES (%s, %s, %s, %s) ON CONFLICT (destination_id, question)
@@ -204,5 +204,5 @@ def ignore_question(
 
 
 def purge_decisions(connection: Connection, now: datetime) -> None:
-    """Delete decisions that are older than they are kept."""
+    """Delete decisions older than RETENTION."""
     connection.execute("DELETE FROM undecided_event WHERE decided_at < %s", (now - RETENTION,))

@@ -1,4 +1,4 @@
-"""Types of news that a tool told of and no module here knows: their names and how often."""
+"""Types of vendor events that tools reported and no integration knows, with their counts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from preference_center.storage.db.database import Connection
 
 MAX_TYPES = 50
-"""How many names are kept of one destination; more are counted together."""
+"""How many types are stored per destination; further ones are counted together."""
 OTHER_TYPES = "(others)"
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownEventType:
-    """One type, how often it came, and when it last did (UTC)."""
+    """One type, how often it was received, and when last (UTC)."""
 
     type: str
     count: int
@@ -25,7 +25,7 @@ class UnknownEventType:
 def count_unknown_types(
     connection: Connection, destination: int, types: Counter[str], now: datetime
 ) -> None:
-    """Count types in."""
+    """Add to the counts of these types."""
     for name, number in sorted(types.items()):
         connection.execute(
             """INSERT INTO unknown_event_type AS u (destination_id, type, count, last_at)
@@ -47,7 +47,7 @@ def count_unknown_types(
 
 
 def list_unknown_types(connection: Connection, destination: int) -> list[UnknownEventType]:
-    """All that were counted, the most frequent first."""
+    """All types that were counted, the most frequent first."""
     rows = connection.execute(
         """SELECT type, count, last_at FROM unknown_event_type WHERE destination_id = %s
         ORDER BY count DESC, type""",

@@ -1,4 +1,4 @@
-"""Sync states as reading a tool finds them: to be checked, to be pushed again, confirmed."""
+"""Sync states that are read back from a tool: checked, confirmed or pushed again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load_states_by_digest(
     digests: Sequence[tuple[bytes, str]],
     now: datetime,
 ) -> dict[tuple[bytes, str], AddressSyncState]:
-    """Per exact digest and channel that is known, how its address stands there."""
+    """The sync state of each known address, by its exact digest and channel."""
     if not digests:
         return {}
     rows = connection.execute(
@@ -68,7 +68,7 @@ def load_states_by_digest(
 def claim_checks(
     connection: Connection, destination: int, *, now: datetime, until: datetime, limit: int
 ) -> dict[int, AddressSyncState]:
-    """Hold up to `limit` rows that are to be checked, until `until`."""
+    """Claim up to `limit` rows that are due for a check, until `until`."""
     given = {"destination": destination, "now": now, "until": until, "limit": limit}
     rows = connection.execute(_CLAIM, given)
     return {row[0]: _to_state(row) for row in rows}
@@ -77,7 +77,10 @@ def claim_checks(
 def schedule_sample(
     connection: Connection, destination: int, *, start_fraction: float, limit: int, now: datetime
 ) -> int:
-    """Have `limit` settled rows checked now, from a place `at` (0..1) on; how many."""
+    """Schedule `limit` settled rows for a check now, from `start_fraction` (0..1) of the ids on.
+
+    Returns how many.
+    """
     return connection.execute(
         """WITH sample AS (
             SELECT address_id FROM sync_state
@@ -96,21 +99,21 @@ def schedule_sample(
 def record_confirmed(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
-    """Read back and in order: nothing more to check, unless it has changed since."""
+    """These rows were read back and are correct: no further check, unless they changed since."""
     _update_unchanged_rows(connection, destination, versions, now, "verify_at = NULL, checks = 0")
 
 
 def release_checks(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
-    """Held and not looked at: whoever looks next may."""
+    """Release rows that were claimed but not checked, so that the next worker can check them."""
     _update_unchanged_rows(connection, destination, versions, now, "verify_at = %(now)s")
 
 
 def recheck(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
-    """Read back and absent: the next look is twice as far away."""
+    """These rows were read back and are absent: double the interval to the next check."""
     _update_unchanged_rows(
         connection,
         destination,
@@ -124,7 +127,7 @@ def recheck(
 def probe(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
-    """Absent where nothing can be read: only pushing shows whether it is there now."""
+    """Push these absent rows again. If nothing can be read, only a push shows if they exist."""
     _update_unchanged_rows(
         connection,
         destination,
@@ -142,10 +145,10 @@ def requeue_push(
     *,
     drifted: bool,
 ) -> int:
-    """Have these brought to the current state anew; returns how many.
+    """Push these rows again; returns how many.
 
-    `drifted`: the tool had confirmed and says something else, which is flagged and noted.
-    A contact that is merely new there is not (I13). What has a deadline already keeps it (I3).
+    `drifted`: the tool had confirmed the opt-out and now shows another state, which is recorded
+    as drift; a contact that is merely new there is not (I13). An earlier deadline is kept (I3).
     """
     ids = _update_unchanged_rows(
         connection,
@@ -164,7 +167,7 @@ def requeue_push(
 def schedule_check(
     connection: Connection, destination: int, ids: Sequence[int], at: datetime
 ) -> None:
-    """Have these checked at the first look from `at` on, if nothing else has been planned."""
+    """Schedule a check of these rows at `at`, unless one is already scheduled."""
     if not ids:
         return
     connection.execute(
@@ -177,7 +180,7 @@ def schedule_check(
 def record_turned_off(
     connection: Connection, destination: int, turned_off: Mapping[int, frozenset[str]]
 ) -> None:
-    """What these addresses have off in the tool by its `own` doing is to be lifted there, too."""
+    """Add topics that the tool itself turned off to `turned_off`, so that they are lifted, too."""
     if not turned_off:
         return
     connection.execute(
@@ -192,7 +195,7 @@ def record_turned_off(
 def record_turned_on(
     connection: Connection, destination: int, turned_on: Mapping[int, frozenset[str]]
 ) -> None:
-    """Per address, `topics` that we had turned off are on in the tool by its own doing."""
+    """Remove topics that the tool itself turned on again from `turned_off`."""
     if not turned_on:
         return
     connection.execute(
@@ -208,7 +211,7 @@ def record_turned_on(
 def record_all_marketing_switch(
     connection: Connection, destination: int, ids: Sequence[int], *, is_off: bool
 ) -> None:
-    """What the tool showed of the switch for all that it sends these addresses."""
+    """Record the state of the tool's switch for everything that it sends these addresses."""
     if not ids:
         return
     connection.execute(
@@ -228,7 +231,7 @@ def record_all_marketing_switch(
 
 @dataclass(frozen=True, slots=True)
 class AlreadyOptedOut:
-    """An address whose whole "no" the tool holds already, as it says itself."""
+    """An address that is already opted out of everything it should be, as the tool reports."""
 
     version: int
     turned_off: frozenset[str]
@@ -241,10 +244,10 @@ def settle_already_opted_out(
     opted_out: Mapping[int, AlreadyOptedOut],
     now: datetime,
 ) -> int:
-    """Nothing needs to be pushed of these; returns how many were still waiting.
+    """Settle these without a push; returns how many were still waiting.
 
-    One whose lift may be under way is pushed all the same: the lift might act late. How its
-    switch for all stands is left to `set_switch`.
+    A row whose lift may be under way is pushed all the same, since the lift might act late. The
+    switch for everything is left to `record_all_marketing_switch`.
     """
     if not opted_out:
         return 0
@@ -279,7 +282,7 @@ def settle_already_opted_out(
 def load_states(
     connection: Connection, destination: int, ids: Sequence[int], now: datetime
 ) -> dict[int, AddressSyncState]:
-    """How these addresses stand there."""
+    """The sync states of these addresses."""
     rows = connection.execute(
         f"""SELECT {_COLUMNS} FROM address a
         LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
@@ -295,7 +298,7 @@ def append_deliveries(
     outcomes: Mapping[int, tuple[str, str]],
     now: datetime,
 ) -> None:
-    """Append deliveries of what was told outside of any row: address -> outcome, ack."""
+    """Append deliveries of pushes without a sync state: address id -> outcome, ack."""
     for address_id, (outcome, ack) in outcomes.items():
         _insert_deliveries(connection, destination, {address_id: 0}, outcome, ack, now)
 
@@ -307,7 +310,7 @@ def _update_unchanged_rows(
     now: datetime,
     assignments: str,
 ) -> list[int]:
-    """Assign to the rows that are as they were when looked at, and that nobody holds."""
+    """Update the rows whose version is unchanged and that no worker holds; returns their ids."""
     if not versions:
         return []
     rows = connection.execute(

@@ -1,4 +1,4 @@
-"""Webhooks of tools as they arrived, sealed: first kept, then processed, then forgotten."""
+"""Webhooks of tools as they arrived, sealed: stored, processed, then deleted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 
 RETENTION = timedelta(days=7)
-"""How long a body is kept after it came, to be replayed; longer while it is not processed, or
-while a person has to decide what it says (`undecided`)."""
+"""How long a body is kept after it was received, for replays. It is kept longer while it is not
+processed, or has an open question (`undecided_events`)."""
 
 INGESTED_OUTCOME = "ingested"
 """The outcome of one whose events were recorded, or needed no record."""
@@ -27,7 +27,7 @@ VALUES (%(id)s, %(destination)s, %(body_digest)s, %(body)s, %(now)s, %(now)s)
 ON CONFLICT (destination_id, body_digest) DO NOTHING RETURNING id
 """
 MAX_CLAIMED_BYTES = 4_000_000
-"""How much is held in memory at once, and read within a lease."""
+"""How much is held in memory, and processed within one lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def consume_webhook_token(
     token: str,
     now: datetime,
 ) -> bool:
-    """Note that the post `number` used up a token; False if another one had."""
+    """Record that this webhook used a token; False if another webhook did before."""
     row = connection.execute(
         """INSERT INTO used_webhook_token AS u (destination_id, token_digest, webhook_id, used_at)
         VALUES (%s, %s, %s, %s)
@@ -76,9 +76,9 @@ def consume_webhook_token(
 
 
 def count_due_webhooks(connection: Connection, now: datetime) -> dict[int, int]:
-    """Destinations with bodies to be processed now -> how many (to 10,000).
+    """Destinations with webhooks to be processed, and how many (to 10,000).
 
-    In whatever state they are (I13).
+    Whatever the destination's status (I13).
     """
     rows = connection.execute(
         """SELECT d.id, (SELECT count(*) FROM (SELECT FROM webhook_inbox
@@ -98,9 +98,9 @@ def claim_webhooks(
     until: datetime,
     limit: int,
 ) -> list[StoredWebhook]:
-    """Take up to `limit` bodies, the oldest first, until `until`.
+    """Claim up to `limit` webhooks, the oldest first, until `until`.
 
-    Only so many that they are no longer than OCTETS together, but always one.
+    Together they have at most MAX_CLAIMED_BYTES, unless a single one has more.
     """
     rows = connection.execute(
         """WITH due AS (
@@ -119,11 +119,11 @@ def claim_webhooks(
         StoredWebhook(number, _open_body(keys, body, number), at, attempts)
         for number, body, at, attempts in rows
     ]
-    return sorted(found, key=lambda posted: (posted.received_at, posted.id))
+    return sorted(found, key=lambda webhook: (webhook.received_at, webhook.id))
 
 
 def record_processed(connection: Connection, webhook_ids: Sequence[UUID], outcome: str) -> None:
-    """They were processed, or can't be; they stay for a while, to be replayed."""
+    """Mark these as done with this outcome; they are kept for a while, for replays."""
     connection.execute(
         "UPDATE webhook_inbox SET next_at = NULL, outcome = %s WHERE id = ANY(%s)",
         (outcome[:200], list(webhook_ids)),
@@ -131,7 +131,7 @@ def record_processed(connection: Connection, webhook_ids: Sequence[UUID], outcom
 
 
 def defer_webhook(connection: Connection, webhook_id: UUID, at: datetime, reason: str) -> None:
-    """It could not be processed: try again at `at`."""
+    """It could not be processed: retry at `at`."""
     connection.execute(
         "UPDATE webhook_inbox SET next_at = %s, outcome = %s WHERE id = %s",
         (at, reason[:200], webhook_id),
@@ -141,7 +141,7 @@ def defer_webhook(connection: Connection, webhook_id: UUID, at: datetime, reason
 def replay_webhooks(
     connection: Connection, destination: int, since: datetime, now: datetime
 ) -> int:
-    """Have all that came since then, and is still kept, processed again; how many."""
+    """Process again all that were received since then and are still stored; returns how many."""
     return connection.execute(
         """UPDATE webhook_inbox SET next_at = %s, attempts = 0
         WHERE destination_id = %s AND received_at >= %s AND next_at IS NULL""",
@@ -152,7 +152,7 @@ def replay_webhooks(
 def requeue_webhooks(
     connection: Connection, webhook_ids: Sequence[UUID], now: datetime
 ) -> set[int]:
-    """Have these processed again; the destinations that they came from."""
+    """Process these again; returns the destinations that they came from."""
     rows = connection.execute(
         """UPDATE webhook_inbox SET next_at = %s, attempts = 0
         WHERE id = ANY(%s) AND next_at IS NULL RETURNING destination_id""",
@@ -162,7 +162,7 @@ def requeue_webhooks(
 
 
 def count_unreadable(connection: Connection, destination: int) -> int:
-    """How many of those that are kept could not be read."""
+    """How many of the stored ones could not be parsed."""
     row = connection.execute(
         """SELECT count(*) FROM webhook_inbox
         WHERE destination_id = %s AND next_at IS NULL AND outcome = %s""",
@@ -172,9 +172,9 @@ def count_unreadable(connection: Connection, destination: int) -> int:
 
 
 def purge_webhooks(connection: Connection, now: datetime) -> None:
-    """Delete what is older than it is kept; no vendor's proof is good for that long.
+    """Delete webhooks older than RETENTION; no vendor's signature is valid for that long.
 
-    Never what was acknowledged and is neither recorded nor decided (I1).
+    Never one that was acknowledged and is neither recorded nor decided (I1).
     """
     connection.execute(
         """DELETE FROM webhook_inbox p WHERE received_at < %s AND next_at IS NULL
