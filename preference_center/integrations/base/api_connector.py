@@ -33,6 +33,7 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.base.http import HttpContext, HttpSession
 from preference_center.integrations.base.mapping import (
     account_switch_problems,
+    all_mail_switch_problems,
     mapping_problems,
     validate_batch,
 )
@@ -115,7 +116,13 @@ class ApiConnector(ABC, Generic[Client]):
 
     def check(self) -> CheckReport:
         """See Connector. Also reports which targets no topic maps to."""
-        problems = [*self.mapping_problems(), *self.setting_problems()]
+        problems = [
+            *self.mapping_problems(),
+            *self.setting_problems(),
+            *all_mail_switch_problems(
+                self.config, self.rules.all_mail_setting, self.rules.target_noun
+            ),
+        ]
         try:
             with self.open_client() as client:
                 targets = {target.id: target for target in self.list_targets(client)}
@@ -142,6 +149,18 @@ class ApiConnector(ABC, Generic[Client]):
                 yield f"topic {topic} is mapped to {noun} {id_!r}, which {reason}"
 
     # --- push
+
+    def sets_all_mail_switch(self, item: PushItem) -> bool:
+        """Whether the vendor's switch for all mail stops no more than the opt-out does (I10).
+
+        The setting asks for it, no service mail goes through the account, and no topic stays on.
+        """
+        return (
+            self.config.settings.get(self.rules.all_mail_setting) == "yes"
+            and not self.config.sends_service
+            and item.all_off
+            and item.off >= self.config.topics.keys()
+        )
 
     def prepare(self, client: Client, addresses: Sequence[str]) -> None:
         """Look up once what the requests about these addresses need; nothing by default.

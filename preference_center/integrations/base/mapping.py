@@ -65,6 +65,20 @@ def account_switch_problems(
         )
 
 
+def all_mail_switch_problems(
+    config: DestinationConfig, setting: str, target_noun: str
+) -> Iterator[str]:
+    """Faults of the setting by which opt-outs from all marketing set a vendor's own switch."""
+    value = config.settings.get(setting, "no")
+    if value not in {"yes", "no"}:
+        yield f"{setting}: write yes or no"
+    if value == "yes" and config.sends_service:
+        yield (
+            f"{setting} would stop the service mail that goes through this account: remove the "
+            f"setting, so that opt-outs are held by {target_noun}s alone (I10)"
+        )
+
+
 def single_switch_problems(
     config: DestinationConfig, switch: str, message_noun: str
 ) -> tuple[str, ...]:

@@ -131,6 +131,9 @@ class ConnectorRules:
     target_check: TargetCheck = TargetCheck.ON_FAILURE
     numeric_ids: bool = False
     """Whether the ids of targets are positive numbers."""
+    all_mail_setting: str = ""
+    """The optional setting, "yes" or "no", by which an opt-out from all marketing also sets the
+    vendor's own switch for all mail; see `ApiConnector.sets_all_mail_switch`."""
     account_target: str = ""
     """What a topic may be mapped to that stands for all the account sends, and is no target;
     only as the one topic of an account without service mail (I10)."""

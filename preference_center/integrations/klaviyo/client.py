@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpSession, Response
+from preference_center.integrations.base import runtime
 from preference_center.integrations.klaviyo.models import (
-    BULK_JOB_RESPONSE,
-    LISTS_RESPONSE,
-    PROFILE_RESPONSE,
-    PROFILES_RESPONSE,
+    BulkJob,
+    KlaviyoList,
     KlaviyoProfile,
-    ProfilesPage,
+    ListsResponse,
+    ProfilesResponse,
 )
 
+ACCOUNT_URL = "https://a.klaviyo.com"
 REVISION = "2026-07-15"
 PAGE_SIZE = 100
+OVERLAP = timedelta(minutes=10)
+"""Passes overlap: an index may lag behind, and clocks differ."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_VALUES_PER_FILTER = 50
 """Addresses are sent in the URL, whose length is limited."""
 _MEDIA_TYPE = "application/vnd.api+json"
@@ -33,36 +35,37 @@ _EMAIL_ONLY = {"fields[profile]": "email"}
 _WITH_CONSENT = {"additional-fields[profile]": "subscriptions"}
 
 
-@contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[KlaviyoClient]:
-    """A client of a destination's account, for a `with` block."""
-    settings = config.settings
-    headers = {
-        "Authorization": f"Klaviyo-API-Key {settings['api_key']}",
-        "revision": REVISION,
-        "Accept": _MEDIA_TYPE,
-    }
-    base_url = settings.get("base_url", "https://a.klaviyo.com")
-    with http.session(config.name, base_url, headers=headers) as session:
-        yield KlaviyoClient(session)
-
-
 class KlaviyoClient:
-    """One Klaviyo account, made by `open_client`."""
+    """One Klaviyo account."""
 
-    def __init__(self, session: HttpSession) -> None:
+    def __init__(self, session: runtime.HttpSession) -> None:
         self._session = session
+        self.profiles: dict[str, KlaviyoProfile] = {}
+        """Address -> profile, of those that `look_up` found."""
+        self.unknown: dict[str, runtime.PushOutcome] = {}
+        """Address -> outcome, of those that `look_up` did not find or could not look up."""
 
-    def list_lists(self) -> dict[str, str]:
-        """List id -> its name."""
-        found: dict[str, str] = {}
-        cursor: str | None = ""
-        while cursor is not None:
-            query = {"fields[list]": "name"} | ({"page[cursor]": cursor} if cursor else {})
-            page = self._session.send("GET", "/api/lists", query=query).parse(LISTS_RESPONSE)
-            found |= {row.id: row.attributes.name for row in page.data if row.id}
-            cursor = page.links.next_cursor or None
-        return found
+    def look_up(self, addresses: Sequence[str]) -> None:
+        """Find the profiles of one batch, for all that is then done with it."""
+        bisector = runtime.Bisector(self.find_profiles)
+        found = bisector.send(addresses)
+        bisector.ensure_some_accepted()
+        self.unknown = {address: runtime.refused(error.status) for address, error in found.rejected}
+        for part, profiles in found.accepted:
+            self.profiles |= profiles
+            self.unknown |= {a: runtime.absent("no profile") for a in part if a not in profiles}
+
+    @property
+    def absent(self) -> list[str]:
+        """The addresses without a profile."""
+        is_absent = runtime.PushResult.ABSENT
+        return [a for a, outcome in self.unknown.items() if outcome.result is is_absent]
+
+    def list_lists(self, token: str) -> tuple[Sequence[KlaviyoList], str]:
+        """A page of the lists, and the token of the next."""
+        query = {"fields[list]": "name"} | ({"page[cursor]": token} if token else {})
+        page = self._session.send("GET", "/api/lists", query=query).parse(ListsResponse)
+        return page.data, page.links.next_cursor
 
     def find_profiles(self, addresses: Sequence[str]) -> dict[str, KlaviyoProfile]:
         """Address -> profile with its subscriptions; unknown addresses are left out."""
@@ -114,46 +117,46 @@ class KlaviyoClient:
     ) -> Iterator[KlaviyoProfile]:
         for start in range(0, len(values), MAX_VALUES_PER_FILTER):
             part = values[start : start + MAX_VALUES_PER_FILTER]
-            asked = f"any({field},{json.dumps(part, ensure_ascii=False)})"
-            yield from self.list_profiles(route, {**query, "filter": asked}, **path_params).rows
+            filter_ = f"any({field},{json.dumps(part, ensure_ascii=False)})"
+            yield from self._list_profiles(route, {**query, "filter": filter_}, **path_params)[0]
 
-    def list_joined(self, list_id: str, since: str, cursor: str) -> ProfilesPage:
-        """Profiles that joined a list after `since`, in that order."""
+    def list_joined(
+        self, list_id: str, since: datetime | None, token: str
+    ) -> tuple[Sequence[KlaviyoProfile], str]:
+        """A page of profiles that joined a list after `since`, in order, and the next token."""
         query = {
             "fields[profile]": "email,properties",
             "sort": "joined_group_at",
-            "filter": f"greater-than(joined_group_at,{since})",
+            "filter": f"greater-than(joined_group_at,{_format_time(since)})",
         }
-        return self.list_profiles(_LIST_PROFILES_PATH, query, cursor, list=list_id)
+        return self._list_profiles(_LIST_PROFILES_PATH, query, token, list=list_id)
 
-    def list_updated(self, since: str, cursor: str) -> ProfilesPage:
-        """Profiles that changed after `since`, in that order, with their subscriptions."""
-        query = {"sort": "updated", "filter": f"greater-than(updated,{since})"}
-        return self.list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, cursor)
+    def list_updated(
+        self, since: datetime | None, token: str
+    ) -> tuple[Sequence[KlaviyoProfile], str]:
+        """The same of profiles that changed, with their subscriptions."""
+        query = {"sort": "updated", "filter": f"greater-than(updated,{_format_time(since)})"}
+        return self._list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, token)
 
     def list_suppressed(
-        self, since: str, cursor: str, *, list_id: str | None = None
-    ) -> ProfilesPage:
-        """Profiles that were suppressed after `since`, for one list or for all marketing."""
+        self, list_id: str | None, since: datetime | None, token: str
+    ) -> tuple[Sequence[KlaviyoProfile], str]:
+        """The same of profiles that were suppressed, for one list or for all marketing."""
         field = "list_suppressions" if list_id else "suppression"
         field = f"subscriptions.email.marketing.{field}"
-        asked = f"greater-than({field}.timestamp,{since})"
+        filter_ = f"greater-than({field}.timestamp,{_format_time(since)})"
         if list_id:
-            asked = f'and(equals({field}.list_id,"{list_id}"),{asked})'
-        query = {"sort": f"{field}.timestamp", "filter": asked}
-        return self.list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, cursor)
+            filter_ = f'and(equals({field}.list_id,"{list_id}"),{filter_})'
+        query = {"sort": f"{field}.timestamp", "filter": filter_}
+        return self._list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, token)
 
-    def list_profiles(
-        self, route: str, query: Mapping[str, str], cursor: str = "", **path_params: str
-    ) -> ProfilesPage:
-        """A page of any listing of profiles."""
-        query = {**query, "page[size]": str(PAGE_SIZE)} | (
-            {"page[cursor]": cursor} if cursor else {}
-        )
-        found = self._session.send("GET", route, path_params=path_params, query=query).parse(
-            PROFILES_RESPONSE
-        )
-        return ProfilesPage(tuple(found.data), found.links.next_cursor)
+    def _list_profiles(
+        self, route: str, query: Mapping[str, str], token: str = "", **path_params: str
+    ) -> tuple[Sequence[KlaviyoProfile], str]:
+        query = {**query, "page[size]": str(PAGE_SIZE)} | ({"page[cursor]": token} if token else {})
+        response = self._session.send("GET", route, path_params=path_params, query=query)
+        page = response.parse(ProfilesResponse)
+        return page.data, page.links.next_cursor
 
     def remove_from_list(self, list_id: str, profiles: Iterable[KlaviyoProfile]) -> None:
         """Remove profiles from a list. Their consent is not changed."""
@@ -169,27 +172,24 @@ class KlaviyoClient:
         body = {"data": [{"type": "profile", "id": profile.id} for profile in profiles]}
         response = self._write(method, _LIST_RELATIONSHIPS_PATH, body, list=list_id)
         if response.status != HTTPStatus.NO_CONTENT:
-            raise DeliveryError("the response is not what the tool's API promises")
+            raise runtime.DeliveryError("the response is not what the tool's API promises")
 
     def create_bulk_job(self, job_type: str, addresses: Iterable[str]) -> str:
         """Start a bulk job about at most 100 addresses; its id. It is carried out later."""
         rows = [{"email": address} for address in addresses]
-        return (
-            self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
-            .parse(BULK_JOB_RESPONSE)
-            .data.id
-        )
+        response = self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
+        return response.parse_member(BulkJob, "data").id
 
     def create_consent_job(self, job_type: str, consent: str, numbers: Iterable[str]) -> None:
         """Start a bulk job that sets the SMS consent of at most 100 numbers.
 
         It is carried out later. Klaviyo creates profiles for numbers that it does not know.
         """
-        asked = {"sms": {"marketing": {"consent": consent}}}
-        rows = [{"phone_number": number, "subscriptions": asked} for number in numbers]
+        subscriptions = {"sms": {"marketing": {"consent": consent}}}
+        rows = [{"phone_number": number, "subscriptions": subscriptions} for number in numbers]
         response = self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
         if response.status != HTTPStatus.ACCEPTED:
-            raise DeliveryError("the response is not what the tool's API promises")
+            raise runtime.DeliveryError("the response is not what the tool's API promises")
 
     def set_property(self, profile: KlaviyoProfile, name: str, value: str) -> bool:
         """Set a custom property; whether it then has the value."""
@@ -201,9 +201,10 @@ class KlaviyoClient:
             }
         }
         response = self._write("PATCH", f"{_PROFILES_PATH}/{{profile}}", body, profile=profile.id)
-        return bool(response.parse(PROFILE_RESPONSE).data.attributes.properties.get(name) == value)
+        properties = response.parse_member(KlaviyoProfile, "data").attributes.properties
+        return bool(properties.get(name) == value)
 
-    def _write(self, method: str, route: str, body: object, **path_params: str) -> Response:
+    def _write(self, method: str, route: str, body: object, **path_params: str) -> runtime.Response:
         return self._session.send(
             method, route, path_params=path_params, body=body, headers={"Content-Type": _MEDIA_TYPE}
         )
@@ -212,3 +213,23 @@ class KlaviyoClient:
 def _bulk_job_body(job_type: str, rows: Iterable[Mapping[str, object]]) -> dict[str, object]:
     profiles = [{"type": "profile", "attributes": row} for row in rows]
     return {"data": {"type": job_type, "attributes": {"profiles": {"data": profiles}}}}
+
+
+def _format_time(since: datetime | None) -> str:
+    return f"{since or _EPOCH:%Y-%m-%dT%H:%M:%SZ}"
+
+
+class KlaviyoAccountConnector(runtime.ApiConnector[KlaviyoClient]):
+    """A connector of one account and channel."""
+
+    def headers(self) -> Mapping[str, str]:
+        """See ApiConnector."""
+        return {
+            "Authorization": f"Klaviyo-API-Key {self.config.settings['api_key']}",
+            "revision": REVISION,
+            "Accept": _MEDIA_TYPE,
+        }
+
+    def make_client(self, session: runtime.HttpSession) -> KlaviyoClient:
+        """See ApiConnector."""
+        return KlaviyoClient(session)

@@ -11,68 +11,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import (
-    Capabilities,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
+from preference_center.integrations.base import runtime
+from preference_center.integrations.klaviyo.client import (
+    ACCOUNT_URL,
+    OVERLAP,
+    KlaviyoAccountConnector,
+    KlaviyoClient,
 )
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    LinkItem,
-    PushItem,
-    PushOutcome,
-)
-from preference_center.domain.vendor_events import VendorEvent
-from preference_center.integrations.base.batching import PushStep, run_steps
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.mapping import mapping_problems, validate_batch
-from preference_center.integrations.base.multi_channel import (
-    ConnectorFactories,
-    MultiChannelConnector,
-)
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.klaviyo.client import KlaviyoClient, open_client
-from preference_center.integrations.klaviyo.listing import next_listing_page, to_vendor_events
-from preference_center.integrations.klaviyo.models import KlaviyoProfile
 from preference_center.integrations.klaviyo.profiles import (
+    MISSING_PROFILE_ID,
     SUPPRESS_JOB,
     UNSUPPRESS_JOB,
     add_to_list,
     bulk_job_steps,
-    find_profiles,
     is_user_suppressed,
-    read_absent,
     remove_from_list,
-    write_link,
+    to_vendor_events,
 )
 from preference_center.integrations.klaviyo.sms import KlaviyoSms
 
+SUPPRESS_SETTING = "suppress_all"
 _DOCS_URL = "https://developers.klaviyo.com/en/reference"
 
 
-class Klaviyo:
+class Klaviyo(
+    KlaviyoAccountConnector,
+    runtime.ReadableApiConnector[KlaviyoClient],
+    runtime.LinkFieldConnector[KlaviyoClient],
+):
     """One Klaviyo account."""
 
     kind: ClassVar[str] = "klaviyo"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset(SupportedScope),
+    capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset(runtime.SupportedScope),
         can_lift=True,
         batch_size=100,
         # Changes of lists: 10 a second, 150 a minute; other requests 75 and 750. At most
         # every third request is a change.
-        rate_limit=RateLimit(450, 60, burst=10),
+        rate_limit=runtime.RateLimit(450, 60, burst=10),
         can_read=True,
-        scans=ListingMode.CHANGES,
-        pulls=ListingMode.CHANGES,
+        scans=runtime.ListingMode.CHANGES,
+        pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         off_means_opt_out=False,
     )
@@ -84,201 +68,165 @@ class Klaviyo:
         "base_url?": "another base URL of the API, for tests",
     }
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
-        self._config = config
-        self._http = http
+    rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
+        target_noun="list",
+        credentials_hint="the API key and its scopes",
+        api_url=ACCOUNT_URL,
+        all_mail_setting=SUPPRESS_SETTING,
+    )
 
-    @property
-    def _suppresses_all(self) -> bool:
-        return self._config.settings.get("suppress_all") == "yes"
+    def list_targets(self, client: KlaviyoClient) -> Iterator[runtime.Target]:
+        """See ApiConnector."""
+        for row in runtime.list_all(client.list_lists):
+            if row.id:
+                yield runtime.Target(row.id, row.attributes.name)
 
-    def check(self) -> CheckReport:
-        """See Connector. Also reports which lists no topic maps to."""
-        topics = self._config.topics
-        problems = [
-            *mapping_problems(self._config, "list", numeric_ids=False),
-            *self._find_problems(),
-        ]
-        try:
-            with open_client(self._config, self._http) as account:
-                lists = account.list_lists()
-                account.find_profiles(["preference-center-check@example.com"])
-        except DeliveryError as error:
-            return CheckReport((*problems, f"{error}: check the API key and its scopes"))
-        problems += [
-            f"topic {topic} is mapped to list {list_}, which the account does not have: "
-            "map it to a list that exists"
-            for topic, list_ in sorted(topics.items())
-            if list_ not in lists
-        ]
-        unmapped = [f"{lists[i]} ({i})" for i in lists if i not in topics.values()]
-        return CheckReport(tuple(problems), tuple(unmapped))
+    def find_problems(self, client: KlaviyoClient) -> Iterator[str]:
+        """See ApiConnector."""
+        client.find_profiles(["preference-center-check@example.com"])
+        yield from super().find_problems(client)
 
-    def _find_problems(self) -> Iterator[str]:
-        if self._config.settings.get("suppress_all", "no") not in {"yes", "no"}:
-            yield "suppress_all: write yes or no"
-        if self._suppresses_all and self._config.sends_service:
-            yield (
-                "suppress_all would stop the service mail that no flow marked transactional "
-                "sends: remove the setting, so that opt-outs are held by lists alone (I10)"
-            )
+    def prepare(self, client: KlaviyoClient, addresses: Sequence[str]) -> None:
+        """See ApiConnector. No call creates profiles, so unknown addresses are left out."""
+        client.look_up(addresses)
 
-    def _may_suppress_all(self, item: PushItem) -> bool:
-        """Whether a suppression stops no more than the person opted out of (I10)."""
-        return (
-            self._suppresses_all
-            and not self._config.sends_service
-            and item.all_off
-            and item.off >= self._config.topics.keys()
-        )
-
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Removes from lists first, then suppresses, then adds to lists."""
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        with open_client(self._config, self._http) as account:
-            known, others = find_profiles(account.find_profiles, batch)
-            steps = self._build_steps(account, [item for item in batch if item.ref in known], known)
-            return run_steps(batch, steps) | others
-
-    def _build_steps(
-        self,
-        client: KlaviyoClient,
-        items: Sequence[PushItem],
-        profiles_by_ref: Mapping[int, KlaviyoProfile],
-    ) -> list[PushStep]:
-        whole = [i for i in items if self._may_suppress_all(i)]
-        single = [i for i in items if not self._may_suppress_all(i)]
+    def push_batch(
+        self, client: KlaviyoClient, batch: Sequence[runtime.PushItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See ApiConnector. Removes from lists first, then suppresses, then adds to lists."""
+        changed = [item for item in batch if item.off or item.lift]
+        known = [item for item in changed if item.address in client.profiles]
+        whole = [item for item in known if self.sets_all_mail_switch(item)]
+        single = [item for item in known if not self.sets_all_mail_switch(item)]
+        lifts_suppression = self.config.settings.get(SUPPRESS_SETTING) == "yes"
         freed = [
-            i
-            for i in single
-            if i.lift and self._suppresses_all and is_user_suppressed(profiles_by_ref[i.ref])
+            item
+            for item in single
+            if item.lift and lifts_suppression and is_user_suppressed(client.profiles[item.address])
         ]
-        pending = [i for i in whole if not profiles_by_ref[i.ref].is_fully_suppressed]
-        return [
+        pending = [item for item in whole if not client.profiles[item.address].is_fully_suppressed]
+        steps = [
             *self._list_steps(single, lambda i: i.off, partial(remove_from_list, client)),
             *bulk_job_steps(client, SUPPRESS_JOB, pending, is_done=lambda p: p.is_fully_suppressed),
             *bulk_job_steps(
                 client, UNSUPPRESS_JOB, freed, is_done=lambda p: not is_user_suppressed(p)
             ),
-            *self._list_steps(
-                single, lambda i: i.lift, partial(add_to_list, client, profiles_by_ref)
-            ),
+            *self._list_steps(single, lambda i: i.lift, partial(add_to_list, client)),
         ]
+        unknown = {
+            item.ref: client.unknown[item.address]
+            for item in changed
+            if item.address in client.unknown
+        }
+        return runtime.run_steps(batch, steps) | unknown
 
     def _list_steps(
         self,
-        items: Sequence[PushItem],
-        topics_of: Callable[[PushItem], Collection[str]],
-        call: Callable[[str, Sequence[PushItem]], Mapping[int, PushOutcome]],
-    ) -> Iterator[PushStep]:
-        for topic, list_ in sorted(self._config.topics.items()):
-            if some := [item for item in items if topic in topics_of(item)]:
-                yield PushStep(tuple(i.ref for i in some), partial(call, list_, some))
+        items: Sequence[runtime.PushItem],
+        topics_of: Callable[[runtime.PushItem], Collection[str]],
+        call: Callable[[str, Sequence[runtime.PushItem]], Mapping[int, runtime.PushOutcome]],
+    ) -> Iterator[runtime.PushStep]:
+        for topic, list_ in sorted(self.config.topics.items()):
+            if listed := [item for item in items if topic in topics_of(item)]:
+                refs = tuple(item.ref for item in listed)
+                yield runtime.PushStep(refs, partial(call, list_, listed))
 
-    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See SupportsRead. A topic is off for everybody who isn't on its list."""
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        with open_client(self._config, self._http) as account:
-            known, others = find_profiles(account.find_profiles, batch)
-            there = [item for item in batch if item.ref in known]
-            addresses = [item.address for item in there]
-            members = {
-                t: account.find_list_members(i, addresses) for t, i in self._config.topics.items()
-            }
-        return read_absent(others) | {
-            item.ref: frozenset(
+    def read_batch(
+        self, client: KlaviyoClient, batch: Sequence[runtime.PushItem]
+    ) -> Mapping[int, frozenset[str] | None]:
+        """See ReadableApiConnector. A topic is off for everybody who isn't on its list."""
+        topics, profiles = self.config.topics, client.profiles
+        members = {t: client.find_list_members(i, [*profiles]) for t, i in topics.items()}
+        off: dict[str, frozenset[str] | None] = dict.fromkeys(client.absent)
+        for address, profile in profiles.items():
+            suppressed = {suppression.list_id for suppression in profile.list_suppressions}
+            off[address] = frozenset(
                 topic
-                for topic, list_ in self._config.topics.items()
-                if known[item.ref].is_fully_suppressed
-                or item.address not in members[topic]
-                or list_ in {s.list_id for s in known[item.ref].list_suppressions}
+                for topic, list_ in topics.items()
+                if profile.is_fully_suppressed
+                or address not in members[topic]
+                or list_ in suppressed
             )
-            for item in there
-        }
+        return {item.ref: off[item.address] for item in batch if item.address in off}
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See SupportsLinkField. Writes a custom property, which need not exist yet."""
-        field = self._config.link_field
-        if not batch or field is None:
-            return {}
-        items = [PushItem(i.ref, i.address, i.channel) for i in batch]
-        with open_client(self._config, self._http) as account:
-            known, others = find_profiles(account.find_profiles, items)
-            steps = [
-                PushStep((i.ref,), partial(write_link, account, known[i.ref], i, field))
-                for i in batch
-                if i.ref in known
-            ]
-            return run_steps(items, steps) | others
+    def write_link_group(
+        self, client: KlaviyoClient, field: str, items: Sequence[runtime.LinkItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See LinkFieldConnector. Writes a custom property, which need not exist yet."""
+        (item,) = items
+        if item.address in client.unknown:
+            return {item.ref: client.unknown[item.address]}
+        profile = client.profiles[item.address]
+        if not profile.id:
+            return {item.ref: MISSING_PROFILE_ID}
+        is_written = client.set_property(profile, field, item.link)
+        return {item.ref: runtime.acknowledged(is_written, profile.id)}
 
-    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan. Profiles that joined one of the mapped lists."""
-        lists = sorted(set(self._config.topics.values()))
-        with open_client(self._config, self._http) as account:
-            profiles, following, done = next_listing_page(
+        with self.open_client() as client:
+            page = runtime.next_changes_page(
                 cursor,
-                len(lists),
-                self._http.now(),
-                lambda source, since, page: account.list_joined(lists[source], since, page),
+                [partial(client.list_joined, list_) for list_ in self._lists()],
+                now=self.http.now(),
+                overlap=OVERLAP,
+                restart_on_rejection=True,
             )
-        link_in = self._config.link_value
         rows = (
-            ContactSnapshot(p.email, link=link_in(p.attributes.properties))
-            for _, p in profiles
-            if p.email
+            runtime.ContactSnapshot(
+                profile.email, link=self.config.link_value(profile.attributes.properties)
+            )
+            for profile in page.rows
+            if profile.email
         )
-        return ContactPage(tuple(rows), following, done)
+        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+        """See SupportsPull. Suppressions of all marketing, then of each mapped list."""
+
+        def list_events(
+            list_: str | None, since: datetime | None, token: str
+        ) -> tuple[list[runtime.VendorEvent], str]:
+            rows, following = client.list_suppressed(list_, since, token)
+            return [event for row in rows for event in to_vendor_events(row, list_)], following
+
+        with self.open_client() as client:
+            return runtime.next_changes_page(
+                cursor,
+                [partial(list_events, list_) for list_ in (None, *self._lists())],
+                now=self.http.now(),
+                overlap=OVERLAP,
+                restart_on_rejection=True,
+            )
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See SupportsFind."""
-        with open_client(self._config, self._http) as account:
-            return account.find_addresses(contact_ids, lambda profile: profile.email, "email")
+        with self.open_client() as client:
+            return client.find_addresses(contact_ids, lambda profile: profile.email, "email")
 
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See SupportsPull. Suppressions of all marketing, then of each mapped list."""
-        lists = [None, *sorted(set(self._config.topics.values()))]
-        with open_client(self._config, self._http) as account:
-            profiles, following, done = next_listing_page(
-                cursor,
-                len(lists),
-                self._http.now(),
-                lambda source, since, page: account.list_suppressed(
-                    since, page, list_id=lists[source]
-                ),
-            )
-        rows = (
-            event
-            for source, profile in profiles
-            for event in to_vendor_events(profile, lists[source])
-        )
-        return ContactPage(tuple(rows), following, done)
+    def _lists(self) -> list[str]:
+        return sorted(set(self.config.topics.values()))
 
 
-class KlaviyoMultiChannel(MultiChannelConnector):
+class KlaviyoMultiChannel(runtime.MultiChannelConnector):
     """One Klaviyo account, for email and SMS."""
 
     kind: ClassVar[str] = Klaviyo.kind
-    capabilities: ClassVar[Capabilities] = replace(
-        Klaviyo.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
+    capabilities: ClassVar[runtime.Capabilities] = replace(
+        Klaviyo.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
     )
     settings: ClassVar[Mapping[str, str]] = Klaviyo.settings
-    connector_factories: ClassVar[ConnectorFactories] = {
-        Channel.EMAIL: Klaviyo,
-        Channel.SMS: KlaviyoSms,
+    connector_factories: ClassVar[runtime.ConnectorFactories] = {
+        runtime.Channel.EMAIL: Klaviyo,
+        runtime.Channel.SMS: KlaviyoSms,
     }
 
 
-SPEC = ConnectorSpec(
-    kind=Klaviyo.kind,
-    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+SPEC = runtime.ConnectorSpec.of(
+    KlaviyoMultiChannel,
+    tested_against=runtime.TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of revision 2026-07-15",
-    capabilities=KlaviyoMultiChannel.capabilities,
-    own_settings=Klaviyo.settings,
-    secret_settings=frozenset({"api_key"}),
+    secrets={"api_key"},
     sources=(
         f"{_DOCS_URL}/remove_profiles_from_list",
         f"{_DOCS_URL}/get_profiles_for_list",
@@ -286,13 +234,13 @@ SPEC = ConnectorSpec(
         f"{_DOCS_URL}/bulk_suppress_profiles",
         f"{_DOCS_URL}/bulk_unsubscribe_profiles",
     ),
-    build=KlaviyoMultiChannel,
     notes=(
         (
             "Lists stop campaigns to that list. Flows and mail to segments are only stopped by "
             "a suppression: set suppress_all, or have them check the list."
         ),
         "A flow that starts when somebody is added to a list also starts after a lift.",
+        "Flows that are marked transactional are sent to suppressed profiles, too.",
         "Map a topic that goes by SMS to `sms`: there is one consent for all marketing by SMS.",
         "Where the account uses double opt-in for SMS, a lift sends the person a text to response.",
         "Its webhook needs Advanced KDP or a partner's app. Otherwise reading finds opt-outs.",

@@ -6,45 +6,44 @@ https://github.com/klaviyo/openapi (openapi/stable.json, revision 2026-07-15)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
-from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
+from preference_center.integrations.base import runtime
 
 UNSUBSCRIBED, SUBSCRIBED = "UNSUBSCRIBED", "SUBSCRIBED"
 
 
-class KlaviyoSuppression(LenientModel):
+class KlaviyoSuppression(runtime.LenientModel):
     """A reason why a profile gets no marketing at all."""
 
     reason: str = ""
-    timestamp: IsoDatetime = None
+    timestamp: runtime.IsoDatetime = None
 
 
-class ListSuppression(LenientModel):
+class ListSuppression(runtime.LenientModel):
     """A reason why a profile gets nothing from one list."""
 
     list_id: str = ""
-    timestamp: IsoDatetime = None
+    timestamp: runtime.IsoDatetime = None
 
 
-class _EmailMarketing(LenientModel):
+class _EmailMarketing(runtime.LenientModel):
     consent: str = ""
     suppression: list[KlaviyoSuppression] = Field(default_factory=list)
     list_suppressions: list[ListSuppression] = Field(default_factory=list)
 
 
-class SmsConsent(LenientModel):
+class SmsConsent(runtime.LenientModel):
     """The consent of a phone number: one for all marketing by SMS."""
 
     can_receive_sms_marketing: bool = False
     consent: str = ""
-    consent_timestamp: IsoDatetime = None
-    last_updated: IsoDatetime = None
+    consent_timestamp: runtime.IsoDatetime = None
+    last_updated: runtime.IsoDatetime = None
 
     @property
     def is_subscribed(self) -> bool:
@@ -57,27 +56,27 @@ class SmsConsent(LenientModel):
         return self.last_updated or self.consent_timestamp
 
 
-class _EmailSubscription(LenientModel):
+class _EmailSubscription(runtime.LenientModel):
     marketing: _EmailMarketing = _EmailMarketing()
 
 
-class _SmsSubscription(LenientModel):
+class _SmsSubscription(runtime.LenientModel):
     marketing: SmsConsent = SmsConsent()
 
 
-class _Subscriptions(LenientModel):
+class _Subscriptions(runtime.LenientModel):
     email: _EmailSubscription = _EmailSubscription()
     sms: _SmsSubscription = _SmsSubscription()
 
 
-class _ProfileAttributes(LenientModel):
+class _ProfileAttributes(runtime.LenientModel):
     email: str = ""
     phone_number: str = ""
     subscriptions: _Subscriptions = _Subscriptions()
     properties: dict[str, Any] = Field(default_factory=dict)
 
 
-class KlaviyoProfile(LenientModel):
+class KlaviyoProfile(runtime.LenientModel):
     """One person in Klaviyo. A missing email address or phone number is ""."""
 
     id: str = ""
@@ -118,7 +117,7 @@ class KlaviyoProfile(LenientModel):
         return bool(self.suppressions) or self._email_marketing.consent == UNSUBSCRIBED
 
 
-class PageLinks(LenientModel):
+class PageLinks(runtime.LenientModel):
     """The link to the next page of a listing."""
 
     next: str = ""
@@ -129,46 +128,32 @@ class PageLinks(LenientModel):
         return "".join(parse_qs(urlsplit(self.next).query).get("page[cursor]", []))
 
 
-class _ProfilesResponse(LenientModel):
+class ProfilesResponse(runtime.LenientModel):
+    """A page of profiles."""
+
     data: list[KlaviyoProfile]
     links: PageLinks = PageLinks()
 
 
-class _ProfileResponse(LenientModel):
-    data: KlaviyoProfile
-
-
-class _ListAttributes(LenientModel):
+class _ListAttributes(runtime.LenientModel):
     name: str = ""
 
 
-class _KlaviyoList(LenientModel):
+class KlaviyoList(runtime.LenientModel):
+    """One list."""
+
     id: str = ""
     attributes: _ListAttributes = _ListAttributes()
 
 
-class _KlaviyoListsResponse(LenientModel):
-    data: list[_KlaviyoList]
+class ListsResponse(runtime.LenientModel):
+    """A page of lists."""
+
+    data: list[KlaviyoList]
     links: PageLinks = PageLinks()
 
 
-class _BulkJob(LenientModel):
+class BulkJob(runtime.LenientModel):
+    """A job that was accepted."""
+
     id: str = ""
-
-
-class _BulkJobResponse(LenientModel):
-    data: _BulkJob
-
-
-PROFILES_RESPONSE = TypeAdapter(_ProfilesResponse)
-PROFILE_RESPONSE = TypeAdapter(_ProfileResponse)
-LISTS_RESPONSE = TypeAdapter(_KlaviyoListsResponse)
-BULK_JOB_RESPONSE = TypeAdapter(_BulkJobResponse)
-
-
-@dataclass(frozen=True, slots=True)
-class ProfilesPage:
-    """A page of profiles, and where the next one begins; "" if this is the last."""
-
-    rows: tuple[KlaviyoProfile, ...]
-    next_cursor: str

@@ -1,15 +1,12 @@
-"""Changing Klaviyo's profiles: membership of lists, bulk jobs, and a custom property."""
+"""Changing Klaviyo's profiles: membership of lists and suppressions; and their suppressions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from preference_center.domain.sync.contract import LinkItem, PushItem, PushOutcome, PushResult
-from preference_center.integrations.base.batching import PushStep
-from preference_center.integrations.base.bisecting import send_bisecting
+from preference_center.integrations.base import runtime
 from preference_center.integrations.klaviyo.client import KlaviyoClient
-from preference_center.integrations.klaviyo.listing import KlaviyoSuppressionReason
 from preference_center.integrations.klaviyo.models import KlaviyoProfile
 
 SUPPRESS_JOB, UNSUPPRESS_JOB = (
@@ -17,99 +14,84 @@ SUPPRESS_JOB, UNSUPPRESS_JOB = (
     "profile-suppression-bulk-delete-job",
 )
 JOB_RECHECK_DELAY = timedelta(seconds=30)
-_MISSING_PROFILE_ID = PushOutcome(PushResult.RETRY_LATER, "the response has no id for the profile")
+MISSING_PROFILE_ID = runtime.retry_later("the response has no id for the profile")
 """Changes of lists name profiles by id; a response may have null instead of one."""
-
-
-def find_profiles(
-    fetch: Callable[[Sequence[str]], Mapping[str, KlaviyoProfile]], items: Sequence[PushItem]
-) -> tuple[dict[int, KlaviyoProfile], dict[int, PushOutcome]]:
-    """Ref -> profile of those that are known, and the outcomes of the others."""
-    known: dict[int, KlaviyoProfile] = {}
-    others = {item.ref: PushOutcome(PushResult.REFUSED, "400") for item in items}
-    for part, profiles in send_bisecting(
-        items, lambda some: fetch([item.address for item in some])
-    ):
-        for item in part:
-            if profile := profiles.get(item.address):
-                known[item.ref] = profile
-                del others[item.ref]
-            else:
-                others[item.ref] = PushOutcome(PushResult.ABSENT, "no profile")
-    return known, others
-
-
-def read_absent(others: Mapping[int, PushOutcome]) -> dict[int, frozenset[str] | None]:
-    """What `read` returns for `others` of `find_profiles`: those it could look up."""
-    return {ref: None for ref, outcome in others.items() if outcome.result is PushResult.ABSENT}
+USER_SUPPRESSED = "USER_SUPPRESSED"
+"""Klaviyo's reason of a suppression by an API call or an import."""
+EVENT_KIND_BY_REASON = {
+    "UNSUBSCRIBE": runtime.VendorEventKind.OPTED_OUT,
+    USER_SUPPRESSED: runtime.VendorEventKind.OPTED_OUT,
+    "SPAM_COMPLAINT": runtime.VendorEventKind.COMPLAINED,
+    "HARD_BOUNCE": runtime.VendorEventKind.BOUNCED,
+    "INVALID_EMAIL": runtime.VendorEventKind.BOUNCED,
+}
 
 
 def remove_from_list(
-    client: KlaviyoClient, list_id: str, items: Sequence[PushItem]
-) -> Mapping[int, PushOutcome]:
+    client: KlaviyoClient, list_id: str, items: Sequence[runtime.PushItem]
+) -> Mapping[int, runtime.PushOutcome]:
     """Remove those of `items` who are on a list from it."""
     members = client.find_list_members(list_id, [item.address for item in items])
     named = {address: profile for address, profile in members.items() if profile.id}
     if named:
         client.remove_from_list(list_id, named.values())
-    done = {address: PushOutcome(PushResult.REFLECTED, "204") for address in named}
-    done |= dict.fromkeys(members.keys() - named.keys(), _MISSING_PROFILE_ID)
-    untouched = PushOutcome(PushResult.REFLECTED, "not on it")
-    return {item.ref: done.get(item.address, untouched) for item in items}
+    outcomes = dict.fromkeys(named, runtime.reflected("204"))
+    outcomes |= dict.fromkeys(members.keys() - named.keys(), MISSING_PROFILE_ID)
+    unchanged = runtime.reflected("not on it")
+    return {item.ref: outcomes.get(item.address, unchanged) for item in items}
 
 
 def add_to_list(
-    client: KlaviyoClient,
-    profiles_by_ref: Mapping[int, KlaviyoProfile],
-    list_id: str,
-    items: Sequence[PushItem],
-) -> Mapping[int, PushOutcome]:
-    """Add `items`, whose profiles are known by their refs, to a list."""
-    named = [item for item in items if profiles_by_ref[item.ref].id]
+    client: KlaviyoClient, list_id: str, items: Sequence[runtime.PushItem]
+) -> Mapping[int, runtime.PushOutcome]:
+    """Add `items`, whose profiles were looked up, to a list."""
+    named = {item.ref: client.profiles[item.address] for item in items}
+    named = {ref: profile for ref, profile in named.items() if profile.id}
     if named:
-        client.add_to_list(list_id, [profiles_by_ref[item.ref] for item in named])
-    done = {item.ref: PushOutcome(PushResult.REFLECTED, "204") for item in named}
-    return {item.ref: done.get(item.ref, _MISSING_PROFILE_ID) for item in items}
+        client.add_to_list(list_id, named.values())
+    outcomes = dict.fromkeys((item.ref for item in items), MISSING_PROFILE_ID)
+    return outcomes | dict.fromkeys(named, runtime.reflected("204"))
 
 
 def bulk_job_steps(
     client: KlaviyoClient,
     job_type: str,
-    items: Sequence[PushItem],
+    items: Sequence[runtime.PushItem],
     *,
     is_done: Callable[[KlaviyoProfile], bool],
-) -> Iterator[PushStep]:
+) -> Iterator[runtime.PushStep]:
     """A job is only accepted (202); items are reflected once their profiles show it."""
 
-    def call() -> Mapping[int, PushOutcome]:
+    def call() -> Mapping[int, runtime.PushOutcome]:
         addresses = [item.address for item in items]
         job = client.create_bulk_job(job_type, addresses)
         after = client.find_profiles(addresses)
+        waiting = runtime.retry_later(f"{job}: not done yet", JOB_RECHECK_DELAY)
         return {
-            item.ref: PushOutcome(PushResult.REFLECTED, job)
+            item.ref: runtime.reflected(job)
             if item.address in after and is_done(after[item.address])
-            else PushOutcome(PushResult.RETRY_LATER, f"{job}: not done yet", JOB_RECHECK_DELAY)
+            else waiting
             for item in items
         }
 
     if items:
-        yield PushStep(tuple(item.ref for item in items), call)
+        yield runtime.PushStep(tuple(item.ref for item in items), call)
 
 
 def is_user_suppressed(profile: KlaviyoProfile) -> bool:
     """Whether an API call or an import suppresses the profile, possibly among other reasons."""
-    return any(
-        suppression.reason == KlaviyoSuppressionReason.USER_SUPPRESSED
-        for suppression in profile.suppressions
-    )
+    return any(suppression.reason == USER_SUPPRESSED for suppression in profile.suppressions)
 
 
-def write_link(
-    client: KlaviyoClient, profile: KlaviyoProfile, item: LinkItem, link_field: str
-) -> Mapping[int, PushOutcome]:
-    """Write a permanent link into a custom property."""
-    if not profile.id:
-        return {item.ref: _MISSING_PROFILE_ID}
-    if client.set_property(profile, link_field, item.link):
-        return {item.ref: PushOutcome(PushResult.REFLECTED, profile.id)}
-    return {item.ref: PushOutcome(PushResult.RETRY_LATER, "not acknowledged")}
+def to_vendor_events(profile: KlaviyoProfile, list_id: str | None) -> Iterator[runtime.VendorEvent]:
+    """A profile's suppressions: those of one list, or those of all marketing."""
+    if not profile.email:
+        return
+    for suppression in () if list_id else profile.suppressions:
+        if kind := EVENT_KIND_BY_REASON.get(suppression.reason):
+            yield runtime.VendorEvent(kind, profile.email, occurred_at=suppression.timestamp)
+    for held in profile.list_suppressions if list_id else ():
+        if held.list_id == list_id:
+            yield runtime.VendorEvent(
+                runtime.VendorEventKind.OPTED_OUT, profile.email, list_id, held.timestamp
+            )
