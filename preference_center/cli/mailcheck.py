@@ -138,7 +138,7 @@ def _format_finding(finding: Finding) -> str:
     label = click.style(f"{finding.severity.value:8}", fg=_COLOURS[finding.severity])
     lines = [f"{label}{finding.message}"]
     if finding.remedy:
-        lines += [f"        To mend: {finding.remedy}", f"        Source: {finding.source}"]
+        lines += [f"        To fix:  {finding.remedy}", f"        Source: {finding.source}"]
     return "\n".join(lines)
 
 

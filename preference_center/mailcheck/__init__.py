@@ -1,6 +1,6 @@
-"""Judging what is really out there: a mail that was sent, and the hosts that links lead to.
+"""Check what recipients and mail clients really get: a sent mail, and the hosts of its links.
 
-Nothing here changes anything. Findings never hold an address or a token (I12).
+The checks change nothing. Findings never contain an address or a token (I12).
 """
 
 from preference_center.mailcheck.findings import Finding, Severity

@@ -18,13 +18,13 @@ _URL = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
 _OWN_PAGE_PATH = re.compile(r"/[up]/")
 _SOURCE = "Google, email sender guidelines; Yahoo, sender best practices"
 
-# How people are told that a link ends it, in the languages of our pages.
+# How link texts announce an unsubscribe link, in the languages of our pages.
 _UNSUBSCRIBE_TEXT = re.compile(
     r"unsub|opt.?out|disiscri|cancella\w{0,20}.{0,20}iscrizion|abmeld|abbestell|austrag|d[ée]sabonn"
     r"|d[ée]sinscri|desinscri|darse.de.baja|cancelar.{0,20}suscripci",
     re.IGNORECASE,
 )
-# Where tools send people by way of counting their clicks.
+# Redirects by which tools count clicks.
 _TRACKERS = re.compile(
     r"/ls/click\b|/wf/click\b|list-manage\.com/track/click|mandrillapp\.com/track/click"
     r"|hubspotlinks|hubspotemail|/e3t/|awstrack\.me|sendibt\d|mjt\.lu/|rs6\.net/tn|klclick",
@@ -34,14 +34,14 @@ _TRACKERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class BodyLink:
-    """One link of a body: where it leads, and what it is called."""
+    """One link of a body: its URL and its text."""
 
     url: str
     text: str = ""
 
     @property
     def is_unsubscribe(self) -> bool:
-        """Whether people would take it for the way out."""
+        """Whether people would take it for an unsubscribe link."""
         return bool(
             _UNSUBSCRIBE_TEXT.search(self.text) or _UNSUBSCRIBE_TEXT.search(unquote(self.url))
         )
@@ -50,7 +50,7 @@ class BodyLink:
 def check_bodies(
     mail: Message, installation: Installation, now: datetime, header_link: Link | None
 ) -> Iterator[Finding]:
-    """All links of all parts; `header` is the link of the header, if it is one of ours."""
+    """All links of all parts; `header_link` is the link of the header, if it is one of ours."""
     links = find_links(mail)
     own = [
         link
@@ -61,7 +61,7 @@ def check_bodies(
         yield error(
             "body_plain_http",
             "A link to us in the body begins with http.",
-            "Use the link as it was made: it begins with https.",
+            "Use the link as it was generated: it begins with https.",
             "docs/deploy.md",
         )
     if own:
@@ -96,25 +96,25 @@ def find_links(mail: Message) -> list[BodyLink]:
 def _check_own_links(
     own: Sequence[BodyLink], installation: Installation, now: datetime, header_link: Link | None
 ) -> Iterator[Finding]:
-    told: set[str] = set()
+    reported: set[str] = set()
     yield ok("body_link", "The body has a link to us.")
     for link in own:
         read, findings = check_url(link.url, "body", installation, now)
         for finding in findings:
-            if finding.code not in told:  # the same again in the other part
-                told.add(finding.code)
+            if finding.code not in reported:  # the same again in the other part
+                reported.add(finding.code)
                 yield finding
         if (
             read
             and header_link
             and read.address != header_link.address
-            and "body_other" not in told
+            and "body_other" not in reported
         ):
-            told.add("body_other")
+            reported.add("body_other")
             yield error(
                 "body_other",
                 "A link in the body is about another address than the one in the header.",
-                "Make both at once, for one message.",
+                "Generate both together, for one message.",
                 "docs/links.md",
             )
 
@@ -136,13 +136,13 @@ def _check_other_links(
             "Click tracking has rewritten a link in the body: it leads to "
             f"{_format_hosts(rewritten)}.",
             "Turn click tracking off for our links. A tracker that is down or blocked keeps"
-            " people from saying no, and it learns the token.",
+            " people from opting out, and it learns the token.",
             "docs/campaign-tools.md",
         )
     if any(not link.url.strip() for link in foreign):
         yield error(
             "body_empty_link",
-            "A link to unsubscribe leads nowhere: its field is empty.",
+            "An unsubscribe link has no target: its field is empty.",
             "Give every contact a value: `flask links export` writes one for each.",
             "docs/campaign-tools.md",
         )
@@ -150,17 +150,17 @@ def _check_other_links(
     if foreign:
         yield warning(
             "body_second_link",
-            f"A link to unsubscribe leads to {_format_hosts(foreign)}: what is said there "
+            f"An unsubscribe link leads to {_format_hosts(foreign)}: an opt-out there "
             "counts in that"
-            " tool, and here only once the tool is heard.",
-            "Remove it if the tool lets you; else connect the tool, so that its opt-outs spread.",
+            " tool, and here only once the tool reports it.",
+            "Remove it if the tool allows; else connect the tool, so that its opt-outs spread.",
             "docs/campaign-tools.md",
         )
     if not has_own and not rewritten:
         yield error(
             "body_no_link",
             "The body has no link to us.",
-            "Put a clearly visible one in: to the unsubscribe page, or to the preferences.",
+            "Add a clearly visible one: to the unsubscribe page, or to the preferences.",
             _SOURCE,
         )
 
@@ -171,15 +171,15 @@ def _format_hosts(links: Sequence[BodyLink]) -> str:
 
 def _part_text(part: Message) -> str:
     payload = part.get_payload(decode=True)
-    octets = payload if isinstance(payload, bytes) else b""
+    content = payload if isinstance(payload, bytes) else b""
     try:
-        return octets.decode(part.get_content_charset("utf-8"), "replace")
+        return content.decode(part.get_content_charset("utf-8"), "replace")
     except LookupError:
-        return octets.decode("utf-8", "replace")
+        return content.decode("utf-8", "replace")
 
 
 class _AnchorParser(HTMLParser):
-    """Collects `a` elements: where they lead and what they hold."""
+    """Collects `a` elements: their targets and their content."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class _AnchorParser(HTMLParser):
         self._text_parts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An anchor, or a picture in one."""
+        """An anchor, or an image in one."""
         given = dict(attrs)
         if tag in {"a", "area"} and "href" in given:
             self._finish_link()
@@ -207,7 +207,7 @@ class _AnchorParser(HTMLParser):
             self._finish_link()
 
     def close(self) -> None:
-        """The end, whatever is still open."""
+        """The end, with whatever is still open."""
         super().close()
         self._finish_link()
 

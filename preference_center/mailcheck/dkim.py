@@ -1,7 +1,7 @@
-"""Whether a DKIM signature covers the two headers (RFC 8058 4). Nothing is verified.
+"""Whether a DKIM signature covers the two headers (RFC 8058 4). Signatures are not verified.
 
-Only whoever receives a mail can: the key is in the DNS of that day, and every hop may have
-changed something. What can be seen in any copy of a mail is what a signature claims to cover.
+Only the recipient's server can do that: keys in the DNS change, and every hop may have changed the
+mail. What any copy of a mail shows is what a signature claims to cover.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RESULT = re.compile(r"\bdkim\s*=\s*(\w+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class DkimSignature:
-    """What one signature claims."""
+    """The claims of one signature."""
 
     domain: str
     covered: frozenset[str]
@@ -29,7 +29,7 @@ class DkimSignature:
 
 
 def check_dkim(mail: Message) -> Iterator[Finding]:
-    """Everything about DKIM."""
+    """All findings about DKIM."""
     signatures = [_parse_signature(str(value)) for value in mail.get_all("DKIM-Signature", [])]
     if not signatures:
         yield error(
@@ -65,19 +65,19 @@ def _not_covered_finding(signatures: Iterable[DkimSignature]) -> Finding:
         "dkim_not_covering",
         f"No DKIM signature covers both headers: {lacking}. Gmail, Yahoo and Apple"
         " then show no unsubscribe button.",
-        "Add both names to the headers that are signed, or set the headers before signing.",
+        "Add both names to the signed headers, or set the headers before signing.",
         _SOURCE,
     )
 
 
 def _check_results(values: Iterable[object]) -> Iterator[Finding]:
-    """What the receiver's own verdict was, where it is noted in the mail."""
-    verdicts = {found.lower() for value in values for found in _RESULT.findall(str(value))}
-    if verdicts and "pass" not in verdicts:
+    """The receiver's own result, where the mail contains it."""
+    results = {found.lower() for value in values for found in _RESULT.findall(str(value))}
+    if results and "pass" not in results:
         yield error(
             "dkim_failed",
             "The receiver could not verify any DKIM signature.",
-            "Look at Authentication-Results in the mail: was it changed after signing, or is"
+            "Check Authentication-Results in the mail: was it changed after signing, or is"
             " the key missing in the DNS?",
             "RFC 8058 4; RFC 8601",
         )
@@ -90,7 +90,7 @@ def _parse_signature(value: str) -> DkimSignature:
 
 
 def _parse_tags(value: str) -> Mapping[str, str]:
-    """The tags of a signature, white space left out (RFC 6376 3.2)."""
+    """The tags of a signature, without white space (RFC 6376 3.2)."""
     pairs = (pair.partition("=") for pair in re.sub(r"\s+", "", value).split(";"))
     return {name: found for name, _, found in pairs if name}
 
@@ -101,6 +101,6 @@ def _from_domains(mail: Message) -> list[str]:
 
 
 def _is_aligned(signer: str, author: str) -> bool:
-    """Relaxed alignment, by suffix: who may speak for a domain speaks for those below it."""
+    """Relaxed alignment, by suffix: a domain also signs for its subdomains."""
     pair = (f".{signer}", f".{author}")
     return "." in signer and (pair[0].endswith(pair[1]) or pair[1].endswith(pair[0]))

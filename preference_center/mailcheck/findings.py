@@ -1,4 +1,4 @@
-"""What a check found: how bad, what to mend, and whose rule it is."""
+"""The findings of a check: severity, remedy, and the source of the rule."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     ERROR = "error"
-    """Opt-outs get lost, or a large mailbox provider's demand is not met."""
+    """Opt-outs are lost, or a requirement of a large mailbox provider is not met."""
     WARNING = "warning"
-    """Works for most people only, or will not for long."""
+    """Works only for most people, or only for some time."""
     OK = "fine"
-    """As it should be; told so that one sees what was looked at."""
+    """Correct; reported to show what was checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One of them. `code` is stable, for scripts; `remedy` is empty where all is fine."""
+    """One finding. `code` is stable, for scripts; `remedy` is empty where all is correct."""
 
     code: str
     severity: Severity
@@ -43,5 +43,5 @@ def warning(code: str, message: str, remedy: str, source: str) -> Finding:
 
 
 def ok(code: str, message: str) -> Finding:
-    """Something that is as it should be."""
+    """A check that passed."""
     return Finding(code, Severity.OK, message)

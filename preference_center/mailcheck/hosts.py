@@ -1,8 +1,8 @@
-"""A host of our pages, seen from outside as mail clients see it.
+"""Check a host of our pages from outside, as mail clients see it.
 
-It posts a probe: a token that is answered like any other and records nothing, since it names
-nobody. So what is judged is everything between a mail client and us: DNS, certificate, proxy,
-bot checks, redirects.
+It sends a probe: a token that is answered like any other and records nothing, since it names no
+address. So the check covers everything between a mail client and us: DNS, certificate, proxy, bot
+checks, redirects.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from preference_center.links import ONE_CLICK
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 
 TIMEOUT_SECONDS = 10.0
-"""Seconds that the least patient client waits (CLIENTS: Inbox Zero)."""
+"""Seconds that the least patient mail client waits (CLIENTS: Inbox Zero)."""
 
 MIN_CERTIFICATE_VALIDITY = timedelta(days=14)
-"""How long before its end a certificate should have been renewed."""
+"""How long before its expiry a certificate should have been renewed."""
 
 _DEPLOY = "docs/deploy.md"
 _RFC = "RFC 8058 3.1, 3.2"
 _SUCCESS_TEXT = "You are unsubscribed."
 _NAME, _, _VALUE = ONE_CLICK.partition("=")
 
-# As clients send it: no cookie, no log-in, whatever Origin (CLIENTS).
+# As clients send it: no cookie, no login, any Origin (CLIENTS).
 _POST_VARIANTS = {
     "form": {
         "content": ONE_CLICK,
@@ -46,24 +46,24 @@ _POST_VARIANTS = {
 }
 _EXPECTED_HEADERS = {
     "Cache-Control": ("no-store", "pages get stored on the way"),
-    "Referrer-Policy": ("no-referrer", "tokens get told to other sites"),
-    "Content-Security-Policy": ("default-src 'none'", "what others add to the page may run"),
+    "Referrer-Policy": ("no-referrer", "other sites receive tokens"),
+    "Content-Security-Policy": ("default-src 'none'", "scripts added by others may run"),
 }
 
 
 def check_host(
     base_url: str, probe_token: str, now: datetime, ssl_context: ssl.SSLContext | None = None
 ) -> list[Finding]:
-    """Everything about the pages at `base` (`https://host`), by a token of `make_probe`.
+    """All findings about the pages at `base` (`https://host`), by a token of `make_probe`.
 
-    `trust` says whose certificates count; the usual ones if None.
+    `trust` are the trusted certificate authorities; the default ones if None.
     """
     url = urlsplit(base_url)
     if url.scheme != "https":
         return [
             error(
                 "not_https",
-                "The address does not begin with https: mail clients post to nothing else.",
+                "The address does not begin with https: mail clients post to https only.",
                 "End TLS in a proxy, and set PUBLIC_URL to its https address.",
                 "RFC 8058 3.1",
             )
@@ -89,7 +89,7 @@ def _check(client: httpx.Client, probe_token: str, now: datetime) -> Iterator[Fi
 
 
 def _check_certificate(client: httpx.Client, now: datetime) -> Finding:
-    """Raises httpx.ConnectError for one that can't be trusted."""
+    """Raises httpx.ConnectError for a certificate that is not trusted."""
     with client.stream("HEAD", "/form") as response:
         stream = response.extensions["network_stream"]
         ends = stream.get_extra_info("ssl_object").getpeercert()["notAfter"]
@@ -97,15 +97,15 @@ def _check_certificate(client: httpx.Client, now: datetime) -> Finding:
     if left < MIN_CERTIFICATE_VALIDITY:
         return warning(
             "certificate_ends",
-            f"The certificate ends in {left.days} days.",
-            "Renew it, and see that it renews itself: from its end on every opt-out fails.",
+            f"The certificate expires in {left.days} days.",
+            "Renew it, and automate renewal: once it has expired every opt-out fails.",
             _DEPLOY,
         )
     return ok("certificate", f"The certificate is trusted, for {left.days} more days.")
 
 
 def _check_post(name: str, response: httpx.Response) -> Finding:
-    """What one of the posts came to."""
+    """The finding about one of the posts."""
     status, code = response.status_code, f"post_{name}"
     if response.is_success and response.text.strip() == _SUCCESS_TEXT:
         return ok(code, f"A one-click ({name}) is answered {status}, at once.")
@@ -114,17 +114,17 @@ def _check_post(name: str, response: httpx.Response) -> Finding:
         return error(
             code,
             f"A one-click ({name}) is redirected ({status}) to {to}: clients don't follow.",
-            "Answer it where it was sent: no change of scheme, host, language or slash.",
+            "Answer it without a redirect: no change of scheme, host, language or slash.",
             _RFC,
         )
     if response.is_success:
         return error(
             code,
             f"A one-click ({name}) is answered {status}, but not by us.",
-            "Take bot checks, caches and maintenance pages away from /u/. Is this host ours?",
+            "Exempt /u/ from bot checks, caches and maintenance pages. Is this host ours?",
             _DEPLOY,
         )
-    remedy = "Take what refuses it (a firewall, a bot check, a limit) away from /u/."
+    remedy = "Exempt /u/ from what refuses it (a firewall, a bot check, a limit)."
     if status == httpx.codes.NOT_FOUND:
         remedy = "Does this host lead to this installation, and has it the same LINK_KEYS?"
     return error(code, f"A one-click ({name}) is refused: {status}.", remedy, _RFC)
@@ -135,13 +135,13 @@ def _check_cookie(response: httpx.Response) -> Iterator[Finding]:
         yield warning(
             "cookie",
             "Something in front of us sets a cookie.",
-            "Turn it off for our pages: nobody has agreed to it, and it hints at a bot check.",
+            "Disable it for our pages: nobody has agreed to it, and it suggests a bot check.",
             "RFC 8058 3.1; ePrivacy Directive 5(3)",
         )
 
 
 def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
-    """GET: a page with a button, as we made it."""
+    """GET: our page with a button, unchanged."""
     client.cookies.clear()
     response = client.get(f"/u/{probe_token}")
     text = response.text
@@ -149,7 +149,7 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
         yield error(
             "page",
             f"The link does not show our page with a button ({response.status_code}).",
-            "See what answers there in a browser.",
+            "Open the link in a browser to see what answers.",
             _DEPLOY,
         )
         return
@@ -158,16 +158,16 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
         yield warning(
             "page_changed",
             "Something in front of us adds scripts to the page.",
-            "Turn off what rewrites pages: they must work without, and token and address are"
-            " nobody else's business.",
+            "Disable what rewrites pages: they must work without, and must not expose token and"
+            " address to others.",
             _DEPLOY,
         )
     for name, (wanted, harm) in _EXPECTED_HEADERS.items():
         if wanted not in response.headers.get(name, ""):
             yield warning(
                 "header_lost",
-                f"{name} got lost or was changed on the way: {harm}.",
-                "Have the proxy leave our headers as they are.",
+                f"{name} was removed or changed on the way: {harm}.",
+                "Configure the proxy to keep our headers.",
                 _DEPLOY,
             )
     yield from _check_cookie(response)
@@ -175,7 +175,7 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
         yield warning(
             "hsts",
             "Strict-Transport-Security is not set.",
-            'Have the proxy add it: "max-age=31536000".',
+            'Configure the proxy to add it: "max-age=31536000".',
             f"RFC 6797; {_DEPLOY}",
         )
 
@@ -186,27 +186,27 @@ def _check_other_methods(client: httpx.Client, probe_token: str) -> Iterator[Fin
         if not response.is_success:
             yield warning(
                 "method",
-                f"{method} is answered {response.status_code}: link scanners take it for broken.",
-                f"Let {method} through to us.",
+                f"{method} is answered {response.status_code}: link scanners consider it broken.",
+                f"Allow {method} through to us.",
                 "RFC 9110 9.3",
             )
 
 
 def _check_must_fail(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
-    """What must not work."""
+    """Requests that must fail."""
     response = client.post(f"/u/{probe_token}x", **_POST_VARIANTS["form"])  # type: ignore[arg-type]
     if response.is_success:
         yield error(
             "any_token",
-            "A token that is none of ours is answered 2xx too: lost opt-outs go unnoticed.",
-            "Let our 404 through.",
+            "A token that is not ours is answered 2xx too: lost opt-outs go unnoticed.",
+            "Pass our 404 through.",
             _DEPLOY,
         )
     if client.get("/healthz").is_success:
         yield warning(
             "healthz",
-            "/healthz can be read by everybody; it names your tools.",
-            "Keep it inside.",
+            "/healthz is public; it names your tools.",
+            "Make it internal.",
             _DEPLOY,
         )
 
@@ -214,20 +214,20 @@ def _check_must_fail(client: httpx.Client, probe_token: str) -> Iterator[Finding
 def _unreachable_finding(exception: Exception) -> Finding:
     if isinstance(exception, httpx.TimeoutException):
         message = f"There is no answer within {TIMEOUT_SECONDS:.0f} seconds."
-        return error("timeout", message, "Mail clients wait no longer, either.", _DEPLOY)
+        return error("timeout", message, "Mail clients do not wait longer, either.", _DEPLOY)
     cause: BaseException | None = exception
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return error(
                 "certificate",
                 f"The certificate is not trusted: {cause.verify_message}.",
-                "Install one of a public authority, with its chain, for this very name.",
+                "Install one of a public authority, with its chain, for this exact name.",
                 "RFC 8058 3.1; RFC 9325",
             )
         cause = cause.__cause__ or cause.__context__
     return error(
         "unreachable",
-        "It can't be reached: no such name, or nothing listens there.",
+        "It can't be reached: the name does not exist, or nothing listens there.",
         "Point the name at the proxy, and open port 443.",
         _DEPLOY,
     )

@@ -1,4 +1,4 @@
-"""What one link of ours in a mail says, and whether it says the right thing."""
+"""Check one link of ours in a mail: what it contains, and whether that is right."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from preference_center.links.offline import SENDER_TOKEN_PREFIX
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 
 MAX_KEY_AGE = timedelta(days=730)
-"""Age from which a sender's key should be exchanged: NIST SP 800-57 part 1, 5.3.6 gives
-keys that sign one to three years."""
+"""Age from which a sender's key should be replaced: NIST SP 800-57 part 1, 5.3.6 recommends one
+to three years for signing keys."""
 
 PAGE_LIFETIME = timedelta(days=60)
-"""How long the link of a message shows the whole page (docs/decisions/0005)."""
+"""How long the link of a message shows all choices (docs/decisions/0005)."""
 
 MAX_LINK_LEAD_TIME = timedelta(days=1)
-"""How much older than the mail's date a link may be: mails are prepared, and wait."""
+"""How much older than the mail a link may be: mails are prepared, and queued."""
 
 MERGE_TAG = re.compile(
     r"\*\|.{0,200}?\|\*|\{\{.{0,200}?\}\}|\{%.{0,200}?%\}|%%.{1,200}?%%|<%.{0,200}?%>"
     r"|\[[\w ]{1,200}\]|\$\{.{0,200}?\}"
 )
-"""How tools write a field in a text: one that is still there was not filled in.
+"""Merge tags of tools: one that is still in a text was not replaced.
 
-Lengths are bounded so that a text full of openings is searched in linear time.
+Lengths are bounded so that a text full of opening brackets is searched in linear time.
 """
 
 _DOCS = "docs/links.md"
@@ -40,7 +40,7 @@ _DOCS = "docs/links.md"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What this installation knows, to judge a mail by."""
+    """The data of this installation that checks need."""
 
     links: Links
     catalogue: Catalogue
@@ -48,7 +48,7 @@ class Installation:
     """The exact digest of an address."""
 
     def token_matches_link(self, reference: MailtoTokenData, link: Link) -> bool:
-        """Whether a mail token names the address and the scope of a link."""
+        """Whether a mailto token names the address and the scope of a link."""
         prefix = self.digest(link.address)[:DIGEST_PREFIX_BYTES]
         same = reference.digest_prefix == prefix
         return same and reference.match_scope([link.scope]) is not None
@@ -65,13 +65,13 @@ class Installation:
         return (split_url(url).hostname or "") in self.hosts
 
     def contains_own_url(self, url: str) -> bool:
-        """Whether a URL that leads elsewhere carries one of ours."""
+        """Whether a URL to another host contains one of ours."""
         plain = unquote(unquote(url)).lower()
         return not self.is_own_url(url) and any(f"//{host}/" in plain for host in self.hosts)
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of a URL; of one that is broken, none."""
+    """The parts of a URL; empty parts if it is malformed."""
     try:
         found = urlsplit(url.strip())
         found.hostname  # noqa: B018 - raises for brackets that don't match
@@ -83,9 +83,9 @@ def split_url(url: str) -> SplitResult:
 def check_url(
     url: str, location: str, installation: Installation, now: datetime
 ) -> tuple[Link | None, Iterable[Finding]]:
-    """The link that a URL of ours carries, and what is wrong with it.
+    """The link in a URL of ours, and the problems found.
 
-    `where` says where it stands: it begins the codes of what is found.
+    `location` is where the URL was found: it begins the codes of findings.
     """
     if MERGE_TAG.search(unquote(url)):
         return None, [_merge_tag_finding(location)]
@@ -99,19 +99,19 @@ def check_url(
     if link.proves_control or link.expired:
         return None, [
             _one_time_token_finding(
-                location, "a pass: it opens the person's page to whoever reads the mail"
+                location, "a one-time link: it opens the person's page to anyone who reads the mail"
             )
         ]
     return link, check_link(link, location, installation)
 
 
 def check_link(link: Link, location: str, installation: Installation) -> Iterator[Finding]:
-    """What is wrong with a link whatever the mail around it."""
+    """Problems of a link that do not depend on the mail around it."""
     yield ok(f"{location}_readable", f"The link in the {location} is one of ours and can be read.")
     if link.revoked:
         yield error(
             f"{location}_revoked",
-            "It was revoked: it says no, and shows nothing else any more.",
+            "It was revoked: it only opts out, and shows no choices any more.",
             "Give the sender a new key (`flask keys link-key`), or upload a new column"
             " (`flask links export`).",
             _DOCS,
@@ -122,20 +122,20 @@ def check_link(link: Link, location: str, installation: Installation) -> Iterato
         yield warning(
             f"{location}_topic",
             f"It opts out of a topic that is {what}.",
-            "Make links for the topic that the mail belongs to.",
+            "Generate links for the topic that the mail belongs to.",
             "docs/catalogue.md",
         )
 
 
 def check_key(link: Link, installation: Installation, now: datetime) -> Iterator[Finding]:
-    """The age of the key that a link was made with."""
+    """The age of the key of a link."""
     if not link.key_id.startswith(SENDER_TOKEN_PREFIX):
         if link.key_id != installation.links.newest_key_id:
             yield warning(
                 "key_older",
                 "The link was made with a key of LINK_KEYS that is not the first one.",
-                "Restart whoever made it with today's settings, or export the column anew."
-                " Links that are out keep working while the old key stays in LINK_KEYS.",
+                "Restart the process that made it with current settings, or export the column"
+                " again. Existing links keep working while the old key stays in LINK_KEYS.",
                 "docs/deploy.md",
             )
         else:
@@ -150,7 +150,7 @@ def check_key(link: Link, installation: Installation, now: datetime) -> Iterator
         yield warning(
             "key_old",
             f"The sender's key {key.name} is {age.days:,} days old.",
-            "Give the sender a new one; what is out keeps working.",
+            "Give the sender a new one; existing links keep working.",
             "NIST SP 800-57 part 1, 5.3.6",
         )
     else:
@@ -158,41 +158,41 @@ def check_key(link: Link, installation: Installation, now: datetime) -> Iterator
 
 
 def check_time(link: Link, sent_at: datetime | None, now: datetime) -> Iterator[Finding]:
-    """When a link of a message was made, beside when the mail was."""
+    """When a link of a message was made, compared with the date of the mail."""
     if not link.message_id:
-        return  # a standing one
+        return  # a permanent link
     if sent_at is not None and sent_at - link.issued_at > MAX_LINK_LEAD_TIME:
         yield warning(
             "link_reused",
             f"The link is {(sent_at - link.issued_at).days} days older than the mail.",
-            "Make a link for every message; one that stands in a field for years must name no"
+            "Make a link for every message; one that stays in a field for years must name no"
             " message.",
             _DOCS,
         )
     elif now - link.issued_at > PAGE_LIFETIME:
         yield warning(
             "link_aged",
-            "The link is more than 60 days old: it says no, and shows no choices any more.",
+            "The link is more than 60 days old: it only opts out, and shows no choices any more.",
             "Nothing, if the mail is as old.",
             "docs/decisions/0005-opting-in-by-link.md",
         )
 
 
 def check_recipients(link: Link, recipients: Sequence[Address]) -> Iterator[Finding]:
-    """Whether the link is about the one person that the mail is addressed to."""
+    """Whether the link is about the only recipient of the mail."""
     if len(recipients) > 1:
         yield warning(
             "many_recipients",
             f"The mail is addressed to {len(recipients)} people, who share one link: it opts "
             "out one.",
-            "Send each of them a mail of their own.",
+            "Send a separate mail to each of them.",
             "RFC 8058 3.1",
         )
     elif recipients and recipients[0].exact != link.address.exact:
         yield error(
             "other_recipient",
             "The link opts out another address than the mail is addressed to.",
-            "Make the link for the recipient of each mail. Was it made once and used for all?",
+            "Generate the link for the recipient of each mail. Was one link used for all?",
             "RFC 8058 3.1",
         )
     elif recipients:
@@ -210,13 +210,13 @@ def _other_token_finding(
         except InvalidLink:
             continue
         return _one_time_token_finding(
-            location, "a pass: it opens the person's page to whoever reads the mail"
+            location, "a one-time link: it opens the person's page to anyone who reads the mail"
         )
     return error(
         f"{location}_unreadable",
         f"The link in the {location} leads to us, but its token can't be read.",
-        "Was it cut, encoded twice or made by another installation? Was its key removed from"
-        " LINK_KEYS? People get an error page, and mail clients a 404.",
+        "Was it truncated, encoded twice or made by another installation? Was its key removed"
+        " from LINK_KEYS? People get an error page, and mail clients a 404.",
         _DOCS,
     )
 
@@ -225,7 +225,7 @@ def _one_time_token_finding(location: str, description: str) -> Finding:
     return error(
         f"{location}_pass",
         f"The link in the {location} is {description}.",
-        "Make links of messages: by POST /v1/links, offline, or as a column.",
+        "Use links of messages: from POST /v1/links, generated offline, or from a column.",
         _DOCS,
     )
 
@@ -233,7 +233,7 @@ def _one_time_token_finding(location: str, description: str) -> Finding:
 def _merge_tag_finding(location: str) -> Finding:
     return error(
         f"{location}_merge_tag",
-        f"A link in the {location} holds a field that was not filled in.",
+        f"A link in the {location} contains a merge tag that was not replaced.",
         "Check the field's name in the tool, and that the contact has a value for it.",
         "docs/campaign-tools.md",
     )

@@ -1,4 +1,4 @@
-"""A whole mail, as it was received: is its way out in order?"""
+"""Check a whole mail, as it was received: does opting out work?"""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 
 
 def check_email(raw: bytes, installation: Installation, now: datetime) -> list[Finding]:
-    """Every finding, in the order in which a mail is read.
+    """All findings, in the order of the parts of the mail.
 
-    `raw` is the mail with its header, in whatever line ends it was saved. Raises InvalidInput
-    for what is no mail.
+    `raw` is the mail with its header, with any line ends. Raises InvalidInput if it is not a
+    mail.
     """
-    octets = _LINE_ENDS.sub(b"\n", raw.removeprefix(b"\xef\xbb\xbf").lstrip())
-    mail = message_from_bytes(octets, policy=policy.compat32)
+    content = _LINE_ENDS.sub(b"\n", raw.removeprefix(b"\xef\xbb\xbf").lstrip())
+    mail = message_from_bytes(content, policy=policy.compat32)
     if not mail.keys():
-        raise InvalidInput("this is no mail: save one with its header, as .eml or its source")
-    return list(_check(mail, octets, installation, now))
+        raise InvalidInput("this is not a mail: save one with its header, as .eml or its source")
+    return list(_check(mail, content, installation, now))
 
 
 def _check(
@@ -45,7 +45,7 @@ def _check(
     if any(len(line) > MAX_LINE for line in content.partition(b"\n\n")[0].split(b"\n")):
         yield error(
             "line_too_long",
-            f"A line of the header has more than {MAX_LINE} characters: servers cut it.",
+            f"A line of the header has more than {MAX_LINE} characters: servers truncate it.",
             "Shorten the link: a UUID for message id, a shorter key id.",
             "RFC 5322 2.1.1",
         )
@@ -60,7 +60,7 @@ def _check(
 
 
 def _recipients(mail: Message) -> list[Address]:
-    """Whom it is addressed to, each once, as far as that can be read."""
+    """The distinct addresses in To and Cc that can be parsed."""
     values = [str(value) for name in ("To", "Cc") for value in mail.get_all(name, [])]
     found: dict[str, Address] = {}
     for _, text in getaddresses(values):

@@ -1,4 +1,4 @@
-"""The two headers of RFC 8058, as they stand in a mail."""
+"""The two headers of RFC 8058 in a mail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPACE = re.compile(r"\s")
 
 @dataclass(slots=True)
 class UnsubscribeHeader:
-    """What was found: the link of the HTTPS entry, if it is ours and can be read."""
+    """The result: the link of the HTTPS URI, if it is ours and can be read."""
 
     link: Link | None = None
 
@@ -32,7 +32,7 @@ class UnsubscribeHeader:
 def check_header_pair(
     mail: Message, installation: Installation, now: datetime, header: UnsubscribeHeader
 ) -> Iterator[Finding]:
-    """Both headers; leaves the link in `found`."""
+    """Check both headers; sets the link in `header`."""
     values = {
         name: [_unfolded(value) for value in mail.get_all(name, [])] for name in _HEADER_NAMES
     }
@@ -43,7 +43,7 @@ def check_header_pair(
             yield error(
                 "header_twice",
                 f"There are {len(given)} {name} headers.",
-                "Leave one. Does a tool add its own?",
+                "Keep one. Does a tool add its own?",
                 "RFC 2369 3; RFC 8058 3.1",
             )
     for value in values["List-Unsubscribe-Post"][:1]:
@@ -56,18 +56,18 @@ def _missing_header(name: str) -> Finding:
     return error(
         "header_missing",
         f"There is no {name} header.",
-        "Set both headers as they came with the link. If your tool can't, its own one-click"
-        " must count: see docs/campaign-tools.md.",
-        f"{_RFC}; Google and Yahoo demand it of senders of marketing mail",
+        "Set both headers as they were returned with the link. If your tool can't, its own"
+        " one-click must count: see docs/campaign-tools.md.",
+        f"{_RFC}; Google and Yahoo require it of senders of marketing mail",
     )
 
 
 def _check_post_header(value: str) -> Finding:
     if value.strip() == ONE_CLICK:
-        return ok("post_value", "List-Unsubscribe-Post has the one value there is.")
+        return ok("post_value", "List-Unsubscribe-Post has the only valid value.")
     return error(
         "post_value",
-        "List-Unsubscribe-Post has another value than the only one there is.",
+        "List-Unsubscribe-Post has another value than the only valid one.",
         f"Write exactly {ONE_CLICK}.",
         f"{_RFC}, 5",
     )
@@ -80,7 +80,7 @@ def _check_value(
         yield error(
             "header_encoded",
             "List-Unsubscribe is encoded (=?utf-8?q?...): mail clients can't read it.",
-            "Have your mail library write this header unfolded. With Python's EmailMessage:"
+            "Make your mail library write this header unfolded. With Python's EmailMessage:"
             " policy.SMTP.clone(max_line_length=998).",
             "RFC 2047 5; docs/links.md",
         )
@@ -97,8 +97,8 @@ def _check_value(
     if any(_SPACE.search(entry.strip()) or not entry.isascii() for entry in entries):
         yield error(
             "header_folded",
-            "White space or other than ASCII stands inside a URI: some library folded the line.",
-            "Have it written unfolded; a line may have 998 characters.",
+            "A URI contains white space or non-ASCII characters: some library folded the line.",
+            "Write it unfolded; a line may have 998 characters.",
             "RFC 5322 2.2.3; RFC 8058 3.1",
         )
     entries = [_SPACE.sub("", entry) for entry in entries]
@@ -125,14 +125,14 @@ def _check_schemes(schemes: Sequence[str]) -> Iterator[Finding]:
         yield warning(
             "https_not_first",
             "The HTTPS URI is not the first one: some clients stop at the first.",
-            "Put it in front.",
+            "Put it first.",
             f"{_CLIENTS} (Nextcloud Mail)",
         )
     if "http" in schemes:
         yield error(
             "plain_http",
             "List-Unsubscribe has a URI with plain http.",
-            "Use https: clients post to nothing else.",
+            "Use https: clients post to https only.",
             _RFC,
         )
 
@@ -145,15 +145,15 @@ def _check_https(
         yield error(
             "header_rewritten",
             f"Click tracking has rewritten the header's link to {host}.",
-            "Turn click tracking off for it: what comes by a redirect is lost.",
+            "Turn click tracking off for it: clients do not follow a redirect.",
             f"{_RFC}, 3.2",
         )
     elif not installation.is_own_url(url):
         yield warning(
             "header_foreign",
             f"One-click goes to {host}, not to us: it counts in that tool, and here only once"
-            " the tool is heard.",
-            "Set our headers. Where the tool can't, connect it, so that its opt-outs spread.",
+            " the tool reports it.",
+            "Set our headers. If the tool can't, connect it, so that its opt-outs spread.",
             "docs/campaign-tools.md",
         )
     elif not split_url(url).path.startswith("/u/") and not MERGE_TAG.search(unquote(url)):
@@ -174,10 +174,10 @@ def _check_mailto(
     if not uris:
         yield warning(
             "mailto_missing",
-            "There is no mailto entry: Outlook.com offers nothing else, and Apple Mail prefers it.",
-            "Receive opt-outs by mail (docs/mail-receiver.md), and make links anew."
+            "There is no mailto URI: Outlook.com offers nothing else, and Apple Mail prefers it.",
+            "Receive opt-outs by mail (docs/mail-receiver.md), and generate links again."
             if installation.links.mail_domain is None
-            else "Take the header as it came with the link.",
+            else "Use the header as it was returned with the link.",
             f"RFC 2369 3.2; {_CLIENTS}",
         )
         return
@@ -188,20 +188,20 @@ def _check_mailto(
         except InvalidLink:
             yield warning(
                 "mailto_foreign",
-                "The mailto entry is none of ours: opt-outs by mail go elsewhere.",
-                "Take the header as it came with the link.",
+                "The mailto URI is not ours: opt-outs by mail go elsewhere.",
+                "Use the header as it was returned with the link.",
                 "docs/mail-receiver.md",
             )
             continue
         if link and not installation.token_matches_link(reference, link):
             yield error(
                 "mailto_other",
-                "The mailto entry opts out somebody else, or of something else, than the link.",
-                "Make both at once, for one message.",
+                "The mailto URI opts out another address, or of another scope, than the link.",
+                "Generate both together, for one message.",
                 "docs/links.md",
             )
         else:
-            yield ok("mailto", "The mailto entry is one of ours.")
+            yield ok("mailto", "The mailto URI is one of ours.")
 
 
 def _unfolded(value: object) -> str:

@@ -1,8 +1,8 @@
-"""One record per line, for CSV files that are not so by themselves.
+"""Rewrite CSV files so that each record is one line.
 
-A quoted cell may hold line breaks (RFC 4180 2.6), and the two kinds of line ends may be
-mixed. Either would split or join rows for an engine that goes by lines, so these files are
-copied first, with marks in the place of inner line breaks.
+A quoted cell may contain line breaks (RFC 4180 2.6), and the two kinds of line ends may be mixed.
+Either would split or join rows for an engine that reads lines, so these files are copied first,
+with control characters in place of inner line breaks.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import BinaryIO
 from preference_center.errors import InvalidList
 
 ESCAPED_LF, ESCAPED_CR = "\x1e", "\x1d"
-"""Stand for line breaks inside cells."""
+"""In place of line breaks inside cells."""
 
 MAX_RECORD_BYTES = 1024 * 1024
-"""Octets of the longest record."""
+"""Bytes of the longest record."""
 
 _RESERVED_CHARACTERS = re.compile(rb"[\x01\x1d\x1e]")
 
 
 def cell_pattern(delimiter: str) -> str:
-    """One cell: quoted, with spaces around it, or not beginning with a quote.
+    """A pattern for one cell: quoted, with spaces around it, or not beginning with a quote.
 
-    A quote later on is itself, as in `5" pipe` or `Bob "The Man" Smith`.
+    A quote further on is literal, as in `5" pipe` or `Bob "The Man" Smith`.
     """
     d = delimiter
     return f'(?: *"(?:[^"]|"")*" *|(?:[^"{d} ]| +[^"{d} ])[^{d}]*| *)'
@@ -38,9 +38,9 @@ def write_one_record_per_line(
 ) -> None:
     """Copy a CSV file with every record on one line, ended by a line feed.
 
-    A line that opens a quote and never closes it, or closes it in a record of other than
-    `width` cells, stays as it is: what it holds will not be taken for an address. Raises
-    InvalidList where the text is not UTF-8 or has control characters that we need.
+    A line that opens a quote and never closes it, or closes it in a record of other than `width`
+    cells, is copied unchanged: its content will not be taken for an address. Raises InvalidList
+    where the text is not UTF-8 or contains the control characters that are used here.
     """
     lines = _LineReader(source)
     grammar = _RecordPatterns.of(delimiter, width)
@@ -56,7 +56,7 @@ def write_one_record_per_line(
 
 @dataclass(frozen=True, slots=True)
 class _RecordPatterns:
-    """What a line or record must look like: a row of any width, or of the list's own."""
+    """Patterns for a row of any width, and for one of the list's own width."""
 
     row: re.Pattern[bytes]
     full_row: re.Pattern[bytes]
@@ -71,7 +71,7 @@ class _RecordPatterns:
 
 
 class _LineReader:
-    """The lines of a file, less their line feeds; some can be given back."""
+    """The lines of a file without their line feeds; lines can be pushed back."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -90,13 +90,13 @@ class _LineReader:
         return line.removesuffix(b"\n")
 
     def push_back(self, lines: Sequence[bytes]) -> None:
-        """Have these once more: the last ones read, in their order."""
+        """Return these lines again: the last ones read, in their order."""
         self._back.extendleft(reversed(lines))
         self.number -= len(lines)
 
 
 def _join_record(line: bytes, lines: _LineReader, grammar: _RecordPatterns) -> bytes:
-    """The record that begins with `line`; the line alone if none does."""
+    """The record that begins with `line`; the line alone if it begins none."""
     parts = [line]
     size = len(line)
     while size < MAX_RECORD_BYTES and (more := lines.next()) is not None:
@@ -113,7 +113,7 @@ def _join_record(line: bytes, lines: _LineReader, grammar: _RecordPatterns) -> b
 
 def _check(record: bytes, number: int) -> None:
     if _RESERVED_CHARACTERS.search(record):
-        raise InvalidList(f"line {number} holds control characters: send the list without")
+        raise InvalidList(f"line {number} contains control characters: remove them")
     try:
         record.decode()
     except UnicodeDecodeError:

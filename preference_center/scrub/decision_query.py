@@ -1,4 +1,4 @@
-"""What is to be scrubbed, and what came of it."""
+"""The question that a scrub answers, and its result."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from preference_center.errors import InvalidAddress
 from preference_center.keys import Keys
 
 REMOVED_COLUMNS = ("removed_rule", "removed_reason", "removed_scope", "removed_since")
-"""The columns that a removed row has behind its own."""
+"""The columns that are added to a removed row."""
 
 RULE_REASONS: Mapping[DecisionRule, str] = {
     DecisionRule.CLOSED: "the account is closed",
-    DecisionRule.OPTED_OUT_OF_TOPIC: "said no to this topic",
-    DecisionRule.OPTED_OUT_OF_ALL_MARKETING: "said no to all marketing",
+    DecisionRule.OPTED_OUT_OF_TOPIC: "opted out of this topic",
+    DecisionRule.OPTED_OUT_OF_ALL_MARKETING: "opted out of all marketing",
     DecisionRule.COMPLAINED: "reported our mail as spam",
     DecisionRule.BOUNCED: "mail to this address bounces",
     DecisionRule.PAUSED: "asked for a pause",
     DecisionRule.NO_CONSENT: "never asked for it",
     DecisionRule.RETIRED_TOPIC: "the topic is no longer sent",
-    DecisionRule.UNPARSEABLE_ADDRESS: "this is no address",
+    DecisionRule.UNPARSEABLE_ADDRESS: "not a valid address",
 }
 """Why a row was removed, in words without a delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionQuery:
-    """May this message go to these people now? As for `POST /v1/decisions`."""
+    """May this message be sent to these people now? As for `POST /v1/decisions`."""
 
     message: MessageType
     topic: Topic | None
@@ -42,16 +42,16 @@ class DecisionQuery:
     now: datetime
     keys: Keys = field(repr=False)
     match_md5: bool
-    """Whether addresses that are known by an MD5 must be looked for."""
+    """Whether addresses that are only known by an MD5 must be looked for."""
 
     @property
     def default_decision(self) -> Decision:
-        """What holds for an address that nobody ever said anything about."""
+        """The decision for an address without any facts."""
         return decide(self.message, self.topic, (), self.now)
 
     @property
     def now_us(self) -> int:
-        """The moment, in microseconds since 1970."""
+        """The current time, in microseconds since 1970."""
         seconds = int(self.now.timestamp())
         return seconds * 1_000_000 + self.now.microsecond
 
@@ -63,7 +63,7 @@ class DecisionQuery:
             return None
 
     def digests(self, address: Address) -> list[tuple[int, str]]:
-        """Every digest that the address may be found under, with the kind it stands for."""
+        """Every digest under which the address may be stored, with its kind."""
         found = list(self.keys.match_keys(address).items())
         if self.match_md5:
             found += self.keys.md5_keys(address).items()
@@ -80,12 +80,12 @@ class ScrubCounts:
 
 
 ScrubProgress = Callable[[str, float], None]
-"""Told what is being done, and how much of it is (0 to 1)."""
+"""Called with the current step, and the part of it that is done (0 to 1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPaths:
-    """Where an engine writes; `work` is for what nobody shall find afterwards."""
+    """Where an engine writes; `work_folder` is for temporary files."""
 
     clean_path: Path
     removed_path: Path
@@ -93,7 +93,7 @@ class OutputPaths:
 
 
 def count_by_rule(found: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """How many rows each rule removed, the most frequent first."""
+    """The number of rows that each rule removed, the most frequent first."""
     counted: Counter[str] = Counter()
     for rule, n in found:
         counted[str(rule)] += n

@@ -1,4 +1,4 @@
-"""What a scrub is asked to do, and its receipt."""
+"""The parameters of a scrub, and its receipt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from preference_center.domain.addresses import Channel
 
 
 class ScrubEngine(StrEnum):
-    """What does the work."""
+    """The engine that scrubs."""
 
     DUCKDB = "duckdb"
     SPARK = "spark"
@@ -43,7 +43,7 @@ class ScrubJob:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptFile:
-    """A file that was read or written; `sha256` is of its octets."""
+    """A file that was read or written; `sha256` is of its bytes."""
 
     name: str
     rows: int
@@ -52,7 +52,7 @@ class ReceiptFile:
 
 @dataclass(frozen=True, slots=True)
 class ScrubReceipt:
-    """What was done, to be kept with the mailing. Holds no address and no key."""
+    """What was done, to be kept with the mailing. Contains no address and no key."""
 
     message_type: str
     topic: str | None

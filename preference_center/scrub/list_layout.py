@@ -1,4 +1,4 @@
-"""How a list's file is laid out: CSV with which delimiter and header, or Parquet."""
+"""The layout of a list's file: CSV with its delimiter and header, or Parquet."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from preference_center.domain.tabular import (
 from preference_center.errors import InvalidList
 from preference_center.scrub.decision_query import REMOVED_COLUMNS
 
-_MAX_FIRST_LINE_BYTES = 1024 * 1024  # octets in which the first line must end
+_MAX_FIRST_LINE_BYTES = 1024 * 1024
 _BOM = "\ufeff"
 
 
 class Compression(StrEnum):
-    """How a file is packed, by the end of its name; as DuckDB calls it."""
+    """The compression of a file, by the end of its name; values as DuckDB names them."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -35,7 +35,7 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """What the user says of a list; the rest is found out."""
+    """What the user states about a list; the rest is detected."""
 
     channel: Channel
     region: str
@@ -51,15 +51,15 @@ _OTHER_FORMATS = {
     b"PAR1": "Parquet: give it a name that ends with .parquet",
     b"PK\x03\x04": "a spreadsheet or an archive: save it as CSV in UTF-8",
 }
-"""How files begin that are no CSV, whatever they are called."""
+"""How files begin that are not CSV, whatever their name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListLayout:
-    """A list's form. `column` is the index of the address's column in `names`.
+    """The layout of a list. `address_column` is an index of `column_names`.
 
-    For CSV: `header` is the header's line as it stands, a byte order mark included, or None;
-    `skip` lines come before the first row; `newline` ends the lines.
+    For CSV: `header_line` is the header as it is written, with its byte order mark, or None;
+    `skipped_lines` come before the first row; `newline` ends the lines.
     """
 
     path: Path
@@ -85,7 +85,7 @@ def compression_of(path: Path) -> Compression:
 
 
 def detect_layout(path: Path, list_options: ListOptions) -> ListLayout:
-    """Look at the beginning of a list. Raises InvalidList, which says what to mend."""
+    """Inspect the beginning of a list. Raises InvalidList, which states what to fix."""
     if is_parquet(path):
         return _parquet_layout(path, list_options)
     compression = compression_of(path)
@@ -95,7 +95,7 @@ def detect_layout(path: Path, list_options: ListOptions) -> ListLayout:
     if list_options.has_header:
         if find_address_cells(row, list_options.channel, list_options.region):
             raise InvalidList(
-                "the first row holds an address: if the list has no header, say --no-header"
+                "the first row contains an address: if the list has no header, use --no-header"
             )
         column = find_address_column(row, list_options.address_column, list_options.channel)
     elif list_options.address_column is not None:
@@ -123,7 +123,7 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
-    """The first line that is not blank, less its end; how lines end; and blank ones before."""
+    """The first line that is not blank, without its end; the line end; blank lines before it."""
     if compression is Compression.ZSTD:
         return _first_line_of_zstd(path)
     try:
@@ -177,7 +177,7 @@ def _first_line_of_zstd(path: Path) -> tuple[str, str, int]:
 
 def _parquet_layout(path: Path, list_options: ListOptions) -> ListLayout:
     if not list_options.has_header or list_options.delimiter is not None:
-        raise InvalidList("a Parquet file has names for its columns and no delimiter: leave that")
+        raise InvalidList("a Parquet file has a header and no delimiter: omit these options")
     try:
         with closing(duckdb.connect()) as connection:
             rows = connection.execute(
@@ -187,7 +187,7 @@ def _parquet_layout(path: Path, list_options: ListOptions) -> ListLayout:
         raise InvalidList("the list can't be read: is it a whole Parquet file?") from None
     names = tuple(row[0] for row in rows)
     if set(names) & set(REMOVED_COLUMNS):
-        raise InvalidList(f"the list has a column of ours already: {', '.join(REMOVED_COLUMNS)}")
+        raise InvalidList(f"the list already has a column of: {', '.join(REMOVED_COLUMNS)}")
     return ListLayout(
         path,
         True,

@@ -1,4 +1,4 @@
-"""Scrubbing one list: everything is checked first, and all files appear together."""
+"""Scrub one list: everything is checked first, and all files appear together."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from preference_center.scrub.snapshots import Snapshot, ensure_usable, read_snap
 
 
 def _decision_query(job: ScrubJob, snapshot: Snapshot) -> DecisionQuery:
-    """The question that a job puts. Raises UnknownMessageType, WrongChannel."""
+    """The query of a job. Raises UnknownMessageType, WrongChannel."""
     catalogue = snapshot.read_catalogue()
     message = catalogue.message_type(job.message_type)
     topic = catalogue.topic(message.topic) if message.topic else None
     channel = job.channel or (topic.channel if topic else Channel.EMAIL)
     if topic is not None and topic.channel is not channel:
-        raise WrongChannel(f"this message goes out by {topic.channel}: leave --channel away")
+        raise WrongChannel(f"this message is sent by {topic.channel}: omit --channel")
     wired = services()
     return DecisionQuery(
         message=message,
@@ -45,8 +45,8 @@ def _decision_query(job: ScrubJob, snapshot: Snapshot) -> DecisionQuery:
 def scrub_list(job: ScrubJob, progress: ScrubProgress) -> ScrubReceipt:
     """Write the clean list, the removed rows and the receipt; all of them, or none.
 
-    Raises InvalidInput with what to mend, ConfigError without Spark, KeyMismatch where the
-    snapshot is of other keys, and CannotScrub where the engine gave up.
+    Raises InvalidInput with what to fix, ConfigError without Spark, KeyMismatch where the
+    snapshot was made with other keys, and ScrubError where the engine failed.
     """
     started = services().now()
     snapshot = read_snapshot_metadata(job.snapshot_path)
@@ -55,7 +55,7 @@ def scrub_list(job: ScrubJob, progress: ScrubProgress) -> ScrubReceipt:
     _check_paths(job)
     scrub_by = _select_engine(job, question)
     before = _file_state(job.list_path)
-    # The clean list comes last: once it is there, so is what tells about it.
+    # The clean list comes last: once it exists, so do its receipt and the removed rows.
     paths = [job.removed_path, *([job.receipt_path] if job.receipt_path else []), job.clean_path]
     with atomic_files(paths) as made:
         targets = OutputPaths(
@@ -97,7 +97,7 @@ def scrub_list(job: ScrubJob, progress: ScrubProgress) -> ScrubReceipt:
 def _select_engine(
     job: ScrubJob, question: DecisionQuery
 ) -> Callable[[OutputPaths, ScrubProgress], tuple[str, ScrubCounts]]:
-    """What will do it, the list looked at before anything is made. Raises InvalidList."""
+    """The engine, after a check of the list, before anything is written. Raises InvalidList."""
     asked = ListOptions(
         question.channel, question.region, job.address_column, job.delimiter, job.has_header
     )
@@ -113,7 +113,7 @@ def _select_engine(
 
         return on_spark
     if job.list_path.is_dir():
-        raise InvalidList("the list is a folder: DuckDB takes one file (Spark takes both)")
+        raise InvalidList("the list is a folder: DuckDB reads one file (Spark reads both)")
     layout = detect_layout(job.list_path, asked)
 
     def on_duckdb(targets: OutputPaths, progress: ScrubProgress) -> tuple[str, ScrubCounts]:
@@ -125,7 +125,7 @@ def _select_engine(
 
 
 def _check_paths(job: ScrubJob) -> None:
-    """Raises InvalidInput where one file would be written over another."""
+    """Raises InvalidInput where one file would overwrite another."""
     named = [
         job.list_path,
         job.snapshot_path,
@@ -138,7 +138,7 @@ def _check_paths(job: ScrubJob) -> None:
     for path in (job.clean_path, job.removed_path):
         if is_parquet(path) != is_parquet(job.list_path):
             raise InvalidList(
-                "the list and what is written are of one kind: all .parquet, or all .csv"
+                "the list and the outputs must be of one kind: all .parquet, or all .csv"
                 " (.csv.gz and .csv.zst too)"
             )
 

@@ -1,8 +1,8 @@
 """Snapshots: a Parquet file with every fact that decides, and no address.
 
-Its rows have the columns of `storage.snapshots.COLUMNS`. What it is of stands in its metadata:
-watermark, catalogue, fingerprints of the digest keys. Digests are keyed, so nobody can try
-addresses on a stolen one without the key.
+Its rows have the columns `FACT_COLUMNS`; its metadata contain watermark, catalogue, and
+fingerprints of the digest keys. Digests are keyed, so nobody can look up addresses in a stolen
+snapshot without the key.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _METADATA_KEY = "preference_center"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a snapshot is of."""
+    """The metadata of a snapshot."""
 
     format: int
     taken_at: str
@@ -61,7 +61,7 @@ class Snapshot:
 
 
 def create_snapshot(path: Path) -> Snapshot:
-    """Take a snapshot of the database; it appears as `path` once it is whole.
+    """Write a snapshot of the database; it appears as `path` once it is complete.
 
     Raises Unavailable, KeyMismatch, CatalogueError before any catalogue was applied, and
     InvalidInput if `path` can't be written.
@@ -90,12 +90,12 @@ def create_snapshot(path: Path) -> Snapshot:
                 {"metadata": json.dumps(asdict(snapshot))},
             ).fetchone()
         if written is None or written[0] != taken.row_count:
-            raise ScrubError("the snapshot lost rows on its way: try again")
+            raise ScrubError("rows of the snapshot were lost: try again")
     return snapshot
 
 
 def read_snapshot_metadata(path: Path) -> Snapshot:
-    """What a snapshot is of. Raises InvalidSnapshot."""
+    """The metadata of a snapshot. Raises InvalidSnapshot."""
     try:
         with closing(duckdb.connect()) as connection:
             row = connection.execute(
@@ -110,13 +110,13 @@ def read_snapshot_metadata(path: Path) -> Snapshot:
             return Snapshot(**metadata)
     except (ValueError, TypeError):
         pass
-    raise InvalidSnapshot("this is no snapshot: make one with `flask snapshot make FILE`")
+    raise InvalidSnapshot("not a snapshot: make one with `flask snapshot make FILE`")
 
 
 def ensure_usable(snapshot: Snapshot, keys: Keys, now: datetime, max_age: timedelta) -> None:
-    """Refuse a snapshot that would find too few (I11).
+    """Refuse a snapshot that would miss opt-outs (I11).
 
-    Raises InvalidSnapshot if it is older than `oldest`, or made under other rules for
+    Raises InvalidSnapshot if it is older than `max_age`, or was made with other rules for
     addresses, and KeyMismatch if made with other digest keys.
     """
     keys.verify_fingerprints(snapshot.fingerprints)
@@ -124,12 +124,12 @@ def ensure_usable(snapshot: Snapshot, keys: Keys, now: datetime, max_age: timede
         raise InvalidSnapshot("the digest key is newer than the snapshot: make a new one")
     if snapshot.norm_version != NORM_VERSION:
         raise InvalidSnapshot(
-            "it was made by a release that reads addresses otherwise: make a new one"
+            "it was made by a release that parses addresses differently: make a new one"
         )
     age = now - snapshot.at
     if age > max_age:
         raise InvalidSnapshot(
-            f"it was taken {_hours(age)} ago, and whoever said no since is not in it: make a new"
+            f"it was taken {_hours(age)} ago and lacks opt-outs since then: make a new"
             f" one, or allow it with --max-age"
         )
 

@@ -1,10 +1,11 @@
-"""Scrubbing on a Spark cluster, for lists that one machine cannot hold.
+"""Scrub on a Spark cluster, for lists that one machine cannot hold.
 
-The same SQL over the same snapshot. The list is a file or a folder of files, CSV or Parquet;
-what is written is a folder of parts. CSV is read and written by Spark: cells stay as they are,
-quotes are set anew, and rows keep no order. Every node must see the paths at the same place.
+The same SQL over the same snapshot. The list is a file or a folder of files, CSV or Parquet; the
+outputs are folders of parts. Spark reads and writes CSV: cells are unchanged, quotes are not
+preserved, and rows are not in order. Every node must have the paths at the same location.
 
-The secret is a column, never a literal: plans, which Spark's pages and logs show, name it only.
+The secret is a column, never a literal: Spark shows query plans in its pages and logs, and these
+contain only the column's name.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def _create_views(
 def _parse_candidates(
     spark: SparkSession, candidates: DataFrame, query: DecisionQuery
 ) -> DataFrame:
-    """Let Python read the cells that SQL can't be sure of; those that hold no address."""
+    """Parse the cells that SQL can't; returns those that contain no address."""
     unreadable = spark.createDataFrame([], "cell STRING")
     read = spark.createDataFrame([], "cell STRING, kind INT, digest STRING")
     cells = candidates.where("NOT safe").select("cell").distinct().toLocalIterator()

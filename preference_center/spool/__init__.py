@@ -1,7 +1,7 @@
-"""The spool: opt-outs accepted while the database is away, on local disk until recorded (I1).
+"""The spool: opt-outs accepted without the database, on local disk until recorded (I1).
 
-`accept` records opt-outs or spools them; `start` has a process do so, and replay what waits.
-`docs/decisions/0032-spool.md` says why it is as it is.
+`record_or_spool` records opt-outs or spools them; `start_spool` makes a process do so, and replay
+what is pending. `docs/decisions/0032-spool.md` explains the design.
 """
 
 from preference_center.spool.folder import SpoolFolder, SpoolStatus, SpoolUnavailable

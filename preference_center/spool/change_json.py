@@ -1,4 +1,4 @@
-"""A person's own opt-outs as JSON, and back. The rules of `Change` hold for what is read, too."""
+"""A person's own opt-outs as JSON. What is parsed must satisfy the rules of `Change`, too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from preference_center.links import restore_address
 
 
 def change_to_json(change: Change) -> dict[str, Any]:
-    """What `from_json` reads. Raises ValueError for a change that is no opt-out of an address."""
+    """The JSON. Raises ValueError for a change that is not an opt-out of an address."""
     if change.kind is not EventKind.OPTED_OUT or not isinstance(change.address, Address):
-        raise ValueError("only a person's own opt-out may wait for the database")
+        raise ValueError("only a person's own opt-out may be spooled")
     return {
         "id": str(change.id),
         "channel": change.address.channel.value,
@@ -31,7 +31,7 @@ def change_to_json(change: Change) -> dict[str, Any]:
 
 
 def change_from_json(data: Mapping[str, Any]) -> Change:
-    """The change. Raises KeyError, TypeError or ValueError for what `to_json` didn't make."""
+    """Parse the output of `change_to_json`. Raises KeyError, TypeError or ValueError."""
     return Change(
         id=UUID(data["id"]),
         kind=EventKind.OPTED_OUT,

@@ -1,7 +1,7 @@
-"""The spool's folder: one file per process, held by a lock for as long as the process lives.
+"""The spool's folder: one file per process, locked for as long as the process lives.
 
-A file that nobody holds belonged to a process that ended: who locks it may replay it. The
-lock is `flock`, so the folder must be on a local disk (docs/operations.md).
+An unlocked file belongs to a process that has ended: whichever process locks it may replay it.
+The lock is `flock`, so the folder must be on a local disk (docs/operations.md).
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from preference_center.errors import Unavailable
 from preference_center.spool.frames import MAX_PAYLOAD_BYTES, Frame, decode_frames
 
 SPOOL_SUFFIX = ".spool"
-"""What waits to be recorded."""
+"""Records that are pending."""
 DAMAGED_SUFFIX = ".damaged"
-"""Bytes that are no intact record, kept for a person."""
+"""Bytes that are not an intact record, kept for inspection."""
 REJECTED_SUFFIX = ".rejected"
-"""Intact records that could not be recorded, kept for a person."""
+"""Intact records that could not be recorded, kept for inspection."""
 
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
 
 class SpoolUnavailable(Unavailable):
-    """The spool is full, or its disk takes no writes; nothing was accepted."""
+    """The spool is full, or its disk accepts no writes; nothing was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolStatus:
-    """What is in a spool's folder. Counts are of records, those of `rejected` too."""
+    """The contents of a spool folder. Counts are of records, also that of `rejected`."""
 
     pending: int
     oldest_received_at: datetime | None
     used_bytes: int
-    """Of all files together."""
+    """The size of all files together."""
     damaged_files: int
     """Files with bytes that could not be read."""
     rejected: int
@@ -51,22 +51,22 @@ class SpoolStatus:
 
 @dataclass(frozen=True, slots=True)
 class SpoolFolder:
-    """`path` holds up to `max_bytes` in all its files together."""
+    """`path` contains at most `max_bytes` in all its files together."""
 
     path: Path
     max_bytes: int
 
     def ensure_exists(self) -> None:
-        """Create the folder, readable by this user only. Raises CannotSpool."""
+        """Create the folder, readable by this user only. Raises SpoolUnavailable."""
         try:
             self.path.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
-            raise SpoolUnavailable("the folder of SPOOL_DIR can't be made") from error
+            raise SpoolUnavailable("the folder of SPOOL_DIR can't be created") from error
 
     def create_file(self) -> LockedSpoolFile:
         """A new file for this process, durable in its folder and locked. Raises OSError.
 
-        It gets its name only once it is locked, so that nobody takes it for abandoned.
+        It gets its name only after it is locked, so that it does not look abandoned.
         """
         name = f"{os.getpid()}-{secrets.token_hex(8)}"
         draft = self.path / f".{name}"
@@ -84,13 +84,13 @@ class SpoolFolder:
         return held
 
     def lock_abandoned(self) -> Iterator[LockedSpoolFile]:
-        """Files of processes that have ended, each locked while the caller has it."""
+        """Files of processes that have ended, each locked while the caller uses it."""
         for path in self.files(SPOOL_SUFFIX):
             with suppress(FileNotFoundError):
                 held = LockedSpoolFile(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
                 try:
                     fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if not held.is_deleted:  # by who has just replayed it
+                    if not held.is_deleted:  # by the process that has just replayed it
                         yield held
                 except BlockingIOError:
                     pass  # its process is alive
@@ -120,9 +120,9 @@ class SpoolFolder:
         return free > MAX_PAYLOAD_BYTES and os.access(self.path, os.W_OK | os.X_OK)
 
     def quarantine(self, path: Path, suffix: str, content: bytes) -> None:
-        """Append bytes of a spool file to the one of this kind beside it, durably.
+        """Append bytes of a spool file to its file with this suffix, durably.
 
-        A crash may have them kept twice, never lost. Raises OSError.
+        A crash may store them twice, but never loses them. Raises OSError.
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(path.with_suffix(suffix), flags, _FILE_MODE)
@@ -142,7 +142,7 @@ class SpoolFolder:
             os.close(descriptor)
 
     def status(self) -> SpoolStatus:
-        """What is here. Reads each file that waits, once as long as it does not grow."""
+        """What the folder contains. Reads each pending file once, until it grows."""
         found = [_count_records(path, _size(path)) for path in self.files(SPOOL_SUFFIX)]
         try:
             used = self.used_bytes()
@@ -174,7 +174,7 @@ class LockedSpoolFile:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the folder has it no more: what is appended to it then would be lost."""
+        """Whether the file is no longer in the folder: what is appended to it would be lost."""
         return os.fstat(self.descriptor).st_nlink == 0
 
     def append(self, content: bytes) -> None:
@@ -189,11 +189,11 @@ class LockedSpoolFile:
             raise
 
     def read(self) -> bytes:
-        """All that is in it. Raises OSError."""
+        """Its content. Raises OSError."""
         return self.path.read_bytes()
 
     def remove(self) -> None:
-        """Delete it: all that was in it is recorded, or kept aside. Raises OSError."""
+        """Delete it, after all its records were recorded or quarantined. Raises OSError."""
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ def _size(path: Path) -> int:
 
 @lru_cache(maxsize=64)
 def _count_records(path: Path, _size: int) -> tuple[int, datetime | None]:
-    """How many records a file has, and when the oldest was received. Files only grow."""
+    """The number of records in a file, and when the oldest was received. Files only grow."""
     try:
         content = path.read_bytes()
     except OSError:

@@ -1,8 +1,8 @@
 """The format of a spool file: one frame after the other, each with its own checksum. Pure.
 
-A frame is a head (mark, size of the payload in bytes, when it was received in milliseconds
-since 1970, and the first 8 bytes of the SHA-256 of all that and the payload) and the payload.
-The payload is sealed: nothing personal stands in clear.
+A frame is a head (magic bytes, size of the payload in bytes, time of receipt in milliseconds since
+1970, and the first 8 bytes of the SHA-256 of all that and the payload) and the payload. The payload
+is encrypted: nothing personal is in clear text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from struct import Struct
 
 _MAGIC = b"\xf5PC1"
-"""Begins a frame. Its first byte is in no payload, which is ASCII."""
+"""Begins a frame. Its first byte occurs in no payload, which is ASCII."""
 _HEADER = Struct(">4sIQ")
 _CHECKSUM_BYTES = 8
 HEADER_BYTES = _HEADER.size + _CHECKSUM_BYTES
@@ -33,13 +33,13 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class DamagedBytes:
-    """Bytes that are no intact frame, as they stand in the file."""
+    """Bytes of the file that are not an intact frame."""
 
     content: bytes
 
 
 def encode_frame(payload: bytes, received_at: datetime) -> bytes:
-    """The frame of a payload. Raises ValueError for one that is too large, or no ASCII."""
+    """The frame of a payload. Raises ValueError if it is too large or not ASCII."""
     if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii():
         raise ValueError("a payload is ASCII of at most 64 KiB")
     milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
@@ -48,10 +48,10 @@ def encode_frame(payload: bytes, received_at: datetime) -> bytes:
 
 
 def decode_frames(content: bytes) -> Iterator[tuple[int, Frame | DamagedBytes]]:
-    """What a file holds, in order, each part with the offset of its first byte.
+    """The content of a file, in order, each part with the offset of its first byte.
 
-    After damage it goes on with the next intact frame, so that one bad sector costs the
-    frames in it and no others. A file that a crash cut off ends with damage.
+    After damage it continues with the next intact frame, so that one bad sector costs the frames
+    in it and no others. A file that was truncated by a crash ends with damage.
     """
     at = damaged_from = 0
     while at < len(content):

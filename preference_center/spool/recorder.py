@@ -1,4 +1,4 @@
-"""An opt-out goes into the ledger or, while that can't be written, to disk (I1)."""
+"""Record an opt-out or, while the database can't, write it to disk (I1)."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ OPT_OUTS_KIND = "opt_outs"
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """Where this process keeps what the database can't record now."""
+    """Where this process stores what the database can't record now."""
 
     folder: SpoolFolder
     writer: SpoolWriter
 
 
 def current_spool() -> Spool | None:
-    """This process's spool; None where none was started."""
+    """This process's spool; None if none was started."""
     found: Spool | None = current_app.extensions.get(EXTENSION_KEY)
     return found
 
 
 def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
-    """Record a person's own opt-outs, or spool them: None then. Either way they are durable.
+    """Record a person's own opt-outs, or spool them and return None. Either way they are durable.
 
     Returns the events that they made or repeat.
 
-    What is spooled has the ids that the database was tried with, so that nothing is recorded
-    twice even if it committed without answering. Raises Unavailable where neither can be
-    done, with nothing promised, and ValueError for what is no opt-out.
+    Spooled opt-outs have the ids of the failed attempt, so that nothing is recorded twice even if
+    the database committed without a response. Raises Unavailable where neither is possible, with
+    nothing promised, and ValueError for a change that is not an opt-out.
     """
     try:
         if len(changes) == 1:
@@ -64,10 +64,11 @@ def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
 def spool_request(
     kind: str, data: Mapping[str, Any], received_at: datetime, error: Unavailable
 ) -> None:
-    """Spool a request that was not recorded, sealed; returns once it is on disk.
+    """Spool a request that was not recorded, encrypted; returns once it is on disk.
 
-    `data` is JSON, and `kind` names who records it later (see `handle`). Raises `because`
-    where this process has no spool, and CannotSpool when it can't be written.
+    `data` is JSON, and `kind` selects the handler that records it later (see
+    `register_handler`). Raises `error` where this process has no spool, and SpoolUnavailable
+    when it can't be written.
     """
     spool = current_spool()
     if spool is None:

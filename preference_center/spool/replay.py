@@ -1,6 +1,6 @@
-"""Recording what was spooled, and keeping aside what can't be.
+"""Record what was spooled, and quarantine what can't be recorded.
 
-A crash between recording and removing a file has the file replayed once more. That records
+After a crash between recording and deleting a file, the file is replayed again. That records
 nothing twice: each event has had its id since it was accepted.
 """
 
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 BATCH_SIZE = 100
 
 SpoolHandler = Callable[[Sequence[Mapping[str, Any]]], object]
-"""Records requests of one kind, all or none; safe to repeat. Raises Unavailable while it can't."""
+"""Records requests of one kind, all or none; safe to repeat. Raises Unavailable to be retried."""
 
 _PERMANENT_ERRORS = (
     PreferenceCenterError,
@@ -44,18 +44,18 @@ _PERMANENT_ERRORS = (
     psycopg.DataError,
     psycopg.IntegrityError,
 )
-"""Errors that trying again does not help against. After any other it is tried until it works."""
+"""Errors that a retry can't fix. After any other, the record is retried until it succeeds."""
 
 
 @dataclass(slots=True)
 class ReplayStats:
-    """What became of the records of some files."""
+    """The outcome for the records of some files."""
 
     recorded: int = 0
     rejected: int = 0
     damaged: int = 0
     blocked: int = 0
-    """Records that could not be recorded now, though the database is there."""
+    """Records that could not be recorded now, although the database is available."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +68,33 @@ class _SpooledRequest:
 
 @dataclass(slots=True)
 class ReplayProgress:
-    """How far one file is. It need not outlive the process."""
+    """How far one file is replayed. Not persistent."""
 
     done: set[int] = field(default_factory=set)
-    """Offsets of what was recorded or kept aside."""
+    """Offsets of what was recorded or quarantined."""
     blocked: list[int] = field(default_factory=list)
-    """Offsets of what a lock holds up; the one tried longest ago first."""
+    """Offsets of records blocked by a lock; the least recently tried first."""
     reported: set[int] = field(default_factory=set)
     """Offsets of those that were logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolReplay:
-    """Replays files of `folder`. Not for use by several threads."""
+    """Replays files of `folder`. Not thread-safe."""
 
     folder: SpoolFolder
     links: Links
     handlers: Mapping[str, SpoolHandler]
     on_commit: Callable[[], None] = lambda: None
-    """Called after each commit, which proves that the database is there."""
+    """Called after each commit, which proves that the database is available."""
 
     def replay_file(
         self, held: LockedSpoolFile, content: bytes, progress: ReplayProgress
     ) -> ReplayStats:
-        """Record what `content`, all of a file, holds beyond `progress`, and note it there.
+        """Record what `content`, all of a file, contains beyond `progress`, and update that.
 
-        A record that a lock holds up keeps none behind it waiting: of those, one is tried
-        each time. Raises Unavailable when the database is away; call it again then.
+        A record that is blocked by a lock does not block those behind it: of the blocked ones, one
+        is tried each time. Raises Unavailable when the database is unavailable; call it again then.
         """
         replayed = ReplayStats()
         late = progress.blocked[:1]
@@ -120,7 +120,7 @@ class SpoolReplay:
     def _decode(
         self, held: LockedSpoolFile, offset: int, part: Frame | DamagedBytes, stats: ReplayStats
     ) -> _SpooledRequest | None:
-        """The record in a part of a file; None if it had to be kept aside."""
+        """The record in a part of a file; None if it had to be quarantined."""
         if isinstance(part, DamagedBytes):
             self.folder.quarantine(held.path, DAMAGED_SUFFIX, part.content)
             log.error("spool_damaged", file=held.path.name, offset=offset, bytes=len(part.content))
@@ -144,7 +144,7 @@ class SpoolReplay:
         if error is None:
             progress.done.update(record.offset for record in batch)
             stats.recorded += len(batch)
-        elif len(batch) > 1:  # one of them: each for itself
+        elif len(batch) > 1:  # find the one that failed
             for record in batch:
                 self._record_batch(held, [record], progress, stats)
         elif isinstance(error, _PERMANENT_ERRORS) and not isinstance(
@@ -160,10 +160,10 @@ class SpoolReplay:
                 log.warning("spool_record_blocked", file=held.path.name, error=type(error).__name__)
 
     def _try(self, batch: Sequence[_SpooledRequest]) -> Exception | None:
-        """What kept these from being recorded. Raises Unavailable if the database is away."""
+        """The error that prevented recording, if any. Raises Unavailable without a database."""
         handler = self.handlers.get(batch[0].kind)
         if handler is None:
-            return NotImplementedError("a newer version has spooled this")
+            return NotImplementedError("spooled by a newer version")
         try:
             handler([record.data for record in batch])
             self.on_commit()
@@ -171,7 +171,7 @@ class SpoolReplay:
             if error.cause is not UnavailableCause.LOCK_TIMEOUT:
                 raise
             return error
-        except Exception as error:  # noqa: BLE001 - one record must not hold up the others
+        except Exception as error:  # noqa: BLE001 - one record must not block the others
             return error
         return None
 
@@ -186,7 +186,7 @@ class SpoolReplay:
 
 
 def _batches(records: Sequence[_SpooledRequest]) -> Iterator[Sequence[_SpooledRequest]]:
-    """Neighbours of one kind, BATCH at most."""
+    """Adjacent records of one kind, at most BATCH_SIZE."""
     rest = iter(records)
     batch = list(islice(rest, 1))
     for record in rest:

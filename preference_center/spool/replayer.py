@@ -34,29 +34,29 @@ from preference_center.storage.db.database import override_limits
 log = structlog.get_logger()
 
 SCAN_INTERVAL = 1.0
-"""Seconds after which the folder is searched again for files of processes that ended."""
+"""Seconds between searches for files of processes that have ended."""
 RETRY_INTERVAL = 0.5
-"""Seconds between two attempts to reach a database that is away."""
+"""Seconds between two attempts to reach an unavailable database."""
 SAVE_STATE_INTERVAL = 60.0
-"""Seconds after which what must be known in an outage is read again."""
+"""Seconds between updates of the startup cache."""
 
 PROBE_LIMITS = DatabaseTimeouts(lock=2, statement=2, idle=5, retry=0, total=2.5, round_trip=2.5)
 REPLAY_LIMITS = DatabaseTimeouts(lock=2, statement=30, idle=30, retry=1, total=40, round_trip=35)
-"""Nobody waits for the answer, but other records do for one that a lock holds up."""
+"""No request waits for the response, but other records wait for one that is blocked by a lock."""
 
 HANDLERS_KEY = "preference_center.spool_handlers"
 
 
 def register_handler(app: Flask, kind: str, handler: SpoolHandler) -> None:
-    """Have spooled requests of this kind recorded by `handler`."""
+    """Register the function that records spooled requests of this kind."""
     app.extensions.setdefault(HANDLERS_KEY, {})[kind] = handler
 
 
 def start_spool(app: Flask) -> None:
-    """Have this process spool opt-outs in an outage, and replay them.
+    """Make this process spool opt-outs in an outage, and replay them.
 
-    To be called once, by a process that serves. With `SPOOL_DIR=none` it does nothing, and an
-    opt-out is refused while the database is away.
+    Call it once, in a process that serves requests. With `SPOOL_DIR=none` it does nothing, and
+    opt-outs are refused while the database is unavailable.
     """
     with app.app_context():
         spool = install_spool(app)
@@ -71,7 +71,7 @@ def start_spool(app: Flask) -> None:
 
 
 def install_spool(app: Flask) -> Spool | None:
-    """This process's spool, with nobody yet to replay it; None where SPOOL_DIR is none."""
+    """This process's spool, without a replayer; None where SPOOL_DIR is none."""
     with app.app_context():
         settings = services().settings
     if settings.spool_dir == "none":
@@ -79,8 +79,8 @@ def install_spool(app: Flask) -> Spool | None:
     folder = SpoolFolder(Path(settings.spool_dir), settings.spool_max_bytes)
     try:
         folder.ensure_exists()
-    except SpoolUnavailable:  # tried again with each record; until then they are refused
-        log.error("spool_unwritable", setting="SPOOL_DIR")  # noqa: TRY400 - the trace says no more
+    except SpoolUnavailable:  # retried with each record; until then they are refused
+        log.error("spool_unwritable", setting="SPOOL_DIR")  # noqa: TRY400 - the trace adds nothing
     spool = Spool(folder, SpoolWriter(folder))
     app.extensions[EXTENSION_KEY] = spool
     return spool
@@ -88,16 +88,16 @@ def install_spool(app: Flask) -> Spool | None:
 
 @dataclass(slots=True)
 class SpoolReplayer:
-    """What one process does about its own spool file and those of processes that ended."""
+    """Replays this process's spool file, and those of processes that have ended."""
 
     spool: Spool
     outage: outage.Outage
     _progress: dict[Path, ReplayProgress] = field(default_factory=dict)
 
     def run_once(self) -> ReplayStats:
-        """End the outage if the database is back, and record all that waits.
+        """End the outage if the database is available again, and record everything pending.
 
-        Raises Unavailable while it is away, and KeyMismatch if our keys are not its own.
+        Raises Unavailable while it is not, and KeyMismatch if our keys are not the database's.
         """
         replayed = ReplayStats()
         if not self._is_needed():
@@ -107,7 +107,7 @@ class SpoolReplayer:
                 with override_limits(PROBE_LIMITS):
                     require_known_keys()
                 self.outage.down.clear()
-                # Else a failure seen meanwhile would last until all is replayed.
+                # Else a failure in the meantime would last until everything is replayed.
                 over = self.outage.down.clear
                 replay = SpoolReplay(self.spool.folder, services().links, _handlers(), over)
                 for held in self.spool.folder.lock_abandoned():  # the older ones
@@ -147,7 +147,7 @@ class SpoolReplayer:
     def _replay_file(
         self, replay: SpoolReplay, held: LockedSpoolFile, content: bytes, total: ReplayStats
     ) -> bool:
-        """Replay one file; whether nothing of it waits any more."""
+        """Replay one file; whether nothing in it is pending any more."""
         found = replay.replay_file(
             held, content, self._progress.setdefault(held.path, ReplayProgress())
         )
@@ -159,7 +159,7 @@ class SpoolReplayer:
 
 
 def replay_abandoned(app: Flask) -> ReplayStats:
-    """Record what processes that ended have left, once, from whatever process."""
+    """Record what processes that have ended left, once, from any process."""
     with app.app_context():
         spool = current_spool() or install_spool(app)
         return ReplayStats() if spool is None else SpoolReplayer(spool, outage.Outage()).run_once()
@@ -188,6 +188,6 @@ def replay_periodically(
                     remember_at = time.monotonic() + SAVE_STATE_INTERVAL
         except Unavailable:
             time.sleep(RETRY_INTERVAL)
-        except Exception as error:  # noqa: BLE001 - nobody else would try again
+        except Exception as error:  # noqa: BLE001 - no other thread would retry
             log.error("spool_failed", error=type(error).__name__)  # noqa: TRY400 - a trace may quote a row
             time.sleep(SCAN_INTERVAL)

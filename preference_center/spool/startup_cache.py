@@ -1,7 +1,7 @@
-"""What a process must know to accept opt-outs if it starts in an outage, kept beside the spool.
+"""What a process needs to accept opt-outs if it starts in an outage, stored in the spool folder.
 
-Senders' link keys, of which none holds a secret, so that their links can be read; and the
-catalogue, so that the page has its names. It is what the database said a minute ago.
+Public link keys of senders, so that their links can be read; and the catalogue, for the names on
+the page. Both are as they were in the database a minute ago.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SENDERS = TypeAdapter(list[SenderKey])
 
 
 def save_known_state(folder: Path) -> None:
-    """Read it from the database, and keep it in `folder` if it is new. Raises Unavailable."""
+    """Load it from the database, and store it in `folder` if it changed. Raises Unavailable."""
     senders = cache_senders()
     with suppress(CatalogueError):
         current_catalogue()
@@ -47,7 +47,7 @@ def save_known_state(folder: Path) -> None:
 
 
 def load_known_state(folder: Path) -> None:
-    """Assume what was kept in `folder`, as far as this process knows nothing newer."""
+    """Assume what is stored in `folder`, unless this process knows something newer."""
     try:
         kept = json.loads((folder / FILE_NAME).read_bytes())
         seed_sender_cache(_SENDERS.validate_python(kept["senders"]))

@@ -1,4 +1,4 @@
-"""Appending to this process's spool file: one sync for all threads that come together."""
+"""Append to this process's spool file: one fsync for all concurrent threads."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class _PendingFrame:
 
 @dataclass(slots=True)
 class SpoolWriter:
-    """The file of this process in `folder`, made at the first record and again when drained.
+    """The file of this process in `folder`, created with the first record, and again when drained.
 
-    Safe for use by several threads.
+    Thread-safe.
     """
 
     folder: SpoolFolder
     _pending_lock: Lock = field(default_factory=Lock)
-    """Of `_waiting`, held for moments only."""
+    """Protects `_waiting`; held briefly."""
     _file_lock: Lock = field(default_factory=Lock)
-    """Of the file."""
+    """Protects the file."""
     _pending: list[_PendingFrame] = field(default_factory=list)
     _file: LockedSpoolFile | None = None
 
     def append(self, frame: bytes) -> None:
-        """Returns once the frame is on disk. Raises CannotSpool if it isn't, or may not be.
+        """Return once the frame is on disk. Raises SpoolUnavailable if it isn't, or may not be.
 
-        Who waits for the file's lock finds that its frame was written by who had it.
+        A thread that waits for the file's lock finds that the lock's holder wrote its frame.
         """
         pending = _PendingFrame(frame)
         with self._pending_lock:
@@ -54,12 +54,12 @@ class SpoolWriter:
             raise SpoolUnavailable(str(pending.error)) from pending.error
 
     def read(self) -> tuple[LockedSpoolFile, bytes] | None:
-        """This process's file and what is in it, if there is one. Raises OSError."""
+        """This process's file and its content, if there is one. Raises OSError."""
         with self._file_lock:
             return None if self._file is None else (self._file, self._file.read())
 
     def remove_if_unchanged(self, file: LockedSpoolFile, size: int) -> bool:
-        """Remove the file if it holds `size` bytes, all replayed; False if it has grown.
+        """Remove the file if its size is `size` bytes, all replayed; False if it has grown.
 
         Raises OSError.
         """
@@ -81,7 +81,7 @@ class SpoolWriter:
                 log.warning("spool_in_use", file=self._file.path.name)
             self._file.append(content)
         except OSError as error:
-            # After a failed sync nobody knows what is on disk: leave the file to be replayed.
+            # After a failed fsync the state of the disk is unknown: leave the file to be replayed.
             log.error("spool_unwritable", error=type(error).__name__)  # noqa: TRY400 - its text has a path, its trace nothing more
             self._close_file()
             return SpoolUnavailable("the spool can't be written")

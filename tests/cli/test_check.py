@@ -61,7 +61,7 @@ def test_a_sound_mail_ends_with_0_and_tells_what_was_looked_at(
 def test_an_error_ends_with_1_and_says_what_to_mend(in_force: Flask, sound: bytes) -> None:
     result = check(in_force, "-", given=sound.replace(b"One-Click", b"Yes"))
     assert result.exit_code == 1
-    assert "To mend: Write exactly List-Unsubscribe=One-Click." in result.stdout
+    assert "To fix:  Write exactly List-Unsubscribe=One-Click." in result.stdout
     assert "Source: RFC 8058" in result.stdout
 
 
@@ -78,8 +78,8 @@ def test_json_is_for_scripts(in_force: Flask, sound: bytes) -> None:
     [
         ([], b"", 2, "Missing argument 'FILE'"),
         (["no-such.eml"], b"", 2, "No such file"),
-        (["-"], b"", 1, "this is no mail"),
-        (["-"], b"\x89PNG", 1, "this is no mail"),
+        (["-"], b"", 1, "this is not a mail"),
+        (["-"], b"\x89PNG", 1, "this is not a mail"),
     ],
 )
 def test_a_wrong_command_says_what_to_mend(

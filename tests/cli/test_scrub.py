@@ -65,10 +65,10 @@ def test_a_list_is_split_and_the_receipt_says_how(in_force: Flask, tmp_path: Pat
     assert Path("removed.csv").read_text().splitlines() == [
         "name,email,removed_rule,removed_reason,removed_scope,removed_since",
         (
-            "Ada,ada@example.com,opted_out_of_topic,said no to this topic,acme.offers,"
+            "Ada,ada@example.com,opted_out_of_topic,opted out of this topic,acme.offers,"
             "2026-11-24T09:00:00Z"
         ),
-        "Cy,nobody,unparseable_address,this is no address,,",
+        "Cy,nobody,unparseable_address,not a valid address,,",
     ]
     receipt = json.loads(Path("receipt.json").read_text())
     assert receipt["removed_by_rule"] == {"opted_out_of_topic": 1, "unparseable_address": 1}
@@ -205,7 +205,7 @@ def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
             id="unknown_message_type",
         ),
         pytest.param(
-            LIST, ["--channel", "sms"], "leave --channel away", id="channel_beside_message_type"
+            LIST, ["--channel", "sms"], "omit --channel", id="channel_beside_message_type"
         ),
         pytest.param(LIST, ["--delimiter", "ab"], "one character", id="long_delimiter"),
         pytest.param(LIST, ["-o", "list.csv"], "different files", id="output_is_the_input"),

@@ -1,4 +1,4 @@
-"""DuckDB as we use it: bounded, offline, silent about what it reads."""
+"""The DuckDB connection: bounded, offline, with no row in an error message."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from preference_center.scrub.sql import SqlDialect
 ENGINE = f"duckdb {duckdb.__version__}"
 
 MEMORY_LIMIT = "1200MB"
-"""What DuckDB may hold; the process stays under 2 GiB with it. More goes to a folder."""
+"""DuckDB's memory; the process then stays under 2 GiB. It spills the rest to disk."""
 
 _MAX_THREADS = 8  # each has buffers of its own
 
-# Tables stay on the side of a join where the SQL has them: estimates of a CSV's rows are wild,
-# and a list on the wrong side is held in memory as a whole.
+# Keep the sides of joins as the SQL has them: estimates of a CSV's rows are unreliable, and a
+# list on the wrong side is held in memory completely.
 _DISABLED_OPTIMIZERS = "join_order,build_side_probe_side"
 
 Connection = duckdb.DuckDBPyConnection
 
 
 class ScrubError(PreferenceCenterError):
-    """The engine gave up; nothing was written. The message holds nothing of the list."""
+    """The engine failed; nothing was written. The message contains nothing of the list."""
 
 
 def connect(work: Path) -> Connection:
-    """A database in memory that spills into `work`, speaks our SQL, and fetches nothing."""
+    """An in-memory database that spills into `work` and downloads nothing."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     connection = duckdb.connect(
         config={
@@ -53,7 +53,7 @@ def connect(work: Path) -> Connection:
 
 
 def duckdb_dialect(pads: Sequence[tuple[bytes, bytes]]) -> tuple[SqlDialect, dict[str, bytes]]:
-    """DuckDB's, and the parameters that its SQL then needs: they hold the secret."""
+    """DuckDB's dialect, and the parameters that its SQL needs: they contain the secret."""
     given: dict[str, bytes] = {}
     names = []
     for number, (inner, outer) in enumerate(pads):
@@ -64,9 +64,9 @@ def duckdb_dialect(pads: Sequence[tuple[bytes, bytes]]) -> tuple[SqlDialect, dic
 
 @contextmanager
 def without_filter_pushdown(connection: Connection) -> Iterator[None]:
-    """Leave filters where they are: pushed down, they work out the same expressions again.
+    """Disable filter pushdown, which computes the same expressions again.
 
-    For the long look it is 20 seconds of processor time instead of 30; for joins, a disaster.
+    The scan then needs 20 seconds of processor time instead of 30; joins would suffer.
     """
     connection.execute(f"SET disabled_optimizers = '{_DISABLED_OPTIMIZERS},filter_pushdown'")
     try:
@@ -77,26 +77,26 @@ def without_filter_pushdown(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn DuckDB's errors into ours. Its messages quote rows, so none is passed on (I12)."""
+    """Translate DuckDB's errors. Its messages quote rows, so none is passed on (I12)."""
     try:
         yield
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
-        raise  # our own mistake, before any row was read
+        raise  # a bug of ours, before any row was read
     except duckdb.OutOfMemoryException:
-        raise ScrubError("not enough memory, or no room for temporary files") from None
+        raise ScrubError("not enough memory, or not enough disk for temporary files") from None
     except duckdb.Error as error:
         if "No space left" in str(error):
             raise ScrubError("the disk is full") from None
-        raise ScrubError(f"DuckDB gave up: {type(error).__name__}") from None
+        raise ScrubError(f"DuckDB failed: {type(error).__name__}") from None
     except RuntimeError as error:
-        if str(error) == "Query interrupted":  # how DuckDB says that somebody pressed Ctrl-C
+        if str(error) == "Query interrupted":  # DuckDB's message after Ctrl-C
             raise KeyboardInterrupt from None
         raise
 
 
 @contextmanager
 def report_progress(connection: Connection, progress: ScrubProgress, label: str) -> Iterator[None]:
-    """Tell how far the query under way is, a few times a second."""
+    """Report the progress of the current query, a few times a second."""
     progress(label, 0)
     done = threading.Event()
 
@@ -130,12 +130,12 @@ def path_literal(path: Path) -> str:
 
 
 def glob_safe_path_literal(path: Path) -> str:
-    """The path as a literal to read from, its glob characters taken as they are."""
+    """The path as a literal to read from, glob characters escaped."""
     return path_literal(Path(re.sub(r"([*?\[])", r"[\1]", str(path))))
 
 
 def removed_columns(values: Sequence[str]) -> str:
-    """The columns of a removed row behind its own, as one value."""
+    """The columns that are added to a removed row, as one value."""
     return (
         "{" + ", ".join(f"'{n}': {v}" for n, v in zip(REMOVED_COLUMNS, values, strict=True)) + "}"
     )

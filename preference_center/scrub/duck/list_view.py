@@ -32,7 +32,7 @@ _LINE_OPTIONS = (
 def create_list_view(
     connection: Connection, layout: ListLayout, work: Path, progress: ScrubProgress
 ) -> str:
-    """Make the view `list` of `cell` and `line`; what to write of the latter, in SQL.
+    """Create the view `list` of `cell` and `line`; returns the SQL to write a line.
 
     `line` is a CSV file's line or a Parquet file's row. Raises InvalidList where it can't be
     read.
@@ -66,7 +66,7 @@ def _create_csv_view(
 def _has_one_record_per_line(
     connection: Connection, layout: ListLayout, progress: ScrubProgress
 ) -> bool:
-    """Whether lines are rows: no quote is open at an end of line, and the ends are alike."""
+    """Whether lines are rows: no line ends inside quotes, and all line ends are the same."""
     if layout.compression is Compression.NONE and _has_no_quotes(layout):
         return True
     quotes = "length(line) - length(replace(line, '\"', ''))"
@@ -75,11 +75,11 @@ def _has_one_record_per_line(
         with report_progress(connection, progress, "Reading"):
             return not fetch_row(connection, f"SELECT count(*) FROM list WHERE {torn}")[0]
     except (duckdb.InvalidInputException, duckdb.ConversionException):
-        return False  # line ends differ; or it is no UTF-8, which straightening tells
+        return False  # line ends differ; or it is not UTF-8, which normalizing reports
 
 
 def _has_no_quotes(layout: ListLayout) -> bool:
-    """Whether a file has nothing in it that could make a line less or more than a row."""
+    """Whether a file contains nothing that could make a line other than one row."""
     with layout.path.open("rb") as file:
         while block := file.read(_BLOCK):
             if b'"' in block or b"\r" in block or b"\x01" in block:
@@ -91,7 +91,7 @@ def _write_one_record_per_line(layout: ListLayout, work: Path) -> Path:
     """A copy with one record per line. Raises InvalidList."""
     if layout.compression is Compression.ZSTD:
         raise InvalidList(
-            "it has line breaks in cells or differing line ends: unpack it first (zstd -d)"
+            "it has line breaks in cells or mixed line ends: unpack it first (zstd -d)"
         )
     path = work / "straight.csv"
     with (
@@ -102,7 +102,7 @@ def _write_one_record_per_line(layout: ListLayout, work: Path) -> Path:
 
 
 def _address_cell_sql(layout: ListLayout) -> str:
-    """The address's cell out of `line`; empty where the line is no row that can be read."""
+    """The address's cell in `line`; empty where the line is not a valid row."""
     d, before = layout.delimiter, layout.address_column
     cell = cell_pattern(d)
     row = f"^(?:{cell}[{d}]){{{before}}}({cell})(?:[{d}]|$)"

@@ -1,4 +1,4 @@
-"""One scrub: find the rows to look at, read what SQL can't, decide, write."""
+"""One scrub: find candidate rows, parse what SQL can't, decide, write."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def scrub_with_duckdb(
     targets: OutputPaths,
     progress: ScrubProgress,
 ) -> ScrubCounts:
-    """Write the rows that may be sent to and, apart, those that may not; in their order.
+    """Write the rows that may be sent to, and separately those that may not, in their order.
 
-    Raises InvalidList where the list can't be read, CannotScrub for want of room.
+    Raises InvalidList where the list can't be read, ScrubError without enough memory or disk.
     """
     with translate_errors(), closing(connect(targets.work_folder)) as connection:
         line = create_list_view(connection, layout, targets.work_folder, progress)
@@ -72,14 +72,14 @@ def scrub_with_duckdb(
 
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
-    """The steps up to the decision; each leaves tables for the next."""
+    """The steps up to the decision; each creates tables for the next."""
 
     connection: Connection
     query: DecisionQuery
     progress: ScrubProgress
 
     def find_candidates(self) -> None:
-        """Put into `candidate` the rows that a fact may concern, or that Python must read."""
+        """Fill `candidate` with the rows that a fact may concern, or that Python must parse."""
         md5 = self.query.match_md5
         spoken, pads = duckdb_dialect(self.query.keys.hmac_pads())
         digested = sql.with_digests(spoken, self.query.channel, md5=md5)
@@ -99,7 +99,7 @@ class _Evaluation:
             ) from None
 
     def parse_candidates(self) -> None:
-        """Let Python read the cells that SQL can't be sure of, into `read` and `unreadable`."""
+        """Parse the cells that SQL can't, into `read` and `unreadable`."""
         execute = self.connection.execute
         execute("CREATE TABLE read (cell VARCHAR, kind SMALLINT, digest VARCHAR)")
         execute("CREATE TABLE unreadable (cell VARCHAR)")
@@ -107,7 +107,7 @@ class _Evaluation:
             self.connection, "SELECT count(DISTINCT cell) FROM candidate WHERE NOT safe"
         )[0]
         done = 0
-        # A connection of its own: a result is gone when its connection executes the next.
+        # A cursor of its own: a result is lost when its connection executes the next query.
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("SELECT DISTINCT cell FROM candidate WHERE NOT safe")
             while rows := cursor.fetchmany(_CHUNK_SIZE):
@@ -130,7 +130,7 @@ class _Evaluation:
         execute("INSERT INTO read SELECT unnest($1), unnest($2), unnest($3)", columns)
 
     def decide(self) -> tuple[int, dict[str, int]]:
-        """Put what was decided about cells into `denied` and `allowed`.
+        """Fill `denied` and `allowed` with the decisions about cells.
 
         Returns how many rows some fact allows, and how many are denied by which rule.
         """

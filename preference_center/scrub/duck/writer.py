@@ -1,4 +1,4 @@
-"""Writing both lists, in the order of the rows."""
+"""Write both lists, in the order of the rows."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from preference_center.scrub.duck.connection import (
 from preference_center.scrub.list_layout import ListLayout, compression_of
 from preference_center.scrub.sql import sql_literal
 
-# DuckDB's joins keep no order, with one thread neither, so each row carries its number.
+# DuckDB's joins keep no order, not even with one thread, so each row carries its number.
 _NUMBERED_ROWS = "(SELECT *, row_number() OVER () AS n FROM list) AS l"
 _REMOVED_COLUMNS = ", ".join(f"why.{name} AS {name}" for name in REMOVED_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class ScrubWriter:
-    """What is needed to write; the tables `denied` and `allowed` tell what was decided."""
+    """Writes the outputs; the tables `denied` and `allowed` contain the decisions."""
 
     connection: Connection
     layout: ListLayout
     line: str
-    """What of a row's `line` is written, in SQL."""
+    """The SQL for what is written of a row's `line`."""
     default_decision: Decision
-    """What holds for the cells in neither."""
+    """The decision for cells in neither table."""
     progress: ScrubProgress
 
     def write(self, targets: OutputPaths) -> tuple[int, int]:
-        """Write both; how many rows each has."""
+        """Write both; returns the number of rows of each."""
         clean, removed = self._split()
         if self.layout.is_parquet:
             taken = f"{self.line}, {_REMOVED_COLUMNS}"
@@ -59,7 +59,7 @@ class ScrubWriter:
         )
 
     def _split(self) -> tuple[str, str]:
-        """Where the rows are that may be sent to, and those that may not, each with its why."""
+        """The SQL for the rows that may be sent to, and for the others with their `why`."""
         if self.default_decision.allow:
             among = "EXISTS (SELECT 1 FROM denied AS d WHERE d.cell = l.cell)"
             removed = (
@@ -76,7 +76,7 @@ class ScrubWriter:
         return f"FROM {_NUMBERED_ROWS} WHERE {among} ORDER BY n", f"FROM ({removed}) ORDER BY n"
 
     def _copy(self, label: str, query: str, path: Path, names: Sequence[str] = ()) -> int:
-        """Write what `query` finds, below a header with `names` added; the number of rows."""
+        """Write the result of `query`, below a header with `names` added; returns the rows."""
         with report_progress(self.connection, self.progress, label):
             if self.layout.is_parquet:
                 form = "FORMAT parquet, COMPRESSION zstd"
