@@ -1,8 +1,8 @@
-"""Writing contacts: what they are, and what that means for the ledger, in one transaction.
+"""Write contacts, and what follows for the ledger, in one transaction.
 
-Contacts are read, changed by the rules of `domain.contacts`, and written if nobody else has
-written them meanwhile; else all of it is done again. So no lock is held while rules run, and
-the ledger keeps its one order of locks. Many rows are taken together or not at all.
+Contacts are read, changed by the rules of `domain.contacts`, and written if they have not
+changed meanwhile; else all of it is repeated. So no lock is held while rules run, and the
+ledger keeps its one order of locks. The rows of a request are written together or not at all.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class WrittenContact:
-    """One contact as it is now, and whether the row changed what was asked for."""
+    """One contact as it is now, and whether its row changed it."""
 
     contact: Contact
     is_changed: bool
@@ -52,14 +52,14 @@ class WrittenContact:
 
 @dataclass(slots=True)
 class _BatchResult:
-    """What came of the rows of one request, and what the ledger is to say of them."""
+    """The outcome of the rows of one request, and what the ledger must record."""
 
     written: list[WrittenContact] = field(default_factory=list)
     closed_at: dict[UUID, datetime] = field(default_factory=dict)
     already_closed: dict[UUID, Contact] = field(default_factory=dict)
-    """Closed already before this request."""
+    """Contacts that were closed before this request."""
     proofs: dict[UUID, tuple[int, ConsentEvidence]] = field(default_factory=dict)
-    """And the row that it came with."""
+    """With the index of its row."""
     errors: list[RowError] = field(default_factory=list)
 
     def add(self, contact: Contact, *, is_changed: bool) -> None:
@@ -67,7 +67,7 @@ class _BatchResult:
 
     @contextmanager
     def collect_errors(self, row: int, field_path: str = "") -> Iterator[None]:
-        """Note an InvalidInput as a fault of this row, and go on after it."""
+        """Collect an InvalidInput as an error of this row, and continue after it."""
         try:
             yield
         except AddressConflict as error:
@@ -80,11 +80,11 @@ class _BatchResult:
 
 ContactChanges = Callable[[ContactSet, _BatchResult], None]
 InTransaction = Callable[[Connection, Sequence[WrittenContact]], None]
-"""Writes what belongs to the same transaction; as for `record`, it may be called again."""
+"""Writes what belongs to the same transaction; as for `record`, it may be called repeatedly."""
 
 
 def load_contacts(refs: Collection[ContactRef]) -> ContactSet:
-    """The contacts that these name, with all that is theirs."""
+    """The contacts that these refer to, with their addresses and external ids."""
     return run_in_transaction(
         lambda connection: contacts.load_contacts(connection, services().keys, refs)
     )
@@ -95,10 +95,10 @@ def upsert_contacts(
     origin: RequestOrigin,
     in_transaction: InTransaction | None = None,
 ) -> list[WrittenContact]:
-    """Write down what is known of each person; `news` if the contact is new.
+    """Store what is known of each person; `is_changed` if the contact is new.
 
-    An address that becomes known in full is told to the tools if anything stands against
-    it, and one of a closed account is closed too. Raises InvalidRows and Unavailable.
+    An address that becomes readable is pushed to the tools if it is suppressed, and one of a
+    closed account is suppressed too. Raises InvalidRows and Unavailable.
     """
     named = [ContactRef(external_id=p.external_id) for p in profiles if p.external_id is not None]
     named += [ContactRef(address=address) for p in profiles for address in p.addresses]
@@ -117,10 +117,10 @@ def deactivate_contacts(
     origin: RequestOrigin,
     in_transaction: InTransaction | None = None,
 ) -> list[WrittenContact]:
-    """Close each account as of the time at which the company was told (UTC, not later than now).
+    """Close each account as of when the request reached the company (UTC, not later than now).
 
-    `news` if it was open. An address that is no contact's becomes one, so that whoever has
-    but an address can be heard. Raises InvalidRows and Unavailable.
+    `is_changed` if it was open. An address without a contact gets one, so that an account can
+    be closed by its address alone. Raises InvalidRows and Unavailable.
     """
 
     def apply(contact_set: ContactSet, result: _BatchResult) -> None:
@@ -144,7 +144,7 @@ def reopen_contacts(
 ) -> list[WrittenContact]:
     """Open each closed account again, by the person's own act; marketing stays off (I6).
 
-    `news` if it was closed. Raises InvalidRows, also where the account was closed after
+    `is_changed` if it was closed. Raises InvalidRows, also where the account was closed after
     that act, and Unavailable.
     """
 
@@ -167,8 +167,8 @@ def merge_contacts(
 ) -> list[WrittenContact]:
     """Make one contact of each two: the first is merged into the second.
 
-    If one of them is closed, both are from now on. `news` if they were two. Not to be
-    undone: the audit tells which they were. Raises InvalidRows and Unavailable.
+    If one of them is closed, both are from now on. `is_changed` if they were two. This
+    can't be undone: the audit records both ids. Raises InvalidRows and Unavailable.
     """
 
     def apply(contact_set: ContactSet, result: _BatchResult) -> None:
@@ -198,17 +198,20 @@ def _apply_and_save(
     in_transaction: InTransaction | None,
 ) -> list[WrittenContact]:
     for _ in range(_ATTEMPTS):
-        book, rows = load_contacts(refs), _BatchResult()
-        apply(book, rows)
-        changes = [*_closing_changes(book, rows, origin), *_reopening_changes(book, rows, origin)]
+        contact_set, rows = load_contacts(refs), _BatchResult()
+        apply(contact_set, rows)
+        changes = [
+            *_closing_changes(contact_set, rows, origin),
+            *_reopening_changes(contact_set, rows, origin),
+        ]
         if rows.errors:
             raise InvalidRows(rows.errors)
         written = [
-            WrittenContact(book.find(ContactRef(row.contact.id)), row.is_changed)
+            WrittenContact(contact_set.find(ContactRef(row.contact.id)), row.is_changed)
             for row in rows.written
         ]
         try:
-            _save(book, changes, written, origin, action, in_transaction)
+            _save(contact_set, changes, written, origin, action, in_transaction)
         except ConcurrentContactUpdate:
             continue
         return written
@@ -223,7 +226,7 @@ def _save(
     action: str,
     in_transaction: InTransaction | None,
 ) -> None:
-    """Write the contacts with their events, and who changed them."""
+    """Write the contacts with their events and the audit entry."""
     gone = {str(old): str(survivor) for old, survivor in contact_set.survivors_by_id().items()}
     detail: dict[str, Sequence[str]] = {
         "contacts": [str(c.id) for c in contact_set.changed_contacts()]
@@ -271,7 +274,7 @@ def _reopening_changes(
     for (contact, address), known in zip(reopened, facts, strict=True):
         row, proof = result.proofs[contact.id]
         if result.errors and result.errors[-1].row == row:
-            continue  # one fault is enough, however many addresses the contact has
+            continue  # one error is enough, however many addresses the contact has
         with result.collect_errors(row, "evidence"):
             changes.append(
                 build_reopening_change(services().new_id(), address, proof, origin, known)

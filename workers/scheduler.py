@@ -1,7 +1,7 @@
 """The scheduler process: `python -m workers.scheduler`. Any number of replicas may run.
 
-The database is the queue; this only tells RQ which destinations have due work. Flushing
-Redis therefore loses nothing.
+The database is the queue; this only enqueues jobs for what has due work. Flushing Redis
+therefore loses nothing.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from workers.process import stop_requested, wait_for_database
 log = structlog.get_logger()
 
 TICK_INTERVAL = 2.0
-"""Seconds between looks."""
+"""Seconds between ticks."""
 CLEANUP_INTERVAL = 60.0
-"""Seconds between deletions of what is older than it is kept."""
+"""Seconds between deletions of what is past its retention."""
 ROWS_PER_SLOT = 500
 EMAILS_PER_SLOT = 20
 WEBHOOKS_PER_SLOT = 1_000
 MAX_RESPONSES_PER_CLEANUP = 10_000
-"""How many old ones are forgotten at once."""
+"""How many expired ones are deleted at once."""
 
 
 @cache
@@ -59,9 +59,9 @@ def scan_backfill_kinds() -> list[str]:
 
 
 def tick() -> int:
-    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted.
+    """Enqueue what is due: destinations, mail, imports, webhooks. Returns the jobs attempted.
 
-    Before that, raise some of the forms that were left for later.
+    Before that, raise some of the deferred forms.
     """
     context = services()
     now = context.now()
@@ -83,7 +83,7 @@ def tick() -> int:
 
 
 def _slot_count(due: DueCounts) -> int:
-    """How many jobs besides the fresh one: for lists, and for more than that one does soon."""
+    """How many jobs besides the fresh one: for lists, and for more than that one can do soon."""
     if due.is_slow:
         return 1
     rows = due.bulk + max(0, due.live - ROWS_PER_SLOT)
@@ -91,7 +91,7 @@ def _slot_count(due: DueCounts) -> int:
 
 
 def purge_expired(now: datetime) -> None:
-    """Delete what is older than it is kept."""
+    """Delete what is past its retention."""
     run_autocommit(lambda connection: active_pushes.purge_pushes(connection, now))
     run_autocommit(lambda connection: outbox.expire_emails(connection, now))
     run_autocommit(lambda connection: outbox.purge_emails(connection, now))
@@ -109,7 +109,7 @@ def purge_expired(now: datetime) -> None:
 
 
 def _tick_listings(now: datetime) -> int:
-    """What is to be read in tools, and what they have posted."""
+    """Enqueue the listings to read in tools, and what they have posted."""
     context = services()
     schedule_new_listings(now)
     listings = run_autocommit(lambda connection: verifying.list_due_listings(connection, now))
@@ -148,10 +148,10 @@ def _tick_backfills() -> int:
 
 def _tick_mail(now: datetime) -> int:
     context = services()
-    letters = run_autocommit(lambda connection: outbox.count_due_emails(connection, now))
-    if not letters or context.settings.mail_server is None:
+    due = run_autocommit(lambda connection: outbox.count_due_emails(connection, now))
+    if not due or context.settings.mail_server is None:
         return 0
-    wanted = min(MAX_CONCURRENT_PUSHES, 1 + letters // EMAILS_PER_SLOT)
+    wanted = min(MAX_CONCURRENT_PUSHES, 1 + due // EMAILS_PER_SLOT)
     for slot in range(wanted):
         if not context.queue.enqueue_mail(slot=slot):
             break
@@ -159,19 +159,19 @@ def _tick_mail(now: datetime) -> int:
 
 
 def main() -> None:
-    """Tick until asked to stop, whatever is away meanwhile; then do what nothing waits for."""
+    """Tick until asked to stop, whatever is unavailable meanwhile."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
     with create_app(timeouts=WORKER_TIMEOUTS).app_context():
         wait_for_database()
-        tidied = -math.inf
+        purged_at = -math.inf
         while not stop_requested.wait(TICK_INTERVAL):
             try:
                 tick()
                 flag_bursts(services().now())
-                if time.monotonic() >= tidied + CLEANUP_INTERVAL:
+                if time.monotonic() >= purged_at + CLEANUP_INTERVAL:
                     purge_expired(services().now())
-                    tidied = time.monotonic()
+                    purged_at = time.monotonic()
             except PreferenceCenterError as error:
                 log.warning("tick_failed", error=type(error).__name__)
 

@@ -1,7 +1,7 @@
 """A worker process: `python -m workers.worker`. Any number of them may run.
 
-`python -m workers.worker fresh` takes jobs of the queue `fresh` only: what people did, for tools
-that answer quickly. At least one such process keeps slow tools and long lists from
+`python -m workers.worker fresh` takes jobs of the queue `fresh` only: recent acts of people, for
+tools that respond quickly. At least one such process keeps slow tools and long lists from
 delaying the others (I3).
 """
 
@@ -28,11 +28,11 @@ from workers.process import stop_requested, wait_for_database
 log = structlog.get_logger()
 
 RECONNECT_INTERVAL = 1.0
-"""Seconds between tries while Redis is away."""
+"""Seconds between attempts while Redis is unavailable."""
 
 
 class Worker(SimpleWorker):
-    """An RQ worker without a fork per job: a crash costs a lease, which others take over.
+    """An RQ worker without a fork per job: after a crash the lease ends and others take over.
 
     A fork would cost more than all the work of a small batch.
     """
@@ -45,9 +45,9 @@ class Worker(SimpleWorker):
         self._ordered_queues = self._ordered_queues[behind:] + self._ordered_queues[:behind]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Let the job finish the batch in hand, then stop (SIGTERM, SIGINT).
+        """Let the job finish its current batch, then stop (SIGTERM, SIGINT).
 
-        RQ's own would ask Redis in between, and fail the batch if that is away; and it
+        RQ's own would ask Redis in between, and fail the batch if that is unavailable; and it
         would end the batch at a second signal, which a terminal's Ctrl-C always brings.
         """
         stop_requested.set()
@@ -57,7 +57,7 @@ class Worker(SimpleWorker):
 
 
 def main(queues: Collection[str] = QUEUE_NAMES) -> None:
-    """Work on these queues until asked to stop, across any absence of Redis and the database."""
+    """Work on these queues until asked to stop, across outages of Redis and the database."""
     with create_app(timeouts=WORKER_TIMEOUTS).app_context(), suppress(StopRequested):
         wait_for_database()
         while not stop_requested.is_set():
@@ -66,7 +66,7 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
                 make_worker(connection, queues).work(logging_level="WARNING")
             except redis.RedisError as error:
                 log.warning("redis_unavailable", error=type(error).__name__)
-            # RQ ends by itself too, when Redis was late or had forgotten the job in hand.
+            # RQ also ends by itself, when Redis was slow or had lost the current job.
             stop_requested.wait(RECONNECT_INTERVAL)
 
 

@@ -10,6 +10,10 @@ from flask.cli import AppGroup
 
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
+from preference_center.domain.sync.open_questions import (
+    INVALID_ADDRESS_QUESTION,
+    UNREADABLE_QUESTION,
+)
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
@@ -17,9 +21,8 @@ from preference_center.storage.sync import destinations, undecided_events, webho
 ACTOR = "cli"
 
 _QUESTION_TEXTS = {
-    undecided_events.UNREADABLE_QUESTION: "the body is not what the vendor documents",
-    undecided_events.INVALID_ADDRESS_QUESTION: "an opt-out or complaint whose address cannot "
-    "be parsed",
+    UNREADABLE_QUESTION: "the body is not what the vendor documents",
+    INVALID_ADDRESS_QUESTION: "an opt-out or complaint whose address cannot be parsed",
 }
 _REASON_OPTION = click.option(
     "--reason",
@@ -115,7 +118,7 @@ def ignore(destination: str, question: str, reason: str) -> None:
 
     Example: flask inbound events ignore newsletter "target 4711" --reason "the shop's own list"
     """
-    if question == undecided_events.UNREADABLE_QUESTION:
+    if question == UNREADABLE_QUESTION:
         raise click.BadParameter(
             "a body that cannot be read may be any opt-out: discard one by one",
             param_hint="QUESTION",

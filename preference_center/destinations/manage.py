@@ -1,4 +1,4 @@
-"""Setting destinations up, and letting them be written to or not."""
+"""Add, check, change, pause and resume destinations."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class DestinationRequest:
-    """A destination as somebody asks for it.
+    """The destination to be added.
 
-    `mapping` names the tool's own thing for a topic; `sends` are topics sent without one.
+    `mapping`: topic -> its target in the tool; `sends` are topics without one.
     """
 
     name: str
@@ -58,9 +58,9 @@ class DestinationRequest:
 
 @dataclass(frozen=True, slots=True)
 class AddedDestination:
-    """A new destination in *observe*: how many suppressed addresses it would be told of.
+    """A new destination in *observe*; `backfill_rows` suppressed addresses would be pushed to it.
 
-    One that is only listened to has nothing to observe, and is active at once.
+    A webhook-only one has nothing to observe, and is active at once.
     """
 
     id: int
@@ -72,18 +72,18 @@ class AddedDestination:
 def add_destination(
     request: DestinationRequest, actor: str, progress: Callable[[Backfill], None] | None = None
 ) -> AddedDestination:
-    """Check `wish` against the registry, the catalogue and the tool itself, and store it.
+    """Check a request against the registry, the catalogue and the tool itself, and store it.
 
-    Nothing is written to the tool before `resume`. Raises DestinationError that names
-    every fault with its remedy, or KeyMismatch; nothing is stored then. Cut short during its
-    back-fill, of which `progress` is told, it is stored, and workers go on with that.
+    Nothing is pushed to the tool before it is resumed. Raises DestinationError that names
+    every problem with its remedy, or KeyMismatch; nothing is stored then. If interrupted
+    during its back-fill, which reports to `progress`, it is stored, and workers go on.
     """
     require_known_keys()
     channels = _validate_request(request, current_catalogue())
-    setup = _build_config(
+    config = _build_config(
         request.name, request.settings, request.mapping, sends_service=request.sends_service
     )
-    report = _check_config(request.kind, setup, request.topics)
+    report = _check_config(request.kind, config, request.topics)
     _raise_for_problems(request.name, report)
     capabilities = get_spec(request.kind).capabilities_for(request.settings)
 
@@ -114,50 +114,50 @@ def add_destination(
 
 
 def check_destination(name: str) -> CheckReport:
-    """Ask the tool whether the destination may be sent to. Raises DestinationError."""
+    """Check with the tool whether the destination can be pushed to. Raises DestinationError."""
     destination = _by_name(name)
     try:
         report = connect(destination).check()
     except DestinationConfigError as error:
         return CheckReport((str(error),))
-    gone = _missing_topic_problems(destination, current_catalogue())
+    missing = _missing_topic_problems(destination, current_catalogue())
     hints = _webhook_hints(destination.kind, destination.settings)
-    return replace(report, problems=(*report.problems, *gone), hints=(*report.hints, *hints))
+    return replace(report, problems=(*report.problems, *missing), hints=(*report.hints, *hints))
 
 
 def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
-    """Replace some settings, e.g. a revoked key, if the tool is in order with them.
+    """Replace some settings, e.g. a revoked key, if the tool accepts them.
 
-    One that is empty is taken away. Raises DestinationError with what to mend; the old
-    settings stay then.
+    An empty one is removed. Raises DestinationError with the problems; the old settings stay
+    then.
     """
     destination = _by_name(name)
-    together = {k: value for k, value in {**destination.settings, **settings}.items() if value}
+    merged = {k: value for k, value in {**destination.settings, **settings}.items() if value}
     service = destination.sends_service
-    setup = _build_config(name, together, destination.mapping, sends_service=service)
-    _raise_for_problems(name, _check_config(destination.kind, setup, destination.sends))
-    entry = get_spec(destination.kind)
-    was, will = entry.capabilities_for(destination.settings), entry.capabilities_for(together)
-    if will.webhook_only and not was.webhook_only:
+    config = _build_config(name, merged, destination.mapping, sends_service=service)
+    _raise_for_problems(name, _check_config(destination.kind, config, destination.sends))
+    spec = get_spec(destination.kind)
+    old, new = spec.capabilities_for(destination.settings), spec.capabilities_for(merged)
+    if new.webhook_only and not old.webhook_only:
         raise DestinationError(
-            f"{name} could not be pushed to without {', '.join(sorted(entry.secret_settings))}: "
+            f"{name} could not be pushed to without {', '.join(sorted(spec.secret_settings))}: "
             "to stop that, pause it"
         )
-    begins = was.webhook_only and not will.webhook_only
-    wish = _request_from(destination, together)
-    channels = _validate_request(wish, current_catalogue()) if begins else frozenset()
+    starts_pushing = old.webhook_only and not new.webhook_only
+    request = _request_from(destination, merged)
+    channels = _validate_request(request, current_catalogue()) if starts_pushing else frozenset()
 
     def update(connection: Connection) -> None:
-        destinations.set_settings(connection, services().keys, name, together)
-        if begins:
-            _start_pushing(connection, destination.id, channels, will)
+        destinations.set_settings(connection, services().keys, name, merged)
+        if starts_pushing:
+            _start_pushing(connection, destination.id, channels, new)
         _append_audit(connection, actor, "changed", name)
 
     run_in_transaction(update)
 
 
 def _request_from(destination: Destination, settings: Mapping[str, str]) -> DestinationRequest:
-    """What would make `destination`, with other settings."""
+    """The request that would add `destination`, with other settings."""
     return DestinationRequest(
         name=destination.name,
         kind=destination.kind,
@@ -174,7 +174,7 @@ def _start_pushing(
     channels: frozenset[Channel],
     capabilities: Capabilities,
 ) -> None:
-    """Have what only reported so far treated like a new destination, in *observe*."""
+    """Treat a destination that was webhook-only like a new one, in *observe*."""
     now = services().now()
     destinations.set_capabilities(
         connection,
@@ -189,22 +189,22 @@ def _start_pushing(
 
 
 def pause_destination(name: str, actor: str) -> None:
-    """Write nothing more to the destination; its rows keep their clock (I3)."""
+    """Push nothing more to the destination; its rows keep their deadlines (I3)."""
     _set_status(_by_name(name), DestinationStatus.PAUSED, "paused by hand", actor)
 
 
 def resume_destination(
     name: str, actor: str, progress: Callable[[Backfill], None] | None = None
 ) -> Destination:
-    """Let the destination be written to, if the tool is found in order.
+    """Let the destination be pushed to, if its check reports no problem.
 
-    What is left of its back-fill is done first, and `progress` told of it. Also closes a
-    circuit that is open. Raises DestinationError with what to mend.
+    The rest of its back-fill is done first, which reports to `progress`. Also closes an open
+    circuit. Raises DestinationError with the problems.
     """
     destination = _by_name(name)
     _raise_for_problems(name, check_destination(name))
     if destination.status is DestinationStatus.OBSERVE:
-        backfill(destination.id, progress)  # in case `add` was cut short
+        backfill(destination.id, progress)  # in case `add_destination` was interrupted
     _set_status(destination, DestinationStatus.ACTIVE, "", actor)
     services().queue.nudge_sync([destination.id])
     return destination
@@ -239,8 +239,8 @@ def _append_audit(connection: Connection, actor: str, action: str, name: str) ->
 
 def _raise_for_problems(name: str, report: CheckReport) -> None:
     if not report.ok:
-        faults = "".join(f"\n- {problem}" for problem in report.problems)
-        raise DestinationError(f"{name} is not in order yet:{faults}")
+        problems = "".join(f"\n- {problem}" for problem in report.problems)
+        raise DestinationError(f"{name} can't be used yet:{problems}")
 
 
 def _build_config(
@@ -263,45 +263,45 @@ def _check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) 
 
 
 def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:
-    """Whether its webhook would be believed: it may be set up later, or never."""
+    """Whether its webhook can be verified: it may be set up later, or never."""
     webhook = find_webhook(kind)
     if webhook is None or get_spec(kind).is_webhook_only(settings):
         return []
-    fault = webhook_problem(webhook, settings, services().now())
-    return [f"its webhook is not read yet: {fault}"] if fault else []
+    problem = webhook_problem(webhook, settings, services().now())
+    return [f"its webhook is not processed yet: {problem}"] if problem else []
 
 
 def _link_problems(config: DestinationConfig, topics: frozenset[str]) -> list[str]:
     topic = config.settings.get(LINK_TOPIC)
     if topic is None or topic in topics | {ALL_MARKETING}:
         return []
-    there = ", ".join([*sorted(topics), ALL_MARKETING])
-    return [f"{LINK_TOPIC}: {topic} is not sent through it: write one of {there}"]
+    allowed = ", ".join([*sorted(topics), ALL_MARKETING])
+    return [f"{LINK_TOPIC}: {topic} is not sent through it: write one of {allowed}"]
 
 
 def _validate_request(request: DestinationRequest, catalogue: Catalogue) -> frozenset[Channel]:
-    """The channels of what is sent. Raises DestinationError with all that is wrong."""
+    """The channels of its topics. Raises DestinationError with every problem."""
     if request.kind not in list_kinds():
         raise DestinationError(f"there is no connector of that kind: use {', '.join(list_kinds())}")
     capabilities = get_spec(request.kind).capabilities_for(request.settings)
-    faults = [*_name_problems(request.name), *_mapping_problems(request, capabilities)]
+    problems = [*_name_problems(request.name), *_mapping_problems(request, capabilities)]
     channels = set()
     for key in sorted(request.topics):
         try:
             topic = catalogue.topic(key)
         except UnknownTopic as error:
-            faults.append(f"{key}: {error}")
+            problems.append(f"{key}: {error}")
             continue
         channels.add(topic.channel)
         if topic.retired:
-            faults.append(f"topic {key} is retired, nothing is sent about it: leave it out")
+            problems.append(f"topic {key} is retired, nothing is sent about it: leave it out")
         if topic.channel not in capabilities.channels and not capabilities.webhook_only:
-            faults.append(
-                f"topic {key} goes by {topic.channel}, which {request.kind} has no addresses for: "
+            problems.append(
+                f"topic {key} is sent by {topic.channel}, which {request.kind} does not hold: "
                 "give it to another destination"
             )
-    if faults:
-        raise DestinationError("\n".join(faults))
+    if problems:
+        raise DestinationError("\n".join(problems))
     return frozenset(channels) & capabilities.channels
 
 
@@ -312,26 +312,26 @@ def _name_problems(name: str) -> list[str]:
 
 
 def _mapping_problems(request: DestinationRequest, capabilities: Capabilities) -> list[str]:
-    """Whether each topic has a thing of its own in the tool (I10)."""
-    faults = []
+    """Whether each topic has its own target in the tool (I10)."""
+    problems = []
     if not request.topics and not capabilities.webhook_only:
-        faults.append("say what it sends: --topic our.topic=their-id, or --sends our.topic")
+        problems.append("name what it sends: --topic our.topic=their-id, or --sends our.topic")
     bare = sorted(request.sends - request.mapping.keys())
     if capabilities.needs_mapping and bare:
-        faults.append(
-            f"{request.kind} needs to know what {', '.join(bare)} is called there: "
+        problems.append(
+            f"{request.kind} needs the targets of {', '.join(bare)} in the tool: "
             f"--topic {bare[0]}=their-id"
         )
     targets: dict[str, list[str]] = {}
     for topic, target in sorted(request.mapping.items()):
         targets.setdefault(target, []).append(topic)
-    faults += [
+    problems += [
         f"topics {', '.join(topics)} share {target} in the tool, where one can't be turned "
         "off without the other: make one there for each"
         for target, topics in targets.items()
         if len(topics) > 1
     ]
-    return faults
+    return problems
 
 
 def _missing_topic_problems(destination: Destination, catalogue: Catalogue) -> list[str]:

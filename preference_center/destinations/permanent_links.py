@@ -1,4 +1,4 @@
-"""The standing link of a contact, for a tool's custom field."""
+"""The permanent link of a contact, for a tool's custom field."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from preference_center.storage.db.database import run_in_transaction
 def permanent_link_builder(
     destination: Destination, catalogue: Catalogue
 ) -> Callable[[Address], str] | None:
-    """From an address to its link, the same each time; None if no field is set for it.
+    """A function that makes an address's link, the same each time; None if no field is set.
 
-    They lead to the page with all choices, and say no to `link_topic`, else to the one
-    topic that is sent, else to all marketing. Revoked and begun anew like a column of
+    Links lead to the page with all choices, and opt out of `link_topic`, else of the one topic
+    that is sent, else of all marketing. They are revoked and reissued like a column of
     `flask links export`.
     """
     if not destination.settings.get(LINK_FIELD):

@@ -1,9 +1,9 @@
-"""A tool's rate limit, kept by all workers of a destination together: one place in Redis.
+"""A tool's rate limit, shared through Redis by all workers of a destination.
 
-The generic cell rate algorithm (ITU-T I.371), which is a token bucket that stores one
-number, the moment when the bucket will be full again. Requests take their turn there and
-then wait for it, so workers neither race nor poll. While Redis is away, each process keeps
-to the limit by itself.
+The generic cell rate algorithm (ITU-T I.371), which is a token bucket that stores one number,
+the time when the bucket will be full again. A request reserves its time there and then waits
+for it, so workers neither race nor poll. While Redis is unavailable, each process keeps the
+limit for itself.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ log = structlog.get_logger()
 
 REDIS_TIMEOUT = 0.25
 REDIS_RETRY_DELAY = 5.0
-"""Seconds that Redis may take, and that it is left alone after it failed."""
+"""Seconds that Redis may take, and that it is not used after a failure."""
 MAX_FIRST_WAIT = 1.0
-"""Seconds that a worker's batch waits for its first turn: beyond, the worker does others' work."""
+"""Seconds that a worker's batch waits for its first request; beyond, it does other work."""
 INTERVAL_MARGIN = 1.04
-"""How much further apart than the limit allows requests are sent. They don't reach the tool
-as evenly: at the very limit, one that was late and others that weren't are one too many in
-the tool's window, and a 429 costs more than the margin."""
+"""Factor by which requests are further apart than the limit allows. They don't reach the tool
+as evenly as they are sent: at the exact limit, a late one makes one too many in the tool's
+window, and a 429 costs more than the margin."""
 
 _ACQUIRE_SCRIPT = """
 local now = tonumber(ARGV[4])
@@ -72,9 +72,9 @@ end
 
 
 class TokenBuckets:
-    """The buckets of all destinations, in one process. Safe for use by several threads.
+    """The buckets of all destinations, in one process. Thread-safe.
 
-    `clock` is for benches that don't wait for real: seconds, in place of Redis's own time.
+    `clock` is for benchmarks that don't really wait: seconds, in place of Redis's own time.
     """
 
     def __init__(self, redis_url: str, clock: Callable[[], float] | None = None) -> None:
@@ -87,19 +87,19 @@ class TokenBuckets:
         self._broken_until = 0.0
 
     def acquire(self, key: str, interval: float, burst: int, max_wait: float) -> float:
-        """Seconds until the turn, which is taken only if they are at most `most`."""
-        answer = self._run_script(self._acquire_script, key, interval, burst, max_wait)
+        """Seconds until the request may be sent; it is reserved only if at most `max_wait`."""
+        response = self._run_script(self._acquire_script, key, interval, burst, max_wait)
         return (
             self._acquire_locally(key, interval, burst, max_wait)
-            if answer is None
-            else float(answer)
+            if response is None
+            else float(response)
         )
 
     def pause(self, key: str, interval: float, burst: int, seconds: float) -> None:
-        """No turn comes before `seconds` have passed."""
+        """Allow no request before `seconds` have passed."""
         lead = (burst - 1) * interval
         self._run_script(self._pause_script, key, lead, seconds)
-        with self._lock:  # also here, for when Redis goes away meanwhile
+        with self._lock:  # also here, in case Redis becomes unavailable
             until = self._now() + seconds + lead
             self._local[key] = max(self._local.get(key, 0.0), until)
 
@@ -128,11 +128,11 @@ class TokenBuckets:
 
 
 class TokenBucket:
-    """One destination's share of `Buckets`; a `Pace` of one batch.
+    """One destination's bucket: the `RequestRateLimiter` of one batch.
 
-    Its first request waits `patience` seconds at most and gives the turn back where that
-    is too short: a worker that sleeps keeps other tools waiting (I3). Later ones wait as
-    long as they may, since what was sent before them would have to be sent again.
+    Its first request waits `max_first_wait` seconds at most, and else raises RateLimited: a
+    worker that sleeps keeps other tools waiting (I3). Later ones wait as long as they may,
+    since the requests before them would have to be repeated.
     """
 
     def __init__(
@@ -152,25 +152,25 @@ class TokenBucket:
         self._burst = rate_limit.burst if rate_limit else 1
 
     def reserve(self, max_wait: float) -> float:
-        """See Pace."""
+        """See RequestRateLimiter."""
         max_wait = max(min(max_wait, self._max_first_wait), 0.0)
         wait = self._buckets.acquire(self._key, self._interval, self._burst, max_wait)
         if wait > max_wait:
-            # Back as soon as the rest is short enough to be waited for.
+            # Retried as soon as the rest is short enough to be waited for.
             early = self._max_first_wait if self._max_first_wait < wait else 0.0
             raise RateLimited(
-                f"{self._destination}: kept to its rate limit",
+                f"{self._destination}: its rate limit is reached",
                 retry_after=timedelta(seconds=wait - early),
             )
         self._max_first_wait = math.inf
         return wait
 
     def pause(self, seconds: float) -> None:
-        """See Pace."""
+        """See RequestRateLimiter."""
         self._buckets.pause(self._key, self._interval, self._burst, seconds)
 
     def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
-        """See Pace."""
+        """See RequestRateLimiter."""
         name = f"{self._destination}:{limit.name}"
         return _CombinedRateLimiter(
             TokenBucket(self._buckets, name, limit.rate_limit, self._max_first_wait), self
@@ -178,23 +178,23 @@ class TokenBucket:
 
 
 class _CombinedRateLimiter:
-    """A further limit within a destination's own. A turn of it may pass in vain."""
+    """A further limit within a destination's own. Its reservation may go unused."""
 
     def __init__(self, endpoint_limiter: TokenBucket, account_limiter: TokenBucket) -> None:
         self._endpoint_limiter = endpoint_limiter
         self._account_limiter = account_limiter
 
     def reserve(self, max_wait: float) -> float:
-        """See Pace."""
+        """See RequestRateLimiter."""
         wait = self._endpoint_limiter.reserve(max_wait)
         return max(wait, self._account_limiter.reserve(max_wait))
 
     def pause(self, seconds: float) -> None:
-        """See Pace: of all requests."""
+        """See RequestRateLimiter: pauses all requests."""
         self._account_limiter.pause(seconds)
 
     def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
-        """See Pace."""
+        """See RequestRateLimiter."""
         return self._account_limiter.with_limit(limit)
 
 

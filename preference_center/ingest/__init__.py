@@ -1,1 +1,1 @@
-"""Recording what connected tools report."""
+"""Record what connected tools report."""

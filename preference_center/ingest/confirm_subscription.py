@@ -1,4 +1,4 @@
-"""Telling a vendor once that its reports are welcome."""
+"""Confirm the subscription of a webhook, as some vendors require once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from preference_center.integrations.base.http import HttpContext, RequestRejecte
 
 
 def confirm_subscription(destination: Destination, confirmation: SubscriptionConfirmation) -> None:
-    """Ask for what `wish` names; harmless if done twice.
+    """Send the confirmation that a vendor asked for; repeating it is harmless.
 
-    Raises DeliveryError if that may be tried again, InvalidInput if it was refused.
+    Raises DeliveryError if it may be retried, InvalidInput if it was rejected.
     """
     allow = os.environ.get(ALLOW_PRIVATE) == "1"
     http = HttpContext(now=services().now, allow_private=allow)
@@ -23,4 +23,4 @@ def confirm_subscription(destination: Destination, confirmation: SubscriptionCon
         try:
             session.send("GET", "/", query=confirmation.query)
         except RequestRejected as error:
-            raise InvalidInput(f"the confirmation was refused: HTTP {error.status}") from None
+            raise InvalidInput(f"the confirmation was rejected: HTTP {error.status}") from None

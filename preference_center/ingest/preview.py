@@ -1,4 +1,4 @@
-"""What connecting a tool would do, looked at without writing anything anywhere."""
+"""What connecting a tool would do, computed without writing anything."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from preference_center.storage.sync import backlog, destinations
 
 @dataclass(frozen=True, slots=True)
 class SyncPreview:
-    """What would be pushed, and what would be taken in.
+    """What would be pushed, and what would be ingested.
 
-    `takes` counts events by kind and scope; None if the tool's opt-outs can't be listed.
-    `told` is how many the tool told, ours and those of no mapped topic included.
+    `ingest_counts` counts events by kind and scope; None if the tool's opt-outs can't be
+    listed. `reported_count` is how many the tool reported, including our own and those of
+    targets that are not mapped.
     """
 
     destination: Destination
@@ -31,9 +32,9 @@ class SyncPreview:
 
 
 def preview_destination(name: str, progress: Callable[[int], None]) -> SyncPreview:
-    """Read all that people said in the tool; `progress` is told how much so far.
+    """Read all opt-outs of the tool; `progress` is called with the number read so far.
 
-    Raises DestinationError for an unknown name, DeliveryError if the tool won't be read.
+    Raises DestinationError for an unknown name, DeliveryError if the tool can't be read.
     """
     context = services()
     destination = run_in_transaction(lambda c: destinations.get_by_name(c, context.keys, name))
@@ -41,20 +42,20 @@ def preview_destination(name: str, progress: Callable[[int], None]) -> SyncPrevi
     connector = connect(destination)
     if not connector.capabilities.can_pull:
         return SyncPreview(destination, pushes, None)
-    takes, told = _preview_ingest(destination, connector, progress)
-    return SyncPreview(destination, pushes, takes, told)
+    counts, reported = _preview_ingest(destination, connector, progress)
+    return SyncPreview(destination, pushes, counts, reported)
 
 
 def _preview_ingest(
     destination: Destination, connector: Connector, progress: Callable[[int], None]
 ) -> tuple[Counter[tuple[str, str]], int]:
-    takes: Counter[tuple[str, str]] = Counter()
-    told, cursor, done = 0, None, False
+    counts: Counter[tuple[str, str]] = Counter()
+    reported, cursor, done = 0, None, False
     while not done:
         page = cast("SupportsPull", connector).pull(cursor)
         changes = preview_ingest(destination, connector, page.rows)
-        takes.update((change.kind.value, change.scope) for change in changes)
-        told += len(page.rows)
+        counts.update((change.kind.value, change.scope) for change in changes)
+        reported += len(page.rows)
         cursor, done = page.cursor, page.done
-        progress(told)
-    return takes, told
+        progress(reported)
+    return counts, reported

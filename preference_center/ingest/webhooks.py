@@ -1,9 +1,9 @@
-"""Taking in what tools have posted to `/in/<destination>`: the second half of its way."""
+"""Process what tools have posted to `/in/<destination>`, after it was stored."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
@@ -13,10 +13,11 @@ import structlog
 from preference_center.context import Services, services
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.addresses import Channel
 from preference_center.domain.deadlines import destination_retry
-from preference_center.domain.sync.classify import topics_by_target, unmapped_target
+from preference_center.domain.sync.classify import topics_by_target
 from preference_center.domain.sync.destination import Destination
+from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION, open_questions
 from preference_center.domain.vendor_events import (
     NeedsConfirmation,
     ReceivedMail,
@@ -25,7 +26,7 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.errors import InvalidAddress, InvalidInput
+from preference_center.errors import InvalidInput
 from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
@@ -44,22 +45,20 @@ from preference_center.storage.sync.webhook_inbox import StoredWebhook
 log = structlog.get_logger()
 
 MAX_BODIES_PER_CLAIM = 500
-"""Bodies that are held at once; fewer if they are long, see `posted.claim`."""
+"""Bodies claimed at once; fewer if they are long, see `webhook_inbox.claim_webhooks`."""
 MAX_EVENTS_PER_TRANSACTION = 2_000
-"""Pieces of news in one transaction, unless a single body has more."""
+"""Events in one transaction, unless a single body has more."""
 MAX_CONTACTS_PER_LOOKUP = 100
-"""See Findable."""
-
-OPT_OUT_KINDS = frozenset({VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED})
+"""See `SupportsFind`."""
 
 ConfirmSubscription = Callable[[Destination, SubscriptionConfirmation], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedWebhook:
-    """What one body says, and types of news in it that are not known.
+    """The events of one body, and the types in it that are not known.
 
-    `questions`: what is left for a person to decide, see `storage.undecided`.
+    `open_questions`: what staff must decide, see `storage.sync.undecided_events`.
     """
 
     body: StoredWebhook
@@ -77,10 +76,10 @@ def ingest_webhooks(
     stop: Callable[[], bool],
     confirm_subscription: ConfirmSubscription = confirm_subscription,
 ) -> int:
-    """Take in what the tool has posted, the oldest first; how many bodies.
+    """Process what the tool has posted, the oldest first. Returns the number of bodies.
 
-    Whatever state the destination is in: what a person said counts, also while nothing is
-    written there (I13).
+    Whatever status the destination has: a person's act counts, also while nothing is pushed
+    there (I13).
     """
     context, total = services(), 0
     destination = run_in_transaction(
@@ -92,8 +91,8 @@ def ingest_webhooks(
         if not bodies:
             break
         connector = connect(destination, Lease(ends_at, context.now))
-        for part in _split_batches(_parse_bodies(destination, bodies)):
-            _ingest_batch(destination, connector, confirm_subscription, part)
+        for batch in _split_batches(_parse_bodies(destination, bodies)):
+            _ingest_batch(destination, connector, confirm_subscription, batch)
         total += len(bodies)
     return total
 
@@ -110,69 +109,51 @@ def _claim(context: Services, destination: Destination, ends_at: datetime) -> li
 def _parse_bodies(
     destination: Destination, bodies: Sequence[StoredWebhook]
 ) -> Iterator[ParsedWebhook]:
-    """What they say; those that can't be read are told to be so."""
-    source, things = get_webhook_source(destination.kind), topics_by_target(destination)
+    """Parse bodies; those that can't be parsed are recorded as unreadable."""
+    source, target_topics = get_webhook_source(destination.kind), topics_by_target(destination)
+    region = services().settings.phone_region
     for body in bodies:
         try:
-            said = source.parse(body.body)
-            wish = source.confirmation(body.body) if isinstance(source, NeedsConfirmation) else None
+            events = source.parse(body.body)
+            confirmation = (
+                source.confirmation(body.body) if isinstance(source, NeedsConfirmation) else None
+            )
             mails = source.parse_mails(body.body) if isinstance(source, SupportsInboundMail) else ()
         except InvalidInput as error:
             _mark_unreadable(destination, body, error)
             continue
-        said = [*said, *_process_mails(mails, body)]
+        events = [*events, *_process_mails(mails, body)]
         types = Counter(
-            news.target or "" for news in said if news.kind is VendorEventKind.UNKNOWN_TYPE
+            event.target or "" for event in events if event.kind is VendorEventKind.UNKNOWN_TYPE
         )
-        known = [news for news in said if news.kind is not VendorEventKind.UNKNOWN_TYPE]
-        known = [replace(news, received_at=body.received_at) for news in known]
-        yield ParsedWebhook(body, known, types, wish, _open_questions(known, types, things))
+        known = [event for event in events if event.kind is not VendorEventKind.UNKNOWN_TYPE]
+        known = [replace(event, received_at=body.received_at) for event in known]
+        questions = open_questions(known, types, target_topics, region)
+        yield ParsedWebhook(body, known, types, confirmation, questions)
 
 
 def _process_mails(mails: Sequence[ReceivedMail], body: StoredWebhook) -> Iterator[VendorEvent]:
-    """Do what the mails in it say; news of those to no mailbox of ours, for a person.
+    """Process the mails in a body. Yields events, for staff, of those to no mailbox of ours.
 
-    Taking a mail twice changes nothing, so it need not be in the transaction of the rest.
+    Processing a mail twice changes nothing, so it need not be in the transaction of the rest.
     """
     for mail in mails:
         if not services().receive_mail(mail, body.received_at):
             yield unknown_event("a mail to an address that REPLY_ADDRESSES lacks")
 
 
-def _open_questions(
-    events: Sequence[VendorEvent], types: Iterable[str], target_topics: Mapping[str, str]
-) -> frozenset[str]:
-    """What was acknowledged and is not understood (I3)."""
-    found = {undecided_events.unknown_type_question(name) for name in types}
-    for news in events:
-        target = unmapped_target(news, target_topics)
-        if target is not None:
-            found.add(undecided_events.unmapped_target_question(target))
-        if news.kind in OPT_OUT_KINDS and news.address and not _is_address_valid(news):
-            found.add(undecided_events.INVALID_ADDRESS_QUESTION)
-    return frozenset(found)
-
-
-def _is_address_valid(event: VendorEvent) -> bool:
-    try:
-        parse_address(event.address, event.channel, region=services().settings.phone_region)
-    except InvalidAddress:
-        return False
-    return True
-
-
 def _split_batches(webhooks: Iterable[ParsedWebhook]) -> Iterator[list[ParsedWebhook]]:
-    """As many at a time as one transaction does well with."""
-    part: list[ParsedWebhook] = []
+    """Split into batches of at most MAX_EVENTS_PER_TRANSACTION events, if bodies are no longer."""
+    batch: list[ParsedWebhook] = []
     size = 0
     for each in webhooks:
         size += len(each.events)
-        if part and size > MAX_EVENTS_PER_TRANSACTION:
-            yield part
-            part, size = [], len(each.events)
-        part.append(each)
-    if part:
-        yield part
+        if batch and size > MAX_EVENTS_PER_TRANSACTION:
+            yield batch
+            batch, size = [], len(each.events)
+        batch.append(each)
+    if batch:
+        yield batch
 
 
 def _ingest_batch(
@@ -181,7 +162,7 @@ def _ingest_batch(
     confirm_subscription: ConfirmSubscription,
     batch: Sequence[ParsedWebhook],
 ) -> None:
-    """All in one transaction; one by one if that fails, so that none holds up the others."""
+    """Ingest all in one transaction; one by one if that fails, so that none blocks the others."""
     try:
         for each in batch:
             if each.confirmation is not None:
@@ -210,13 +191,13 @@ def _ingest_in_transaction(
         ids = [each.body.id for each in batch]
         webhook_inbox.record_processed(connection, ids, webhook_inbox.INGESTED_OUTCOME)
 
-    said = _resolve_addresses(connector, [news for each in batch for news in each.events])
-    ingest(destination, connector, said, in_transaction=mark_done)
+    events = _resolve_addresses(connector, [event for each in batch for event in each.events])
+    ingest(destination, connector, events, in_transaction=mark_done)
 
 
 def _mark_unreadable(destination: Destination, body: StoredWebhook, error: InvalidInput) -> None:
     log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
-    question = {body.id: (body.received_at, {undecided_events.UNREADABLE_QUESTION})}
+    question = {body.id: (body.received_at, {UNREADABLE_QUESTION})}
 
     def mark_done(connection: Connection) -> None:
         undecided_events.replace_open_questions(connection, destination.id, question)
@@ -237,9 +218,11 @@ def _defer(destination: Destination, body: StoredWebhook, error: DeliveryError) 
 def _resolve_addresses(
     connector: Connector, events: Sequence[VendorEvent]
 ) -> Sequence[VendorEvent]:
-    """The same with the addresses of contacts that are named by an id; gone ones left out."""
+    """The events, with the addresses of contacts that are named by an id; without deleted ones."""
     unnamed = {
-        (news.channel, news.contact_id) for news in events if not news.address and news.contact_id
+        (event.channel, event.contact_id)
+        for event in events
+        if not event.address and event.contact_id
     }
     found: dict[tuple[Channel, str], str] = {}
     for channel in sorted({channel for channel, _ in unnamed}):
@@ -247,12 +230,12 @@ def _resolve_addresses(
         addresses = _find_addresses(connector_for_channel(connector, channel), contacts)
         found |= {(channel, contact): address for contact, address in addresses.items()}
     named = [
-        news
-        if news.address
-        else replace(news, address=found.get((news.channel, news.contact_id), ""))
-        for news in events
+        event
+        if event.address
+        else replace(event, address=found.get((event.channel, event.contact_id), ""))
+        for event in events
     ]
-    return [news for news in named if news.address]
+    return [event for event in named if event.address]
 
 
 def _find_addresses(connector: Connector, contact_ids: Sequence[str]) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Bringing every destination to the current state, and verifying that it holds."""
+"""Bring every destination to the current state, and verify that it keeps it."""

@@ -1,7 +1,7 @@
-"""Read a destination: its own opt-outs, its contacts, and whether it still says what we told.
+"""Read a destination: its own opt-outs, its contacts, and whether it keeps what was pushed.
 
-Each listing has a lease and a place of its own (`storage.verifying`). A pass goes page by
-page, may be stopped or killed between any two, and goes on where it was.
+Each listing has its own lease and cursor (`storage.sync.listings`). A pass goes page by page,
+may be stopped or killed between any two, and resumes where it was.
 """
 
 from __future__ import annotations
@@ -50,29 +50,29 @@ log = structlog.get_logger()
 CHANGES_INTERVAL = timedelta(minutes=5)
 SHORT_PASS_DURATION = timedelta(minutes=1)
 SHORT_PASS_INTERVAL = timedelta(hours=1)
-"""A sweep that is over in a minute costs the tool little: it is made every hour."""
+"""A sweep that ends within a minute costs the tool little: it is repeated every hour."""
 NIGHT_HOUR = 2
-"""The hour, where the company is, at which longer sweeps begin."""
+"""The hour, in the company's time zone, at which longer sweeps begin."""
 SAMPLE_INTERVAL = timedelta(minutes=10)
 MAX_PULL_WAIT = timedelta(hours=12)
-"""How long a back-fill waits for a tool that won't be read (I3)."""
+"""How long a back-fill waits for a tool that can't be read (I3)."""
 MAX_CURSOR_REJECTIONS = 3
-"""Rejections in a row after which a cursor is given up, and the pass begun anew."""
+"""Rejections in a row after which a cursor is dropped and the pass restarted."""
 
 
 def supported_listings(capabilities: Capabilities) -> list[ListingKind]:
-    """What can be read of such a tool."""
-    able = {
+    """The listings that a tool with these capabilities has."""
+    supported = {
         ListingKind.PULL: capabilities.can_pull,
         ListingKind.SCAN: capabilities.can_scan,
         ListingKind.SWEEP: capabilities.scans is ListingMode.CHANGES,
         ListingKind.READ: capabilities.can_read,
     }
-    return [part for part, can in able.items() if can]
+    return [kind for kind, is_supported in supported.items() if is_supported]
 
 
 def schedule_new_listings(now: datetime) -> None:
-    """Have read what never was of every active destination."""
+    """Schedule the listings of active destinations that have never been read."""
     keys = services().keys
     for number in run_autocommit(verifying.list_without_listings):
         found = run_autocommit(partial(destinations.find_by_id, keys=keys, destination_id=number))
@@ -95,9 +95,9 @@ def verify(
     until: datetime,
     stop: Callable[[], bool],
 ) -> int:
-    """Read one listing page by page while it is due; how many pages were read.
+    """Read one listing page by page while it is due. Returns the number of pages.
 
-    Begins no page at or after `until`, nor once `stop()` says so.
+    Starts no page at or after `until`, nor once `stop()` is true.
     """
     context, pages = services(), 0
     while not stop() and context.now() < until:
@@ -118,7 +118,7 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _ListingClaim:
-    """One worker's hold of one listing."""
+    """One listing that a worker holds until `ends_at`."""
 
     destination: Destination
     connector: Connector
@@ -133,32 +133,32 @@ def _claim(
 ) -> _ListingClaim | None:
     lease, now = context.new_id(), context.now()
     ends_at = now + LEASE_DURATION
-    place = run_autocommit(
+    position = run_autocommit(
         lambda c: verifying.claim_listing(c, destination.id, kind, lease, now=now, until=ends_at)
     )
-    if place is None:
+    if position is None:
         return None
     connector = connect(destination, Lease(ends_at, context.now))
-    return _ListingClaim(destination, connector, kind, lease, ends_at, place)
+    return _ListingClaim(destination, connector, kind, lease, ends_at, position)
 
 
 def _process_page(
     context: Services, destination: Destination, kind: ListingKind, connect: ConnectorFactory
 ) -> bool:
-    """Read one page of what people said there, or of contacts; whether there may be more."""
-    turn = _claim(context, destination, kind, connect)
-    if turn is None:
+    """Read one page of opt-outs or contacts. Returns whether there may be more."""
+    claim = _claim(context, destination, kind, connect)
+    if claim is None:
         return False
     try:
-        page = _fetch_page(turn)
-        _backfill_from_page(turn, page)
-        _ingest_page(turn, page)
+        page = _fetch_page(claim)
+        _backfill_from_page(claim, page)
+        _ingest_page(claim, page)
     except (ListingLeaseLost, LeaseExpired):
         return False
-    except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
-        _record_failure(context, turn, error)
+    except Exception as error:  # noqa: BLE001 - whatever a tool's response did to the connector
+        _record_failure(context, claim, error)
         return False
-    _schedule_next_page(context, turn, page)
+    _schedule_next_page(context, claim, page)
     return not page.done and page.poll_after is None
 
 
@@ -169,7 +169,7 @@ def _fetch_page(claim: _ListingClaim) -> ContactPage[Any]:
 
 
 def _backfill_from_page(claim: _ListingClaim, page: ContactPage[Any]) -> None:
-    """Bring lists to their state by what a page of contacts shows, where pushing is too slow."""
+    """Settle rows of lists from a page of contacts, where pushing them is too slow."""
     destination, begun_at = claim.destination, claim.position.started_at
     if claim.kind is ListingKind.SCAN and scan_backfill.can_backfill_by_scan(
         destination, claim.connector, begun_at
@@ -194,19 +194,19 @@ def _ingest_page(claim: _ListingClaim, page: ContactPage[Any]) -> VerificationSt
             until=claim.ends_at,
         )
 
-    # A first pull and contacts are lists like an import; later pulls are what people just did.
+    # A first pull and contacts are lists like an import; later pulls are recent acts of people.
     bulk = claim.kind is not ListingKind.PULL or claim.position.is_first_pass
-    # Who was confirmed to be off is read back and sampled: not all of them every night.
-    closely = claim.kind is not ListingKind.SWEEP
-    # Its first pull tells all that is off there, and so does each of one that is swept.
-    whole = bulk or claim.connector.capabilities.pulls is ListingMode.FULL
+    # Confirmed addresses are read back after a push and sampled: not all of them every night.
+    read_back_confirmed = claim.kind is not ListingKind.SWEEP
+    # The first pull lists everything that is off there, and so does each full pull.
+    is_full_list = bulk or claim.connector.capabilities.pulls is ListingMode.FULL
     return ingest(
         claim.destination,
         claim.connector,
         page.rows,
         bulk=bulk,
-        is_full_list=whole,
-        read_back_confirmed=closely,
+        is_full_list=is_full_list,
+        read_back_confirmed=read_back_confirmed,
         in_transaction=advance_cursor,
     )
 
@@ -234,56 +234,58 @@ def _next_pass_at(context: Services, claim: _ListingClaim, now: datetime) -> dat
     if listings.get(claim.kind) is ListingMode.CHANGES:
         return now + CHANGES_INTERVAL
     if capabilities.backfills_by_scan and claim.kind is ListingKind.SCAN:
-        for_lists = scan_backfill.next_pass_at(claim.destination, now)
-        if for_lists:
-            return for_lists
+        backfill_at = scan_backfill.next_pass_at(claim.destination, now)
+        if backfill_at:
+            return backfill_at
     begun_at = claim.position.started_at or now
     if now - begun_at <= SHORT_PASS_DURATION:
         return now + SHORT_PASS_INTERVAL
-    # One that takes longer than a day is followed at once: nobody waits for two passes.
+    # A pass of more than a day is followed by the next at once.
     return max(now, next_night(begun_at, ZoneInfo(context.settings.time_zone)))
 
 
 def next_night(now: datetime, zone: ZoneInfo) -> datetime:
-    """The next time that it is `NIGHT` o'clock in `zone`."""
-    there = now.astimezone(zone)
-    night = there.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
-    return night if night > there else night + timedelta(days=1)
+    """The next time that it is NIGHT_HOUR o'clock in `zone`."""
+    local = now.astimezone(zone)
+    night = local.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
+    return night if night > local else night + timedelta(days=1)
 
 
 def _read_back(context: Services, destination: Destination, connect: ConnectorFactory) -> bool:
-    """Sample if it is time, then read back what is due; whether there may be more."""
-    turn = _claim(context, destination, ListingKind.READ, connect)
+    """Sample if that is due, then read back what is due. Returns whether there may be more."""
+    claim = _claim(context, destination, ListingKind.READ, connect)
     ends_at = context.now() + LEASE_DURATION
-    connector = turn.connector if turn else connect(destination, Lease(ends_at, context.now))
+    connector = claim.connector if claim else connect(destination, Lease(ends_at, context.now))
     try:
-        more = read_back(destination, connector, until=ends_at, sample=turn is not None)
+        more = read_back(destination, connector, until=ends_at, sample=claim is not None)
     except LeaseExpired:
         return False
-    except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
-        if turn:
-            _record_failure(context, turn, error)
+    except Exception as error:  # noqa: BLE001 - whatever a tool's response did to the connector
+        if claim:
+            _record_failure(context, claim, error)
         log.warning("read_back_failed", destination=destination.id, error=type(error).__name__)
         return False
-    if turn:
-        _schedule_next_page(context, turn, ContactPage((), None, done=True))
+    if claim:
+        _schedule_next_page(context, claim, ContactPage((), None, done=True))
     return more
 
 
 def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -> None:
-    """Try the same page again later. The destination itself stays open: pushes may work."""
+    """Retry the same page later. The destination's circuit stays closed: pushes may work."""
     number, now = claim.destination.id, context.now()
     failures = claim.position.failures + 1
-    wish = error.retry_after if isinstance(error, DeliveryError) else None
+    retry_after = error.retry_after if isinstance(error, DeliveryError) else None
     if isinstance(error, RateLimited):
-        room_at = now + min(wish or timedelta(0), PROBE_INTERVAL)
-        run_autocommit(lambda c: verifying.release(c, number, claim.kind, claim.lease, room_at))
+        retry_at = now + min(retry_after or timedelta(0), PROBE_INTERVAL)
+        run_autocommit(lambda c: verifying.release(c, number, claim.kind, claim.lease, retry_at))
         return
     permanent = isinstance(error, DeliveryError) and error.permanent
     next_at = (
         now + PROBE_INTERVAL
         if permanent
-        else destination_retry(failures, now, retry_after=wish, jitter=context.random.random())
+        else destination_retry(
+            failures, now, retry_after=retry_after, jitter=context.random.random()
+        )
     )
     log.warning("listing_failed", destination=number, kind=claim.kind, error=type(error).__name__)
 
@@ -305,7 +307,7 @@ def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -
 
 
 def _safe_message(error: Exception) -> str:
-    """Ours are written to be shown; a foreign error's text might hold an address (I12)."""
+    """Our errors are written to be shown; a library's text might hold an address (I12)."""
     if isinstance(error, DeliveryError):
         return str(error)
-    return f"the connector failed on the tool's answer ({type(error).__name__})"
+    return f"the connector failed on the tool's response ({type(error).__name__})"

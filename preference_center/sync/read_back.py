@@ -1,4 +1,4 @@
-"""Reading back what was pushed: a missing opt-out is drift, one too many is news (I13)."""
+"""Read back what was pushed: a missing opt-out is drift, an additional one is recorded (I13)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut
 
 SAMPLE_SIZE = 50
-"""How many rows are looked at each time, though nobody asked for them."""
+"""How many rows are sampled each time, in addition to those that are due."""
 
 
 @dataclass(slots=True)
 class _ReadBackResult:
-    """What is to be done, by address id -> version that was looked at."""
+    """The results, each as address id -> version that was checked."""
 
     confirmed: dict[int, int] = field(default_factory=dict)
     absent: dict[int, int] = field(default_factory=dict)
@@ -38,17 +38,15 @@ class _ReadBackResult:
     appeared_suppressed: dict[int, AlreadyOptedOut] = field(default_factory=dict)
     """Absent before, there now, and suppressed."""
     not_read: dict[int, int] = field(default_factory=dict)
-    """Not looked at, while others were: more than the tool reads at once."""
+    """Not read, while others were: more than the tool reads at once."""
 
 
 def read_back(
     destination: Destination, connector: Connector, *, until: datetime, sample: bool
 ) -> bool:
-    """Check the rows that are due, a batch of them; whether there may be more.
+    """Check one batch of the rows that are due. Returns whether there may be more.
 
-    Raises DeliveryError.
-
-    A worker that dies leaves them to be checked again at `until`.
+    If the worker dies they are checked again at `until`. Raises DeliveryError.
     """
     context, now = services(), services().now()
     limit = connector.capabilities.batch_size
@@ -63,7 +61,7 @@ def read_back(
     states = run_autocommit(
         lambda c: verification.claim_checks(c, destination.id, now=now, until=until, limit=limit)
     )
-    # What waits is pushed anyway, and read back after that.
+    # Rows with a pending push are read back after it.
     settled = {number: state for number, state in states.items() if not state.push_pending}
     if not settled:
         return len(states) == limit
@@ -71,7 +69,7 @@ def read_back(
         versions = {number: state.wanted_version for number, state in settled.items()}
         run_in_transaction(lambda c: verification.probe(c, destination.id, versions, now))
         return len(states) == limit
-    items = _expected_items(destination, connector, settled)
+    items = _expected_items(destination, connector, settled, now)
     off = cast("SupportsRead", connector).read(list(items.values())) if items else {}
     found = _compare(items, settled, off)
     seen = [
@@ -86,9 +84,12 @@ def read_back(
 
 
 def _expected_items(
-    destination: Destination, connector: Connector, states: Mapping[int, AddressSyncState]
+    destination: Destination,
+    connector: Connector,
+    states: Mapping[int, AddressSyncState],
+    now: datetime,
 ) -> dict[int, PushItem]:
-    """What should be off there for each address that we can still read."""
+    """What should be off there for each address that is still readable."""
     context = services()
     topics = topics_by_channel(destination, current_catalogue())
     addresses = run_autocommit(lambda c: load_readable(c, context.keys, list(states)))
@@ -98,7 +99,7 @@ def _expected_items(
     for number, (channel, text) in addresses.items():
         sent = topics.get(channel, frozenset())
         known = facts.get(number, NO_SCOPE_FACTS)
-        wanted = active_suppressions(sent, known, context.now(), can_lift=can_lift)
+        wanted = active_suppressions(sent, known, now, can_lift=can_lift)
         items[number] = PushItem(number, text, channel, off=frozenset(wanted))
     return items
 
@@ -112,9 +113,9 @@ def _compare(
     for number, state in states.items():
         item = items.get(number)
         if item is None:
-            found.confirmed[number] = state.wanted_version  # nothing readable: nothing to ask for
+            found.confirmed[number] = state.wanted_version  # nothing readable: nothing to read back
         elif number not in off:
-            if off:  # else none could be: asked again when this hold is over
+            if off:  # else none could be read: again when the claim ends
                 found.not_read[number] = state.wanted_version
         elif (there := off[number]) is None:
             found.absent[number] = state.wanted_version
@@ -141,13 +142,14 @@ def _store(
     verification.release_checks(connection, number, result.not_read, now)
     raised = verification.requeue_push(connection, number, result.appeared, now, drifted=False)
     drift = verification.requeue_push(connection, number, result.drifted, now, drifted=True)
-    checked = (
-        len(result.confirmed)
-        + len(result.appeared_suppressed)
-        + len(result.absent)
-        + len(result.appeared)
+    groups = (
+        result.confirmed,
+        result.appeared_suppressed,
+        result.absent,
+        result.appeared,
+        result.drifted,
     )
-    checked += len(result.drifted)
+    checked = sum(len(group) for group in groups)
     listings.add_stats(
         connection, number, VerificationStats(checked=checked, newly_suppressed=raised, drift=drift)
     )

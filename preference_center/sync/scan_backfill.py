@@ -1,8 +1,8 @@
-"""Lists at a tool that is slow by the address: each pass over its contacts brings them (I3).
+"""Backfill lists by scanning, at a tool that is slow address by address (I3).
 
-A page shows who is there and what is off, so one request serves a thousand addresses where a
-push would take two each. What a page shows is settled, put into a job of the tool, or left to
-be pushed one by one; who was on no page of a whole pass is not there (decision 49).
+A page shows contacts and what is off for them, so one request serves a thousand addresses
+where a push would take two each. Rows of a page are settled, put into a job of the tool, or
+left to be pushed one by one; an address on no page of a whole pass is absent (decision 49).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from preference_center.sync.settle import settle_batch
 ROWS_PER_TRANSACTION = 10_000
 """Rows settled in one transaction when a pass has ended."""
 NEXT_PASS_DELAY = timedelta(minutes=5)
-"""When the next pass begins if rows still wait for one, at the earliest."""
+"""When the next pass begins at the earliest, if rows still wait for one."""
 RECHECK_DELAY = timedelta(minutes=30)
 
 
 def can_backfill_by_scan(
     destination: Destination, connector: Connector, started_at: datetime | None
 ) -> bool:
-    """Whether a pass that began then may bring lists: what the tool says itself comes first."""
+    """Whether a pass of that start may backfill: the tool's own opt-outs must be read before."""
     pulled_at = destination.pulled_at
     return (
         connector.capabilities.backfills_by_scan
@@ -55,18 +55,20 @@ def backfill_page(
     lease: UUID,
     ends_at: datetime,
 ) -> None:
-    """Bring those on a page that wait in the lane of lists to their state.
+    """Settle or push the rows of lists that are on this page.
 
-    Raises what the connector raises: then the page is to be read again.
+    Raises what the connector raises: then the page must be read again.
     """
     context = services()
-    people, _ = group_by_address(contacts)
+    contacts_by_address, _ = group_by_address(contacts)
     now = context.now()
     states = run_autocommit(
-        lambda c: verification.load_states_by_digest(c, destination.id, list(people), now)
+        lambda c: verification.load_states_by_digest(
+            c, destination.id, list(contacts_by_address), now
+        )
     )
     shown = {
-        state.address_id: people[key].snapshot
+        state.address_id: contacts_by_address[key].snapshot
         for key, state in states.items()
         if state.push_pending
     }
@@ -90,23 +92,23 @@ def backfill_page(
     ]
     try:
         outcomes = cast("SupportsScanBackfill", connector).push_scanned(items) if items else {}
-    except Exception:  # whatever it was: without the lease the rows wait for the next pass
+    except Exception:  # whatever it is: without the lease the rows wait for the next pass
         run_in_transaction(lambda c: syncs.release_rows(c, destination.id, lease, now))
         raise
-    # A later pass shows whether it is still so: to read each back is what is too slow.
+    # A later pass verifies them: reading back each one is too slow.
     capabilities = replace(connector.capabilities, can_read=False)
-    left = [ref for ref, outcome in outcomes.items() if outcome.result is PushResult.RETRY_LATER]
+    to_push = [ref for ref, outcome in outcomes.items() if outcome.result is PushResult.RETRY_LATER]
     settle_batch(
         destination,
         capabilities,
         batch,
         outcomes,
-        lambda connection: list_states.move_to_live_lane(connection, destination.id, left),
+        lambda connection: list_states.move_to_live_lane(connection, destination.id, to_push),
     )
 
 
 def finish_pass(destination: Destination, started_at: datetime) -> None:
-    """What waited when a whole pass began, and was on none of its pages, is not there."""
+    """Settle as absent the rows that waited when a whole pass began and were on no page of it."""
     creates = destination.settings.get(CREATE_CONTACTS) == "yes"
     done = ROWS_PER_TRANSACTION
     while done == ROWS_PER_TRANSACTION:
@@ -129,7 +131,7 @@ def _settle_unseen_rows(
 
 
 def next_pass_at(destination: Destination, now: datetime) -> datetime | None:
-    """When the next pass is to begin for the sake of lists; None if none wait."""
+    """When the next pass is to begin because of lists; None if no rows wait."""
     return run_autocommit(lambda c: _next_pass_at(c, destination.id, now))
 
 

@@ -223,7 +223,7 @@ def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
     monkeypatch.setenv("OTHER_KEY", "SG.revoked")
     refused = flask(app, "destinations", "set", "mailer", "api_key=env:OTHER_KEY")
     assert refused.exit_code == 1
-    assert "not in order yet" in refused.stderr
+    assert "can't be used yet" in refused.stderr
     assert "in order" in flask(app, "destinations", "check", "mailer").output
 
     sendgrid.key = "SG.revoked"
@@ -334,7 +334,7 @@ def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
         (["--kind", "file_drop", "--set", "folder"], 2, "key=value"),
         (["--kind", "file_drop", "--set", "folder=env:NOWHERE"], 2, "export it first"),
         (["--kind", "file_drop", "--set", "folder=/a", "--set", "folder=/b"], 2, "keep one"),
-        (["--kind", "file_drop", "--set", "folder=/tmp"], 1, "say what it sends"),
+        (["--kind", "file_drop", "--set", "folder=/tmp"], 1, "name what it sends"),
         (["--kind", "file_drop", "--sends", "acme.offers"], 1, "setting folder is missing"),
         (
             ["--kind", "file_drop", "--set", "fold=/tmp", "--sends", "acme.offers"],
@@ -353,7 +353,7 @@ def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
         ),
         (["--kind", "file_drop", "--set", "folder=/tmp", "--sends", "acme.old"], 1, "retired"),
         (["--kind", "sendgrid", "--set", "api_key=x", "--sends", "acme.offers"], 1, "=their-id"),
-        (["--kind", "sendgrid", "--set", "api_key=x", "--topic", "acme.sms=1"], 1, "goes by sms"),
+        (["--kind", "sendgrid", "--set", "api_key=x", "--topic", "acme.sms=1"], 1, "sent by sms"),
         (  # I10
             [
                 *("--kind", "sendgrid", "--set", "api_key=x"),

@@ -9,9 +9,9 @@ import pytest
 
 from preference_center.context import EXTENSION_NAME
 from preference_center.domain.decisions import find_denial
+from preference_center.domain.sync.open_questions import unknown_type_question
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
-from preference_center.storage.sync import undecided_events
 from tests.clock import Clock
 from tests.workers.reading import ANNA, TOPIC, person
 from tests.workers.test_news import post, take
@@ -66,9 +66,7 @@ def test_a_mail_to_no_mailbox_of_ours_waits_for_a_person(
     rows = run_in_transaction(
         lambda c: c.execute("SELECT question FROM undecided_event").fetchall()
     )
-    assert rows == [
-        (undecided_events.unknown_type_question("a mail to an address that REPLY_ADDRESSES lacks"),)
-    ]
+    assert rows == [(unknown_type_question("a mail to an address that REPLY_ADDRESSES lacks"),)]
 
 
 def test_a_mail_that_cannot_be_read_does_not_hold_up_the_next(app: Flask, clock: Clock) -> None:

@@ -92,7 +92,7 @@ SOURCES = [
     pytest.param(no_address, "mailer", "vendor_event", id="an address nobody can parse"),
     pytest.param(not_processed, "mailer", "webhook", id="not processed yet"),
     pytest.param(mail_of_a_stranger, None, "mail_opt_out", id="an address nobody knows"),
-    pytest.param(mail_that_is_not_clear, None, "message", id="a mail that is not clear"),
+    pytest.param(mail_that_is_not_clear, None, "review_item", id="a mail that is not clear"),
 ]
 
 

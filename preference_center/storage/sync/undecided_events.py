@@ -17,22 +17,8 @@ from preference_center.domain.deadlines import AT_RISK, WINDOW, DeadlineStage, d
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sync.states import MAX_LATE_PER_STAGE
 
-UNREADABLE_QUESTION = "unreadable"
-"""The question of a body that its integration cannot parse."""
-INVALID_ADDRESS_QUESTION = "address"
-"""The question of an event whose address cannot be parsed."""
 RETENTION = timedelta(days=30)
 """How long a decision is kept, in addition to the audit."""
-
-
-def unknown_type_question(event_type: str) -> str:
-    """The question of an event whose type is not known."""
-    return f"type {event_type}"[:200]
-
-
-def unmapped_target_question(target_id: str) -> str:
-    """The question of an event about a list, group or stream that no topic maps to."""
-    return f"target {target_id}"[:200]
 
 
 class BacklogKind(StrEnum):
