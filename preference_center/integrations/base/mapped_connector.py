@@ -70,12 +70,14 @@ class MappedConnector(ApiConnector[Client]):
         needed = set(target_ids) - {self.rules.account_target}
         if not needed:
             return
-        usable = {t.id for t in self.list_targets(client) if not t.unusable_reason}
-        gone = sorted(t for t, id_ in self.config.topics.items() if id_ in needed - usable)
+        targets = {target.id: target for target in self.list_targets(client)}
+        usable = {id_ for id_, target in targets.items() if not target.unusable_reason}
+        gone = {t: id_ for t, id_ in sorted(self.config.topics.items()) if id_ in needed - usable}
         if gone:
+            reasons = {targets[id_].unusable_reason for id_ in gone.values() if id_ in targets}
             raise DeliveryError(
                 f"{self.config.name}: {', '.join(gone)} is mapped to no {self.rules.target_noun} "
-                "that can be used any more: map it again",
+                f"that can be used any more: {'; '.join(sorted(reasons)) or 'map it again'}",
                 permanent=True,
             )
 

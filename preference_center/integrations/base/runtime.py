@@ -72,6 +72,7 @@ from preference_center.integrations.base.outcomes import (
     worst,
 )
 from preference_center.integrations.base.paging import (
+    ChangeSource,
     last_row_id,
     list_all,
     next_changes_page,
@@ -115,6 +116,7 @@ __all__ = [
     "Bounce",
     "CamelModel",
     "Capabilities",
+    "ChangeSource",
     "Changes",
     "Channel",
     "Connector",

@@ -6,32 +6,20 @@ https://developers.intercom.com/docs/references/2.15/rest-api/api.intercom.io/su
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field
 
-from preference_center.integrations.base.contract import DestinationConfig
-from preference_center.integrations.base.http import (
-    HttpContext,
-    HttpSession,
-    RequestRejected,
-    Response,
-    UnexpectedResponse,
-)
-from preference_center.integrations.base.pydantic_types import LenientModel
-from preference_center.integrations.base.rate_limit import parse_reset_headers
+from preference_center.integrations.base import runtime
 
-API_VERSION = "2.15"
 MAX_FILTER_VALUES = 15
 """The most values that one group of filters may have."""
 PAGE_SIZE = 150
-OVERLAP = timedelta(minutes=30)
-"""A new contact may be missing from searches for a few minutes."""
 SEARCH_DAY_MARGIN = timedelta(days=2)
 """Searches compare days only, in the workspace's own time zone, and begin a day after."""
 _CONTACT_PATH = "/contacts/{contact}"
@@ -46,18 +34,19 @@ def _parse_timestamp(value: object) -> datetime | None:
         return None
 
 
-class _Translation(LenientModel):
-    name: str = ""
+class SubscriptionType(runtime.LenientModel):
+    """One type; attaching a contact opts it out if the type is opt_out, else in."""
 
+    class Translation(runtime.LenientModel):
+        """Its texts in one language."""
 
-class SubscriptionType(LenientModel):
-    """One type; attaching a contact means "no" if the type is opt_out, else "yes"."""
+        name: str = ""
 
     id: str
     state: str = "live"
     consent_type: str = ""
     content_types: tuple[str, ...] = ()
-    default_translation: _Translation = _Translation()
+    default_translation: Translation = Translation()
 
     @property
     def has_known_consent_type(self) -> bool:
@@ -66,11 +55,11 @@ class SubscriptionType(LenientModel):
 
     @property
     def is_opt_out(self) -> bool:
-        """Whether people get it until they say no."""
+        """Whether people get it until they opt out."""
         return self.consent_type == "opt_out"
 
 
-class IntercomContact(LenientModel):
+class IntercomContact(runtime.LenientModel):
     """One user or lead; several may have one address. One without an id can't be changed."""
 
     id: str = ""
@@ -82,221 +71,139 @@ class IntercomContact(LenientModel):
     custom_attributes: dict[str, Any] = Field(default_factory=dict)
 
 
-class _DataAttribute(LenientModel):
+class _DataAttribute(runtime.LenientModel):
     name: str = ""
     data_type: str = ""
     custom: bool = False
     archived: bool = False
 
 
-class _SubscriptionTypesResponse(LenientModel):
-    data: list[SubscriptionType]
-
-
-class _AttachedType(LenientModel):
+class _AttachedType(runtime.LenientModel):
     """A type that a contact is attached to, or is no longer."""
 
     id: Annotated[str, Field(min_length=1)]
 
 
-class _AttachedTypesResponse(LenientModel):
-    data: list[_AttachedType]
+class _SearchResponse(runtime.LenientModel):
+    class Pagination(runtime.LenientModel):
+        class NextPage(runtime.LenientModel):
+            starting_after: str = ""
 
+        next: NextPage = NextPage()
 
-class _DataAttributesResponse(LenientModel):
-    data: list[_DataAttribute]
-
-
-class _NextPage(LenientModel):
-    starting_after: str | None = None
-
-
-class _Pagination(LenientModel):
-    next: _NextPage | None = None
-
-
-class _ContactSearchResponse(LenientModel):
     data: list[IntercomContact]
-    pages: _Pagination | None = None
-
-    @property
-    def next_token(self) -> str | None:
-        """The token of the next page, if there is one."""
-        return self.pages.next.starting_after if self.pages and self.pages.next else None
+    pages: Pagination = Pagination()
 
 
-_ATTACHED_TYPE_RESPONSE = TypeAdapter(_AttachedType)
-_ATTACHED_TYPES_RESPONSE = TypeAdapter(_AttachedTypesResponse)
-_SUBSCRIPTION_TYPES_RESPONSE = TypeAdapter(_SubscriptionTypesResponse)
-_DATA_ATTRIBUTES_RESPONSE = TypeAdapter(_DataAttributesResponse)
-_CONTACT_RESPONSE = TypeAdapter(IntercomContact)
-_CONTACT_SEARCH_RESPONSE = TypeAdapter(_ContactSearchResponse)
-
-
-@dataclass(frozen=True, slots=True)
-class IntercomCursor:
-    """Where a listing stands: at what changed at or after `since`, newest first."""
-
-    since: datetime | None = None
-    started_at: datetime | None = None
-    page_token: str = ""
-
-    @classmethod
-    def parse(cls, text: str | None) -> IntercomCursor:
-        """The place that `str` wrote; the beginning for None."""
-        if text is None:
-            return cls()
-        since, began, token = text.split("|", 2)
-        return cls(_parse_time(since), _parse_time(began), token)
-
-    def __str__(self) -> str:
-        times = [time.isoformat() if time else "" for time in (self.since, self.started_at)]
-        return f"{times[0]}|{times[1]}|{self.page_token}"
-
-    def advance(
-        self, contacts: Sequence[IntercomContact], next_token: str | None, now: datetime
-    ) -> tuple[IntercomCursor, bool]:
-        """The place after a page, and whether all that changed has been seen.
-
-        What changes in the meantime goes to the front, and is seen by the next run.
-        """
-        began = self.started_at or now
-        times = [contact.updated_at for contact in contacts if contact.updated_at]
-        is_past = (
-            self.since is not None
-            and bool(times)
-            and times == sorted(times, reverse=True)
-            and times[-1] < self.since
-        )
-        if next_token and not is_past:
-            return IntercomCursor(self.since, began, next_token), False
-        return IntercomCursor(began - OVERLAP), True
-
-
-def _parse_time(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-@contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[IntercomClient]:
-    """The workspace of a destination, for a `with` block."""
-    headers = {
-        "Authorization": f"Bearer {config.settings['access_token']}",
-        "Intercom-Version": API_VERSION,
-    }
-    url = config.settings.get("base_url") or "https://api.intercom.io"
-    heard = parse_reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
-    with http.session(config.name, url, headers=headers, rate_limit_headers=heard) as session:
-        yield IntercomClient(http, session)
-
-
+@dataclass
 class IntercomClient:
-    """One workspace, made by `open_workspace`."""
+    """One workspace, for one push, read or page."""
 
-    def __init__(self, http: HttpContext, session: HttpSession) -> None:
-        self._http = http
-        self._session = session
+    session: runtime.Session
+    addresses: Sequence[str] = ()
+    """Whose contacts are searched for, together, at the first `contacts_of`."""
 
-    def list_subscription_types(self) -> dict[str, SubscriptionType]:
+    @cached_property
+    def types(self) -> Mapping[str, SubscriptionType]:
         """Id -> subscription type, of those that are not archived."""
-        found = (
-            self._session.send("GET", "/subscription_types")
-            .parse(_SUBSCRIPTION_TYPES_RESPONSE)
-            .data
-        )
+        answer = self.session.send("GET", "/subscription_types")
+        found = answer.parse_member(list[SubscriptionType], "data")
         return {type_.id: type_ for type_ in found if type_.state != "archived"}
 
     def list_text_attributes(self) -> set[str]:
         """Names of the custom attributes of contacts that can hold a link."""
-        answer = self._session.send("GET", "/data_attributes", query={"model": "contact"})
+        answer = self.session.send("GET", "/data_attributes", query={"model": "contact"})
         return {
             attribute.name
-            for attribute in answer.parse(_DATA_ATTRIBUTES_RESPONSE).data
+            for attribute in answer.parse_member(list[_DataAttribute], "data")
             if attribute.custom and attribute.data_type == "string" and not attribute.archived
         }
 
-    def find_contacts(self, addresses: Collection[str]) -> dict[str, list[IntercomContact]]:
+    def contacts_of(self, address: str) -> list[IntercomContact]:
+        """The contacts of an address. Raises UnexpectedResponse where the search left it open."""
+        try:
+            return self._contacts[address.casefold()]
+        except KeyError:
+            raise runtime.UnexpectedResponse(
+                "a contact came without an address that was asked for"
+            ) from None
+
+    @cached_property
+    def _contacts(self) -> Mapping[str, list[IntercomContact]]:
         """Casefolded address -> its contacts. Intercom keeps addresses in lower case.
 
         An address without contacts is left out when a contact by none of them was found, who
         may be the one that was asked for.
         """
-        values = sorted({*addresses, *(address.lower() for address in addresses)})
-        found: dict[str, list[IntercomContact]] = {address.casefold(): [] for address in addresses}
+        values = sorted({*self.addresses, *(address.lower() for address in self.addresses)})
+        found: dict[str, list[IntercomContact]] = {a.casefold(): [] for a in self.addresses}
         is_clear = True
-        for start in range(0, len(values), MAX_FILTER_VALUES):
-            query = {
-                "field": "email",
-                "operator": "IN",
-                "value": values[start : start + MAX_FILTER_VALUES],
-            }
-            token: str | None = ""
-            while token is not None:
-                page = self._search(query, token)
-                for contact in page.data:
-                    held = found.get(contact.email.casefold())
-                    is_clear &= held is not None
-                    if held is not None:
-                        held.append(contact)
-                token = page.next_token
+        for group in runtime.chunked(values, MAX_FILTER_VALUES):
+            query = {"field": "email", "operator": "IN", "value": group}
+            for contact in runtime.list_all(partial(self._search, query)):
+                held = found.get(contact.email.casefold())
+                is_clear &= held is not None
+                if held is not None:
+                    held.append(contact)
         return {address: held for address, held in found.items() if held or is_clear}
 
     def list_changed(
-        self, flags: Sequence[str], cursor: str | None
-    ) -> tuple[list[IntercomContact], str, bool]:
-        """A page of contacts, newest change first, the next cursor, and whether that was all.
+        self, flags: Sequence[str], since: datetime | None, token: str
+    ) -> tuple[list[IntercomContact], str]:
+        """A page of contacts, newest change first, and the token of the next.
 
-        `flags`: only those of whom one is true.
+        `flags`: only those of whom one is true. What changes in the meantime goes to the front,
+        and is listed by the next pass; a pass ends at what changed before `since`.
         """
-        place, now = IntercomCursor.parse(cursor), self._http.now()
-        groups = [{"operator": "OR", "value": [_filter(flag, "=", True) for flag in flags]}]
-        day = int((place.since - SEARCH_DAY_MARGIN).timestamp()) if place.since else 0
-        groups.append({"operator": "AND", "value": [_filter("updated_at", ">", day)]})
+        day = int((since - SEARCH_DAY_MARGIN).timestamp()) if since else 0
+        groups = [
+            {"operator": "OR", "value": [_filter(flag, "=", True) for flag in flags]},
+            {"operator": "AND", "value": [_filter("updated_at", ">", day)]},
+        ]
         query = {"operator": "AND", "value": groups if flags else groups[1:]}
-        try:
-            page = self._search(query, place.page_token, newest_first=True)
-        except RequestRejected:
-            if not place.page_token:
-                raise
-            return [], str(IntercomCursor(place.since)), False  # the token is too old: begin anew
-        following, done = place.advance(page.data, page.next_token, now)
-        return page.data, str(following), done
+        contacts, following = self._search(query, token, newest_first=True)
+        times = [contact.updated_at for contact in contacts if contact.updated_at]
+        is_sorted = times == sorted(times, reverse=True)
+        is_past = since is not None and bool(times) and is_sorted and times[-1] < since
+        return contacts, "" if is_past else following
 
     def list_attached_type_ids(self, contact: IntercomContact) -> set[str] | None:
         """Ids of the types that a contact is attached to; None if it is gone."""
         answer = self._send("GET", _SUBSCRIPTIONS_PATH, contact)
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        return {type_.id for type_ in answer.parse(_ATTACHED_TYPES_RESPONSE).data}
+        return {type_.id for type_ in answer.parse_member(list[_AttachedType], "data")}
 
-    def attach(self, contact: IntercomContact, type_: SubscriptionType) -> bool:
-        """Attach a contact to a type; whether that was acknowledged."""
-        body = {"id": type_.id, "consent_type": type_.consent_type}
-        return _acknowledges_type(self._send("POST", _SUBSCRIPTIONS_PATH, contact, body), type_)
-
-    def detach(self, contact: IntercomContact, type_: SubscriptionType) -> bool:
-        """Detach a contact from a type; whether that was acknowledged."""
-        route = f"{_SUBSCRIPTIONS_PATH}/{{type}}"
-        return _acknowledges_type(self._send("DELETE", route, contact, type=type_.id), type_)
+    def set_attached(
+        self, contact: IntercomContact, type_: SubscriptionType, *, is_attached: bool
+    ) -> bool:
+        """Attach a contact to a type or detach it; whether that was acknowledged."""
+        if is_attached:
+            body = {"id": type_.id, "consent_type": type_.consent_type}
+            answer = self._send("POST", _SUBSCRIPTIONS_PATH, contact, body)
+        else:
+            answer = self._send("DELETE", f"{_SUBSCRIPTIONS_PATH}/{{type}}", contact, type=type_.id)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return False
+        return answer.parse(_AttachedType).id == type_.id
 
     def update_contact(
         self, contact: IntercomContact, changes: Mapping[str, Any]
     ) -> IntercomContact | None:
         """Change a contact; what it is like then, None if it is gone."""
         answer = self._send("PUT", _CONTACT_PATH, contact, changes)
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_CONTACT_RESPONSE)
+        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(IntercomContact)
 
     def _search(
-        self, query: Mapping[str, Any], token: str | None, *, newest_first: bool = False
-    ) -> _ContactSearchResponse:
+        self, query: Mapping[str, Any], token: str, *, newest_first: bool = False
+    ) -> tuple[list[IntercomContact], str]:
         body: dict[str, Any] = {"query": query, "pagination": {"per_page": PAGE_SIZE}}
         if token:
             body["pagination"]["starting_after"] = token
         if newest_first:
             body["sort"] = {"field": "updated_at", "order": "descending"}
-        return self._session.send("POST", "/contacts/search", body=body).parse(
-            _CONTACT_SEARCH_RESPONSE
-        )
+        page = self.session.send("POST", "/contacts/search", body=body).parse(_SearchResponse)
+        return page.data, page.pages.next.starting_after
 
     def _send(
         self,
@@ -305,23 +212,16 @@ class IntercomClient:
         contact: IntercomContact,
         body: Mapping[str, Any] | None = None,
         **path_params: str,
-    ) -> Response:
+    ) -> runtime.Response:
         if not contact.id:
-            raise UnexpectedResponse("a contact came without an id")
-        return self._session.send(
+            raise runtime.UnexpectedResponse("a contact came without an id")
+        return self.session.send(
             method,
             route,
             path_params={"contact": contact.id, **path_params},
             body=body,
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-
-
-def _acknowledges_type(response: Response, type_: SubscriptionType) -> bool:
-    return (
-        response.status != HTTPStatus.NOT_FOUND
-        and response.parse(_ATTACHED_TYPE_RESPONSE).id == type_.id
-    )
 
 
 def _filter(field: str, operator: str, value: bool | int) -> dict[str, Any]:  # noqa: FBT001
