@@ -1,4 +1,4 @@
-"""The ledger: `record` is the one write path for everything a person says."""
+"""The ledger. `record` is the only write path of events."""
 
 from preference_center.ledger.batching import record_batched
 from preference_center.ledger.recording import RecordResult, record

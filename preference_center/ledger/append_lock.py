@@ -1,4 +1,4 @@
-"""Waiting for the writers of before, without holding up those who come."""
+"""Waiting for running writers without blocking new ones."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1
 def await_writers() -> None:
     """Return once every transaction that was appending when this was called has ended.
 
-    To ask for the gate alone would do as well, but whoever comes meanwhile would queue behind
-    that request (I2). Here nobody queues: who passes the gate after this call sees all that
-    was committed before it. Raises Unavailable if one of them does not end.
+    Requesting APPEND_LOCK exclusively would also wait for them, but later writers would queue
+    behind that request (I2). Here none does: a writer that acquires the lock after this call
+    sees everything committed before it. Raises Unavailable if one of them does not end.
     """
     until = time.monotonic() + current_limits().total
     writing = run_in_transaction(_active_writers)

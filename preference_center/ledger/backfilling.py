@@ -1,8 +1,9 @@
-"""A destination's first rows: every suppression there is, and none between two stools.
+"""Create a destination's initial sync states: one for every current suppression.
 
-Addresses are gone through in order of their ids, some hundreds in each transaction, and how
-far it has come is stored. So nobody's click waits for it, and where it was cut off another
-process goes on: the scheduler has it done (`workers.jobs.backfill`).
+There is no gap between the backfill and concurrent writers. Addresses are processed in order of
+their ids, some hundreds in each transaction, and the progress is stored. So no click waits for
+long, and after an interruption another process continues: the scheduler enqueues it
+(`workers.jobs.backfill`).
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from preference_center.storage.sync import backfills
 from preference_center.storage.sync.backfills import Backfill
 
 _LOCK_TIMEOUT = 0.1
-"""Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""
+"""Seconds that it waits for a row; clicks wait for the rows that it has locked already."""
 _INITIAL_SIZE, _MIN_SIZE, _MAX_SIZE = 200, 10, 2_000
-"""Addresses of one transaction."""
+"""Addresses per transaction."""
 _GROW_BELOW, _SHRINK_ABOVE = 0.02, 0.05
-"""Seconds. Transactions shorter than the one grow, those longer than the other shrink."""
+"""Seconds. Shorter transactions are followed by larger ones, longer ones by smaller ones."""
 
 
 def backfill(destination_id: int, progress: Callable[[Backfill], None] | None = None) -> int:
-    """Raise a sync state for all that is suppressed now; returns how many were missing.
+    """Create a sync state for every current suppression; returns how many were missing.
 
-    To be called once the destination is committed. A writer that began before that does
-    not know of it, so all such writers are waited for: what they wrote is then seen here,
-    and what comes later raises its own row. Safe to repeat, and by several at once; nothing
-    is done where it has been finished. `progress` is called after each transaction.
-    Raises Unavailable; what was done by then stays.
+    To be called once the destination is committed. Writers that began before that do not see it,
+    so this waits for them and then finds what they wrote; later writers create the rows
+    themselves. Safe to repeat and to run concurrently; does nothing if it was finished.
+    `progress` is called after each transaction. Raises Unavailable; what was done by then is
+    kept.
     """
     now = services().now()
     run_in_transaction(lambda connection: backfills.start_backfill(connection, destination_id, now))
@@ -53,7 +54,7 @@ def continue_backfill(
     stop: Callable[[], bool],
     progress: Callable[[Backfill], None] | None = None,
 ) -> Backfill:
-    """Go on with what was begun until `stop()`; how far it is then."""
+    """Continue the backfill until `stop()` is true; returns its progress."""
     found = run_in_transaction(
         lambda connection: backfills.load_backfill(connection, destination_id)
     )
@@ -63,9 +64,9 @@ def continue_backfill(
     size = _INITIAL_SIZE
     with override_limits(replace(current_limits(), lock=_LOCK_TIMEOUT)):
         while not (found.finished or stop()):
-            begun = time.monotonic()
+            started = time.monotonic()
             found = run_in_transaction(lambda c, size=size: _step(c, destination_id, size))  # type: ignore[misc]
-            size = _next_size(size, time.monotonic() - begun)
+            size = _next_size(size, time.monotonic() - started)
             if progress:
                 progress(found)
     return found

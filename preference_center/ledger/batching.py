@@ -1,12 +1,12 @@
-"""`record_together`: one transaction for what several requests say at the same moment.
+"""`record_batched`: one transaction for the changes of several concurrent requests.
 
-To start the statement, and to wait for the disk, takes as long for eight changes as for one.
-Nobody waits to be joined: who comes while nothing is being written writes at once, and those
-who come meanwhile are written together when that has ended, by the first of them.
+Starting the statement and waiting for the disk take as long for eight changes as for one. A request
+never waits for others to join. If no write is running it writes immediately; requests that arrive
+during a write are batched and written when it finishes, by the first of them.
 
-Nor does anybody wait for a stranger's lock. What several share gives up a lock soon, and then
-each writes for itself, in its own thread; and whoever has waited a moment for others begins
-without them.
+A request does not wait long for a lock that only another one's change needs. A batch gives up a
+lock soon, and then each request writes its own change, in its own thread; and a request that has
+waited MAX_BATCH_WAIT for a running write starts its own.
 """
 
 from __future__ import annotations
@@ -24,84 +24,84 @@ from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.ledger.recording import RecordResult, record
 from preference_center.storage.db.database import current_limits, override_limits
 
-_EXTENSION_KEY = "preference_center.group"
+_EXTENSION_KEY = "preference_center.batcher"
 
 MAX_BATCH_WAIT = 0.25
-"""Seconds that those who come meanwhile wait for a write before they begin without it."""
+"""Seconds that a request waits for a running write before it starts its own."""
 SHARED_LOCK_TIMEOUT, SHARED_STATEMENT_TIMEOUT, SHARED_TOTAL_TIMEOUT = 0.25, 1.0, 1.25
-"""Seconds: a lock, a statement and all of it, of what several share."""
+"""Seconds: limits of a batch for a lock, a statement, and in total."""
 _ISOLATABLE_CAUSES = {UnavailableCause.LOCK_TIMEOUT, UnavailableCause.STATEMENT_TIMEOUT}
-"""What may be the fault of one of them only."""
+"""Causes that may be due to a single change of a batch."""
 
 
 def record_batched(change: Change) -> tuple[UUID, ...]:
-    """`record` one change, with those of other threads of this process if there are any.
+    """`record` one change, together with those of other threads of this process.
 
-    Returns the event that it made, or the one that it repeats, once that is committed; nothing
-    where another change of the same moment is the same act.
-    Raises Unavailable like `record`. The changes of other people cost it about a second at
-    most: see SHARED_TOTAL and PATIENCE.
+    Returns the id of its event, or of the event that it repeats, once that is committed; an empty
+    tuple if a concurrent change is the same act.
+    Raises Unavailable like `record`. Other people's changes delay it by about a second at most:
+    see SHARED_TOTAL_TIMEOUT and MAX_BATCH_WAIT.
     """
-    group: Batcher = current_app.extensions.setdefault(_EXTENSION_KEY, Batcher())
-    return group.record(change)
+    batcher: Batcher = current_app.extensions.setdefault(_EXTENSION_KEY, Batcher())
+    return batcher.record(change)
 
 
 @dataclass(slots=True, eq=False)
 class _Pending:
     change: Change
     ready: Lock = field(default_factory=Lock)
-    """Held until it is written, or may write."""
+    """Held until the change is written, or its thread may write."""
     batch: list[_Pending] = field(default_factory=list)
-    """What it is to write: its own and those of others."""
+    """The changes that its thread has to write: its own and those of others."""
     recorded: RecordResult | None = None
     error: Unavailable | None = None
 
 
 class Batcher:
-    """The threads of one process that have something to record."""
+    """Batches the changes of one process's threads."""
 
     def __init__(self, max_wait: float = MAX_BATCH_WAIT) -> None:
         self._max_wait = max_wait
         self._lock = Lock()
         self._waiting: list[_Pending] = []
         self._writing = 0
-        """How many write now. More than one where some were passed by."""
+        """How many threads are writing; more than one if a write exceeds MAX_BATCH_WAIT."""
 
     def record(self, change: Change) -> tuple[UUID, ...]:
-        """See `record_together`."""
-        wish = _Pending(change)
-        wish.ready.acquire()
+        """See `record_batched`."""
+        pending = _Pending(change)
+        pending.ready.acquire()
         with self._lock:
-            self._waiting.append(wish)
+            self._waiting.append(pending)
             if not self._writing:
                 self._writing = 1
-                self._assign_batch(wish)
-        if not wish.batch:
-            self._wait_for_batch(wish)
-        if wish.batch:
-            self._write(wish)
-        if wish.error:
-            raise Unavailable(str(wish.error), wish.error.cause) from wish.error
-        # Without either, another's change spoiled it, or this one: each for itself then.
-        recorded = wish.recorded or record([change])
+                self._assign_batch(pending)
+        if not pending.batch:
+            self._wait_for_batch(pending)
+        if pending.batch:
+            self._write(pending)
+        if pending.error:
+            raise Unavailable(str(pending.error), pending.error.cause) from pending.error
+        # Without a result or an error the batch failed because of one change: record ours alone.
+        recorded = pending.recorded or record([change])
         if change.id in recorded.events:
             return (change.id,)
         repeated = recorded.repeats.get(change.id)
         return () if repeated is None else (repeated,)
 
     def _wait_for_batch(self, pending: _Pending) -> None:
-        """Return when `wish` is written, is to write, or is to be written by itself."""
+        """Return when `pending` is written, has a batch to write, or must be written alone."""
         if pending.ready.acquire(timeout=self._max_wait):
             return
         with self._lock:
-            if pending in self._waiting:  # those who write are held up: pass them by
+            if pending in self._waiting:  # the running write is delayed: start another
                 self._writing += 1
                 self._assign_batch(pending)
                 return
         pending.ready.acquire(timeout=self._max_wait + SHARED_TOTAL_TIMEOUT)
 
     def _assign_batch(self, pending: _Pending) -> None:
-        """Have `wish` write all that waits. To be called with the lock held."""
+        """Let `pending` write all that wait. To be called with the lock held."""
         pending.batch, self._waiting = self._waiting, []
 
     def _write(self, writer: _Pending) -> None:
@@ -116,28 +116,28 @@ class Batcher:
                     self._writing -= 1
             if following:
                 following.ready.release()
-            for wish in writer.batch:
-                if wish is not writer:
-                    wish.ready.release()
+            for pending in writer.batch:
+                if pending is not writer:
+                    pending.ready.release()
 
 
-def _record_batch(pending: Sequence[_Pending]) -> None:
-    """Write them in one transaction, or leave each to write itself if one may be at fault."""
-    changes = [wish.change for wish in pending]
+def _record_batch(batch: Sequence[_Pending]) -> None:
+    """Write them in one transaction, or none if one may be at fault: each is written alone then."""
+    changes = [pending.change for pending in batch]
     limits = current_limits()
     try:
-        with override_limits(_shared_limits(limits) if len(pending) > 1 else limits):
+        with override_limits(_shared_limits(limits) if len(batch) > 1 else limits):
             recorded = record(changes)
     except Unavailable as error:
-        if len(pending) == 1 or error.cause not in _ISOLATABLE_CAUSES:
-            for wish in pending:
-                wish.error = error
+        if len(batch) == 1 or error.cause not in _ISOLATABLE_CAUSES:
+            for pending in batch:
+                pending.error = error
     except Exception:
-        if len(pending) == 1:
+        if len(batch) == 1:
             raise
     else:
-        for wish in pending:
-            wish.recorded = recorded
+        for pending in batch:
+            pending.recorded = recorded
 
 
 def _shared_limits(limits: DatabaseTimeouts) -> DatabaseTimeouts:

@@ -1,8 +1,8 @@
-"""Going on with the forms of a mailbox that an event did not raise in its own transaction (I9).
+"""Update the sync states of a mailbox's forms that an event left for later (I9).
 
-`deferred_form` has a row per key and scope, written with the event. The scheduler has the rest
-raised in short transactions. Each raises the next forms by id and notes how far it came, so
-whichever process dies loses nothing.
+`deferred_form` has a row per key and scope, written with the event. The scheduler updates the
+remaining forms in short transactions. Each processes the next forms by id and stores its progress,
+so nothing is lost if a process dies.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from preference_center.storage.db.database import (
 log = structlog.get_logger()
 
 FORMS_PER_TRANSACTION = 200
-"""Forms of one transaction: clicks of the same mailbox wait for no more of them."""
+"""Forms per transaction: clicks of the same mailbox wait for at most so many."""
 MAX_TRANSACTIONS = 10
-"""Transactions of one call."""
+"""Transactions per call."""
 _LOCK_TIMEOUT = 0.1
-"""Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""
+"""Seconds that it waits for a row; clicks wait for the rows that it has locked already."""
 
 _BEGIN_DEFERRED = """
 UPDATE deferred_form SET started = true WHERE id IN (
@@ -39,19 +39,18 @@ UPDATE deferred_form SET started = true WHERE id IN (
             AND earlier.channel = r.channel AND earlier.kind = r.kind AND earlier.scope = r.scope)
     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
 """
-"""An event that comes while a row is gone on with gets a row of its own, which is begun when
-that one has ended. So events that keep coming can't keep the last forms from being raised.
+"""An event during the processing of a row gets a row of its own, which starts when that one has
+ended. So a stream of events can't prevent the last forms from being updated.
 """
 
 
 def raise_deferred_states(
     *, steps: int = MAX_TRANSACTIONS, size: int = FORMS_PER_TRANSACTION
 ) -> bool:
-    """Raise up to `steps` times `size` more forms, of all mailboxes in turn; whether any are left.
+    """Update up to `steps` times `size` forms, of all mailboxes in turn; returns if any are left.
 
-    Each step is a transaction. One that can't be had now, since somebody holds a row of it, is
-    left for the next call. Several processes may do it at once.
-    Raises Unavailable; what was done by then stays.
+    Each step is a transaction. A step that meets a locked row is left for the next call. Several
+    processes may do it at once. Raises Unavailable; what was done by then is kept.
     """
     waiting = list(run_in_transaction(lambda connection: _begin_deferred(connection, steps)))
     left = False
@@ -64,12 +63,12 @@ def raise_deferred_states(
                     waiting.append(current)
             except Unavailable as error:
                 left = True
-                log.warning("deferred_raise_failed", deferred=current, cause=error.cause)
+                log.warning("deferred_forms_failed", deferred=current, cause=error.cause)
     return left or bool(waiting)
 
 
 def _begin_deferred(connection: Connection, limit: int) -> Sequence[int]:
-    """Rows to go on with, those that have waited longest first."""
+    """Start waiting rows; returns the started ones, the oldest first."""
     connection.execute(_BEGIN_DEFERRED, (limit,))
     rows = connection.execute(
         "SELECT id FROM deferred_form WHERE started ORDER BY id LIMIT %s", (limit,)
@@ -78,7 +77,7 @@ def _begin_deferred(connection: Connection, limit: int) -> Sequence[int]:
 
 
 def _step(connection: Connection, deferred_id: int, size: int) -> bool:
-    """Whether it is done with, or another process has it."""
+    """Process the next forms; True if they were the last, or another process has the row."""
     row = connection.execute(
         RAISE_DEFERRED,
         {

@@ -1,14 +1,14 @@
-"""Finding addresses by their MD5, which costs nothing until the first MD5 is imported.
+"""Matching addresses by their MD5, from the first import of MD5s on.
 
-The SHA-256 of an address leads to the same digest as the address itself. An MD5 does not:
-to be found by one, an address needs match keys of another kind (`Keys.md5_keys`), and a
-check a second look-up under them. So both begin with the first MD5: `md5_matching` gets its
-row, writers store these keys too from then on, and the addresses known before get theirs
-here. After that an address and an MD5 of it meet in `address_key` like any two forms of one
-mailbox (I9), for decisions, sync states and backfills alike.
+The SHA-256 of an address has the same digest as the address itself. An MD5 has not: to be found by
+it, an address needs additional match keys (`Keys.md5_keys`), and a check needs a second look-up. To
+save both until they are needed, they start with the first MD5: `md5_matching` gets its row, writers
+store these keys from then on, and addresses stored before get them here. After that an address and
+its MD5 match in `address_key` like any two forms of a mailbox (I9), for decisions, sync states and
+backfills.
 
-Whoever matches lists outside of the database does the same: an address is found under its
-`match_keys`, and if `md5_matching` has its row under its `md5_keys` also.
+Code that matches lists outside of the database must do the same: look up an address by its
+`match_keys`, and, if `md5_matching` has its row, by its `md5_keys`, too.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def is_md5(address: Address | HashedAddress) -> bool:
 
 
 def enable_md5_matching(progress: Callable[[int], None] | None = None) -> None:
-    """Make every known address findable by its MD5; at once if they are already.
+    """Add MD5 match keys to every stored address; returns immediately if they have them.
 
-    `record` does this before the first MD5. With millions of addresses it takes minutes
-    (some 20,000 a second), so an import may call it first, and tell `progress(done)`, the
-    number of addresses seen so far. Safe to repeat and to run twice; killed, it resumes.
-    Raises KeyMismatch when a key with which addresses were encrypted is gone.
+    `record` does this before the first MD5. With millions of addresses it takes minutes (some
+    20,000 a second), so an import may call it first with `progress`, which gets the number of
+    addresses processed. Safe to repeat and to run concurrently; it resumes after an interruption.
+    Raises KeyMismatch if a key with which addresses were encrypted is missing.
     """
     context = services()
     if run_in_transaction(_is_finished):
         return
     now: datetime = context.now()
     run_in_transaction(lambda connection: connection.execute(_INSERT_STATE, (now,)))
-    # Writers that entered the gate before this do not store these keys: wait for their rows.
+    # Writers that hold the append lock already do not store these keys: wait for their rows.
     await_writers()
     done = 0
     while count := run_in_transaction(lambda connection: _process_chunk(connection, context.keys)):
@@ -72,7 +72,7 @@ def _is_finished(connection: Connection) -> bool:
 
 
 def _process_chunk(connection: Connection, keys: Keys) -> int:
-    """Give the next addresses their keys; how many were looked at."""
+    """Add the keys of the next addresses; returns how many were processed."""
     rows = connection.execute(_SELECT_ADDRESSES, (CHUNK_SIZE,), binary=True).fetchall()
     if not rows:
         return 0

@@ -1,4 +1,4 @@
-"""`record`: append events, merge them, raise the sync states; one transaction (I1, I2)."""
+"""`record`: append events, merge them and update sync states in one transaction (I1, I2)."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from preference_center.storage.feed.watermarks import ensure_epoch_checked
 _APPEND_EVENTS = NumberedStatement(APPEND_EVENTS)
 
 MAX_INTERACTIVE_CHANGES = 100
-"""Changes for which somebody may be waiting; more are a list, and are given longer."""
+"""Up to so many changes somebody may be waiting; more are a list and get more time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordResult:
-    """What a `record` appended, and which destinations now have work.
+    """The events that `record` appended, and the destinations that now have work.
 
-    `repeated` are the own opt-outs that appended nothing, with the events they repeat (I7).
+    `repeats` are the own opt-outs that appended nothing, with the events that they repeat (I7).
     """
 
     events: tuple[UUID, ...] = ()
@@ -63,12 +63,12 @@ def record(
     """Append `changes` to the ledger, all or none, and nudge the destinations concerned.
 
     Returns once they are committed. Safe to repeat: an event id is appended once.
-    The first MD5 ever makes the known addresses findable by theirs: see `match_md5`.
-    `beside(connection, recorded)` writes what belongs to the same transaction; it may be
-    called again after a broken connection, and what it raises takes everything back.
-    `known` are addresses to be stored readable though nobody said anything: what stands
-    against them already becomes work for every destination that could not be told (I9).
-    `bulk` is for lists: tools are told of it after what people do meanwhile.
+    The first MD5 makes all stored addresses match by their MD5: see `enable_md5_matching`.
+    `in_transaction(connection, recorded)` writes what belongs to the same transaction; it may be
+    called again after a broken connection, and if it raises, everything is rolled back.
+    `known_addresses` are stored as readable addresses without an event: opt-outs that match them
+    are then pushed to every destination that could not get them before (I9).
+    `bulk` is for lists: their changes are pushed after what people do meanwhile.
     Raises Unavailable, with nothing written, when the database can't be reached.
     """
     context = services()
@@ -91,7 +91,7 @@ def record(
             in_transaction(connection, recorded)
         return recorded
 
-    # Appending alone is one pipeline; retractions look before they write.
+    # Appending alone is one pipeline; retractions read before they write.
     if retractions or in_transaction:
         recorded = run_in_transaction(write)
     else:
@@ -103,7 +103,7 @@ def record(
 
 
 def _deduplicate(changes: Iterable[Change]) -> list[Change]:
-    """The changes, less repeats of one id and, but for the newest, of one own act (I7)."""
+    """The changes without duplicate ids, and only the newest of repeats of one own act (I7)."""
     by_id = {change.id: change for change in changes}
     acts: dict[object, list[Change]] = {}
     for change in sorted(by_id.values(), key=lambda c: c.counts_at, reverse=True):

@@ -1,7 +1,7 @@
-"""Stored addresses get the keys of today's canonical forms, and keep those they have.
+"""Add the match keys of the current canonical forms to stored addresses.
 
-What was opted out under an older form of an address so is found under the newer one. Rows stay
-as they are: a digest is never taken back, since links and hashes that are out name it.
+So an opt-out under an older form of an address is found under the newer one. Rows and existing keys
+stay unchanged: links and hashes in use refer to their digests.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ BATCH_SIZE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RenormalisationStats:
-    """How many addresses were read, have another form now, and are refused now.
+    """How many addresses were read, have another form now, and are invalid now.
 
-    The last stay found as they were: no form of today's can be made of them.
+    Invalid ones keep their keys only: they have no form under the current rules.
     """
 
     read: int = 0
@@ -42,10 +42,10 @@ class RenormalisationStats:
 def renormalise(
     progress: Callable[[RenormalisationStats], None] | None = None,
 ) -> RenormalisationStats:
-    """Do it for every readable address, and accept today's forms for this database.
+    """Process every readable address, and accept the current forms for this database.
 
-    Goes on where it was cut off. What is known by a hash only can't be read anew. Raises
-    Unavailable; what was done by then stays.
+    Continues after an interruption. Addresses known by a hash only can't be processed. Raises
+    Unavailable; what was done by then is kept.
     """
     done = RenormalisationStats()
     last, newest = (
@@ -68,7 +68,7 @@ def _load_rows(connection: Connection, after: int, newest: int) -> list[tuple[in
 
 
 def _process_rows(rows: list[tuple[int, Channel, str]]) -> RenormalisationStats:
-    """Keys first: a newer form that is stored then is met by what stands against the older."""
+    """Insert keys first, so that the newer forms stored next match opt-outs of the older ones."""
     moved: list[Address] = []
     refused = 0
     keys: list[MatchKey] = []
@@ -89,7 +89,7 @@ def _process_rows(rows: list[tuple[int, Channel, str]]) -> RenormalisationStats:
 
 
 def _match_key_kinds(address: Address, *, exact: bool) -> Mapping[bytes, KeyKind]:
-    """The digests of today's forms; another exact form than the row's is one of its mailbox."""
+    """Digests of the current forms. Without `exact` the exact form is stored as a mailbox key."""
     found = services().keys.match_keys(address)
     if exact:
         return found

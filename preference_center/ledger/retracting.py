@@ -1,4 +1,4 @@
-"""Retractions: take back named events and refold what is left, under lock (I5)."""
+"""Retractions: retract named events and fold the remaining ones again, under lock (I5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHERE (digest, channel) IN (SELECT k.digest, k.channel
     FROM event JOIN address_key k ON k.address_id = event.address_id WHERE event.id = ANY(%(ids)s))
 ORDER BY digest, channel FOR UPDATE
 """
-"""The addresses, their mailboxes and their bases, as `LOCK_ADDRESSES` does."""
+"""Locks the addresses, their mailboxes and their bases, like LOCK_ADDRESSES."""
 
 _LOCK_TIMEOUT = "200ms"
 
@@ -32,10 +32,10 @@ _SELECT_AFFECTED = "SELECT address_id, scope, id FROM event WHERE id = ANY(%s) O
 
 
 def await_appends(connection: Connection, retractions: Sequence[Retraction]) -> None:
-    """To be called before `retract`, and before this transaction locks anything.
+    """Acquire the append lock. To be called before `retract`, and before any other lock.
 
-    It may close the gate to all other writers, so it waits for no lock longer than they may
-    wait for it (I2): not for the gate, nor, once it has that, for an address.
+    It may block all other writers, so it sets a lock timeout that is shorter than theirs (I2),
+    which also holds for the address locks that follow.
     """
     connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
     ids = [event for retraction in retractions for event in retraction.event_ids]
@@ -45,11 +45,11 @@ def await_appends(connection: Connection, retractions: Sequence[Retraction]) -> 
 def retract(
     connection: Connection, retraction: Retraction, now: datetime, *, bulk: bool = False
 ) -> tuple[tuple[UUID, ...], frozenset[int]]:
-    """Take back the events that `retraction` names, except those taken back already.
+    """Retract the events that `retraction` names, except those already retracted.
 
-    One retraction event per address and scope is appended, with an id derived from the
-    retraction's. Returns those ids and the destinations concerned. An event that is not
-    here yet is taken back in advance: should it come, it counts for nothing.
+    Appends one retraction event per address and scope, with an id derived from the retraction's.
+    Returns those ids and the destinations concerned. An event that is not in the ledger yet is
+    retracted in advance: if it arrives later, it does not count.
     """
     ids = list(retraction.event_ids)
     connection.execute(_LOCK_ADDRESSES, {"ids": ids})
@@ -84,7 +84,7 @@ def retract(
 
 
 def _refold(connection: Connection, address_ids: Collection[int]) -> None:
-    """Make the state of these locked addresses anew from the events that stand."""
+    """Compute the state of these locked addresses again, from the events not retracted."""
     ids = list(address_ids)
     events, retracted = list_events_of(connection, ids)
     states = fold(events, retracted)

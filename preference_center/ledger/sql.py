@@ -1,8 +1,8 @@
-"""The SQL of the write path. It takes maxima and nothing else: the rules are in `domain`.
+"""The SQL of the write path. It only computes maxima: the rules are in `domain`.
 
-Two statements make one transaction, the same for one change or ten thousand. The first
-inserts or locks the addresses, in digest order so that writers never wait in a ring.
-The second therefore sees whatever an earlier writer of the same mailboxes committed.
+Two statements make one transaction, the same for one change or ten thousand. The first one
+inserts or locks the addresses, in order of their digests to avoid deadlocks. So the second one
+sees everything that an earlier writer of the same mailboxes committed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _newest_cte(name: str, kinds: str) -> str:
 
 
 def _keep_newest(prefix: str, *columns: str) -> str:
-    """Assignments that keep the newer of the stored and the given mark of a slot."""
+    """Assignments that keep the newer of the stored and the given values of one prefix."""
     at, event = f"{prefix}_at", f"{prefix}_event"
     newer = f"s.{at} IS NULL OR (EXCLUDED.{at}, EXCLUDED.{event}) > (s.{at}, s.{event})"
     return ", ".join(
@@ -40,7 +40,7 @@ _PAUSING_KINDS = sql_kinds(EventKind.PAUSED)
 _CONSENTING_KINDS = sql_kinds(EventKind.OPTED_IN, EventKind.CONSENTED)
 
 APPEND_LOCK = 0x7265747261637421
-"""Advisory lock: shared by all that append, alone for a retraction of what isn't here yet."""
+"""Advisory lock: shared for appends, exclusive to retract an event that is not stored yet."""
 
 ACQUIRE_APPEND_LOCK = f"""
 SELECT CASE WHEN EXISTS (
@@ -48,10 +48,10 @@ SELECT CASE WHEN EXISTS (
     WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id))
     THEN pg_advisory_xact_lock({APPEND_LOCK}) ELSE pg_advisory_xact_lock_shared({APPEND_LOCK}) END
 """  # noqa: S608 - a constant
-"""Wait for appends under way, and let no new one begin before this transaction ends.
+"""Wait for running appends, and block new ones until this transaction ends.
 
-Else a retraction and the event it names could pass unseen by each other. If all
-the events are here it passes the gate with the others. To be sent before any other lock.
+Otherwise a retraction and the event that it names could miss each other. If all the events are
+stored, the shared lock is enough. To be executed before any other lock.
 """
 
 LOCK_ADDRESSES = f"""
@@ -76,14 +76,14 @@ FROM given JOIN locked USING (digest, channel),
 WHERE NOT key.md5 OR (SELECT md5_matching_enabled() FROM given LIMIT 1)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - a constant
-"""An erased address keeps its row and its "no", and takes no readable form again (I6).
+"""An erased address keeps its row and its suppressions, and is never stored readable again (I6).
 
-Rows without keys are of a mailbox or a base that nobody has named as an address so far. They
-are found by nothing and are there to be locked.
+Rows without keys are of a mailbox or a base that was not used as an address so far. No look-up
+finds them; they exist to be locked.
 
-An address known by its SHA-256 only has the same row once it is told: it gets its readable
-form and the keys of its other forms. Whether MD5s are matched is asked inside of the gate by
-a volatile function, since this statement's own view is from before it.
+An address known by its SHA-256 only keeps its row when it becomes known: the row gets its readable
+form and the keys of its other forms. A volatile function checks under the append lock whether MD5s
+are matched, since this statement's snapshot is from before the lock.
 """
 
 APPEND_EVENTS = f"""
@@ -160,9 +160,9 @@ merged AS (
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
 ), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
 """  # noqa: S608 - constants of this module
-"""An own opt-out is a repeat while the event that it repeats is active for all that it covers:
-where its form, or another of the mailbox, was turned on since, it is an event of its own (I7, I9).
-A repeat appends nothing; it moves the time at which its event counts, in `event_repeat`.
+"""An own opt-out is a repeat while the event that it repeats is active for its whole scope: if
+this form, or another one of the mailbox, was opted in since, it is an event of its own (I7, I9).
+A repeat appends nothing; it updates the time from which its event counts, in `event_repeat`.
 """
 
 APPEND_RETRACTIONS = f"""

@@ -1,7 +1,7 @@
-"""The SQL that raises sync states: of the forms and destinations that an event concerns, no others.
+"""The SQL that raises the wanted version of sync states: of the forms and destinations concerned.
 
-What one transaction raises for a mailbox is bounded, however many forms it has (I9): AT_ONCE
-others of each key, and the rest is noted in `deferred_form`, from which `deferring` goes on.
+One transaction updates a bounded number of forms of a mailbox, however many there are (I9): at most
+MAX_IMMEDIATE_FORMS others per key. The rest is stored in `deferred_form`, for `deferred_forms`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVER
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 MAX_IMMEDIATE_FORMS = 100
-"""Forms besides the exact one that are raised in the transaction of the event itself."""
+"""Forms, other than the exact one, that are updated in the event's own transaction."""
 
 
 def sql_kinds(*kinds: EventKind) -> str:
@@ -44,15 +44,15 @@ RAISE_CTES = f"""wanted AS (
     RETURNING destination_id
 )
 """  # noqa: S608 - constants of this module
-"""Raise the sync states that `news` concerns, of every form that can still be read.
+"""Raise the wanted version of the sync states of `affected`, of every readable form.
 
-`only_if_missing`: only at destinations that have no row of this address yet. Each of them has
-one for every readable form against which a "no" stands, so a row that is missing is an
-address that could not be told before.
+`only_if_missing`: only at destinations without a row of this address. Each destination has a row
+for every readable form with an active suppression, so a missing row means that the address could
+not be pushed before.
 
-While a worker holds a row, its lease end stays as it is. Forms of one mailbox commit in any
-order, so `wanted` always grows: the worker must find that it looked before this was here.
-What comes in `bulk` waits behind the rest, unless a row waits for something else already.
+While a worker holds a row, the end of its lease is unchanged. Forms of one mailbox commit in any
+order, so the wanted version always grows: the worker must notice that it read an older state.
+`bulk` rows wait behind others, unless the row is waiting for something else already.
 """
 
 _RECEIVED_AT = """(SELECT received_at FROM event
@@ -60,12 +60,12 @@ _RECEIVED_AT = """(SELECT received_at FROM event
 
 
 def match_key_ctes(source: str, *columns: str) -> str:
-    """CTEs: the `key`s of the addresses in `source`, and what is stored `related` them.
+    """CTEs: the `key`s of the addresses in `source`, and `related` suppressions.
 
-    That is of every form that has one of these keys. Each form is read once for all of them: of
-    a thousand forms each of which opts out, every event by itself would read a thousand.
-    `OFFSET 0` keeps a plan that is made while the tables are small from going through them
-    whole, and so does asking `related` what stands, not partial indexes.
+    Those are of every form that has one of these keys. Each form is read once for all of them: if
+    a thousand forms opt out, every event would otherwise read a thousand. `OFFSET 0` avoids full
+    scans by a plan that was made while the tables were small, and so does filtering `related`
+    for active ones instead of using partial indexes.
     """
     return f"""key AS (
     SELECT {"".join(f"e.{name}, " for name in columns)}a.digest, a.channel, a.kind, a.address_id
@@ -90,8 +90,8 @@ _NEWEST_OPT_OUT_CTE = """newest_opt_out AS (
         FROM related WHERE off) AS ranked
     WHERE newest_rank <= 2
 )"""
-"""The two newest opt-outs or pauses per key and scope, also if lifted there: a lift is for its
-exact form only. Two, since the newest may be the form's own.
+"""The two newest opt-outs or pauses per key and scope, also lifted ones: a lift is for its exact
+form only. Two, since the newest may be the form's own.
 """
 
 RAISE_AFFECTED_CTES = f"""matched AS (
@@ -133,15 +133,14 @@ RAISE_AFFECTED_CTES = f"""matched AS (
 SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
     ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
-"""Raise the sync states that new events concern: every known form of the mailbox (I9).
+"""Raise the sync states affected by new events: those of every known form of the mailbox (I9).
 
-Any event may be the first of a new form: what was said against the other forms of its
-mailbox is then news for the tools too, even if lifted there, as a lift is for its exact
-form only. It may also be what makes an address readable against which a "no" stood
-before. A consent is news only where a "no" meets it.
+Any event may be the first one of a new form: then opt-outs of the other forms of its mailbox
+affect it, too, even lifted ones, as a lift is for its exact form only. It may also make an address
+readable that was suppressed before. A consent has an effect only where an opt-out exists.
 
-The forms that are raised at once are those of the lowest ids, so that the rest of them is a range
-of the primary key of `address_key`.
+The forms that are updated immediately are those with the lowest ids, so that the rest is a range of
+the primary key of `address_key`.
 """
 
 RAISE_LEARNED = f"""
@@ -164,10 +163,10 @@ WITH learned AS (
 ), {RAISE_CTES}
 SELECT ARRAY[]::uuid[], ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
-"""Raise the sync states of addresses that came without an event, as from a contact (I9).
+"""Raise the sync states of addresses that were stored without an event, as from a contact (I9).
 
-Against one of which only a digest was known the "no" has been waiting since it was received;
-against a form that is new to us, what other forms said waits from now on, as in `WANTED`.
+If only a digest of the address was known, its opt-out has been waiting since it was received; for
+a new form, opt-outs of other forms wait from now on.
 """
 
 RAISE_DEFERRED = f"""
@@ -191,7 +190,7 @@ WITH a AS (
 ), {RAISE_CTES}
 SELECT step.last FROM step
 """  # noqa: S608 - constants of this module
-"""Raise the next forms of one that has begun, in order of their ids; whether they were the last.
+"""Update the next forms of a started row, in order of their ids; returns if they were the last.
 
-A form that is learned meanwhile is raised by whoever adds it.
+A form that is added meanwhile is updated by the transaction that adds it.
 """
