@@ -108,11 +108,11 @@ def _check_own_links(
             read
             and header_link
             and read.address != header_link.address
-            and "body_other" not in reported
+            and "body_mismatch" not in reported
         ):
-            reported.add("body_other")
+            reported.add("body_mismatch")
             yield error(
-                "body_other",
+                "body_mismatch",
                 "A link in the body is about another address than the one in the header.",
                 "Generate both together, for one message.",
                 "docs/links.md",

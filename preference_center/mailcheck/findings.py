@@ -13,7 +13,7 @@ class Severity(StrEnum):
     """Opt-outs are lost, or a requirement of a large mailbox provider is not met."""
     WARNING = "warning"
     """Works only for most people, or only for some time."""
-    OK = "fine"
+    OK = "ok"
     """Correct; reported to show what was checked."""
 
 

@@ -96,7 +96,7 @@ def _check_certificate(client: httpx.Client, now: datetime) -> Finding:
     left = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) - now
     if left < MIN_CERTIFICATE_VALIDITY:
         return warning(
-            "certificate_ends",
+            "certificate_expiring",
             f"The certificate expires in {left.days} days.",
             "Renew it, and automate renewal: once it has expired every opt-out fails.",
             _DEPLOY,
@@ -165,7 +165,7 @@ def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
     for name, (wanted, harm) in _EXPECTED_HEADERS.items():
         if wanted not in response.headers.get(name, ""):
             yield warning(
-                "header_lost",
+                "response_header_missing",
                 f"{name} was removed or changed on the way: {harm}.",
                 "Configure the proxy to keep our headers.",
                 _DEPLOY,

@@ -132,7 +132,7 @@ def check_key(link: Link, installation: Installation, now: datetime) -> Iterator
     if not link.key_id.startswith(SENDER_TOKEN_PREFIX):
         if link.key_id != installation.links.newest_key_id:
             yield warning(
-                "key_older",
+                "key_not_newest",
                 "The link was made with a key of LINK_KEYS that is not the first one.",
                 "Restart the process that made it with current settings, or export the column"
                 " again. Existing links keep working while the old key stays in LINK_KEYS.",
@@ -190,7 +190,7 @@ def check_recipients(link: Link, recipients: Sequence[Address]) -> Iterator[Find
         )
     elif recipients and recipients[0].exact != link.address.exact:
         yield error(
-            "other_recipient",
+            "recipient_mismatch",
             "The link opts out another address than the mail is addressed to.",
             "Generate the link for the recipient of each mail. Was one link used for all?",
             "RFC 8058 3.1",
@@ -223,7 +223,7 @@ def _other_token_finding(
 
 def _one_time_token_finding(location: str, description: str) -> Finding:
     return error(
-        f"{location}_pass",
+        f"{location}_one_time_token",
         f"The link in the {location} is {description}.",
         "Use links of messages: from POST /v1/links, generated offline, or from a column.",
         _DOCS,

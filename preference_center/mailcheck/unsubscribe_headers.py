@@ -41,7 +41,7 @@ def check_header_pair(
             yield _missing_header(name)
         elif len(given) > 1:
             yield error(
-                "header_twice",
+                "header_repeated",
                 f"There are {len(given)} {name} headers.",
                 "Keep one. Does a tool add its own?",
                 "RFC 2369 3; RFC 8058 3.1",
@@ -195,7 +195,7 @@ def _check_mailto(
             continue
         if link and not installation.token_matches_link(reference, link):
             yield error(
-                "mailto_other",
+                "mailto_mismatch",
                 "The mailto URI opts out another address, or of another scope, than the link.",
                 "Generate both together, for one message.",
                 "docs/links.md",

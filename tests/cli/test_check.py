@@ -52,7 +52,7 @@ def test_a_sound_mail_ends_with_0_and_tells_what_was_looked_at(
     (tmp_path / "news.eml").write_bytes(sound)
     result = check(in_force, str(tmp_path / "news.eml"))
     assert result.exit_code == 0, result.output
-    assert "fine    A DKIM signature covers both headers." in result.stdout
+    assert "ok      A DKIM signature covers both headers." in result.stdout
     assert "key shop is 0 days old" in result.stdout
     assert "Errors: 0. Warnings: 1." in result.stdout  # there is no mail domain, so no mailto
     assert "ada@" not in result.output
