@@ -1,59 +1,73 @@
-"""Commands for operators, support and deployment: `flask --help` lists them."""
+"""Commands for operators, support and deployment: `flask --help` lists them.
+
+To add a command, write it in a module of this package and list it in `COMMANDS`. Modules are
+imported when a command of theirs is used; tests/cli/test_commands.py compares the list with them.
+"""
 
 from __future__ import annotations
 
 from flask import Flask
 
-from preference_center.cli.addresses import addresses
-from preference_center.cli.catalogue import catalogue
-from preference_center.cli.contacts import group as contacts
-from preference_center.cli.destination_status import replay
-from preference_center.cli.destinations import destinations
-from preference_center.cli.export import export
-from preference_center.cli.feed import feed
-from preference_center.cli.imports import imports
-from preference_center.cli.inbound import group as inbound
-from preference_center.cli.inbound_bursts import bursts
-from preference_center.cli.inbound_events import events
-from preference_center.cli.inbound_queue import queue
-from preference_center.cli.keys import keys
-from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
-from preference_center.cli.links import links
-from preference_center.cli.mailcheck import check_domain, check_mail
-from preference_center.cli.opt_out import opt_out
-from preference_center.cli.receipts import receipts
-from preference_center.cli.scrub import scrub_
-from preference_center.cli.snapshot import snapshot
-from preference_center.cli.spool import spool_group as spool
-from preference_center.cli.syncs import syncs
-from preference_center.cli.unsubscribe_survey import unsubscribe_survey
+from preference_center.cli.lazy_command import LazyCommand
+
+_COMMANDS = {
+    "addresses": ("addresses:addresses", "Maintain the lookup forms of stored addresses."),
+    "catalogue": (
+        "catalogue:catalogue",
+        "Check and apply the catalogue of brands, topics and message types.",
+    ),
+    "check-domain": (
+        "mailcheck:check_domain",
+        "Check the hosts of our links, as mail clients see them.",
+    ),
+    "check-mail": (
+        "mailcheck:check_mail",
+        "Check one received mail: FILE as .eml, or - for standard input.",
+    ),
+    "contacts": ("contacts:group", "Look up a contact by an address, close or reopen its account."),
+    "db": ("migrations:migrations", "Perform database migrations."),
+    "destinations": (
+        "destinations:destinations",
+        "Manage the connected tools, to which every opt-out is pushed.",
+    ),
+    "export": (
+        "export:export",
+        "Write all suppressed addresses, in the format that another tool imports.",
+    ),
+    "feed": ("feed:feed", "The feed of changes for senders and data teams."),
+    "imports": ("imports:imports", "Import opt-outs and subscriptions of other tools."),
+    "inbound": ("inbound:group", "Process opt-outs from mail, text messages and vendor events."),
+    "keys": ("keys:keys", "Manage the keys of senders, and generate those of the service."),
+    "links": ("links:links", "Permanent links, to upload into a tool as a custom field."),
+    "opt-out": ("opt_out:opt_out", "Record an opt-out, and push it to every connected tool."),
+    "receipts": ("receipts:receipts", "Find opt-outs by the reference on a person's receipt."),
+    "scrub": (
+        "scrub:scrub_",
+        "Split LIST into rows that may be sent a message and rows that may not.",
+    ),
+    "snapshot": (
+        "snapshot:snapshot",
+        "Create and inspect snapshots of all decisions, for scrubbing lists.",
+    ),
+    "spool": (
+        "spool:spool_group",
+        "Opt-outs received while PostgreSQL was unavailable, on this host's disk.",
+    ),
+    "syncs": ("syncs:syncs", "Show late and pending opt-outs of the connected tools."),
+    "unsubscribe-survey": (
+        "unsubscribe_survey:unsubscribe_survey",
+        "Show the reasons that people gave for unsubscribing, by month and scope.",
+    ),
+}
+"""Every command: its module and attribute, and the first sentence of its help."""
+
+COMMANDS = {
+    name: LazyCommand(name, f"{__name__}.{target}", text)
+    for name, (target, text) in _COMMANDS.items()
+}
 
 
 def register(app: Flask) -> None:
     """Give the app its commands."""
-    for command in (link_key, link_keys, revoke_link_key):
-        keys.add_command(command)
-    for command in (bursts, events, queue, replay):
-        inbound.add_command(command)
-    for command in (
-        addresses,
-        catalogue,
-        check_domain,
-        check_mail,
-        contacts,
-        destinations,
-        export,
-        feed,
-        imports,
-        inbound,
-        keys,
-        links,
-        opt_out,
-        unsubscribe_survey,
-        receipts,
-        scrub_,
-        snapshot,
-        spool,
-        syncs,
-    ):
+    for command in COMMANDS.values():
         app.cli.add_command(command)

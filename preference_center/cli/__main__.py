@@ -1,7 +1,6 @@
-"""`python -m preference_center.cli`: what works before any setting exists, or without.
+"""`python -m preference_center.cli`: the commands that need no settings, in any folder.
 
-`flask` makes the app first, and that refuses to start without settings: among them the keys
-that `keys generate` prints, and none that `catalogue check` needs.
+`flask` finds them only in the folder of the checkout.
 """
 
 from __future__ import annotations

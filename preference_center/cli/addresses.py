@@ -1,32 +1,32 @@
-"""`flask addresses`: what is stored of addresses, when the rules of reading them change."""
+"""`flask addresses`: updating stored addresses when the rules for parsing them change."""
 
 from __future__ import annotations
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.ledger.renormalise import RenormalisationStats
 from preference_center.ledger.renormalise import renormalise as renormalise_all
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
-addresses = AppGroup("addresses", help="How stored addresses are found.")
+addresses = CommandGroup("addresses", help="Maintain the lookup forms of stored addresses.")
 
 
 @addresses.command()
 def renormalise() -> None:
-    """Make stored addresses findable under today's canonical forms, too.
+    """Add the current canonical form of every stored address.
 
-    For when no process starts since a library reads addresses in another way now. Stop all
-    processes before, so that none stores an address in the old way meanwhile. Older forms go
-    on being found. It can be repeated, and goes on where it was cut off.
+    Use it if no process starts because a library parses addresses differently now. Stop all
+    processes first, so that none stores an address in the old form meanwhile. Older forms are
+    still found. It is safe to repeat, and continues where it was interrupted.
     """
     with click_errors():
         require_known_keys(check_canonical_forms=False)
         done = renormalise_all(_print_progress)
     click.echo(
-        f"{done.read} addresses read, {done.changed} have another form now,"
-        f" {done.refused} are refused now and found under their older form only."
+        f"{done.read} addresses read, {done.changed} have a new form,"
+        f" {done.refused} are invalid now and found by their older form only."
     )
 
 

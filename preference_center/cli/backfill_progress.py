@@ -1,4 +1,4 @@
-"""How far a back-fill is, in words."""
+"""Formatting the progress of a backfill."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import click
 from preference_center.storage.sync.backfills import Backfill
 
 _MAX_LINES = 20
-"""Lines from beginning to end, at most."""
+"""Maximum number of progress lines."""
 
 
 def format_progress(backfill: Backfill) -> str:
-    """Where one is that has not finished."""
+    """The progress of a backfill that has not finished."""
     return (
-        f"{backfill.progress:.0%} of the addresses seen, {backfill.rows_created:,} to be told "
-        "so far;"
-        " workers go on with it"
+        f"{backfill.progress:.0%} of the addresses processed, {backfill.rows_created:,} to push"
+        " so far; workers continue it"
     )
 
 
 def progress_printer() -> Callable[[Backfill], None]:
-    """What prints how far one is, whenever that has become noticeably more."""
+    """A callback that prints progress when it has grown noticeably."""
     step = 0
 
     def print_progress(backfill: Backfill) -> None:
@@ -31,7 +30,7 @@ def progress_printer() -> Callable[[Backfill], None]:
         if reached > step and not backfill.finished:
             step = reached
             click.echo(
-                f"back-fill: {backfill.progress:.0%}, {backfill.rows_created:,} addresses", err=True
+                f"backfill: {backfill.progress:.0%}, {backfill.rows_created:,} addresses", err=True
             )
 
     return print_progress

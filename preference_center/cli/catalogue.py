@@ -1,4 +1,4 @@
-"""`flask catalogue`: check a catalogue file, and apply it like a migration."""
+"""`flask catalogue`: check a catalogue file, and apply it as a new version."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.catalogue import (
@@ -23,35 +23,36 @@ from preference_center.errors import CatalogueError
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import Connection, transaction
 
-catalogue = AppGroup("catalogue", help="Declare brands, topics and message types.")
+catalogue = CommandGroup(
+    "catalogue", help="Check and apply the catalogue of brands, topics and message types."
+)
 
 _file_argument = click.argument("file", type=click.File("rb"))
 
 
-@catalogue.command(with_appcontext=False)
+@catalogue.command(with_service=False)
 @_file_argument
 def check(file: BinaryIO) -> None:
     """Check FILE ("-": standard input) without touching the database.
 
-    Where there are no settings, as in CI: python -m preference_center.cli catalogue check FILE
+    Needs no settings, so it can run in CI.
 
-    Exits with 1 and tells every fault with its line and remedy if there is any.
+    Exits with 1 if the file has errors, and prints each with its line and remedy.
     """
     with _exit_on_catalogue_error(file.name):
         checked = parse_catalogue(_read_text(file))
-    click.echo(f"{file.name} is good: {_summary(checked)}.")
-    click.echo(f"To put it in force: flask catalogue apply {file.name}")
+    click.echo(f"{file.name} is valid: {_summary(checked)}.")
+    click.echo(f"To apply it: flask catalogue apply {file.name}")
 
 
 @catalogue.command()
 @_file_argument
 @click.option("--dry-run", is_flag=True, help="Print the difference and change nothing.")
 def apply(file: BinaryIO, *, dry_run: bool) -> None:
-    """Put FILE ("-": standard input) in force and keep it as a new version.
+    """Apply FILE ("-": standard input) and store it as a new version.
 
-    Prints what changes against the version in force. Applying the same file again does
-    nothing. Exits with 1, and changes nothing, if the file has faults or a change would
-    lift somebody's opt-out.
+    Prints the changes from the current version. Applying the same file again does nothing. Exits
+    with 1, and changes nothing, if the file has errors or a change would lift an opt-out.
     """
     with _exit_on_catalogue_error(file.name):
         text = _read_text(file)
@@ -64,16 +65,16 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
 
 
 def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) -> int | None:
-    """The number of the new version, or None if none was made."""
+    """The number of the new version, or None if none was created."""
     now = services().now()
     catalogues.lock_for_apply(connection)
     current = catalogues.load_current_text(connection)
     if current == text:
-        click.echo("Nothing to do: this version is in force already.")
+        click.echo("Nothing to do: this is the current version.")
         return None
-    with _exit_on_catalogue_error("the version in force"):
+    with _exit_on_catalogue_error("the current version"):
         changes = diff_catalogues(parse_catalogue(current) if current is not None else None, new)
-    for line in changes.format_lines() or ["Only comments or layout differ."]:
+    for line in changes.format_lines() or ["Only comments or formatting differ."]:
         click.echo(line)
     _exit_if_refused(changes, catalogues.list_topics_with_suppressions(connection, now))
     if dry_run:
@@ -102,14 +103,14 @@ def _read_text(file: BinaryIO) -> str:
 
 @contextmanager
 def _exit_on_catalogue_error(name: str) -> Iterator[None]:
-    """End with 1 on a CatalogueError, after telling all its problems."""
+    """Exit with 1 on a CatalogueError, after printing all its problems."""
     try:
         yield
     except CatalogueError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
-        faults = _count(len(error.problems), "fault")
-        click.echo(f"{name} has {faults}. Nothing was applied.", err=True)
+        errors = _count(len(error.problems), "error")
+        click.echo(f"{name} has {errors}. Nothing was applied.", err=True)
         raise click.exceptions.Exit(1) from error
 
 

@@ -1,13 +1,13 @@
-"""`flask contacts`: for support, who looks up a person or closes and reopens an account."""
+"""`flask contacts`: look up a contact, and close or reopen its account, for support."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 import click
-from flask.cli import AppGroup
 
 from preference_center import contacts
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import Timestamp, click_bad_parameter, click_errors
 from preference_center.context import services
 from preference_center.domain import sender_requests
@@ -16,10 +16,10 @@ from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
-group = AppGroup(
+group = CommandGroup(
     "contacts",
-    help="Look up a person by an address, close an account, open it again."
-    " The address is asked for, or read from standard input, so that it stands in no shell"
+    help="Look up a contact by an address, close or reopen its account."
+    " The address is read from a prompt or standard input, so that it appears in no shell"
     " history and no list of processes.",
 )
 
@@ -28,14 +28,14 @@ _channel = click.option(
     type=click.Choice([channel.value for channel in Channel]),
     default=Channel.EMAIL.value,
     show_default=True,
-    help="What the address receives.",
+    help="The channel of the address.",
 )
 
 
 @group.command("show")
 @_channel
 def show(channel: str) -> None:
-    """Show whose address it is, by exactly this form of it; other addresses masked.
+    """Show the contact of exactly this form of an address; other addresses are masked.
 
     Example: flask contacts show < address.txt
     """
@@ -52,14 +52,14 @@ def show(channel: str) -> None:
 @click.option(
     "--received-at",
     type=Timestamp(),
-    help="When it reached the company, e.g. 2026-11-24T09:30+01:00; now if left out."
-    " The 72 hours run from here.",
+    help="When the company received it, e.g. 2026-11-24T09:30+01:00; default: now."
+    " The 72 hours count from this time.",
 )
 def deactivate(channel: str, received_at: datetime | None) -> None:
-    """Close the account: nothing more is sent to any address of the person.
+    """Close the account: nothing may be sent to any address of the contact any more.
 
-    Service mail stops too, but for what is marked after_closing. An address that is nobody's
-    yet becomes a contact of its own.
+    This includes service messages, except message types with after_closing. An address that
+    belongs to no contact yet becomes a new contact.
     """
     now = services().now()
     with click_bad_parameter("--received-at"):
@@ -70,42 +70,44 @@ def deactivate(channel: str, received_at: datetime | None) -> None:
         [written] = contacts.deactivate_contacts(
             [(ContactRef(address=address), received)], _origin(now)
         )
-    click.echo("Closed." if written.is_changed else "It was closed already.")
+    click.echo("Closed." if written.is_changed else "It was already closed.")
     _print_contact(written.contact)
 
 
 @group.command("reopen")
 @_channel
-@click.option("--source", required=True, help="Where the person asked for it, e.g. counter.")
-@click.option("--wording", required=True, help="What they agreed to, in these words.")
+@click.option("--source", required=True, help="Where the person requested it, e.g. shop.")
+@click.option("--wording", required=True, help="The text that the person agreed to.")
 @click.option("--language", required=True, help="The language of the wording (BCP 47), e.g. it.")
 @click.option(
     "--occurred-at",
     type=Timestamp(),
     required=True,
-    help="When they did, e.g. 2026-11-24T09:30+01:00. If the account was closed after that,"
+    help="When the person did, e.g. 2026-11-24T09:30+01:00. If the account was closed later,"
     " it stays closed.",
 )
 def reopen(channel: str, source: str, wording: str, language: str, occurred_at: datetime) -> None:
-    """Open a closed account again, since the person asked for it. Marketing stays off.
+    """Reopen a closed account at the person's request. Marketing stays off.
 
-    Example: flask contacts reopen --source counter --wording "Riapro il mio conto"
+    Example: flask contacts reopen --source shop --wording "Riapro il mio conto"
     --language it --occurred-at 2026-11-24T09:30+01:00
     """
     now = services().now()
     with click_bad_parameter("--occurred-at"):
         acted_at = sender_requests.clamp_to_now(occurred_at, now)
     address = _prompt_address(channel)
-    proof = ConsentEvidence(source, wording, language, acted_at)
+    evidence = ConsentEvidence(source, wording, language, acted_at)
     with click_errors():
         require_known_keys()
-        [written] = contacts.reopen_contacts([(ContactRef(address=address), proof)], _origin(now))
-    click.echo("Open again; marketing stays off." if written.is_changed else "It was open already.")
+        [written] = contacts.reopen_contacts(
+            [(ContactRef(address=address), evidence)], _origin(now)
+        )
+    click.echo("Reopened; marketing stays off." if written.is_changed else "It was already open.")
     _print_contact(written.contact)
 
 
 def _prompt_address(channel: str) -> Address:
-    """The address, from the terminal or standard input. Raises UsageError if unreadable."""
+    """The address, from a prompt or standard input. Raises BadParameter if it is invalid."""
     raw = click.prompt("Address", err=True)
     with click_bad_parameter("Address"):
         return parse_address(raw, Channel(channel), region=services().settings.phone_region)

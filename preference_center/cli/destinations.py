@@ -1,4 +1,4 @@
-"""`flask destinations`: the connected tools."""
+"""`flask destinations`: manage the connected tools."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from textwrap import fill
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 
 from preference_center.cli import backfill_progress
+from preference_center.cli.command_app import CommandGroup
+from preference_center.cli.destination_status import observe, replay, show
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
-from preference_center.destinations import manage as setting_up
+from preference_center.destinations import manage
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.integration import Integration
@@ -34,7 +35,9 @@ from preference_center.storage.sync.backlog import DestinationBacklog
 ACTOR = "cli"
 ENV_PREFIX = "env:"
 
-destinations = AppGroup("destinations", help="Connected tools, which are told of every opt-out.")
+destinations = CommandGroup(
+    "destinations", help="Manage the connected tools, to which every opt-out is pushed."
+)
 
 
 class ConnectorKind(click.ParamType[str]):
@@ -50,10 +53,14 @@ class ConnectorKind(click.ParamType[str]):
         return str(value)
 
 
-class KeyValue(click.ParamType[tuple[str, str]]):
-    """`key=value`, split at the first `=`; with `clearing`, also `key=`."""
+for command in (observe, replay, show):
+    destinations.add_command(command)
 
-    name = "pair"
+
+class KeyValue(click.ParamType[tuple[str, str]]):
+    """`key=value`, split at the first `=`; with `allow_empty`, also `key=`."""
+
+    name = "key=value"
 
     def __init__(self, *, allow_empty: bool = False) -> None:
         self._allow_empty = allow_empty
@@ -61,20 +68,20 @@ class KeyValue(click.ParamType[tuple[str, str]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        """The two halves; fails with what to mend."""
+        """The key and the value; fails with a message that shows the format."""
         if isinstance(value, tuple):
             return value
         key, sign, text = str(value).partition("=")
         if not (key and sign and (text or self._allow_empty)):
             # Not the value itself: it may be a secret.
-            self.fail("write it as key=value, with something on either side", param, ctx)
+            self.fail("use key=value, with text on both sides of the =", param, ctx)
         return key, text
 
 
 @destinations.command("kinds")
 @click.argument("kind", required=False, type=ConnectorKind(), metavar="[KIND]")
 def kinds(kind: str | None) -> None:
-    """Show the kinds of tools there are, or what KIND needs to be set up."""
+    """List the supported kinds of tools, or the settings of KIND."""
     if kind is None:
         for integration in load_integrations().values():
             click.echo(f"{integration.kind}\t{integration.title}")
@@ -106,8 +113,8 @@ def _describe_kind(integration: Integration) -> str:
     multiple=True,
     type=KeyValue(),
     metavar="KEY=VALUE",
-    help="A setting of the account; repeat it. KEY=env:VARIABLE reads the value from the"
-    " environment, so that a secret never stands in the shell's history.",
+    help="A setting of the account; repeatable. KEY=env:VARIABLE reads the value from the"
+    " environment, so that a secret does not appear in the shell's history.",
 )
 @click.option(
     "--topic",
@@ -115,15 +122,15 @@ def _describe_kind(integration: Integration) -> str:
     multiple=True,
     type=KeyValue(),
     metavar="OURS=THEIRS",
-    help="A topic that the tool sends, and its group, list or subscription type there; repeat it.",
+    help="A topic that the tool sends, and its group, list or subscription type there; repeatable.",
 )
 @click.option(
     "--sends",
     multiple=True,
     metavar="TOPIC",
-    help="A topic that the tool sends under our own name for it; repeat it.",
+    help="A topic that the tool sends under the same name; repeatable.",
 )
-@click.option("--sends-service", is_flag=True, help="Service mail goes through this account too.")
+@click.option("--sends-service", is_flag=True, help="This account also sends service messages.")
 def add(
     name: str,
     kind: str,
@@ -132,22 +139,22 @@ def add(
     sends: tuple[str, ...],
     sends_service: bool,  # noqa: FBT001 - click passes it by name
 ) -> None:
-    """Set up the tool NAME, after asking it whether all is right.
+    """Check the tool NAME and add it as a destination.
 
-    What a kind of tool needs: flask destinations kinds KIND. Says where it is to report to,
-    if it has a webhook that is understood.
+    `flask destinations kinds KIND` lists the settings of a kind of tool. If the tool has a
+    supported webhook, the command prints the URL to configure there.
 
-    It begins in *observe*: it shows what it would push and writes nothing until
-    `flask destinations resume NAME`. If anything is wrong, nothing is stored, and every
-    fault is told with its remedy.
+    The destination starts in *observe*: it shows what it would push and writes nothing until
+    `flask destinations resume NAME`. If the check finds a problem, nothing is stored, and every
+    problem is printed with its remedy.
 
-    With millions of opt-outs the back-fill takes minutes. Ctrl-C is safe then: workers go on
-    with it, and `flask destinations show NAME` says how far it is.
+    With millions of opt-outs the backfill takes minutes. Ctrl-C is safe: workers continue it, and
+    `flask destinations show NAME` shows its progress.
 
     Example: flask destinations add newsletter --kind sendgrid
     --set api_key=env:SENDGRID_KEY --topic acme.offers=12345
     """
-    wish = setting_up.DestinationRequest(
+    request = manage.DestinationRequest(
         name=name,
         kind=kind,
         settings=_parse_settings(settings, kind),
@@ -156,19 +163,21 @@ def add(
         sends_service=sends_service,
     )
     with click_errors():
-        added = setting_up.add_destination(wish, ACTOR, backfill_progress.progress_printer())
+        added = manage.add_destination(request, ACTOR, backfill_progress.progress_printer())
     if added.webhook_only:
-        click.echo(f"{name} is set up, and listened to from now on.")
+        click.echo(f"{name} is added. Its webhooks are processed from now on.")
     else:
         click.echo(
-            f"{name} is set up in observe: {added.backfill_rows} suppressed addresses would be "
+            f"{name} is added in observe: {added.backfill_rows} suppressed addresses would be "
             "pushed."
         )
     _echo_report(added.report)
-    _echo_webhook_url(wish)
+    _echo_webhook_url(request)
     if not added.webhook_only:
-        click.echo(f"What it would bring and be told: flask destinations observe {name}")
-        click.echo(f"Nothing is written there yet. To let it: flask destinations resume {name}")
+        click.echo(
+            f"To preview what would be pushed and ingested: flask destinations observe {name}"
+        )
+        click.echo(f"Nothing is written there yet. To start: flask destinations resume {name}")
 
 
 @destinations.command("set")
@@ -177,22 +186,22 @@ def add(
     "settings", nargs=-1, required=True, type=KeyValue(allow_empty=True), metavar="KEY=VALUE..."
 )
 def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
-    """Change settings of NAME, e.g. a key that was revoked, if the tool accepts them.
+    """Change settings of NAME, e.g. a revoked key, if the tool accepts them.
 
-    KEY=env:VARIABLE reads the value from the environment, and KEY= takes a setting away.
-    What is not named stays as it is, and so does everything if `check` would find a problem.
+    KEY=env:VARIABLE reads the value from the environment, and KEY= removes a setting. Other
+    settings stay unchanged, and all do if `check` would find a problem.
 
     Example: flask destinations set newsletter api_key=env:SENDGRID_KEY
     """
     with click_errors():
         kind = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name)).kind
-        setting_up.change_settings(name, _parse_settings(settings, kind), ACTOR)
-    click.echo(f"{name} is changed. If it was turned away: flask destinations resume {name}")
+        manage.change_settings(name, _parse_settings(settings, kind), ACTOR)
+    click.echo(f"{name} is changed. If it was rejected before: flask destinations resume {name}")
 
 
 @destinations.command("list")
 def list_() -> None:
-    """Show all destinations: state, kind, what waits, drift, and what they send."""
+    """List all destinations: state, kind, pending addresses, drift, and topics."""
     with click_errors():
         found = run_in_transaction(
             lambda connection: stored.list_destinations(connection, services().keys)
@@ -203,53 +212,53 @@ def list_() -> None:
         backfill = unfinished.get(destination.id)
         click.echo(_format_row(destination, known[destination.name], backfill))
     if not found:
-        click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
+        click.echo("No destinations yet: add one with `flask destinations add`.", err=True)
 
 
 @destinations.command()
 @click.argument("name")
 def check(name: str) -> None:
-    """Ask the tool NAME whether it may be sent to; changes nothing.
+    """Check the connection to the tool NAME; changes nothing.
 
-    Verifies the credentials and that everything mapped exists, asks what the credentials
-    may do, writing included, where the tool can be asked, and names what the tool has that
-    no topic maps to. Exits with 1 if there is a problem.
+    Verifies the credentials, their permissions (including write access, where the tool reports
+    it) and that all mapped targets exist, and lists targets in the tool to which no topic is
+    mapped. Exits with 1 if there is a problem.
     """
     with click_errors():
-        report = setting_up.check_destination(name)
+        report = manage.check_destination(name)
     _echo_report(report)
     for problem in report.problems:
         click.echo(f"problem: {problem}", err=True)
     if not report.ok:
         raise click.exceptions.Exit(1)
-    click.echo(f"{name} is in order.")
+    click.echo(f"{name}: no problems found.")
 
 
 @destinations.command()
 @click.argument("name")
 def pause(name: str) -> None:
-    """Write nothing more to NAME until `resume`. The 72 hours of its opt-outs run on."""
+    """Stop pushing to NAME until `resume`. The 72 hours of its opt-outs keep running."""
     with click_errors():
-        setting_up.pause_destination(name, ACTOR)
+        manage.pause_destination(name, ACTOR)
         row = run_in_transaction(waiting.load_backlogs)[name]
     click.echo(f"{name} is paused; {_format_backlog(row)}.")
     click.echo(
-        "Their clock keeps running: `flask syncs overdue` and /healthz shout from 36 hours on."
+        "The 72 hours keep running: `flask syncs overdue` and /healthz report delays of 36 hours."
     )
 
 
 @destinations.command()
 @click.argument("name")
 def resume(name: str) -> None:
-    """Let NAME be written to, from observe or after a pause, if `check` finds no problem.
+    """Start pushing to NAME, from observe or after a pause, if `check` finds no problem.
 
-    The first time, its own opt-outs are read in before the back-fill begins; what people
-    say meanwhile goes there at once. How far it is: flask destinations show NAME
+    The first time, its own opt-outs are ingested before the backfill starts; new opt-outs are
+    pushed immediately. For the progress: flask destinations show NAME
 
-    Also makes one that the tool turned away be tried again at once.
+    It also retries a destination that rejected us, immediately.
     """
     with click_errors():
-        setting_up.resume_destination(name, ACTOR, backfill_progress.progress_printer())
+        manage.resume_destination(name, ACTOR, backfill_progress.progress_printer())
         row = run_in_transaction(waiting.load_backlogs)[name]
     click.echo(f"{name} is active; {_format_backlog(row)}.")
 
@@ -262,8 +271,8 @@ def _parse_settings(pairs: tuple[tuple[str, str], ...], kind: str) -> Mapping[st
             continue
         if key in secrets:
             click.echo(
-                f"{key} is a secret, and now stands in the shell's history: "
-                f"next time write {key}=env:VARIABLE",
+                f"{key} is a secret, and is now in the shell's history: "
+                f"next time use {key}=env:VARIABLE",
                 err=True,
             )
         settings[key] = value
@@ -274,7 +283,7 @@ def _read_env_variable(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
         raise click.BadParameter(
-            f"the environment has no {variable}: export it first", param_hint="--set"
+            f"the environment variable {variable} is not set: export it first", param_hint="--set"
         )
     return value
 
@@ -289,32 +298,31 @@ def _unique_pairs(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, 
 
 
 def _echo_report(report: CheckReport) -> None:
-    for thing in report.unmapped_targets:
-        click.echo(f"no topic maps to: {thing}")
-    for right in report.permissions:
-        click.echo(
-            f"right to {right.purpose}: {right.name}, {'held' if right.is_granted else 'missing'}"
-        )
+    for target in report.unmapped_targets:
+        click.echo(f"no topic maps to: {target}")
+    for permission in report.permissions:
+        state = "granted" if permission.is_granted else "missing"
+        click.echo(f"permission to {permission.purpose}: {permission.name}, {state}")
     for hint in report.hints:
         click.echo(f"note: {hint}")
 
 
-def _echo_webhook_url(request: setting_up.DestinationRequest) -> None:
-    """Where the tool is to report to; the secret itself is not shown."""
+def _echo_webhook_url(request: manage.DestinationRequest) -> None:
+    """Print the webhook URL for the tool, without the secret itself."""
     webhook = find_webhook(request.kind)
     if webhook is None:
         return
     url = f"{services().links.public_url}/in/{request.name}"
     if webhook.secret_in_path and request.settings.get(SECRET_SETTING):
-        url += f"/{SECRET_SETTING.upper()} (write the secret itself at its end)"
+        url += f"/{SECRET_SETTING.upper()} (append the secret itself)"
     click.echo(f"URL for its webhook: {url}")
 
 
 def _format_backlog(pending: DestinationBacklog) -> str:
     if pending.due_at is None:
-        return "nothing waits to be pushed"
+        return "nothing is pending"
     return (
-        f"{pending.pending_count} addresses wait, the first is due "
+        f"{pending.pending_count} addresses are pending, the first is due "
         f"{pending.due_at:%Y-%m-%d %H:%M} UTC"
     )
 
@@ -333,15 +341,15 @@ def _row_cells(
     yield pending.status_label
     yield f"{pending.pending_count} pending"
     if backfill:
-        yield f"back-fill: {backfill_progress.format_progress(backfill)}"
+        yield f"backfill: {backfill_progress.format_progress(backfill)}"
     if pending.drift_total:
-        yield f"drift: {pending.drift_total}, {pending.drifted_count} not yet mended"
+        yield f"drift: {pending.drift_total}, {pending.drifted_count} not yet fixed"
     sends = (
         f"{topic}={destination.mapping[topic]}" if topic in destination.mapping else topic
         for topic in sorted(destination.sends)
     )
     yield ",".join(sends)
     if destination.sends_service:
-        yield "service mail too"
+        yield "service messages too"
     if destination.reason:
         yield destination.reason

@@ -1,7 +1,7 @@
-"""How commands tell what to mend, and the exit codes they end with.
+"""Error messages and exit codes of CLI commands.
 
-0: done. 1: it could not be done, for a reason that the message names. 2: the command
-line itself is wrong (click's own code).
+0: success. 1: failure; the message states the reason. 2: invalid command line (click's own
+code).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def click_errors() -> Iterator[None]:
 
 @contextmanager
 def click_bad_parameter(name: str) -> Iterator[None]:
-    """The same for what was typed for one argument or option: exit code 2, with usage."""
+    """The same for the value of one argument or option: exit code 2, with usage."""
     try:
         yield
     except InvalidInput as error:
@@ -36,14 +36,14 @@ def click_bad_parameter(name: str) -> Iterator[None]:
 
 
 def read_stdin_lines(prompt: str) -> Iterator[str]:
-    """The lines of standard input, without blank ones; a person at a terminal is asked.
+    """The non-blank lines of standard input; `prompt` is shown on a terminal.
 
-    For what is personal: arguments of a command are seen by every user of the host, and kept
-    by the shell (I12).
+    For personal data: the arguments of a command are visible to every user of the host, and the
+    shell stores them (I12).
     """
     stream = sys.stdin
     if stream.isatty():
-        click.echo(f"{prompt}, one a line; end with Ctrl-D:", err=True)
+        click.echo(f"{prompt}, one per line; end with Ctrl-D:", err=True)
     return (line.strip() for line in stream if line.strip())
 
 
@@ -51,8 +51,8 @@ def reject_address_arguments(arguments: Sequence[str], example: str) -> None:
     """Raises UsageError if an address was given on the command line; `-` is allowed."""
     if any(text != "-" for text in arguments):
         raise click.UsageError(
-            "an address on the command line can be seen by every user of this host, and stays in"
-            " the shell's history. Leave it out and type it when asked, or pipe it:"
+            "an address on the command line is visible to every user of this host, and stays in"
+            " the shell's history. Omit it and type it at the prompt, or pipe it:"
             f" {example}"
         )
 
@@ -65,13 +65,13 @@ class Timestamp(click.ParamType[datetime]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """The time that was typed; fails with what to mend."""
+        """Parse a time; fails with a message that shows the format."""
         if isinstance(value, datetime):
             return value
         try:
-            moment = datetime.fromisoformat(value)
+            time = datetime.fromisoformat(value)
         except ValueError:
-            self.fail("this is no time: write it like 2026-11-24T09:30+01:00", param, ctx)
-        if moment.tzinfo is None:
-            self.fail("add the time zone, as in 2026-11-24T09:30+01:00", param, ctx)
-        return moment
+            self.fail("not a valid time; use e.g. 2026-11-24T09:30+01:00", param, ctx)
+        if time.tzinfo is None:
+            self.fail("add the time zone, e.g. 2026-11-24T09:30+01:00", param, ctx)
+        return time

@@ -1,4 +1,4 @@
-"""`flask export`: opt-outs and subscriptions for another tool's own list."""
+"""`flask export`: opt-outs and subscriptions in the import format of another tool."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-from flask.cli import with_appcontext
 
 from preference_center.atomic_files import atomic_write_text
+from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
@@ -51,15 +51,15 @@ _CSV_STATUS = {
 
 @dataclass(slots=True)
 class ExportStats:
-    """What was written, for the one who asked and for the audit."""
+    """Counts of what was written, for the output and the audit log."""
 
     rows: Counter[str] = field(default_factory=Counter)
-    """By file."""
+    """Rows by file."""
     unreadable: int = 0
     formulas: int = 0
 
     def count_address(self, text: str | None) -> str | None:
-        """The address, counted if it can't be told, or not shown in a spreadsheet."""
+        """`text` itself; counted if it is None, or if a spreadsheet would treat it as a formula."""
         self.unreadable += text is None
         self.formulas += text is not None and is_spreadsheet_formula(text)
         return text
@@ -71,23 +71,23 @@ class ExportStats:
     "tool",
     type=click.Choice([tool.value for tool in ExportFormat]),
     required=True,
-    help="Whose format. csv is our own: everything in one file, which `flask imports` reads.",
+    help="The format. csv is our own: everything in one file, which `flask imports` reads.",
 )
 @click.option(
     "--scope",
     "--topic",
     "scopes",
     multiple=True,
-    help="A topic of the catalogue, or all_marketing; repeat it. If left out: for sendgrid and"
-    " mailchimp every topic sent by email, for hubspot all_marketing, for csv all there is.",
+    help="A topic of the catalogue, or all_marketing; repeatable. Default: for sendgrid and"
+    " mailchimp every topic sent by email, for hubspot all_marketing, for csv everything.",
 )
 @click.option(
     "--destination",
     metavar="NAME",
-    help="The destination whose topics to take, and whose groups name the files.",
+    help="The destination whose topics to export, and whose groups give the file names.",
 )
 @click.option(
-    "--subscriptions", is_flag=True, help="Also who asked for what, with evidence: csv only."
+    "--subscriptions", is_flag=True, help="Include subscriptions with their evidence; csv only."
 )
 @click.option(
     "--output",
@@ -96,7 +96,7 @@ class ExportStats:
     required=True,
     help="A file for csv; a new or empty folder for a tool's files.",
 )
-@with_appcontext
+@with_service
 def export(
     tool: str,
     scopes: tuple[str, ...],
@@ -104,47 +104,49 @@ def export(
     subscriptions: bool,  # noqa: FBT001 - a flag of click's
     output: Path,
 ) -> None:
-    """Write everybody who said no, in the format that another tool imports.
+    """Write all suppressed addresses, in the format that another tool imports.
 
-    Files for a tool hold whom a check would deny the topic just now, pauses and bounces
-    included; the output says where each is to be uploaded. The csv holds every "no" that
-    stands, as it was said. Addresses known by a digest only can't be written, only counted.
+    Files for a tool contain the addresses that a decision would deny the topic now, including
+    pauses and bounces; the output lists where to upload each. The csv contains every active
+    suppression. Addresses of which only a digest is stored can't be written, only counted.
 
-    The files appear under their name when they are complete. They hold addresses: keep
-    them close. docs/leaving.md tells the order of steps for leaving a tool, or us.
+    The files appear under their names when they are complete. They contain addresses: protect
+    them. docs/leaving.md has the steps for leaving a tool, or this service.
 
     Example: flask export --for sendgrid --destination newsletter -o upload
     """
-    wanted = ExportFormat(tool)
+    export_format = ExportFormat(tool)
     with click_bad_parameter("--output"):
-        _check_output(output, wanted)
-    if subscriptions and wanted is not ExportFormat.CSV:
-        raise click.BadParameter("only csv has room for them", param_hint="--subscriptions")
+        _check_output(output, export_format)
+    if subscriptions and export_format is not ExportFormat.CSV:
+        raise click.BadParameter("only csv supports them", param_hint="--subscriptions")
     with click_errors():
         require_known_keys()
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        _check_scopes(scopes, catalogue, wanted)
+        _check_scopes(scopes, catalogue, export_format)
     with click_bad_parameter("--destination"):
-        scopes, names = _destination_scopes(destination, wanted, scopes)
+        scopes, names = _destination_scopes(destination, export_format, scopes)
     with click_errors():
-        told = (
+        stats = (
             _write_csv(output, scopes, subscriptions=subscriptions)
-            if wanted is ExportFormat.CSV
+            if export_format is ExportFormat.CSV
             else _write_tool_files(
                 output,
-                wanted,
-                _tool_files(wanted, scopes or _default_scopes(wanted, catalogue), names),
+                export_format,
+                _tool_files(
+                    export_format, scopes or _default_scopes(export_format, catalogue), names
+                ),
             )
         )
-    _print_summary(told, output)
+    _print_summary(stats, output)
 
 
 def _check_output(path: Path, tool: ExportFormat) -> None:
     if not path.absolute().parent.is_dir():
-        raise InvalidInput("the folder that it is to lie in does not exist")
+        raise InvalidInput("its parent folder does not exist")
     if tool is ExportFormat.CSV and path.is_dir():
-        raise InvalidInput("this is a folder: csv is one file")
+        raise InvalidInput("this is a folder, but csv is written to one file")
     if (
         tool is not ExportFormat.CSV
         and path.exists()
@@ -159,7 +161,7 @@ def _check_scopes(scopes: Iterable[str], catalogue: Catalogue, tool: ExportForma
             continue
         topic = catalogue.topic(scope)
         if tool is not ExportFormat.CSV and topic.channel is not Channel.EMAIL:
-            raise InvalidInput(f"{scope} is sent by {topic.channel}: only csv takes it")
+            raise InvalidInput(f"{scope} is sent by {topic.channel}: only csv supports it")
 
 
 def _default_scopes(tool: ExportFormat, catalogue: Catalogue) -> tuple[str, ...]:
@@ -171,13 +173,13 @@ def _default_scopes(tool: ExportFormat, catalogue: Catalogue) -> tuple[str, ...]
 def _destination_scopes(
     name: str | None, tool: ExportFormat, scopes: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """The scopes to take, and the tool's own names for topics."""
+    """The scopes to export, and the tool's own ids for topics."""
     if name is None:
         return scopes, {}
     keys = services().keys
     found = run_in_transaction(lambda connection: destinations.get_by_name(connection, keys, name))
     if tool is not ExportFormat.CSV and found.kind != tool:
-        raise InvalidInput(f"{name} is of the kind {found.kind}: write --for {found.kind} or csv")
+        raise InvalidInput(f"{name} is of the kind {found.kind}: use --for {found.kind} or csv")
     if foreign := [scope for scope in scopes if scope not in {*found.sends, ALL_MARKETING}]:
         raise InvalidInput(f"{name} does not send {', '.join(foreign)}")
     if tool is ExportFormat.HUBSPOT:
@@ -192,44 +194,44 @@ def _tool_files(
 
 
 def _write_tool_files(folder: Path, tool: ExportFormat, files: Sequence[ExportFile]) -> ExportStats:
-    told = ExportStats(Counter(dict.fromkeys((file.name for file in files), 0)))
+    stats = ExportStats(Counter(dict.fromkeys((file.name for file in files), 0)))
     by_scope: dict[str, list[ExportFile]] = {}
     for file in files:
         by_scope.setdefault(file.scope, []).append(file)
     folder.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
-        sheets = {}
+        writers = {}
         for file in files:
             text = stack.enter_context(atomic_write_text(folder / file.name))
-            sheets[file.name] = csv.writer(text)
-            sheets[file.name].writerow([file.column])
+            writers[file.name] = csv.writer(text)
+            writers[file.name].writerow([file.column])
         with _open_snapshot() as (at, progress):
             for denied in at.iter_denied(list(by_scope), progress):
-                if told.count_address(denied.address) is not None:
+                if stats.count_address(denied.address) is not None:
                     for file in by_scope[denied.scope]:
                         if file.subset.includes(denied.decision):
-                            sheets[file.name].writerow([denied.address])
-                            told.rows[file.name] += 1
-        _audit(tool, told, list(by_scope))
+                            writers[file.name].writerow([denied.address])
+                            stats.rows[file.name] += 1
+        _audit(tool, stats, list(by_scope))
     for file in files:
-        click.echo(f"{file.name}\t{told.rows[file.name]} addresses\t{file.upload_instructions}")
-    return told
+        click.echo(f"{file.name}\t{stats.rows[file.name]} addresses\t{file.upload_instructions}")
+    return stats
 
 
 def _write_csv(path: Path, scopes: Sequence[str], *, subscriptions: bool) -> ExportStats:
-    told = ExportStats()
+    stats = ExportStats()
     with atomic_write_text(path) as text:
-        sheet = csv.writer(text)
-        sheet.writerow(CSV_COLUMNS)
+        writer = csv.writer(text)
+        writer.writerow(CSV_COLUMNS)
         with _open_snapshot() as (at, progress):
-            for said in at.iter_rows(scopes, subscriptions=subscriptions, on_progress=progress):
-                if told.count_address(said.address) is not None:
-                    sheet.writerow(_csv_row(said))
-                    told.rows[_CSV_STATUS.get(said.kind, "opted_out")] += 1
-        _audit(ExportFormat.CSV, told, scopes)
-    for says, count in sorted(told.rows.items()):
-        click.echo(f"{says}\t{count} rows")
-    return told
+            for row in at.iter_rows(scopes, subscriptions=subscriptions, on_progress=progress):
+                if stats.count_address(row.address) is not None:
+                    writer.writerow(_csv_row(row))
+                    stats.rows[_CSV_STATUS.get(row.kind, "opted_out")] += 1
+        _audit(ExportFormat.CSV, stats, scopes)
+    for status, count in sorted(stats.rows.items()):
+        click.echo(f"{status}\t{count} rows")
+    return stats
 
 
 def _csv_row(statement: ExportRow) -> list[str]:
@@ -253,9 +255,9 @@ def _csv_row(statement: ExportRow) -> list[str]:
 
 @contextmanager
 def _open_snapshot() -> Iterator[tuple[ExportSnapshot, Callable[[int], None]]]:
-    """All as of one moment, and a bar that shows how far reading it is."""
-    wired = services()
-    with open_export_snapshot(wired.keys, wired.now()) as at:
+    """A consistent snapshot, and a progress bar for reading it."""
+    context = services()
+    with open_export_snapshot(context.keys, context.now()) as at:
         click.echo(f"As of {at.now:%Y-%m-%d %H:%M:%S} UTC, watermark {at.watermark}", err=True)
         with click.progressbar(length=at.max_address_id, label="Reading", file=sys.stderr) as bar:
 
@@ -276,21 +278,19 @@ def _audit(tool: ExportFormat, stats: ExportStats, scopes: Sequence[str]) -> Non
 
 
 def _print_summary(stats: ExportStats, output: Path) -> None:
-    waiting = run_in_transaction(pending_mail_opt_outs.count_pending)
+    pending = run_in_transaction(pending_mail_opt_outs.count_pending)
     if stats.unreadable:
         click.echo(
-            f"Left out: {stats.unreadable} rows whose address is known by a digest only (imported"
-            " as a hash, or erased). Only we can match them: docs/leaving.md.",
+            f"Omitted: {stats.unreadable} rows of which only a digest of the address is stored"
+            " (imported as a hash, or erased). Only this service can match them: docs/leaving.md.",
             err=True,
         )
-    if waiting:
-        click.echo(
-            f"Left out: {waiting} opt-outs by mail whose address is not known yet.", err=True
-        )
+    if pending:
+        click.echo(f"Omitted: {pending} opt-outs by mail whose address is not known yet.", err=True)
     if stats.formulas:
         click.echo(
-            f"{stats.formulas} addresses begin like a formula. They are exact: open the files in"
-            " a spreadsheet only with all columns imported as text.",
+            f"{stats.formulas} addresses begin like a formula. They are not escaped: open the files"
+            " in a spreadsheet only with all columns imported as text.",
             err=True,
         )
     click.echo(f"Written: {output}", err=True)

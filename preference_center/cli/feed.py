@@ -1,12 +1,12 @@
-"""`flask feed`: does the feed of changes move on, and what keeps it from it?"""
+"""`flask feed`: the state of the feed of changes, and what blocks it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.storage.access import audit
@@ -15,7 +15,7 @@ from preference_center.storage.feed import feed_lag, watermarks
 from preference_center.storage.feed.feed_lag import MAX_COUNTED, BlockingTransaction
 from preference_center.storage.feed.watermarks import Horizon, Timeline
 
-feed = AppGroup("feed", help="The feed of changes that senders and data teams follow.")
+feed = CommandGroup("feed", help="The feed of changes for senders and data teams.")
 
 ACTOR = "cli"
 MAX_SHOWN = 5
@@ -24,44 +24,44 @@ MAX_LAG = timedelta(minutes=1)
 
 @feed.command()
 def status() -> None:
-    """Show how far the feed is, and which transactions hold it back.
+    """Show the position of the feed, and the transactions that block it.
 
-    Changes are told up to the oldest transaction that has written and not ended, in any
-    database of the server: a late commit would be skipped else. So one that somebody left
-    open keeps readers waiting; opt-outs count at once all the same.
+    The feed ends at the oldest open transaction that has written, in any database of the server:
+    otherwise a late commit would be skipped. So a transaction that is left open delays readers;
+    decisions are not affected.
 
     Lists the five oldest by process id, database, application, state and age. To see the age
-    of other roles' transactions, DATABASE_URL's role needs pg_read_all_stats. End one with
-    SELECT pg_terminate_backend(PID), a prepared one with ROLLBACK PREPARED 'NAME'.
+    of other roles' transactions, the role of DATABASE_URL needs pg_read_all_stats. Terminate one
+    with SELECT pg_terminate_backend(PID), a prepared one with ROLLBACK PREPARED 'NAME'.
 
     Exits with 1 if events have waited behind a transaction for more than a minute.
     """
     with click_errors():
-        at, waiting, holders = run_in_transaction(_load_status)
+        at, waiting, blocking = run_in_transaction(_load_status)
     click.echo(f"epoch {at.timeline.epoch} since {at.timeline.started_at:%Y-%m-%d %H:%M} UTC")
-    click.echo(f"told up to {at.watermark}")
+    click.echo(f"delivered up to {at.watermark}")
     click.echo(f"events waiting behind it: {waiting}{'+' if waiting == MAX_COUNTED else ''}")
-    for holder in holders[:MAX_SHOWN]:
-        click.echo(_format_transaction(holder))
-    if waiting and any(holder.age is None or holder.age > MAX_LAG for holder in holders[:1]):
-        click.echo("The first of these holds the feed back: end it, or wait.", err=True)
+    for transaction in blocking[:MAX_SHOWN]:
+        click.echo(_format_transaction(transaction))
+    if waiting and any(each.age is None or each.age > MAX_LAG for each in blocking[:1]):
+        click.echo("The first of these blocks the feed: terminate it, or wait.", err=True)
         raise click.exceptions.Exit(1)
 
 
 @feed.command("new-epoch")
 @click.confirmation_option(
-    prompt="Every reader of the feed must then start again from a snapshot. Go on?"
+    prompt="Every reader of the feed must then start again from a snapshot. Continue?"
 )
 def new_epoch() -> None:
-    """Make every watermark that was given out worthless, after a restore that went unnoticed.
+    """Invalidate all watermarks, after a restore that was not detected.
 
-    A restored dump, a recovery to an earlier time and a standby that took over are noticed
-    by themselves. A copy of the data folder or of its disk that was put back is not: to
-    readers it looks like the database they know, in which events they were told are gone.
+    A restored dump, a point-in-time recovery and a promoted standby are detected automatically.
+    A restored copy of the data folder or its disk is not: to readers it looks like the same
+    database, without events that they have already received.
     """
     with click_errors():
-        line = run_in_transaction(_begin_epoch)
-    click.echo(f"epoch {line.epoch} is in force")
+        timeline = run_in_transaction(_begin_epoch)
+    click.echo(f"epoch {timeline.epoch} is in force")
 
 
 def _load_status(connection: Connection) -> tuple[Horizon, int, list[BlockingTransaction]]:
@@ -75,9 +75,9 @@ def _load_status(connection: Connection) -> tuple[Horizon, int, list[BlockingTra
 
 def _begin_epoch(connection: Connection) -> Timeline:
     now = services().now()
-    line = watermarks.begin_epoch(connection, now)
-    audit.insert_audit_entry(connection, now, ACTOR, "feed.new_epoch", {"epoch": line.epoch})
-    return line
+    timeline = watermarks.begin_epoch(connection, now)
+    audit.insert_audit_entry(connection, now, ACTOR, "feed.new_epoch", {"epoch": timeline.epoch})
+    return timeline
 
 
 def _format_transaction(transaction: BlockingTransaction) -> str:

@@ -1,4 +1,4 @@
-"""The options with which `flask imports plan` and `apply` are told how to read a file."""
+"""The options of `flask imports plan` and `apply` that state how to read a file."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _OPTIONS = (
         "--preset",
         "preset_name",
         required=True,
-        help="Whose export it is: `flask imports presets` lists them.",
+        help="The format of the file: `flask imports presets` lists them.",
     ),
     click.option(
         "--scope",
         "scopes",
         multiple=True,
         metavar="GROUP=SCOPE",
-        help="What a group or list of the file means here: a topic, all_marketing, or"
-        " leave_out. May be repeated. Leave it out once: the error lists the groups.",
+        help="The scope of a group or list in the file: a topic, all_marketing, or leave_out."
+        " Repeatable. Omit it once: the error lists the groups.",
     ),
     click.option(
         "--scope-map",
@@ -57,28 +57,28 @@ _OPTIONS = (
         "--as",
         "only",
         type=click.Choice([only.value for only in MeaningFilter]),
-        help="Import only these of what the file says; for a plain list: what its rows are.",
+        help="Import only rows with this meaning; for a plain list: the meaning of its rows.",
     ),
     click.option(
         "--channel",
         type=click.Choice([channel.value for channel in Channel]),
         default=Channel.EMAIL.value,
         show_default=True,
-        help="What the addresses receive, where the file does not say.",
+        help="The channel of the addresses, where the file does not state it.",
     ),
     click.option("--source", default="", help="Evidence: where people subscribed."),
-    click.option("--wording", default="", help="Evidence: the words that they agreed to."),
-    click.option("--language", default="", help="Evidence: the language of the words, e.g. it."),
+    click.option("--wording", default="", help="Evidence: the text that they agreed to."),
+    click.option("--language", default="", help="Evidence: the language of that text, e.g. it."),
     click.option(
         "--legal-basis",
         type=click.Choice([basis.value for basis in LegalBasis]),
-        help="Evidence: the ground on which subscribers are written to.",
+        help="Evidence: the legal basis for messages to subscribers.",
     ),
     click.option(
         "--time-zone",
         default="UTC",
         show_default=True,
-        help="Of times in the file that name none, e.g. Europe/Rome.",
+        help="Time zone of times in the file that have none, e.g. Europe/Rome.",
     ),
     click.option(
         "--encoding", type=click.Choice(ENCODINGS), default=ENCODINGS[0], show_default=True
@@ -86,13 +86,13 @@ _OPTIONS = (
     click.option(
         "--received-at",
         type=Timestamp(),
-        help="When the list reached the company, if not now: the 72 hours run from then.",
+        help="When the company received the list; default: now. The 72 hours count from this time.",
     ),
 )
 
 
 def format_options(command: F) -> F:
-    """Give a command all of them."""
+    """Add all options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -100,12 +100,12 @@ def format_options(command: F) -> F:
 
 @contextmanager
 def explain_missing_scopes() -> Iterator[None]:
-    """Show what to write where groups have no scope."""
+    """Add an example scope map to the error if groups have no scope."""
     try:
         yield
     except MissingScopes as error:
         raise InvalidInput(
-            f"{error}\nTo copy, and to correct, into a file for --scope-map:\n{error.example}"
+            f"{error}\nCopy this into a file for --scope-map, and correct it:\n{error.example}"
         ) from None
 
 
@@ -121,7 +121,7 @@ def parse_instructions(
     received_at: datetime | None,
     **texts: str,
 ) -> ImportInstructions:
-    """What was typed, as instructions. Exits with 2 and what to mend."""
+    """The instructions from the options. Raises BadParameter for an invalid one."""
     with click_bad_parameter("--preset"):
         chosen = get_preset(preset_name)
     with click_bad_parameter("--received-at"):
@@ -129,8 +129,8 @@ def parse_instructions(
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise click.BadParameter("write it like Europe/Rome", param_hint="--time-zone") from None
-    found = ImportInstructions(
+        raise click.BadParameter("use e.g. Europe/Rome", param_hint="--time-zone") from None
+    instructions = ImportInstructions(
         preset=chosen,
         scopes=_parse_scopes(scopes, scope_map),
         meaning_filter=MeaningFilter(only) if only else None,
@@ -141,8 +141,8 @@ def parse_instructions(
         **texts,
     )
     with click_bad_parameter("--as"):
-        found.check()
-    return found
+        instructions.check()
+    return instructions
 
 
 def _parse_scopes(options: tuple[str, ...], file: Path | None) -> Any:

@@ -1,4 +1,4 @@
-"""`flask imports`: bring lists from elsewhere, after a look at what they would do."""
+"""`flask imports`: import lists from other tools, after a preview of the result."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 import click
-from flask.cli import AppGroup
 
 from preference_center.atomic_files import atomic_write_text
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.import_options import (
     explain_missing_scopes,
@@ -38,13 +38,13 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs as stored
 from preference_center.storage.imports.import_jobs import Import, ImportState
 
-imports = AppGroup(
+imports = CommandGroup(
     "imports",
-    help="""Lists from elsewhere: opt-outs and subscriptions of other tools.
+    help="""Import opt-outs and subscriptions of other tools.
 
-    First `plan`, which writes nothing and says what would be new, what is there already
-    and what is refused. Then `apply`, as the plan prints it. `undo` takes back exactly what
-    an import added. Nothing is ever lifted by an import.
+    First run `plan`, which writes nothing and shows what would be new, what is already present
+    and what is refused. Then run `apply`, as the plan prints it. `undo` retracts exactly what an
+    import added. An import never lifts an opt-out.
     """,
 )
 
@@ -52,14 +52,14 @@ ACTOR = "cli"
 _MAX_SHOWN = 20
 _id_argument = click.argument("import_id", metavar="ID", type=click.UUID)
 _no_pause_option = click.option(
-    "--no-pause", is_flag=True, help="As fast as it goes: when nobody else uses the database."
+    "--no-pause", is_flag=True, help="No pauses between chunks: for a database without other users."
 )
 
 
 @imports.command()
 @click.argument("name", required=False)
 def presets(name: str | None) -> None:
-    """List the exports that can be read; with NAME, the columns of one."""
+    """List the supported formats; with NAME, the columns of one."""
     if name is None:
         for each in load_presets().values():
             click.echo(f"{each.name:24}{each.title}")
@@ -77,12 +77,12 @@ def presets(name: str | None) -> None:
     help="Write line and reason of every refusal to this CSV file.",
 )
 def plan(file: Path, refused: Path | None, **options: Any) -> None:
-    """Look what importing FILE would do. Writes nothing.
+    """Preview the import of FILE. Writes nothing.
 
     Example: flask imports plan groups.csv --preset sendgrid-groups
     --scope "Weekly News=newsletter.weekly"
 
-    FILE may be packed with gzip. Ends with the command that applies exactly this.
+    FILE may be gzipped. The last line of the output is the command that applies this plan.
     """
     instructions = parse_instructions(**options)
     source = LocalFile(file)
@@ -91,10 +91,12 @@ def plan(file: Path, refused: Path | None, **options: Any) -> None:
         require_known_keys()
         catalogue = current_catalogue()
         with (
-            _collect_refusals(refused, shown) as tell,
+            _collect_refusals(refused, shown) as on_refusal,
             _progress_bar("Reading", source.size) as bar,
         ):
-            made = make_plan(source, instructions, catalogue, on_refusal=tell, on_progress=bar)
+            made = make_plan(
+                source, instructions, catalogue, on_refusal=on_refusal, on_progress=bar
+            )
     _print_plan(made, shown, refused)
     if made.stats.total_new:
         click.echo("To import exactly this:")
@@ -106,14 +108,16 @@ def plan(file: Path, refused: Path | None, **options: Any) -> None:
 @imports.command()
 @file_argument
 @format_options
-@click.option("--plan", "plan_name", required=True, help="As `flask imports plan` printed it.")
+@click.option(
+    "--plan", "plan_name", required=True, help="The plan id that `flask imports plan` printed."
+)
 @_no_pause_option
 def apply(file: Path, plan_name: str, *, no_pause: bool, **options: Any) -> None:
-    """Import FILE as it was planned.
+    """Import FILE as planned.
 
-    Goes in chunks, with pauses that leave the database to people who click. Ctrl-C or a
-    crash leaves what is done: `flask imports resume` goes on, `flask imports undo` takes it
-    back. Refuses a file or options that are not those of the plan.
+    Runs in chunks, with pauses so that the database stays responsive for recipients. After Ctrl-C
+    or a crash, `flask imports resume` continues it and `flask imports undo` retracts it. Rejects a
+    file or options that differ from those of the plan.
     """
     instructions = parse_instructions(**options)
     source = LocalFile(file)
@@ -132,10 +136,10 @@ def apply(file: Path, plan_name: str, *, no_pause: bool, **options: Any) -> None
 @file_argument
 @_no_pause_option
 def resume(import_id: UUID, file: Path, *, no_pause: bool) -> None:
-    """Go on with import ID of FILE where it stopped.
+    """Continue import ID of FILE where it stopped.
 
-    Nothing is lost and nothing doubled. A process that is still at work on it is put out.
-    Refuses a FILE that has changed since.
+    Nothing is lost or duplicated. A process that is still working on it is stopped. Rejects a
+    FILE that has changed.
     """
     with click_errors():
         require_known_keys()
@@ -146,10 +150,10 @@ def resume(import_id: UUID, file: Path, *, no_pause: bool) -> None:
 @_id_argument
 @_no_pause_option
 def undo(import_id: UUID, *, no_pause: bool) -> None:
-    """Take back exactly what import ID added.
+    """Retract exactly what import ID added.
 
-    What people did since stands, and so does what others recorded. An import that is still
-    being applied is stopped. After a crash, run it again: it goes on.
+    Later events of the same people are kept, and so are other records. An import that is still
+    being applied is stopped. After a crash, run it again: it continues.
     """
     with click_errors():
         require_known_keys()
@@ -162,13 +166,13 @@ def undo(import_id: UUID, *, no_pause: bool) -> None:
                 **_throttle_options(no_pause),
             )
             done = undo_import(import_id, work, ACTOR, ignore_lease=True)
-    click.echo(f"Undone: {done.undone_count:,} events of import {import_id} were taken back.")
+    click.echo(f"Undone: {done.undone_count:,} events of import {import_id} were retracted.")
 
 
 @imports.command()
 @_id_argument
 def status(import_id: UUID) -> None:
-    """Show how far import ID has come, and its figures."""
+    """Show the progress of import ID, and its counts."""
     with click_errors():
         found = run_in_transaction(lambda connection: stored.get_import(connection, import_id))
     click.echo(_format_import(found))
@@ -178,7 +182,7 @@ def status(import_id: UUID) -> None:
         for line in ImportStats.from_json(found.stats).report_lines():
             click.echo(line)
     if found.undone_count:
-        click.echo(f"{found.undone_count:>12,}  taken back")
+        click.echo(f"{found.undone_count:>12,}  retracted")
     if found.state is ImportState.APPLYING and not found.file_stored:
         click.echo(f"If it stopped: flask imports resume {found.id} FILE")
 
@@ -191,7 +195,7 @@ def list_() -> None:
     for found in every:
         click.echo(_format_import(found))
     if not every:
-        click.echo("Nothing was imported yet: begin with `flask imports plan --help`.", err=True)
+        click.echo("No imports yet: start with `flask imports plan --help`.", err=True)
 
 
 def _continue_import(import_id: UUID, source: LocalFile, *, no_pause: bool) -> None:
@@ -202,12 +206,12 @@ def _continue_import(import_id: UUID, source: LocalFile, *, no_pause: bool) -> N
             try:
                 done = apply_import(import_id, source, work, ignore_lease=True)
             except KeyboardInterrupt:
-                click.echo("\nStopped. To go on:", err=True)
+                click.echo("\nStopped. To continue:", err=True)
                 click.echo(f"flask imports resume {import_id} FILE", err=True)
                 raise
     for line in ImportStats.from_json(done.stats).report_lines():
         click.echo(line)
-    click.echo(f"Imported. To take it back: flask imports undo {import_id}")
+    click.echo(f"Imported. To retract it: flask imports undo {import_id}")
 
 
 def _throttle_options(no_pause: bool) -> dict[str, Any]:  # noqa: FBT001 - the flag as it was typed
@@ -222,7 +226,7 @@ def _progress_bar(label: str, size: int, done: int = 0) -> Iterator[Callable[[Fi
 
         def progress(last: FileRow) -> None:
             nonlocal reached
-            # A packed file is longer inside.
+            # The content of a gzipped file is longer than the file.
             end = max(reached, min(last.end_offset, size))
             bar.update(end - reached)
             reached = end
@@ -235,7 +239,7 @@ def _progress_bar(label: str, size: int, done: int = 0) -> Iterator[Callable[[Fi
 def _collect_refusals(
     path: Path | None, shown: list[RowRefusal]
 ) -> Iterator[Callable[[RowRefusal], None]]:
-    """Keeps the first ones; with `path` writes all of them there."""
+    """Keep the first refusals; with `path` also write all of them there."""
 
     def show(refusal: RowRefusal) -> None:
         if len(shown) < _MAX_SHOWN:
@@ -262,14 +266,14 @@ def _print_plan(made: ImportPlan, shown: list[RowRefusal], path: Path | None) ->
         click.echo(f"refused: line {refusal.line}: {refusal.reason}", err=True)
     more = made.stats.refused - len(shown)
     if more and not path:
-        click.echo(f"and {more:,} more: --refused refused.csv writes them all", err=True)
+        click.echo(f"and {more:,} more: --refused refused.csv writes all of them", err=True)
     for group in made.unused_groups:
-        click.echo(f'The scope map names "{group}", which the file does not have.', err=True)
+        click.echo(f'The scope map has the group "{group}", which is not in the file.', err=True)
     click.echo("This was a dry run: nothing was written.")
 
 
 def _command_arguments() -> str:
-    """The arguments that this command got, for `apply`: all but where to write refusals."""
+    """The arguments of this command for `apply`: all except --refused."""
     context = click.get_current_context()
     words = [str(context.params["file"])]
     for option in context.command.params:
@@ -288,22 +292,26 @@ def _print_preset(one: ImportPreset) -> None:
     click.echo(f"address: {' or '.join(one.address_columns)}")
     for columns in one.required_columns:
         click.echo(f"needs: {' or '.join(columns)}")
-    for says in one.meanings:
+    for statement in one.meanings:
         group = (
-            (says.group_column_prefix and f"{says.group_column_prefix} ...")
-            or " or ".join(says.group_columns)
-            or says.default_group
+            (statement.group_column_prefix and f"{statement.group_column_prefix} ...")
+            or " or ".join(statement.group_columns)
+            or statement.default_group
         )
-        if says.other_columns_are_groups:
+        if statement.other_columns_are_groups:
             group = "the name of each other column"
         when = " and ".join(
             f"{' or '.join(w.columns)} {'is not' if w.negated else 'is'}"
             f" {'|'.join(w.prefixes) or 'filled'}"
-            for w in says.conditions
+            for w in statement.conditions
         )
         click.echo(
-            f"{says.meaning}: group {group or '(none needed)'}"
-            + (f", dated by {' or '.join(says.date_columns)}" if says.date_columns else ", undated")
+            f"{statement.meaning}: group {group or '(none needed)'}"
+            + (
+                f", dated by {' or '.join(statement.date_columns)}"
+                if statement.date_columns
+                else ", undated"
+            )
             + (f", when {when}" if when else "")
         )
     for column, other in one.excluded_columns.items():

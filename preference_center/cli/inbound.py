@@ -13,14 +13,18 @@ from uuid import UUID
 
 import click
 import structlog
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import (
     click_bad_parameter,
     click_errors,
     read_stdin_lines,
     reject_address_arguments,
 )
+from preference_center.cli.inbound_bursts import bursts
+from preference_center.cli.inbound_events import events
+from preference_center.cli.inbound_queue import queue
+from preference_center.cli.lazy_command import LazyCommand
 from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel, parse_address
@@ -42,11 +46,20 @@ EXIT_NO_USER = os.EX_NOUSER
 EXIT_TEMPORARY_FAILURE = os.EX_TEMPFAIL
 
 WATCH_INTERVAL = 2.0
-"""Seconds between looks into a maildir."""
+"""Seconds between two scans of a maildir."""
 
-group = AppGroup(
-    "inbound", help="What people say elsewhere: by mail, by text, and in tools that report it."
-)
+group = CommandGroup("inbound", help="Process opt-outs from mail, text messages and vendor events.")
+for command in (
+    bursts,
+    events,
+    queue,
+    LazyCommand(
+        "replay",
+        "preference_center.cli.destination_status:replay",
+        "Process once more what NAME has posted to /in/NAME.",
+    ),
+):
+    group.add_command(command)
 
 
 @group.command("receive")
@@ -56,19 +69,19 @@ group = AppGroup(
     "recipients",
     multiple=True,
     metavar="ADDRESS",
-    help="Whom the envelope names; repeat it. Without it Delivered-To, X-Original-To,"
-    " Envelope-To and To are read, which no list of processes shows.",
+    help="A recipient of the envelope; repeatable. Without it Delivered-To, X-Original-To,"
+    " Envelope-To and To are used, which do not appear in a list of processes.",
 )
 @click.option(
-    "--sender", default="", metavar="ADDRESS", help="The envelope's sender; else Return-Path."
+    "--sender", default="", metavar="ADDRESS", help="The envelope's sender; default: Return-Path."
 )
 def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
-    """Take one mail from FILE, or from standard input as a mail server pipes it.
+    """Process one mail from FILE, or from standard input as a mail server pipes it.
 
-    A token in the recipient's local part decides who is opted out of what; at an address set
-    aside for replies or reports it is what the mail says. Exits with 0 when that is
-    committed, 67 if no recipient is ours (the mail server bounces it), and 75 if it can't
-    be recorded just now (it keeps the mail and tries again).
+    The token in the recipient's local part determines who is opted out of what; at a mailbox for
+    replies or reports the content does. Exits with 0 when that is committed, with 67 if no
+    recipient is ours (the mail server bounces the mail), and with 75 if it can't be recorded now
+    (the mail server keeps the mail and tries again).
 
     Example, for Postfix's pipe with flags=DOR: flask inbound receive -
     """
@@ -76,27 +89,27 @@ def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
         require_known_keys()
         head = file.read(MAIL_HEAD_BYTES)
         size = len(head)
-        while more := len(file.read(MAIL_HEAD_BYTES)):  # or the MTA sees a broken pipe
+        while more := len(file.read(MAIL_HEAD_BYTES)):  # otherwise the MTA sees a broken pipe
             size += more
         now = services().now()
         arrival = ingest_mail(head, recipients or None, now, size=size, sender=sender)
     if not arrival.is_ours:
-        click.echo("No recipient is ours: no token, and no address set aside.", err=True)
+        click.echo("No recipient is ours: no token, and no mailbox of ours.", err=True)
         raise click.exceptions.Exit(EXIT_NO_USER)
 
 
 @group.command("maildir")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--watch", is_flag=True, help="Go on until stopped, for a supervisor to run.")
+@click.option("--watch", is_flag=True, help="Run until stopped, under a supervisor.")
 def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it by name
-    """Take the mails in the `new` folder of the maildir PATH.
+    """Process the mails in the `new` folder of the maildir PATH.
 
-    Those for a token, or an address set aside, are moved to `cur`, marked as seen, once what
-    they say is recorded. Others stay in `new`, untouched. The mailbox should be ours alone: a
-    mail program that opens it moves mails out of `new` before they are taken.
+    Mails for a token or a mailbox of ours are moved to `cur` and flagged as seen once they are
+    recorded. Others stay in `new`, unchanged. No other program should use the maildir: a mail
+    program that opens it moves mails out of `new` before they are processed.
 
-    Exits with 0 when all was looked at, and with 75 if the database is away; with --watch
-    it waits for it to come back.
+    Exits with 0 when all mails were processed, and with 75 if the database is unavailable; with
+    --watch it waits until the database is available.
     """
     with click_bad_parameter("PATH"):
         maildirs.validate_maildir(path)
@@ -105,9 +118,9 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
         return
     with _exit_temporary_failure():
         require_known_keys()
-        looked_at = list(maildirs.process_new(path))
-    ours = sum(handled.is_ours for handled in looked_at)
-    click.echo(f"{ours} taken, {len(looked_at) - ours} not for us and left in new.")
+        handled_mails = list(maildirs.process_new(path))
+    ours = sum(handled.is_ours for handled in handled_mails)
+    click.echo(f"{ours} processed, {len(handled_mails) - ours} not for us and left in new.")
 
 
 @group.command("pending")
@@ -115,15 +128,15 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
 def unresolved(limit: int) -> None:
     """Show opt-outs by mail whose address is not known yet, the oldest first.
 
-    A mail token names its address by half of a digest. If we have never stored that
-    address, and it was sent from another one, nobody can be told yet. Checks honour it all
-    the same. It is recorded by itself when the address turns up; `flask inbound resolve-pending
-    -` does so for an address that you found, in the sender's own records, say.
+    A mail token contains half of a digest of its address. If that address was never stored, and
+    the mail was sent from another one, the opt-out can't be pushed to tools yet. Decisions
+    consider it already. It is recorded automatically when the address is stored; `flask inbound
+    resolve-pending -` records it for an address that you found, e.g. in the sender's records.
     """
     with click_errors():
         rows = run_in_transaction(lambda connection: kept.list_oldest(connection, limit))
     for row in rows:
-        scope = row.scope or "a topic that no catalogue has: held as all_marketing"
+        scope = row.scope or "a topic that is not in the catalogue: treated as all_marketing"
         received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
         link = f"link of {row.issued_on or f'key {row.key_id}'}"
         click.echo("\t".join((str(row.id), received, link, scope)))
@@ -135,7 +148,7 @@ def unresolved(limit: int) -> None:
 @click.argument("given", nargs=-1, metavar="[-]")
 @click.option(
     "--scope",
-    help="What to record where no catalogue has the topic: one of today's, or all_marketing.",
+    help="The scope to record if the topic is not in the catalogue: a topic, or all_marketing.",
 )
 def resolve(given: tuple[str, ...], scope: str | None) -> None:
     """Record the unresolved opt-outs by mail that belong to an address stored by now.

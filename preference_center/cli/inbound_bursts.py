@@ -1,4 +1,4 @@
-"""`flask inbound bursts`: opt-outs in which a scanner may have pressed, for support to look at."""
+"""`flask inbound bursts`: opt-outs that a link scanner may have made, for support to review."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.receipt_codes import format_receipt_code
@@ -16,29 +16,29 @@ from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.mail import bursts as stored
 from preference_center.storage.mail.bursts import BurstRecord
 
-bursts = AppGroup(
-    "bursts", help="Opt-outs of one domain at once, right after a send: honoured, and flagged."
+bursts = CommandGroup(
+    "bursts", help="Many opt-outs of one domain right after a send: recorded, and flagged."
 )
 
 
 @bursts.command("list")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
 def list_(limit: int) -> None:
-    """Show the bursts that were found last: when, how many, and their share of the domain.
+    """Show the newest bursts: when, how many, and their share of the domain.
 
-    The share is of the addresses of the domain that we know. No opt-out of a burst is lifted
-    by anybody but the person: see docs/inbound.md for what support can do.
+    The share is that of the known addresses of the domain. Only the person can lift an opt-out
+    of a burst: docs/inbound.md describes what support can do.
     """
     with click_errors():
         found = run_in_transaction(lambda connection: stored.list_newest_bursts(connection, limit))
-    for flag in found:
+    for burst in found:
         click.echo(
             "\t".join(
                 (
-                    str(flag.id),
-                    _format_time(flag.first_at),
-                    _format_duration(flag),
-                    _format_share(flag),
+                    str(burst.id),
+                    _format_time(burst.first_at),
+                    _format_duration(burst),
+                    _format_share(burst),
                 )
             )
         )
@@ -49,24 +49,29 @@ def list_(limit: int) -> None:
 @bursts.command("show")
 @click.argument("burst", type=click.UUID)
 def show(burst: UUID) -> None:
-    """Show all that is known of BURST, and the references of its opt-outs.
+    """Show the details of BURST, and the references of its opt-outs.
 
-    `flask receipts find REFERENCE` shows each of them, and whether it still stands.
+    `flask receipts find REFERENCE` shows each of them, and whether it is still active.
     """
     with click_errors():
-        flag = run_in_transaction(lambda connection: stored.find_burst(connection, burst))
-        if flag is None:
-            raise click.ClickException("no burst has this id: `flask inbound bursts list`")
+        found = run_in_transaction(lambda connection: stored.find_burst(connection, burst))
+        if found is None:
+            raise click.ClickException(
+                "there is no burst with this id: see `flask inbound bursts list`"
+            )
         events = run_in_transaction(lambda connection: stored.list_event_ids(connection, burst))
         domain = run_in_transaction(lambda connection: _burst_domain(connection, burst))
     rows = (
-        ("burst", str(flag.id)),
-        ("found", _format_time(flag.detected_at)),
+        ("burst", str(found.id)),
+        ("found", _format_time(found.detected_at)),
         ("domain", domain),
-        ("opted out", f"{_format_time(flag.first_at)}, {_format_duration(flag)}"),
-        ("links made", f"{_format_time(flag.issued_first)} to {_format_time(flag.issued_last)}"),
-        ("share", _format_share(flag)),
-        ("messages", ", ".join(flag.message_ids) or "the sender named none"),
+        ("opted out", f"{_format_time(found.first_at)}, {_format_duration(found)}"),
+        (
+            "links created",
+            f"{_format_time(found.issued_first)} to {_format_time(found.issued_last)}",
+        ),
+        ("share", _format_share(found)),
+        ("messages", ", ".join(found.message_ids) or "the sender gave no ids"),
     )
     for name, value in rows:
         click.echo(f"{name}\t{value}")
@@ -75,25 +80,25 @@ def show(burst: UUID) -> None:
 
 
 def _burst_domain(connection: Connection, burst: UUID) -> str:
-    """Which one it is: not kept with the flag, and read from an address that still is there."""
+    """The domain. It is not stored with the burst, but read from an address that still exists."""
     ids = stored.list_address_ids(connection, burst)
     for _channel, address in load_readable(connection, services().keys, ids).values():
         return address.rpartition("@")[2]
-    return "not known any more: every address of it was erased"
+    return "no longer known: all its addresses were erased"
 
 
-def _format_duration(flag: BurstRecord) -> str:
-    seconds = (flag.last_at - flag.first_at).total_seconds()
-    return f"{flag.events} opt-outs within {seconds:.0f} s"
+def _format_duration(burst: BurstRecord) -> str:
+    seconds = (burst.last_at - burst.first_at).total_seconds()
+    return f"{burst.events} opt-outs within {seconds:.0f} s"
 
 
-def _format_share(flag: BurstRecord) -> str:
-    share = flag.addresses / flag.known_addresses if flag.known_addresses else 1.0
+def _format_share(burst: BurstRecord) -> str:
+    share = burst.addresses / burst.known_addresses if burst.known_addresses else 1.0
     return (
-        f"{flag.addresses} of the {flag.known_addresses} addresses known of its domain "
+        f"{burst.addresses} of the {burst.known_addresses} known addresses of its domain "
         f"({share:.0%})"
     )
 
 
-def _format_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _format_time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

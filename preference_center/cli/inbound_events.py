@@ -1,4 +1,4 @@
-"""`flask inbound events`: vendor events that were not understood, for a person to decide on."""
+"""`flask inbound events`: vendor events that were not understood and that a person decides."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.sync.open_questions import (
@@ -21,84 +21,84 @@ from preference_center.storage.sync import destinations, undecided_events, webho
 ACTOR = "cli"
 
 _QUESTION_TEXTS = {
-    UNREADABLE_QUESTION: "the body is not what the vendor documents",
-    INVALID_ADDRESS_QUESTION: "an opt-out or complaint whose address cannot be parsed",
+    UNREADABLE_QUESTION: "the body does not match the vendor's documentation",
+    INVALID_ADDRESS_QUESTION: "an opt-out or complaint with an invalid address",
 }
 _REASON_OPTION = click.option(
     "--reason",
     required=True,
     metavar="TEXT",
-    help="Why, for the audit; nothing personal.",
+    help="The reason, for the audit log; no personal data.",
 )
 
-events = AppGroup("events", help="Vendor events that were not understood: a person decides.")
+events = CommandGroup("events", help="Decide on vendor events that were not understood.")
 
 
 @events.command("list")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
 def list_(limit: int) -> None:
-    """Show vendor events that wait, the one that has waited longest first.
+    """List undecided vendor events, the oldest first.
 
-    A tool posted them, and they were acknowledged: the 72 hours run from then. The body is
-    kept, sealed, until you decide. A target is a list, group or stream of the tool that no
-    topic is mapped to: map one, then `retry`, or `ignore` it for good. A type that is not
-    known may be one that the vendor has added.
+    A tool posted them, and they were acknowledged: the 72 hours count from then. The body is
+    stored sealed until you decide. A target is a list, group or stream of the tool to which no
+    topic is mapped: map one, then `retry`, or `ignore` it permanently. An unknown type may be one
+    that the vendor has added.
     """
     with click_errors():
         found = run_in_transaction(
             lambda connection: undecided_events.list_open_questions(connection, limit)
         )
     for each in found:
-        why = _QUESTION_TEXTS.get(each.question, "")
+        text = _QUESTION_TEXTS.get(each.question, "")
         parts = (
             str(each.webhook_id),
             _format_time(each.received_at),
             each.destination,
             each.question,
-            why,
+            text,
         )
         click.echo("\t".join(parts).rstrip())
     if not found:
-        click.echo("Nothing waits.", err=True)
+        click.echo("No vendor event is undecided.", err=True)
 
 
 @events.command("retry")
 @click.option("--destination", metavar="NAME", help="Only what this destination posted.")
 def retry(destination: str | None) -> None:
-    """Process all that waits once more: after an upgrade, or once a topic is mapped.
+    """Process all undecided events once more: after an upgrade, or after mapping a topic.
 
     What was recorded before is not recorded again.
     """
 
     def release(connection: Connection) -> tuple[int, set[int]]:
         context = services()
-        number = None
+        destination_id = None
         if destination is not None:
-            number = destinations.get_by_name(connection, context.keys, destination).id
-        posts = undecided_events.list_webhooks_with_open_questions(connection, number)
-        return len(posts), webhook_inbox.requeue_webhooks(connection, posts, context.now())
+            destination_id = destinations.get_by_name(connection, context.keys, destination).id
+        requests = undecided_events.list_webhooks_with_open_questions(connection, destination_id)
+        return len(requests), webhook_inbox.requeue_webhooks(connection, requests, context.now())
 
     with click_errors():
-        count, concerned = run_in_transaction(release)
-    for number in concerned:
-        services().queue.nudge_webhooks(number)
-    click.echo(f"{count} are processed once more.")
+        count, destination_ids = run_in_transaction(release)
+    for destination_id in destination_ids:
+        services().queue.nudge_webhooks(destination_id)
+    click.echo(f"{count} will be processed once more.")
 
 
 @events.command("discard")
 @click.argument("requests", type=click.UUID, nargs=-1, required=True, metavar="EVENT...")
 @_REASON_OPTION
 def discard(requests: tuple[UUID, ...], reason: str) -> None:
-    """Decide that each EVENT asks for nothing. All of them, or none if one does not wait."""
+    """Discard each EVENT: it needs no action. All of them, or none if one is not undecided."""
 
     def discard_all(connection: Connection) -> None:
         now = services().now()
-        for post in dict.fromkeys(requests):
-            if not undecided_events.discard_webhook_questions(connection, post, reason, now):
+        for request in dict.fromkeys(requests):
+            if not undecided_events.discard_webhook_questions(connection, request, reason, now):
                 raise click.ClickException(
-                    f"no vendor event that waits has the id {post}: `flask inbound events list`"
+                    f"no undecided event has the id {request}: see `flask inbound events list`"
                 )
-            detail = {"event": str(post), "reason": reason}
+            detail = {"event": str(request), "reason": reason}
             audit.insert_audit_entry(connection, now, ACTOR, "vendor_event.discarded", detail)
 
     with click_errors():
@@ -111,30 +111,30 @@ def discard(requests: tuple[UUID, ...], reason: str) -> None:
 @click.argument("question")
 @_REASON_OPTION
 def ignore(destination: str, question: str, reason: str) -> None:
-    """Ask QUESTION, as `list` shows it, never again for DESTINATION.
+    """Ignore QUESTION, as `list` shows it, for DESTINATION from now on.
 
-    For a list of the tool that is not yours to stop, or a type of event that says nothing
+    For a list of the tool for which you do not handle opt-outs, or a type of event that is not
     about consent.
 
     Example: flask inbound events ignore newsletter "target 4711" --reason "the shop's own list"
     """
     if question == UNREADABLE_QUESTION:
         raise click.BadParameter(
-            "a body that cannot be read may be any opt-out: discard one by one",
+            "an unreadable body may be any opt-out: discard them one by one",
             param_hint="QUESTION",
         )
 
     def ignore_question(connection: Connection) -> int:
         context = services()
-        now, found = context.now(), destinations.get_by_name(connection, context.keys, destination)
+        now, target = context.now(), destinations.get_by_name(connection, context.keys, destination)
         detail = {"name": destination, "question": question, "reason": reason}
         audit.insert_audit_entry(connection, now, ACTOR, "vendor_event.ignored", detail)
-        return undecided_events.ignore_question(connection, found.id, question, reason, now)
+        return undecided_events.ignore_question(connection, target.id, question, reason, now)
 
     with click_errors():
         count = run_in_transaction(ignore_question)
-    click.echo(f"{count} settled; it is not asked again.")
+    click.echo(f"{count} settled; it is ignored from now on.")
 
 
-def _format_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+def _format_time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

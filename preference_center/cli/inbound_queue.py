@@ -1,4 +1,4 @@
-"""`flask inbound review-queue`: mails whose meaning is not certain, for a person to decide on."""
+"""`flask inbound review-queue`: mails that a person must decide on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import (
     click_bad_parameter,
     click_errors,
@@ -33,51 +33,50 @@ _SHOWN_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-
 OPTED_OUT, COMPLAINED = "opted-out", "complained"
 
 _REASON_TEXTS = {
-    ReviewReason.UNCLEAR: "somebody wrote, and what they want is not clear",
-    ReviewReason.HAS_FURTHER_REQUEST: "the opt-out is recorded, and somebody wrote something "
-    "else as well",
-    ReviewReason.WRONG_MAILBOX: "somebody wrote to an address for reports",
-    ReviewReason.NO_RECIPIENT: "a report that does not say whom it is about",
-    ReviewReason.UNPROVEN: "a report that nothing shows to be about a mail of ours",
-    ReviewReason.UNKNOWN_REPORT_TYPE: "a report of a kind that is not known",
-    ReviewReason.TRUNCATED: "a report too long to be read to its end: what was read is recorded",
-    ReviewReason.TOO_COMPLEX: "it has more parts than any honest mail",
-    ReviewReason.UNREADABLE: "it could not be read",
+    ReviewReason.UNCLEAR: "the meaning of a reply is not clear",
+    ReviewReason.HAS_FURTHER_REQUEST: "the opt-out is recorded; the reply has other requests",
+    ReviewReason.WRONG_MAILBOX: "a reply to an address for reports",
+    ReviewReason.NO_RECIPIENT: "a report without a recipient",
+    ReviewReason.UNPROVEN: "a report without proof that it is about a mail of ours",
+    ReviewReason.UNKNOWN_REPORT_TYPE: "a report of an unknown type",
+    ReviewReason.TRUNCATED: "a report too long to be parsed completely: its beginning is recorded",
+    ReviewReason.TOO_COMPLEX: "it has too many parts",
+    ReviewReason.UNREADABLE: "it could not be parsed",
 }
 
-queue = AppGroup("review-queue", help="Mails whose meaning is not certain: a person decides.")
+queue = CommandGroup("review-queue", help="Decide on mails whose meaning is not certain.")
 
 
 @queue.command("list")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
 def list_(limit: int) -> None:
-    """Show the mails that wait, the one that has waited longest first.
+    """List the mails to decide on, the oldest first.
 
-    The 72 hours run from when a mail came: what was an opt-out is late if nobody looks.
+    The 72 hours count from when a mail was received: an undecided opt-out becomes late.
     """
     with click_errors():
         found = run_in_transaction(
             lambda connection: review_queue.list_open_items(connection, limit)
         )
     for mail in found:
-        gone = "" if mail.has_content else " (its content was deleted after 30 days)"
-        why = f"{_REASON_TEXTS[ReviewReason(mail.reason)]}{gone}"
-        click.echo("\t".join((str(mail.id), _format_time(mail.received_at), mail.mailbox, why)))
+        note = "" if mail.has_content else " (its content was deleted after 30 days)"
+        reason = f"{_REASON_TEXTS[ReviewReason(mail.reason)]}{note}"
+        click.echo("\t".join((str(mail.id), _format_time(mail.received_at), mail.mailbox, reason)))
     if not found:
-        click.echo("Nothing waits.", err=True)
+        click.echo("The queue is empty.", err=True)
 
 
 @queue.command("show")
 @click.argument("mail", type=click.UUID)
-@click.option("--raw", is_flag=True, help="As it came: header, boundaries, base64 and all.")
+@click.option("--raw", is_flag=True, help="Unparsed: header, boundaries and encoded parts.")
 def show(mail: UUID, *, raw: bool) -> None:
-    """Show the beginning of MAIL: personal data, for your eyes.
+    """Show the beginning of MAIL, which is personal data.
 
-    Its first 64 KiB: who wrote to whom about what, and every text in it, decoded. Control
-    characters are left out.
+    Its first 64 KiB: sender, recipients, subject and all texts, decoded. Control characters are
+    omitted.
     """
     found, head = _load_waiting(mail)
-    click.echo(f"received {_format_time(found.received_at)}, {found.size} octets", err=True)
+    click.echo(f"received {_format_time(found.received_at)}, {found.size} bytes", err=True)
     if not found.has_content:
         click.echo("Its content was deleted after 30 days: ask your mail server.", err=True)
     click.echo(
@@ -94,7 +93,7 @@ def show(mail: UUID, *, raw: bool) -> None:
     type=click.Choice([OPTED_OUT, COMPLAINED]),
     default=OPTED_OUT,
     show_default=True,
-    help="What the mail says.",
+    help="The meaning of the mail.",
 )
 @click.option(
     "--scope",
@@ -103,9 +102,9 @@ def show(mail: UUID, *, raw: bool) -> None:
     help="A topic of the catalogue, or all_marketing.",
 )
 def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> None:
-    """Record what MAIL says for a person, from when it came, and forget it.
+    """Record the meaning of MAIL as of when it was received, and delete it.
 
-    The person's addresses are asked for, or read from standard input, one a line.
+    The person's addresses are read from a prompt or standard input, one per line.
 
     Example: flask inbound review-queue resolve ID --scope acme.offers < address.txt
     """
@@ -118,38 +117,38 @@ def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> Non
             parse_address(line, channel, region=region) for line in read_stdin_lines("Addresses")
         ]
     if not parsed:
-        raise click.UsageError("no address was given: type or pipe one a line")
+        raise click.UsageError("no address given: type or pipe one per line")
     with click_errors():
         require_known_keys()
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        covered = sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
+        valid_scope = sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
     with click_errors():
         recorded = record(
-            _changes(found, parsed, meaning, covered),
+            _changes(found, parsed, meaning, valid_scope),
             lambda connection, _: _settle(connection, mail, meaning),
         )
-    click.echo(f"{len(recorded.events)} recorded. The mail is forgotten.")
+    click.echo(f"{len(recorded.events)} recorded. The mail is deleted.")
 
 
 @queue.command("dismiss")
 @click.argument("mails", type=click.UUID, nargs=-1, required=True, metavar="MAIL...")
 def dismiss(mails: tuple[UUID, ...]) -> None:
-    """Forget each MAIL: it asks for nothing. All of them, or none if one is not there."""
-    numbers = set(mails)
+    """Delete each MAIL, which needs no action. All of them, or none if one does not exist."""
+    mail_ids = set(mails)
 
     def dismiss_all(connection: Connection) -> None:
-        for number in numbers:
-            _settle(connection, number, "dismissed")
+        for mail_id in mail_ids:
+            _settle(connection, mail_id, "dismissed")
 
     with click_errors():
         run_in_transaction(dismiss_all)
-    click.echo(f"{len(numbers)} dismissed.")
+    click.echo(f"{len(mail_ids)} dismissed.")
 
 
 def _not_found(mail_id: UUID) -> click.ClickException:
     return click.ClickException(
-        f"no mail that waits has the id {mail_id}: `flask inbound review-queue list`"
+        f"no mail in the queue has the id {mail_id}: see `flask inbound review-queue list`"
     )
 
 
@@ -165,7 +164,7 @@ def _load_waiting(mail_id: UUID) -> tuple[ReviewItem, bytes]:
 
 
 def _settle(connection: Connection, mail_id: UUID, outcome: str) -> None:
-    """Taken back with all else if somebody was quicker."""
+    """Remove the mail. Raises ClickException, which rolls back, if it was resolved already."""
     if not review_queue.resolve_item(connection, mail_id, outcome, services().now()):
         raise _not_found(mail_id)
 
@@ -202,7 +201,7 @@ def _changes(
 
 
 def _format_mail(head: bytes) -> str:
-    """What a person has to know of a mail to judge it; all as it came if it can't be opened."""
+    """The fields and texts of a mail that a decision needs; unparsed if it is too complex."""
     try:
         mail = parse_mail(head)
     except MailTooComplex:
@@ -213,10 +212,10 @@ def _format_mail(head: bytes) -> str:
 
 
 def _strip_control_characters(text: str) -> str:
-    """The text, without what a terminal would obey."""
+    """The text without the control characters that a terminal interprets."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(each for each in text if each.isprintable() or each in "\n\t")
 
 
-def _format_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+def _format_time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

@@ -1,13 +1,14 @@
-"""`flask keys`: senders' API keys, and the service's own keys."""
+"""`flask keys`: API keys and link keys of senders, and the keys of the service."""
 
 from __future__ import annotations
 
 import secrets
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
+from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
 from preference_center.context import services
 from preference_center.errors import InvalidInput
 from preference_center.keys import new_ring_entry
@@ -19,7 +20,9 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 
 ACTOR = "cli"
 
-keys = AppGroup("keys", help="API keys of senders, and the keys of the service itself.")
+keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
+for command in (link_key, link_keys, revoke_link_key):
+    keys.add_command(command)
 
 
 @keys.command("add")
@@ -30,44 +33,44 @@ keys = AppGroup("keys", help="API keys of senders, and the keys of the service i
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in KeyScope]),
-    help="What the key may do; repeat it. check: ask for decisions. read: see every address with"
-    " what it said, contacts, and the feed of changes. write: record opt-outs, consents, contacts"
+    help="What the key may do; repeatable. check: request decisions. read: read all addresses with"
+    " their history, contacts, and the feed of changes. write: record opt-outs, consents, contacts"
     " and closed accounts, and import lists. lift: record a person's own opt-in, which lifts"
-    " opt-outs, and open accounts again. links: make signed links. portal: open and read the"
-    " preferences of anybody, for your account page only; with write also change them.",
+    " opt-outs, and reopen accounts. links: create signed links. portal: open and read the"
+    " preferences of any person, for your account page only; with write also change them.",
 )
 @click.option(
     "--message-type",
     "message_types",
     multiple=True,
     metavar="TYPE",
-    help="A message type that the key may ask about; repeat it. '*' stands for every one,"
-    " service mail too: for trusted senders only.",
+    help="A message type that the key may check; repeatable. '*' means all, including service"
+    " messages: for trusted senders only.",
 )
 @click.option(
     "--rate",
     metavar="RATE",
-    help="How often it may ask, e.g. '6000 per minute', or none for no limit. When left out,"
-    " the setting API_RATE counts.",
+    help="Its rate limit, e.g. '6000 per minute', or none for no limit. Default: the setting"
+    " API_RATE.",
 )
 def add(
     name: str, scopes: tuple[str, ...], message_types: tuple[str, ...], rate: str | None
 ) -> None:
-    """Make a key for the sender NAME and print it, this once.
+    """Create and print an API key for the sender NAME. It is printed only once.
 
     Example: flask keys add shop --scope check --scope write --message-type receipt
     """
-    wanted = [KeyScope(scope) for scope in scopes]
+    key_scopes = [KeyScope(scope) for scope in scopes]
     with click_errors():
-        if KeyScope.CHECK in wanted and not message_types:
-            raise InvalidInput("the scope check needs a --message-type (or '*') to ask about")
+        if KeyScope.CHECK in key_scopes and not message_types:
+            raise InvalidInput("the scope check needs at least one --message-type, or '*'")
         _check_types(message_types)
-        given = parse_rate(rate) if rate is not None else None
+        parsed_rate = parse_rate(rate) if rate is not None else None
         text = run_in_transaction(
-            lambda connection: _create_key(connection, name, wanted, message_types, given)
+            lambda connection: _create_key(connection, name, key_scopes, message_types, parsed_rate)
         )
     click.echo(text)
-    click.echo("Keep it now: it can't be shown again.", err=True)
+    click.echo("Store it now: it can't be shown again.", err=True)
 
 
 @keys.command("list")
@@ -78,34 +81,32 @@ def list_() -> None:
     for key in found:
         click.echo(_format_key(key))
     if not found:
-        click.echo("No keys yet: make one with `flask keys add`.", err=True)
+        click.echo("No keys yet: create one with `flask keys add`.", err=True)
 
 
 @keys.command("revoke")
 @click.argument("name")
 def revoke(name: str) -> None:
-    """End the key NAME for good, within two seconds everywhere."""
+    """Revoke the key NAME permanently, within two seconds everywhere."""
     with click_errors():
         ended = run_in_transaction(lambda connection: _revoke(connection, name))
     click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
 
 
-@keys.command("generate", with_appcontext=False)
+@keys.command("generate", with_service=False)
 @click.option(
     "--id",
     "key_id",
     default="k1",
     show_default=True,
-    help="Id of the new keys. It goes into every link, so keep it short.",
+    help="Id of the new keys. It is part of every link, so keep it short.",
 )
 def generate(key_id: str) -> None:
-    """Print fresh keys for the environment of the service.
+    """Print new keys for the environment of the service.
 
-    Nothing is stored. For a first set-up take all four lines. To rotate, give a new --id
-    and put the new entry before the old ones in ENCRYPTION_KEYS or LINK_KEYS, with a comma
-    between. DIGEST_KEYS must stay as they are: stored digests can't be carried over yet.
-
-    Works before anything is set up: python -m preference_center.cli keys generate
+    Stores nothing, and needs no settings. For a new installation use all four lines. To rotate,
+    give a new --id and put the new entry before the old ones in ENCRYPTION_KEYS or LINK_KEYS,
+    separated by a comma. DIGEST_KEYS must not change: stored digests can't be migrated yet.
     """
     with click_errors():
         for setting in ("DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS"):
@@ -150,6 +151,6 @@ def _revoke(connection: Connection, name: str) -> bool:
 def _format_key(key: ApiKey) -> str:
     state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
     types = ",".join(sorted(key.message_types)) or "-"
-    made = f"{key.created_at:%Y-%m-%d}"
-    told = (key.name, state, ",".join(sorted(key.scopes)), types, f"made {made}")
-    return "\t".join((*told, key.rate) if key.rate else told)
+    created = f"created {key.created_at:%Y-%m-%d}"
+    cells = (key.name, state, ",".join(sorted(key.scopes)), types, created)
+    return "\t".join((*cells, key.rate) if key.rate else cells)

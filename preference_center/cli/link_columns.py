@@ -1,4 +1,4 @@
-"""The column of standing links: for every address that we know, or beside a list."""
+"""The column of permanent links, for all stored addresses or added to a list."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import list_readable_after
 
 CHUNK_SIZE = 10_000
-"""Addresses that are read at a time, and rows between two looks at the progress."""
+"""Addresses that are loaded at a time, and rows between two progress reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkColumn:
-    """The standing links of one destination and scope."""
+    """The permanent links of one destination and scope."""
 
     links: Links = field(repr=False)
     destination: int
     scope: str
     since: datetime
-    """When they began: makes the same column of the same addresses every time."""
+    """When they were first exported: makes every export of an address the same."""
     host: str | None
     shows_choices: bool
-    """Whether they lead to the page with all choices, not to the one with one button."""
+    """Whether they open the page with all choices, not the one with one button."""
 
     def url(self, address: Address) -> str:
-        """The link of one address."""
+        """The permanent link of `address`."""
         link = Link(address, self.scope, "", self.since, destination_id=self.destination)
         token = self.links.create_permanent_token(link)
         if self.shows_choices:
@@ -52,12 +52,12 @@ class LinkColumn:
 
 @dataclass(frozen=True, slots=True)
 class LinkStats:
-    """How many rows have a link, and how many none, since their address can't be read."""
+    """Counts of rows with a link, and of rows without because their address is invalid."""
 
     links: int = 0
     unreadable: int = 0
     longest: int = 0
-    """Characters of the longest link."""
+    """Length of the longest link in characters."""
 
 
 def write_all_links(
@@ -69,7 +69,7 @@ def write_all_links(
 ) -> LinkStats:
     """Two columns, `address` and the link, of every readable address on these channels.
 
-    `at` is told the id of the last address written. Memory stays bounded.
+    `progress` is called with the id of the last address written. Memory stays bounded.
     """
     writer = csv.writer(out)
     writer.writerow(["address", name])
@@ -90,11 +90,11 @@ def write_list_with_links(
     options: LinkListOptions,
     progress: Callable[[], None],
 ) -> LinkStats:
-    """The list as it is, with the link as a last column; empty where no address is readable.
+    """The list unchanged, with the link as last column; empty where the address is invalid.
 
-    `on` is called now and then. Memory stays bounded.
+    `progress` is called every `CHUNK_SIZE` rows. Memory stays bounded.
 
-    Raises InvalidInput for what is no CSV file, names no column or is in another encoding.
+    Raises InvalidInput if it is not CSV, has no address column or is in another encoding.
     """
     links = unreadable = longest = 0
     try:
@@ -102,17 +102,17 @@ def write_list_with_links(
         first = next(rows, None)
         if first is None:
             raise InvalidInput("the list is empty")
-        place, has_header = options.find_address_column(first)
+        index, has_header = options.find_address_column(first)
         writer = csv.writer(out, delimiter=delimiter)
         if has_header:
             if options.column_title in first:
                 raise InvalidInput(
-                    f"the list has a column {options.column_title} already: give another --as"
+                    f"the list has a column {options.column_title} already: use another --as"
                 )
             writer.writerow([*first, options.column_title])
         width = len(first)
         for row in rows if has_header else chain([first], rows):
-            address = options.address_in(row, place)
+            address = options.address_in(row, index)
             url = column.url(address) if address else ""
             writer.writerow([*row, *[""] * (width - len(row)), url])
             longest = max(longest, len(url))
@@ -121,9 +121,9 @@ def write_list_with_links(
             if (links + unreadable) % CHUNK_SIZE == 0:
                 progress()
     except UnicodeDecodeError:
-        raise InvalidInput("the list is not UTF-8: name its --encoding, cp1252 perhaps") from None
+        raise InvalidInput("the list is not UTF-8: give its --encoding, e.g. cp1252") from None
     except csv.Error as error:
-        raise InvalidInput(f"the list is no CSV file that can be read: {error}") from None
+        raise InvalidInput(f"the list is not valid CSV: {error}") from None
     return LinkStats(links, unreadable, longest)
 
 
@@ -135,7 +135,7 @@ class LinkListOptions:
     channel: Channel
     region: str
     address_column: str | None = None
-    """The name of the address's column or its number, counted from 1; found if None."""
+    """Name or number (from 1) of the address column; detected if None."""
 
     def find_address_column(self, first_row: Sequence[str]) -> tuple[int, bool]:
         """The index of the address's column, and whether the first row is a header.
@@ -148,7 +148,7 @@ class LinkListOptions:
         return find_address_column_by_content(first_row, self.channel, self.region), False
 
     def address_in(self, row: Sequence[str], index: int) -> Address | None:
-        """The address of a row; None if it has none that can be read."""
+        """The address in a row; None if it has no valid one."""
         if index < len(row):
             with suppress(InvalidAddress):
                 return parse_address(row[index], self.channel, region=self.region)
@@ -156,7 +156,7 @@ class LinkListOptions:
 
 
 def _readable_addresses(channels: Collection[Channel]) -> Iterator[tuple[int, list[Address]]]:
-    """Chunks of all readable addresses, each with the id of its last one."""
+    """All readable addresses in chunks, each with the id of its last address."""
     found = _load_chunk(channels, 0)
     while found:
         last = found[-1][0]
@@ -172,15 +172,15 @@ def _load_chunk(channels: Collection[Channel], last: int) -> list[tuple[int, Cha
 
 
 def _read_csv(text: TextIO) -> tuple[Iterator[list[str]], str]:
-    """The rows, without those that are empty, and their delimiter."""
+    """The non-empty rows, and their delimiter."""
     first = text.readline()
     delimiter = detect_delimiter(first)
     return (row for row in csv.reader(chain([first], text), delimiter=delimiter) if row), delimiter
 
 
 def open_text(file: BinaryIO, encoding: str) -> TextIO:
-    """The list as text, a byte order mark left out. Raises InvalidInput for no encoding."""
+    """The list as text, without byte order mark. Raises InvalidInput for an unknown encoding."""
     try:
         return io.TextIOWrapper(file, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
     except LookupError:
-        raise InvalidInput("Python knows no such encoding") from None
+        raise InvalidInput("unknown encoding") from None

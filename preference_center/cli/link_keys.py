@@ -1,12 +1,12 @@
-"""`flask keys link-key` and its kin: keys with which senders make links offline."""
+"""`flask keys link-key` and related commands: keys with which senders create links offline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 import click
-from flask.cli import with_appcontext
 
+from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
@@ -30,36 +30,36 @@ ACTOR = "cli"
     "topics",
     multiple=True,
     metavar="TOPIC",
-    help="A topic that the key may make links for, or all_marketing; repeat it.",
+    help="A topic that the key may create links for, or all_marketing; repeatable.",
 )
 @click.option(
     "--brand",
     "brands",
     multiple=True,
     metavar="BRAND",
-    help="Every topic that this brand has today; repeat it.",
+    help="Every topic that this brand currently has; repeatable.",
 )
-@with_appcontext
+@with_service
 def link_key(name: str, topics: tuple[str, ...], brands: tuple[str, ...]) -> None:
-    """Make a key for the sender NAME to make links with, offline, and print it, this once.
+    """Create and print a key with which the sender NAME creates links offline.
 
-    It makes links of messages for the topics named here, and nothing else. Later topics
-    need a key of their own. docs/links.md has the code for the sender.
+    It is printed only once. It creates links for the given topics only; topics that are added
+    later need another key. docs/links.md has the code for the sender.
 
     Example: flask keys link-key newsletter --brand acme
     """
     with click_errors():
         catalogue = current_catalogue()
-        wanted = _select_topics(catalogue, topics, brands)
-        key = run_in_transaction(lambda connection: _create_link_key(connection, name, wanted))
+        selected = _select_topics(catalogue, topics, brands)
+        key = run_in_transaction(lambda connection: _create_link_key(connection, name, selected))
         rows = [_link_topic(catalogue, topic) for topic in key.topics]
         text = services().links.export_sender_key(key, rows)
     click.echo(text)
-    click.echo(f"Keep it now: it won't be shown again. For: {', '.join(key.topics)}.", err=True)
+    click.echo(f"Store it now: it is not shown again. Topics: {', '.join(key.topics)}.", err=True)
 
 
 @click.command("link-keys")
-@with_appcontext
+@with_service
 def link_keys() -> None:
     """Show all link keys of senders, without their secrets."""
     with click_errors():
@@ -67,17 +67,17 @@ def link_keys() -> None:
     for key in found:
         click.echo(_format_link_key(key))
     if not found:
-        click.echo("No link keys yet: make one with `flask keys link-key`.", err=True)
+        click.echo("No link keys yet: create one with `flask keys link-key`.", err=True)
 
 
 @click.command("revoke-link-key")
 @click.argument("name")
-@with_appcontext
+@with_service
 def revoke_link_key(name: str) -> None:
-    """End the link key NAME for good, within two seconds everywhere.
+    """Revoke the link key NAME permanently, within two seconds everywhere.
 
-    Every link made with it, before or after, still says no, and shows nothing else any more.
-    Give the sender a new key first: mails that are out keep working, new ones need it.
+    Links created with it, before or after, still opt out, but no longer show preferences. Give
+    the sender a new key first: links in delivered mails keep working, new ones need the new key.
     """
     with click_errors():
         ended = run_in_transaction(lambda connection: _revoke(connection, name))
@@ -85,17 +85,17 @@ def revoke_link_key(name: str) -> None:
 
 
 def _select_topics(catalogue: Catalogue, topics: Iterable[str], brands: Iterable[str]) -> list[str]:
-    """The topics, each once. Raises InvalidInput for what the catalogue lacks."""
-    wanted = [topic if topic == ALL_MARKETING else catalogue.topic(topic).key for topic in topics]
+    """The topics, without duplicates. Raises InvalidInput for those not in the catalogue."""
+    selected = [topic if topic == ALL_MARKETING else catalogue.topic(topic).key for topic in topics]
     for brand in brands:
         if brand not in catalogue.brands:
             hint = did_you_mean(brand, catalogue.brands) or "declare it there first"
             raise InvalidInput(f"the catalogue has no such brand; {hint}")
-        own = [topic for topic in catalogue.topics.values() if topic.brand == brand]
-        wanted += [topic.key for topic in own if not topic.retired]
-    if not wanted:
-        raise InvalidInput("say what it is for: --brand or --topic, each as often as you like")
-    return list(dict.fromkeys(wanted))
+        topics_of_brand = [topic for topic in catalogue.topics.values() if topic.brand == brand]
+        selected += [topic.key for topic in topics_of_brand if not topic.retired]
+    if not selected:
+        raise InvalidInput("give at least one --brand or --topic; both are repeatable")
+    return list(dict.fromkeys(selected))
 
 
 def _create_link_key(connection: Connection, name: str, topics: Sequence[str]) -> SenderKey:
@@ -123,5 +123,5 @@ def _link_topic(catalogue: Catalogue, topic: str) -> LinkTopic:
 
 def _format_link_key(key: SenderKey) -> str:
     state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
-    made = f"made {key.created_at:%Y-%m-%d}"
-    return "\t".join((key.name, key.key_id, state, ",".join(key.topics), made))
+    created = f"created {key.created_at:%Y-%m-%d}"
+    return "\t".join((key.name, key.key_id, state, ",".join(key.topics), created))

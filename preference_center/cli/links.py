@@ -1,4 +1,4 @@
-"""`flask links`: standing links, for tools whose merge tags can't call us."""
+"""`flask links`: permanent links, for tools whose merge tags can't call our API."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import click
-from flask.cli import AppGroup
 
 from preference_center.atomic_files import atomic_write
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.cli.link_columns import (
     LinkColumn,
@@ -30,8 +30,7 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.destination import Destination
 from preference_center.errors import InvalidInput
-from preference_center.storage.access import audit
-from preference_center.storage.access import link_keys as standing
+from preference_center.storage.access import audit, link_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_newest_id
@@ -40,49 +39,49 @@ from preference_center.storage.sync.destinations import get_by_name
 ACTOR = "cli"
 
 _COMMON_FIELD_LIMIT = 255
-"""Characters that a text field holds in some tools."""
+"""Maximum characters of a text field in some tools."""
 
-links = AppGroup("links", help="Standing links, to upload into a tool as a custom field.")
+links = CommandGroup("links", help="Permanent links, to upload into a tool as a custom field.")
 
 
 @links.command("export")
-@click.option("--destination", "name", required=True, help="The destination it is for.")
+@click.option("--destination", "name", required=True, help="The destination that gets the links.")
 @click.option(
     "--topic",
     metavar="TOPIC",
     help="What the links opt out of: a topic that the destination sends, or all_marketing."
-    " May be left out where it sends one topic only.",
+    " Optional if it sends only one topic.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="The CSV file to write. It appears when it is complete. Without it: standard output.",
+    help="The CSV file to write. It appears when it is complete. Default: standard output.",
 )
 @click.option(
     "--input",
-    "given",
+    "input_file",
     type=click.File("rb"),
-    help="A CSV list, or - for standard input, to put the column beside. Without it: every"
-    " address we know on the destination's channels.",
+    help="A CSV list, or - for standard input, to which the column is added. Default: every"
+    " stored address on the destination's channels.",
 )
-@click.option("--column", help="Name or number of the column with the address in that list.")
-@click.option("--encoding", default="utf-8", show_default=True, help="Of that list.")
+@click.option("--column", help="Name or number of the address column in that list.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Encoding of that list.")
 @click.option(
-    "--as", "title", default="preference_link", show_default=True, help="What to call the column."
+    "--as", "title", default="preference_link", show_default=True, help="Name of the new column."
 )
 @click.option(
     "--page",
     type=click.Choice(["preferences", "unsubscribe"]),
     default="preferences",
     show_default=True,
-    help="Where the links lead: to all choices, or to one button.",
+    help="The page that the links open: all choices, or one button.",
 )
 def export(
     name: str,
     topic: str | None,
     output: Path | None,
-    given: BinaryIO | None,
+    input_file: BinaryIO | None,
     column: str | None,
     encoding: str,
     title: str,
@@ -90,10 +89,10 @@ def export(
 ) -> None:
     """Write one link per address, to upload into a tool as a custom field.
 
-    The links name no message, do not age, and are the same whenever you write them, until
-    `flask links revoke` withdraws them or LINK_KEYS get a new key in front; older ones work
-    on. docs/campaign-tools.md has the footers that use them. The file holds addresses and
-    what opts them out: keep it close, and delete it after the upload.
+    The links belong to no message, do not expire, and are the same in every export, until
+    `flask links revoke` withdraws them or LINK_KEYS gets a new first key; older links keep
+    working. docs/campaign-tools.md has the footers that use them. The file contains addresses
+    with links that opt them out: protect it, and delete it after the upload.
 
     Example: flask links export --destination newsletter -o links.csv
     """
@@ -105,7 +104,7 @@ def export(
         scope = _select_scope(destination, topic, catalogue)
         channels = _channels(destination, scope, catalogue)
         since = run_in_transaction(lambda connection: _links_since(connection, destination.id))
-        made = LinkColumn(
+        link_column = LinkColumn(
             services().links,
             destination.id,
             scope,
@@ -114,16 +113,16 @@ def export(
             page == "preferences",
         )
         with _open_output(output) as out:
-            if given is None:
-                with _progress(run_in_transaction(load_newest_id)) as at:
-                    written = write_all_links(out, made, title, channels, at)
+            if input_file is None:
+                with _progress(run_in_transaction(load_newest_id)) as report:
+                    written = write_all_links(out, link_column, title, channels, report)
             else:
                 region = services().settings.phone_region
-                sheet = LinkListOptions(title, channels[0], region, column)
-                with _progress(_file_size(given)) as at:
-                    text = open_text(given, encoding)
+                options = LinkListOptions(title, channels[0], region, column)
+                with _progress(_file_size(input_file)) as report:
+                    text = open_text(input_file, encoding)
                     written = write_list_with_links(
-                        out, text, made, sheet, _file_progress(given, at)
+                        out, text, link_column, options, _file_progress(input_file, report)
                     )
         run_in_transaction(
             lambda connection: _audit_export(connection, destination.name, scope, written)
@@ -132,12 +131,14 @@ def export(
 
 
 @links.command("revoke")
-@click.option("--destination", "name", required=True, help="Whose links are to be withdrawn.")
+@click.option(
+    "--destination", "name", required=True, help="The destination whose links to withdraw."
+)
 def revoke(name: str) -> None:
-    """Withdraw every standing link of a destination, for a column that leaked.
+    """Withdraw all permanent links of a destination, e.g. after the column leaked.
 
-    Within two seconds they show nothing any more but that they were withdrawn. They still
-    say no, for ever. Then write and upload a new column with `flask links export`.
+    Within two seconds their pages show only that they were withdrawn. They still opt out,
+    permanently. Then write and upload a new column with `flask links export`.
     """
     with click_errors():
         destination = run_in_transaction(
@@ -145,14 +146,14 @@ def revoke(name: str) -> None:
         )
         ended = run_in_transaction(lambda connection: _withdraw_links(connection, destination))
     if ended:
-        click.echo(f"The standing links of {name} are withdrawn. Now write new ones:")
+        click.echo(f"The permanent links of {name} are withdrawn. Now write new ones:")
         click.echo(f"flask links export --destination {name}")
     else:
-        click.echo(f"There never were standing links of {name}: nothing to withdraw.")
+        click.echo(f"{name} never had permanent links: nothing to withdraw.")
 
 
 def _select_scope(destination: Destination, topic: str | None, catalogue: Catalogue) -> str:
-    """What the links opt out of. Raises InvalidInput that names what there is to choose."""
+    """What the links opt out of. Raises InvalidInput that lists the choices."""
     sends = sorted(destination.sends)
     if topic is None and len(sends) == 1:
         return sends[0]
@@ -167,14 +168,14 @@ def _select_scope(destination: Destination, topic: str | None, catalogue: Catalo
 
 
 def _channels(destination: Destination, scope: str, catalogue: Catalogue) -> list[Channel]:
-    """The channels of the addresses: those of the topic, or all that the tool has."""
+    """The channels of the addresses: that of the topic, or all of the destination's."""
     if scope in catalogue.topics:
         return [catalogue.topics[scope].channel]
     return [channel for channel in Channel if channel in destination.channels]
 
 
 def _links_since(connection: Connection, destination: int) -> datetime:
-    return standing.enable_permanent_links(connection, destination, services().now())
+    return link_keys.enable_permanent_links(connection, destination, services().now())
 
 
 def _audit_export(connection: Connection, name: str, scope: str, stats: LinkStats) -> None:
@@ -184,7 +185,7 @@ def _audit_export(connection: Connection, name: str, scope: str, stats: LinkStat
 
 def _withdraw_links(connection: Connection, destination: Destination) -> bool:
     now = services().now()
-    ended = standing.revoke_permanent_links(connection, destination.id, now)
+    ended = link_keys.revoke_permanent_links(connection, destination.id, now)
     if ended:
         audit.insert_audit_entry(
             connection, now, ACTOR, "links.revoked", {"destination": destination.name}
@@ -205,21 +206,21 @@ def _open_output(output: Path | None) -> Iterator[TextIO]:
 
 @contextmanager
 def _progress(length: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal's standard error, to be told how far it is; nothing elsewhere."""
+    """A progress bar on standard error if that is a terminal; yields its update function."""
     if not length or not sys.stderr.isatty():
-        yield lambda _place: None
+        yield lambda _position: None
         return
     with click.progressbar(length=length, label="Writing links", file=sys.stderr) as bar:
-        yield lambda place: bar.update(place - bar.pos)
+        yield lambda position: bar.update(position - bar.pos)
 
 
 def _file_progress(file: BinaryIO, report: Callable[[int], None]) -> Callable[[], None]:
-    """Tell `at` how far `file` was read."""
+    """A callback that reports the position in `file`."""
     return (lambda: report(file.tell())) if _file_size(file) else (lambda: None)
 
 
 def _file_size(file: BinaryIO) -> int:
-    """Octets of a file; 0 for a pipe, which can't tell how far it is either."""
+    """Size of a file in bytes; 0 for a pipe, which has no position either."""
     try:
         return os.fstat(file.fileno()).st_size if file.seekable() else 0
     except OSError:
@@ -230,13 +231,13 @@ def _print_stats(stats: LinkStats) -> None:
     click.echo(f"{stats.links:,} links.", err=True)
     if stats.longest > _COMMON_FIELD_LIMIT:
         click.echo(
-            f"The longest has {stats.longest} characters; some tools cut a text field at"
-            f" {_COMMON_FIELD_LIMIT}. Check that yours takes it.",
+            f"The longest has {stats.longest} characters; some tools truncate a text field at"
+            f" {_COMMON_FIELD_LIMIT}. Check the limit of yours.",
             err=True,
         )
     if stats.unreadable:
         click.echo(
-            f"{stats.unreadable:,} rows have none: their address can't be read, so no"
-            " sender may mail them either.",
+            f"{stats.unreadable:,} rows have no link: their address is invalid, so decisions deny"
+            " them too.",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""`flask check-mail` and `flask check-domain`: judge what is really out there."""
+"""`flask check-mail` and `flask check-domain`: check emails and hosts as deployed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import click
-from flask.cli import with_appcontext
 
+from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
@@ -20,7 +20,7 @@ from preference_center.mailcheck import Finding, Installation, Severity, check_e
 from preference_center.storage.catalogues import current_catalogue
 
 MAX_MAIL_BYTES = 50 * 1024 * 1024
-"""Size of the largest mail that is looked at."""
+"""Maximum size of a mail."""
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.OK: "green"}
 
@@ -30,16 +30,16 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for
 @click.command("check-mail")
 @click.argument("file", type=click.File("rb"))
 @_as_json
-@with_appcontext
+@with_service
 def check_mail(file: BinaryIO, as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
-    """Judge one mail, as it was received: FILE as .eml, or - for standard input.
+    """Check one received mail: FILE as .eml, or - for standard input.
 
-    Looks at the two headers of RFC 8058, at what DKIM signatures cover, at our links in
-    header and body (whom they are about, what key made them), and at what click tracking or
-    the tool has added. Signatures are not verified, and nothing is fetched or written.
+    Checks the two headers of RFC 8058, what DKIM signatures cover, our links in header and body
+    (their recipient and their key), and what click tracking or the tool has added. Signatures are
+    not verified, and nothing is fetched or written.
 
-    Send yourself a campaign, save the mail's source, and check that. Ends with 1 if there
-    is an error; warnings alone end with 0. Neither addresses nor tokens are printed.
+    Send yourself a campaign, save the mail's source, and check that. Exits with 1 if there is an
+    error; with only warnings it exits with 0. It prints neither addresses nor tokens.
 
     Example: flask check-mail newsletter.eml
     """
@@ -48,30 +48,30 @@ def check_mail(file: BinaryIO, as_json: bool) -> None:  # noqa: FBT001 - click p
         if len(raw) > MAX_MAIL_BYTES:
             raise InvalidInput(f"the mail is larger than {MAX_MAIL_BYTES // 2**20} MiB")
         context = services()
-        ours = Installation(context.links, current_catalogue(), context.keys.exact_digest)
-        findings = check_email(raw, ours, context.now())
+        installation = Installation(context.links, current_catalogue(), context.keys.exact_digest)
+        findings = check_email(raw, installation, context.now())
     _print_findings(findings, as_json=as_json)
 
 
 @click.command("check-domain")
 @click.argument("url", required=False)
-@click.option("--brand", "key", help="Judge the host of this brand only.")
+@click.option("--brand", "key", help="Check only the host of this brand.")
 @click.option(
     "--ca-file",
     type=click.Path(exists=True, dir_okay=False),
-    help="Trust the authorities in this PEM file, for a host inside the company.",
+    help="Trust the CA certificates in this PEM file, for an internal host.",
 )
 @_as_json
-@with_appcontext
+@with_service
 def check_domain(url: str | None, key: str | None, ca_file: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Judge the hosts that links lead to, as mail clients see them.
+    """Check the hosts of our links, as mail clients see them.
 
-    Judges PUBLIC_URL and the host of every brand in the catalogue, or only URL
+    Checks PUBLIC_URL and the host of every brand in the catalogue, or only URL
     (https://host). Run it from outside your network, with the settings of the service.
 
-    Posts a one-click for nobody, in the ways of several clients, and nobody is opted out by
-    it. Looks at the certificate, redirects, cookies, what a proxy has added or taken away,
-    and what must not work. Ends with 1 if there is an error.
+    Sends one-click requests with a probe token, as several mail clients do; nobody is opted out.
+    Checks the certificate, redirects, cookies, headers that a proxy has added or removed, and
+    requests that must be rejected. Exits with 1 if there is an error.
 
     Example: flask check-domain --brand acme
     """
@@ -92,12 +92,12 @@ def check_domain(url: str | None, key: str | None, ca_file: str | None, as_json:
 
 
 def _base_urls(url: str | None, key: str | None, catalogue: Catalogue) -> list[str]:
-    """Where to look, each once. Raises InvalidInput."""
+    """The base URLs to check, without duplicates. Raises InvalidInput."""
     if url is not None:
         if key is not None:
             raise InvalidInput("give a URL or a --brand, not both")
         if not urlsplit(url).hostname:
-            raise InvalidInput("write the URL like https://preferences.example.com")
+            raise InvalidInput("not a valid URL; use e.g. https://preferences.example.com")
         return [url.rstrip("/")]
     links = services().links
     if key is not None:
@@ -115,11 +115,11 @@ def _ssl_context(ca_file: str | None) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError:
-        raise InvalidInput("--ca-file holds no certificate in PEM form") from None
+        raise InvalidInput("--ca-file contains no PEM certificate") from None
 
 
 def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Print them all; end with 1 if one is an error."""
+    """Print all findings; exit with 1 if one is an error."""
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
@@ -138,12 +138,12 @@ def _format_finding(finding: Finding) -> str:
     label = click.style(f"{finding.severity.value:8}", fg=_COLOURS[finding.severity])
     lines = [f"{label}{finding.message}"]
     if finding.remedy:
-        lines += [f"        To fix:  {finding.remedy}", f"        Source: {finding.source}"]
+        lines += [f"        To fix: {finding.remedy}", f"        Source: {finding.source}"]
     return "\n".join(lines)
 
 
 def _summary(findings: Sequence[Finding]) -> str:
     counts = {each: sum(one.severity is each for one in findings) for each in Severity}
     if not counts[Severity.ERROR] and not counts[Severity.WARNING]:
-        return "All is well."
+        return "No problems found."
     return f"Errors: {counts[Severity.ERROR]}. Warnings: {counts[Severity.WARNING]}."

@@ -1,12 +1,12 @@
-"""`flask opt-out`: a "no" that reached the company some other way."""
+"""`flask opt-out`: record an opt-out that the company received by another way."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 import click
-from flask.cli import with_appcontext
 
+from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import (
     Timestamp,
     click_bad_parameter,
@@ -30,7 +30,7 @@ from preference_center.storage.catalogues import current_catalogue
     type=click.Choice([channel.value for channel in Channel]),
     default=Channel.EMAIL.value,
     show_default=True,
-    help="What the address receives.",
+    help="The channel of the address.",
 )
 @click.option(
     "--scope",
@@ -42,42 +42,42 @@ from preference_center.storage.catalogues import current_catalogue
     "--via",
     type=click.Choice([via.value for via in ReceivedVia]),
     required=True,
-    help="How the person told us.",
+    help="How the opt-out was received.",
 )
 @click.option(
     "--received-at",
     type=Timestamp(),
-    help="When it reached the company, e.g. 2026-11-24T09:30+01:00; now if left out."
-    " The 72 hours run from here, so an earlier time makes it more urgent.",
+    help="When the company received it, e.g. 2026-11-24T09:30+01:00; default: now."
+    " The 72 hours count from this time.",
 )
-@with_appcontext
+@with_service
 def opt_out(
     given: tuple[str, ...], channel: str, scope: str, via: str, received_at: datetime | None
 ) -> None:
-    """Record that a person opted out, and push it to every connected tool.
+    """Record an opt-out, and push it to every connected tool.
 
-    The address is asked for, or read from standard input, so that it stands in no shell
-    history and no list of processes.
+    The address is read from a prompt or standard input, so that it appears in no shell history
+    and no list of processes.
 
     Example: flask opt-out --via phone --received-at 2026-11-24T09:30+01:00 < address.txt
     """
     reject_address_arguments(given, "flask opt-out --via phone < address.txt")
     address = click.prompt("Address", err=True)
-    wired = services()
-    now = wired.now()
+    context = services()
+    now = context.now()
     with click_bad_parameter("Address"):
-        parsed = parse_address(address, Channel(channel), region=wired.settings.phone_region)
+        parsed = parse_address(address, Channel(channel), region=context.settings.phone_region)
     with click_bad_parameter("--received-at"):
         received = sender_requests.clamp_to_now(received_at or now, now)
     with click_errors():
-        require_known_keys()  # with other keys the "no" would be stored where nobody finds it
+        require_known_keys()  # with other keys no decision would find the opt-out
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        covered = sender_requests.validate_marketing_scope(parsed, scope, catalogue)
+        valid_scope = sender_requests.validate_marketing_scope(parsed, scope, catalogue)
     change = sender_requests.build_opt_out_change(
-        wired.new_id(),
+        context.new_id(),
         parsed,
-        covered,
+        valid_scope,
         ReceivedVia(via),
         RequestOrigin("cli", "cli", now),
         received_at=received,
@@ -86,6 +86,6 @@ def opt_out(
     with click_errors():
         recorded = record([change])
     if recorded.events:
-        click.echo(f"Recorded: no more {covered} to this address. Event {change.id}")
+        click.echo(f"Recorded: opted out of {valid_scope}. Event {change.id}")
     else:
-        click.echo(f"It stood already: no more {covered} to this address.")
+        click.echo(f"Already opted out of {valid_scope}.")

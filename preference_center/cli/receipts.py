@@ -1,4 +1,4 @@
-"""`flask receipts`: what support finds by the reference that a person reads out."""
+"""`flask receipts`: find an opt-out by the reference on a person's receipt."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors, read_stdin_lines
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, mask_address
@@ -34,12 +34,12 @@ from preference_center.storage.sync.delivery_status import (
     load_channel,
 )
 
-receipts = AppGroup("receipts", help="Opt-outs by the reference on a person's receipt.")
+receipts = CommandGroup("receipts", help="Find opt-outs by the reference on a person's receipt.")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundOptOut:
-    """An event and all around it that support is asked about."""
+    """An opt-out event with its context."""
 
     event: Event
     masked_address: str
@@ -52,10 +52,10 @@ class FoundOptOut:
 @receipts.command()
 @click.argument("reference")
 def find(reference: str) -> None:
-    """Show the opt-out behind REFERENCE, and what each connected tool was told of it.
+    """Show the opt-out with REFERENCE, and its delivery to each connected tool.
 
-    Case, spaces and dashes do not matter. The address is shown masked; the table of tools
-    says for each how far it is. Exits with 1 if there is no such opt-out.
+    Case, spaces and dashes are ignored. The address is shown masked. Exits with 1 if there is no
+    such opt-out.
 
     Example: flask receipts find 06H0-SJ4E-G1WH-34VF
     """
@@ -68,23 +68,23 @@ def find(reference: str) -> None:
                 connection, list_events_between(connection, first, last), now
             )
         )
-        kept = run_in_transaction(
+        pending = run_in_transaction(
             lambda connection: pending_mail_opt_outs.list_between(connection, first, last)
         )
     blocks = [_opt_out_lines(each, now) for each in found] + [
-        _pending_mail_lines(row) for row in kept
+        _pending_mail_lines(row) for row in pending
     ]
     if not blocks:
-        raise click.ClickException("no opt-out has this reference")
+        raise click.ClickException("there is no opt-out with this reference")
     click.echo("\n\n".join("\n".join(block) for block in blocks))
 
 
 @receipts.command()
 def hash_message_id() -> None:
-    """Show what a receipt has in place of a message id that may not stay readable.
+    """Show the digests that are stored in place of a message id with personal data.
 
-    The id is read from standard input, or typed. Compare with `hmac:...` in `flask receipts
-    find`: one line for each digest key, the oldest first.
+    The id is read from standard input or a prompt. Compare the output with `hmac:...` in `flask
+    receipts find`: one line for each digest key, the oldest first.
     """
     for line in read_stdin_lines("Message id"):
         click.echo("\n".join(services().keys.evidence_hmacs(line)))
@@ -100,20 +100,21 @@ def _load_opt_outs(
     flags = bursts.find_bursts_by_event(connection, [event.id for event in events])
     found = []
     for event in events:
-        owner = event.address_id
+        address_id = event.address_id
         topics = {
-            topic.key for topic in catalogue.topics_for_channel(load_channel(connection, owner))
+            topic.key
+            for topic in catalogue.topics_for_channel(load_channel(connection, address_id))
         }
-        standing = active_suppressions(facts.get(owner, NO_SCOPE_FACTS), now)
+        active = active_suppressions(facts.get(address_id, NO_SCOPE_FACTS), now)
         found.append(
             FoundOptOut(
                 event,
-                _mask_address(*names[owner])
-                if owner in names
-                else "erased: only its digest is left",
-                event.id in list_events_of(connection, [owner])[1],
-                event.id in {no.event_id for no in standing},
-                list_address_progress(connection, owner, topics),
+                _mask_address(*names[address_id])
+                if address_id in names
+                else "erased: only its digest is stored",
+                event.id in list_events_of(connection, [address_id])[1],
+                event.id in {each.event_id for each in active},
+                list_address_progress(connection, address_id, topics),
                 flags.get(event.id),
             )
         )
@@ -122,7 +123,7 @@ def _load_opt_outs(
 
 def _opt_out_lines(found: FoundOptOut, now: datetime) -> Iterator[str]:
     event = found.event
-    state = "taken back" if found.retracted else "stands" if found.active else "no longer decides"
+    state = "retracted" if found.retracted else "active" if found.active else "overridden"
     yield from _table(
         ("event", str(event.id)),
         ("what", f"{event.kind} {event.scope} ({state})"),
@@ -140,37 +141,37 @@ def _opt_out_lines(found: FoundOptOut, now: datetime) -> Iterator[str]:
 
 def _burst_text(burst: BurstRecord) -> str:
     return (
-        f"one of {burst.events} opt-outs of {burst.addresses} addresses of its domain at once:"
-        f" a scanner may have pressed. Burst {burst.id}"
+        f"one of {burst.events} opt-outs of {burst.addresses} addresses of its domain in a burst:"
+        f" a link scanner may have made it. Burst {burst.id}"
     )
 
 
 def _tool_line(tool_status: AddressProgress, event: Event, now: datetime) -> str:
-    no = ActiveSuppression(event.scope, event.kind, event.id, event.counts_at, event.until)
-    at = compute_delivery_status(
+    suppression = ActiveSuppression(event.scope, event.kind, event.id, event.counts_at, event.until)
+    status = compute_delivery_status(
         tool_status.tool,
         tool_status.sync_row,
         tool_status.deliveries,
-        [(no, event.received_at)],
+        [(suppression, event.received_at)],
         now,
     )
-    words = [at.state.value]
-    if at.blocker:
-        words.append(f"({at.blocker})")
-    if at.confirmed_at:
-        words.append(f"at {_format_time(at.confirmed_at)}")
-    if at.ack:
-        words.append(f"acknowledged: {at.ack}")
-    if at.due_at:
-        words.append(f"{'LATE, was due' if at.late else 'due'} {_format_time(at.due_at)}")
+    words = [status.state.value]
+    if status.blocker:
+        words.append(f"({status.blocker})")
+    if status.confirmed_at:
+        words.append(f"at {_format_time(status.confirmed_at)}")
+    if status.ack:
+        words.append(f"acknowledged: {status.ack}")
+    if status.due_at:
+        words.append(f"{'LATE, was due' if status.late else 'due'} {_format_time(status.due_at)}")
     return f"{tool_status.tool.name}\t{' '.join(words)}"
 
 
 def _pending_mail_lines(row: PendingMailOptOut) -> Iterator[str]:
     yield from _table(
         ("event", f"{row.id} (not in the ledger yet)"),
-        ("what", f"opted_out {row.scope or 'a topic that no catalogue has'}"),
-        ("address", "not known yet: checks honour the opt-out all the same"),
+        ("what", f"opted_out {row.scope or 'a topic that is not in the catalogue'}"),
+        ("address", "not known yet: decisions consider the opt-out already"),
         ("received", _format_time(row.received_at)),
         ("source", "mailto"),
     )

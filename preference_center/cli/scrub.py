@@ -1,4 +1,4 @@
-"""`flask scrub`: take out of a list whoever may not be sent a message."""
+"""`flask scrub`: remove recipients from a list to whom a message may not be sent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from flask.cli import with_appcontext
 
+from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import DecisionRule
@@ -27,29 +27,35 @@ _TABS = {"tab": "\t", "\\t": "\t"}
 @click.command("scrub")
 @click.argument("list_", metavar="LIST", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--message-type", required=True, metavar="TYPE", help="What is to be sent, by the catalogue."
-)
-@click.option("-o", "--output", "clean", required=True, type=_OUTPUT_PATH, help="The clean list.")
-@click.option(
-    "--removed", required=True, type=_OUTPUT_PATH, help="The rows taken out, each with its reason."
-)
-@click.option(
-    "--receipt", type=_OUTPUT_PATH, help="What was done, as JSON: keep it with the mailing."
+    "--message-type",
+    required=True,
+    metavar="TYPE",
+    help="The message type to be sent, from the catalogue.",
 )
 @click.option(
-    "--column", help="The column of the address, by name or number from 1; found if left out."
+    "-o", "--output", "clean", required=True, type=_OUTPUT_PATH, help="File for the clean list."
 )
-@click.option("--no-header", is_flag=True, help="The first line is a row like the others.")
-@click.option("--delimiter", help="One character, or tab; found if left out.")
+@click.option(
+    "--removed",
+    required=True,
+    type=_OUTPUT_PATH,
+    help="File for the removed rows, each with its reason.",
+)
+@click.option(
+    "--receipt", type=_OUTPUT_PATH, help="File for a JSON receipt: archive it with the mailing."
+)
+@click.option("--column", help="The address column, by name or number from 1; default: detected.")
+@click.option("--no-header", is_flag=True, help="The first line is a row, not a header.")
+@click.option("--delimiter", help="One character, or tab; default: detected.")
 @click.option(
     "--channel",
     type=click.Choice([channel.value for channel in Channel]),
-    help="For service mail, which no topic ties to a channel.  [default: email]",
+    help="For service messages, which have no topic and so no channel.  [default: email]",
 )
 @click.option(
     "--snapshot",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Scrub by this one, made by `flask snapshot make`; without it by one taken now.",
+    help="Use this snapshot from `flask snapshot make`; default: one that is created now.",
 )
 @click.option(
     "--max-age",
@@ -57,17 +63,17 @@ _TABS = {"tab": "\t", "\\t": "\t"}
     default=24,
     show_default=True,
     metavar="HOURS",
-    help="Refuse a snapshot that is older.",
+    help="Reject an older snapshot.",
 )
 @click.option(
     "--engine",
     type=click.Choice([engine.value for engine in ScrubEngine]),
     default=ScrubEngine.DUCKDB.value,
     show_default=True,
-    help="spark: on a cluster, from a file or folder into folders of parts, in no order.",
+    help="spark: on a cluster, from a file or folder into folders of parts, unordered.",
 )
-@click.option("--master", help="Spark's master, e.g. local[4]; else as Spark is configured.")
-@with_appcontext
+@click.option("--master", help="Spark's master, e.g. local[4]; default: Spark's configuration.")
+@with_service
 def scrub_(  # noqa: PLR0913 - one for each option
     list_: Path,
     *,
@@ -86,9 +92,9 @@ def scrub_(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Split LIST into rows that may be sent a message and rows that may not.
 
-    LIST is CSV (also .csv.gz and .csv.zst) or Parquet. Every row gets the answer that the
-    API would give; what can't be read as an address is removed. Rows stay as they are, in
-    their order. The files appear when all is done; nothing is written on an error.
+    LIST is CSV (also .csv.gz and .csv.zst) or Parquet. Every row gets the decision that the API
+    would return; rows with an invalid address are removed. Rows keep their content and order. The
+    files appear when all are complete; nothing is written on an error.
 
     Example: flask scrub list.csv --message-type newsletter.product -o clean.csv
     --removed removed.csv --receipt receipt.json
@@ -120,14 +126,14 @@ def _delimiter(text: str | None) -> str | None:
     given = _TABS.get(text, text) if text else None
     if given is not None and (len(given) != 1 or given in "\"'\\\r\n \x01" or not given.isascii()):
         raise click.BadParameter(
-            "give one character, like ; or the word tab", param_hint="--delimiter"
+            "use one character, e.g. ; or the word tab", param_hint="--delimiter"
         )
     return given
 
 
 @contextmanager
 def _name_bad_option() -> Iterator[None]:
-    """Name the option that is wrong."""
+    """Name the invalid option in the error."""
     try:
         yield
     except (UnknownMessageType, WrongChannel, InvalidSnapshot) as error:
@@ -139,7 +145,7 @@ def _name_bad_option() -> Iterator[None]:
 
 @contextmanager
 def _with_snapshot(job: ScrubJob) -> Iterator[ScrubJob]:
-    """The job with a snapshot: the one that was named, or one taken now."""
+    """The job with a snapshot: the given one, or one that is created now."""
     if job.snapshot_path != Path():
         yield job
         return
@@ -155,7 +161,7 @@ def _with_snapshot(job: ScrubJob) -> Iterator[ScrubJob]:
 
 @contextmanager
 def _progress() -> Iterator[ScrubProgress]:
-    """A line on a terminal that is written anew; nothing where there is none."""
+    """A callback that rewrites a progress line, if standard error is a terminal."""
     stream = sys.stderr
     if not stream.isatty():
         yield lambda _label, _share: None

@@ -1,4 +1,4 @@
-"""`flask snapshot`: what lists are scrubbed against, where the database is out of reach."""
+"""`flask snapshot`: create and inspect snapshots, for scrubbing without the database."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
 
 if TYPE_CHECKING:
     from preference_center.scrub.snapshots import Snapshot
 
-snapshot = AppGroup("snapshot", help="Snapshots of all decisions, to scrub lists by.")
+snapshot = CommandGroup(
+    "snapshot", help="Create and inspect snapshots of all decisions, for scrubbing lists."
+)
 
 
 @snapshot.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def make(file: Path) -> None:
-    """Take a snapshot of the database into FILE (Parquet).
+    """Create a snapshot of the database in FILE (Parquet).
 
-    It is one consistent read, and holds digests instead of addresses: without the digest
-    key nothing can be looked up in it. It appears once it is complete.
+    It is one consistent read, and contains digests instead of addresses: without the digest key
+    it can't be searched. The file appears when it is complete.
 
     Example: flask snapshot make snapshot.parquet
     """
@@ -31,14 +33,14 @@ def make(file: Path) -> None:
     from preference_center.scrub import snapshots  # noqa: PLC0415
 
     with click_errors():
-        taken = snapshots.create_snapshot(file)
-    click.echo(f"{file}: {taken.facts:,} facts as of {taken.watermark}.")
+        created = snapshots.create_snapshot(file)
+    click.echo(f"{file}: {created.facts:,} facts as of {created.watermark}.")
 
 
 @snapshot.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def inspect(file: Path) -> None:
-    """Show when FILE was taken, and of what.
+    """Show the time and contents of FILE.
 
     Example: flask snapshot inspect snapshot.parquet
     """

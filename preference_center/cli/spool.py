@@ -1,4 +1,4 @@
-"""`flask spool`: what waits on this host's disk to be recorded."""
+"""`flask spool`: opt-outs on this host's disk that are not recorded yet."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.errors import ConfigError
 from preference_center.spool import Spool, install_spool, replay_abandoned
 
-spool_group = AppGroup(
-    "spool", help="Opt-outs that came while PostgreSQL was away and wait on this host's disk."
+spool_group = CommandGroup(
+    "spool", help="Opt-outs received while PostgreSQL was unavailable, on this host's disk."
 )
 
 MAX_AGE = timedelta(minutes=1)
@@ -22,15 +22,15 @@ MAX_AGE = timedelta(minutes=1)
 
 @spool_group.command()
 def status() -> None:
-    """Show what is in SPOOL_DIR of this host.
+    """Show the contents of SPOOL_DIR on this host.
 
-    `waiting` are opt-outs that were answered and are not recorded yet; they are within
-    seconds of the database's return, as long as `web` or `mail` runs on this host with the
-    same SPOOL_DIR. `damaged` are files with bytes that could not be read, `rejected` records
+    `waiting` are opt-outs that were acknowledged and are not recorded yet; they are recorded
+    within seconds once the database is available, as long as `web` or `mail` runs on this host
+    with the same SPOOL_DIR. `damaged` are files with unreadable bytes, `rejected` are records
     that could not be recorded: both are kept for you (docs/operations.md).
 
-    Exits with 1 if anything was damaged or rejected, has waited for more than a minute, or if
-    no more could be accepted.
+    Exits with 1 if anything is damaged or rejected, has waited for more than a minute, or if no
+    more can be accepted.
     """
     with click_errors():
         found = _open_spool().folder.status()
@@ -49,13 +49,13 @@ def status() -> None:
 
 @spool_group.command()
 def replay() -> None:
-    """Record now what processes that have ended left in SPOOL_DIR of this host.
+    """Record now what terminated processes left in SPOOL_DIR of this host.
 
-    Every `web` and `mail` process does this by itself every second. Use it where none is to
-    run any more: before a host is shut down for good, say. What a running process holds is
-    left to that process. Safe to repeat: nothing is recorded twice.
+    Every `web` and `mail` process does this by itself every second. Use it where none will run
+    any more, e.g. before a host is shut down permanently. Records of a running process are left
+    to that process. Safe to repeat: nothing is recorded twice.
 
-    Exits with 1 if the database is away, or if something could not be recorded.
+    Exits with 1 if the database is unavailable, or if something could not be recorded.
     """
     with click_errors():
         _open_spool()
@@ -69,8 +69,8 @@ def replay() -> None:
 
 
 def _open_spool() -> Spool:
-    """This host's. Raises ConfigError where there is none."""
+    """The spool of this host. Raises ConfigError if it has none."""
     found = install_spool(current_app)
     if found is None:
-        raise ConfigError("SPOOL_DIR is none here: name the folder that web and mail use")
+        raise ConfigError("SPOOL_DIR is `none` here: set it to the folder that web and mail use")
     return found

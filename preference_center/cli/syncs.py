@@ -1,12 +1,12 @@
-"""`flask syncs`: does the window hold, and what still waits (I3)?"""
+"""`flask syncs`: late and pending opt-outs, measured against the 72-hour window (I3)."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 import click
-from flask.cli import AppGroup
 
+from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.deadlines import DeadlineStage
@@ -16,12 +16,12 @@ from preference_center.storage.sync import states, undecided_events
 from preference_center.storage.sync.states import LateRows
 from preference_center.storage.sync.undecided_events import BacklogKind, OverdueBacklog
 
-syncs = AppGroup("syncs", help="Opt-outs on their way into the connected tools.")
+syncs = CommandGroup("syncs", help="Show late and pending opt-outs of the connected tools.")
 
 _STAGE_LABELS = {
-    DeadlineStage.AT_RISK: "at risk (36 h gone)",
-    DeadlineStage.PAST_TARGET: "past target (48 h gone)",
-    DeadlineStage.OVERDUE: "OVERDUE (72 h gone)",
+    DeadlineStage.AT_RISK: "at risk (36 h passed)",
+    DeadlineStage.PAST_TARGET: "past target (48 h passed)",
+    DeadlineStage.OVERDUE: "OVERDUE (72 h passed)",
 }
 _BACKLOG_LABELS = {
     BacklogKind.VENDOR_EVENT: "vendor events that were not understood",
@@ -40,41 +40,41 @@ _BACKLOG_COMMANDS = {
 
 @syncs.command()
 def overdue() -> None:
-    """Show opt-outs that wait too long, the most urgent first; also as an alert.
+    """Show opt-outs that are late, the most urgent first; usable as an alert.
 
-    72 hours after it reached the company, every tool must reflect an opt-out. It is at
-    risk from 36 hours on, past target from 48, overdue from 72. Rows of paused, observed
-    and broken destinations count too: their clock keeps running. So does whatever was
-    acknowledged and not understood, until a person decides: vendor events, opt-outs by mail
-    whose address is not known, mails that wait in the queue. So do the forms of a mailbox
-    that the scheduler has not come to yet.
+    72 hours after the company received an opt-out, every tool must reflect it. It is at risk
+    from 36 hours on, past target from 48, overdue from 72. Rows of paused, observed and broken
+    destinations count too: their 72 hours keep running. So does everything that was acknowledged
+    and not understood, until a person decides: vendor events, opt-outs by mail whose address is
+    not known, mails in the review queue. So do other forms of a mailbox that the scheduler has
+    not processed yet.
 
-    Exits with 1 as soon as one is at risk, so that a monitor shouts while there is still
-    time to mend the tool; with 0 if all is on time.
+    Exits with 1 as soon as one is at risk, so that a monitor alerts while there is still time to
+    fix the tool; with 0 if all are on time.
     """
     with click_errors():
-        late, waits, now = run_in_transaction(_load_late)
+        late, backlogs, now = run_in_transaction(_load_late)
     for row in late:
         click.echo(_late_line(row, now))
-    for wait in waits:
-        click.echo(_backlog_line(wait, now))
-    commands = [_BACKLOG_COMMANDS[wait.kind] for wait in waits if wait.kind in _BACKLOG_COMMANDS]
+    for backlog in backlogs:
+        click.echo(_backlog_line(backlog, now))
+    commands = [_BACKLOG_COMMANDS[each.kind] for each in backlogs if each.kind in _BACKLOG_COMMANDS]
     for command in dict.fromkeys(commands):
-        click.echo(f"What to decide: {command}", err=True)
-    if any(wait.kind is BacklogKind.DEFERRED_FORMS for wait in waits):
-        click.echo("What to fix: start `python -m workers.scheduler`, or read its log", err=True)
+        click.echo(f"To decide: {command}", err=True)
+    if any(each.kind is BacklogKind.DEFERRED_FORMS for each in backlogs):
+        click.echo("To fix: start `python -m workers.scheduler`, or read its log", err=True)
     if late:
-        click.echo("What to fix: flask destinations list", err=True)
-    if late or waits:
+        click.echo("To fix: flask destinations list", err=True)
+    if late or backlogs:
         raise click.exceptions.Exit(1)
     click.echo("Nothing is late.", err=True)
 
 
 @syncs.command()
 def pending() -> None:
-    """Show how many addresses each destination still has to be told about.
+    """Show the number of addresses that are pending for each destination.
 
-    For one in *observe* it is what it would push: `flask destinations resume` lets it.
+    For one in *observe* these are what it would push after `flask destinations resume`.
     """
     with click_errors():
         known = run_in_transaction(waiting.load_backlogs)
@@ -84,7 +84,7 @@ def pending() -> None:
             "\t".join((row.destination, row.status_label, f"{row.pending_count} pending", due))
         )
     if not known:
-        click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
+        click.echo("No destinations yet: add one with `flask destinations add`.", err=True)
 
 
 def _load_late(connection: Connection) -> tuple[list[LateRows], list[OverdueBacklog], datetime]:

@@ -59,9 +59,9 @@ def cut_short(app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("cut_short")
 def test_it_is_seen_and_the_scheduler_has_it_done(app: Flask) -> None:  # I3
-    said = r"\d+% of the addresses seen, 1 to be told so far; workers go on with it"
-    assert re.search(f"back-fill: {said}", flask(app, "destinations", "list").output)
-    assert re.search(f"back-fill\t{said}", flask(app, "destinations", "show", "shop").output)
+    said = r"\d+% of the addresses processed, 1 to push so far; workers continue it"
+    assert re.search(f"backfill: {said}", flask(app, "destinations", "list").output)
+    assert re.search(f"backfill\t{said}", flask(app, "destinations", "show", "shop").output)
     with app.app_context():
         scheduler.tick()
         with Redis.from_url(services().settings.redis_url) as redis:
@@ -72,14 +72,14 @@ def test_it_is_seen_and_the_scheduler_has_it_done(app: Flask) -> None:  # I3
         assert run_in_transaction(backfills.list_unfinished) == {}
     listed = flask(app, "destinations", "list").output
     assert f"shop\twebhook\tobserve\t{PEOPLE} pending\t" in listed
-    assert "back-fill" not in listed
+    assert "backfill" not in listed
 
 
 @pytest.mark.usefixtures("cut_short")
 def test_resuming_the_destination_does_what_is_left_first(app: Flask) -> None:  # I3
     resumed = flask(app, "destinations", "resume", "shop")
     assert resumed.exit_code == 0, resumed.output
-    assert f"{PEOPLE} addresses wait" in resumed.output
+    assert f"{PEOPLE} addresses are pending" in resumed.output
 
 
 def test_a_long_one_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,5 +89,5 @@ def test_a_long_one_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> No
     for reached in range(0, 101, 2):
         show(Backfill(reached, 100, reached, finished=reached == 100))
     lines = capsys.readouterr().err.splitlines()
-    assert (lines[0], lines[-1]) == ("back-fill: 6%, 6 addresses", "back-fill: 96%, 96 addresses")
+    assert (lines[0], lines[-1]) == ("backfill: 6%, 6 addresses", "backfill: 96%, 96 addresses")
     assert len(lines) == 19

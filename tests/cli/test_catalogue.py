@@ -89,7 +89,7 @@ def test_check_works_without_any_setting_as_in_ci(file: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "is good" in done.stdout
+    assert "is valid" in done.stdout
 
 
 def test_check_tells_every_fault_and_ends_with_1(app: Flask, file: Path) -> None:
@@ -100,7 +100,7 @@ def test_check_tells_every_fault_and_ends_with_1(app: Flask, file: Path) -> None
     assert result.exit_code == 1
     assert 'line 13: default can\'t be "optin"; did you mean "opt_in"?' in result.stderr
     assert 'line 24: ground can\'t be "safe"' in result.stderr
-    assert "has 2 faults" in result.stderr
+    assert "has 2 errors" in result.stderr
 
 
 def test_a_file_that_is_not_utf_8_is_told_its_line(app: Flask, file: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_comment_is_kept_as_a_version_that_changes_nothing(app: Flask, file: P
 
     result = flask(app, "apply", file)
 
-    assert "Only comments or layout differ." in result.output
+    assert "Only comments or formatting differ." in result.output
     assert len(versions(app)) == 2
 
 
@@ -178,7 +178,7 @@ def test_a_faulty_file_is_not_applied(app: Flask, file: Path) -> None:
     result = flask(app, "apply", file)
 
     assert result.exit_code == 1
-    assert "has 1 fault. Nothing was applied." in result.stderr
+    assert "has 1 error. Nothing was applied." in result.stderr
     assert versions(app) == []
 
 

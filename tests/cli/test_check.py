@@ -61,7 +61,7 @@ def test_a_sound_mail_ends_with_0_and_tells_what_was_looked_at(
 def test_an_error_ends_with_1_and_says_what_to_mend(in_force: Flask, sound: bytes) -> None:
     result = check(in_force, "-", given=sound.replace(b"One-Click", b"Yes"))
     assert result.exit_code == 1
-    assert "To fix:  Write exactly List-Unsubscribe=One-Click." in result.stdout
+    assert "To fix: Write exactly List-Unsubscribe=One-Click." in result.stdout
     assert "Source: RFC 8058" in result.stdout
 
 

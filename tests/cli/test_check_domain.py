@@ -74,7 +74,7 @@ def test_a_sound_host_is_found_sound_and_nothing_is_recorded(
     site.front = behind(in_force, well)
     result = check(in_force, site.url, "--ca-file", str(site.authority))
     assert result.exit_code == 0, result.output
-    assert "All is well." in result.stdout
+    assert "No problems found." in result.stdout
     assert "is answered 200, at once" in result.stdout
     assert "60 more days" in result.stdout
     assert Ledger(database_url).rows() == before
@@ -206,7 +206,7 @@ def test_every_brands_host_is_looked_at(app: Flask) -> None:
 @pytest.mark.parametrize(
     "words, exit_code, says",
     [
-        (["example.com"], 1, "write the URL like https://"),
+        (["example.com"], 1, "use e.g. https://"),
         (["https://x.invalid", "--brand", "acme"], 1, "not both"),
         (["--brand", "acmee"], 1, 'did you mean "acme"'),
         (["https://x.invalid", "--ca-file", "no-such.pem"], 2, "does not exist"),

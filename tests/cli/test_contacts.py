@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-REOPEN = ("--source", "counter", "--wording", "Open it", "--language", "en", "--occurred-at")
+REOPEN = ("--source", "shop", "--wording", "Open it", "--language", "en", "--occurred-at")
 
 
 def flask(app: Flask, *words: str, typed: str = "ada@example.com") -> Result:
@@ -81,7 +81,7 @@ def test_an_account_is_closed_from_when_the_company_was_told(ada: Flask) -> None
         ]
         * 2
     )
-    assert "closed already" in flask(ada, "deactivate").stdout
+    assert "already closed" in flask(ada, "deactivate").stdout
 
 
 def test_an_account_is_opened_again_with_evidence(ada: Flask, clock: Clock) -> None:  # I6
@@ -91,7 +91,7 @@ def test_an_account_is_opened_again_with_evidence(ada: Flask, clock: Clock) -> N
 
     assert result.exit_code == 0
     assert "marketing stays off" in result.stdout
-    assert "open already" in flask(ada, "reopen", *REOPEN, clock.now.isoformat()).stdout
+    assert "already open" in flask(ada, "reopen", *REOPEN, clock.now.isoformat()).stdout
 
 
 @pytest.mark.parametrize(

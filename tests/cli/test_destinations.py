@@ -175,7 +175,7 @@ def test_check_asks_the_tool_and_names_what_no_topic_maps_to(
     added = add_sendgrid(app, sendgrid, "--topic", "acme.offers=12")
     assert added.exit_code == 0, added.output
     assert "no topic maps to: Events (99)" in added.output
-    assert "in order" in flask(app, "destinations", "check", "mailer").output
+    assert "no problems found" in flask(app, "destinations", "check", "mailer").output
 
     del sendgrid.groups[12]
     result = flask(app, "destinations", "check", "mailer")
@@ -201,7 +201,7 @@ def test_a_key_that_may_not_write_is_refused_before_the_first_push(
         server.granted.add("lists:manage_all")
         assert flask(app, "destinations", "add", "monk", *words).exit_code == 0
         shown = flask(app, "destinations", "check", "monk").output
-        assert "right to turn list 12 off and on: lists:manage_all" in shown
+        assert "permission to turn list 12 off and on: lists:manage_all" in shown
         assert "PUT" not in {method for method, _ in server.seen}
 
 
@@ -224,13 +224,13 @@ def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
     refused = flask(app, "destinations", "set", "mailer", "api_key=env:OTHER_KEY")
     assert refused.exit_code == 1
     assert "can't be used yet" in refused.stderr
-    assert "in order" in flask(app, "destinations", "check", "mailer").output
+    assert "no problems found" in flask(app, "destinations", "check", "mailer").output
 
     sendgrid.key = "SG.revoked"
     assert flask(app, "destinations", "check", "mailer").exit_code == 1
     taken = flask(app, "destinations", "set", "mailer", "api_key=env:OTHER_KEY")
     assert taken.exit_code == 0, taken.output
-    assert "in order" in flask(app, "destinations", "check", "mailer").output
+    assert "no problems found" in flask(app, "destinations", "check", "mailer").output
 
 
 def test_a_key_is_changed_also_while_a_topic_is_not_in_the_catalogue(
@@ -265,7 +265,7 @@ def test_a_setting_that_may_be_missing_can_be_taken_away_and_no_other(
     refused = flask(app, "destinations", "set", "mailer", "api_key=")
     assert refused.exit_code == 1
     assert "api_key" in refused.stderr
-    assert "in order" in flask(app, "destinations", "check", "mailer").output
+    assert "no problems found" in flask(app, "destinations", "check", "mailer").output
 
 
 def test_a_topic_that_left_the_catalogue_is_a_problem(app: Flask, receiver: Receiver) -> None:
@@ -288,12 +288,12 @@ def test_pause_stops_the_writing_and_not_the_clock(
     paused = flask(app, "destinations", "pause", "shop")
     work(app)
 
-    assert "1 addresses wait, the first is due 2026-11-27 09:00 UTC" in paused.output
+    assert "1 addresses are pending, the first is due 2026-11-27 09:00 UTC" in paused.output
     assert receiver.off == {}
     clock.advance(timedelta(hours=73))
     late = flask(app, "syncs", "overdue")
     assert late.exit_code == 1
-    assert "shop\tOVERDUE (72 h gone)\t1 pending\t1.0 h late" in late.output
+    assert "shop\tOVERDUE (72 h passed)\t1 pending\t1.0 h late" in late.output
     assert "paused: paused by hand" in late.output
 
 

@@ -217,7 +217,7 @@ def test_what_is_known_by_its_digest_only_is_counted(
             lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE id = %s", (erased,))
         )
     result = flask(said, "--for", tool, "--scope", NEWS, "-o", tmp_path / "out")
-    assert "2 rows whose address is known by a digest only" in result.output
+    assert "2 rows of which only a digest of the address is stored" in result.output
     paths = [*(tmp_path / "out").iterdir()] if tool == "sendgrid" else [tmp_path / "out"]
     assert ADA.exact not in "".join(path.read_text() for path in paths)
 
@@ -235,8 +235,8 @@ def test_an_address_like_a_formula_is_exact_and_told(said: Flask, tmp_path: Path
     "words,hint",
     [
         (["--for", "sendgrid", "--scope", "acme.nothing"], "no such topic"),
-        (["--for", "sendgrid", "--scope", "acme.sms"], "only csv takes it"),
-        (["--for", "sendgrid", "--subscriptions"], "only csv has room"),
+        (["--for", "sendgrid", "--scope", "acme.sms"], "only csv supports it"),
+        (["--for", "sendgrid", "--subscriptions"], "only csv supports them"),
         (["--for", "sendgrid", "--destination", "nowhere"], "No destination is named nowhere"),
         (["--for", "mailjet"], "is not one of"),
     ],

@@ -66,8 +66,8 @@ def test_list_shows_what_each_key_may_do(in_force: Flask) -> None:
     flask(in_force, "revoke", "old")
 
     assert flask(in_force, "list").stdout.splitlines() == [
-        "old\trevoked 2026-11-24\tcheck\t*\tmade 2026-11-24",
-        "shop\tactive\tlinks,write\t-\tmade 2026-11-24",
+        "old\trevoked 2026-11-24\tcheck\t*\tcreated 2026-11-24",
+        "shop\tactive\tlinks,write\t-\tcreated 2026-11-24",
     ]
 
 

@@ -68,7 +68,7 @@ def test_it_is_told_where_to_report_and_the_secret_is_not_shown(app: Flask, adde
     assert added.exit_code == 0, added.output
     assert "/in/sparks/WEBHOOK_SECRET" in added.output
     assert SECRET not in added.output
-    assert "listened to from now on" in added.output
+    assert "webhooks are processed from now on" in added.output
 
 
 def test_nobodys_opt_out_is_told_to_it(app: Flask, added: Result) -> None:
@@ -77,10 +77,10 @@ def test_nobodys_opt_out_is_told_to_it(app: Flask, added: Result) -> None:
     shown = flask(app, "destinations", "list").output
     assert shown.startswith("sparks\tsparkpost\tactive\t0 pending")
     assert flask(app, "destinations", "check", "sparks").output == (
-        "note: its webhook is read; nothing is pushed to it\nsparks is in order.\n"
+        "note: its webhook is read; nothing is pushed to it\nsparks: no problems found.\n"
     )
     observed = flask(app, "destinations", "observe", "sparks").output
-    assert observed.startswith("It is only listened to")
+    assert observed.startswith("Webhook only")
 
 
 def test_it_may_name_topics_of_any_channel_and_needs_none(app: Flask) -> None:
@@ -104,7 +104,7 @@ def test_a_tool_that_only_listened_is_pushed_to_once_it_has_a_key(
     monkeypatch.setenv("RESEND_SECRET", "whsec_" + "c2VjcmV0" * 4)
     monkeypatch.setenv("RESEND_KEY", KEY)
     monkeypatch.setenv(ALLOW_PRIVATE, "1")
-    assert "listened to from now on" in resend(app).output
+    assert "webhooks are processed from now on" in resend(app).output
     say(app)
     assert count(app, "sync_state") == 0
     with ResendStandIn() as server:
@@ -166,11 +166,11 @@ def test_what_it_reports_is_recorded_and_what_nobody_knows_is_shown(
         assert ingest_webhooks(number, connect, until=until, stop=lambda: False) == 1
     assert count(app, "event") == 2
     shown = flask(app, "destinations", "show", "sparks").output
-    assert "news recorded\t1" in shown
-    assert "news of an unknown type\tconsent_given: 1, last " in shown
+    assert "events recorded\t1" in shown
+    assert "events of an unknown type\tconsent_given: 1, last " in shown
     assert ANNA not in shown
     assert "can't be read" not in shown
-    assert "1 posts of sparks" in flask(app, "inbound", "replay", "sparks").output
+    assert "1 webhooks of sparks" in flask(app, "inbound", "replay", "sparks").output
 
 
 def test_how_many_posts_can_not_be_read_is_shown(app: Flask, added: Result) -> None:
@@ -183,7 +183,7 @@ def test_how_many_posts_can_not_be_read_is_shown(app: Flask, added: Result) -> N
         until = context.now() + timedelta(seconds=5)
         ingest_webhooks(number, connect, until=until, stop=lambda: False)
     shown = flask(app, "destinations", "show", "sparks").output
-    assert "posts that can't be read\t1: flask inbound events list" in shown
+    assert "unreadable webhooks\t1: flask inbound events list" in shown
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,14 @@ def test_an_opt_out_by_phone_covers_all_marketing_from_now(in_force: Flask) -> N
 
 def test_the_clock_runs_from_when_the_company_received_it(in_force: Flask) -> None:
     # I3
-    words = ["--via", "letter", "--scope", "acme.news", "--received-at", "2026-11-23T10:30+01:00"]
+    words = [
+        "--via",
+        "postal_mail",
+        "--scope",
+        "acme.news",
+        "--received-at",
+        "2026-11-23T10:30+01:00",
+    ]
     result = flask(in_force, "ada@example.com", *words)
 
     assert result.exit_code == 0
@@ -53,7 +60,7 @@ def test_repeating_it_is_harmless_and_says_so(in_force: Flask) -> None:
     result = flask(in_force, "ada@example.com", "--via", "phone")
 
     assert result.exit_code == 0
-    assert "stood already" in result.output
+    assert "Already opted out" in result.output
     assert len(events(in_force)) == 1
 
 
@@ -69,7 +76,7 @@ def test_the_address_is_not_repeated_on_the_screen(in_force: Flask) -> None:
     [
         (["ada@example.com", "ada@example.com", "--via", "phone"], 2, "shell's history"),
         (["ada@example.com"], 2, "Missing option '--via'"),
-        (["ada@example.com", "--via", "telegraph"], 2, "'phone', 'letter'"),
+        (["ada@example.com", "--via", "telegraph"], 2, "'phone', 'postal_mail'"),
         (["ada at example", "--via", "phone"], 2, "Address"),
         (["12", "--via", "phone", "--channel", "sms"], 2, "Address"),
         (["ada@example.com", "--via", "phone", "--scope", "acme.newz"], 2, "did you mean"),

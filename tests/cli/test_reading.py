@@ -95,8 +95,8 @@ def test_observing_tells_what_would_come_and_go_and_writes_nothing(
     found = flask(app, "observe", "mailer")
     assert found.exit_code == 0, found.output
     assert "would be pushed\t1 addresses" in found.output
-    assert "would be taken in\t1 opted_out acme.offers" in found.output
-    assert "would be taken in\t1 opted_out all_marketing" in found.output
+    assert "would be ingested\t1 opted_out acme.offers" in found.output
+    assert "would be ingested\t1 opted_out all_marketing" in found.output
     assert "resume mailer" in found.output
     assert (events(app), server.held) == (1, before)
 
@@ -106,14 +106,14 @@ def test_the_first_sync_reads_in_before_it_fills_up(app: Flask, server: SendGrid
     server.held[11].add(BO)
     add(app, server)
     assert flask(app, "resume", "mailer").exit_code == 0
-    assert "back-fill\twaits" in flask(app, "show", "mailer").output
+    assert "backfill\twaits" in flask(app, "show", "mailer").output
     work(app)
     assert events(app) == 2
     assert server.held[11] == {ANNA, BO}
     shown = flask(app, "show", "mailer").output
-    assert "news recorded\t1" in shown
+    assert "events recorded\t1" in shown
     assert "its own opt-outs\tread" in shown
-    assert "back-fill" not in shown
+    assert "backfill" not in shown
 
 
 def test_the_back_fill_tells_how_far_it_is_and_can_be_paused(
@@ -124,15 +124,15 @@ def test_the_back_fill_tells_how_far_it_is_and_can_be_paused(
     add(app, server)
     flask(app, "resume", "mailer")
     work(app, push=False)
-    assert "back-fill and lists\t0 of 2 told" in flask(app, "show", "mailer").output
-    assert "2 addresses wait" in flask(app, "pause", "mailer").output
+    assert "backfill and lists\t0 of 2 pushed" in flask(app, "show", "mailer").output
+    assert "2 addresses are pending" in flask(app, "pause", "mailer").output
     work(app)
     assert server.held[11] == set()
     assert flask(app, "resume", "mailer").exit_code == 0
     work(app)
     assert server.held[11] == {ANNA, BO}
     shown = flask(app, "show", "mailer").output
-    assert "back-fill" not in shown
+    assert "backfill" not in shown
 
 
 def test_an_opt_out_that_went_missing_is_seen_until_it_is_mended_and_counted_for_good(
@@ -147,11 +147,11 @@ def test_an_opt_out_that_went_missing_is_seen_until_it_is_mended_and_counted_for
     server.held[11].clear()
     clock.advance(READ_BACK_DELAY)
     work(app, push=False)
-    assert "drift: 1, 1 not yet mended" in flask(app, "list").output
+    assert "drift: 1, 1 not yet fixed" in flask(app, "list").output
     assert "1 opt-outs are missing there" in flask(app, "show", "mailer").output
     work(app)
     assert server.held[11] == {ANNA}
-    assert "drift: 1, 0 not yet mended" in flask(app, "list").output
+    assert "drift: 1, 0 not yet fixed" in flask(app, "list").output
     assert "drift, pushed again\t1" in flask(app, "show", "mailer").output
 
 
@@ -192,8 +192,8 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
         )
     clock.advance(timedelta(days=2))
     yesterday = (clock() - timedelta(days=1)).date().isoformat()
-    assert "0 posts" in flask(app, "replay", "mailer", "--since", yesterday).output
-    assert "1 posts" in flask(app, "replay", "mailer").output
+    assert "0 webhooks" in flask(app, "replay", "mailer", "--since", yesterday).output
+    assert "1 webhooks" in flask(app, "replay", "mailer").output
     with app.app_context():
         assert run_in_transaction(lambda c: webhook_inbox.count_due_webhooks(c, clock())) == {
             number: 1

@@ -56,11 +56,11 @@ def test_it_shows_the_event_and_what_each_tool_was_told(in_force: Flask, clock: 
     result = find(in_force, format_receipt_code(event).lower().replace("-", " "))
     assert result.exit_code == 0, result.output
     assert str(event) in result.output
-    assert "opted_out all_marketing (stands)" in result.output
+    assert "opted_out all_marketing (active)" in result.output
     assert "received\t2026-11-24 09:00:00 UTC" in result.output
     assert "via\tphone" in result.output
-    assert "crm\ttold at 2026-11-24 09:00:00 UTC acknowledged: 200" in result.output
-    assert "mailer\tcannot (paused) LATE, was due 2026-11-27 09:00:00 UTC" in result.output  # I3
+    assert "crm\tconfirmed at 2026-11-24 09:00:00 UTC acknowledged: 200" in result.output
+    assert "mailer\tblocked (paused) LATE, was due 2026-11-27 09:00:00 UTC" in result.output  # I3
     assert "a***@e***.com" in result.output
     assert "ada" not in result.output  # I12
 
@@ -71,8 +71,8 @@ def test_it_says_what_became_of_the_event(in_force: Flask, clock: Clock) -> None
         record([Retraction(services().new_id(), (first,), services().now(), "t", "t")])
     clock.advance(timedelta(hours=1))
     say(in_force, EventKind.OPTED_IN, "acme.offers")
-    assert "(taken back)" in find(in_force, format_receipt_code(first)).output
-    assert "(no longer decides)" in find(in_force, format_receipt_code(second)).output
+    assert "(retracted)" in find(in_force, format_receipt_code(first)).output
+    assert "(overridden)" in find(in_force, format_receipt_code(second)).output
 
 
 def test_an_opt_out_by_mail_whose_address_is_not_known_yet_is_found(in_force: Flask) -> None:
@@ -101,6 +101,10 @@ def test_a_mistyped_reference_is_told_from_an_unknown_one(in_force: Flask) -> No
 
 def test_a_message_id_is_found_again_by_what_is_kept_of_it(app: Flask) -> None:
     """It is read from standard input: arguments are seen by every user of the host (I12)."""
-    result = app.test_cli_runner().invoke(args=["receipts", "mark"], input="ada@example.com\n")
+    result = app.test_cli_runner().invoke(
+        args=["receipts", "hash-message-id"], input="ada@example.com\n"
+    )
     assert result.exit_code == 0
-    assert result.output.strip() == app.extensions[EXTENSION_NAME].keys.mark("ada@example.com")
+    assert result.output.strip() == app.extensions[EXTENSION_NAME].keys.evidence_hmac(
+        "ada@example.com"
+    )

@@ -80,7 +80,7 @@ def test_needs_a_link_of_ours_and_a_post(app: Flask, client: FlaskClient, token:
 
 
 def test_operators_read_them(app: Flask, client: FlaskClient, token: str) -> None:
-    assert "Nobody" in app.test_cli_runner().invoke(args=["reasons"]).stderr
+    assert "No reasons yet" in app.test_cli_runner().invoke(args=["unsubscribe-survey"]).stderr
     client.post(f"/reason/{token}", data={"reason": "never_asked"})
-    output = app.test_cli_runner().invoke(args=["reasons"]).output
+    output = app.test_cli_runner().invoke(args=["unsubscribe-survey"]).output
     assert output == "2026-11\tdigest\tnever_asked\t1\n"

@@ -1,0 +1,17 @@
+"""`flask db`: Flask-Migrate's commands, in the context of the service."""
+
+from __future__ import annotations
+
+import click
+from flask_migrate.cli import db
+
+from preference_center.cli.command_app import with_service
+
+assert db.callback
+migrations = click.Group(
+    "db",
+    commands=db.commands,
+    params=db.params,
+    callback=with_service(db.callback),
+    help=db.help,
+)
