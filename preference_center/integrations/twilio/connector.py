@@ -4,8 +4,8 @@ https://www.twilio.com/docs/messaging/features/consent-api
 https://www.twilio.com/docs/messaging/features/bulk-upsert-consents-api
 https://github.com/twilio/twilio-oai (spec/json/twilio_accounts_v1.json)
 An opt-out stops every message of its sender, also codes and receipts, so a sender of those
-stands for no topic (I4, I10). What Twilio holds can't be read. STOP comes by the webhook for
-incoming messages, see `domain/news/twilio.py`.
+is never mapped to a topic (I4, I10). What Twilio holds can't be read. STOP arrives by the webhook
+for incoming messages, see `webhook.py`.
 """
 
 from __future__ import annotations
@@ -13,25 +13,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC
 from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import urlencode
 from uuid import UUID, uuid5
 
-from pydantic import Field, TypeAdapter
-
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, RateLimit, SupportedScope
-from preference_center.domain.sync.contract import PushOutcome, PushResult
-from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import HttpSession, basic_auth_headers
-from preference_center.integrations.base.mapped_connector import MappedConnector
-from preference_center.integrations.base.pydantic_types import LenientModel
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.targets import ConnectorRules, Target, TargetChange
-from preference_center.integrations.base.webhook_only import build_webhook_only
+from preference_center.integrations.base import runtime
 from preference_center.integrations.twilio.webhook import TwilioSmsWebhook
 
 SENDER = r"MG[0-9a-fA-F]{32}|\+[1-9][0-9]{4,14}|[1-9][0-9]{3,7}"
@@ -42,61 +30,49 @@ _CORRELATION = UUID("7c5cc7a5-8c1d-4a7e-9a39-0a9d6b3d2f10")
 _DOCS = "https://www.twilio.com/docs/messaging"
 
 
-class _Status(LenientModel):
+class _Status(runtime.LenientModel):
     correlation_id: str = ""
     error_code: int = -1
-    error_messages: list[str] = Field(default_factory=list)
+    error_messages: tuple[str, ...] = ()
 
 
-class _StatusList(LenientModel):
-    items: list[_Status] = Field(default_factory=list)
-
-
-_VERDICTS = TypeAdapter(_StatusList)
-
-
-class Twilio(MappedConnector[HttpSession]):
+class Twilio(runtime.MappedConnector[runtime.HttpSession]):
     """The consents of one Twilio account."""
 
-    kind: ClassVar[str] = "twilio"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.SMS}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    kind = "twilio"
+    capabilities = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.SMS}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=250,
-        rate_limit=RateLimit(100, 60),
+        rate_limit=runtime.RateLimit(100, 60),
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "the SID of an API key, SK..., or of the account, AC...",
-        "api_secret": "the key's secret, or the account's auth token; without, it only listens",
+        "api_secret": "the key's secret, or the account's auth token; without, only its webhook is read",
         "base_url?": "another address of the API, for tests",
     }
-    rules: ClassVar[ConnectorRules] = ConnectorRules(
+    rules = runtime.ConnectorRules(
         target_noun="sender",
         credentials_hint="the API key, and whether the account has the Consent Management API",
+        api_url="https://accounts.twilio.com",
         group_size=25,
         by_target=True,
     )
 
-    @contextmanager
-    def open_client(self) -> Iterator[HttpSession]:
-        """See MappedConnector."""
+    def headers(self) -> Mapping[str, str]:
+        """See ApiConnector."""
         settings = self.config.settings
-        with self.http.session(
-            self.config.name,
-            settings.get("base_url", "https://accounts.twilio.com"),
-            headers=basic_auth_headers(settings["api_key"], settings["api_secret"]),
-        ) as session:
-            yield session
+        return runtime.basic_auth_headers(settings["api_key"], settings["api_secret"])
 
-    def list_targets(self, client: HttpSession) -> Iterator[Target]:  # noqa: ARG002 - can't be asked
-        """See MappedConnector. Senders can't be listed here: those that are mapped and may be."""
+    def list_targets(self, client: runtime.HttpSession) -> Iterator[runtime.Target]:  # noqa: ARG002 - can't be asked
+        """See ApiConnector. Senders can't be listed here: those that are mapped and well formed."""
         for sender in set(self.config.topics.values()):
             if re.fullmatch(SENDER, sender):
-                yield Target(sender, sender)
+                yield runtime.Target(sender, sender)
 
-    def find_problems(self, client: HttpSession) -> Iterator[str]:
-        """See MappedConnector. An empty request, which is rejected, shows if the key is good."""
+    def find_problems(self, client: runtime.HttpSession) -> Iterator[str]:
+        """See ApiConnector. An empty request is rejected, unless the key is wrong."""
         client.send(
             "POST", _CONSENTS, body=b"", headers=_FORM, allowed_statuses={HTTPStatus.BAD_REQUEST}
         )
@@ -107,41 +83,39 @@ class Twilio(MappedConnector[HttpSession]):
             )
 
     def write_changes(
-        self, client: HttpSession, changes: Sequence[TargetChange]
-    ) -> Mapping[int, PushOutcome]:
-        """See MappedConnector. Each consent has a verdict of its own."""
+        self, client: runtime.HttpSession, changes: Sequence[runtime.TargetChange]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See MappedConnector. Each consent has a status of its own."""
         nonce = self.http.nonce()
-        asked = {uuid5(_CORRELATION, f"{nonce} {c.ref}").hex: c for c in changes}
-        items = [("Items", json.dumps(_consent(name, change))) for name, change in asked.items()]
+        sent = {uuid5(_CORRELATION, f"{nonce} {c.ref}").hex: c for c in changes}
+        items = [("Items", json.dumps(_consent(id_, change))) for id_, change in sent.items()]
         answer = client.send("POST", _CONSENTS, body=urlencode(items).encode(), headers=_FORM)
         return {
-            asked[verdict.correlation_id].ref: self._outcome(verdict, asked[verdict.correlation_id])
-            for verdict in answer.parse(_VERDICTS).items
-            if verdict.correlation_id in asked
+            sent[status.correlation_id].ref: self._outcome(status, sent[status.correlation_id])
+            for status in answer.parse_member(list[_Status], "items", or_empty=True)
+            if status.correlation_id in sent
         }
 
-    def _outcome(self, verdict: _Status, change: TargetChange) -> PushOutcome:
+    def _outcome(self, status: _Status, change: runtime.TargetChange) -> runtime.PushOutcome:
         """Raises DeliveryError (permanent) where the sender is at fault."""
-        if verdict.error_code == 0:
-            return PushOutcome(PushResult.REFLECTED, verdict.correlation_id)
-        said = " ".join(verdict.error_messages).upper()
-        if "SENDER" in said:
-            (sender,) = change.off | change.on
-            raise DeliveryError(
-                f"{self.config.name}: Twilio rejects the sender {sender} "
-                f"({verdict.error_code}): map the topic to one of this account",
+        if status.error_code == 0:
+            return runtime.reflected(status.correlation_id)
+        reason = " ".join(status.error_messages).upper()
+        if "SENDER" in reason:
+            raise runtime.DeliveryError(
+                f"{self.config.name}: Twilio rejects the sender {change.target} "
+                f"({status.error_code}): map the topic to one of this account",
                 permanent=True,
             )
-        ack = str(verdict.error_code)
-        return PushOutcome(PushResult.REFUSED if "CONTACT" in said else PushResult.RETRY_LATER, ack)
+        is_address = "CONTACT" in reason
+        return (runtime.refused if is_address else runtime.retry_later)(status.error_code)
 
 
-def _consent(name: str, change: TargetChange) -> dict[str, str]:
-    (sender,) = change.off | change.on
+def _consent(correlation_id: str, change: runtime.TargetChange) -> dict[str, str]:
     consent = {
         "contact_id": change.address,
-        "correlation_id": name,
-        "sender_id": sender,
+        "correlation_id": correlation_id,
+        "sender_id": change.target,
         "status": "opt-out" if change.off else "opt-in",
         "source": "others",
     }
@@ -150,13 +124,11 @@ def _consent(name: str, change: TargetChange) -> dict[str, str]:
     return consent
 
 
-SPEC = ConnectorSpec(
-    kind=Twilio.kind,
-    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+SPEC = runtime.ConnectorSpec.of(
+    Twilio,
+    tested_against=runtime.TestedAgainst.VENDOR_DESCRIPTION,
     tested_version="the description of accounts v1, read on 2026-11-27",
-    capabilities=Twilio.capabilities,
-    own_settings=Twilio.settings,
-    secret_settings=frozenset({"api_secret"}),
+    secrets={"api_secret"},
     sources=(
         f"{_DOCS}/features/consent-api",
         f"{_DOCS}/features/bulk-upsert-consents-api",
@@ -165,8 +137,7 @@ SPEC = ConnectorSpec(
         "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
         f"{_DOCS}/tutorials/advanced-opt-out",
     ),
-    build=Twilio,
-    build_webhook_only=build_webhook_only("twilio", TwilioSmsWebhook),
+    build_webhook_only=runtime.build_webhook_only("twilio", TwilioSmsWebhook),
     notes=(
         "STOP counts for all marketing at the number that it comes from.",
         "Where one sender sends one topic, map it: `+15550100`, or its service, `MG...`.",
