@@ -9,19 +9,14 @@ https://www.braze.com/docs/api/endpoints/email/get_query_unsubscribed_email_addr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import BeforeValidator
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpSession, Response
-from preference_center.integrations.base.pydantic_types import LenientModel
-from preference_center.integrations.base.rate_limit import parse_reset_headers
+from preference_center.integrations.base import runtime
 
 MAX_ADDRESSES_PER_CALL = 50
 USERS_PER_PAGE = 100
@@ -30,12 +25,12 @@ MAX_URL_BYTES = 6_000
 """Bytes of the addresses in one URL."""
 EMAIL, PHONE = "email", "phone"
 UNSUBSCRIBED, SUBSCRIBED = "unsubscribed", "subscribed"
-PAGE_SIZE, PAGE_STRIDE = 500, 450
-"""Pages overlap: who leaves the list in the meantime moves all after him up."""
+PAGE_SIZE, PAGE_OVERLAP = 500, 50
+"""Pages overlap: an address that leaves the list meanwhile moves all after it up."""
 EARLIEST_DATE = date(2011, 1, 1)
-"""Before Braze there was no opt-out in it."""
+"""Before Braze was founded."""
 OVERLAP = timedelta(days=2)
-"""Days begin at midnight UTC; those that were not over are read again."""
+"""Days begin at midnight UTC; days that were not over are read again."""
 
 
 def _parse_timestamp(text: object) -> datetime | None:
@@ -49,42 +44,30 @@ def _parse_timestamp(text: object) -> datetime | None:
 _BrazeTimestamp = Annotated[datetime | None, BeforeValidator(_parse_timestamp)]
 
 
-class _MessageResponse(LenientModel):
-    message: str
-
-
-class _SubscriptionGroup(LenientModel):
+class _SubscriptionGroup(runtime.LenientModel):
     id: str = ""
     status: str = ""
 
 
-class _BrazeUser(LenientModel):
+class _BrazeUser(runtime.LenientModel):
     email: str = ""
     phone: str = ""
     subscription_groups: tuple[_SubscriptionGroup, ...] = ()
 
     def identifier(self, id_type: str) -> str:
-        """The address that the user goes by, in lower case; "" if that can't be read."""
+        """The user's address, in lower case; "" if it can't be read."""
         if id_type == EMAIL:
             return self.email.casefold()
         return f"+{self.phone.lstrip('+')}" if self.phone else ""
 
     def unsubscribed_group_ids(self) -> frozenset[str]:
-        """Ids of the groups that the user is out of; those never set are not listed."""
+        """Ids of the groups that the user left; groups never set are not listed."""
         groups = self.subscription_groups
         return frozenset(group.id for group in groups if group.status.casefold() == UNSUBSCRIBED)
 
 
-class _UsersResponse(_MessageResponse):
-    users: list[_BrazeUser]
-
-
-class _GroupStatusResponse(_MessageResponse):
-    status: dict[str, str]
-
-
-class BrazeEmailEvent(LenientModel):
-    """An address that unsubscribed from all, or bounced for good."""
+class BrazeEmailEvent(runtime.LenientModel):
+    """An address that unsubscribed from all, or bounced permanently."""
 
     email: str = ""
     unsubscribed_at: _BrazeTimestamp = None
@@ -92,81 +75,25 @@ class BrazeEmailEvent(LenientModel):
 
     @property
     def occurred_at(self) -> datetime | None:
-        """When."""
+        """When that was (UTC)."""
         return self.unsubscribed_at or self.hard_bounced_at
 
 
-class _EmailEventsResponse(_MessageResponse):
-    emails: list[BrazeEmailEvent]
-
-
-_MESSAGE_RESPONSE = TypeAdapter(_MessageResponse)
-_USERS_RESPONSE = TypeAdapter(_UsersResponse)
-_GROUP_STATUS_RESPONSE = TypeAdapter(_GroupStatusResponse)
-_EMAIL_EVENTS_RESPONSE = TypeAdapter(_EmailEventsResponse)
-
-
-@dataclass(frozen=True, slots=True)
-class BrazeCursor:
-    """Where pulling stands: in one of several lists, of what happened from a day on."""
-
-    since: date = EARLIEST_DATE
-    list_index: int = 0
-    offset: int = 0
-    started_on: date | None = None
-
-    @classmethod
-    def parse(cls, text: str | None) -> BrazeCursor:
-        """The place that `str` wrote; the beginning for None."""
-        if text is None:
-            return cls()
-        since, number, offset, began = text.split("|")
-        return cls(
-            date.fromisoformat(since),
-            int(number),
-            int(offset),
-            date.fromisoformat(began) if began else None,
-        )
-
-    def __str__(self) -> str:
-        return f"{self.since}|{self.list_index}|{self.offset}|{self.started_on or ''}"
-
-    def advance(self, row_count: int, list_count: int, today: date) -> tuple[BrazeCursor, bool]:
-        """The place after so many rows, and whether they were the last of all lists."""
-        began = self.started_on or today
-        if row_count >= PAGE_SIZE:
-            return BrazeCursor(self.since, self.list_index, self.offset + PAGE_STRIDE, began), False
-        if self.list_index + 1 < list_count:
-            return BrazeCursor(self.since, self.list_index + 1, 0, began), False
-        return BrazeCursor(began - OVERLAP), True
-
-
-@contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[BrazeClient]:
-    """The workspace of a destination, for a `with` block."""
-    headers = {"Authorization": f"Bearer {config.settings['api_key']}"}
-    heard = parse_reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
-    url = config.settings["url"]
-    with http.session(config.name, url, headers=headers, rate_limit_headers=heard) as session:
-        yield BrazeClient(config.name, session)
-
-
 class BrazeClient:
-    """One workspace, made by `open_workspace`."""
+    """One workspace, for one push or listing."""
 
-    def __init__(self, name: str, session: HttpSession) -> None:
+    def __init__(self, name: str, session: runtime.HttpSession) -> None:
         self._name = name
         self._session = session
 
     def find_unsubscribed_groups(
         self, id_type: str, values: Sequence[str]
     ) -> dict[str, frozenset[str] | None]:
-        """Address -> ids of the groups that all who have it are out of; None if nobody has it.
+        """Address -> ids of the groups that all users with it left; None if there is no user.
 
-        `by` EMAIL or PHONE, for up to 50 of them, by as few requests as their length allows.
-        Who is not in the answer is left out when it has a user by none of the addresses that
-        were asked for, who may be the one. Raises Rejected where one of the addresses can't
-        be asked for.
+        `id_type` is EMAIL or PHONE; up to 50 values, in as few requests as their length allows.
+        A value without a user is left out when the response has a user with none of the values,
+        who may be the one. Raises RequestRejected where a value can't be looked up.
         """
         found: dict[str, list[frozenset[str]]] = {value.casefold(): [] for value in values}
         is_clear = True
@@ -187,7 +114,7 @@ class BrazeClient:
         for offset in count(0, USERS_PER_PAGE):
             query = {f"{id_type}[]": values, "limit": str(USERS_PER_PAGE), "offset": str(offset)}
             answer = self._session.send("GET", "/subscription/user/status", query=query)
-            users = answer.parse(_USERS_RESPONSE).users
+            users = answer.parse_member(list[_BrazeUser], "users")
             yield from users
             if len(users) < USERS_PER_PAGE:
                 return
@@ -199,41 +126,40 @@ class BrazeClient:
         self._ensure_success(self._session.send("POST", "/v2/subscription/status/set", body=body))
 
     def set_email_state(self, state: str, addresses: Sequence[str]) -> None:
-        """Set up to 50 addresses' state for all email, also of those that nobody there has."""
+        """Set up to 50 addresses' state for all email, also of unknown ones."""
         body = {"email": list(addresses), "subscription_state": state}
         self._ensure_success(self._session.send("POST", "/email/status", body=body))
 
     def ensure_group_exists(self, group: str, id_type: str, probe_identifier: str) -> None:
-        """Raise Rejected when Braze takes `group` for no subscription group."""
+        """Raise RequestRejected when Braze takes `group` for no subscription group."""
         query = {"subscription_group_id": group, id_type: probe_identifier}
-        self._session.send("GET", "/subscription/status/get", query=query).parse(
-            _GROUP_STATUS_RESPONSE
-        )
+        answer = self._session.send("GET", "/subscription/status/get", query=query)
+        answer.parse_member(dict[str, str], "status")
 
     def is_unsubscribed_from_all(self, address: str, today: date) -> bool:
         """Whether an address is unsubscribed from all email."""
         query = {"email": address, "end_date": str(today + OVERLAP)}
         answer = self._session.send("GET", "/email/unsubscribes", query=query)
-        return any(
-            row.email.casefold() == address.casefold()
-            for row in answer.parse(_EMAIL_EVENTS_RESPONSE).emails
-        )
+        rows = answer.parse_member(list[BrazeEmailEvent], "emails")
+        return any(row.email.casefold() == address.casefold() for row in rows)
 
     def list_email_events(
-        self, route: str, cursor: BrazeCursor, until: date
-    ) -> list[BrazeEmailEvent]:
-        """A page of the unsubscribes or hard bounces since a day."""
+        self, route: str, *, since: date, until: date, offset: str = ""
+    ) -> tuple[list[BrazeEmailEvent], str]:
+        """A page of the unsubscribes or hard bounces of these days, and the next one's offset."""
         query = {
-            "start_date": str(cursor.since),
+            "start_date": str(since),
             "end_date": str(until),
             "limit": str(PAGE_SIZE),
-            "offset": str(cursor.offset),
+            "offset": offset or "0",
         }
-        return self._session.send("GET", route, query=query).parse(_EMAIL_EVENTS_RESPONSE).emails
+        answer = self._session.send("GET", route, query=query)
+        rows = answer.parse_member(list[BrazeEmailEvent], "emails")
+        return rows, runtime.next_offset(offset, len(rows), PAGE_SIZE, overlap=PAGE_OVERLAP)
 
-    def _ensure_success(self, response: Response) -> None:
-        if response.parse(_MESSAGE_RESPONSE).message != "success":
-            raise DeliveryError(f"{self._name}: Braze answered without success")
+    def _ensure_success(self, response: runtime.Response) -> None:
+        if response.parse_member(str, "message") != "success":
+            raise runtime.DeliveryError(f"{self._name}: Braze answered without success")
 
 
 def _split_by_url_length(addresses: Sequence[str]) -> Iterator[list[str]]:

@@ -1,240 +1,266 @@
-"""Braze: a topic is an email subscription group of one workspace, or all its email.
+"""Braze: a topic is an email or SMS subscription group of one workspace, or all its email.
 
 https://www.braze.com/docs/user_guide/message_building_by_channel/email/managing_user_subscriptions/
-The global email state stops every campaign that respects it, so it may stand for a topic
-only where the workspace sends nothing else (I10). Braze says "success" for addresses that
-nobody there has, so it is asked first, 50 a request; who isn't there is not written.
+https://www.braze.com/docs/user_guide/message_building_by_channel/sms/sms_subscription_group
+The global email state stops every campaign that respects it, so a topic may be mapped to it
+only where the workspace sends nothing else (I10). Braze answers "success" for addresses that no
+user there has, so users are looked up first, 50 a request; unknown ones are not written. An SMS
+group is what one set of numbers sends; who is in none of them is sent nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import date
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import (
-    Capabilities,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
-)
-from preference_center.domain.sync.contract import ContactPage, PushItem, PushOutcome
-from preference_center.domain.vendor_events import ALL_EMAIL, VendorEvent, VendorEventKind
-from preference_center.integrations.base.batching import run_steps
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import (
-    CREATE_CONTACTS,
-    DeliveryError,
-    DestinationConfig,
-    UnsupportedByDestination,
-)
-from preference_center.integrations.base.http import (
-    HttpContext,
-    RequestRejected,
-    UnexpectedResponse,
-)
-from preference_center.integrations.base.mapping import (
-    account_switch_problems,
-    mapping_problems,
-    validate_batch,
-)
-from preference_center.integrations.base.multi_channel import (
-    ConnectorFactories,
-    MultiChannelConnector,
-)
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base import runtime
+from preference_center.integrations.base.contract import CREATE_CONTACTS
 from preference_center.integrations.braze.client import (
+    EARLIEST_DATE,
     EMAIL,
     MAX_ADDRESSES_PER_CALL,
     OVERLAP,
+    PHONE,
     BrazeClient,
-    BrazeCursor,
-    open_client,
 )
 from preference_center.integrations.braze.push_steps import build_steps, find_off_groups
-from preference_center.integrations.braze.sms import BrazeSms
 
-GLOBAL_TARGET = ALL_EMAIL
-"""What a topic is mapped to that is the global email state and no group."""
-EMAIL_EVENT_ROUTES = (
-    ("/email/unsubscribes", VendorEventKind.OPTED_OUT),
-    ("/email/hard_bounces", VendorEventKind.BOUNCED),
+EMAIL_EVENT_ROUTES = {
+    "/email/unsubscribes": runtime.VendorEventKind.OPTED_OUT,
+    "/email/hard_bounces": runtime.VendorEventKind.BOUNCED,
+}
+_RULES = runtime.ConnectorRules(
+    target_noun="subscription group",
+    credentials_hint="the URL, the API key and its permissions",
+    rate_limit_headers=runtime.parse_reset_headers(
+        "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
+    ),
 )
-_PROBE_ADDRESS = "preference-center-check@example.com"
 _DOCS_URL = "https://www.braze.com/docs/api"
 
 
-class Braze:
-    """One Braze workspace."""
+class _BrazeConnector(runtime.ReadableApiConnector[BrazeClient]):
+    """What both channels do alike."""
 
-    kind: ClassVar[str] = "braze"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    kind = "braze"
+    rules = _RULES
+    id_type: ClassVar[str]
+    probe_identifier: ClassVar[str]
+    """An identifier that nobody has."""
+    not_a_group: ClassVar[str]
+    """Why no topic may be mapped to what Braze does not know, with the remedy."""
+
+    @contextmanager
+    def open_client(self) -> Iterator[BrazeClient]:
+        """See ApiConnector. Each workspace names its own URL."""
+        settings, name = self.config.settings, self.config.name
+        with self.http.session(
+            name,
+            settings["url"],
+            headers={"Authorization": f"Bearer {settings['api_key']}"},
+            rate_limit_headers=self.rules.rate_limit_headers,
+        ) as session:
+            yield BrazeClient(name, session)
+
+    @property
+    def groups_by_topic(self) -> Mapping[str, str]:
+        """Those of the topics that are mapped to a group."""
+        switch = self.rules.account_target
+        return {topic: id_ for topic, id_ in self.config.topics.items() if id_ != switch}
+
+    def list_targets(self, client: BrazeClient) -> Iterator[runtime.Target]:
+        """See ApiConnector. Groups can't be listed: those that are mapped."""
+        for group in sorted(set(self.groups_by_topic.values())):
+            try:
+                client.ensure_group_exists(group, self.id_type, self.probe_identifier)
+            except runtime.RequestRejected:
+                yield runtime.Target(group, group, self.not_a_group)
+            else:
+                yield runtime.Target(group, group)
+
+    def find_problems(self, client: BrazeClient) -> Iterator[str]:
+        """See ApiConnector. Tries the requests that only read."""
+        client.find_unsubscribed_groups(self.id_type, [self.probe_identifier])
+        yield from ()
+
+    def push_batch(
+        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See ApiConnector. Opt-outs first, a topic at a time."""
+        set_state = partial(self._set_state, client)
+        creates = self.capabilities.can_create and self.config.create_contacts
+        steps = build_steps(client, self.id_type, batch, set_state, existing_only=not creates)
+        return runtime.run_steps(batch, list(steps))
+
+    def _set_state(
+        self, client: BrazeClient, topic: str, state: str, identifiers: Sequence[str]
+    ) -> None:
+        if group := self.groups_by_topic.get(topic):
+            client.set_group_state(group, state, self.id_type, identifiers)
+        else:
+            client.set_email_state(state, identifiers)
+
+    def read_batch(
+        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
+    ) -> Mapping[int, frozenset[str] | None]:
+        """See ReadableApiConnector. Who was never in a group has not left it."""
+        off_groups, _ = find_off_groups(client, self.id_type, batch)
+        return {
+            ref: None if ids is None else self._off_topics(ids) for ref, ids in off_groups.items()
+        }
+
+    def _off_topics(self, off_groups: frozenset[str]) -> frozenset[str]:
+        return frozenset(t for t, group in self.groups_by_topic.items() if group in off_groups)
+
+
+class Braze(_BrazeConnector):
+    """The email addresses of one Braze workspace."""
+
+    capabilities = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=MAX_ADDRESSES_PER_CALL,
-        # The least of what these endpoints are allowed: 250,000 an hour. What exports users
-        # is not asked: 250 a minute for accounts made since 22 August 2024 (api_limits).
-        rate_limit=RateLimit(4_000, 60),
+        # The lowest limit of these endpoints: 250,000 an hour. The exports of users are not
+        # used: 250 a minute for accounts made since 22 August 2024 (api_limits).
+        rate_limit=runtime.RateLimit(4_000, 60),
         can_read=True,
-        pulls=ListingMode.CHANGES,
+        pulls=runtime.ListingMode.CHANGES,
         can_create=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "url": "the REST endpoint, as in https://rest.fra-01.braze.eu",
         "api_key": "an API key with the permissions subscription.groups.get, "
         "subscription.status.get, subscription.status.set, email.unsubscribe and "
-        f"email.hard_bounces; and email.status where a topic is mapped to {GLOBAL_TARGET}",
+        f"email.hard_bounces; and email.status where a topic is mapped to {runtime.ALL_EMAIL}",
     }
+    rules = replace(_RULES, account_target=runtime.ALL_EMAIL)
+    id_type = EMAIL
+    probe_identifier = "preference-center-check@example.com"
+    not_a_group = (
+        "Braze takes for no subscription group: map it to a group's id, or write "
+        f"{runtime.ALL_EMAIL}"
+    )
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
-        self._config = config
-        self._http = http
-        self._groups_by_topic = {
-            t: thing for t, thing in config.topics.items() if thing != GLOBAL_TARGET
-        }
-
-    def check(self) -> CheckReport:
-        """See Connector. Groups can't be listed, so none is named as unmapped."""
-        problems = [
-            *mapping_problems(self._config, "subscription group", numeric_ids=False),
-            *self._config_problems(),
-        ]
-        today = self._http.now().date()
-        try:
-            with open_client(self._config, self._http) as workspace:
-                workspace.find_unsubscribed_groups(EMAIL, [_PROBE_ADDRESS])
-                for route, _ in EMAIL_EVENT_ROUTES:
-                    workspace.list_email_events(
-                        route, BrazeCursor(today - OVERLAP), today + OVERLAP
-                    )
-                problems += self._group_problems(workspace)
-        except DeliveryError as error:
-            return CheckReport(
-                (*problems, f"{error}: check the URL, the API key and its permissions")
-            )
-        return CheckReport(tuple(problems))
-
-    def _group_problems(self, client: BrazeClient) -> Iterator[str]:
-        for topic, group in sorted(self._groups_by_topic.items()):
-            try:
-                client.ensure_group_exists(group, EMAIL, _PROBE_ADDRESS)
-            except RequestRejected:
-                yield (
-                    f"topic {topic} is mapped to {group!r}, which Braze takes for no "
-                    f"subscription group: map it to a group's id, or write {GLOBAL_TARGET}"
-                )
-
-    def _config_problems(self) -> Iterator[str]:
-        yield from account_switch_problems(self._config, GLOBAL_TARGET, "subscription group")
-        if self._config.create_contacts and self._groups_by_topic:
+    def setting_problems(self) -> Iterator[str]:
+        """See ApiConnector."""
+        yield from super().setting_problems()
+        if self.config.create_contacts and self.groups_by_topic:
             yield (
-                f"{CREATE_CONTACTS}: Braze keeps no group's state for an address that nobody "
-                f"there has: take the setting away, or map the one topic to {GLOBAL_TARGET}"
+                f"{CREATE_CONTACTS}: Braze keeps no group's state for an address that nobody there "
+                f"has: take the setting away, or map the one topic to {runtime.ALL_EMAIL}"
             )
 
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Who is there is told, opt-outs first, 50 a request."""
-        if not batch:
-            return {}
-        self._validate_batch(batch)
-        with open_client(self._config, self._http) as workspace:
-            change, ask = partial(self._set_state, workspace), not self._config.create_contacts
-            return run_steps(
-                batch, list(build_steps(workspace, EMAIL, batch, change, existing_only=ask))
+    def find_problems(self, client: BrazeClient) -> Iterator[str]:
+        """See ApiConnector. Tries the listings, too."""
+        yield from super().find_problems(client)
+        today = self.http.now().date()
+        for route in EMAIL_EVENT_ROUTES:
+            client.list_email_events(route, since=today - OVERLAP, until=today + OVERLAP)
+
+    def read_batch(
+        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
+    ) -> Mapping[int, frozenset[str] | None]:
+        """See ReadableApiConnector. Whether somebody left all email takes a request each.
+
+        Only those are looked up alone who are still in a group that a topic maps to.
+        """
+        everything, today = frozenset(self.config.topics), self.http.now().date()
+        found = dict(super().read_batch(client, batch))
+        for item in batch:
+            off = found.get(item.ref)
+            if off is None or off == everything:
+                continue
+            del found[item.ref]  # for one whose response can't be read
+            with suppress(runtime.UnexpectedResponse):
+                left = client.is_unsubscribed_from_all(item.address, today)
+                found[item.ref] = everything if left else off
+        return found
+
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+        """See SupportsPull. Unsubscribes from all email, and hard bounces.
+
+        Opt-outs of a single group can't be listed: they are found when an address is read.
+        """
+        with self.open_client() as client:
+            return runtime.next_changes_page(
+                cursor,
+                [partial(self._list_events, client, route) for route in EMAIL_EVENT_ROUTES],
+                now=self.http.now(),
+                overlap=OVERLAP,
             )
 
-    def _validate_batch(self, batch: Sequence[PushItem]) -> None:
-        validate_batch(batch, self._config, self.capabilities)
-        for problem in self._config_problems():
-            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
-
-    def _set_state(
-        self, client: BrazeClient, topic: str, state: str, addresses: Sequence[str]
-    ) -> None:
-        if group := self._groups_by_topic.get(topic):
-            client.set_group_state(group, state, EMAIL, addresses)
-        else:
-            client.set_email_state(state, addresses)
-
-    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable. All groups at once; whether somebody left all email, one by one.
-
-        Only those are asked about one by one who are still in a group that a topic maps to.
-        """
-        if not batch:
-            return {}
-        self._validate_batch(batch)
-        today = self._http.now().date()
-        with open_client(self._config, self._http) as workspace:
-            held, _ = find_off_groups(workspace, EMAIL, batch)
-            return {
-                item.ref: off
-                for item in batch
-                if item.ref in held
-                for off in self._off_topics(workspace, item.address, held[item.ref], today)
-            }
-
-    def _off_topics(
-        self, client: BrazeClient, address: str, off_groups: frozenset[str] | None, today: date
-    ) -> Iterator[frozenset[str] | None]:
-        """The one answer about an address; none if it could not be read."""
-        everything = frozenset(self._config.topics)
-        if off_groups is None:
-            yield None
-            return
-        off = frozenset(
-            topic for topic, group in self._groups_by_topic.items() if group in off_groups
-        )
-        with suppress(UnexpectedResponse):
-            left = off != everything and client.is_unsubscribed_from_all(address, today)
-            yield everything if left else off
-
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. Who unsubscribed from all email, and hard bounces.
-
-        Who left a single group can't be listed: that is seen when an address is read.
-        """
-        place, today = BrazeCursor.parse(cursor), self._http.now().date()
-        route, kind = EMAIL_EVENT_ROUTES[place.list_index]
-        with open_client(self._config, self._http) as workspace:
-            rows = workspace.list_email_events(route, place, today + OVERLAP)
-        whole = GLOBAL_TARGET if GLOBAL_TARGET in self._config.topics.values() else None
-        thing = whole if kind is VendorEventKind.OPTED_OUT else None
-        following, done = place.advance(len(rows), len(EMAIL_EVENT_ROUTES), today)
-        news = (
-            VendorEvent(kind, row.email, thing, occurred_at=row.occurred_at)
+    def _list_events(
+        self, client: BrazeClient, route: str, since: datetime | None, offset: str
+    ) -> tuple[list[runtime.VendorEvent], str]:
+        first = since.date() if since else EARLIEST_DATE
+        until = self.http.now().date() + OVERLAP
+        rows, following = client.list_email_events(route, since=first, until=until, offset=offset)
+        kind = EMAIL_EVENT_ROUTES[route]
+        is_mapped = runtime.ALL_EMAIL in self.config.topics.values()
+        is_opt_out = kind is runtime.VendorEventKind.OPTED_OUT
+        target = runtime.ALL_EMAIL if is_mapped and is_opt_out else None
+        events = [
+            runtime.VendorEvent(kind, row.email, target, occurred_at=row.occurred_at)
             for row in rows
             if row.email
-        )
-        return ContactPage(tuple(news), str(following), done)
+        ]
+        return events, following
 
 
-class BrazeMultiChannel(MultiChannelConnector):
+class BrazeSms(_BrazeConnector):
+    """The phone numbers of one Braze workspace.
+
+    Opt-outs of a group can't be listed: they are found when a number is read, and reported by
+    the webhook.
+    """
+
+    capabilities = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.SMS}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
+        can_lift=True,
+        batch_size=MAX_ADDRESSES_PER_CALL,
+        can_read=True,
+    )
+    settings: ClassVar[Mapping[str, str]] = {}
+    rules = replace(_RULES, target_noun="SMS subscription group")
+    id_type = PHONE
+    probe_identifier = "+15005550006"
+    not_a_group = "Braze takes for no SMS subscription group: map it to a group's id"
+
+    def find_problems(self, client: BrazeClient) -> Iterator[str]:
+        """See ApiConnector."""
+        yield from super().find_problems(client)
+        if self.config.create_contacts:
+            yield (
+                f"{CREATE_CONTACTS}: Braze keeps no group's state for a number that nobody there "
+                "has: take the setting away"
+            )
+
+
+class BrazeMultiChannel(runtime.MultiChannelConnector):
     """One Braze workspace, for email and SMS."""
 
-    kind: ClassVar[str] = Braze.kind
-    capabilities: ClassVar[Capabilities] = replace(
-        Braze.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
+    kind = Braze.kind
+    capabilities = replace(
+        Braze.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
     )
     settings: ClassVar[Mapping[str, str]] = Braze.settings
-    connector_factories: ClassVar[ConnectorFactories] = {
-        Channel.EMAIL: Braze,
-        Channel.SMS: BrazeSms,
+    connector_factories: ClassVar[runtime.ConnectorFactories] = {
+        runtime.Channel.EMAIL: Braze,
+        runtime.Channel.SMS: BrazeSms,
     }
 
 
-SPEC = ConnectorSpec(
-    kind=Braze.kind,
-    tested_against=TestedAgainst.DOCUMENTATION,
+SPEC = runtime.ConnectorSpec.of(
+    BrazeMultiChannel,
+    tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Braze's pages and the community's description of its API, read on 2026-11-27",
-    capabilities=BrazeMultiChannel.capabilities,
-    own_settings=Braze.settings,
-    secret_settings=frozenset({"api_key"}),
+    secrets={"api_key"},
     sources=(
         f"{_DOCS_URL}/endpoints/subscription_groups/post_update_user_subscription_group_status_v2/",
         f"{_DOCS_URL}/endpoints/subscription_groups/get_list_user_subscription_groups/",
@@ -242,12 +268,11 @@ SPEC = ConnectorSpec(
         f"{_DOCS_URL}/endpoints/email/get_query_unsubscribed_email_addresses/",
         f"{_DOCS_URL}/api_limits/",
     ),
-    build=BrazeMultiChannel,
     notes=(
-        f"Map each topic to the id of an email group, or the only one to `{GLOBAL_TARGET}`.",
-        "Who leaves a single group in Braze is only seen when the address is read back.",
-        "Map a topic that goes by SMS to the id of an SMS subscription group.",
-        "Braze can't list users by change: who is added there is found when looked for again.",
-        f"`{CREATE_CONTACTS}` adds no user, but tells the state of an address for when one has it.",
+        f"Map each topic to the id of an email group, or the only one to `{runtime.ALL_EMAIL}`.",
+        "An opt-out of a single group in Braze is found when the address is read back.",
+        "Map a topic that is sent by SMS to the id of an SMS subscription group.",
+        "Braze can't list users by change: new ones are found when they are looked up again.",
+        f"`{CREATE_CONTACTS}` adds no user, but sets the state of an address for when one has it.",
     ),
 )

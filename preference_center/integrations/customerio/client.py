@@ -12,118 +12,118 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BeforeValidator
 
-from preference_center.domain.sync.capabilities import RateLimit
-from preference_center.integrations.base.http import HttpSession, RequestRejected
+from preference_center.integrations.base import runtime
 from preference_center.integrations.base.payload import parse_epoch
-from preference_center.integrations.base.rate_limit import EndpointRateLimit
 
-APP_API_LIMIT = EndpointRateLimit("app", RateLimit(10, 1))
-_TRUE_VALUES = {"true", "1"}
+APP_API_LIMIT = runtime.EndpointRateLimit("app", runtime.RateLimit(10, 1))
 _HAS_EMAIL_FILTER = {"attribute": {"field": "email", "operator": "exists"}}
-StringId = Annotated[str, BeforeValidator(lambda id_: "" if id_ is None else str(id_))]
+_StringId = Annotated[str, BeforeValidator(str)]
 
 
-class PersonIdentifiers(BaseModel):
-    """How a person is known."""
+class PersonIdentifiers(runtime.LenientModel):
+    """How a person is identified."""
 
-    email: StringId = ""
-    cio_id: StringId = ""
-
-
-class _Profile(BaseModel):
-    identifiers: PersonIdentifiers | None = None
-    attributes: dict[str, Any] | None = None
-    timestamps: dict[str, Any] | None = None
-    unsubscribed: bool | None = None
+    email: _StringId = ""
+    cio_id: _StringId = ""
 
 
-class _Customer(BaseModel):
-    customer: _Profile
+class CustomerIoPerson(runtime.LenientModel):
+    """One person. Times are UTC, None where Customer.io has none."""
+
+    identifiers: PersonIdentifiers = PersonIdentifiers()
+    attributes: Mapping[str, Any] = {}
+    timestamps: Mapping[str, Any] = {}
+    unsubscribed: bool = False
+
+    @property
+    def email(self) -> str:
+        """The address, "" without one."""
+        return self.identifiers.email or str(self.attributes.get("email") or "")
+
+    @property
+    def cio_id(self) -> str:
+        """Customer.io's own id, "" without one."""
+        return self.identifiers.cio_id or str(self.attributes.get("cio_id") or "")
+
+    @property
+    def chosen_topics(self) -> Mapping[str, bool]:
+        """What the person chose."""
+        return self._preferences("cio_subscription_preferences", "topics")
+
+    @property
+    def topics_with_defaults(self) -> Mapping[str, bool]:
+        """The same, with the topics' defaults for the rest."""
+        return self._preferences("_cio_subscription_preferences_computed", "topics")
+
+    @property
+    def changed_at(self) -> datetime | None:
+        """When the chosen topics and channels changed last."""
+        return parse_epoch(self.timestamps.get("cio_subscription_preferences"))
+
+    @property
+    def is_unsubscribed(self) -> bool:
+        """From all, or from all email."""
+        switch = str(self.attributes.get("unsubscribed", "")).casefold() in {"true", "1"}
+        return self.unsubscribed or switch or self._has_no_email
+
+    @property
+    def unsubscribed_at(self) -> datetime | None:
+        """When that was."""
+        at = parse_epoch(self.timestamps.get("unsubscribed"))
+        return at or (self.changed_at if self._has_no_email else None)
+
+    @property
+    def _has_no_email(self) -> bool:
+        return self._preferences("cio_subscription_preferences", "channels").get("email") is False
+
+    def _preferences(self, attribute: str, name: str) -> Mapping[str, bool]:
+        """Those that are true or false: of the others nothing was chosen."""
+        found = _parse_object(self.attributes.get(attribute)).get(name)
+        rows = found.items() if isinstance(found, dict) else ()
+        return {name: is_on for name, is_on in rows if isinstance(is_on, bool)}
 
 
-class _CustomersResponse(BaseModel):
-    customers: list[_Customer] | None = None
+class _Customer(runtime.LenientModel):
+    customer: CustomerIoPerson
 
 
-class _SearchResponse(BaseModel):
-    identifiers: list[PersonIdentifiers] | None = None
-    next: StringId = ""
+class _PeoplePage(runtime.LenientModel):
+    identifiers: tuple[PersonIdentifiers, ...] = ()
+    next: _StringId = ""
 
 
-class _SubscriptionTopic(BaseModel):
+class _Topic(runtime.LenientModel):
     id: int
-    identifier: str | None = None
-    name: str | None = None
+    identifier: str = ""
+    name: str = ""
 
 
-class _SubscriptionTopicsResponse(BaseModel):
-    topics: list[_SubscriptionTopic] | None = None
-
-
-class _RegionResponse(BaseModel):
-    region: str | None = None
-
-
-class _BatchError(BaseModel):
+class _BatchError(runtime.LenientModel):
     batch_index: int | None = None
-
-
-class _BatchErrorsResponse(BaseModel):
-    errors: list[_BatchError] | None = None
-
-
-_CUSTOMERS_RESPONSE, _SEARCH_RESPONSE, _SUBSCRIPTION_TOPICS_RESPONSE = (
-    TypeAdapter(_CustomersResponse),
-    TypeAdapter(_SearchResponse),
-    TypeAdapter(_SubscriptionTopicsResponse),
-)
-_REGION_RESPONSE, _BATCH_ERRORS_RESPONSE = (
-    TypeAdapter(_RegionResponse),
-    TypeAdapter(_BatchErrorsResponse),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerIoPerson:
-    """One person. Times are UTC, None where Customer.io does not say."""
-
-    email: str
-    cio_id: str
-    chosen_topics: Mapping[str, bool]
-    """What the person chose."""
-    topics_with_defaults: Mapping[str, bool]
-    """The same, with the topics' defaults for the rest."""
-    is_unsubscribed: bool
-    """From all, or from all email."""
-    unsubscribed_at: datetime | None
-    changed_at: datetime | None
-    """When `topics` changed last."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerIoClient:
     """One workspace, for one push or listing."""
 
-    app_api: HttpSession
-    track_api: HttpSession
+    app_api: runtime.HttpSession
+    track_api: runtime.HttpSession
 
     def list_topics(self) -> dict[str, str]:
         """Id of each topic, as in `topic_7` -> its name."""
         answer = self.app_api.send("GET", "/v1/subscription_topics", limit=APP_API_LIMIT)
-        found = answer.parse(_SUBSCRIPTION_TOPICS_RESPONSE).topics or ()
-        return {topic.identifier or f"topic_{topic.id}": topic.name or "" for topic in found}
+        topics = answer.parse_member(list[_Topic], "topics", or_empty=True)
+        return {topic.identifier or f"topic_{topic.id}": topic.name for topic in topics}
 
     def get_region(self) -> str:
         """Where the workspace is: "us" or "eu". Fails for wrong credentials of the Track API."""
-        return (
-            self.track_api.send("GET", "/api/v1/accounts/region").parse(_REGION_RESPONSE).region
-            or ""
-        )
+        answer = self.track_api.send("GET", "/api/v1/accounts/region")
+        return answer.parse_member(str, "region", or_empty=True)
 
     def find_people(self, ids: Sequence[str], *, id_type: str) -> list[CustomerIoPerson]:
-        """At most 100 people `by` "email" or "cio_id"; those that are not there are left out."""
+        """At most 100 people by "email" or "cio_id"; unknown ones are left out."""
         answer = self.app_api.send(
             "POST",
             "/v1/customers/attributes",
@@ -131,52 +131,31 @@ class CustomerIoClient:
             body={"ids": list(ids)},
             limit=APP_API_LIMIT,
         )
-        return [
-            _parse_person(row.customer) for row in answer.parse(_CUSTOMERS_RESPONSE).customers or ()
-        ]
+        rows = answer.parse_member(list[_Customer], "customers", or_empty=True)
+        return [row.customer for row in rows]
 
     def list_people(self, start: str, limit: int) -> tuple[Sequence[PersonIdentifiers], str]:
         """A page of those who have an address, and where the next begins, "" at the end."""
-        query = {"limit": str(limit)} | ({"start": start} if start else {})
-        body = {"filter": _HAS_EMAIL_FILTER}
-        answer = self.app_api.send(
-            "POST", "/v1/customers", query=query, body=body, limit=APP_API_LIMIT
-        )
-        found = answer.parse(_SEARCH_RESPONSE)
-        return found.identifiers or (), found.next
+        page = self.app_api.send(
+            "POST",
+            "/v1/customers",
+            query={"limit": str(limit)} | ({"start": start} if start else {}),
+            body={"filter": _HAS_EMAIL_FILTER},
+            limit=APP_API_LIMIT,
+        ).parse(_PeoplePage)
+        return page.identifiers, page.next
 
     def update_people(self, people: Sequence[Mapping[str, object]]) -> set[int]:
         """Change people, in at most 500 kB; the indices of those that were rejected.
 
-        Raises Rejected where it is not said which were.
+        Raises RequestRejected where the response does not name them.
         """
-        found = self.track_api.send("POST", "/api/v2/batch", body={"batch": people}).parse(
-            _BATCH_ERRORS_RESPONSE
-        )
-        indices = {error.batch_index for error in found.errors or ()}
+        answer = self.track_api.send("POST", "/api/v2/batch", body={"batch": people})
+        errors = answer.parse_member(list[_BatchError], "errors", or_empty=True)
+        indices = {error.batch_index for error in errors}
         if None in indices:
-            raise RequestRejected("some were rejected, and it is not said who", 400)
+            raise runtime.RequestRejected("some were rejected, without their indices", 400)
         return {index for index in indices if index is not None}
-
-
-def _parse_person(profile: _Profile) -> CustomerIoPerson:
-    attributes, times = profile.attributes or {}, profile.timestamps or {}
-    ids = profile.identifiers or PersonIdentifiers()
-    chosen = _parse_object(attributes.get("cio_subscription_preferences"))
-    computed = _parse_object(attributes.get("_cio_subscription_preferences_computed"))
-    changed_at = parse_epoch(times.get("cio_subscription_preferences"))
-    said = str(attributes.get("unsubscribed", "")).casefold() in _TRUE_VALUES
-    no_email = _boolean_items(chosen.get("channels")).get("email") is False
-    return CustomerIoPerson(
-        email=ids.email or str(attributes.get("email") or ""),
-        cio_id=ids.cio_id or str(attributes.get("cio_id") or ""),
-        chosen_topics=_boolean_items(chosen.get("topics")),
-        topics_with_defaults=_boolean_items(computed.get("topics")),
-        is_unsubscribed=profile.unsubscribed or said or no_email,
-        unsubscribed_at=parse_epoch(times.get("unsubscribed"))
-        or (changed_at if no_email else None),
-        changed_at=changed_at,
-    )
 
 
 def _parse_object(value: object) -> dict[str, Any]:
@@ -186,9 +165,3 @@ def _parse_object(value: object) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _boolean_items(value: object) -> Mapping[str, bool]:
-    """Those that are true or false: of the others nothing was chosen."""
-    rows = value.items() if isinstance(value, dict) else ()
-    return {name: is_on for name, is_on in rows if isinstance(is_on, bool)}

@@ -21,10 +21,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import HttpSession, UnexpectedResponse
-from preference_center.integrations.base.paging import last_row_id
-from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
+from preference_center.integrations.base import runtime
 
 PAGE_SIZE = 100
 """Rows of a page: Ghost gives no more of members, and Ghost 6 of nothing."""
@@ -35,7 +32,7 @@ _TOKEN_LIFETIME = timedelta(minutes=5)
 _QUOTES = re.compile(r"""(['"])""")
 
 
-class GhostNewsletter(LenientModel):
+class GhostNewsletter(runtime.LenientModel):
     """A newsletter. Of a member, Ghost lists only those that are active."""
 
     id: str = ""
@@ -48,15 +45,15 @@ class GhostNewsletter(LenientModel):
         return "" if self.status == "active" else "is not active: reactivate it or map another"
 
 
-class _SuppressionInfo(LenientModel):
+class _SuppressionInfo(runtime.LenientModel):
     reason: str = ""
 
 
-class _EmailSuppression(LenientModel):
+class _EmailSuppression(runtime.LenientModel):
     info: _SuppressionInfo | None = None
 
 
-class GhostMember(LenientModel):
+class GhostMember(runtime.LenientModel):
     """A member."""
 
     id: str = ""
@@ -82,31 +79,31 @@ class GhostMember(LenientModel):
         return bool(info and info.reason == "spam")
 
 
-class _EventData(LenientModel):
+class _EventData(runtime.LenientModel):
     id: str = ""
     member_id: str = ""
     newsletter_id: str = ""
     subscribed: bool | None = None
     source: str = ""
-    created_at: IsoDatetime = None
+    created_at: runtime.IsoDatetime = None
 
 
-class GhostEvent(LenientModel):
+class GhostEvent(runtime.LenientModel):
     """An event of a member. Its own type of a complaint is not that of the filter."""
 
     type: str = ""
     data: _EventData
 
 
-class _MembersResponse(LenientModel):
+class _MembersResponse(runtime.LenientModel):
     members: list[GhostMember]
 
 
-class _NewslettersResponse(LenientModel):
+class _NewslettersResponse(runtime.LenientModel):
     newsletters: list[GhostNewsletter]
 
 
-class _EventsResponse(LenientModel):
+class _EventsResponse(runtime.LenientModel):
     events: list[GhostEvent]
 
 
@@ -167,7 +164,7 @@ class EventPosition:
 class GhostClient:
     """One site of Ghost, for one push or listing."""
 
-    session: HttpSession
+    session: runtime.HttpSession
     admin_key: str
     now: Callable[[], datetime]
 
@@ -182,7 +179,7 @@ class GhostClient:
             found += rows
             if len(rows) < PAGE_SIZE:
                 return found
-            after = last_row_id(row.id for row in rows)
+            after = runtime.last_row_id(row.id for row in rows)
 
     def find_members_by_address(self, addresses: Collection[str]) -> Sequence[GhostMember]:
         """Members with these addresses in any case: there may be several of one address.
@@ -285,7 +282,7 @@ class GhostClient:
         try:
             signed = make_authorization_header(self.admin_key, self.now())
         except ValueError:
-            raise DeliveryError(
+            raise runtime.DeliveryError(
                 "admin_key is not ID:SECRET, as Ghost shows an Admin API key", permanent=True
             ) from None
         return {"Authorization": signed, "Accept-Version": "v5.0"}
@@ -295,7 +292,7 @@ def last_position(events: Sequence[GhostEvent]) -> EventPosition:
     """Where a page of events ends. Raises Unreadable if it is not said."""
     last = events[-1].data
     if last.created_at is None or not last.id:
-        raise UnexpectedResponse("an event without a time or an id")
+        raise runtime.UnexpectedResponse("an event without a time or an id")
     return EventPosition(last.created_at, last.id)
 
 

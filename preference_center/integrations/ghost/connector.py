@@ -20,28 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    PushOutcome,
-    PushResult,
-)
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.mapped_connector import ReadableConnector
-from preference_center.integrations.base.paging import last_row_id, next_full_page
-from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
-from preference_center.integrations.base.targets import (
-    ConnectorRules,
-    LookupMode,
-    OffState,
-    RemoteContact,
-    Target,
-    TargetChange,
-    TargetCheck,
-)
-from preference_center.integrations.base.webhook_only import build_webhook_only
+from preference_center.integrations.base import runtime
 from preference_center.integrations.ghost.client import (
     COMPLAINT_EVENT,
     NEWSLETTER_EVENT,
@@ -61,44 +40,44 @@ EVENT_LAG = timedelta(minutes=1)
 MIN_OPT_OUT_AGE_FOR_LIFT = timedelta(days=1)
 """After it, what somebody turned off in Ghost was read from its events: a lift that we are
 asked for then is of the person's own later act (decision 36). Before, it may be unheard."""
-_NEVER_SUBSCRIBED = OffState("never subscribed", is_opt_out=False, can_lift=False)
-_UNSUBSCRIBED_IN_BULK = OffState("unsubscribed in bulk", can_lift=False)
-_UNSUBSCRIBED_BY_API = OffState("unsubscribed by API")
-_UNSUBSCRIBED = OffState("unsubscribed in Ghost")
-_UNSUBSCRIBED_RECENTLY = OffState("unsubscribed in Ghost lately", can_lift=False)
-_COMPLAINED = OffState("complained", can_lift=False, is_exact=False)
+_NEVER_SUBSCRIBED = runtime.OffState("never subscribed", is_opt_out=False, can_lift=False)
+_UNSUBSCRIBED_IN_BULK = runtime.OffState("unsubscribed in bulk", can_lift=False)
+_UNSUBSCRIBED_BY_API = runtime.OffState("unsubscribed by API")
+_UNSUBSCRIBED = runtime.OffState("unsubscribed in Ghost")
+_UNSUBSCRIBED_RECENTLY = runtime.OffState("unsubscribed in Ghost lately", can_lift=False)
+_COMPLAINED = runtime.OffState("complained", can_lift=False, is_exact=False)
 
 
 @dataclass(frozen=True)
-class GhostContact(RemoteContact):
+class GhostContact(runtime.RemoteContact):
     """All members of one address, in whatever case it is written there."""
 
     members: tuple[GhostMember, ...] = ()
 
 
-class Ghost(ReadableConnector[GhostClient]):
+class Ghost(runtime.ReadableConnector[GhostClient]):
     """One site."""
 
-    kind: ClassVar[str] = "ghost"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({SupportedScope.TOPIC}),
+    kind = "ghost"
+    capabilities = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=50,
         can_read=True,
-        scans=ListingMode.FULL,
-        pulls=ListingMode.CHANGES,
+        scans=runtime.ListingMode.FULL,
+        pulls=runtime.ListingMode.CHANGES,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "the address of Ghost's admin without its path: https://blog.example.com",
         "admin_key": "the Admin API key of a custom integration: ID:SECRET",
     }
-    rules: ClassVar[ConnectorRules] = ConnectorRules(
+    rules = runtime.ConnectorRules(
         target_noun="newsletter",
         credentials_hint="the Admin API key and base_url",
         group_size=10,
-        lookups=LookupMode.ALL,
-        target_check=TargetCheck.ALWAYS,
+        lookups=runtime.LookupMode.ALL,
+        target_check=runtime.TargetCheck.ALWAYS,
     )
 
     @contextmanager
@@ -110,21 +89,21 @@ class Ghost(ReadableConnector[GhostClient]):
         ) as session:
             yield GhostClient(session, settings["admin_key"], self.http.now)
 
-    def list_targets(self, client: GhostClient) -> Iterator[Target]:
+    def list_targets(self, client: GhostClient) -> Iterator[runtime.Target]:
         """See MappedConnector."""
         for each in client.list_newsletters():
-            yield Target(each.id, each.name, each.unusable_reason)
+            yield runtime.Target(each.id, each.name, each.unusable_reason)
 
     def fetch_contacts(
         self, client: GhostClient, addresses: Sequence[str], target_ids: Collection[str]
-    ) -> Mapping[str, RemoteContact | None]:
+    ) -> Mapping[str, runtime.RemoteContact | None]:
         """See MappedConnector. One request for all, and two more where something is off."""
         members = client.find_members_by_address(addresses)
         holds, found = (
             _find_off_states(client, members, frozenset(target_ids)),
             group_by_address(members),
         )
-        contacts: dict[str, RemoteContact | None] = {}
+        contacts: dict[str, runtime.RemoteContact | None] = {}
         for address in addresses:
             of = found.get(address.casefold(), ())
             if not of:
@@ -136,47 +115,51 @@ class Ghost(ReadableConnector[GhostClient]):
         return contacts
 
     def write_changes(
-        self, client: GhostClient, changes: Sequence[TargetChange]
-    ) -> Mapping[int, PushOutcome]:
+        self, client: GhostClient, changes: Sequence[runtime.TargetChange]
+    ) -> Mapping[int, runtime.PushOutcome]:
         """See MappedConnector. A request for each member that changes."""
         outcomes = {}
         for change in changes:
             assert isinstance(change.contact, GhostContact)
             results = [_update_member(client, member, change) for member in change.contact.members]
-            if PushResult.RETRY_LATER in results:
+            if runtime.PushResult.RETRY_LATER in results:
                 continue
-            is_there = PushResult.REFLECTED in results
-            outcomes[change.ref] = PushOutcome(
-                PushResult.REFLECTED if is_there else PushResult.ABSENT, "200"
+            is_there = runtime.PushResult.REFLECTED in results
+            outcomes[change.ref] = runtime.PushOutcome(
+                runtime.PushResult.REFLECTED if is_there else runtime.PushResult.ABSENT, "200"
             )
         return outcomes
 
-    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable. Also shows who was unsubscribed in bulk, which nothing else does."""
+    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+        """See SupportsScan. Also shows who was unsubscribed in bulk, which nothing else does."""
 
-        def fetch_page(token: str) -> tuple[list[ContactSnapshot], str]:
+        def fetch_page(token: str) -> tuple[list[runtime.ContactSnapshot], str]:
             rows = client.list_members_after(token)
             targets = frozenset(self.config.topics.values())
             holds = _find_off_states(client, rows, targets)
             seen = [
-                ContactSnapshot(row.email, off=self._opted_out_topics(holds.get(row.id)))
+                runtime.ContactSnapshot(row.email, off=self._opted_out_topics(holds.get(row.id)))
                 for row in rows
                 if row.email
             ]
-            return seen, last_row_id(row.id for row in rows) if len(rows) == PAGE_SIZE else ""
+            return seen, runtime.last_row_id(row.id for row in rows) if len(
+                rows
+            ) == PAGE_SIZE else ""
 
         with self.open_client() as client:
-            return next_full_page(cursor, [fetch_page])
+            return runtime.next_full_page(cursor, [fetch_page])
 
-    def _opted_out_topics(self, off_states: Mapping[str, OffState] | None) -> frozenset[str] | None:
+    def _opted_out_topics(
+        self, off_states: Mapping[str, runtime.OffState] | None
+    ) -> frozenset[str] | None:
         """The topics that somebody turned off; None if the answer does not say."""
         if off_states is None:
             return None
         off = {target for target, hold in off_states.items() if hold.is_opt_out}
         return frozenset(topic for topic, target in self.config.topics.items() if target in off)
 
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. Who unsubscribed and is unsubscribed still, and complaints, with dates.
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+        """See SupportsPull. Who unsubscribed and is unsubscribed still, and complaints, with dates.
 
         Newest first, back to where the last pass began.
         """
@@ -189,7 +172,7 @@ class Ghost(ReadableConnector[GhostClient]):
         if not walk.newest_at and events:
             walk = GhostEventCursor(walk.since, events[0].data.created_at)
         done = len(events) < PAGE_SIZE
-        return ContactPage(
+        return runtime.ContactPage(
             rows,
             walk.next_pass_cursor() if done else walk.next_page_cursor(last_position(events)),
             done,
@@ -197,7 +180,7 @@ class Ghost(ReadableConnector[GhostClient]):
 
     def _to_vendor_events(
         self, client: GhostClient, events: Sequence[GhostEvent]
-    ) -> Iterator[VendorEvent]:
+    ) -> Iterator[runtime.VendorEvent]:
         mapped = set(self.config.topics.values())
         left = [e for e in events if e.data.subscribed is False and e.data.newsletter_id in mapped]
         complaints = [e for e in events if e.type != NEWSLETTER_EVENT and e.data.member_id]
@@ -207,8 +190,8 @@ class Ghost(ReadableConnector[GhostClient]):
             data, member = event.data, members.get(event.data.member_id)
             if member and data.newsletter_id not in (member.newsletter_ids or ()):
                 by_person = data.source == "member"
-                yield VendorEvent(
-                    VendorEventKind.OPTED_OUT,
+                yield runtime.VendorEvent(
+                    runtime.VendorEventKind.OPTED_OUT,
                     member.email,
                     data.newsletter_id,
                     data.created_at,
@@ -217,8 +200,8 @@ class Ghost(ReadableConnector[GhostClient]):
         for event in complaints:
             if member := members.get(event.data.member_id):
                 at = event.data.created_at
-                yield VendorEvent(
-                    VendorEventKind.COMPLAINED, member.email, occurred_at=at, by_person=True
+                yield runtime.VendorEvent(
+                    runtime.VendorEventKind.COMPLAINED, member.email, occurred_at=at, by_person=True
                 )
 
 
@@ -257,7 +240,7 @@ def _format_time(time: datetime | None) -> str:
 
 def _find_off_states(
     client: GhostClient, members: Sequence[GhostMember], target_ids: frozenset[str]
-) -> Mapping[str, Mapping[str, OffState]]:
+) -> Mapping[str, Mapping[str, runtime.OffState]]:
     """Id of each member whose newsletters are listed -> what of `targets` is off, and why."""
     held = {m.id: m.newsletter_ids for m in members if m.id}
     missing = {id_: target_ids - ids for id_, ids in held.items() if ids is not None}
@@ -275,7 +258,7 @@ def _find_off_states(
     }
 
 
-def _off_state(last_event: GhostEvent | None, now: datetime) -> OffState:
+def _off_state(last_event: GhostEvent | None, now: datetime) -> runtime.OffState:
     """Why a member does not get a newsletter, by the last event of the two."""
     if last_event is None:
         return _NEVER_SUBSCRIBED
@@ -287,7 +270,9 @@ def _off_state(last_event: GhostEvent | None, now: datetime) -> OffState:
     return _UNSUBSCRIBED if at and at < now - MIN_OPT_OUT_AGE_FOR_LIFT else _UNSUBSCRIBED_RECENTLY
 
 
-def _common_off_states(off_states: Sequence[Mapping[str, OffState]]) -> Mapping[str, OffState]:
+def _common_off_states(
+    off_states: Sequence[Mapping[str, runtime.OffState]],
+) -> Mapping[str, runtime.OffState]:
     """What is off for each of several members; not ours to lift if it is not for one."""
     first, *others = off_states
     common = [id_ for id_ in first if all(id_ in other for other in others)]
@@ -299,29 +284,29 @@ def _common_off_states(off_states: Sequence[Mapping[str, OffState]]) -> Mapping[
     }
 
 
-def _update_member(client: GhostClient, member: GhostMember, change: TargetChange) -> PushResult:
+def _update_member(
+    client: GhostClient, member: GhostMember, change: runtime.TargetChange
+) -> runtime.PushResult:
     """Change one member; LATER if it was not acknowledged."""
     before = member.newsletter_ids or frozenset()
     wanted = (before - change.off) | change.on
     if wanted == before:
-        return PushResult.REFLECTED
+        return runtime.PushResult.REFLECTED
     changed = client.set_newsletters(member, wanted)
     if changed is None:
-        return PushResult.ABSENT
+        return runtime.PushResult.ABSENT
     held = changed.newsletter_ids
     if held is None or held & change.off or change.on - held:
-        return PushResult.RETRY_LATER
-    return PushResult.REFLECTED
+        return runtime.PushResult.RETRY_LATER
+    return runtime.PushResult.REFLECTED
 
 
-SPEC = ConnectorSpec(
-    kind=Ghost.kind,
-    tested_against=TestedAgainst.DOCUMENTATION,
+SPEC = runtime.ConnectorSpec.of(
+    Ghost,
+    tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Ghost's pages and the source of 5.130.6, read on 2026-11-27",
     manually_tested="Ghost 5.130.6 itself, on 27 November 2026",
-    capabilities=Ghost.capabilities,
-    own_settings=Ghost.settings,
-    secret_settings=frozenset({"admin_key"}),
+    secrets={"admin_key"},
     sources=(
         "https://docs.ghost.org/admin-api",
         "https://ghost.org/help/multiple-newsletters",
@@ -329,8 +314,7 @@ SPEC = ConnectorSpec(
         "https://docs.ghost.org/webhooks",
         "https://github.com/TryGhost/Ghost/tree/main/ghost/core/core/server/services/webhooks",
     ),
-    build=Ghost,
-    build_webhook_only=build_webhook_only("ghost", GhostWebhookSource),
+    build_webhook_only=runtime.build_webhook_only("ghost", GhostWebhookSource),
     notes=(
         "Map each topic to the id of a newsletter.",
         "What is turned off in Ghost is turned on again by us after a day at the earliest.",

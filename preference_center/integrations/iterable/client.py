@@ -7,35 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
-from pydantic.alias_generators import to_camel
-
-from preference_center.domain.sync.capabilities import RateLimit
-from preference_center.integrations.base.http import HttpSession
-from preference_center.integrations.base.rate_limit import EndpointRateLimit
+from preference_center.integrations.base import runtime
 
 CHANNEL, TYPE, LIST = "channel", "type", "list"
 """Kinds of targets, as the webhook's module names them, too."""
-EXPORT_LIMIT = EndpointRateLimit("exports", RateLimit(4, 60))
+EXPORT_LIMIT = runtime.EndpointRateLimit("exports", runtime.RateLimit(4, 60))
 MAX_EXPORT_BYTES = 100_000_000
 """Bytes of an export, which has no pages."""
 
-IdList = Annotated[list[int], BeforeValidator(lambda ids: ids or [])]
 
-
-class _IterableModel(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel)
-
-
-class MessageChannel(_IterableModel):
+class MessageChannel(runtime.CamelModel):
     """A message channel."""
 
     id: int
-    name: str | None = None
-    channel_type: str | None = None
-    message_medium: str | None = None
+    name: str = ""
+    channel_type: str = ""
+    message_medium: str = ""
 
     @property
     def unusable_reason(self) -> str:
@@ -47,13 +35,13 @@ class MessageChannel(_IterableModel):
         return ""
 
 
-class MessageType(_IterableModel):
+class MessageType(runtime.CamelModel):
     """A message type of a channel."""
 
     id: int
-    name: str | None = None
-    channel_id: int | None = None
-    subscription_policy: str | None = None
+    name: str = ""
+    channel_id: int = 0
+    subscription_policy: str = ""
 
     @property
     def is_opt_in(self) -> bool:
@@ -61,12 +49,12 @@ class MessageType(_IterableModel):
         return self.subscription_policy == "OptIn"
 
 
-class MailingList(_IterableModel):
+class MailingList(runtime.CamelModel):
     """A list."""
 
     id: int
-    name: str | None = None
-    list_type: str | None = None
+    name: str = ""
+    list_type: str = ""
 
     @property
     def unusable_reason(self) -> str:
@@ -74,49 +62,29 @@ class MailingList(_IterableModel):
         return "" if self.list_type == "Standard" else "is no static list: map one that is"
 
 
-class IterableUser(_IterableModel):
+class IterableUser(runtime.CamelModel):
     """What a user is subscribed to and unsubscribed from."""
 
-    unsubscribed_channel_ids: IdList = []
-    unsubscribed_message_type_ids: IdList = []
-    subscribed_message_type_ids: IdList = []
-    email_list_ids: IdList = []
+    unsubscribed_channel_ids: tuple[int, ...] = ()
+    unsubscribed_message_type_ids: tuple[int, ...] = ()
+    subscribed_message_type_ids: tuple[int, ...] = ()
+    email_list_ids: tuple[int, ...] = ()
 
 
-class _UserProfile(_IterableModel):
-    email: str | None = None
-    data_fields: IterableUser | None = None
+class _UserProfile(runtime.CamelModel):
+    email: str = ""
+    data_fields: IterableUser = IterableUser()
 
 
-class _UserResponse(_IterableModel):
+class _UserResponse(runtime.CamelModel):
     user: _UserProfile | None = None
 
 
-class _ChannelsResponse(_IterableModel):
-    channels: list[MessageChannel]
-
-
-class _MessageTypesResponse(_IterableModel):
-    message_types: list[MessageType]
-
-
-class _IterableListsResponse(_IterableModel):
-    lists: list[MailingList]
-
-
-class _SubscriptionsResponse(_IterableModel):
+class _SubscriptionsResponse(runtime.CamelModel):
     success_count: int
     fail_count: int = 0
-    invalid_emails: list[str] | None = None
-    valid_email_failures: list[str] | None = None
-
-
-_USER_RESPONSE, _CHANNELS_RESPONSE = TypeAdapter(_UserResponse), TypeAdapter(_ChannelsResponse)
-_MESSAGE_TYPES_RESPONSE, _LISTS_RESPONSE, _SUBSCRIPTIONS_RESPONSE = (
-    TypeAdapter(_MessageTypesResponse),
-    TypeAdapter(_IterableListsResponse),
-    TypeAdapter(_SubscriptionsResponse),
-)
+    invalid_emails: tuple[str, ...] = ()
+    valid_email_failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +101,23 @@ class SubscriptionFailures:
 class IterableClient:
     """One project, for one push or listing."""
 
-    session: HttpSession
+    session: runtime.HttpSession
 
     @cached_property
     def channels(self) -> Mapping[int, MessageChannel]:
         """Id -> channel, of any medium."""
-        found = self.session.send("GET", "/api/channels").parse(_CHANNELS_RESPONSE)
-        return {channel.id: channel for channel in found.channels}
+        answer = self.session.send("GET", "/api/channels")
+        return {each.id: each for each in answer.parse_member(list[MessageChannel], "channels")}
 
     @cached_property
     def message_types(self) -> Mapping[int, MessageType]:
         """Id -> message type."""
-        found = self.session.send("GET", "/api/messageTypes").parse(_MESSAGE_TYPES_RESPONSE)
-        return {type_.id: type_ for type_ in found.message_types}
+        answer = self.session.send("GET", "/api/messageTypes")
+        return {each.id: each for each in answer.parse_member(list[MessageType], "messageTypes")}
 
     def list_lists(self) -> Sequence[MailingList]:
         """All lists, of any kind."""
-        return self.session.send("GET", "/api/lists").parse(_LISTS_RESPONSE).lists
+        return self.session.send("GET", "/api/lists").parse_member(list[MailingList], "lists")
 
     @property
     def opt_in_types(self) -> set[int]:
@@ -157,19 +125,19 @@ class IterableClient:
         return {id_ for id_, type_ in self.message_types.items() if type_.is_opt_in}
 
     def get_user(self, address: str) -> IterableUser | None:
-        """A user, None if there is none. Raises Rejected for what is no address."""
+        """A user, None if there is none. Raises RequestRejected for an invalid address."""
         answer = self.session.send(
             "GET",
             "/api/users/getByEmail",
             query={"email": address},
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        profile = (
-            None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_USER_RESPONSE).user
-        )
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        profile = answer.parse(_UserResponse).user
         if profile is None or (profile.email or address).casefold() != address.casefold():
             return None
-        return profile.data_fields or IterableUser()
+        return profile.data_fields
 
     def update_subscriptions(
         self, requests: Sequence[Mapping[str, object]]
@@ -177,12 +145,11 @@ class IterableClient:
         """Replace what each request names, of at most 1,000 users."""
         body = {"updateSubscriptionsRequests": requests}
         answer = self.session.send("POST", "/api/users/bulkUpdateSubscriptions", body=body)
-        found = answer.parse(_SUBSCRIPTIONS_RESPONSE)
-        invalid = frozenset(address.casefold() for address in found.invalid_emails or ())
-        for_now = frozenset(address.casefold() for address in found.valid_email_failures or ())
-        return SubscriptionFailures(
-            invalid, for_now, max(0, found.fail_count - len(invalid | for_now))
-        )
+        found = answer.parse(_SubscriptionsResponse)
+        invalid = frozenset(address.casefold() for address in found.invalid_emails)
+        temporary = frozenset(address.casefold() for address in found.valid_email_failures)
+        unidentified = max(0, found.fail_count - len(invalid | temporary))
+        return SubscriptionFailures(invalid, temporary, unidentified)
 
     def export_unsubscribes(self, since: datetime, until: datetime) -> bytes:
         """Events of a span of time, one a line of JSON."""

@@ -49,7 +49,7 @@ class Twilio(runtime.MappedConnector[runtime.HttpSession]):
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "the SID of an API key, SK..., or of the account, AC...",
-        "api_secret": "the key's secret, or the account's auth token; without, only its webhook is read",
+        "api_secret": "the key's secret, or the account's auth token; else it is webhook only",
         "base_url?": "another address of the API, for tests",
     }
     rules = runtime.ConnectorRules(

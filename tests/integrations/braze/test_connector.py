@@ -303,7 +303,7 @@ def test_pulling_goes_on_where_it_was(
     rig: Rig, server: BrazeStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PAGE_SIZE", 10)
-    monkeypatch.setattr(client, "PAGE_STRIDE", 8)
+    monkeypatch.setattr(client, "PAGE_OVERLAP", 2)
     everybody = {f"p{n}@example.com" for n in range(25)}
     for address in everybody:
         server.unsubscribed[address] = "2025-01-01 10:00:00 +0000"
