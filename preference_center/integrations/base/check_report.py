@@ -1,6 +1,6 @@
-"""What `Connector.check` finds: faults, and what the credentials may do in the tool.
+"""What `Connector.check` finds: problems, and what the credentials may do in the tool.
 
-Rights are asked for and never tried: to try one is to write (I7).
+Permissions are asked for and never tried: to try one is to write (I7).
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One right, and whether the credentials have it, by the tool's own word.
+    """One permission, and whether the credentials have it, as the tool reports it.
 
-    Without one that is `needed` the destination may not be sent to; without another it
-    works, but can't do what `use` says.
+    Without one that is `is_required` nothing may be sent to the destination; without another it
+    works, but can't do its `purpose`.
     """
 
     name: str
-    """As the tool names it, so that it can be found there."""
+    """The tool's own name of it."""
     purpose: str
-    """What it is for, to go behind "to": `turn topics off`."""
+    """What it is for, to follow "to": `turn topics off`."""
     is_granted: bool
     remedy: str
     """How to grant it."""
@@ -31,9 +31,9 @@ class Permission:
 class CheckReport:
     """What `check` found.
 
-    `problems` are faults that forbid sending, each with its remedy; `unmapped` names
-    targets in the tool that no topic maps to; `hints` are what it can't do as it is set up.
-    `rights` are what the credentials may do, if the tool can be asked: see `with_rights`.
+    `problems` forbid sending, each with its remedy; `unmapped_targets` are labels of targets in
+    the tool that no topic maps to; `hints` are what it can't do as it is set up. `permissions`
+    are what the credentials may do, if the tool can be asked: see `with_permissions`.
     """
 
     problems: tuple[str, ...] = ()
@@ -43,13 +43,13 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the destination may be sent to."""
+        """Whether anything may be sent to the destination."""
         return not self.problems
 
     def with_permissions(self, permissions: Iterable[Permission]) -> CheckReport:
-        """The same with `rights`; those that are missing become problems or hints."""
+        """The same with `permissions`; those that are missing become problems or hints."""
         found = tuple(permissions)
-        missing = [right for right in found if not right.is_granted]
+        missing = [permission for permission in found if not permission.is_granted]
         problems = [
             f"the right {right.name} is missing, needed to {right.purpose}: {right.remedy}"
             for right in missing

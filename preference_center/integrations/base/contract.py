@@ -2,7 +2,7 @@
 
 A connector knows one tool's API and nothing of our database, Flask or RQ. The sync
 loop hands it the state an address should have; the connector makes the tool agree
-and says, per address, what came of it.
+and returns the outcome of each address.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from preference_center.integrations.base.check_report import CheckReport
 
 CREATE_CONTACTS = "create_contacts"
 LINK_FIELD = "link_field"
-"""Settings that every connector has whose capabilities go with them; see `registry`."""
+"""Settings of every connector with `can_create` and `can_hold_link`; see `ConnectorSpec`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class DestinationConfig:
     sends_service: bool = False
     """Whether service mail goes out through this account too (I10)."""
     channels: Mapping[str, Channel] = field(default_factory=dict)
-    """Our topic -> what it is sent by; email where nothing is said."""
+    """Our topic -> the channel it is sent by; email where none is given."""
 
     def for_channel(self, channel: Channel) -> DestinationConfig:
         """The same with the topics of one channel only."""
@@ -56,18 +56,18 @@ class DestinationConfig:
     def create_contacts(self) -> bool:
         """Whether an address that the tool doesn't know is to be added there, suppressed.
 
-        Off unless asked for: tools bill for contacts, and telling every "no" to every
-        processor is not data minimisation.
+        Off unless the setting is "yes": tools bill for contacts, and pushing every opt-out to
+        every processor is not data minimisation.
         """
         return self.settings.get(CREATE_CONTACTS) == "yes"
 
     @property
     def link_field(self) -> str | None:
-        """The tool's own name or id of the custom field for standing links, if any."""
+        """The tool's own name or id of the custom field for permanent links, if any."""
         return self.settings.get(LINK_FIELD)
 
     def link_value(self, contact_fields: Mapping[str, object]) -> str | None:
-        """What stands in a contact's field for links, "" if nothing; None without a field."""
+        """The value of a contact's field for links, "" if empty; None without a field."""
         field = self.link_field
         return str(contact_fields.get(field) or "") if field else None
 
@@ -75,8 +75,8 @@ class DestinationConfig:
 class DeliveryError(Exception):
     """The whole push failed.
 
-    `permanent` means the destination is broken until a person mends it (bad credentials,
-    gone); `retry_after` is the tool's own wish.
+    `permanent` means the destination fails until a person changes it (bad credentials, a target
+    that is gone); `retry_after` is how long the tool asks to wait.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class EndpointGone(DeliveryError):
 
 
 class UnsupportedByDestination(Exception):
-    """Asked for something that this tool can't hold exactly; says the remedy."""
+    """This tool can't hold exactly what is asked for; the message states the remedy."""
 
 
 class Connector(Protocol):
-    """One destination's connector, made by `registry.make(kind, setup, http)`."""
+    """One destination's connector, made by `registry.make_connector(kind, config, http)`."""
 
     @property
     def kind(self) -> str:
@@ -109,18 +109,18 @@ class Connector(Protocol):
     capabilities: ClassVar[Capabilities]
     settings: ClassVar[Mapping[str, str]]
     """Setting name -> what it is, for `--help` and messages. A name that ends in
-    `?` is optional. Those that go with capabilities or a webhook are added by `registry`."""
+    `?` is optional. Those of capabilities or a webhook are added by the registry."""
 
     def check(self) -> CheckReport:
-        """Verify credentials and that every mapped thing exists; changes nothing."""
+        """Verify credentials and that every mapped target exists; changes nothing."""
         ...
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """Make the tool reflect `batch` (at most `capabilities.batch_size`).
 
-        Idempotent. Answers for every `ref`; a ref left out counts as LATER.
-        Raises DeliveryError when nothing of the batch can be said to have happened, and
-        always when it is permanent or the lease ended: part may then have happened.
+        Idempotent. An outcome for every `ref`; a ref left out counts as RETRY_LATER.
+        Raises DeliveryError when nothing of the batch is known to have happened, and
+        always when it is permanent or the lease has expired: part may then have happened.
         Raises UnsupportedByDestination, before anything is sent, for a batch that the
         tool can't hold exactly (a topic that isn't mapped, a lift where none can be).
         """
@@ -131,11 +131,11 @@ class SupportsRead(Protocol):
     """A connector with `can_read`."""
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """Per ref, all topics of its channel that are off there now; None if it is absent.
+        """Ref -> all topics of its channel that are off there now; None if it is absent.
 
-        Changes nothing. A ref that is left out could not be looked at: it is asked again
-        later. A switch that stops more than topics (a global unsubscribe) counts as all
-        mapped topics off. Raises DeliveryError like `push`.
+        Changes nothing. A ref that is left out could not be read: it is asked again later.
+        A switch that stops more than topics (a global unsubscribe) counts as all mapped topics
+        off. Raises DeliveryError like `push`.
         """
         ...
 
@@ -144,12 +144,12 @@ class SupportsScan(Protocol):
     """A connector with `scans`: which contacts the tool has (I13)."""
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """The next contacts; with Listing.CHANGES, those added or changed since `cursor`.
+        """The next contacts; with ListingMode.CHANGES, those added or changed since `cursor`.
 
-        One request or a few, so that a page ends inside a lease. None begins with all
-        there are, and such a pass may be under way beside one by change. A contact may come
-        twice, but never not at all: let windows of time overlap by more than the tool's
-        index lags behind. Raises DeliveryError.
+        One request or a few, so that a page ends inside a lease. None begins with all there
+        are, and such a pass may run at the same time as one by change. A contact may come twice,
+        but is never left out: let windows of time overlap by more than the tool's index lags
+        behind. Raises DeliveryError.
         """
         ...
 
@@ -160,25 +160,25 @@ class SupportsScanBackfill(Protocol):
     def push_scanned(
         self, batch: Sequence[tuple[PushItem, ContactSnapshot]]
     ) -> Mapping[int, PushOutcome]:
-        """Bring contacts that `scan` has just shown to their state, many at once.
+        """Bring contacts that `scan` has just listed to their state, many at once.
 
-        Answers like `push`, but may answer LATER for what it leaves to `push`, and for what
-        the tool will do in its own time: then `retry_after` is when to push it after all,
-        unless a later pass shows that it was done. Raises Paced when the tool is busy with
-        what it was given before.
+        Returns outcomes like `push`, but may return RETRY_LATER for what it leaves to `push`, and
+        for what the tool will do later: then `retry_after` is when to push it after all, unless
+        a later pass shows that it was done. Raises RateLimited when the tool is busy with what
+        it was given before.
         """
         ...
 
 
 class SupportsPull(Protocol):
-    """A connector with `pulls`: what people said in the tool itself (I13)."""
+    """A connector with `pulls`: opt-outs that people made in the tool itself (I13)."""
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """The next opt-outs (and complaints and hard bounces, if it lists those too).
 
-        Cursors as in `scan`. `News.thing` is the tool's id, as mapped, None for all that
-        the account sends. Things that no topic maps to may be left out. What we pushed
-        ourselves may be listed too: it is told apart by the caller.
+        Cursors as in `scan`. `VendorEvent.target` is the tool's id, as mapped, None for all that
+        the account sends. Targets that no topic maps to may be left out. What we pushed ourselves
+        may be listed too: the caller recognizes it.
         """
         ...
 
@@ -198,7 +198,7 @@ class SupportsLinkField(Protocol):
         """Write each link into the contact's field that the setting `link_field` names.
 
         At most `batch_size`. Idempotent. ABSENT for an address that the tool has no
-        contact of; none is ever created for this. Answers and raises like `push`.
+        contact of; none is ever created for this. Returns and raises like `push`.
         """
         ...
 

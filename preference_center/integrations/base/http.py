@@ -1,7 +1,7 @@
-"""How a connector speaks HTTP: a thin wrap of httpx that speaks in DeliveryErrors.
+"""A connector's HTTP requests: a thin wrapper of httpx that raises DeliveryErrors.
 
 Never an address, a token or a whole URL in messages or logs (I12): a request is named by
-its method and its route, the path with its holes unfilled.
+its method and its route, the path with its parameters unfilled.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Shape = TypeVar("Shape")
 MAX_RESPONSE_BYTES = 10_000_000
 MAX_RETRY_AFTER = timedelta(days=1)
 MAX_PAUSE = timedelta(hours=1)
-"""Beyond that we look ourselves, since the promise is ours and not the tool's (I3)."""
+"""Beyond that we ask ourselves, since the deadline is ours and not the tool's (I3)."""
 
 
 class LeaseExpired(DeliveryError):
@@ -59,15 +59,15 @@ class LeaseExpired(DeliveryError):
 
 
 class NoResponse(DeliveryError):
-    """No whole answer came: the request may have taken effect, or may do so yet."""
+    """No complete response arrived: the request may have taken effect, or may do so yet."""
 
 
 class UnexpectedResponse(DeliveryError):
-    """A good status came with something else than the tool's API promises."""
+    """A 2xx response whose body is not what the tool's API documents."""
 
 
 class RequestRejected(DeliveryError):
-    """The tool understood us and said no to this request (a 4xx about its content)."""
+    """The tool understood this request and rejected it (a 4xx about its content)."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -99,10 +99,10 @@ class HttpContext:
     """The outside world as a connector may use it; everything here is injected."""
 
     lease_valid: Callable[[], bool] = lambda: True
-    """Whether the lease will still stand when an exchange begun now has ended
+    """Whether the lease will still be valid when an exchange begun now has ended
     (`timeouts.total` from now). Asked right before each request."""
     rate_limiter: RequestRateLimiter = field(default_factory=NullRateLimiter)
-    """The destination's rate limit. `spare` says how long a request may wait for its turn."""
+    """The destination's rate limit. `max_wait` is how long a request may wait, in seconds."""
     max_wait: Callable[[], float] = lambda: 50.0
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = utc_now
@@ -126,8 +126,9 @@ class HttpContext:
     ) -> HttpSession:
         """Requests to one tool, for a `with` block. `name` is the destination's, for logs.
 
-        `guarded` false permits private addresses: for tools a company runs itself. `heard`
-        reads the vendor's own headers about its rate limit; Retry-After needs none.
+        `public_only` false permits private addresses: for tools a company runs itself.
+        `rate_limit_headers` reads the vendor's own headers about its rate limit; Retry-After
+        needs none.
         Raises DeliveryError (permanent) for a URL that may never be called.
         """
         try:
@@ -146,11 +147,11 @@ class HttpContext:
             raise DeliveryError(f"{name}: the URL can't be read", permanent=True) from error
 
     def acquire(self, name: str, limit: EndpointRateLimit | None = None) -> None:
-        """Wait for the turn of one request, as every request of a session does.
+        """Wait until the rate limit permits one request, as every request of a session does.
 
         `limit` is a further one, for requests of its kind only. To be called by connectors
         whose vendor's library does the requests itself.
-        Raises Paced or LeaseOver: then nothing may be sent.
+        Raises RateLimited or LeaseExpired: then nothing may be sent.
         """
         pace = self.rate_limiter.with_limit(limit) if limit else self.rate_limiter
         wait = pace.reserve(self.max_wait())
@@ -172,8 +173,7 @@ class Response:
     def parse(self, shape: type[Shape] | TypeAdapter[Shape]) -> Shape:
         """The JSON body as `shape`. Raises UnexpectedResponse when it is something else.
 
-        Whatever a validator of the shape raises is that, too: it met a type that it did not
-        expect.
+        So is whatever a validator of the shape raises: it met a type that it did not expect.
         """
         adapter = shape if isinstance(shape, TypeAdapter) else make_type_adapter(shape)
         try:
@@ -211,7 +211,7 @@ def _make_member_adapter(shape: Any, name: str, *, or_empty: bool) -> TypeAdapte
 
 
 class HttpSession:
-    """One tool's API, made by `Http.session`."""
+    """One tool's API, made by `HttpContext.session`."""
 
     def __init__(
         self,
@@ -268,14 +268,14 @@ class HttpSession:
         max_bytes: int = MAX_RESPONSE_BYTES,
         limit: EndpointRateLimit | None = None,
     ) -> Response:
-        """Send one request and read the answer; no retries, no redirects.
+        """Send one request and read the response; no retries, no redirects.
 
-        `route` is a path with holes, `/groups/{id}`, that `holes` fill, quoted; `exact`
-        is a whole path and query to use in its stead, then `route` is for the log only.
-        `body` is sent as it is if bytes, else as JSON.
-        Statuses in `allow` are returned like a 2xx, an answer of more than `most` octets
-        isn't read. `limit` is kept besides the account's rate. Raises LeaseOver before
-        anything is sent, Unanswered, Rejected, or DeliveryError, permanent for bad credentials.
+        `route` is a path such as `/groups/{id}`; `path_params` fill it, quoted. `raw_path` is a
+        whole path and query to use instead, then `route` is for the log only. `body` is sent as
+        it is if bytes, else as JSON. Statuses in `allowed_statuses` are returned like a 2xx; a
+        response of more than `max_bytes` is not read. `limit` applies besides the account's
+        rate. Raises LeaseExpired before anything is sent, NoResponse, RequestRejected, or
+        DeliveryError, permanent for bad credentials.
         """
         path = raw_path or route.format_map(
             {k: quote(v, safe="") for k, v in (path_params or {}).items()}
@@ -318,13 +318,11 @@ class HttpSession:
     def _apply_rate_limit_headers(
         self, status: int, headers: Mapping[str, str], now: datetime
     ) -> timedelta | None:
-        """Keep every worker from sending while the tool wants nothing; how long that is."""
-        wishes = (
-            [self._rate_limit_headers(status, headers, now)] if self._rate_limit_headers else []
-        )
+        """Keep every worker from sending while the tool accepts nothing; how long that is."""
+        waits = [self._rate_limit_headers(status, headers, now)] if self._rate_limit_headers else []
         if status in {429, 503}:
-            wishes.append(parse_retry_after(headers.get("retry-after"), now))
-        longest = max((wish for wish in wishes if wish), default=None)
+            waits.append(parse_retry_after(headers.get("retry-after"), now))
+        longest = max((wait for wait in waits if wait), default=None)
         if longest:
             self._http.rate_limiter.pause(min(longest, MAX_PAUSE).total_seconds())
         return longest
@@ -351,7 +349,7 @@ def basic_auth_headers(user: str, password: str) -> dict[str, str]:
 def raise_for_status(request: str, status: int, retry_after: timedelta | None) -> None:
     """Raise the DeliveryError that `status` means, or return for a 2xx.
 
-    `what` names the request. 1xx and 3xx are failures: we follow no redirects.
+    `request` names the request. 1xx and 3xx are failures: we follow no redirects.
     """
     if httpx.codes.is_success(status):
         return
@@ -362,13 +360,13 @@ def raise_for_status(request: str, status: int, retry_after: timedelta | None) -
         raise DeliveryError(message, retry_after=retry_after)
     if httpx.codes.is_client_error(status):
         raise RequestRejected(message, status)
-    raise DeliveryError(f"{message}, redirects are not followed: mend the base URL")
+    raise DeliveryError(f"{message}, redirects are not followed: fix the base URL")
 
 
 def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
     """A Retry-After header: seconds or an HTTP date (RFC 9110 10.2.3), at most a day.
 
-    None for anything else: a tool's nonsense must not stop a delivery.
+    None for anything else: an invalid header must not stop a delivery.
     """
     if not value:
         return None

@@ -1,4 +1,4 @@
-"""What a destination's topics and a batch must be like before anything is sent (I10)."""
+"""The checks of a destination's topics and of a batch before anything is sent (I10)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from preference_center.integrations.base.contract import DestinationConfig, Unsu
 def mapping_problems(
     config: DestinationConfig, target_noun: str, *, numeric_ids: bool = True
 ) -> tuple[str, ...]:
-    """Faults of a map from topics to things of a tool, each with its remedy.
+    """Problems of a mapping from topics to targets of a tool, each with its remedy.
 
-    A thing that carries two topics can't turn one of them off alone. Where things are
-    `numbered`, a name such as "global" is no thing but a switch that stops everything,
-    service mail too (F2); elsewhere `check` finds it missing among the tool's things.
+    A target that carries two topics can't turn one of them off alone. With `numeric_ids`, a
+    name such as "global" is no target but a switch that stops everything, service mail too
+    (F2); elsewhere `check` finds it missing among the tool's targets.
     """
     problems = []
     if not config.topics:
@@ -47,7 +47,7 @@ def mapping_problems(
 def account_switch_problems(
     config: DestinationConfig, switch: str, target_noun: str
 ) -> Iterator[str]:
-    """Faults of mapping a topic to `switch`, which stops all that the account sends.
+    """Problems of mapping a topic to `switch`, which stops all that the account sends.
 
     It may only stand for the one topic of an account without service mail (I10).
     """
@@ -82,15 +82,14 @@ def all_mail_switch_problems(
 def single_switch_problems(
     config: DestinationConfig, switch: str, message_noun: str
 ) -> tuple[str, ...]:
-    """Faults of a map for a channel of which the tool can only stop all, by `switch`.
+    """Problems of a mapping for a channel of which the tool can only stop all, by `switch`.
 
-    `sent` is what goes by it, in the singular.
+    `message_noun` is what is sent by it, in the singular.
     """
     problems = list(mapping_problems(config, f"switch for every {message_noun}", numeric_ids=False))
     problems += [
         f"topic {topic} is mapped to {target!r}: map it to {switch}, which stops every "
-        f"{message_noun}, "
-        "or take it from the destination"
+        f"{message_noun}, or take it from the destination"
         for topic, target in sorted(config.topics.items())
         if target != switch
     ]
@@ -102,8 +101,8 @@ def validate_batch(
 ) -> None:
     """Raise UnsupportedByDestination for a batch that the tool can't hold exactly.
 
-    All of it is refused before anything is sent: the fault is in the set-up, not in an
-    address. Raises ValueError when the batch is longer than `capabilities.batch_size`.
+    All of it is refused before anything is sent: the problem is the set-up, not an address. Raises
+    ValueError when the batch is longer than `capabilities.batch_size`.
     """
     if len(batch) > capabilities.batch_size:
         raise ValueError(f"{len(batch)} items; at most {capabilities.batch_size} fit a batch")

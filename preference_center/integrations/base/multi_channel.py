@@ -1,7 +1,7 @@
-"""One account of a tool that is asked differently on each channel (docs/decisions/0047).
+"""One account of a tool whose API differs for each channel (docs/decisions/0047).
 
-Each channel has a connector of its own, a part, which knows the topics of that channel only.
-A part whose channel no topic is sent by is left alone.
+Each channel has a connector of its own, which knows the topics of that channel only. One whose
+channel no topic is sent by is not used.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ ChannelCursors: TypeAlias = dict[str, str | None]
 
 
 class MultiChannelConnector:
-    """A Connector made of one for each channel; subclasses say which.
+    """A Connector made of one for each channel; subclasses state which.
 
-    What `capabilities` says is true of each part, but for `can_hold_link` and `pulls`: parts
-    without the method are left out, and have to be Readable if they have no `pull`.
+    `capabilities` hold for each of them, except `can_hold_link` and `pulls`: those without the
+    method are left out, and have to be SupportsRead if they have no `pull`.
     """
 
     kind: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     settings: ClassVar[Mapping[str, str]]
     connector_factories: ClassVar[ConnectorFactories]
-    """In the order in which they are asked. The first answers for a set-up without topics."""
+    """In the order in which they are called. The first is checked for a set-up without topics."""
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
         self._config = config
@@ -69,7 +69,7 @@ class MultiChannelConnector:
 
     def check(self) -> CheckReport:
         """See Connector."""
-        reports = [part.check() for part in self._connectors.values()]
+        reports = [connector.check() for connector in self._connectors.values()]
         return CheckReport(
             problems=tuple(dict.fromkeys(each for r in reports for each in r.problems)),
             unmapped_targets=tuple(
@@ -80,53 +80,57 @@ class MultiChannelConnector:
         )
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. A channel that fails for now leaves those before it as they are."""
+        """See Connector. Outcomes of the channels before one that fails stay."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
         steps = [
-            PushStep(tuple(item.ref for item in items), partial(part.push, items))
-            for part, items in self._split_by_channel(batch)
+            PushStep(tuple(item.ref for item in items), partial(connector.push, items))
+            for connector, items in self._split_by_channel(batch)
         ]
         return run_steps(batch, steps)
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable."""
+        """See SupportsRead."""
         if batch:
             validate_batch(batch, self._config, self.capabilities)
         found: dict[int, frozenset[str] | None] = {}
-        for part, items in self._split_by_channel(batch):
-            found |= cast("SupportsRead", part).read(items)
+        for connector, items in self._split_by_channel(batch):
+            found |= cast("SupportsRead", connector).read(items)
         return found
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See Fieldable. Only an email address has a contact's field of its own."""
+        """See SupportsLinkField. Only an email address has a contact's field of its own."""
         outcomes: dict[int, PushOutcome] = {}
-        for channel, part in self._connectors.items():
+        for channel, connector in self._connectors.items():
             items = [item for item in batch if item.channel is channel]
-            if items and hasattr(part, "write_links"):
-                outcomes |= cast("SupportsLinkField", part).write_links(items)
+            if items and hasattr(connector, "write_links"):
+                outcomes |= cast("SupportsLinkField", connector).write_links(items)
         return outcomes
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable. The contacts of one channel after those of another."""
+        """See SupportsScan. The contacts of one channel after those of another."""
         return self._next_page(cursor, "scan")
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. As `scan`."""
+        """See SupportsPull. As `scan`."""
         return self._next_page(cursor, "pull")
 
     def _split_by_channel(
         self, batch: Sequence[PushItem]
     ) -> list[tuple[Connector, list[PushItem]]]:
         split = (
-            (part, [item for item in batch if item.channel is channel])
-            for channel, part in self._connectors.items()
+            (connector, [item for item in batch if item.channel is channel])
+            for channel, connector in self._connectors.items()
         )
-        return [(part, items) for part, items in split if items]
+        return [(connector, items) for connector, items in split if items]
 
     def _next_page(self, cursor: str | None, listing: str) -> ContactPage[Any]:
-        channels = [channel for channel, part in self._connectors.items() if hasattr(part, listing)]
+        channels = [
+            channel
+            for channel, connector in self._connectors.items()
+            if hasattr(connector, listing)
+        ]
         if not channels:
             return ContactPage((), None, done=True)
         at, cursors = _parse_cursor(cursor, channels[0])

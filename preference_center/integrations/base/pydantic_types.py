@@ -1,4 +1,4 @@
-"""Shapes of tools' answers and types of their fields, for pydantic."""
+"""Models of tools' responses and types of their fields, for pydantic."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel, to_pascal
 from preference_center.integrations.base.payload import parse_iso_time, parse_mail_date
 
 IsoDatetime = Annotated[datetime | None, BeforeValidator(parse_iso_time)]
-"""A time of ISO 8601 (UTC). None for nonsense and for a time without a zone: a date that
-can't be read must not hold up the rows around it, which then count from receipt."""
+"""A time of ISO 8601 (UTC). None for an invalid time and for one without a zone: a date that
+can't be read must not fail the rows around it; its row counts from receipt."""
 
 
 MailDatetime = Annotated[datetime | None, BeforeValidator(parse_mail_date)]
@@ -20,9 +20,9 @@ MailDatetime = Annotated[datetime | None, BeforeValidator(parse_mail_date)]
 
 
 class LenientModel(BaseModel):
-    """A shape in which null says the same as a field that is missing.
+    """A model in which null means the same as a missing field.
 
-    Vendors answer with either; a field that has to be there is declared without a default.
+    Vendors send either; a field that is required is declared without a default.
     """
 
     @model_validator(mode="before")

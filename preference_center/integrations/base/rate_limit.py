@@ -1,4 +1,4 @@
-"""Keeping to a tool's rate limit, as a connector's requests see it."""
+"""A tool's rate limit, as a connector's requests see it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.integrations.base.contract import DeliveryError
 
 RateLimitHeaders = Callable[[int, Mapping[str, str], datetime], timedelta | None]
-"""Status, headers (names in lower case) and the time of an answer to how long the tool
-wants no more requests; None if it doesn't say."""
+"""Status, headers (names in lower case) and the time of a response to how long the tool accepts
+no more requests; None if the headers don't state it."""
 
 
 class RateLimited(DeliveryError):
-    """The rate limit leaves no room for a request within this lease: nothing was sent.
+    """The rate limit permits no request within this lease: nothing was sent.
 
-    No failure of the tool. `retry_after` says when there will be room.
+    No failure of the tool. `retry_after` is when a request will be permitted.
     """
 
 
@@ -34,18 +34,18 @@ class RequestRateLimiter(Protocol):
     """When the next request to one destination may be sent; shared by all its workers."""
 
     def reserve(self, max_wait: float) -> float:
-        """Seconds to wait before sending, at most `most`; the turn is then taken.
+        """Seconds to wait before sending, at most `max_wait`; the request is then counted.
 
-        Raises Paced, with nothing taken, where the wait would be longer.
+        Raises RateLimited, with nothing counted, where the wait would be longer.
         """
         ...
 
     def pause(self, seconds: float) -> None:
-        """Let nobody send anything for so long."""
+        """Permit no request for so long."""
         ...
 
     def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
-        """The pace of requests that a further limit is for: a turn there is one of both."""
+        """The limiter of requests that a further limit applies to: each counts for both."""
         ...
 
 
@@ -57,7 +57,7 @@ class NullRateLimiter:
         return 0.0
 
     def pause(self, seconds: float) -> None:
-        """Nothing: the push itself fails with the tool's wish."""
+        """Nothing: the push itself fails with the tool's `retry_after`."""
 
     def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:  # noqa: ARG002 - the protocol's
         """Itself: no limit either."""
@@ -65,7 +65,7 @@ class NullRateLimiter:
 
 
 def parse_reset_headers(remaining: str, reset: str, *, epoch: bool) -> RateLimitHeaders:
-    """A `Heard` for a pair of headers: none left, so wait until the reset.
+    """The `RateLimitHeaders` of a pair of headers: none remaining, so wait until the reset.
 
     `reset` gives seconds (or milliseconds) since 1970 if `epoch`, else seconds from now.
     """

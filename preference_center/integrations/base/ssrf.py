@@ -2,8 +2,8 @@
 
 A webhook's URL comes from whoever sets up the destination. Without a guard it could
 point at the metadata service of a cloud, at the database, or at a neighbour (server-side
-request forgery). The host is resolved once, every address is judged, and the connection
-goes to a judged address: a name that answers differently the second time (DNS rebinding)
+request forgery). The host is resolved once, every address is checked, and the connection
+goes to a checked address: a name that answers differently the second time (DNS rebinding)
 gains nothing. Sources: OWASP SSRF Prevention Cheat Sheet; Standard Webhooks 1.0.
 """
 
@@ -28,7 +28,7 @@ _NUMERIC_LABEL = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 
 
 class ForbiddenUrl(ValueError):
-    """The URL or its address may not be called; the message says why."""
+    """The URL or its address may not be called; the message states why."""
 
 
 def system_resolve(host: str, port: int) -> Sequence[str]:
@@ -60,7 +60,7 @@ def is_public(address: str) -> bool:
 
 
 def validate_url(url: str, *, allow_private: bool = False) -> SplitResult:
-    """Judge what can be judged without resolving; returns the URL's parts.
+    """Check what can be checked without resolving; returns the URL's parts.
 
     Raises ForbiddenTarget. `allow_private` (development only) permits http, any port and
     any address, but still no credentials in the URL, which would end in logs (I12).
