@@ -114,6 +114,10 @@ class ApiConnector(ABC, Generic[Client]):
         """What the credentials may do there, for a vendor with `checks_permissions`."""
         yield from ()
 
+    def find_hints(self, client: Client) -> Iterator[str]:  # noqa: ARG002 - a vendor's may need it
+        """What a user should know though nothing forbids sending; nothing by default."""
+        yield from ()
+
     def check(self) -> CheckReport:
         """See Connector. Also reports which targets no topic maps to."""
         problems = [
@@ -123,17 +127,19 @@ class ApiConnector(ABC, Generic[Client]):
                 self.config, self.rules.all_mail_setting, self.rules.target_noun
             ),
         ]
+        permissions, targets, hints = list[Permission](), dict[str, Target](), list[str]()
         try:
             with self.open_client() as client:
+                permissions += self.find_permissions(client)
                 targets = {target.id: target for target in self.list_targets(client)}
                 problems += [*self._target_problems(targets), *self.find_problems(client)]
-                permissions = tuple(self.find_permissions(client))
+                hints += self.find_hints(client)
         except DeliveryError as error:
-            return CheckReport((*problems, f"{error}: check {self.rules.credentials_hint}"))
+            problems.append(f"{error}: check {self.rules.credentials_hint}")
         mapped = set(self.config.topics.values())
         free = [t for t in targets.values() if not t.unusable_reason and t.id not in mapped]
-        report = CheckReport(tuple(problems), tuple(target.label for target in free))
-        return report.with_permissions(permissions)
+        labels = tuple(target.label for target in free)
+        return CheckReport(tuple(problems), labels, tuple(hints)).with_permissions(permissions)
 
     def _target_problems(self, targets: Mapping[str, Target]) -> Iterator[str]:
         noun = self.rules.target_noun

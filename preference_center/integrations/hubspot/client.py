@@ -11,19 +11,14 @@ and no more batch calls. Both kinds belong to the dated version 2026-03; v4 ends
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base import runtime
 from preference_center.integrations.hubspot.models import (
-    ACCESS_TOKEN_INFO,
-    DEFINITIONS_RESPONSE,
-    ERROR_RESPONSE,
-    STATUSES_RESPONSE,
-    SUBSCRIBERS_RESPONSE,
-    UNSUBSCRIBE_ALL_RESPONSE,
+    ErrorResponse,
     StatusesResponse,
     SubscribersResponse,
     SubscriberStatuses,
@@ -31,11 +26,6 @@ from preference_center.integrations.hubspot.models import (
     SubscriptionStatus,
     UnsubscribeAllStatus,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from preference_center.integrations.base.http import HttpContext, HttpSession, Response
 
 API_VERSION = "2026-03"
 PREFERENCES_PATH = f"/communication-preferences/{API_VERSION}"
@@ -55,7 +45,7 @@ _SCOPES_UNAVAILABLE = frozenset(
 )
 
 
-class MissingScopeError(DeliveryError):
+class MissingScopeError(runtime.DeliveryError):
     """HubSpot reports that the key lacks the scope of a call."""
 
 
@@ -79,46 +69,45 @@ def _rate_window(headers: Mapping[str, str]) -> timedelta:
     return timedelta(milliseconds=int(text[:7])) if text.isdecimal() else _DEFAULT_RATE_WINDOW
 
 
-@contextmanager
-def open_session(config: DestinationConfig, http: HttpContext) -> Iterator[HttpSession]:
-    """A session with a destination's account, for a `with` block."""
-    with http.session(
-        config.name,
-        config.settings.get("base_url", "https://api.hubapi.com"),
-        headers={"Authorization": f"Bearer {config.settings['token']}"},
-        rate_limit_headers=parse_rate_limit_headers,
-    ) as session:
-        yield session
+class HubSpotClient:
+    """One account, for one check, push or page."""
 
+    def __init__(self, session: runtime.HttpSession, settings: Mapping[str, str]) -> None:
+        self.session = session
+        self._token = settings["token"]
+        self._channel_query = {"channel": "EMAIL"}
+        if business_unit := settings.get("business_unit"):
+            self._channel_query["businessUnitId"] = business_unit
 
-def find_scopes(session: HttpSession, token: str) -> frozenset[str] | None:
-    """The scopes of the key; None if HubSpot does not report them for this kind of key."""
-    response = session.send(
-        "POST",
-        "/oauth/v2/private-apps/get/access-token-info",
-        body={"tokenKey": token},
-        allowed_statuses=_SCOPES_UNAVAILABLE,
-    )
-    return (
-        None
-        if response.status in _SCOPES_UNAVAILABLE
-        else frozenset(response.parse(ACCESS_TOKEN_INFO).scopes)
-    )
-
-
-class HubSpotPreferencesClient:
-    """The statuses of addresses in one account, for one push or page."""
-
-    def __init__(self, session: HttpSession, business_unit: str | None = None) -> None:
-        self._session = session
-        self._channel_query = {"channel": "EMAIL"} | (
-            {"businessUnitId": business_unit} if business_unit else {}
+    @cached_property
+    def scopes(self) -> frozenset[str] | None:
+        """The scopes of the key; None if HubSpot does not report them for this kind of key."""
+        response = self.session.send(
+            "POST",
+            "/oauth/v2/private-apps/get/access-token-info",
+            body={"tokenKey": self._token},
+            allowed_statuses=_SCOPES_UNAVAILABLE,
         )
+        if response.status in _SCOPES_UNAVAILABLE:
+            return None
+        return frozenset(response.parse_member(list[str], "scopes", or_empty=True))
 
-    def list_definitions(self) -> tuple[Sequence[SubscriptionDefinition], Mapping[str, str]]:
-        """The subscription types, and the headers of the response."""
-        response = self._send("GET", f"{PREFERENCES_PATH}/definitions")
-        return response.parse(DEFINITIONS_RESPONSE).results, response.headers
+    @property
+    def definitions(self) -> Sequence[SubscriptionDefinition]:
+        """The subscription types."""
+        rows = self._definitions.parse_member(
+            list[SubscriptionDefinition], "results", or_empty=True
+        )
+        return [row for row in rows if row.id.isdigit()]
+
+    @property
+    def rate_limit_headers(self) -> Mapping[str, str]:
+        """HubSpot's headers about the account's rate limit."""
+        return self._definitions.headers
+
+    @cached_property
+    def _definitions(self) -> runtime.Response:
+        return self._send("GET", f"{PREFERENCES_PATH}/definitions")
 
     def read_statuses_batch(self, addresses: Sequence[str]) -> Sequence[SubscriberStatuses]:
         """The statuses of at most 100 addresses; unknown addresses are left out."""
@@ -126,7 +115,7 @@ class HubSpotPreferencesClient:
         response = self._send(
             "POST", f"{PREFERENCES_PATH}/statuses/batch/read", query={"channel": "EMAIL"}, body=body
         )
-        return response.parse(SUBSCRIBERS_RESPONSE).results
+        return response.parse(SubscribersResponse).results
 
     def read_statuses(self, address: str) -> Sequence[SubscriptionStatus] | None:
         """The statuses of one address; None if it is unknown."""
@@ -137,11 +126,9 @@ class HubSpotPreferencesClient:
             query={"channel": "EMAIL"},
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return (
-            None
-            if response.status == HTTPStatus.NOT_FOUND
-            else response.parse(STATUSES_RESPONSE).results
-        )
+        if response.status == HTTPStatus.NOT_FOUND:
+            return None
+        return response.parse(StatusesResponse).results
 
     def read_unsubscribe_all_batch(self, addresses: Sequence[str]) -> list[UnsubscribeAllStatus]:
         """Which of at most 100 addresses have unsubscribed from all."""
@@ -151,7 +138,7 @@ class HubSpotPreferencesClient:
             query=self._channel_query,
             body={"inputs": list(addresses)},
         )
-        found = response.parse(SUBSCRIBERS_RESPONSE).results
+        found = response.parse(SubscribersResponse).results
         return [status for each in found for status in each.wide_statuses]
 
     def read_unsubscribe_all(self, address: str) -> Sequence[UnsubscribeAllStatus]:
@@ -163,17 +150,15 @@ class HubSpotPreferencesClient:
             query=self._channel_query | {"verbose": "true"},
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return (
-            ()
-            if response.status == HTTPStatus.NOT_FOUND
-            else response.parse(UNSUBSCRIBE_ALL_RESPONSE).results
-        )
+        if response.status == HTTPStatus.NOT_FOUND:
+            return ()
+        return response.parse_member(list[UnsubscribeAllStatus], "results", or_empty=True)
 
     def update_statuses_batch(self, changes: Sequence[Mapping[str, Any]]) -> StatusesResponse:
         """Change at most 100 statuses."""
         body = {"inputs": list(changes)}
         return self._send("POST", f"{PREFERENCES_PATH}/statuses/batch/write", body=body).parse(
-            STATUSES_RESPONSE
+            StatusesResponse
         )
 
     def update_status(self, change: Mapping[str, Any]) -> StatusesResponse | None:
@@ -186,9 +171,7 @@ class HubSpotPreferencesClient:
             body=body,
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return (
-            None if response.status == HTTPStatus.NOT_FOUND else response.parse(STATUSES_RESPONSE)
-        )
+        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(StatusesResponse)
 
     def unsubscribe_all_batch(self, addresses: Sequence[str]) -> SubscribersResponse:
         """Set HubSpot's own unsubscribe-all for at most 100 addresses."""
@@ -197,7 +180,7 @@ class HubSpotPreferencesClient:
             f"{PREFERENCES_PATH}/statuses/batch/unsubscribe-all",
             query=self._channel_query | {"verbose": "true"},
             body={"inputs": list(addresses)},
-        ).parse(SUBSCRIBERS_RESPONSE)
+        ).parse(SubscribersResponse)
 
     def unsubscribe_all(self, address: str) -> StatusesResponse | None:
         """Set it for one address; None if the address is unknown."""
@@ -208,25 +191,23 @@ class HubSpotPreferencesClient:
             query=self._channel_query | {"verbose": "true"},
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return (
-            None if response.status == HTTPStatus.NOT_FOUND else response.parse(STATUSES_RESPONSE)
-        )
+        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(StatusesResponse)
 
-    def _send(self, method: str, route: str, **request: Any) -> Response:
+    def _send(self, method: str, route: str, **request: Any) -> runtime.Response:
         """Like `HttpSession.send`, but raises MissingScopeError where a scope is missing."""
         allowed = {HTTPStatus.FORBIDDEN, *request.pop("allowed_statuses", ())}
-        response = self._session.send(method, route, allowed_statuses=allowed, **request)
+        response = self.session.send(method, route, allowed_statuses=allowed, **request)
         if response.status == HTTPStatus.FORBIDDEN:
             raise _forbidden_error(f"{method} {route}", response)
         return response
 
 
-def _forbidden_error(request: str, response: Response) -> DeliveryError:
+def _forbidden_error(request: str, response: runtime.Response) -> runtime.DeliveryError:
     try:
-        category = response.parse(ERROR_RESPONSE).category
-    except DeliveryError:
+        category = response.parse(ErrorResponse).category
+    except runtime.DeliveryError:
         category = ""
     message = f"{request}: HTTP {response.status}"
     if category == "MISSING_SCOPES":
         return MissingScopeError(f"{message}, the key lacks the scope of this call", permanent=True)
-    return DeliveryError(f"{message}, credentials or rights refused", permanent=True)
+    return runtime.DeliveryError(f"{message}, credentials or rights refused", permanent=True)

@@ -9,44 +9,20 @@ the connector was compared with HubSpot's by hand. What both leave open is noted
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import (
-    Capabilities,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
-)
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    LinkItem,
-    PushItem,
-    PushOutcome,
-)
-from preference_center.domain.vendor_events import VendorEvent
-from preference_center.integrations.base.batching import run_steps
-from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpSession
-from preference_center.integrations.base.mapping import mapping_problems, validate_batch
-from preference_center.integrations.base.spec import RATE_SETTING, ConnectorSpec, TestedAgainst
+from preference_center.integrations.base import runtime
+from preference_center.integrations.base.spec import RATE_SETTING
+from preference_center.integrations.hubspot import contacts
 from preference_center.integrations.hubspot.client import (
     INPUTS_PER_CALL,
     SUBSCRIBED,
     UNSUBSCRIBED,
-    HubSpotPreferencesClient,
+    HubSpotClient,
     MissingScopeError,
-    find_scopes,
-    open_session,
-)
-from preference_center.integrations.hubspot.contacts import (
-    find_addresses,
-    pull_page,
-    scan_page,
-    write_links,
+    parse_rate_limit_headers,
 )
 from preference_center.integrations.hubspot.permissions import has_batch_scopes, list_permissions
 from preference_center.integrations.hubspot.status_updates import HubSpotStatusWriter, StatusChange
@@ -71,23 +47,25 @@ _SINGLE_CALLS_HINT = (
 )
 
 
-class HubSpot:
+class HubSpot(
+    runtime.ReadableApiConnector[HubSpotClient], runtime.LinkFieldConnector[HubSpotClient]
+):
     """One HubSpot account (portal)."""
 
     kind: ClassVar[str] = "hubspot"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset(SupportedScope),
+    capabilities: ClassVar[runtime.Capabilities] = runtime.Capabilities(
+        channels=frozenset({runtime.Channel.EMAIL}),
+        scopes=frozenset(runtime.SupportedScope),
         # v3 refused to resubscribe people who had opted out; v4 does it (v3 guide, note on v4).
         can_lift=True,
         # No size is documented for these calls; HubSpot's other batches take 100.
         batch_size=INPUTS_PER_CALL,
         # The limit of Free and Starter; `check` reports the account's own from HubSpot's headers.
         # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
-        rate_limit=RateLimit(100, 10),
+        rate_limit=runtime.RateLimit(100, 10),
         can_read=True,
-        scans=ListingMode.CHANGES,
-        pulls=ListingMode.CHANGES,
+        scans=runtime.ListingMode.CHANGES,
+        pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         checks_permissions=True,
     )
@@ -107,68 +85,65 @@ class HubSpot:
         "base_url?": "another base URL of the API, for tests",
     }
 
-    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
-        self._config = config
-        self._http = http
+    rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
+        target_noun="subscription type",
+        credentials_hint="the token and its scopes",
+        api_url="https://api.hubapi.com",
+        rate_limit_headers=parse_rate_limit_headers,
+        numeric_ids=True,
+        all_mail_setting="unsubscribe_all",
+    )
+    link_group_size: ClassVar[int] = INPUTS_PER_CALL
+
+    def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
+        super().__init__(config, http)
         self._call_mode = CallMode()
-        self._subscription_ids = {
-            t: int(i) for t, i in config.topics.items() if i.isascii() and i.isdigit()
-        }
 
-    def _preferences_client(self, session: HttpSession) -> HubSpotPreferencesClient:
-        return HubSpotPreferencesClient(session, self._config.settings.get("business_unit"))
+    def headers(self) -> Mapping[str, str]:
+        """See ApiConnector."""
+        return {"Authorization": f"Bearer {self.config.settings['token']}"}
 
-    @property
-    def _sets_unsubscribe_all(self) -> bool:
-        return self._config.settings.get("unsubscribe_all") == "yes"
+    def make_client(self, session: runtime.HttpSession) -> HubSpotClient:
+        """See ApiConnector."""
+        return HubSpotClient(session, self.config.settings)
 
-    def check(self) -> CheckReport:
-        """See Connector. Also reports by which calls changes will be made."""
-        problems = [*mapping_problems(self._config, "subscription type"), *self._config_problems()]
-        report = CheckReport()
-        try:
-            with open_session(self._config, self._http) as session:
-                report = self._key_report(session)
-                found, headers = self._preferences_client(session).list_definitions()
-        except DeliveryError as error:
-            problem = f"{error}: check the token and its scopes"
-            return replace(report, problems=(*problems, problem, *report.problems))
-        active = {int(d.id): d.name for d in found if d.is_active and d.id.isdigit()}
-        problems += [
-            f"topic {topic} is mapped to subscription type {id_}, which is missing or inactive: "
-            "map it to an active one"
-            for topic, id_ in sorted(self._subscription_ids.items())
-            if id_ not in active
-        ]
-        unmapped = set(active) - set(self._subscription_ids.values())
-        return replace(
-            report,
-            problems=(*problems, *report.problems),
-            unmapped_targets=tuple(f"{active[i]} ({i})" for i in sorted(unmapped)),
-            hints=(*report.hints, *self._rate_hints(headers)),
-        )
+    def mapping_problems(self) -> Iterator[str]:
+        """See ApiConnector. Also of the legal basis, which HubSpot itself rejects."""
+        yield from super().mapping_problems()
+        basis = self.config.settings.get("legal_basis")
+        if basis is not None and basis not in LEGAL_BASES:
+            yield f"legal_basis: write one of {', '.join(sorted(LEGAL_BASES))}"
+        if (basis is None) != (self.config.settings.get("legal_basis_explanation") is None):
+            yield "legal_basis and legal_basis_explanation go together: set both or neither"
 
-    def _key_report(self, session: HttpSession) -> CheckReport:
-        """What the key may do, as HubSpot reports it; else whether it may read in batches."""
-        held = find_scopes(session, self._config.settings["token"])
-        if held is not None:
-            report = CheckReport(hints=() if has_batch_scopes(held) else (_SINGLE_CALLS_HINT,))
-            return report.with_permissions(list_permissions(held, self._config))
-        hints: tuple[str, ...] = (
-            "HubSpot does not report which scopes this key has: the first push will show it",
-        )
-        preferences = self._preferences_client(session)
-        try:
-            preferences.read_statuses_batch([_PROBE_ADDRESS])
-        except MissingScopeError:
-            preferences.read_statuses(_PROBE_ADDRESS)
-            hints += (_SINGLE_CALLS_HINT,)
-        return CheckReport(hints=hints)
+    def list_targets(self, client: HubSpotClient) -> Iterator[runtime.Target]:
+        """See ApiConnector."""
+        for each in client.definitions:
+            reason = "" if each.is_active else "is inactive: map it to an active one"
+            yield runtime.Target(each.id, each.name, reason)
+
+    def find_permissions(self, client: HubSpotClient) -> Iterator[runtime.Permission]:
+        """See ApiConnector."""
+        if client.scopes is not None:
+            yield from list_permissions(client.scopes, self.config)
+
+    def find_hints(self, client: HubSpotClient) -> Iterator[str]:
+        """See ApiConnector. By which calls changes will be made, and the account's rate limit."""
+        if client.scopes is None:
+            yield "HubSpot does not report which scopes this key has: the first push will show it"
+            try:
+                client.read_statuses_batch([_PROBE_ADDRESS])
+            except MissingScopeError:
+                client.read_statuses(_PROBE_ADDRESS)
+                yield _SINGLE_CALLS_HINT
+        elif not has_batch_scopes(client.scopes):
+            yield _SINGLE_CALLS_HINT
+        yield from self._rate_hints(client.rate_limit_headers)
 
     def _rate_hints(self, headers: Mapping[str, str]) -> Iterator[str]:
         allowed = headers.get("x-hubspot-ratelimit-max", "")
         milliseconds = headers.get("x-hubspot-ratelimit-interval-milliseconds", "")
-        if self._config.settings.get(RATE_SETTING) or not (
+        if self.config.settings.get(RATE_SETTING) or not (
             allowed.isdecimal() and milliseconds.isdecimal()
         ):
             return
@@ -177,122 +152,94 @@ class HubSpot:
         if usual and per_second > usual.requests / usual.seconds:
             yield f"HubSpot allows more requests: set {RATE_SETTING}='{per_second} per second'"
 
-    def _config_problems(self) -> Iterator[str]:
-        settings = self._config.settings
-        if settings.get("unsubscribe_all", "no") not in {"yes", "no"}:
-            yield "unsubscribe_all: write yes or no"
-        if self._sets_unsubscribe_all and self._config.sends_service:
-            yield (
-                "unsubscribe_all would stop the service mail that goes through this account: "
-                "remove the setting, so that opt-outs are held by topics alone (I10)"
-            )
-        basis = settings.get("legal_basis")
-        if basis is not None and basis not in LEGAL_BASES:
-            yield f"legal_basis: write one of {', '.join(sorted(LEGAL_BASES))}"
-        if (basis is None) != (settings.get("legal_basis_explanation") is None):
-            yield "legal_basis and legal_basis_explanation go together: set both or neither"
-
-    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector.
+    def push_batch(
+        self, client: HubSpotClient, batch: Sequence[runtime.PushItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See ApiConnector.
 
         Lifts go before opt-outs: the effect of resubscribing one type on a contact that has
         opted out of all is not documented, so opt-outs are written last.
         """
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        whole = [item for item in batch if self._may_unsubscribe_all(item)]
-        single = [item for item in batch if not self._may_unsubscribe_all(item)]
-        lifts = [
-            StatusChange(i, self._subscription_ids[t], SUBSCRIBED)
-            for i in batch
-            for t in sorted(i.lift)
+        ids = {topic: int(id_) for topic, id_ in self.config.topics.items()}
+        whole = [item for item in batch if self.sets_all_mail_switch(item)]
+        single = [item for item in batch if not self.sets_all_mail_switch(item)]
+        lifts = [StatusChange(i, ids[t], SUBSCRIBED) for i in batch for t in sorted(i.lift)]
+        offs = [StatusChange(i, ids[t], UNSUBSCRIBED) for i in single for t in sorted(i.off)]
+        writer = HubSpotStatusWriter(client, self.config.settings, self._call_mode)
+        steps = [
+            *writer.status_steps(lifts),
+            *writer.status_steps(offs),
+            *writer.unsubscribe_all_steps(whole),
         ]
-        offs = [
-            StatusChange(i, self._subscription_ids[t], UNSUBSCRIBED)
-            for i in single
-            for t in sorted(i.off)
-        ]
-        with open_session(self._config, self._http) as session:
-            writer = HubSpotStatusWriter(
-                self._preferences_client(session), self._config, self._call_mode
-            )
-            steps = [
-                *writer.status_steps(lifts),
-                *writer.status_steps(offs),
-                *writer.unsubscribe_all_steps(whole),
-            ]
-            return run_steps(batch, steps)
+        return runtime.run_steps(batch, steps)
 
-    def _may_unsubscribe_all(self, item: PushItem) -> bool:
-        """Whether HubSpot's unsubscribe-all stops no more than the person opted out of (I10).
-
-        It is configured, no service mail goes through the account, and no topic stays on.
-        """
-        return (
-            self._sets_unsubscribe_all
-            and not self._config.sends_service
-            and item.all_off
-            and item.off >= self._config.topics.keys()
-        )
-
-    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See SupportsRead."""
-        if not batch:
-            return {}
-        validate_batch(batch, self._config, self.capabilities)
-        topics = {id_: topic for topic, id_ in self._subscription_ids.items()}
-        with open_session(self._config, self._http) as session:
-            addresses = [item.address for item in batch]
-            found = find_statuses(self._preferences_client(session), self._call_mode, addresses)
+    def read_batch(
+        self, client: HubSpotClient, batch: Sequence[runtime.PushItem]
+    ) -> Mapping[int, frozenset[str] | None]:
+        """See ReadableApiConnector."""
+        topics = {id_: topic for topic, id_ in self.config.topics.items()}
+        found = find_statuses(client, self._call_mode, [item.address for item in batch])
         off = {
-            address: None
-            if held is None
-            else frozenset(
-                topics[status.subscription_id]
-                for status in held
-                if status.status == UNSUBSCRIBED and status.subscription_id in topics
+            address: frozenset(
+                topics[str(status.subscription_id)]
+                for status in statuses
+                if status.status == UNSUBSCRIBED and str(status.subscription_id) in topics
             )
-            for address, held in found.items()
+            if statuses is not None
+            else None
+            for address, statuses in found.items()
         }
         return {i.ref: off[i.address.casefold()] for i in batch if i.address.casefold() in off}
 
-    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See SupportsScan."""
-        with open_session(self._config, self._http) as session:
-            return scan_page(session, cursor, self._http.now(), self._config.link_field)
+    def write_link_group(
+        self, client: HubSpotClient, field: str, items: Sequence[runtime.LinkItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See LinkFieldConnector. The field is a contact property's internal name."""
+        return contacts.write_links(client.session, items, field)
 
-    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See SupportsPull. The search finds opted-out contacts, their statuses the times."""
-        with open_session(self._config, self._http) as session:
-            page = pull_page(
-                session, cursor, self._http.now(), list(self._subscription_ids.values())
+    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+        """See SupportsScan."""
+
+        def list_contacts(
+            since: datetime | None, token: str
+        ) -> tuple[list[runtime.ContactSnapshot], str]:
+            return contacts.list_contacts(client.session, self.config.link_field, since, token)
+
+        with self.open_client() as client:
+            return runtime.next_changes_page(
+                cursor, [list_contacts], now=self.http.now(), overlap=contacts.OVERLAP
             )
-            rows = with_timestamps(self._preferences_client(session), self._call_mode, page.rows)
-        return replace(page, rows=rows)
+
+    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+        """See SupportsPull. The search finds opted-out contacts, their statuses the times."""
+
+        def list_events(
+            properties: Sequence[str], since: datetime | None, token: str
+        ) -> tuple[Sequence[runtime.VendorEvent], str]:
+            events, token = contacts.list_opt_outs(client.session, properties, since, token)
+            return with_timestamps(client, self._call_mode, events), token
+
+        searches = contacts.opt_out_searches(self.config.topics.values())
+        with self.open_client() as client:
+            return runtime.next_changes_page(
+                cursor,
+                [partial(list_events, properties) for properties in searches],
+                now=self.http.now(),
+                overlap=contacts.OVERLAP,
+            )
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See SupportsFind."""
-        with open_session(self._config, self._http) as session:
-            return find_addresses(session, contact_ids) if contact_ids else {}
-
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See SupportsLinkField. `link_field` is a contact property's internal name."""
-        field = self._config.link_field
-        if not batch or field is None:
-            return {}
-        with open_session(self._config, self._http) as session:
-            return write_links(session, batch, field)
+        with self.open_client() as client:
+            return contacts.find_addresses(client.session, contact_ids) if contact_ids else {}
 
 
-SPEC = ConnectorSpec(
-    kind=HubSpot.kind,
-    tested_against=TestedAgainst.DOCUMENTATION,
+SPEC = runtime.ConnectorSpec.of(
+    HubSpot,
+    tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="HubSpot's pages of the API 2026-03, read on 2026-11-27",
     manually_tested="HubSpot's own description of 2026-03, on 27 November 2026",
-    capabilities=HubSpot.capabilities,
-    own_settings=HubSpot.settings,
-    secret_settings=frozenset({"token"}),
+    secrets={"token"},
     sources=(
         f"{_DOCS_URL}/api-reference/2026-03/communication-preferences/guide",
         f"{_DOCS_URL}/api-reference/2026-03/crm/search-the-crm",
@@ -300,7 +247,6 @@ SPEC = ConnectorSpec(
         f"{_DOCS_URL}/apps/developer-platform/add-features/configure-webhooks",
         f"{_DOCS_URL}/developer-tooling/platform/usage-guidelines",
     ),
-    build=HubSpot,
     notes=(
         "Map each topic to the number of a subscription type.",
         (

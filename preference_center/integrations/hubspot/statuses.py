@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from preference_center.domain.vendor_events import VendorEvent
-from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.base import runtime
 from preference_center.integrations.hubspot.client import (
     UNSUBSCRIBED,
-    HubSpotPreferencesClient,
+    HubSpotClient,
     MissingScopeError,
 )
 from preference_center.integrations.hubspot.models import SubscriptionStatus, UnsubscribeAllStatus
@@ -31,7 +30,7 @@ class CallMode:
 
 
 def find_statuses(
-    preferences: HubSpotPreferencesClient, call_mode: CallMode, addresses: Sequence[str]
+    client: HubSpotClient, call_mode: CallMode, addresses: Sequence[str]
 ) -> Mapping[str, Sequence[SubscriptionStatus] | None]:
     """Casefolded address -> its statuses, None if HubSpot does not know it.
 
@@ -39,18 +38,18 @@ def find_statuses(
     """
     if not call_mode.single_reads:
         try:
-            found = preferences.read_statuses_batch(addresses)
+            found = client.read_statuses_batch(addresses)
         except MissingScopeError:
             call_mode.single_reads = True
         else:
             known = {each.subscriber_id_string.casefold(): each.statuses for each in found}
             return {address.casefold(): known.get(address.casefold()) for address in addresses}
-    return dict(_read_each(addresses, preferences.read_statuses))
+    return dict(_read_each(addresses, client.read_statuses))
 
 
 def with_timestamps(
-    preferences: HubSpotPreferencesClient, call_mode: CallMode, events: Sequence[VendorEvent]
-) -> tuple[VendorEvent, ...]:
+    client: HubSpotClient, call_mode: CallMode, events: Sequence[runtime.VendorEvent]
+) -> tuple[runtime.VendorEvent, ...]:
     """The same opt-outs, of at most 100 contacts, with the time of each where HubSpot has it.
 
     A contact's properties have no times. Opt-outs that can't be looked up stay without.
@@ -59,30 +58,28 @@ def with_timestamps(
     whole = list(dict.fromkeys(n.address for n in events if n.target is None))
     at: dict[tuple[str, str | None], datetime] = {}
     try:
-        for address, found in (
-            find_statuses(preferences, call_mode, single).items() if single else ()
-        ):
+        for address, found in find_statuses(client, call_mode, single).items() if single else ():
             for status in found or ():
                 if status.status == UNSUBSCRIBED and status.timestamp:
                     at[address, str(status.subscription_id)] = status.timestamp
-        for wide in _find_unsubscribe_all(preferences, call_mode, whole) if whole else ():
+        for wide in _find_unsubscribe_all(client, call_mode, whole) if whole else ():
             if wide.status == UNSUBSCRIBED and wide.timestamp:
                 key = (wide.subscriber_id_string.casefold(), None)
                 at[key] = max(wide.timestamp, at.get(key, wide.timestamp))
-    except (MissingScopeError, RequestRejected):
+    except (MissingScopeError, runtime.RequestRejected):
         return tuple(events)
     return tuple(replace(n, occurred_at=at.get((n.address.casefold(), n.target))) for n in events)
 
 
 def _find_unsubscribe_all(
-    preferences: HubSpotPreferencesClient, call_mode: CallMode, addresses: Sequence[str]
+    client: HubSpotClient, call_mode: CallMode, addresses: Sequence[str]
 ) -> list[UnsubscribeAllStatus]:
     if not call_mode.single_reads:
         try:
-            return preferences.read_unsubscribe_all_batch(addresses)
+            return client.read_unsubscribe_all_batch(addresses)
         except MissingScopeError:
             call_mode.single_reads = True
-    found = _read_each(addresses, preferences.read_unsubscribe_all)
+    found = _read_each(addresses, client.read_unsubscribe_all)
     return [status for _, those in found for status in those]
 
 
@@ -90,5 +87,5 @@ def _read_each(addresses: Sequence[str], read: Callable[[str], T]) -> Iterator[t
     for address in addresses:
         try:
             yield address.casefold(), read(address)
-        except RequestRejected:
+        except runtime.RequestRejected:
             continue
