@@ -38,9 +38,10 @@ from preference_center.app import create_app
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.preference_form import SubmittedPreferences
 from preference_center.links import Link
 from preference_center.pages.forms import PreferenceForm, parse_pauses
-from preference_center.pages.preference_changes import SubmittedPreferences, diff_preferences
+from preference_center.pages.preference_changes import diff_preferences
 from tests.environment import settings_for
 
 _MODULES = (requests, change_feed, contact_models, import_models, pagination, decision_stream)

@@ -21,11 +21,11 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.preference_choices import all_applied, choices_for
 from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
 from preference_center.pages.ledger_changes import CONFIRMED_BY_MAIL, click_evidence, opt_in, resume
-from preference_center.pages.preference_choices import all_applied, choices_for
 from preference_center.pages.rendering import (
     CatalogueText,
     catalogue_or_empty,

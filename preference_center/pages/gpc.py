@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from flask import abort, request
 from flask.typing import ResponseReturnValue
 
-from preference_center.domain.catalogue import GpcPolicy
-from preference_center.domain.decisions import ScopeFact, is_marketing_suppressed
 from preference_center.domain.events import ALL_MARKETING, Change
+from preference_center.domain.gpc import GpcStatus, gpc_status
 from preference_center.errors import Unavailable
 from preference_center.links import Link
 from preference_center.pages.ledger_changes import GLOBAL_PRIVACY_CONTROL, click_evidence, opt_out
@@ -21,18 +18,6 @@ from preference_center.pages.rendering import catalogue_or_empty, render_link_pa
 from preference_center.storage.catalogues import load_last_applied_at
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
-
-
-class GpcStatus(StrEnum):
-    """How the page treats the signal; shown by `gpc_notice.html`."""
-
-    OFFERED = "offered"
-    PENDING = "pending"
-    """It is honoured once any button is pressed: a GET never writes (I7)."""
-    HONOURED = "honoured"
-    """All marketing is off."""
-    OVERRIDDEN = "overridden"
-    """The person has turned all marketing on, which is more specific than the signal."""
 
 
 def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
@@ -71,13 +56,4 @@ def _gpc_status(link: Link) -> GpcStatus | None:
         facts = load_exact_facts([link.address])[0]
     except Unavailable:  # the page must work without the database; the signal is ignored
         return None
-    if is_marketing_suppressed(facts):
-        return GpcStatus.HONOURED
-    if catalogue_or_empty().policy.gpc is GpcPolicy.OFFER:
-        return GpcStatus.OFFERED
-    return GpcStatus.OVERRIDDEN if _opted_in_to_all_marketing(facts) else GpcStatus.PENDING
-
-
-def _opted_in_to_all_marketing(facts: Sequence[ScopeFact]) -> bool:
-    """Whether the person has ever turned all marketing on, given that it is on now."""
-    return any(fact.exact and fact.scope == ALL_MARKETING and fact.state.lift for fact in facts)
+    return gpc_status(catalogue_or_empty().policy.gpc, facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from preference_center.context import services
+from preference_center.domain import link_access
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.languages import page_language
@@ -19,9 +20,6 @@ PREFERENCE_PAGE = "preference_page"
 
 CONFIRMED_BY_MAIL = "confirmed_by_mail"
 GLOBAL_PRIVACY_CONTROL = "global_privacy_control"
-
-FULL_ACCESS_PERIOD = timedelta(days=60)
-"""How long a message's link gives access to the whole page (docs/decisions/0005)."""
 
 
 def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:
@@ -87,13 +85,14 @@ def _pause_change(
 
 
 def is_opt_out_only(link: Link, now: datetime) -> bool:
-    """Whether the link may only opt out: it was revoked, or is of an old message.
-
-    After FULL_ACCESS_PERIOD the address may have changed hands. A permanent link names no
-    message and does not age; it shows the address masked, and proves no control either.
-    """
-    aged = bool(link.message_id) and now - link.issued_at > FULL_ACCESS_PERIOD
-    return link.revoked or (not link.proves_control and aged)
+    """Whether the link may only opt out: see `domain.link_access`."""
+    return link_access.is_opt_out_only(
+        link.issued_at,
+        now,
+        revoked=link.revoked,
+        proves_control=link.proves_control,
+        has_message_id=bool(link.message_id),
+    )
 
 
 def click_evidence(link: Link, method: str) -> dict[str, str]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Change
+from preference_center.domain.link_access import OptInMethod, opt_in_method
+from preference_center.domain.preference_choices import PreferenceChoices, all_applied, choices_for
+from preference_center.domain.preference_form import PAUSE_DAYS, SubmittedPreferences
 from preference_center.errors import InvalidLink
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
@@ -27,12 +28,9 @@ from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, is_opt_out_only
 from preference_center.pages.opt_out_status import tool_title
 from preference_center.pages.preference_changes import (
-    PAUSE_DAYS,
     PreferenceChanges,
-    SubmittedPreferences,
     diff_preferences,
 )
-from preference_center.pages.preference_choices import PreferenceChoices, all_applied, choices_for
 from preference_center.pages.rendering import (
     can_mail,
     catalogue_or_empty,
@@ -43,15 +41,6 @@ from preference_center.pages.rendering import (
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.sync import destinations
-
-
-class OptInMethod(StrEnum):
-    """How a topic can be turned on with a link (docs/decisions/0005)."""
-
-    IMMEDIATE = "immediate"
-    CONFIRM_BY_EMAIL = "confirm_by_email"
-    UNAVAILABLE = "unavailable"
-    """Not possible: it would have to be confirmed by email, and none can be sent."""
 
 
 def preferences(token: str = "") -> ResponseReturnValue:
@@ -84,7 +73,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
         state=services().links.seal_form(
             FormPurpose.PREFERENCES, choices.form_state(link_fingerprint(token)), now
         ),
-        opt_in_method=opt_in_method(link),
+        opt_in_method=_opt_in_method(link),
         pauses=PAUSE_DAYS,
         one_way_tools=_one_way_tools(choices),
         notices=notices,
@@ -95,7 +84,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
 
 def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
     """The page of a link that may only opt out: its buttons, and how to get a newer link."""
-    can_confirm = opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL
+    can_confirm = _opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL
     return render_gpc_page(
         "opt_out_only_link", token, link, can_confirm_by_email=can_confirm, **values
     )
@@ -110,12 +99,10 @@ def _one_way_tools(choices: PreferenceChoices) -> list[str]:
     return [tool_title(name) for name in names]
 
 
-def opt_in_method(link: Link) -> OptInMethod:
-    """How this link can turn something on."""
-    if link.proves_control:
-        return OptInMethod.IMMEDIATE
-    reachable = link.address.channel is Channel.EMAIL and can_mail()
-    return OptInMethod.CONFIRM_BY_EMAIL if reachable else OptInMethod.UNAVAILABLE
+def _opt_in_method(link: Link) -> OptInMethod:
+    return opt_in_method(
+        link.address.channel, proves_control=link.proves_control, can_mail=can_mail()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +152,7 @@ def _save(token: str, link: Link, form: PreferenceForm) -> SaveResult:
 def _turn_on(
     token: str, link: Link, form: PreferenceForm, rendered_at: datetime, changes: PreferenceChanges
 ) -> SaveResult:
-    method = opt_in_method(link)
+    method = _opt_in_method(link)
     if link.expired or method is OptInMethod.UNAVAILABLE:
         return SaveResult(("mail_unavailable",))
     if method is OptInMethod.CONFIRM_BY_EMAIL:
