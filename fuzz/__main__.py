@@ -16,20 +16,20 @@ import atheris
 
 from dev.engines import CHECKOUT
 
-# libFuzzer is told of every module that it instruments: two hundred lines.
+# Atheris prints every module that it instruments: two hundred lines.
 with (
     open(os.devnull, "w") as nowhere,  # noqa: PTH123 - no file
     atheris.instrument_imports(include=["fuzz", "preference_center"]),
 ):
-    saying, sys.stderr = sys.stderr, nowhere
+    stderr, sys.stderr = sys.stderr, nowhere
     from fuzz.targets import TARGETS
 
-    sys.stderr = saying
+    sys.stderr = stderr
 
 CORPUS = Path(__file__).with_name("corpus")
 FOUND = CHECKOUT / ".data" / "fuzz"
 LIMITS = ("-max_len=4096", "-timeout=10", "-rss_limit_mb=2048")
-"""Octets of an input; seconds and MiB beyond which one is a finding."""
+"""Bytes of an input; seconds and MiB above which one is a finding."""
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ _AS_OF = Watermark("00000000", 1, 1)
 
 
 def ndjson_stream(data: bytes) -> None:
-    """Each line is a row or nothing, however the octets are cut."""
+    """Each line is a row or nothing, however the bytes are split."""
     assert _rows(NdjsonFormat(), _pieces(data)) == _rows(NdjsonFormat(), [data])
 
 
@@ -51,7 +51,7 @@ def import_file(data: bytes) -> None:
 
 
 def _pieces(data: bytes) -> list[bytes]:
-    """The octets, cut at places that they name themselves."""
+    """The bytes, split at positions that they name themselves."""
     step = 1 + (data[0] % 61 if data else 0)
     return [data[at : at + step] for at in range(0, len(data), step)]
 

@@ -29,6 +29,6 @@ def mail(data: bytes) -> None:
 
 
 def mail_check(data: bytes) -> None:
-    """Whatever is pasted to be checked is judged."""
+    """Any pasted text is checked."""
     with suppress(InvalidInput):  # it has no header
         check_email(data, _OURS, NOW)

@@ -1,4 +1,4 @@
-"""Of several things of one kind, an input names its own."""
+"""An input selects one of several choices."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def pick(things: Mapping[str, T], data: bytes) -> tuple[T, bytes]:
-    """The thing that the first line names, or some other of them, and what follows the line."""
+def pick(choices: Mapping[str, T], data: bytes) -> tuple[T, bytes]:
+    """The choice that the first line names, or some other choice, and the rest of the input."""
     line, _, rest = data.partition(b"\n")
     name = line.decode("latin-1")
-    if name not in things:
-        name = sorted(things)[sum(line) % len(things)]
-    return things[name], rest
+    if name not in choices:
+        name = sorted(choices)[sum(line) % len(choices)]
+    return choices[name], rest

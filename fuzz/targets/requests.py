@@ -50,7 +50,7 @@ _LINK = Link(parse_address("ann@example.com", Channel.EMAIL), ALL_MARKETING, "",
 _SHOWN = {"link": "mark", "all": True, "topics": {"acme.news": True, "acme.offers": False}}
 _METHODS = {name: name for name in ("POST", "GET", "PUT", "OPTIONS", "HEAD", "DELETE")}
 _FAULTS = frozenset({500, 502, 504})
-"""What no request may be answered with; 503 says to try again."""
+"""Statuses that no request may get; 503 requests a retry."""
 
 
 @cache
@@ -148,7 +148,7 @@ def _send(path: str, method: str, kind: str, given: dict[str, str], body: bytes)
 
 @contextmanager
 def _answered() -> Iterator[None]:
-    """Let the refusals of the API through, if they can be told."""
+    """Accept errors of the API, if they can be returned."""
     try:
         yield
     except ApiError as error:

@@ -39,7 +39,7 @@ _SIV = derive_secrets(derive_key(KEY, f"sender {SENDER.id}", 32)).link_cipher
 
 
 def token(data: bytes) -> None:
-    """Whatever stands in a URL says something, or is refused with one error."""
+    """Any text in a URL is parsed, or refused with one error."""
     text = data.decode("utf-8", "surrogateescape")
     with suppress(InvalidLink):
         LINKS.read_token(text, NOW)

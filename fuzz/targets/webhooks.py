@@ -25,12 +25,12 @@ _SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of nothing
 
 
 def webhook(data: bytes) -> None:
-    """A body says something, or is not what its vendor promises. The first line is whose."""
+    """A body is parsed, or is not as its vendor documents. The first line names the vendor."""
     source, body = pick(_SOURCES, data)
     with suppress(InvalidInput):
-        for news in source.parse(body):
-            assert news.occurred_at is None or news.occurred_at.tzinfo
-            news.address.encode()
+        for event in source.parse(body):
+            assert event.occurred_at is None or event.occurred_at.tzinfo
+            event.address.encode()
     if isinstance(source, SupportsInboundMail):
         with suppress(InvalidInput):
             for mail in source.parse_mails(body):

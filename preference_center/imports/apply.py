@@ -133,14 +133,14 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
     instructions = stored_instructions(found)
     pace = budget.throttle or Throttle()
     assert found.started_at
-    judge = ChunkEvaluator(
+    evaluator = ChunkEvaluator(
         instructions,
         current_catalogue(),
         import_id=found.id,
         started_at=found.started_at,
         actor=found.actor,
     )
-    tally = ImportStats.from_json(found.stats)
+    stats = ImportStats.from_json(found.stats)
     start = ResumePoint(found.position, found.line_number, found.bytes_done)
     with open_unpacked(source) as stream:
         rows = read_rows(stream, instructions, start)
@@ -151,7 +151,7 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
                 _finish(found, lease)
                 return
             begun = budget.clock()
-            _record_chunk(found, lease, judge, chunk, tally, done)
+            _record_chunk(found, lease, evaluator, chunk, stats, done)
             done = chunk[-1].index + 1
             budget.on_progress(chunk[-1])
             budget.sleep(pace.next_pause(budget.clock() - begun))
@@ -172,16 +172,16 @@ def _record_chunk(
     """Record one chunk and its checkpoint; `stats` counts it then."""
     last = chunk[-1]
     while True:
-        judged = evaluator.evaluate(chunk)
+        evaluation = evaluator.evaluate(chunk)
         total = ImportStats.from_json(stats.to_json())
-        total.add(judged.stats)
+        total.add(evaluation.stats)
         step = ImportStep(
             start_position=position,
             position=last.index + 1,
             bytes_done=last.end_offset,
             line_number=last.last_line,
             stats=total.to_json(),
-            depends_on=judged.depends_on,
+            depends_on=evaluation.depends_on,
         )
 
         def in_transaction(
@@ -196,10 +196,10 @@ def _record_chunk(
                 )
 
         try:
-            record(judged.changes, in_transaction, bulk=True)
+            record(evaluation.changes, in_transaction, bulk=True)
         except _DependencyUndone:
             continue
-        stats.add(judged.stats)
+        stats.add(evaluation.stats)
         return
 
 

@@ -109,7 +109,7 @@ def plan_import(
     instructions.scopes.validate(catalogue)
     digest = source.digest()
     context = services()
-    judge = ChunkEvaluator(
+    evaluator = ChunkEvaluator(
         instructions,
         catalogue,
         import_id=context.new_id(),
@@ -119,9 +119,9 @@ def plan_import(
     findings = PlanStats()
     with open_unpacked(source) as stream:
         for chunk in batched(read_rows(stream, instructions, ResumePoint()), CHUNK_SIZE):
-            judged = judge.evaluate(chunk)
-            findings.add(judged)
-            for refusal in judged.refusals:
+            evaluation = evaluator.evaluate(chunk)
+            findings.add(evaluation)
+            for refusal in evaluation.refusals:
                 on_refusal(refusal)
             on_progress(chunk[-1])
     findings.validate(catalogue)

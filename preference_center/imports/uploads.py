@@ -69,13 +69,13 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
 
     instructions = run_in_transaction(claim)
     try:
-        digest, octets = _store_parts(import_id, lease, blocks, instructions.preset.json_rows_path)
+        digest, size = _store_parts(import_id, lease, blocks, instructions.preset.json_rows_path)
     except BaseException:
         with suppress(PreferenceCenterError):
             run_in_transaction(lambda c: import_jobs.release_import(c, import_id, lease))
         raise
     if not run_in_transaction(
-        lambda c: plans.record_upload(c, import_id, lease, digest=digest, size_bytes=octets)
+        lambda c: plans.record_upload(c, import_id, lease, digest=digest, size_bytes=size)
     ):
         raise ImportConflict("another upload replaced this one")
     context.queue.nudge_import(import_id)
@@ -85,7 +85,7 @@ def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
 def _store_parts(
     import_id: UUID, lease: UUID, blocks: Iterable[bytes], json_rows_path: str
 ) -> tuple[bytes, int]:
-    digest, octets = hashlib.sha256(), 0
+    digest, size = hashlib.sha256(), 0
 
     def as_sent() -> Iterator[bytes]:
         for block in blocks:
@@ -106,8 +106,8 @@ def _store_parts(
 
         if not run_in_transaction(write_part):
             raise ImportConflict("another upload replaced this one")
-        octets += len(part)
-    return digest.digest(), octets
+        size += len(part)
+    return digest.digest(), size
 
 
 def _split_parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -210,7 +210,7 @@ def _plan_rows(
     instructions.check()
     instructions.scopes.validate(catalogue)
     findings, refusals = PlanStats.from_json(found.planned_stats), list(found.rejected_rows)
-    judge = ChunkEvaluator(
+    evaluator = ChunkEvaluator(
         instructions,
         catalogue,
         import_id=found.id,
@@ -225,10 +225,12 @@ def _plan_rows(
             if not chunk:
                 findings.validate(catalogue)
                 return True
-            judged = judge.evaluate(chunk)
-            findings.add(judged)
-            room = MAX_REFUSALS - len(refusals)
-            refusals += [{"line": r.line, "reason": r.reason} for r in judged.refusals[:room]]
+            evaluation = evaluator.evaluate(chunk)
+            findings.add(evaluation)
+            capacity = MAX_REFUSALS - len(refusals)
+            refusals += [
+                {"line": r.line, "reason": r.reason} for r in evaluation.refusals[:capacity]
+            ]
             last = chunk[-1]
             step = ImportStep(
                 start_position=start.index,

@@ -131,7 +131,7 @@ class _ScopeResolver:
 
     def __init__(self, fallback: str | None, fallback_prefixes: Collection[bytes]) -> None:
         """`fallback` is the scope that a person chose for the digests in `fallback_prefixes`."""
-        self._said, self._by = fallback, fallback_prefixes
+        self._fallback, self._fallback_prefixes = fallback, fallback_prefixes
         self._known: Sequence[str] | None = None
 
     def resolve(self, row: PendingMailOptOut, reference: MailtoTokenData) -> str | None:
@@ -141,7 +141,11 @@ class _ScopeResolver:
         if self._known is None:
             self._known = tuple(_candidate_scopes())
         found = reference.match_scope(self._known)
-        return self._said if found is None and row.digest_prefix in self._by else found
+        return (
+            self._fallback
+            if found is None and row.digest_prefix in self._fallback_prefixes
+            else found
+        )
 
 
 def _record_pending(

@@ -86,7 +86,7 @@ def _effective_meaning(parsed: SmsIntent, handled_by_vendor: SmsIntent | None) -
 def _scopes_of_text(destination: Destination, text: TextMessage, meaning: SmsIntent) -> list[str]:
     """All marketing, or the topics that are sent from the number that was texted."""
     topics = sorted(
-        topic for topic, thing in destination.mapping.items() if thing in text.recipients
+        topic for topic, target in destination.mapping.items() if target in text.recipients
     )
     return topics if topics and meaning is SmsIntent.STOP else [ALL_MARKETING]
 

@@ -102,18 +102,21 @@ def scrub_with_spark(
     unreadable = _parse_candidates(spark, candidate, query)
     progress("Deciding", 0)
     spark.sql(sql.probes(md5=query.match_md5)).createOrReplaceTempView("probe")
-    verdict = _decisions(spark, query, unreadable).persist()
+    decisions = _decisions(spark, query, unreadable).persist()
     progress("Writing", 0)
     unseen = query.default_decision
-    judged = rows.join(verdict, "cell", "left").withColumn(
+    decided = rows.join(decisions, "cell", "left").withColumn(
         "allow", f.coalesce("allow", f.lit(unseen.allow))
     )
-    clean, removed = judged.where("allow"), judged.where("NOT allow")
-    told = removed.select("line.*", *_removed_columns(query))
+    clean, removed = decided.where("allow"), decided.where("NOT allow")
+    removed_rows = removed.select("line.*", *_removed_columns(query))
     parquet = is_parquet(targets.clean_path)
-    for frame, path in ((clean.select("line.*"), targets.clean_path), (told, targets.removed_path)):
+    for frame, path in (
+        (clean.select("line.*"), targets.clean_path),
+        (removed_rows, targets.removed_path),
+    ):
         _write_list(frame, path, list_options, delimiter, parquet=parquet)
-    found = told.groupBy(REMOVED_COLUMNS[0]).count().collect()
+    found = removed_rows.groupBy(REMOVED_COLUMNS[0]).count().collect()
     counts = count_by_rule([(row[0], row[1]) for row in found])
     return ScrubCounts(rows.count(), clean.count(), counts)
 

@@ -97,5 +97,5 @@ class ImportInstructions:
 
     def plan_id(self, file_digest: bytes) -> str:
         """A short id of these instructions for that file; it changes if either does."""
-        said = json.dumps(self.to_json(), sort_keys=True).encode()
-        return hashlib.sha256(file_digest + said).hexdigest()[:_PLAN_DIGITS]
+        instructions_json = json.dumps(self.to_json(), sort_keys=True).encode()
+        return hashlib.sha256(file_digest + instructions_json).hexdigest()[:_PLAN_DIGITS]

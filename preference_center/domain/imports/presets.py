@@ -124,11 +124,11 @@ class ImportPreset:
             self.received_at_columns,
             *self.evidence_columns.values(),
         ]
-        for says in self.meanings:
+        for meaning in self.meanings:
             columns += [
-                says.group_columns,
-                says.date_columns,
-                says.list_columns,
-                *(when.columns for when in says.conditions),
+                meaning.group_columns,
+                meaning.date_columns,
+                meaning.list_columns,
+                *(when.columns for when in meaning.conditions),
             ]
         return frozenset(normalize_column_name(name) for names in columns for name in names)

@@ -60,16 +60,16 @@ def cell_text(cells: Mapping[str, Any], columns: ColumnNames) -> str:
 def parse_row_statements(row: FileRow, preset: ImportPreset) -> Iterator[RowStatement]:
     """All statements of the row."""
     number = 0
-    for says in preset.meanings:
-        for cells in _expand_list(row.cells, says):
-            if all(_matches(when, cells) for when in says.conditions):
-                for group in _groups(says, cells, row.column_names, preset):
+    for meaning in preset.meanings:
+        for cells in _expand_list(row.cells, meaning):
+            if all(_matches(when, cells) for when in meaning.conditions):
+                for group in _groups(meaning, cells, row.column_names, preset):
                     evidence = {
                         name: cell_text(cells, columns)
                         for name, columns in preset.evidence_columns.items()
                     }
                     yield RowStatement(
-                        says, number, group, cell_text(cells, says.date_columns), evidence
+                        meaning, number, group, cell_text(cells, meaning.date_columns), evidence
                     )
                     number += 1
 

@@ -31,9 +31,11 @@ def build_subscription_evidence(
     by the catalogue's policy; without a date it counts as older than any opt-out. Raises
     InvalidInput with the reason.
     """
-    said = {name: given.get(name) or instructions.default_evidence(name) for name in _MAX_LENGTHS}
+    evidence_values = {
+        name: given.get(name) or instructions.default_evidence(name) for name in _MAX_LENGTHS
+    }
     for name, longest in _MAX_LENGTHS.items():
-        if len(said[name]) > longest or "\x00" in said[name]:
+        if len(evidence_values[name]) > longest or "\x00" in evidence_values[name]:
             raise InvalidInput(f"{name} is longer than {longest} characters, or unprintable")
     basis = _basis(given.get("legal_basis") or instructions.default_evidence("legal_basis"))
     if topic.retired:
@@ -42,17 +44,22 @@ def build_subscription_evidence(
         raise InvalidInput(
             f"the topic {topic.key} needs a consent; being an existing customer is not one"
         )
-    lacking = _missing_evidence(said, basis, occurred_at)
+    lacking = _missing_evidence(evidence_values, basis, occurred_at)
     if lacking and policy is UnprovenImportPolicy.REFUSE:
         raise InvalidInput(f"no evidence: {', '.join(lacking)} missing{_remedy(lacking)}")
-    moment = occurred_at or EARLIEST_TIME
-    proof = ConsentEvidence(said["source"], said["wording"], said["language"], moment)
+    counts_from = occurred_at or EARLIEST_TIME
+    proof = ConsentEvidence(
+        evidence_values["source"],
+        evidence_values["wording"],
+        evidence_values["language"],
+        counts_from,
+    )
     kept = {name: value for name, value in proof.to_evidence(address).items() if value}
     if basis:
         kept["legal_basis"] = basis.value
     if lacking:
         kept |= {"proof": UNPROVEN, "missing": ", ".join(lacking)}
-    return moment, kept
+    return counts_from, kept
 
 
 def _basis(text: str) -> LegalBasis | None:

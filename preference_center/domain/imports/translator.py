@@ -199,14 +199,14 @@ class RowTranslator:
         they still run, and is evidence after that.
         """
         stated = self.instructions.received_at or self.started_at
-        told = self._parse_date(
+        row_received_at = self._parse_date(
             cell_text(row.cells, self.instructions.preset.received_at_columns), end_of_day=False
         )
-        occurred = self._parse_date(statement.date, end_of_day=True) or told
+        occurred = self._parse_date(statement.date, end_of_day=True) or row_received_at
         received = stated
-        if told and told < stated:
-            evidence["received_at"] = told.isoformat()
-            received = told if told > self.started_at - WINDOW else stated
+        if row_received_at and row_received_at < stated:
+            evidence["received_at"] = row_received_at.isoformat()
+            received = row_received_at if row_received_at > self.started_at - WINDOW else stated
         return min(occurred or received, self.started_at), received, occurred is not None
 
     def _parse_date(self, text: str, *, end_of_day: bool) -> datetime | None:

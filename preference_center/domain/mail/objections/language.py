@@ -38,7 +38,7 @@ class ObjectionLanguage:
     objection_phrases: str
     """Objections, wherever they stand in a sentence."""
     standalone_objection_phrases: str
-    """Objections only if the sentence, or all of the subject, says nothing else."""
+    """Objections only if the sentence, or all of the subject, contains nothing else."""
     courtesy_phrases: str
     """Courtesies. Nothing is meant by them."""
     greeting_phrases: str
