@@ -58,7 +58,7 @@ def test_a_sound_mail_ends_with_0_and_tells_what_was_looked_at(
     assert "ada@" not in result.output
 
 
-def test_an_error_ends_with_1_and_says_what_to_mend(in_force: Flask, sound: bytes) -> None:
+def test_an_error_ends_with_1_and_states_what_to_fix(in_force: Flask, sound: bytes) -> None:
     result = check(in_force, "-", given=sound.replace(b"One-Click", b"Yes"))
     assert result.exit_code == 1
     assert "To fix: Write exactly List-Unsubscribe=One-Click." in result.stdout
@@ -74,7 +74,7 @@ def test_json_is_for_scripts(in_force: Flask, sound: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, given, exit_code, says",
+    "words, given, exit_code, expected_message",
     [
         ([], b"", 2, "Missing argument 'FILE'"),
         (["no-such.eml"], b"", 2, "No such file"),
@@ -82,15 +82,15 @@ def test_json_is_for_scripts(in_force: Flask, sound: bytes) -> None:
         (["-"], b"\x89PNG", 1, "this is not a mail"),
     ],
 )
-def test_a_wrong_command_says_what_to_mend(
-    in_force: Flask, words: list[str], given: bytes, exit_code: int, says: str
+def test_a_wrong_command_states_what_to_fix(
+    in_force: Flask, words: list[str], given: bytes, exit_code: int, expected_message: str
 ) -> None:
     result = check(in_force, *words, given=given)
     assert result.exit_code == exit_code
-    assert says in result.stderr
+    assert expected_message in result.stderr
 
 
-def test_mails_of_real_life_are_judged_without_a_crash(in_force: Flask) -> None:
+def test_mails_of_real_life_are_checked_without_a_crash(in_force: Flask) -> None:
     folder = shared_path("corpus/mail")
     for path in sorted(folder.iterdir()):
         if path.suffix in {".eml", ".txt"}:

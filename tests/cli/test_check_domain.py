@@ -160,7 +160,7 @@ def test_each_fault_in_front_of_us_is_found(
     assert found(in_force, site) == expected
 
 
-def test_a_host_of_another_installation_is_told(in_force: Flask, site: Site) -> None:
+def test_a_host_of_another_installation_is_reported(in_force: Flask, site: Site) -> None:
     from preference_center.app import create_app
     from preference_center.context import EXTENSION_NAME
     from preference_center.extensions import db
@@ -176,13 +176,15 @@ def test_a_host_of_another_installation_is_told(in_force: Flask, site: Site) -> 
         db.engine.dispose()
 
 
-def test_a_certificate_that_nobody_trusts_is_told(in_force: Flask, site: Site) -> None:
+def test_a_certificate_that_nobody_trusts_is_reported(in_force: Flask, site: Site) -> None:
     result = check(in_force, site.url)
     assert result.exit_code == 1
     assert "The certificate is not trusted: self-signed certificate." in result.stdout
 
 
-def test_a_certificate_that_ends_soon_is_told(in_force: Flask, site: Site, clock: Clock) -> None:
+def test_a_certificate_that_ends_soon_is_reported(
+    in_force: Flask, site: Site, clock: Clock
+) -> None:
     site.front = behind(in_force, well)
     clock.now = site.ends - timedelta(days=15)
     assert found(in_force, site) == {}
@@ -204,7 +206,7 @@ def test_every_brands_host_is_looked_at(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, exit_code, says",
+    "words, exit_code, expected_message",
     [
         (["example.com"], 1, "use e.g. https://"),
         (["https://x.invalid", "--brand", "acme"], 1, "not both"),
@@ -212,12 +214,12 @@ def test_every_brands_host_is_looked_at(app: Flask) -> None:
         (["https://x.invalid", "--ca-file", "no-such.pem"], 2, "does not exist"),
     ],
 )
-def test_a_wrong_command_says_what_to_mend(
-    in_force: Flask, words: list[str], exit_code: int, says: str
+def test_a_wrong_command_states_what_to_fix(
+    in_force: Flask, words: list[str], exit_code: int, expected_message: str
 ) -> None:
     result = check(in_force, *words)
     assert result.exit_code == exit_code
-    assert says in result.stderr
+    assert expected_message in result.stderr
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://exa mple", "https://127.0.0.1:1"])

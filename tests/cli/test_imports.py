@@ -75,9 +75,9 @@ def test_a_missing_scope_lists_the_groups_and_what_to_copy(in_force: Flask) -> N
 
 
 def test_what_the_error_shows_can_be_used_as_it_is(in_force: Flask, tmp_path: Path) -> None:
-    told = flask(in_force, "plan", GROUPS, "--preset", "sendgrid-groups").stderr
+    output = flask(in_force, "plan", GROUPS, "--preset", "sendgrid-groups").stderr
     scopes = tmp_path / "map.toml"
-    scopes.write_text(told[told.index("[scopes]") :])
+    scopes.write_text(output[output.index("[scopes]") :])
 
     result = flask(
         in_force, "plan", GROUPS, "--preset", "sendgrid-groups", "--scope-map", str(scopes)
@@ -100,7 +100,7 @@ def test_refusals_go_to_a_file_without_addresses(in_force: Flask, tmp_path: Path
         assert "example.com" not in text.replace(GLOBAL, "")
 
 
-def test_names_of_the_map_that_the_file_lacks_are_told(in_force: Flask) -> None:
+def test_names_of_the_map_that_the_file_lacks_are_reported(in_force: Flask) -> None:
     words = ["--preset", "sendgrid-groups", *MAPPED, "--scope", "Wekly=acme.news"]
     result = flask(in_force, "plan", GROUPS, *words)
     assert '"wekly"' in result.stderr
@@ -115,7 +115,7 @@ def test_presets_teach_what_they_read(in_force: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, exit_code, says",
+    "words, exit_code, expected_message",
     [
         (["plan"], 2, "Missing argument 'FILE'"),
         (["plan", "nowhere.csv", "--preset", "addresses"], 2, "does not exist"),
@@ -143,11 +143,11 @@ def test_presets_teach_what_they_read(in_force: Flask) -> None:
         (["status", "00000000-0000-0000-0000-000000000001"], 1, "no import of this id"),
     ],
 )
-def test_a_wrong_command_says_what_to_mend_and_writes_nothing(
-    in_force: Flask, words: list[str], exit_code: int, says: str
+def test_a_wrong_command_states_what_to_fix_and_writes_nothing(
+    in_force: Flask, words: list[str], exit_code: int, expected_message: str
 ) -> None:
     result = flask(in_force, *words)
 
     assert result.exit_code == exit_code
-    assert says in result.stderr
+    assert expected_message in result.stderr
     assert count(in_force, "event") == count(in_force, "list_import") == 0

@@ -55,7 +55,7 @@ def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_a_list_is_split_and_the_receipt_says_how(in_force: Flask, tmp_path: Path) -> None:
+def test_a_list_is_split_and_the_receipt_tells_how(in_force: Flask, tmp_path: Path) -> None:
     result = scrub(in_force, "list.csv", LIST, "--receipt", "receipt.json")
 
     assert result.exit_code == 0, result.output
@@ -118,7 +118,7 @@ def test_a_list_is_split_and_the_receipt_says_how(in_force: Flask, tmp_path: Pat
         ),
     ],
 )
-def test_rows_stay_octet_for_octet(in_force: Flask, content: bytes, clean: bytes) -> None:
+def test_rows_stay_byte_for_byte(in_force: Flask, content: bytes, clean: bytes) -> None:
     result = scrub(in_force, "list.csv", content)
 
     assert result.exit_code == 0, result.output
@@ -163,10 +163,10 @@ def test_zstandard_and_parquet_too(in_force: Flask) -> None:
             clean = name.replace("list", "clean")
             found = connection.execute(f"SELECT * FROM '{clean}'").fetchall()
             assert found == [("bob@example.com", 7)]
-            told = connection.execute(
+            expected = connection.execute(
                 f"SELECT removed_rule FROM '{name.replace('list', 'removed')}'"
             ).fetchall()
-            assert told == [("opted_out_of_topic",)]
+            assert expected == [("opted_out_of_topic",)]
 
 
 def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
@@ -177,7 +177,7 @@ def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "content, words, told",
+    "content, words, expected",
     [
         pytest.param(b"ada@example.com\nbob@example.com\n", [], "--no-header", id="no_header"),
         pytest.param(
@@ -218,13 +218,13 @@ def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_written(
-    in_force: Flask, tmp_path: Path, content: bytes, words: list[str], told: str
+def test_what_is_wrong_is_reported_and_nothing_is_written(
+    in_force: Flask, tmp_path: Path, content: bytes, words: list[str], expected: str
 ) -> None:
     result = scrub(in_force, "list.csv", content, *words)
 
     assert result.exit_code in {1, 2}
-    assert told in result.output
+    assert expected in result.output
     assert isinstance(result.exception, SystemExit)
     assert [path.name for path in tmp_path.iterdir()] == ["list.csv"]
     assert Path("list.csv").read_bytes() == content
@@ -233,11 +233,11 @@ def test_what_is_wrong_is_said_and_nothing_is_written(
 def test_a_snapshot_tells_what_it_is_and_shows_no_address(in_force: Flask, tmp_path: Path) -> None:
     # I12
     assert flask(in_force, "snapshot", "make", "snapshot.parquet").exit_code == 0
-    told = flask(in_force, "snapshot", "inspect", "snapshot.parquet").output
+    expected = flask(in_force, "snapshot", "inspect", "snapshot.parquet").output
 
-    assert "taken at\t2026-11-24T09:00:00+00:00 (0.0 hours ago)" in told
-    assert "facts\t1" in told
-    assert OFFERS in told
+    assert "taken at\t2026-11-24T09:00:00+00:00 (0.0 hours ago)" in expected
+    assert "facts\t1" in expected
+    assert OFFERS in expected
     content = Path("snapshot.parquet").read_bytes()
     assert b"example.com" not in content
     assert hashlib.sha256(b"ada@example.com").hexdigest().encode() not in content

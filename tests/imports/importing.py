@@ -25,7 +25,7 @@ from preference_center.storage.db.database import run_in_transaction
 AT_ONCE = ImportBudget(sleep=lambda _: None)
 
 
-def saying(preset: str, *scopes: tuple[str, str], **given: Any) -> ImportInstructions:
+def instructions_for(preset: str, *scopes: tuple[str, str], **given: Any) -> ImportInstructions:
     """Instructions for a file of this preset."""
     only = given.pop("only", None)
     return ImportInstructions(
@@ -66,7 +66,7 @@ def taken_back(import_id: UUID, work: ImportBudget = AT_ONCE) -> None:
     undo_import(import_id, work, "test")
 
 
-def tally_of(import_id: UUID) -> ImportStats:
+def stats_of(import_id: UUID) -> ImportStats:
     """What applying counted."""
     row = run_in_transaction(
         lambda c: c.execute("SELECT stats FROM list_import WHERE id = %s", (import_id,)).fetchone()

@@ -32,11 +32,11 @@ from tests.imports.importing import (
     books,
     events,
     imported,
+    instructions_for,
     listed,
     planned,
-    saying,
+    stats_of,
     taken_back,
-    tally_of,
 )
 from tests.in_force import CATALOGUE, put_in_force
 
@@ -50,7 +50,7 @@ def email(name: str) -> Address:
     return parse_address(f"{name}@example.com", Channel.EMAIL)
 
 
-def said(kind: EventKind, who: Address, scope: str, at: datetime) -> Change:
+def change(kind: EventKind, who: Address, scope: str, at: datetime) -> Change:
     return Change(uuid4(), kind, who, scope, at, at, "test", "test")
 
 
@@ -81,15 +81,15 @@ def mixed(path: Path) -> Path:
     return path
 
 
-MIXED = saying("generic", ("News", NEWS), ("All", ALL_MARKETING), ("Old", "leave_out"))
+MIXED = instructions_for("generic", ("News", NEWS), ("All", ALL_MARKETING), ("Old", "leave_out"))
 
 
 def test_the_plan_announces_what_apply_counts(tmp_path: Path) -> None:
     record(
         [
-            said(EventKind.OPTED_OUT, email("known"), NEWS, START - timedelta(days=9)),
-            said(EventKind.OPTED_OUT, email("newer"), NEWS, START - timedelta(days=900)),
-            said(EventKind.OPTED_OUT, email("no"), ALL_MARKETING, START - timedelta(days=1)),
+            change(EventKind.OPTED_OUT, email("known"), NEWS, START - timedelta(days=9)),
+            change(EventKind.OPTED_OUT, email("newer"), NEWS, START - timedelta(days=900)),
+            change(EventKind.OPTED_OUT, email("no"), ALL_MARKETING, START - timedelta(days=1)),
         ]
     )
     path = mixed(tmp_path / "mixed.csv")
@@ -97,7 +97,7 @@ def test_the_plan_announces_what_apply_counts(tmp_path: Path) -> None:
 
     assert (
         made.stats.to_json()
-        == tally_of(
+        == stats_of(
             imported(
                 path, MIXED, ImportBudget(sleep=lambda _: None, throttle=Throttle(chunk_size=2))
             )
@@ -108,20 +108,24 @@ def test_the_plan_announces_what_apply_counts(tmp_path: Path) -> None:
     assert [refusal.line for refusal in refusals] == [8, 13]
 
 
-def test_only_one_side_of_a_file_is_imported_if_one_says_so(exports: Path, tmp_path: Path) -> None:
+def test_only_one_side_of_a_file_is_imported_if_one_states_it(
+    exports: Path, tmp_path: Path
+) -> None:
     path, scopes = (
         exports / "ses-contacts.json",
         [("Cycling", NEWS), ("unsubscribed from all", NEWS)],
     )
-    made, _ = planned(path, saying("ses-contacts", *scopes, only="opt-outs"))
+    made, _ = planned(path, instructions_for("ses-contacts", *scopes, only="opt-outs"))
     assert (made.stats.total_new, made.stats.excluded) == (2, 1)
 
-    plain, _ = planned(listed(tmp_path / "list", 2), saying("addresses", ALL, only="opt-outs"))
+    plain, _ = planned(
+        listed(tmp_path / "list", 2), instructions_for("addresses", ALL, only="opt-outs")
+    )
     assert (plain.stats.total_new, plain.stats.excluded) == (2, 0)
 
 
 def test_a_plan_writes_nothing(tmp_path: Path) -> None:
-    planned(listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs"))
+    planned(listed(tmp_path / "list", 3), instructions_for("addresses", ALL, only="opt-outs"))
 
     assert run_in_transaction(
         lambda c: c.execute("SELECT count(*) FROM list_import").fetchone()
@@ -130,7 +134,7 @@ def test_a_plan_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_importing_a_list_again_adds_nothing(tmp_path: Path) -> None:
-    instructions = saying("addresses", ALL, only="opt-outs")
+    instructions = instructions_for("addresses", ALL, only="opt-outs")
     imported(listed(tmp_path / "list", 3), instructions)
     again, _ = planned(listed(tmp_path / "more", 4), instructions)
 
@@ -141,12 +145,12 @@ def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
     tmp_path: Path,
 ) -> None:
     # I5
-    record([said(EventKind.OPTED_OUT, email("ada"), NEWS, START - timedelta(days=1))])
+    record([change(EventKind.OPTED_OUT, email("ada"), NEWS, START - timedelta(days=1))])
     path = tmp_path / "subscribers.csv"
     path.write_text(
         "email,date\nada@example.com,2026-11-24T09:00:00Z\ngrace@example.com,2024-01-01\n"
     )
-    proven = saying(
+    proven = instructions_for(
         "generic-list",
         ("list", NEWS),
         only="subscriptions",
@@ -155,7 +159,7 @@ def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
         language="en",
         legal_basis=LegalBasis.CONSENT,
     )
-    record([said(EventKind.OPTED_OUT, email("ada"), NEWS, START)])
+    record([change(EventKind.OPTED_OUT, email("ada"), NEWS, START)])
     imported(path, proven)
 
     assert not allows(email("ada"), "newsletter.monthly")
@@ -165,12 +169,12 @@ def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
 
 def test_a_later_yes_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
     # I5: an opt-out counts from when it happened, not from when the list came
-    record([said(EventKind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
+    record([change(EventKind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
     path = tmp_path / "list.csv"
     path.write_text(
         "email,status,group,occurred_at\nold@example.com,unsubscribed,News,2019-01-01\n"
     )
-    imported(path, saying("generic", ("News", NEWS)))
+    imported(path, instructions_for("generic", ("News", NEWS)))
 
     assert allows(email("old"), "newsletter.monthly")
 
@@ -182,14 +186,14 @@ def test_an_undated_no_is_new_where_part_of_what_it_covers_was_turned_on_since(
     # I5, I9: a list said so before, but neither of that topic nor of that form by now
     path, who = tmp_path / "list", parse_address(turned_on, Channel.EMAIL)
     path.write_text("ada@example.com\n")
-    imported(path, saying("addresses", ALL, only="opt-outs"))
+    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
     clock.advance(timedelta(hours=1))
-    record([said(EventKind.OPTED_IN, who, NEWS, clock())])
+    record([change(EventKind.OPTED_IN, who, NEWS, clock())])
     assert allows(who, "newsletter.monthly")
 
     clock.advance(timedelta(hours=1))
     path.write_text("ada@example.com\ngrace@example.com\n")
-    imported(path, saying("addresses", ALL, only="opt-outs"))
+    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
     assert not allows(who, "newsletter.monthly")
 
 
@@ -203,7 +207,7 @@ def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> 
         "c@example.com,opted_out,All,,\n"
         "d@example.com,opted_out,All,03/04/2016,2031-01-01T00:00Z\n"
     )
-    imported(path, saying("generic", ("All", ALL_MARKETING)))
+    imported(path, instructions_for("generic", ("All", ALL_MARKETING)))
 
     rows = run_in_transaction(
         lambda c: c.execute("SELECT received_at, counts_at FROM event ORDER BY seq").fetchall()
@@ -223,7 +227,7 @@ def test_whoever_states_an_earlier_receipt_has_the_clock_run_from_there(tmp_path
     # I3
     monday = START - timedelta(hours=30)
     path = listed(tmp_path / "letters", 1)
-    imported(path, saying("addresses", ALL, only="opt-outs", received_at=monday))
+    imported(path, instructions_for("addresses", ALL, only="opt-outs", received_at=monday))
 
     assert run_in_transaction(lambda c: c.execute("SELECT received_at FROM event").fetchall()) == [
         (monday,)
@@ -231,24 +235,26 @@ def test_whoever_states_an_earlier_receipt_has_the_clock_run_from_there(tmp_path
 
 
 def test_groups_without_a_scope_are_listed_with_an_example_to_copy(exports: Path) -> None:
-    with pytest.raises(MissingScopes) as told:
-        planned(exports / "sendgrid-groups.csv", saying("sendgrid-groups"))
+    with pytest.raises(MissingScopes) as error:
+        planned(exports / "sendgrid-groups.csv", instructions_for("sendgrid-groups"))
 
-    assert '2  opt_out  "Daily News"' in str(told.value)
-    assert '"Weekly News" = "all_marketing"' in told.value.example
-    assert "acme.old" not in str(told.value)  # retired
+    assert '2  opt_out  "Daily News"' in str(error.value)
+    assert '"Weekly News" = "all_marketing"' in error.value.example
+    assert "acme.old" not in str(error.value)  # retired
 
 
 def test_the_example_keeps_a_group_that_is_named_like_a_topic(tmp_path: Path) -> None:
     path = tmp_path / "ours.csv"
     path.write_text(f"address,status,group\nada@example.com,opted_out,{NEWS}\n")
-    with pytest.raises(MissingScopes) as told:
-        planned(path, saying("generic"))
-    assert f'"{NEWS}" = "{NEWS}"' in told.value.example
+    with pytest.raises(MissingScopes) as error:
+        planned(path, instructions_for("generic"))
+    assert f'"{NEWS}" = "{NEWS}"' in error.value.example
 
 
 def test_a_scope_that_the_catalogue_lacks_is_refused_at_once(exports: Path) -> None:
-    instructions = saying("sendgrid-groups", ("Weekly News", "acme.newz"), ("Daily News", NEWS))
+    instructions = instructions_for(
+        "sendgrid-groups", ("Weekly News", "acme.newz"), ("Daily News", NEWS)
+    )
     with pytest.raises(InvalidInput, match=r'did you mean "acme\.news"'):
         planned(exports / "sendgrid-groups.csv", instructions)
 
@@ -256,7 +262,7 @@ def test_a_scope_that_the_catalogue_lacks_is_refused_at_once(exports: Path) -> N
 def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_it(
     in_force: Flask, exports: Path
 ) -> None:
-    audience = saying("mailchimp-subscribed", ("audience", OFFERS))
+    audience = instructions_for("mailchimp-subscribed", ("audience", OFFERS))
     made, refusals = planned(exports / "mailchimp-subscribed.csv", audience)
     assert made.stats.refused == 2
     assert (
@@ -273,11 +279,15 @@ def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_
 
 def test_an_existing_customer_is_no_consent(exports: Path) -> None:
     path = exports / "generic-list.csv"
-    _, refusals = planned(path, saying("generic-list", ("Letter", NEWS), only="subscriptions"))
+    _, refusals = planned(
+        path, instructions_for("generic-list", ("Letter", NEWS), only="subscriptions")
+    )
     assert [refusal.line for refusal in refusals] == [3]
     assert "needs a consent" in refusals[0].reason
 
-    made, _ = planned(path, saying("generic-list", ("Letter", OFFERS), only="subscriptions"))
+    made, _ = planned(
+        path, instructions_for("generic-list", ("Letter", OFFERS), only="subscriptions")
+    )
     assert made.stats.total_new == 2
 
 
@@ -288,7 +298,9 @@ def test_evidence_that_names_the_person_is_refused(tmp_path: Path) -> None:
         "email,date,source,wording,language,legal_basis\n"
         "ada@example.com,2024-01-01,form of ada@example.com,Yes,en,consent\n"
     )
-    _, refusals = planned(path, saying("generic-list", ("list", NEWS), only="subscriptions"))
+    _, refusals = planned(
+        path, instructions_for("generic-list", ("list", NEWS), only="subscriptions")
+    )
 
     assert "ada" not in refusals[0].reason
     assert "address" in refusals[0].reason
@@ -296,7 +308,7 @@ def test_evidence_that_names_the_person_is_refused(tmp_path: Path) -> None:
 
 def test_hashes_suppress_whom_nobody_can_read(exports: Path) -> None:
     # I9
-    imported(exports / "hashes.txt", saying("hashes", ALL))
+    imported(exports / "hashes.txt", instructions_for("hashes", ALL))
 
     assert not allows(email("ada"), "offers.weekly")
     assert not allows(email("grace"), "offers.weekly")
@@ -304,27 +316,33 @@ def test_hashes_suppress_whom_nobody_can_read(exports: Path) -> None:
 
 
 def test_hard_bounces_and_spam_reports_are_what_they_are(exports: Path) -> None:
-    imported(exports / "sendgrid-bounces.csv", saying("sendgrid-bounces"))
+    imported(exports / "sendgrid-bounces.csv", instructions_for("sendgrid-bounces"))
     imported(
         exports / "sendgrid-spam-reports.csv",
-        saying("sendgrid-spam-reports", ("spam reports", ALL_MARKETING)),
+        instructions_for("sendgrid-spam-reports", ("spam reports", ALL_MARKETING)),
     )
 
     assert events() == [("bounced", "undeliverable"), ("complained", ALL_MARKETING)]
 
 
 def test_the_same_plan_is_not_applied_twice(tmp_path: Path) -> None:
-    path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
+    path, instructions = (
+        listed(tmp_path / "list", 3),
+        instructions_for("addresses", ALL, only="opt-outs"),
+    )
     import_id = imported(path, instructions)
     with pytest.raises(ImportConflict, match=str(import_id)):
         begun(path, instructions)
 
     taken_back(import_id)
-    assert tally_of(imported(path, instructions)).total_new == 3
+    assert stats_of(imported(path, instructions)).total_new == 3
 
 
 def test_an_import_goes_on_where_it_stopped(tmp_path: Path, clock: Clock) -> None:
-    path, instructions = listed(tmp_path / "list", 10), saying("addresses", ALL, only="opt-outs")
+    path, instructions = (
+        listed(tmp_path / "list", 10),
+        instructions_for("addresses", ALL, only="opt-outs"),
+    )
     import_id = begun(path, instructions)
     stops = iter((False, False, True))
     half = ImportBudget(
@@ -336,11 +354,14 @@ def test_an_import_goes_on_where_it_stopped(tmp_path: Path, clock: Clock) -> Non
     apply_import(import_id, LocalFile(path), AT_ONCE)
 
     assert len(events()) == 10
-    assert tally_of(import_id).total_new == 10
+    assert stats_of(import_id).total_new == 10
 
 
 def test_a_file_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
-    path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
+    path, instructions = (
+        listed(tmp_path / "list", 3),
+        instructions_for("addresses", ALL, only="opt-outs"),
+    )
     import_id = begun(path, instructions)
     listed(path, 4)
 
@@ -350,7 +371,10 @@ def test_a_file_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_only_one_process_is_at_work_unless_the_other_is_put_out(tmp_path: Path) -> None:
-    path, instructions = listed(tmp_path / "list", 9), saying("addresses", ALL, only="opt-outs")
+    path, instructions = (
+        listed(tmp_path / "list", 9),
+        instructions_for("addresses", ALL, only="opt-outs"),
+    )
     import_id = begun(path, instructions)
 
     def meanwhile(_: object) -> None:
@@ -365,7 +389,7 @@ def test_only_one_process_is_at_work_unless_the_other_is_put_out(tmp_path: Path)
         apply_import(import_id, LocalFile(path), slow)
 
     assert len(events()) == 9
-    assert tally_of(import_id).total_new == 9
+    assert stats_of(import_id).total_new == 9
 
 
 def test_the_pace_never_goes_beyond_its_bounds() -> None:
@@ -382,7 +406,10 @@ def test_the_pace_never_goes_beyond_its_bounds() -> None:
 def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
+    path, instructions = (
+        listed(tmp_path / "list", 3),
+        instructions_for("addresses", ALL, only="opt-outs"),
+    )
     import_id = begun(path, instructions)
     take = import_jobs.claim_import
 

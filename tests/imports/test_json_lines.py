@@ -99,7 +99,7 @@ def test_another_preset_may_be_named_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content, says",
+    "content, expected_message",
     [
         pytest.param(LIST[:-1], "damaged after its row 3", id="cut short"),
         pytest.param(LIST + b"]", "damaged after its row 3", id="something behind it"),
@@ -107,8 +107,8 @@ def test_another_preset_may_be_named_later(tmp_path: Path) -> None:
         pytest.param(b"[INSERT]\n", "damaged after its row 0", id="no JSON"),
     ],
 )
-def test_a_damaged_document_is_refused(content: bytes, says: str) -> None:
-    with pytest.raises(InvalidInput, match=says):
+def test_a_damaged_document_is_refused(content: bytes, expected_message: str) -> None:
+    with pytest.raises(InvalidInput, match=expected_message):
         kept(content, GENERIC)
 
 

@@ -17,11 +17,11 @@ from dev.processes import wait_until
 from preference_center.config import Settings
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.storage.db.database import run_in_transaction
-from tests.imports.importing import books, events, imported, listed, planned, saying
+from tests.imports.importing import books, events, imported, instructions_for, listed, planned
 
 ROOT = Path(__file__).parents[2]
 ROWS = 4_000
-OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
+OPT_OUTS = instructions_for("addresses", ("list", ALL_MARKETING), only="opt-outs")
 MOVED = {
     "apply": b"SELECT position > 0 FROM list_import",
     "undo": b"SELECT undone_count > 0 FROM list_import",
@@ -74,9 +74,9 @@ def test_an_import_killed_in_the_middle_is_resumed_to_the_same_books(
     done = len(events())
     assert 0 < done < ROWS
 
-    said = flask(in_force, "resume", str(only_id()), str(path), "--no-pause")
+    output = flask(in_force, "resume", str(only_id()), str(path), "--no-pause")
 
-    assert f"{ROWS:,}  new" in said
+    assert f"{ROWS:,}  new" in output
     assert len(events()) == ROWS
     assert len({row[0] for row in books()}) == len(books()) == ROWS
 

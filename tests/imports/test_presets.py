@@ -14,9 +14,9 @@ from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.integrations.import_presets import get_preset as by_name
 from preference_center.integrations.import_presets import load_presets
 
-Said = tuple[str, str, str]
+Statement = tuple[str, str, str]
 
-SAYS: dict[str, list[Said]] = {
+EXPECTED_STATEMENTS: dict[str, list[Statement]] = {
     "sendgrid-unsubscribes.csv": [
         ("ada@example.com", "opt_out", "global unsubscribes"),
         ("Grace@Example.com", "opt_out", "global unsubscribes"),
@@ -101,7 +101,7 @@ SAYS: dict[str, list[Said]] = {
 }
 
 
-def read(path: Path, preset: str) -> list[Said]:
+def read(path: Path, preset: str) -> list[Statement]:
     instructions = ImportInstructions(
         by_name(preset), ScopeMap({}), meaning_filter=MeaningFilter.OPT_OUTS
     )
@@ -110,20 +110,20 @@ def read(path: Path, preset: str) -> list[Said]:
         return [
             (
                 cell_text(record.cells, one.address_columns),
-                said.column_meaning.meaning.value,
-                said.group,
+                statement.column_meaning.meaning.value,
+                statement.group,
             )
             for record in read_rows(stream, instructions, ResumePoint())
-            for said in parse_row_statements(record, one)
+            for statement in parse_row_statements(record, one)
             if not one.requires_meaning
             or instructions.meaning_filter is None
-            or said.column_meaning.meaning == "opt_out"
+            or statement.column_meaning.meaning == "opt_out"
         ]
 
 
-@pytest.mark.parametrize("name", SAYS)
-def test_an_export_says_what_its_vendor_means_by_it(exports: Path, name: str) -> None:
-    assert read(exports / name, Path(name).stem) == SAYS[name]
+@pytest.mark.parametrize("name", EXPECTED_STATEMENTS)
+def test_an_export_states_what_its_vendor_means_by_it(exports: Path, name: str) -> None:
+    assert read(exports / name, Path(name).stem) == EXPECTED_STATEMENTS[name]
 
 
 def test_every_preset_has_an_export_to_show_it(exports: Path) -> None:
@@ -131,7 +131,7 @@ def test_every_preset_has_an_export_to_show_it(exports: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file, preset, says",
+    "file, preset, expected_message",
     [
         ("mailchimp-unsubscribed.csv", "mailchimp-subscribed", "the preset mailchimp-unsubscribed"),
         ("mailchimp-cleaned.csv", "mailchimp-subscribed", "the preset mailchimp-cleaned"),
@@ -145,11 +145,11 @@ def test_every_preset_has_an_export_to_show_it(exports: Path) -> None:
     ],
 )
 def test_a_file_of_another_preset_is_not_believed(
-    exports: Path, file: str, preset: str, says: str
+    exports: Path, file: str, preset: str, expected_message: str
 ) -> None:
     # Subscribers read as opt-outs, or the other way round, is what must not happen.
-    if not says:
+    if not expected_message:
         assert read(exports / file, preset) == []  # and planning refuses a file without rows
         return
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(InvalidInput, match=expected_message):
         read(exports / file, preset)

@@ -66,7 +66,7 @@ def test_the_usual_shapes_of_a_list_are_read(file: Path, content: bytes) -> None
 
 
 @pytest.mark.parametrize(
-    "content, says",
+    "content, expected_message",
     [
         (b"", "empty"),
         (b"\n\naddress\n", "empty line"),
@@ -85,19 +85,21 @@ def test_the_usual_shapes_of_a_list_are_read(file: Path, content: bytes) -> None
         (b"\x1f\x8bno gzip", "gzip file is damaged or cut short"),
     ],
 )
-def test_a_damaged_file_is_refused_as_a_whole(file: Path, content: bytes, says: str) -> None:
+def test_a_damaged_file_is_refused_as_a_whole(
+    file: Path, content: bytes, expected_message: str
+) -> None:
     # A quote that is never closed would swallow the opt-outs below it.
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(InvalidInput, match=expected_message):
         rows(file, content)
 
 
 @pytest.mark.parametrize("row", [b"ada@example.com,Ada\n", b"+393331234567,Ada\n"])
 def test_a_first_line_that_is_a_row_is_not_repeated(file: Path, row: bytes) -> None:
     # I12
-    with pytest.raises(InvalidInput, match="lack a header") as told:
+    with pytest.raises(InvalidInput, match="lack a header") as error:
         rows(file, row)
-    assert "ada@" not in str(told.value)
-    assert "1234" not in str(told.value)
+    assert "ada@" not in str(error.value)
+    assert "1234" not in str(error.value)
 
 
 def test_rows_that_can_t_be_read_are_refused_one_by_one(file: Path) -> None:

@@ -28,17 +28,17 @@ from tests.imports.importing import (
     books,
     events,
     imported,
+    instructions_for,
     listed,
     planned,
-    saying,
+    stats_of,
     taken_back,
-    tally_of,
 )
 from tests.ledger.oracle import Oracle
 from tests.ledger.states import rows_of
 
 NEWS = "acme.news"
-OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
+OPT_OUTS = instructions_for("addresses", ("list", ALL_MARKETING), only="opt-outs")
 PEOPLE = [parse_address(f"person-{n}@example.com", Channel.EMAIL) for n in range(4)]
 
 pytestmark = pytest.mark.usefixtures("in_force")
@@ -77,8 +77,8 @@ def test_what_people_did_since_stands(tmp_path: Path, clock: Clock) -> None:
     )
     taken_back(import_id)
 
-    said = {who: {scope: row.reason for scope, row in rows_of(who).items()} for who in PEOPLE}
-    assert said == {
+    change = {who: {scope: row.reason for scope, row in rows_of(who).items()} for who in PEOPLE}
+    assert change == {
         PEOPLE[0]: {ALL_MARKETING: "opted_out"},
         PEOPLE[1]: {NEWS: "opted_out"},
         PEOPLE[2]: {NEWS: None},
@@ -111,9 +111,9 @@ def test_an_undone_import_might_as_well_never_have_been(
     def act(acts: Sequence[tuple[int, EventKind, str]]) -> None:
         for number, kind, scope in acts:
             now = clock.advance(timedelta(minutes=20))
-            said = Change(uuid4(), kind, people[number], scope, now, now, "test", "test")
-            history.append(said)
-            record([said])
+            change = Change(uuid4(), kind, people[number], scope, now, now, "test", "test")
+            history.append(change)
+            record([change])
 
     act(before)
     import_id = imported(path, OPT_OUTS)
@@ -140,19 +140,19 @@ def test_undo_goes_on_where_it_stopped_and_counts_once(tmp_path: Path) -> None:
 def test_undo_stops_an_import_that_is_still_being_applied(tmp_path: Path) -> None:
     path = listed(tmp_path / "list", 9)
     import_id = begun(path, OPT_OUTS)
-    told = ImportBudget(
+    budget = ImportBudget(
         sleep=lambda _: None,
         throttle=Throttle(chunk_size=3),
         on_progress=lambda _: taken_back(import_id),
     )
     with pytest.raises(ImportConflict, match="being undone"):
-        apply_import(import_id, LocalFile(path), told)
+        apply_import(import_id, LocalFile(path), budget)
 
     assert len(events("kind = 'retracted'")) == len(events("kind = 'opted_out'")) == 3
 
 
 @pytest.mark.parametrize("state", ["twice", "unknown", "planned"])
-def test_undo_that_can_t_be_says_why(tmp_path: Path, state: str) -> None:
+def test_undo_that_can_t_be_gives_the_reason(tmp_path: Path, state: str) -> None:
     import_id = imported(listed(tmp_path / "list", 2), OPT_OUTS)
     if state == "twice":
         taken_back(import_id)
@@ -171,7 +171,7 @@ def test_an_import_that_another_one_leans_on_is_not_undone_under_it(tmp_path: Pa
     # I5: else people on both lists would lose the "no" that only the first one recorded
     first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
     second = imported(listed(tmp_path / "two", 3, first=1), OPT_OUTS)
-    assert tally_of(second).total_already_present == 2
+    assert stats_of(second).total_already_present == 2
     with pytest.raises(ImportConflict, match=str(second)):
         start_undo(first, "test")
 
@@ -208,7 +208,7 @@ def test_rows_count_anew_if_what_they_lean_on_is_undone_while_they_are_recorded(
     apply_import(second, LocalFile(path), AT_ONCE)
     undo_import(first, AT_ONCE, "test")
 
-    assert tally_of(second).total_new == 3
+    assert stats_of(second).total_new == 3
     assert [rows_of(who)[ALL_MARKETING].reason for who in PEOPLE[1:]] == ["opted_out"] * 3
 
 

@@ -25,11 +25,11 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs, plans, uploaded_parts
 from preference_center.storage.imports.import_jobs import Import, ImportState
 from tests.clock import Clock
-from tests.imports.importing import AT_ONCE, books, events, planned, saying
+from tests.imports.importing import AT_ONCE, books, events, instructions_for, planned
 
-OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
+OPT_OUTS = instructions_for("addresses", ("list", ALL_MARKETING), only="opt-outs")
 
-LISTED = saying("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+LISTED = instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
 
 pytestmark = pytest.mark.usefixtures("in_force")
 
@@ -140,7 +140,7 @@ def test_nothing_of_the_file_can_be_read_in_the_database(
 
 
 def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
-    import_id = entered(saying("addresses", only="opt-outs"))
+    import_id = entered(instructions_for("addresses", only="opt-outs"))
     receive_upload(import_id, [lines(2)])
     continue_import(import_id, AT_ONCE)
     found = now_as(import_id)

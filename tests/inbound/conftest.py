@@ -119,7 +119,7 @@ def set_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def doors(set_to: Callable[..., None]) -> None:
+def mailboxes(set_to: Callable[..., None]) -> None:
     """Addresses set aside for replies and reports."""
     set_to(
         reply_addresses=f"{REPLIES}, @replies.acme.example",

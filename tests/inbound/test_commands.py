@@ -69,7 +69,7 @@ class TestReceive:
         assert inbound(app, "receive", str(tmp_path / "mail")).exit_code == 0
         assert ledger.kinds() == [OUT]
 
-    def test_heeds_the_envelope_alone_if_it_is_told(
+    def test_heeds_the_envelope_alone_if_there_is_one(
         self, app: Flask, to: str, ledger: Ledger
     ) -> None:  # RULES A12
         bounce = f"bounce-1@{DOMAIN}"
@@ -127,7 +127,7 @@ class TestMaildir:
         assert inbound(app, "maildir", str(maildir)).exit_code == 0
         assert ledger.kinds() == [OUT]
 
-    def test_says_what_is_no_maildir(self, app: Flask, tmp_path: Path) -> None:
+    def test_states_what_is_no_maildir(self, app: Flask, tmp_path: Path) -> None:
         result = inbound(app, "maildir", str(tmp_path))
         assert result.exit_code == 2
         assert "not a maildir" in result.stderr
@@ -169,7 +169,7 @@ class TestUnresolved:
         assert "1 recorded, 0 still pending" in result.output
         assert ledger.kinds() == [OUT]
 
-    def test_an_unknown_scope_or_address_says_what_to_mend(self, app: Flask) -> None:
+    def test_an_unknown_scope_or_address_states_what_to_fix(self, app: Flask) -> None:
         result = inbound(
             app, "resolve-pending", "-", "--scope", "acme.offerz", mail=b"alias@example.com"
         )

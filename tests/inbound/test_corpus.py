@@ -22,7 +22,7 @@ ENDS = {"CRLF": b"\r\n", "LF": b"\n", "CR": b"\r"}
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_does_what_is_expected_of_real_mails(
-    doors: None,
+    mailboxes: None,
     set_to: Callable[..., None],
     take: Take,
     ledger: Ledger,
@@ -40,8 +40,8 @@ def test_does_what_is_expected_of_real_mails(
         named = {each["address"]: each["decision"] for each in about["expected"]}
         if about["file"] in NOT_THE_MAILBOX:
             named = dict.fromkeys(named, "do_not_suppress")
-        told = len(ledger.kinds()) - before
-        assert told == sum(each == "suppress" for each in named.values()), about["file"]
+        new_events = len(ledger.kinds()) - before
+        assert new_events == sum(each == "suppress" for each in named.values()), about["file"]
         for address, decision in named.items():
             if address is not None:
                 expected[address] = expected.get(address, False) or decision == "suppress"

@@ -33,7 +33,7 @@ DEEP = {
     "encoded words": "=?utf-8?q?a?=" * 3000,
 }
 
-pytestmark = pytest.mark.usefixtures("doors")
+pytestmark = pytest.mark.usefixtures("mailboxes")
 
 
 def hostile(field: str, to: str) -> bytes:
@@ -44,7 +44,7 @@ def hostile(field: str, to: str) -> bytes:
 
 
 @pytest.fixture
-def whys(app: Flask) -> Callable[[], list[str]]:
+def review_reasons(app: Flask) -> Callable[[], list[str]]:
     from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import review_queue
 
@@ -87,12 +87,12 @@ def test_deep_fields_are_no_reason_to_refuse_an_opt_out(
     assert ledger.kinds() in ([OUT], [])  # kept until its address is known, if nobody named it
 
 
-def test_lmtp_takes_them(app: Flask, to: str, whys: Callable[[], list[str]]) -> None:
+def test_lmtp_takes_them(app: Flask, to: str, review_reasons: Callable[[], list[str]]) -> None:
     with receiving(app, "lmtp") as port, smtplib.LMTP("127.0.0.1", port) as client:
         for field in DEEP.values():
             assert client.sendmail(JANE, [REPLIES], hostile(field, REPLIES)) == {}
             assert client.sendmail(JANE, [to], hostile(field, to)) == {}
-    assert set(whys()) <= {"unclear", "unreadable"}
+    assert set(review_reasons()) <= {"unclear", "unreadable"}
 
 
 def fail(*_: object, **_named: object) -> None:
@@ -107,7 +107,7 @@ class TestWhateverFails:
         self,
         app: Flask,
         maildir: Path,
-        whys: Callable[[], list[str]],
+        review_reasons: Callable[[], list[str]],
         monkeypatch: pytest.MonkeyPatch,
         function: str,
     ) -> None:
@@ -115,14 +115,18 @@ class TestWhateverFails:
         (maildir / "new/1").write_bytes(reply("STOP"))
         result = app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
         assert (result.exit_code, list((maildir / "new").iterdir())) == (0, [])
-        assert whys() == ["unreadable"]
+        assert review_reasons() == ["unreadable"]
 
     def test_at_a_token(
-        self, to: str, take: Take, whys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+        self,
+        to: str,
+        take: Take,
+        review_reasons: Callable[[], list[str]],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("preference_center.inbound.mail_opt_outs.record", fail)
         assert take(outlook(to), to).queued_for_review == 1
-        assert whys() == ["unreadable"]
+        assert review_reasons() == ["unreadable"]
 
     def test_a_header_that_can_not_be_parsed_still_names_a_token(
         self, app: Flask, to: str, ledger: Ledger, maildir: Path, monkeypatch: pytest.MonkeyPatch
@@ -155,33 +159,33 @@ class TestWhateverFails:
 
 class TestLongReports:
     @pytest.fixture(autouse=True)
-    def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
+    def believing(self, mailboxes: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
         set_to(unauthenticated_reports="accept")
 
     def test_each_of_1500_recipients_is_read(
-        self, take: Take, whys: Callable[[], list[str]]
+        self, take: Take, review_reasons: Callable[[], list[str]]
     ) -> None:
         names = [f"user{number}@example.com" for number in range(1500)]
         taken = take(dsn(*(f"{failed(name, diagnosis='')}\n" for name in names)), REPORTS)
-        assert (taken.recorded, whys()) == (1500, [])
+        assert (taken.recorded, review_reasons()) == (1500, [])
 
-    def test_what_is_not_read_is_for_a_person(
-        self, take: Take, whys: Callable[[], list[str]]
+    def test_what_is_not_read_is_queued_for_review(
+        self, take: Take, review_reasons: Callable[[], list[str]]
     ) -> None:
         names = [f"user{number}@example.com" for number in range(5000)]
         taken = take(dsn(*(f"{failed(name, diagnosis='')}\n" for name in names)), REPORTS)
         assert 0 < taken.recorded < 5000
-        assert whys() == ["truncated"]
+        assert review_reasons() == ["truncated"]
 
     def test_a_long_mail_that_is_given_back_cuts_nothing(
-        self, take: Take, whys: Callable[[], list[str]]
+        self, take: Take, review_reasons: Callable[[], list[str]]
     ) -> None:
         mail = dsn(failed(JANE), returned=f"To: {JANE}\n\n" + "long\n" * 100_000)
         assert take(mail, REPORTS).recorded == 1
-        assert whys() == []
+        assert review_reasons() == []
 
     def test_nor_does_a_long_list_in_prose_go_unseen(
-        self, take: Take, whys: Callable[[], list[str]]
+        self, take: Take, review_reasons: Callable[[], list[str]]
     ) -> None:
         lines = "".join(f"<user{n}@example.com>:\nno such user here\n\n" for n in range(1000))
         mail = (
@@ -190,23 +194,23 @@ class TestLongReports:
             "--- Below this line is a copy of the message.\n\nSubject: Offers\n"
         ).encode()
         take(mail, REPORTS)
-        assert whys() == ["truncated"]
+        assert review_reasons() == ["truncated"]
 
 
 class TestOurOwn:
     @pytest.fixture(autouse=True)
-    def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
+    def believing(self, mailboxes: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
         set_to(unauthenticated_reports="accept", mail_from="Acme <news@acme.example>")
 
     @pytest.mark.parametrize(
         "address", [REPLIES, REPORTS, "any@replies.acme.example", "news@acme.example"]
     )
     def test_an_address_of_ours_is_never_suppressed(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]], address: str
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]], address: str
     ) -> None:
         take(dsn(failed(address), returned=f"To: {address}\n"), REPORTS)
         take(arf(f"Original-Rcpt-To: {address}", returned="Subject: x\n"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["no_recipient", "no_recipient"])
+        assert (ledger.kinds(), review_reasons()) == ([], ["no_recipient", "no_recipient"])
 
 
 @pytest.mark.parametrize("writer", ["jané@example.com", "jane@exämple.example"])

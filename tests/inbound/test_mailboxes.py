@@ -28,11 +28,11 @@ OUT, COMPLAINED, BOUNCED = (
 )
 
 
-pytestmark = pytest.mark.usefixtures("doors")
+pytestmark = pytest.mark.usefixtures("mailboxes")
 
 
 @pytest.fixture
-def whys(app: Flask) -> Callable[[], list[str]]:
+def review_reasons(app: Flask) -> Callable[[], list[str]]:
     from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import review_queue
 
@@ -67,7 +67,7 @@ def of(ledger: Ledger, kind: tuple[str, str]) -> bool:
 
 
 class TestReplies:
-    def test_a_clear_no_opts_its_writer_out(
+    def test_a_clear_opt_out_opts_its_writer_out(
         self, take: Take, ledger: Ledger, allowed: Callable[..., bool]
     ) -> None:
         assert take(reply("STOP"), REPLIES).recorded == 1
@@ -104,13 +104,13 @@ class TestReplies:
         assert allowed(JANE)
 
     def test_a_token_in_the_address_tells_who_and_of_what_but_is_no_opt_out(
-        self, take: Take, ledger: Ledger, make_to: MakeTo, whys: Callable[[], list[str]]
+        self, take: Take, ledger: Ledger, make_to: MakeTo, review_reasons: Callable[[], list[str]]
     ) -> None:  # RULES A12
         to = f"{make_to(JANE).partition('@')[0]}@replies.acme.example"
         take(reply("STOP", header="Auto-Submitted: auto-replied\n"), to)
         take(reply("Where is my order"), to)
         assert ledger.kinds() == []
-        assert whys() == ["unclear"]
+        assert review_reasons() == ["unclear"]
         take(reply("STOP"), to)
         assert ledger.kinds() == [("opted_out", "acme.offers")]
 
@@ -122,67 +122,67 @@ class TestReplies:
         assert not allowed(PAUL)
 
     def test_the_same_mail_again_changes_nothing(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:  # I7
         for _ in range(2):
             take(reply("STOP"), REPLIES)
             take(reply("Hello?"), REPLIES)
         assert of(ledger, OUT)
-        assert whys() == ["unclear"]
+        assert review_reasons() == ["unclear"]
 
     def test_an_objection_with_a_question_is_recorded_and_read_by_a_person(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:  # I1
         both = "Please unsubscribe me. Where is my order 4711?"
         for _ in range(2):
             take(reply(both), REPLIES)
         assert of(ledger, OUT)
-        assert whys() == ["further_request"]
+        assert review_reasons() == ["further_request"]
 
     def test_so_it_is_if_the_objection_stood_already(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:
         take(reply("STOP"), REPLIES)
         take(reply("Please unsubscribe me, and delete all my data."), REPLIES)
         assert of(ledger, OUT)
-        assert whys() == ["further_request"]
+        assert review_reasons() == ["further_request"]
 
-    def test_so_it_is_if_only_a_token_says_whose_it_is(
+    def test_so_it_is_if_only_a_token_shows_whose_it_is(
         self,
         take: Take,
         make_to: MakeTo,
         allowed: Callable[..., bool],
-        whys: Callable[[], list[str]],
+        review_reasons: Callable[[], list[str]],
     ) -> None:  # I2
         to = f"{make_to(PAUL).partition('@')[0]}@replies.acme.example"
         taken = take(reply("Please unsubscribe me. Where is my order 4711?"), to)
         assert (taken.pending, taken.queued_for_review) == (1, 1)
         assert not allowed(PAUL)
-        assert whys() == ["further_request"]
+        assert review_reasons() == ["further_request"]
 
-    def test_at_an_address_for_reports_it_is_not_said_to_be_recorded(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+    def test_at_an_address_for_reports_it_is_not_reported_as_recorded(
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:
         take(reply("Please unsubscribe me. Where is my order 4711?"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["wrong_mailbox"])
+        assert (ledger.kinds(), review_reasons()) == ([], ["wrong_mailbox"])
 
     def test_a_vacation_notice_is_forgotten(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:  # RULES A12
         for to in (REPLIES, REPORTS, "x@bounces.acme.example"):
             assert not take(reply("STOP", header="Auto-Submitted: auto-replied\n"), to).recorded
-        assert (ledger.kinds(), whys()) == ([], [])
+        assert (ledger.kinds(), review_reasons()) == ([], [])
 
-    def test_words_at_an_address_for_reports_are_for_a_person(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+    def test_words_at_an_address_for_reports_are_queued_for_review(
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:
         take(reply("STOP"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["wrong_mailbox"])
+        assert (ledger.kinds(), review_reasons()) == ([], ["wrong_mailbox"])
 
 
 class TestReports:
     @pytest.fixture(autouse=True)
-    def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
+    def believing(self, mailboxes: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
         set_to(unauthenticated_reports="accept")
 
     def test_each_recipient_of_a_bounce_has_its_own_fate(
@@ -240,72 +240,76 @@ class TestReports:
         take(dsn(failed(JANE), returned="Subject: x\n"), to)
         assert not allowed(JANE)
 
-    def test_hidden_and_without_a_token_it_is_for_a_person(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]], client: FlaskClient
+    def test_hidden_and_without_a_token_it_is_queued_for_review(
+        self,
+        take: Take,
+        ledger: Ledger,
+        review_reasons: Callable[[], list[str]],
+        client: FlaskClient,
     ) -> None:  # RULES F7
         take(arf("Original-Rcpt-To: redacted@example.com"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["no_recipient"])
+        assert (ledger.kinds(), review_reasons()) == ([], ["no_recipient"])
         health = client.get("/healthz").json
         assert health
         assert health["review_queue"] == 1
 
     def test_a_bounce_that_does_nothing_troubles_nobody(
-        self, take: Take, whys: Callable[[], list[str]]
+        self, take: Take, review_reasons: Callable[[], list[str]]
     ) -> None:
         full = failed("redacted@example.com", "5.2.2", "552 5.2.2 Mailbox full")
         take(dsn(full, returned="Subject: x\n"), REPORTS)
-        assert whys() == []
+        assert review_reasons() == []
 
     def test_a_report_at_an_address_for_replies_needs_proof(
         self,
         take: Take,
         ledger: Ledger,
-        whys: Callable[[], list[str]],
+        review_reasons: Callable[[], list[str]],
         link_to: Callable[..., str],
     ) -> None:
         take(dsn(failed(JANE)), REPLIES)
-        assert (ledger.kinds(), whys()) == ([], ["unproven"])
+        assert (ledger.kinds(), review_reasons()) == ([], ["unproven"])
         take(dsn(failed(JANE), returned=f"{RETURNED}List-Unsubscribe: <{link_to()}>\n"), REPLIES)
         assert of(ledger, BOUNCED)
 
     def test_a_report_in_part_certain_is_recorded_in_that_part(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:
         masked = failed("j***@example.com")
         taken = take(dsn(failed(JANE), masked), REPORTS)
         assert (taken.recorded, taken.queued_for_review) == (1, 1)
-        assert (ledger.kinds(), whys()) == ([BOUNCED], ["no_recipient"])
+        assert (ledger.kinds(), review_reasons()) == ([BOUNCED], ["no_recipient"])
 
 
 class TestDistrust:
-    def test_without_proof_a_report_waits_for_a_person(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+    def test_without_proof_a_report_waits_for_review(
+        self, take: Take, ledger: Ledger, review_reasons: Callable[[], list[str]]
     ) -> None:
         take(dsn(failed(JANE)), REPORTS)
         take(arf(f"Original-Rcpt-To: {JANE}"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["unproven", "unproven"])
+        assert (ledger.kinds(), review_reasons()) == ([], ["unproven", "unproven"])
 
 
 class TestReceiver:
-    def test_takes_mail_for_doors_and_for_no_other(self, smtp: int, ledger: Ledger) -> None:
+    def test_takes_mail_for_mailboxes_and_for_no_other(self, smtp: int, ledger: Ledger) -> None:
         assert send(smtp, reply("STOP").replace(b"\n", b"\r\n"), REPLIES, sender=JANE) == {}
         assert of(ledger, OUT)
         with pytest.raises(Exception, match="550"):
             send(smtp, reply("STOP"), "other@acme.example")
 
-    def test_what_can_not_be_read_is_kept_for_a_person(
-        self, smtp: int, whys: Callable[[], list[str]]
+    def test_what_can_not_be_read_is_queued_for_review(
+        self, smtp: int, review_reasons: Callable[[], list[str]]
     ) -> None:
         bomb = b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n' + b"--b\r\n\r\n" * 9000
         assert send(smtp, bomb, REPORTS) == {}
-        assert whys() == ["too_complex"]
+        assert review_reasons() == ["too_complex"]
 
     def test_a_reader_that_fails_loses_no_mail(
-        self, smtp: int, whys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+        self, smtp: int, review_reasons: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object, **_named: object) -> None:
             raise RuntimeError
 
         monkeypatch.setattr("preference_center.inbound.mailboxes.interpret_mail", fail)
         assert send(smtp, reply("STOP"), REPLIES) == {}
-        assert whys() == ["unreadable"]
+        assert review_reasons() == ["unreadable"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 JANE = "jane.doe@example.com"
 
-pytestmark = pytest.mark.usefixtures("doors")
+pytestmark = pytest.mark.usefixtures("mailboxes")
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def test_shows_what_waits_and_forgets_what_was_decided(
     assert "Nothing waits" in cli("list")
 
 
-def test_shows_what_a_mail_says_however_it_is_encoded(take: Take, cli: Callable[..., str]) -> None:
+def test_shows_the_text_of_a_mail_however_it_is_encoded(
+    take: Take, cli: Callable[..., str]
+) -> None:
     mail = (
         b"From: =?utf-8?q?J=C3=B6rg?= <joerg@example.com>\r\nTo: stop@example.com\r\n"
         b"Subject: =?utf-8?b?RsO8ciBTaWU=?=\r\nMIME-Version: 1.0\r\nX-Noise: 1\r\n"

@@ -119,7 +119,7 @@ class TestReports:
     def keys(
         self,
         app: Flask,
-        doors: None,  # noqa: ARG002 - after it
+        mailboxes: None,  # noqa: ARG002 - after it
         set_to: Callable[..., None],
         monkeypatch: pytest.MonkeyPatch,
     ) -> Keys:
@@ -137,7 +137,7 @@ class TestReports:
         assert ledger.kinds() == [("complained", "all_marketing")]
         assert keys.asked
 
-    def test_a_forged_one_waits_for_a_person(self, keys: Keys, take: Take, ledger: Ledger) -> None:
+    def test_a_forged_one_waits_for_review(self, keys: Keys, take: Take, ledger: Ledger) -> None:
         for mail in (REPORT, signed().replace(JANE.encode(), b"paul@example.org")):
             assert take(mail, REPORTS).queued_for_review == 1
         assert (ledger.kinds(), len(keys.asked)) == ([], 1)  # the first has no signature

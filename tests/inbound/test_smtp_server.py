@@ -221,7 +221,7 @@ def test_a_client_that_hangs_up_before_the_end_opts_nobody_out(
     assert len(ledger.events()) == 1
 
 
-def test_too_many_connections_are_told_to_come_again(
+def test_too_many_connections_get_a_temporary_failure(
     smtp: int, to: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("preference_center.inbound.smtp_server.MAX_SESSIONS", 1)

@@ -149,7 +149,7 @@ def opt_in(app: Flask, number: str) -> None:
         )
 
 
-def test_after_the_persons_own_yes_a_stop_is_news_again(
+def test_after_the_persons_own_yes_a_stop_is_new_again(
     app: Flask, text: Text, clock: Clock, ledger: Ledger
 ) -> None:
     text("STOP")
@@ -247,7 +247,7 @@ def test_machines_are_not_talked_to_for_ever(text: Text) -> None:
     "words, sender",
     [("please don't text me any more", ANNA), ("STOP by tomorrow?", ANNA), ("STOP", "41411")],
 )
-def test_what_is_not_certain_is_kept_for_a_person(
+def test_what_is_not_certain_is_queued_for_review(
     app: Flask, text: Text, ledger: Ledger, words: str, sender: str
 ) -> None:
     assert text(words, sender=sender) == ""
@@ -291,7 +291,7 @@ def test_what_is_not_signed_changes_nothing(
     assert len(ledger.kinds()) == 1
 
 
-def test_what_became_of_our_own_messages_is_answered_and_says_nothing(
+def test_what_became_of_our_own_messages_is_answered_and_states_nothing(
     client: FlaskClient, text: Text, ledger: Ledger
 ) -> None:
     text("STOP")

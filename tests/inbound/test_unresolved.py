@@ -63,7 +63,7 @@ def waiting(database_url: str) -> int:
     return int(row[0])
 
 
-def test_the_writer_may_tell_the_address_that_the_token_names(
+def test_the_writer_may_give_the_address_that_the_token_names(
     receive: Receive, make_to: MakeTo, ledger: Ledger
 ) -> None:
     taken = receive(make_to(ALIAS), sender=ALIAS.title())
@@ -131,7 +131,7 @@ def test_the_reason_that_checks_gave_meanwhile_is_the_event_recorded(
     assert ledger.events()[0]["id"] == fact.state.opt_out.event
 
 
-def test_a_person_may_tell_the_address_and_a_wrong_one_changes_nothing(
+def test_a_person_may_give_the_address_and_a_wrong_one_changes_nothing(
     receive: Receive, make_to: MakeTo, resolve: Callable[..., IngestResult], ledger: Ledger
 ) -> None:
     receive(make_to(ALIAS))
@@ -227,7 +227,7 @@ def test_a_topic_that_the_catalogue_has_no_more_is_found_in_its_history(
     assert ledger.kinds() == [OUT]
 
 
-def test_a_topic_that_no_catalogue_ever_had_counts_as_all_marketing_until_a_person_says(
+def test_a_topic_that_no_catalogue_ever_had_counts_as_all_marketing_until_a_person_decides(
     receive: Receive,
     make_to: MakeTo,
     resolve: Callable[..., IngestResult],
@@ -325,7 +325,7 @@ def test_what_is_held_at_once_does_not_grow_with_what_is_kept(
     assert read <= 1
 
 
-def test_many_addresses_may_be_told_at_once(
+def test_many_addresses_may_be_given_at_once(
     app: Flask,
     resolve: Callable[..., IngestResult],
     ledger: Ledger,

@@ -76,7 +76,7 @@ def test_what_is_genuine_is_stored_before_it_is_acknowledged(
     assert b"anna@example.com" in body.body
 
 
-def test_a_mail_that_cannot_be_taken_apart_is_kept_for_a_person(
+def test_a_mail_that_cannot_be_taken_apart_is_queued_for_review(
     app: Flask, client: FlaskClient
 ) -> None:  # I1
     key = ec.generate_private_key(ec.SECP256R1())
@@ -160,7 +160,7 @@ def test_a_vendor_that_repeats_all_but_200_is_answered_200(app: Flask, client: F
 
 
 @pytest.mark.parametrize("name", ["nobody", "hook", "%00", "hook%00", "%ff"])
-def test_where_no_tool_reports_it_says_so(app: Flask, client: FlaskClient, name: str) -> None:
+def test_where_no_tool_reports_it_states_it(app: Flask, client: FlaskClient, name: str) -> None:
     with app.app_context():
         _add("hook", "webhook", {})
     assert client.post(f"/in/{name}", data=FORM).status_code == 404
@@ -174,7 +174,7 @@ def test_without_the_setting_nothing_is_believed(app: Flask, client: FlaskClient
     assert kept(app) == 0
 
 
-def test_one_body_of_two_acts_is_kept_twice_where_a_header_says_when(
+def test_one_body_of_two_acts_is_kept_twice_where_a_header_gives_the_time(
     app: Flask, client: FlaskClient, clock: Clock
 ) -> None:
     body = b'{"member": {"current": {"email": "anna@example.com"}, "previous": {}}}'

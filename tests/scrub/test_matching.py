@@ -41,9 +41,9 @@ def test_every_row_gets_the_answer_of_the_api(app: Flask, tmp_path: Path, seed: 
             for n, answer in enumerate(expected):
                 if not answer.allow:
                     since = f"{answer.since:%Y-%m-%dT%H:%M:%SZ}" if answer.since else ""
-                    rule, _, scope, told = removed.pop(n)
+                    rule, _, scope, removed_since = removed.pop(n)
                     assert (rule, scope) == (answer.rule, answer.scope or "")
                     # Two forms' pauses with one end: either may be the one that is named.
-                    assert told == since or rule == DecisionRule.PAUSED
+                    assert removed_since == since or rule == DecisionRule.PAUSED
             assert removed == {}
             assert sum(receipt.removed_by_rule.values()) == receipt.removed.rows

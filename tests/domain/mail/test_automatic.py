@@ -65,7 +65,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
-def test_a_mail_that_says_so_is_forgotten(mark: str) -> None:
+def test_a_mail_that_states_it_is_forgotten(mark: str) -> None:
     assert interpret_mail(
         reply(WORDS, header=f"{mark}\n"), for_reports=False
     ) == MailInterpretation(MailKind.AUTO_REPLY)
@@ -94,7 +94,7 @@ def not_taken(found: MailInterpretation) -> bool:
 
 
 @pytest.mark.parametrize("trace", TRACES.values(), ids=TRACES)
-def test_what_a_list_or_a_program_passed_on_is_for_a_person(trace: str) -> None:
+def test_what_a_list_or_a_program_passed_on_is_queued_for_review(trace: str) -> None:
     assert not_taken(interpret_mail(reply(WORDS, header=f"{trace}\n"), for_reports=False))
 
 

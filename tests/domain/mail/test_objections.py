@@ -51,7 +51,7 @@ def test_an_objection_is_recorded_at_once(
 
 
 @pytest.mark.parametrize("text", rows("both"))
-def test_an_objection_that_comes_with_something_else_is_for_a_person_too(text: str) -> None:
+def test_an_objection_that_comes_with_something_else_is_queued_for_review_too(text: str) -> None:
     found = interpret_mail(mail(text), for_reports=False)
     assert (len(found.statements), found.review_reason) == (1, ReviewReason.HAS_FURTHER_REQUEST)
 
@@ -63,7 +63,7 @@ def test_nothing_else_is_taken_for_one(text: str) -> None:  # RULES F4
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_letter_case_accents_and_spacing_do_not_matter(language: str) -> None:
+def test_case_accents_and_spacing_do_not_matter(language: str) -> None:
     sets = tomllib.loads((CORPUS / f"{language}.toml").read_text())
     for name, text in sets["first"]["objections"].items():
         if not text.startswith("Subject: "):
@@ -135,7 +135,7 @@ def test_what_is_negated_quoted_or_taken_back_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["stop", "basta", "stopp", "alto", "parem", "koniec", "assez"])
-def test_a_word_that_ends_anything_counts_only_if_nothing_else_is_said(word: str) -> None:
+def test_a_word_that_ends_anything_counts_only_if_there_is_nothing_else(word: str) -> None:
     assert find_clear_objection("Re: Offers", f"{word}!")
     assert (
         find_clear_objection("Re: Offers", f"{word}! The parcel went to the wrong place.") is None

@@ -38,11 +38,11 @@ def at_once(mail: bytes) -> list[str]:
     found = interpret_mail(mail, for_reports=True)
     assert found.kind is MailKind.DELIVERY_REPORT
     return [
-        saying.recipients[0]
-        for saying in found.statements
-        if saying.bounce
-        and saying.recipients
-        and DeliverabilityPolicy().threshold_for(classify_bounce(saying.bounce).code).events == 1
+        statement.recipients[0]
+        for statement in found.statements
+        if statement.bounce
+        and statement.recipients
+        and DeliverabilityPolicy().threshold_for(classify_bounce(statement.bounce).code).events == 1
     ]
 
 
@@ -90,16 +90,16 @@ def test_one_in_html_is_read_without_its_markup() -> None:
     )
     header = f"Content-Type: text/html\nX-Failed-Recipients: {JANE}\n"
     mail = bounce(prose, header=header, divider="", returned="")
-    (saying,) = interpret_mail(mail, for_reports=True).statements
-    assert saying.recipients == (JANE,)
-    assert saying.bounce is not None
-    assert classify_bounce(saying.bounce).code == "5.1.1"
+    (statement,) = interpret_mail(mail, for_reports=True).statements
+    assert statement.recipients == (JANE,)
+    assert statement.bounce is not None
+    assert classify_bounce(statement.bounce).code == "5.1.1"
 
 
-def test_one_whose_name_is_masked_is_for_a_person() -> None:  # RULES F7
+def test_one_whose_name_is_masked_is_queued_for_review() -> None:  # RULES F7
     mail = bounce("Hi. This is the qmail-send program.\n\n<xxxxx@example.com>:\nno such user")
-    (saying,) = interpret_mail(mail, for_reports=True).statements
-    assert saying.recipients == ()
+    (statement,) = interpret_mail(mail, for_reports=True).statements
+    assert statement.recipients == ()
 
 
 @pytest.mark.parametrize("words", ["A message that you sent", "This is a permanent error."])

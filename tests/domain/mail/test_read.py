@@ -18,7 +18,7 @@ JANE = "jane.doe@example.com"
 
 
 def people(reading: MailInterpretation) -> list[tuple[StatementKind, str]]:
-    return [(saying.kind, saying.recipients[0]) for saying in reading.statements]
+    return [(statement.kind, statement.recipients[0]) for statement in reading.statements]
 
 
 QUOTED = """\
@@ -110,7 +110,7 @@ def test_words_that_are_not_the_writers_do_not_count(body: str) -> None:
         "Return-Path: <>\n",
     ],
 )
-def test_an_automatic_mail_says_nothing_whatever_it_says(header: str) -> None:  # RULES A12
+def test_an_automatic_mail_states_nothing_whatever_its_text(header: str) -> None:  # RULES A12
     found = interpret_mail(reply("STOP", subject="STOP", header=header), for_reports=False)
     assert found == MailInterpretation(MailKind.AUTO_REPLY)
 
@@ -118,7 +118,7 @@ def test_an_automatic_mail_says_nothing_whatever_it_says(header: str) -> None:  
 @pytest.mark.parametrize(
     "subject", ["Automatic reply: Offers", "Fuori sede", "Abwesenheitsnotiz: Angebote"]
 )
-def test_a_vacation_notice_is_told_by_its_subject_too(subject: str) -> None:  # RULES A12
+def test_a_vacation_notice_is_recognized_by_its_subject_too(subject: str) -> None:  # RULES A12
     assert interpret_mail(reply("STOP", subject=subject), for_reports=True) == MailInterpretation(
         MailKind.AUTO_REPLY
     )
@@ -138,7 +138,7 @@ def test_what_a_person_pressed_in_apple_mail_counts() -> None:  # CLIENTS
 )
 def test_any_line_ends_say_the_same(mail: bytes, end: bytes) -> None:
     found = interpret_mail(mail.replace(b"\n", end), for_reports=True)
-    assert [saying.recipients for saying in found.statements] == [(JANE,)]
+    assert [statement.recipients for statement in found.statements] == [(JANE,)]
 
 
 @pytest.mark.parametrize(
@@ -201,5 +201,7 @@ def test_what_no_honest_mail_looks_like_is_given_up(mail: bytes) -> None:
 def test_hostile_mails_end_without_a_word(mail: bytes) -> None:
     """Each of these has taken seconds to minutes, or a crash, at some point."""
     assert not [
-        saying for saying in interpret_mail(mail, for_reports=True).statements if saying.recipients
+        statement
+        for statement in interpret_mail(mail, for_reports=True).statements
+        if statement.recipients
     ]

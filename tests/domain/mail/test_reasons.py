@@ -16,11 +16,11 @@ OURS = "news@acme.example"
 def effects(mail: bytes) -> dict[str, int]:
     """How many such bounces suppress each who is named; 0 is never."""
     return {
-        saying.recipients[0]: DeliverabilityPolicy()
-        .threshold_for(classify_bounce(saying.bounce).code)
+        statement.recipients[0]: DeliverabilityPolicy()
+        .threshold_for(classify_bounce(statement.bounce).code)
         .events
-        for saying in interpret_mail(mail, for_reports=True).statements
-        if saying.bounce and saying.recipients
+        for statement in interpret_mail(mail, for_reports=True).statements
+        if statement.bounce and statement.recipients
     }
 
 
@@ -68,7 +68,7 @@ class TestPlainStatus:
 @pytest.mark.parametrize(
     "category, needed", [("bad-mailbox", 1), ("spam-related", 0), ("other", 0)]
 )
-def test_powermtas_category_is_the_vendors_verdict(category: str, needed: int) -> None:
+def test_powermtas_category_is_the_vendors_result(category: str, needed: int) -> None:
     group = failed(JANE, "5.0.0", "550 quux") + f"X-PowerMTA-BounceCategory: {category}\n"
     assert effects(dsn(group)) == {JANE: needed}
     assert effects(dsn(group.replace("5.0.0", "5.2.1"))) == {JANE: 2}  # disabled, it may return

@@ -132,7 +132,7 @@ def test_a_subject_of_the_writers_own_is_enough(subject: str) -> None:
         ("", ""),
     ],
 )
-def test_a_subject_is_not_enough_if_it_is_not_theirs_or_the_body_says_more(
+def test_a_subject_is_not_enough_if_it_is_not_theirs_or_the_body_contains_more(
     subject: str, own: str
 ) -> None:
     assert find_clear_objection(subject, own) is None

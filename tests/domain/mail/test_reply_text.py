@@ -27,7 +27,7 @@ def test_quotations_and_signatures_are_left_out(language: str, quotation: str) -
 @pytest.mark.parametrize(
     "quotation", [pytest.param(text, id=f"{client}-{code}") for client, code, text in quotations()]
 )
-def test_a_quotation_alone_says_nothing(quotation: str) -> None:
+def test_a_quotation_alone_states_nothing(quotation: str) -> None:
     own = reply_text(parse_mail(reply(quotation, header=UTF8)))
     assert own in {"", "Acme"}
 

@@ -22,8 +22,8 @@ UNKNOWN = Bounce("5.1.1", "550", "550 5.1.1 User unknown")
 def bounces(mail: bytes) -> list[tuple[tuple[str, ...], Bounce | None]]:
     found = interpret_mail(mail, for_reports=True)
     assert found.kind is MailKind.DELIVERY_REPORT
-    assert {saying.kind for saying in found.statements} <= {StatementKind.BOUNCED}
-    return [(saying.recipients, saying.bounce) for saying in found.statements]
+    assert {statement.kind for statement in found.statements} <= {StatementKind.BOUNCED}
+    return [(statement.recipients, statement.bounce) for statement in found.statements]
 
 
 class TestDelivery:
@@ -38,7 +38,7 @@ class TestDelivery:
     @pytest.mark.parametrize(
         "action", ["delayed", "Delivered", "relayed", "expanded", "deliverable", "delayed (4.x)"]
     )
-    def test_only_a_failure_says_anything(self, action: str) -> None:  # RULES F9
+    def test_only_a_failure_states_anything(self, action: str) -> None:  # RULES F9
         assert bounces(dsn(failed(JANE, action=action))) == []
 
     @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ class TestDelivery:
         global_ = dsn(failed(JANE), kind="message/global-delivery-status")
         assert bounces(broken) == bounces(global_) == [((JANE,), UNKNOWN)]
 
-    def test_a_full_mailbox_in_the_prose_is_told(self) -> None:  # RULES F11
+    def test_a_full_mailbox_in_the_prose_is_reported(self) -> None:  # RULES F11
         mail = dsn(failed(JANE), prose="Your message was automatically rejected:\nQuota exceeded")
         ((_, bounce),) = bounces(mail)
         assert bounce is not None
@@ -99,7 +99,7 @@ class TestDelivery:
         assert bounce is not None
         assert "spf" not in bounce.diagnostic
 
-    def test_without_code_and_diagnosis_what_it_says_to_people_is_read(self) -> None:
+    def test_without_code_and_diagnosis_its_text_for_people_is_read(self) -> None:
         mail = dsn(failed(JANE, "5.0.0 (over quota)", ""))
         assert bounces(mail) == [((JANE,), Bounce("5.0.0", diagnostic="It did not work."))]
 
@@ -118,7 +118,7 @@ class TestDelivery:
             ("jane.doe@example.com\nerror from mx after RCPT TO:<jane.doe@example.com>", True),
         ],
     )
-    def test_what_was_refused_is_told_in_the_prose(self, prose: str, *, at_rcpt: bool) -> None:
+    def test_what_was_refused_is_found_in_the_prose(self, prose: str, *, at_rcpt: bool) -> None:
         groups = failed(JANE, "5.0.0", "550 no such user"), failed(PAUL)
         (_, jane), (_, paul) = bounces(dsn(*groups, prose=prose))
         ((_, alone),) = bounces(dsn(groups[0], prose=prose))
@@ -132,7 +132,7 @@ class TestDelivery:
         assert "quota" not in bounce.diagnostic
         assert "viruses" not in bounce.diagnostic
 
-    def test_only_what_is_said_of_the_recipient_is_the_reason(self) -> None:
+    def test_only_what_is_stated_about_the_recipient_is_the_reason(self) -> None:
         prose = (
             "Common errors:\n\nquota exceeded: the mailbox is full\n\n<jane.doe@example.com>: no"
         )
@@ -238,10 +238,10 @@ class TestOtherBounces:
         assert "mailbox is full" in bounce.diagnostic
         assert "5.1.1" not in bounce.diagnostic
 
-    def test_a_warning_says_nothing(self) -> None:  # RULES F9
+    def test_a_warning_states_nothing(self) -> None:  # RULES F9
         assert bounces(WARNING) == []
 
-    def test_one_that_names_nobody_is_for_a_person(self) -> None:
+    def test_one_that_names_nobody_is_queued_for_review(self) -> None:
         mail = b"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.net\nSubject: Oh no\n\nIt broke.\n"
         assert interpret_mail(mail, for_reports=True).review_reason is ReviewReason.NO_RECIPIENT
         away = mail.replace(b"MAILER-DAEMON", b"jane")  # vacation notices have no sender too
@@ -255,13 +255,13 @@ class TestFeedback:
         assert found.statements == (MailStatement(StatementKind.COMPLAINED, (JANE,)),)
 
     @pytest.mark.parametrize("kind", ["auth-failure", "not-spam", "virus"])
-    def test_what_is_nobodys_wish_says_nothing(self, kind: str) -> None:  # RULES F6
+    def test_what_is_no_request_states_nothing(self, kind: str) -> None:  # RULES F6
         mail = arf(f"Original-Rcpt-To: {JANE}", kind=kind)
         assert interpret_mail(mail, for_reports=True) == MailInterpretation(
             MailKind.FEEDBACK_REPORT
         )
 
-    def test_an_unknown_kind_is_for_a_person(self) -> None:
+    def test_an_unknown_kind_is_queued_for_review(self) -> None:
         mail = arf(f"Original-Rcpt-To: {JANE}", kind="other")
         assert (
             interpret_mail(mail, for_reports=True).review_reason is ReviewReason.UNKNOWN_REPORT_TYPE
