@@ -215,7 +215,7 @@ TABLES: Mapping[str, Table] = {
     "backfill": Table(
         other=_other("destination_id last_address_id until_id rows_created started_at finished_at")
     ),
-    "burst_scan": Table(other=_other("id scanned_until last_filled_address_id")),
+    "burst_scan": Table(other=_other("id scanned_until")),
     "catalogue_version": Table(other=_other("id text digest applied_at")),
     "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
     "destination": Table(
