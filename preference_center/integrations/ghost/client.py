@@ -1,7 +1,7 @@
 """Ghost's Admin API, as far as members and their newsletters go.
 
 https://docs.ghost.org/admin-api
-Its source says what the pages leave open (5.130.6): core/server/services/members/members-api
+Its source answers what the pages leave open (5.130.6): core/server/services/members/members-api
 (MemberBREADService, MemberRepository, EventRepository), core/server/services/auth/api-key.
 Filters are in NQL: https://github.com/TryGhost/NQL.
 """
@@ -16,15 +16,14 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
-
-from pydantic import TypeAdapter
 
 from preference_center.integrations.base import runtime
 
 PAGE_SIZE = 100
-"""Rows of a page: Ghost gives no more of members, and Ghost 6 of nothing."""
+"""Rows of a page: the most that Ghost returns of members, and Ghost 6 of anything."""
 NEWSLETTER_EVENT, COMPLAINT_EVENT = "newsletter_event", "email_complained_event"
 """Types of events, as a filter names them."""
 _API_PATH = "/ghost/api/admin"
@@ -50,7 +49,7 @@ class _SuppressionInfo(runtime.LenientModel):
 
 
 class _EmailSuppression(runtime.LenientModel):
-    info: _SuppressionInfo | None = None
+    info: _SuppressionInfo = _SuppressionInfo()
 
 
 class GhostMember(runtime.LenientModel):
@@ -60,13 +59,13 @@ class GhostMember(runtime.LenientModel):
     email: str = ""
     subscribed: bool | None = None
     newsletters: list[GhostNewsletter] | None = None
-    email_suppression: _EmailSuppression | None = None
+    email_suppression: _EmailSuppression = _EmailSuppression()
 
     @property
     def newsletter_ids(self) -> frozenset[str] | None:
-        """The active newsletters that the member gets; None where the answer does not say.
+        """The active newsletters that the member gets; None where the response has none.
 
-        `subscribed` says that there are some.
+        `subscribed` states whether there are some.
         """
         ids = frozenset(each.id for each in self.newsletters or ())
         is_odd = "" in ids or (self.subscribed is not None and self.subscribed != bool(ids))
@@ -75,8 +74,7 @@ class GhostMember(runtime.LenientModel):
     @property
     def has_complained(self) -> bool:
         """Whether Ghost sends nothing more because the member reported an email as spam."""
-        info = self.email_suppression and self.email_suppression.info
-        return bool(info and info.reason == "spam")
+        return self.email_suppression.info.reason == "spam"
 
 
 class _EventData(runtime.LenientModel):
@@ -95,31 +93,14 @@ class GhostEvent(runtime.LenientModel):
     data: _EventData
 
 
-class _MembersResponse(runtime.LenientModel):
-    members: list[GhostMember]
-
-
-class _NewslettersResponse(runtime.LenientModel):
-    newsletters: list[GhostNewsletter]
-
-
-class _EventsResponse(runtime.LenientModel):
-    events: list[GhostEvent]
-
-
-_MEMBERS_RESPONSE, _NEWSLETTERS_RESPONSE = (
-    TypeAdapter(_MembersResponse),
-    TypeAdapter(_NewslettersResponse),
-)
-_EVENTS_RESPONSE = TypeAdapter(_EventsResponse)
-ResponseModel = TypeVar("ResponseModel")
+Row = TypeVar("Row")
 
 
 def make_authorization_header(admin_key: str, now: datetime) -> str:
     """The value of the header Authorization by an Admin API key, `ID:SECRET`.
 
-    A JSON Web Token (RFC 7519) of HMAC-SHA-256, which Ghost takes for five minutes. Raises
-    ValueError for a key of another form.
+    A JSON Web Token (RFC 7519) with HMAC-SHA-256, which Ghost accepts for five minutes. Raises
+    ValueError for a malformed key.
     """
     id_, _, secret = admin_key.partition(":")
     secret_bytes = bytes.fromhex(secret)
@@ -138,7 +119,7 @@ def _base64url(value: bytes) -> bytes:
 
 
 def nql_string(text: str) -> str:
-    """A text of NQL."""
+    """A string of NQL."""
     return "'" + _QUOTES.sub(r"\\\1", text) + "'"
 
 
@@ -148,13 +129,13 @@ def nql_list(values: Iterable[str]) -> str:
 
 
 def _nql_timestamp(time: datetime) -> str:
-    """A time as Ghost's databases hold it: SQLite compares texts."""
+    """A time as Ghost's databases store it: SQLite compares strings."""
     return nql_string(time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
 
 
 @dataclass(frozen=True, slots=True)
 class EventPosition:
-    """A place in the list of events, which Ghost sorts newest first and by id."""
+    """A position in the list of events, which Ghost sorts newest first and by id."""
 
     at: datetime
     id: str
@@ -168,42 +149,29 @@ class GhostClient:
     admin_key: str
     now: Callable[[], datetime]
 
-    def list_newsletters(self) -> Sequence[GhostNewsletter]:
+    def list_newsletters(self) -> Iterator[GhostNewsletter]:
         """All newsletters, also those that are archived."""
-        found: list[GhostNewsletter] = []
-        after = ""
-        while True:
-            rows = self._fetch_page(
-                "/newsletters/", _NEWSLETTERS_RESPONSE, _id_after_filter(after)
-            ).newsletters
-            found += rows
-            if len(rows) < PAGE_SIZE:
-                return found
-            after = runtime.last_row_id(row.id for row in rows)
+        return runtime.list_all(partial(self._list_after, list[GhostNewsletter], "newsletters"))
+
+    def list_members(self, after: str) -> tuple[list[GhostMember], str]:
+        """A page of members by id, which begins with the time of making, and the next token."""
+        return self._list_after(list[GhostMember], "members", after)
 
     def find_members_by_address(self, addresses: Collection[str]) -> Sequence[GhostMember]:
         """Members with these addresses in any case: there may be several of one address.
 
-        `=` minds the case on SQLite; starting and ending with a text does not, but lowers
-        ASCII only, so that the text itself is asked for, too.
+        `:` is case-sensitive on SQLite; starting and ending with a text is not, but lowers
+        ASCII only, so the text itself is in the filter, too.
         """
         each = (
             f"email:{text},(email:~^{text}+email:~${text})"
             for text in map(nql_string, sorted(addresses))
         )
-        return self._fetch_page("/members/", _MEMBERS_RESPONSE, ",".join(each)).members
+        return self._fetch_page(list[GhostMember], "members", ",".join(each))
 
     def find_members(self, ids: Collection[str]) -> Sequence[GhostMember]:
-        """Those of at most PAGE members that there are."""
-        return (
-            self._fetch_page("/members/", _MEMBERS_RESPONSE, f"id:{nql_list(ids)}").members
-            if ids
-            else ()
-        )
-
-    def list_members_after(self, id_: str) -> Sequence[GhostMember]:
-        """The next members by their id, which begins with the time of making; "" is the start."""
-        return self._fetch_page("/members/", _MEMBERS_RESPONSE, _id_after_filter(id_)).members
+        """The members with these ids, at most PAGE_SIZE; deleted ones are left out."""
+        return self._fetch_page(list[GhostMember], "members", f"id:{nql_list(ids)}") if ids else ()
 
     def set_newsletters(self, member: GhostMember, ids: Collection[str]) -> GhostMember | None:
         """Replace the active newsletters of a member; archived ones stay. None if it is gone."""
@@ -217,7 +185,7 @@ class GhostClient:
         )
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        rows = answer.parse(_MEMBERS_RESPONSE).members
+        rows = answer.parse_member(list[GhostMember], "members")
         return rows[0] if rows else GhostMember()
 
     def list_events(
@@ -228,7 +196,7 @@ class GhostClient:
         since: datetime | None = None,
         before: EventPosition | None = None,
     ) -> Sequence[GhostEvent]:
-        """The newest PAGE events, of these members if any, `since` included, and `before` a spot.
+        """The newest PAGE_SIZE events, of `member_ids` if any, from `since` on and before `before`.
 
         There are no numbered pages, and several events may share a second.
         """
@@ -245,12 +213,12 @@ class GhostClient:
         answer = self.session.send(
             "GET", f"{_API_PATH}/members/events/", query=query, headers=self._headers()
         )
-        return answer.parse(_EVENTS_RESPONSE).events
+        return answer.parse_member(list[GhostEvent], "events")
 
     def find_last_events(
         self, newsletter_ids_by_member: Mapping[str, Collection[str]]
     ) -> Mapping[tuple[str, str], GhostEvent]:
-        """Member and newsletter -> the last event of the two, for ids of members -> newsletters."""
+        """Ids of member and newsletter -> the last event of the two."""
         open_ = {(member, each) for member, ids in newsletter_ids_by_member.items() for each in ids}
         found: dict[tuple[str, str], GhostEvent] = {}
         before = None
@@ -268,17 +236,22 @@ class GhostClient:
             before = last_position(rows)
         return found
 
-    def _fetch_page(
-        self, path: str, adapter: TypeAdapter[ResponseModel], nql_filter: str
-    ) -> ResponseModel:
+    def _list_after(self, shape: type[list[Row]], name: str, after: str) -> tuple[list[Row], str]:
+        rows = self._fetch_page(shape, name, f"id:>{nql_string(after)}" if after else "")
+        ids = (getattr(row, "id", "") for row in rows)
+        return rows, runtime.last_row_id(ids) if len(rows) >= PAGE_SIZE else ""
+
+    def _fetch_page(self, shape: type[list[Row]], name: str, nql_filter: str) -> list[Row]:
         query = {"limit": str(PAGE_SIZE), "order": "id asc"} | (
             {"filter": nql_filter} if nql_filter else {}
         )
-        answer = self.session.send("GET", _API_PATH + path, query=query, headers=self._headers())
-        return answer.parse(adapter)
+        answer = self.session.send(
+            "GET", f"{_API_PATH}/{name}/", query=query, headers=self._headers()
+        )
+        return answer.parse_member(shape, name)
 
     def _headers(self) -> Mapping[str, str]:
-        """Made for each request: a push may take longer than a token lives."""
+        """Made for each request: a push may take longer than a token is valid."""
         try:
             signed = make_authorization_header(self.admin_key, self.now())
         except ValueError:
@@ -289,25 +262,16 @@ class GhostClient:
 
 
 def last_position(events: Sequence[GhostEvent]) -> EventPosition:
-    """Where a page of events ends. Raises Unreadable if it is not said."""
+    """Where a page of events ends. Raises UnexpectedResponse if its last event is incomplete."""
     last = events[-1].data
     if last.created_at is None or not last.id:
         raise runtime.UnexpectedResponse("an event without a time or an id")
     return EventPosition(last.created_at, last.id)
 
 
-def _id_after_filter(id_: str) -> str:
-    return f"id:>{nql_string(id_)}" if id_ else ""
-
-
 def group_by_address(members: Iterable[GhostMember]) -> Mapping[str, Sequence[GhostMember]]:
-    """Address, casefolded -> the members who have it in whatever case."""
+    """Address, casefolded -> the members who have it, in any case."""
     found: dict[str, list[GhostMember]] = {}
     for member in members:
         found.setdefault(member.email.casefold(), []).append(member)
     return found
-
-
-def active_newsletter_ids(newsletters: Iterable[GhostNewsletter]) -> Iterator[str]:
-    """Ids of those that are sent."""
-    return (each.id for each in newsletters if not each.unusable_reason)

@@ -3,22 +3,23 @@
 https://docs.ghost.org/admin-api
 https://ghost.org/help/multiple-newsletters
 A member gets the newsletters that they are subscribed to; emails that a member needs (signing
-in, payments) go out all the same. A change replaces all newsletters of a member, so each is
-looked up first, which also creates nobody.
+in, payments) are sent anyway. A change replaces all newsletters of a member, so each is looked up
+first, which also creates nobody.
 
-Who is not subscribed may never have been. Ghost's events show which: the last one of a member
-and a newsletter says who unsubscribed them. Unsubscribing many members at once in Ghost writes
-no event and calls no webhook (MemberRepository.bulkEdit, tried with 5.130.6): then the last event
-says that they were subscribed, and only the list of members shows that they are not.
+A member who is not subscribed may never have been. Ghost's events tell: the last one of a member
+and a newsletter names who unsubscribed them. Unsubscribing many members at once in Ghost writes no
+event and calls no webhook (MemberRepository.bulkEdit, tried with 5.130.6): then the last event is a
+subscription, and only the list of members shows that they are not subscribed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from functools import partial
+from typing import ClassVar
 
 from preference_center.integrations.base import runtime
 from preference_center.integrations.ghost.client import (
@@ -29,17 +30,16 @@ from preference_center.integrations.ghost.client import (
     GhostClient,
     GhostEvent,
     GhostMember,
-    active_newsletter_ids,
     group_by_address,
     last_position,
 )
 from preference_center.integrations.ghost.webhook import GhostWebhookSource
 
 EVENT_LAG = timedelta(minutes=1)
-"""How much later than its time an event may show: it is written by a transaction of its own."""
+"""How much later than its time an event may be listed: its transaction ends later."""
 MIN_OPT_OUT_AGE_FOR_LIFT = timedelta(days=1)
-"""After it, what somebody turned off in Ghost was read from its events: a lift that we are
-asked for then is of the person's own later act (decision 36). Before, it may be unheard."""
+"""By then an opt-out made in Ghost was read from its events: a lift that is requested then is the
+person's own later act (decision 36). Before, the opt-out may not have been read."""
 _NEVER_SUBSCRIBED = runtime.OffState("never subscribed", is_opt_out=False, can_lift=False)
 _UNSUBSCRIBED_IN_BULK = runtime.OffState("unsubscribed in bulk", can_lift=False)
 _UNSUBSCRIBED_BY_API = runtime.OffState("unsubscribed by API")
@@ -50,7 +50,7 @@ _COMPLAINED = runtime.OffState("complained", can_lift=False, is_exact=False)
 
 @dataclass(frozen=True)
 class GhostContact(runtime.RemoteContact):
-    """All members of one address, in whatever case it is written there."""
+    """All members of one address, in any case."""
 
     members: tuple[GhostMember, ...] = ()
 
@@ -82,15 +82,13 @@ class Ghost(runtime.ReadableConnector[GhostClient]):
 
     @contextmanager
     def open_client(self) -> Iterator[GhostClient]:
-        """See MappedConnector. A company may run Ghost in its own network."""
-        settings = self.config.settings
-        with self.http.session(
-            self.config.name, settings["base_url"], public_only=False
-        ) as session:
+        """See ApiConnector. A company may run Ghost in its own network."""
+        name, settings = self.config.name, self.config.settings
+        with self.http.session(name, settings["base_url"], public_only=False) as session:
             yield GhostClient(session, settings["admin_key"], self.http.now)
 
     def list_targets(self, client: GhostClient) -> Iterator[runtime.Target]:
-        """See MappedConnector."""
+        """See ApiConnector."""
         for each in client.list_newsletters():
             yield runtime.Target(each.id, each.name, each.unusable_reason)
 
@@ -99,19 +97,16 @@ class Ghost(runtime.ReadableConnector[GhostClient]):
     ) -> Mapping[str, runtime.RemoteContact | None]:
         """See MappedConnector. One request for all, and two more where something is off."""
         members = client.find_members_by_address(addresses)
-        holds, found = (
-            _find_off_states(client, members, frozenset(target_ids)),
-            group_by_address(members),
-        )
+        states = _find_off_states(client, members, frozenset(target_ids))
+        members_by_address = group_by_address(members)
         contacts: dict[str, runtime.RemoteContact | None] = {}
         for address in addresses:
-            of = found.get(address.casefold(), ())
+            of = members_by_address.get(address.casefold(), ())
             if not of:
                 contacts[address] = None
-            elif all(member.id in holds for member in of):
-                contacts[address] = GhostContact(
-                    _common_off_states([holds[each.id] for each in of]), tuple(of)
-                )
+            elif all(member.id in states for member in of):
+                common = _common_off_states([states[each.id] for each in of])
+                contacts[address] = GhostContact(common, tuple(of))
         return contacts
 
     def write_changes(
@@ -125,58 +120,52 @@ class Ghost(runtime.ReadableConnector[GhostClient]):
             if runtime.PushResult.RETRY_LATER in results:
                 continue
             is_there = runtime.PushResult.REFLECTED in results
-            outcomes[change.ref] = runtime.PushOutcome(
-                runtime.PushResult.REFLECTED if is_there else runtime.PushResult.ABSENT, "200"
-            )
+            outcomes[change.ref] = runtime.reflected() if is_there else runtime.absent("200")
         return outcomes
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
-        """See SupportsScan. Also shows who was unsubscribed in bulk, which nothing else does."""
-
-        def fetch_page(token: str) -> tuple[list[runtime.ContactSnapshot], str]:
-            rows = client.list_members_after(token)
-            targets = frozenset(self.config.topics.values())
-            holds = _find_off_states(client, rows, targets)
-            seen = [
-                runtime.ContactSnapshot(row.email, off=self._opted_out_topics(holds.get(row.id)))
-                for row in rows
-                if row.email
-            ]
-            return seen, runtime.last_row_id(row.id for row in rows) if len(
-                rows
-            ) == PAGE_SIZE else ""
-
+        """See SupportsScan. The only way to find who was unsubscribed in bulk."""
         with self.open_client() as client:
-            return runtime.next_full_page(cursor, [fetch_page])
+            return runtime.next_full_page(cursor, [partial(self._list_contacts, client)])
+
+    def _list_contacts(
+        self, client: GhostClient, after: str
+    ) -> tuple[list[runtime.ContactSnapshot], str]:
+        rows, following = client.list_members(after)
+        states = _find_off_states(client, rows, frozenset(self.config.topics.values()))
+        return [
+            runtime.ContactSnapshot(row.email, off=self._opted_out_topics(states.get(row.id)))
+            for row in rows
+            if row.email
+        ], following
 
     def _opted_out_topics(
         self, off_states: Mapping[str, runtime.OffState] | None
     ) -> frozenset[str] | None:
-        """The topics that somebody turned off; None if the answer does not say."""
+        """The topics that somebody turned off; None if the response does not contain them."""
         if off_states is None:
             return None
-        off = {target for target, hold in off_states.items() if hold.is_opt_out}
+        off = {target for target, state in off_states.items() if state.is_opt_out}
         return frozenset(topic for topic, target in self.config.topics.items() if target in off)
 
     def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
-        """See SupportsPull. Who unsubscribed and is unsubscribed still, and complaints, with dates.
+        """See SupportsPull. Opt-outs that are still in effect, and complaints, with dates.
 
         Newest first, back to where the last pass began.
         """
-        walk = GhostEventCursor.parse(cursor)
+        position = runtime.decode_cursor(GhostEventCursor, cursor) or GhostEventCursor()
         with self.open_client() as client:
             events = client.list_events(
-                [NEWSLETTER_EVENT, COMPLAINT_EVENT], since=walk.since, before=walk.before
+                [NEWSLETTER_EVENT, COMPLAINT_EVENT], since=position.since, before=position.before
             )
             rows = tuple(self._to_vendor_events(client, events))
-        if not walk.newest_at and events:
-            walk = GhostEventCursor(walk.since, events[0].data.created_at)
+        if not position.newest_at and events:
+            position = GhostEventCursor(position.since, events[0].data.created_at)
         done = len(events) < PAGE_SIZE
-        return runtime.ContactPage(
-            rows,
-            walk.next_pass_cursor() if done else walk.next_page_cursor(last_position(events)),
-            done,
+        following = (
+            position.next_pass() if done else replace(position, before=last_position(events))
         )
+        return runtime.ContactPage(rows, runtime.encode_cursor(following), done)
 
     def _to_vendor_events(
         self, client: GhostClient, events: Sequence[GhostEvent]
@@ -207,53 +196,37 @@ class Ghost(runtime.ReadableConnector[GhostClient]):
 
 @dataclass(frozen=True, slots=True)
 class GhostEventCursor:
-    """A pass over the events, newest first, as its cursor holds it: times of Ghost's own."""
+    """A pass over the events, newest first; times are Ghost's own (UTC)."""
 
     since: datetime | None = None
     """Where it ends: a little before the newest event of the last pass."""
     newest_at: datetime | None = None
-    """The newest event of this pass, once one was seen."""
+    """The newest event of this pass, once one was listed."""
     before: EventPosition | None = None
-    """Where it has come to."""
+    """Where the last page ended."""
 
-    @classmethod
-    def parse(cls, text: str | None) -> Self:
-        """The pass that `cursor` is of."""
-        since, newest, at, id_ = (text or "|||").split("|")
-        times = [datetime.fromisoformat(each) if each else None for each in (since, newest, at)]
-        return cls(times[0], times[1], EventPosition(times[2], id_) if times[2] else None)
-
-    def next_page_cursor(self, position: EventPosition) -> str:
-        """The cursor of the next page."""
-        since, newest = _format_time(self.since), _format_time(self.newest_at)
-        return f"{since}|{newest}|{position.at.isoformat()}|{position.id}"
-
-    def next_pass_cursor(self) -> str:
-        """The cursor of the next pass."""
+    def next_pass(self) -> GhostEventCursor:
+        """The cursor of the pass after this one."""
         since = self.newest_at - EVENT_LAG if self.newest_at else self.since
-        return f"{_format_time(max(since, self.since) if since and self.since else since)}|||"
-
-
-def _format_time(time: datetime | None) -> str:
-    return time.isoformat() if time else ""
+        return GhostEventCursor(max(since, self.since) if since and self.since else since)
 
 
 def _find_off_states(
     client: GhostClient, members: Sequence[GhostMember], target_ids: frozenset[str]
 ) -> Mapping[str, Mapping[str, runtime.OffState]]:
-    """Id of each member whose newsletters are listed -> what of `targets` is off, and why."""
-    held = {m.id: m.newsletter_ids for m in members if m.id}
-    missing = {id_: target_ids - ids for id_, ids in held.items() if ids is not None}
-    choices: Mapping[tuple[str, str], GhostEvent] = {}
+    """Id of each member whose newsletters are listed -> which targets are off, and why."""
+    newsletters = {m.id: m.newsletter_ids for m in members if m.id}
+    missing = {id_: target_ids - ids for id_, ids in newsletters.items() if ids is not None}
+    last_events: Mapping[tuple[str, str], GhostEvent] = {}
     if any(missing.values()):
-        # After the members were listed: one that was archived is in nobody's list.
-        sent = frozenset(active_newsletter_ids(client.list_newsletters()))
+        # After the members were listed: no member's list contains one that was archived.
+        sent = {each.id for each in client.list_newsletters() if not each.unusable_reason}
         missing = {id_: ids & sent for id_, ids in missing.items()}
-        choices = client.find_last_events({id_: ids for id_, ids in missing.items() if ids})
+        last_events = client.find_last_events({id_: ids for id_, ids in missing.items() if ids})
     complained = {member.id for member in members if member.has_complained}
     return {
         id_: dict.fromkeys(target_ids if id_ in complained else (), _COMPLAINED)
-        | {each: _off_state(choices.get((id_, each)), client.now()) for each in ids}
+        | {each: _off_state(last_events.get((id_, each)), client.now()) for each in ids}
         for id_, ids in missing.items()
     }
 
@@ -273,12 +246,12 @@ def _off_state(last_event: GhostEvent | None, now: datetime) -> runtime.OffState
 def _common_off_states(
     off_states: Sequence[Mapping[str, runtime.OffState]],
 ) -> Mapping[str, runtime.OffState]:
-    """What is off for each of several members; not ours to lift if it is not for one."""
+    """What is off for all of several members; can be lifted if it can for each."""
     first, *others = off_states
     common = [id_ for id_ in first if all(id_ in other for other in others)]
     return {
         id_: min(
-            (each[id_] for each in off_states), key=lambda hold: (hold.is_exact, hold.can_lift)
+            (each[id_] for each in off_states), key=lambda state: (state.is_exact, state.can_lift)
         )
         for id_ in common
     }
@@ -287,7 +260,7 @@ def _common_off_states(
 def _update_member(
     client: GhostClient, member: GhostMember, change: runtime.TargetChange
 ) -> runtime.PushResult:
-    """Change one member; LATER if it was not acknowledged."""
+    """Change one member; RETRY_LATER if it was not acknowledged."""
     before = member.newsletter_ids or frozenset()
     wanted = (before - change.off) | change.on
     if wanted == before:
@@ -295,8 +268,8 @@ def _update_member(
     changed = client.set_newsletters(member, wanted)
     if changed is None:
         return runtime.PushResult.ABSENT
-    held = changed.newsletter_ids
-    if held is None or held & change.off or change.on - held:
+    after = changed.newsletter_ids
+    if after is None or after & change.off or change.on - after:
         return runtime.PushResult.RETRY_LATER
     return runtime.PushResult.REFLECTED
 
@@ -318,7 +291,7 @@ SPEC = runtime.ConnectorSpec.of(
     notes=(
         "Map each topic to the id of a newsletter.",
         "What is turned off in Ghost is turned on again by us after a day at the earliest.",
-        "Who was unsubscribed in bulk there is subscribed again in Ghost only.",
-        "Who was unsubscribed in bulk is found at night, by the pass over all members.",
+        "A member who was unsubscribed in bulk can be subscribed again in Ghost only.",
+        "Members who were unsubscribed in bulk are found at night, by the pass over all members.",
     ),
 )
