@@ -13,25 +13,19 @@ pass.
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pydantic import TypeAdapter
-
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.sync.contract import ContactPage
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.http import HttpSession
+from preference_center.integrations.base import runtime
 from preference_center.integrations.base.payload import parse_epoch
-from preference_center.integrations.base.pydantic_types import LenientModel
+from preference_center.integrations.base.runtime import VendorEvent, VendorEventKind
 
 PAGE_SIZE = 500
 """The most that SendGrid gives of a list at a time."""
 REQUESTS_PER_PAGE = 10
 MAX_ROWS_PER_PAGE = 10_000
-"""Rows taken at a time of an answer that has all there is, whatever `limit` said."""
+"""Rows taken at a time of an answer that has all there is, whatever the `limit`."""
 MAX_LIST_BYTES = 500_000_000
 """Bytes; some four million suppressions."""
 OVERLAP = timedelta(hours=1)
@@ -45,9 +39,10 @@ _EVENT_KIND_BY_LIST = {
     "suppression/spam_reports": VendorEventKind.COMPLAINED,
     "suppression/bounces": VendorEventKind.BOUNCED,
 }
+_LISTS = tuple(_EVENT_KIND_BY_LIST)
 
 
-class _SuppressionRow(LenientModel):
+class _SuppressionRow(runtime.LenientModel):
     email: str = ""
     group_id: int | None = None
     created_at: int | None = None
@@ -61,37 +56,21 @@ class _SuppressionRow(LenientModel):
         return self.created if self.created_at is None else self.created_at
 
 
-_ROWS = TypeAdapter(list[_SuppressionRow])
-
-
 @dataclass(frozen=True, slots=True)
 class _SuppressionCursor:
     """Where a pass is: which list, and how many of its rows were read. Seconds since 1970."""
 
     until: int
     """When the pass began."""
-    full_pass_at: int
+    full_pass_at: int = 0
     """When the last whole pass began; 0 for never."""
-    since: int
+    since: int = 0
     """What came before it is not asked for; 0 for a whole pass."""
     list_index: int = 0
     offset: int = 0
     is_unpaged: bool = False
     last_fingerprint: str = ""
     """Fingerprint of the page before, by a key: a cursor reveals nothing of an address."""
-
-    @classmethod
-    def parse(cls, text: str | None, now: datetime) -> _SuppressionCursor:
-        """Where to go on. A cursor of the time before they had this form starts again."""
-        try:
-            place = cls(*json.loads(text or ""))
-        except (ValueError, TypeError):
-            return cls(int(now.timestamp()), 0, 0)
-        return (
-            place
-            if place.list_index < len(_EVENT_KIND_BY_LIST)
-            else place.next_pass(int(now.timestamp()))
-        )
 
     def next_pass(self, now: int) -> _SuppressionCursor:
         """The next pass: a whole one once a day."""
@@ -104,67 +83,64 @@ class _SuppressionCursor:
         whole_at = self.full_pass_at if self.since else self.until
         return _SuppressionCursor(self.until, whole_at, self.since, self.list_index + 1)
 
-    def serialize(self) -> str:
-        """As text."""
-        return json.dumps(astuple(self), separators=(",", ":"))
-
 
 def pull_page(
-    session: HttpSession, cursor: str | None, groups: Collection[str], now: datetime, secret: str
-) -> ContactPage[VendorEvent]:
-    """The next of them; see Pullable. `groups` are those that topics are mapped to."""
-    place, rows = _SuppressionCursor.parse(cursor, now), list[VendorEvent]()
+    session: runtime.Session,
+    cursor: str | None,
+    groups: Collection[str],
+    now: datetime,
+    secret: str,
+) -> runtime.EventPage:
+    """The next of them; see SupportsPull. `groups` are those that topics are mapped to."""
+    position = _first_position(cursor, int(now.timestamp()))
+    events: list[VendorEvent] = []
+    done = False
     for _ in range(REQUESTS_PER_PAGE):
-        found, place = _fetch_rows(session, place, secret)
-        rows += [
-            news for row in found.rows for news in _to_vendor_events(found.list_name, row, groups)
-        ]
-        if place.list_index == len(_EVENT_KIND_BY_LIST) or place.is_unpaged:
+        name = _LISTS[position.list_index]
+        rows, position = _fetch_rows(session, name, position, secret)
+        events += [event for row in rows for event in _to_vendor_events(name, row, groups)]
+        done = position.list_index == len(_LISTS)
+        if done or position.is_unpaged:
             break
-    return ContactPage(
-        tuple(rows), place.serialize(), done=place.list_index == len(_EVENT_KIND_BY_LIST)
-    )
+    return runtime.ContactPage(tuple(events), runtime.encode_cursor(position), done=done)
 
 
-@dataclass(frozen=True, slots=True)
-class _SuppressionRows:
-    list_name: str
-    rows: Sequence[_SuppressionRow]
+def _first_position(cursor: str | None, now: int) -> _SuppressionCursor:
+    position = runtime.decode_cursor(_SuppressionCursor, cursor) or _SuppressionCursor(now)
+    return position if position.list_index < len(_LISTS) else position.next_pass(now)
 
 
 def _fetch_rows(
-    session: HttpSession, cursor: _SuppressionCursor, secret: str
-) -> tuple[_SuppressionRows, _SuppressionCursor]:
-    """The next rows, and where to go on."""
-    name = list(_EVENT_KIND_BY_LIST)[cursor.list_index]
+    session: runtime.Session, list_name: str, cursor: _SuppressionCursor, secret: str
+) -> tuple[Sequence[_SuppressionRow], _SuppressionCursor]:
+    """The next rows of a list, and where to go on."""
     start = 0 if cursor.is_unpaged else cursor.offset
     query = {"limit": str(PAGE_SIZE), "offset": str(start)}
     if cursor.since:
         query["start_time"] = str(cursor.since)
-    rows = session.send("GET", f"/v3/{name}", query=query, max_bytes=MAX_LIST_BYTES).parse(_ROWS)
+    answer = session.send("GET", f"/v3/{list_name}", query=query, max_bytes=MAX_LIST_BYTES)
+    rows = answer.parse(list[_SuppressionRow])
     if len(rows) > PAGE_SIZE:
-        return _slice_rows(name, rows, cursor)
-    mark = _fingerprint(rows, secret)
-    if not rows or mark == cursor.last_fingerprint:
-        return _SuppressionRows(name, ()), cursor.next_list()
+        return _slice_rows(rows, cursor)
+    fingerprint = _fingerprint(rows, secret)
+    if not rows or fingerprint == cursor.last_fingerprint:
+        return (), cursor.next_list()
     if any(row.timestamp is not None and row.timestamp < cursor.since for row in rows):
-        return _SuppressionRows(name, rows), cursor.next_list()
-    return _SuppressionRows(name, rows), replace(
-        cursor, offset=cursor.offset + len(rows), last_fingerprint=mark
-    )
+        return rows, cursor.next_list()
+    offset = cursor.offset + len(rows)
+    return rows, replace(cursor, offset=offset, last_fingerprint=fingerprint)
 
 
 def _slice_rows(
-    list_name: str, rows: Sequence[_SuppressionRow], cursor: _SuppressionCursor
-) -> tuple[_SuppressionRows, _SuppressionCursor]:
-    """Some of an answer that has them all; sorted, so that places in it mean the same again."""
+    rows: Sequence[_SuppressionRow], cursor: _SuppressionCursor
+) -> tuple[Sequence[_SuppressionRow], _SuppressionCursor]:
+    """Some of a response that has them all; sorted, so that an index means the same again."""
     start = cursor.offset if cursor.is_unpaged else 0
     known = sorted(rows, key=lambda row: (row.timestamp or 0, row.email, row.group_id or 0))
-    part = known[start : start + MAX_ROWS_PER_PAGE]
-    following = start + MAX_ROWS_PER_PAGE
+    part, following = known[start : start + MAX_ROWS_PER_PAGE], start + MAX_ROWS_PER_PAGE
     if following >= len(known):
-        return _SuppressionRows(list_name, part), cursor.next_list()
-    return _SuppressionRows(list_name, part), replace(cursor, offset=following, is_unpaged=True)
+        return part, cursor.next_list()
+    return part, replace(cursor, offset=following, is_unpaged=True)
 
 
 def _fingerprint(rows: Sequence[_SuppressionRow], secret: str) -> str:
@@ -178,8 +154,7 @@ def _to_vendor_events(
     """Nothing of a row without an address, or of a group that no topic is mapped to."""
     kind, of_groups = _EVENT_KIND_BY_LIST[list_name], list_name == _GROUP_SUPPRESSIONS
     if row.email and (not of_groups or str(row.group_id) in groups):
-        thing = str(row.group_id) if of_groups else None
-        bounce = (
-            Bounce(row.status, diagnostic=row.reason) if kind is VendorEventKind.BOUNCED else None
-        )
-        yield VendorEvent(kind, row.email, thing, parse_epoch(row.timestamp), bounce=bounce)
+        target = str(row.group_id) if of_groups else None
+        is_bounce = kind is VendorEventKind.BOUNCED
+        bounce = runtime.Bounce(row.status, diagnostic=row.reason) if is_bounce else None
+        yield VendorEvent(kind, row.email, target, parse_epoch(row.timestamp), bounce=bounce)

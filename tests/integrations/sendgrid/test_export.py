@@ -141,7 +141,7 @@ def test_without_an_export_the_contacts_are_searched_for(
     rows, cursor = scanned(rig)
     assert {row.address for row in rows} == set(server.contacts)
     assert len(server.exports.bodies) == (export.MAX_ATTEMPTS if server.exports.allowed else 0)
-    assert json.loads(cursor or "")[0] == int(NOW.timestamp())
+    assert json.loads(cursor or "")["until"] == int(NOW.timestamp())
 
 
 @pytest.mark.parametrize(
