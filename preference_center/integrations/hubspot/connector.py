@@ -163,15 +163,13 @@ class HubSpot(
         ids = {topic: int(id_) for topic, id_ in self.config.topics.items()}
         whole = [item for item in batch if self.sets_all_mail_switch(item)]
         single = [item for item in batch if not self.sets_all_mail_switch(item)]
-        lifts = [StatusChange(i, ids[t], SUBSCRIBED) for i in batch for t in sorted(i.lift)]
-        offs = [StatusChange(i, ids[t], UNSUBSCRIBED) for i in single for t in sorted(i.off)]
+        lifts = [StatusChange(i, SUBSCRIBED, ids[t]) for i in batch for t in sorted(i.lift)]
+        offs = [StatusChange(i, UNSUBSCRIBED, ids[t]) for i in single for t in sorted(i.off)]
         writer = HubSpotStatusWriter(client, self.config.settings, self._call_mode)
-        steps = [
-            *writer.status_steps(lifts),
-            *writer.status_steps(offs),
-            *writer.unsubscribe_all_steps(whole),
-        ]
-        return runtime.run_steps(batch, steps)
+        all_offs = [StatusChange(item, UNSUBSCRIBED) for item in whole]
+        return runtime.run_steps(
+            batch, [*writer.steps(lifts), *writer.steps(offs), *writer.steps(all_offs)]
+        )
 
     def read_batch(
         self, client: HubSpotClient, batch: Sequence[runtime.PushItem]

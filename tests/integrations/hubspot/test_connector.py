@@ -250,7 +250,7 @@ def with_settings(rig: Rig, **settings: str) -> Rig:
 
 
 def of_all(ref: int, address: str) -> PushItem:
-    """A no to all marketing."""
+    """An opt-out from all marketing."""
     return replace(off(ref, address, "news", "offers"), all_off=True)
 
 

@@ -172,7 +172,7 @@ def connect(rig: Rig) -> Klaviyo:
 
 
 def whole(ref: int, address: str) -> PushItem:
-    """A no to all marketing."""
+    """An opt-out from all marketing."""
     return replace(off(ref, address, "news", "offers"), all_off=True)
 
 
@@ -217,7 +217,9 @@ def test_all_marketing_is_held_by_lists_unless_asked_otherwise(
     assert rig.tool.off(ANNA) == {"news", "offers"}
 
 
-def test_a_no_to_all_marketing_suppresses_where_asked_for(rig: Rig, server: KlaviyoStandIn) -> None:
+def test_an_opt_out_from_all_marketing_suppresses_where_asked_for(
+    rig: Rig, server: KlaviyoStandIn
+) -> None:
     asked = with_settings(rig, suppress_all="yes")
     assert asked.make().check().ok
     server.suppress(CY, "UNSUBSCRIBE")

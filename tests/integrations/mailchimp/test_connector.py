@@ -245,7 +245,7 @@ def test_the_audience_stands_for_nothing_that_it_would_exceed(
     assert any(remedy in problem for problem in problems)
 
 
-def test_a_mapping_that_would_exceed_a_no_is_not_pushed_either(
+def test_a_mapping_that_would_exceed_an_opt_out_is_not_pushed_either(
     rig: Rig, server: MailchimpStandIn
 ) -> None:  # I10
     connector = connect(rig, topics={"news": "audience"}, sends_service=True)

@@ -159,7 +159,7 @@ def test_who_unsubscribed_from_the_list_is_off_everywhere_and_stays_so(
     assert {n.target for n in whole(connector.pull)[0]} == {None}
 
 
-def test_a_topic_that_is_off_by_default_is_nobodys_no(rig: Rig, server: SesStandIn) -> None:
+def test_a_topic_that_is_off_by_default_is_no_opt_out(rig: Rig, server: SesStandIn) -> None:
     server.add(ANNA)["TopicDefaultPreferences"] = [
         {"TopicName": "11", "SubscriptionStatus": "OPT_OUT"}
     ]

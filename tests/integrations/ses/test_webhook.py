@@ -103,7 +103,7 @@ def test_without_topics_every_request_is_rejected(settings: dict[str, str]) -> N
         SesWebhookSource().verify(signed(message("hello")), settings, NOW)
 
 
-def test_a_preference_changeis_confirmed_at_sns_whatever_url_it_names() -> None:
+def test_a_subscription_is_confirmed_at_sns_whatever_url_it_names() -> None:
     confirmation = SesWebhookSource().confirmation(subscription())
     query = {"Action": "ConfirmSubscription", "TopicArn": TOPIC, "Token": "2336412f37"}
     assert confirmation == SubscriptionConfirmation("sns.eu-central-1.amazonaws.com", query)
@@ -111,7 +111,7 @@ def test_a_preference_changeis_confirmed_at_sns_whatever_url_it_names() -> None:
     assert SesWebhookSource().confirmation(message("hello")) is None
 
 
-def test_the_end_of_the_preference_changeis_no_event_of_a_person() -> None:
+def test_the_end_of_the_subscription_is_no_event_of_a_person() -> None:
     events = SesWebhookSource().parse(message("bye", "UnsubscribeConfirmation", Token="t"))
     assert [(event.kind, event.target) for event in events] == [
         (VendorEventKind.UNKNOWN_TYPE, "UnsubscribeConfirmation")
