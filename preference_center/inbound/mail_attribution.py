@@ -17,13 +17,11 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.mail import MailStatement
+from preference_center.domain.mail.attribution import Attribution, MailTokens, attribute_statement
 from preference_center.errors import InvalidAddress, InvalidLink
 from preference_center.links import DIGEST_PREFIX_BYTES, MailtoTokenData, restore_address
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import find_by_digest_prefix
-
-LINK, TOKEN, SIGNED, NONE = "link", "token", "dkim", "none"
-"""Kinds of proof, as in the evidence of events."""
 
 _LINK = re.compile(r"/(?:u|p|m|portal)/([A-Za-z0-9._~-]{24,2000})")
 _TOKEN = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}(?=@)")
@@ -58,14 +56,6 @@ class FoundTokens:
         return found.pop() if len(found) == 1 and ALL_MARKETING not in found else None
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
-    """The address that a statement is about, and the kind of proof."""
-
-    address: Address
-    proof: str
-
-
 def find_tokens(text: str, references: Sequence[MailtoTokenData] = ()) -> FoundTokens:
     """The tokens of ours in a text. Raises Unavailable if one can't be looked up."""
     flat = text.replace("=\n", "")  # quoted-printable breaks lines this way
@@ -81,24 +71,15 @@ def find_tokens(text: str, references: Sequence[MailtoTokenData] = ()) -> FoundT
 def attribute(
     statement: MailStatement, tokens: FoundTokens, *, is_only_recipient: bool
 ) -> Attribution | None:
-    """The address that `statement` is about: the token's, or, without proof, the reported one.
-
-    `is_only_recipient` is whether the report is about one recipient only: then a token decides,
-    even against the reported name, which is a forwarding address, or forged. None if the
-    address can't be determined.
-    """
-    reported = list(_parse_addresses(statement.recipients))
-    for address in reported:
-        if address in tokens.addresses:
-            return Attribution(address, LINK)
-        if _prefix(address) in {each.digest_prefix for each in tokens.references}:
-            return Attribution(address, TOKEN)
-    if is_only_recipient and len(tokens.addresses) == 1:
-        return Attribution(tokens.addresses[0], LINK)
-    if is_only_recipient and not tokens.links and len(tokens.references) == 1:
-        known = _known_address(tokens.references[0])
-        return Attribution(known, TOKEN) if known else None
-    return Attribution(reported[0], NONE) if reported else None
+    """The address that `statement` is about: see `attribute_statement`."""
+    prefixes = tuple(each.digest_prefix for each in tokens.references)
+    return attribute_statement(
+        list(_parse_addresses(statement.recipients)),
+        MailTokens(tokens.addresses, prefixes, has_links=bool(tokens.links)),
+        _prefix,
+        _find_by_prefix,
+        is_only_recipient=is_only_recipient,
+    )
 
 
 def _parse_link_token(token: str) -> LinkToken | None:
@@ -126,11 +107,10 @@ def _prefix(address: Address) -> bytes:
     return services().keys.exact_digest(address)[:DIGEST_PREFIX_BYTES]
 
 
-def _known_address(reference: MailtoTokenData) -> Address | None:
+def _find_by_prefix(prefix: bytes) -> Address | None:
     """The address of a digest prefix, if it is stored readable."""
-    keys, prefix = services().keys, reference.digest_prefix
     exact = run_in_transaction(
-        lambda connection: find_by_digest_prefix(connection, keys, [prefix])
+        lambda connection: find_by_digest_prefix(connection, services().keys, [prefix])
     ).get(prefix)
     return restore_address(exact, Channel.EMAIL) if exact else None
 

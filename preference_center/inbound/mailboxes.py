@@ -31,18 +31,12 @@ from preference_center.domain.mail import (
     StatementKind,
 )
 from preference_center.domain.mail.address_fields import parse_addresses
+from preference_center.domain.mail.attribution import NONE, SIGNED, Attribution, review_reason
 from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.domain.mail.mailboxes import MailboxKind, MailboxMatch, scopes_of_tag
 from preference_center.errors import CatalogueError
 from preference_center.inbound.dkim import has_trusted_signature
-from preference_center.inbound.mail_attribution import (
-    NONE,
-    SIGNED,
-    Attribution,
-    FoundTokens,
-    attribute,
-    find_tokens,
-)
+from preference_center.inbound.mail_attribution import FoundTokens, attribute, find_tokens
 from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_opt_outs
 from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipient
 from preference_center.ledger import record
@@ -209,18 +203,14 @@ def _review_reason(
     """Why a person must decide; None if nobody must."""
     if statement.bounce is not None and not _affects_suppression(statement.bounce):
         return None
-    if mail.interpretation.kind is MailKind.REPLY:
-        if not mail.is_for(MailboxKind.REPLIES):
-            return ReviewReason.WRONG_MAILBOX
-        return None if attribution else ReviewReason.UNCLEAR
-    if attribution is None or (
-        attribution.proof in {NONE, SIGNED} and _is_our_address(attribution.address)
-    ):
-        return ReviewReason.NO_RECIPIENT
-    believed = services().settings.unauthenticated_reports == "accept" and mail.is_for(
-        MailboxKind.REPORTS
+    accepts_unproven = services().settings.unauthenticated_reports == "accept"
+    return review_reason(
+        mail.interpretation.kind,
+        attribution,
+        for_replies=mail.is_for(MailboxKind.REPLIES),
+        trusts_reports=accepts_unproven and mail.is_for(MailboxKind.REPORTS),
+        is_ours=_is_our_address,
     )
-    return None if believed or attribution.proof != NONE else ReviewReason.UNPROVEN
 
 
 def _is_signed(mail: bytes) -> bool:
