@@ -51,7 +51,7 @@ def delivery_errors(name: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise DeliveryError(
-            f"{name}: the folder can't be written: mend it", permanent=True
+            f"{name}: the folder can't be written: fix it", permanent=True
         ) from error
     except OSError as error:
         # Not error.strerror, which elsewhere is a server's own text.

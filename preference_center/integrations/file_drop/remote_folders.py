@@ -119,7 +119,7 @@ class SftpFolder:
             why = (
                 "its key is not host_key" if isinstance(error, UnknownHostKey) else "log-in refused"
             )
-            raise DeliveryError(f"{name}: {why}: mend it", permanent=True) from error
+            raise DeliveryError(f"{name}: {why}: fix it", permanent=True) from error
         except (paramiko.SSHException, EOFError) as error:
             raise DeliveryError(f"{name}: the server broke off, {type(error).__name__}") from error
 

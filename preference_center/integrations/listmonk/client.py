@@ -69,7 +69,7 @@ class ListmonkSubscriber(LenientModel):
         """When it was unsubscribed from this list (UTC), if that can be known.
 
         listmonk stamps a subscription when it is unsubscribed, and not when a clerk's form
-        or an API call gives it a status: one that was never stamped says nothing.
+        or an API call gives it a status: one that was never stamped has no date.
         """
         for each in self.known_subscriptions:
             made, changed = each.subscription_created_at, each.subscription_updated_at

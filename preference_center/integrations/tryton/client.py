@@ -32,7 +32,7 @@ ResponseT = TypeVar("ResponseT")
 
 
 def _parse_datetime(value: Any) -> Any:
-    """Tryton's datetime, which is in UTC and says so nowhere."""
+    """Tryton's datetime, which is in UTC without naming it."""
     if isinstance(value, dict) and value.pop("__class__", None) == "datetime":
         return datetime(**value, tzinfo=UTC)
     return value
@@ -94,7 +94,7 @@ def open_database(setup: DestinationConfig, http: HttpContext) -> Iterator[Tryto
     It is left to time out: nobody else has its key, and logging out could fail.
     """
     settings = setup.settings
-    # Long answers are said to be compressed, whether or not we take such (8.2): so we do.
+    # By its headers, long responses are compressed whatever we accept (8.2): so we accept it.
     headers = {"Accept-Encoding": "gzip"}
     url = settings["base_url"]
     with http.session(setup.name, url, headers=headers, public_only=False) as session:

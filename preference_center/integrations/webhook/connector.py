@@ -59,7 +59,7 @@ class WebhookConnector:
         self._http = http
 
     def check(self) -> CheckReport:
-        """See Connector. Nothing is sent: a POST would be news to the receiver."""
+        """See Connector. Nothing is sent: the receiver would process a POST."""
         problems = [
             f"secret {number} is not whsec_ and 24 to 64 bytes in base64: make a new one"
             for number, secret in enumerate(self._secrets(), start=1)
@@ -79,9 +79,9 @@ class WebhookConnector:
         return CheckReport(tuple(problems))
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. A 2xx takes the whole batch, anything else none of it.
+        """See Connector. A 2xx accepts the whole batch, anything else none of it.
 
-        A batch that is rejected for its content is halved. Raises Gone for a 410.
+        A batch that is rejected for its content is halved. Raises EndpointGone for a 410.
         """
         if not batch:
             return {}

@@ -67,7 +67,7 @@ def test_a_retry_of_the_same_states_makes_no_second_file(rig: Rig, folder: Path)
 def test_a_server_with_another_key_gets_no_address(rig: Rig, folder: Path) -> None:
     stranger = paramiko.ECDSAKey.generate().fingerprint
     connector = with_settings(rig, host_key=stranger).make()
-    assert connector.check().problems == ("printer: its key is not host_key: mend it",)
+    assert connector.check().problems == ("printer: its key is not host_key: fix it",)
     with pytest.raises(DeliveryError) as caught:
         connector.push([off(1, ANNA, "news")])
     assert caught.value.permanent
