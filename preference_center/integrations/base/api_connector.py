@@ -13,14 +13,15 @@ also makes the steps. docs/decisions/0056 states why these are classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
-from typing import ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import LinkItem, PushItem, PushOutcome
+from preference_center.domain.sync.contract import ContactPage, LinkItem, PushItem, PushOutcome
 from preference_center.integrations.base.batching import PushStep, run_steps
 from preference_center.integrations.base.bisecting import Bisector
 from preference_center.integrations.base.check_report import CheckReport, Permission
@@ -38,9 +39,13 @@ from preference_center.integrations.base.mapping import (
     validate_batch,
 )
 from preference_center.integrations.base.outcomes import refused
+from preference_center.integrations.base.paging import next_changes_page, next_full_page
 from preference_center.integrations.base.targets import ConnectorRules, Target
 
 Client = TypeVar("Client")
+Row = TypeVar("Row")
+ClientPageSource: TypeAlias = Callable[[Client, str], tuple[Sequence[Row], str]]
+ClientChangeSource: TypeAlias = Callable[[Client, datetime | None, str], tuple[Sequence[Row], str]]
 
 
 class ApiConnector(ABC, Generic[Client]):
@@ -60,7 +65,8 @@ class ApiConnector(ABC, Generic[Client]):
 
     def headers(self) -> Mapping[str, str]:
         """The headers of each request: the credentials, a version of the API."""
-        return {}
+        token = self.config.settings.get(self.rules.bearer_setting)
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     def make_client(self, session: HttpSession) -> Client:
         """The client around a session; by default the session itself."""
@@ -79,6 +85,32 @@ class ApiConnector(ABC, Generic[Client]):
             rate_limit_headers=self.rules.rate_limit_headers,
         ) as session:
             yield self.make_client(session)
+
+    # --- pages of `scan` and `pull`; sources as in `paging`, with the client first
+
+    def full_page(
+        self, cursor: str | None, *sources: ClientPageSource[Client, Row]
+    ) -> ContactPage[Row]:
+        """See `paging.next_full_page`."""
+        with self.open_client() as client:
+            return next_full_page(cursor, [partial(source, client) for source in sources])
+
+    def changes_page(
+        self,
+        cursor: str | None,
+        *sources: ClientChangeSource[Client, Row],
+        overlap: timedelta,
+        restart_on_rejection: bool = False,
+    ) -> ContactPage[Row]:
+        """See `paging.next_changes_page`."""
+        with self.open_client() as client:
+            return next_changes_page(
+                cursor,
+                [partial(source, client) for source in sources],
+                now=self.http.now(),
+                overlap=overlap,
+                restart_on_rejection=restart_on_rejection,
+            )
 
     # --- check
 

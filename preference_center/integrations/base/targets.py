@@ -109,6 +109,8 @@ class ConnectorRules:
     """The most addresses that one `fetch_contacts` or `write_changes` is given."""
     api_url: str = ""
     """The base URL, unless the setting `base_url` names another."""
+    bearer_setting: str = ""
+    """The setting whose value is sent as a bearer token (RFC 6750), for vendors that take one."""
     rate_limit_headers: RateLimitHeaders | None = None
     """Reads the vendor's own headers about its rate limit; Retry-After needs none."""
     by_target: bool = False

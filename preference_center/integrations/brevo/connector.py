@@ -56,12 +56,13 @@ class _BrevoAccount(runtime.ApiConnector[BrevoClient]):
     ) -> runtime.ContactPage[Row]:
         """The next page of the contacts that were modified since the last pass, as rows."""
 
-        def source(since: datetime | None, offset: str) -> tuple[list[Row], str]:
+        def list_page(
+            client: BrevoClient, since: datetime | None, offset: str
+        ) -> tuple[list[Row], str]:
             contacts, following = client.list_modified_contacts(since, offset, PAGE_SIZE)
             return [row for contact in contacts for row in to_rows(contact)], following
 
-        with self.open_client() as client:
-            return runtime.next_changes_page(cursor, [source], now=self.http.now(), overlap=OVERLAP)
+        return self.changes_page(cursor, list_page, overlap=OVERLAP)
 
 
 class Brevo(
@@ -171,12 +172,8 @@ class Brevo(
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Who is blocklisted, unsubscribed from a mapped list, or blocked."""
         lists, now = [*self.config.topics.values()], self.http.now()
-        with self.open_client() as client:
-            sources = [
-                partial(list_contact_events, client, lists, now),
-                partial(list_block_events, client),
-            ]
-            return runtime.next_changes_page(cursor, sources, now=now, overlap=OVERLAP)
+        contacts = partial(list_contact_events, lists, now)
+        return self.changes_page(cursor, contacts, list_block_events, overlap=OVERLAP)
 
 
 class BrevoSms(_BrevoAccount, runtime.MappedSmsConnector[BrevoClient]):

@@ -35,9 +35,9 @@ _BLOCK_CODES_BY_PERSON = frozenset(
 
 
 def list_contact_events(
-    client: BrevoClient,
     list_ids: Sequence[str],
     now: datetime,
+    client: BrevoClient,
     since: datetime | None,
     offset: str,
 ) -> tuple[list[VendorEvent], str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial, reduce
 from http import HTTPStatus
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from preference_center.integrations.base import runtime
 from preference_center.integrations.intercom.client import IntercomClient, IntercomContact
@@ -26,7 +26,6 @@ EVENT_KIND_BY_FLAG = {
     "marked_email_as_spam": runtime.VendorEventKind.COMPLAINED,
     "has_hard_bounced": runtime.VendorEventKind.BOUNCED,
 }
-Row = TypeVar("Row")
 _DOCS_URL = "https://developers.intercom.com/docs/references"
 
 
@@ -59,6 +58,7 @@ class Intercom(
         target_noun="subscription type",
         credentials_hint="the access token, its rights and region",
         api_url="https://api.intercom.io",
+        bearer_setting="access_token",
         rate_limit_headers=runtime.parse_reset_headers(
             "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
         ),
@@ -68,8 +68,7 @@ class Intercom(
 
     def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
-        token = self.config.settings["access_token"]
-        return {"Authorization": f"Bearer {token}", "Intercom-Version": "2.15"}
+        return {**super().headers(), "Intercom-Version": "2.15"}
 
     def make_client(self, session: runtime.Session) -> IntercomClient:
         """See ApiConnector."""
@@ -156,15 +155,15 @@ class Intercom(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. A listing doesn't show which types a contact is attached to."""
+        return self.changes_page(
+            cursor, self._list_snapshots, overlap=OVERLAP, restart_on_rejection=True
+        )
 
-        def list_page(
-            since: datetime | None, token: str
-        ) -> tuple[list[runtime.ContactSnapshot], str]:
-            contacts, following = client.list_changed((), since, token)
-            return [self._to_snapshot(each) for each in contacts if each.email], following
-
-        with self.open_client() as client:
-            return self._next_page(cursor, list_page)
+    def _list_snapshots(
+        self, client: IntercomClient, since: datetime | None, token: str
+    ) -> tuple[list[runtime.ContactSnapshot], str]:
+        contacts, following = client.list_changed((), since, token)
+        return [self._to_snapshot(each) for each in contacts if each.email], following
 
     def _to_snapshot(self, contact: IntercomContact) -> runtime.ContactSnapshot:
         is_off = contact.unsubscribed_from_emails
@@ -178,21 +177,15 @@ class Intercom(
         When is not reported, only that it was no later than the contact's last change. Who left
         a single type can't be listed: that shows when an address is read.
         """
-
-        def list_page(since: datetime | None, token: str) -> tuple[list[runtime.VendorEvent], str]:
-            contacts, following = client.list_changed([*EVENT_KIND_BY_FLAG], since, token)
-            return [e for each in contacts for e in self._to_vendor_events(each)], following
-
-        with self.open_client() as client:
-            return self._next_page(cursor, list_page)
-
-    def _next_page(
-        self, cursor: str | None, source: runtime.ChangeSource[Row]
-    ) -> runtime.ContactPage[Row]:
-        now = self.http.now()
-        return runtime.next_changes_page(
-            cursor, [source], now=now, overlap=OVERLAP, restart_on_rejection=True
+        return self.changes_page(
+            cursor, self._list_events, overlap=OVERLAP, restart_on_rejection=True
         )
+
+    def _list_events(
+        self, client: IntercomClient, since: datetime | None, token: str
+    ) -> tuple[list[runtime.VendorEvent], str]:
+        contacts, following = client.list_changed([*EVENT_KIND_BY_FLAG], since, token)
+        return [e for each in contacts for e in self._to_vendor_events(each)], following
 
     def _to_vendor_events(self, contact: IntercomContact) -> Iterator[runtime.VendorEvent]:
         whole = GLOBAL_TARGET if GLOBAL_TARGET in self.config.topics.values() else None

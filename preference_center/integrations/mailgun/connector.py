@@ -193,12 +193,11 @@ class Mailgun(runtime.ReadableConnector[runtime.Session]):
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Three lists, in the order of the alphabet."""
-        with self.open_client() as client:
-            sources = [partial(self._list_events, client, kind) for kind in EVENT_KIND_BY_LIST]
-            return runtime.next_full_page(cursor, sources)
+        sources = [partial(self._list_events, kind) for kind in EVENT_KIND_BY_LIST]
+        return self.full_page(cursor, *sources)
 
     def _list_events(
-        self, client: runtime.Session, kind: str, after: str
+        self, kind: str, client: runtime.Session, after: str
     ) -> tuple[list[runtime.VendorEvent], str]:
         rows = self._list_suppressions(client, kind, after)
         events = [event for row in rows for event in self._to_vendor_events(kind, row)]

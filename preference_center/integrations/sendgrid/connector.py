@@ -67,6 +67,7 @@ class SendGrid(runtime.ReadableConnector[runtime.Session]):
         target_noun="unsubscribe group",
         credentials_hint="the API key and its rights",
         api_url="https://api.sendgrid.com",
+        bearer_setting="api_key",
         # https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits
         rate_limit_headers=runtime.parse_reset_headers(
             "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
@@ -82,10 +83,7 @@ class SendGrid(runtime.ReadableConnector[runtime.Session]):
     def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
         subuser = self.config.settings.get("on_behalf_of")
-        return {
-            "Authorization": f"Bearer {self.config.settings['api_key']}",
-            **({"on-behalf-of": subuser} if subuser else {}),
-        }
+        return {**super().headers(), **({"on-behalf-of": subuser} if subuser else {})}
 
     def list_targets(self, client: runtime.Session) -> Iterator[runtime.Target]:
         """See ApiConnector."""
