@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Error
 
 from tests.browser.pressing import press
-from tests.browser.test_recipients import over_http
+from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.pages.conftest import app, ledger, make_token, proven, subscribed, token
 from tests.pages.ledger import Ledger
