@@ -75,7 +75,8 @@ class HubSpotStatusWriter:
         bisector = runtime.Bisector(self._send_batch)
         found = bisector.send(changes)
         bisector.ensure_some_accepted()
-        by_change = {change: runtime.refused(error.status) for change, error in found.rejected}
+        by_change = dict.fromkeys(changes, runtime.retry_later())
+        by_change |= {change: runtime.refused(error.status) for change, error in found.rejected}
         for _, accepted in found.accepted:
             by_change |= accepted
         outcomes: dict[int, runtime.PushOutcome] = {}

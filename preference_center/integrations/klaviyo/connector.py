@@ -114,9 +114,9 @@ class Klaviyo(
             *self._list_steps(single, lambda i: i.lift, partial(add_to_list, client)),
         ]
         unknown = {
-            item.ref: client.unknown[item.address]
+            item.ref: client.unknown.get(item.address, runtime.retry_later())
             for item in changed
-            if item.address in client.unknown
+            if item.address not in client.profiles
         }
         return runtime.run_steps(batch, steps) | unknown
 
@@ -154,9 +154,9 @@ class Klaviyo(
     ) -> Mapping[int, runtime.PushOutcome]:
         """See LinkFieldConnector. Writes a custom property, which need not exist yet."""
         (item,) = items
-        if item.address in client.unknown:
-            return {item.ref: client.unknown[item.address]}
-        profile = client.profiles[item.address]
+        profile = client.profiles.get(item.address)
+        if profile is None:
+            return {item.ref: client.unknown.get(item.address, runtime.retry_later())}
         if not profile.id:
             return {item.ref: MISSING_PROFILE_ID}
         is_written = client.set_property(profile, field, item.link)

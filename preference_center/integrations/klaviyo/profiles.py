@@ -90,8 +90,8 @@ def to_vendor_events(profile: KlaviyoProfile, list_id: str | None) -> Iterator[r
     for suppression in () if list_id else profile.suppressions:
         if kind := EVENT_KIND_BY_REASON.get(suppression.reason):
             yield runtime.VendorEvent(kind, profile.email, occurred_at=suppression.timestamp)
-    for held in profile.list_suppressions if list_id else ():
-        if held.list_id == list_id:
+    for each in profile.list_suppressions if list_id else ():
+        if each.list_id == list_id:
             yield runtime.VendorEvent(
-                runtime.VendorEventKind.OPTED_OUT, profile.email, list_id, held.timestamp
+                runtime.VendorEventKind.OPTED_OUT, profile.email, list_id, each.timestamp
             )

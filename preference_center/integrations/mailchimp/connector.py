@@ -64,7 +64,7 @@ class Mailchimp(
         target_noun="group",
         credentials_hint="the API key and the id of the audience",
         lookups=runtime.LookupMode.ALL,
-        target_check=runtime.TargetCheck.NEVER,  # a member without a group tells
+        target_check=runtime.TargetCheck.NEVER,  # `fetch_contact` finds missing groups
         account_target=runtime.WHOLE_LIST,
     )
 

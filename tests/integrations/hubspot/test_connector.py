@@ -486,3 +486,12 @@ def test_contacts_are_found_by_their_id(rig: Rig, server: HubSpotStandIn) -> Non
     connector = HubSpot(rig.setup, rig.http)
     assert connector.find(["0", "7"]) == {"0": ANNA}
     assert connector.find([]) == {}
+
+
+def test_changes_that_were_not_sent_are_tried_again(rig: Rig, server: HubSpotStandIn) -> None:
+    """More rejections than one request is halved for: nothing is known of the rest."""  # I3
+    batch = [off(n, f"p{n}@example.com", "news", "offers") for n in range(50)]
+    server.poison |= {item.address for item in batch[1:]}
+    found = results(rig.make().push(batch))
+    assert [ref for ref, result in found.items() if result is PushResult.REFLECTED] == [0]
+    assert PushResult.RETRY_LATER in found.values()

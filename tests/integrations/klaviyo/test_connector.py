@@ -466,3 +466,18 @@ def test_a_number_without_consent_is_sent_nothing(
     assert connector.read([text_off(1, PHONE)]) == {1: frozenset({TOPIC})}
     assert results(connector.push([text_off(1, PHONE)])) == {1: PushResult.REFLECTED}
     assert [each.off for each in listed(connector.scan)[0] if each.address == PHONE]
+
+
+def test_addresses_that_could_not_be_looked_up_are_tried_again(
+    rig: Rig, server: KlaviyoStandIn
+) -> None:
+    """More rejections than one push is given: nothing is known of the rest."""  # I3
+    batch = [off(n, f"p{n}@example.com", "news") for n in range(100)]
+    server.invalid |= {item.address for item in batch[1:]}
+    found = results(rig.make().push(batch))
+    assert set(found.values()) == {
+        PushResult.REFLECTED,
+        PushResult.REFUSED,
+        PushResult.RETRY_LATER,
+    }
+    assert [ref for ref, result in found.items() if result is PushResult.REFLECTED] == [0]
