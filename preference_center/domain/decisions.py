@@ -271,11 +271,16 @@ def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
         # An account closed under another form of the mailbox counts as an opt-out here (I9).
         case EventKind.OPTED_OUT | EventKind.DEACTIVATED | EventKind.ERASED:
             pass
-        case EventKind.BOUNCED | EventKind.PAUSED:
-            pass  # of the scope UNDELIVERABLE, or no opt-out: never asked here
-        case EventKind.OPTED_IN | EventKind.CONSENTED | EventKind.REOPENED | EventKind.RETRACTED:
-            pass  # never suppress
-        case None:
+        # A bounce has a scope of its own; the others are no opt-outs.
+        case (
+            EventKind.BOUNCED
+            | EventKind.PAUSED
+            | EventKind.OPTED_IN
+            | EventKind.CONSENTED
+            | EventKind.REOPENED
+            | EventKind.RETRACTED
+            | None
+        ):
             pass
         case _:
             assert_never(fact.state.reason)
