@@ -7,7 +7,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks
 from tests.environment import with_database
 from tests.ledger.changes import change
-from tests.storage.following import writing_elsewhere
+from tests.storage.feed_reader import writing_elsewhere
 
 if TYPE_CHECKING:
     from click.testing import Result

@@ -97,7 +97,7 @@ class TestHealth:
         clock.advance(WINDOW)
         assert late_of(client) == [("overdue", 2, True)]
         shown = app.test_cli_runner().invoke(args=["syncs", "overdue"]).stdout
-        assert "OVERDUE (72 h gone)\tat least 2 pending" in shown
+        assert "OVERDUE (72 h passed)\tat least 2 pending" in shown
 
     def test_many_destinations_share_what_is_counted(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch

@@ -89,7 +89,7 @@ def together(*works: Callable[[], object]) -> None:
             with app.app_context():
                 barrier.wait(timeout=30)
                 work()
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
+        except BaseException as error:  # noqa: BLE001 - raised by the main thread
             failures.append(error)
 
     threads = [Thread(target=begin, args=(work,), daemon=True) for work in works]

@@ -1,7 +1,7 @@
-"""The rules once more, told without maxima, folds or SQL: what the product is held against.
+"""A second implementation of the rules, without maxima, folds or SQL, to compare with.
 
-It takes a history as it stands and asks of every "no" whether something lifts it. Of the
-product it knows the types that history is written in, and nothing else.
+It takes a history and checks for every opt-out whether something lifts it. Of the product it uses
+only the types of that history.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.events import Change, Retraction
 from preference_center.domain.hashed_addresses import HashedAddress, parse_hashed_address
 
-NOES = {"opted_out", "complained", "bounced", "deactivated", "erased"}
-YESES = {"opted_in", "reopened"}
-ASKINGS = {"opted_in", "consented"}
+OPT_OUT_KINDS = {"opted_out", "complained", "bounced", "deactivated", "erased"}
+LIFT_KINDS = {"opted_in", "reopened"}
+CONSENT_KINDS = {"opted_in", "consented"}
 WIDE = {"all_marketing", "everything", "undeliverable"}
 
 Slot = tuple[datetime, UUID] | None
@@ -26,11 +26,11 @@ Slot = tuple[datetime, UUID] | None
 
 @dataclass(frozen=True)
 class Row:
-    """What counts for one address and scope: newest no, yes, pause and consent."""
+    """What counts for one address and scope: newest opt-out, lift, pause and consent."""
 
-    no: Slot
+    opt_out: Slot
     reason: str | None
-    yes: Slot
+    lift: Slot
     pause: Slot
     pause_until: datetime | None
     consent: Slot
@@ -38,86 +38,91 @@ class Row:
 
 @dataclass
 class Oracle:
-    """One history, looked at from `now`. Its order is of no account."""
+    """One history, evaluated at `now`. Its order does not matter."""
 
     history: Sequence[Change | Retraction]
     now: datetime
-    standing: list[Change] = field(init=False)
+    active: list[Change] = field(init=False)
 
     def __post_init__(self) -> None:
-        taken_back = {
+        retracted = {
             event
             for item in self.history
             if isinstance(item, Retraction)
             for event in item.event_ids
         }
-        said = {item.id: item for item in self.history if isinstance(item, Change)}
-        self.standing = [change for change in said.values() if change.id not in taken_back]
+        by_id = {item.id: item for item in self.history if isinstance(item, Change)}
+        self.active = [change for change in by_id.values() if change.id not in retracted]
 
     def at(self, change: Change) -> datetime:
-        """When a change counts: a no up to 15 minutes after it is said to have happened."""
-        grace = 15 if change.kind in NOES else 0
+        """When a change counts: an opt-out up to 15 minutes after its stated time."""
+        grace = 15 if change.kind in OPT_OUT_KINDS else 0
         return min(change.received_at, self.now, change.occurred_at + timedelta(minutes=grace))
 
-    def said(self, kinds: Iterable[str], scopes: Iterable[str]) -> list[Change]:
+    def changes_of(self, kinds: Iterable[str], scopes: Iterable[str]) -> list[Change]:
         kinds, scopes = set(kinds), set(scopes)
-        return [c for c in self.standing if c.kind in kinds and c.scope in scopes]
+        return [c for c in self.active if c.kind in kinds and c.scope in scopes]
 
     # --- decisions
 
-    def noes(self, who: Address, topic: str) -> list[Change]:
-        """Every "no" (pauses too) that stands against marketing of `topic` to `who`."""
+    def opt_outs(self, who: Address, topic: str) -> list[Change]:
+        """Every opt-out and pause that denies marketing of `topic` to `who`."""
         return [
-            no
-            for no in self.said(NOES | {"paused"}, WIDE | {topic})
-            if self.covers(no, who)
-            and not self.lifted(no, who, topic)
-            and (no.kind != "paused" or self.runs(no))
+            opt_out
+            for opt_out in self.changes_of(OPT_OUT_KINDS | {"paused"}, WIDE | {topic})
+            if self.covers(opt_out, who)
+            and not self.lifted(opt_out, who, topic)
+            and (opt_out.kind != "paused" or self.runs(opt_out))
         ]
 
-    def covers(self, no: Change, who: Address) -> bool:
-        """By what is known of the mailbox; a SHA-256 whose address was ever told is that one."""
+    def covers(self, opt_out: Change, who: Address) -> bool:
+        """By what is known of the mailbox; the SHA-256 of an address in the history is that one."""
         for item in self.history:
-            told = item.address if isinstance(item, Change) else None
-            if isinstance(told, Address) and no.address == hashed(told.exact, "sha256", told):
-                return same_mailbox(told, who)
-        return same_mailbox(no.address, who)
+            known = item.address if isinstance(item, Change) else None
+            if isinstance(known, Address) and opt_out.address == hashed(
+                known.exact, "sha256", known
+            ):
+                return same_mailbox(known, who)
+        return same_mailbox(opt_out.address, who)
 
-    def lifted(self, no: Change, who: Address, topic: str) -> bool:
-        by = {topic} if no.scope == topic else {topic, "all_marketing"}
-        if no.scope == "everything" and is_exact(no.address, who):
+    def lifted(self, opt_out: Change, who: Address, topic: str) -> bool:
+        by = {topic} if opt_out.scope == topic else {topic, "all_marketing"}
+        if opt_out.scope == "everything" and is_exact(opt_out.address, who):
             by = {"everything"}
         return any(
-            yes.address == who and self.at(yes) > self.at(no) for yes in self.said(YESES, by)
+            yes.address == who and self.at(yes) > self.at(opt_out)
+            for yes in self.changes_of(LIFT_KINDS, by)
         )
 
     def runs(self, pause: Change) -> bool:
         """Whether a pause has not ended, and no newer one of its address replaced it."""
-        rivals = [p for p in self.said({"paused"}, {pause.scope}) if p.address == pause.address]
+        rivals = [
+            p for p in self.changes_of({"paused"}, {pause.scope}) if p.address == pause.address
+        ]
         newest = max(rivals, key=lambda p: (self.at(p), p.id))
         return newest is pause and pause.until is not None and pause.until > self.now
 
-    def asked(self, who: Address, topic: str) -> bool:
-        """Whether `who` asked for `topic`, and nothing said since takes that away."""
-        noes = [
-            no
-            for no in self.said(NOES, {topic, "all_marketing", "everything"})
-            if self.covers(no, who)
+    def consented(self, who: Address, topic: str) -> bool:
+        """Whether `who` consented to `topic`, and no newer opt-out denies it."""
+        opt_outs = [
+            opt_out
+            for opt_out in self.changes_of(OPT_OUT_KINDS, {topic, "all_marketing", "everything"})
+            if self.covers(opt_out, who)
         ]
         return any(
-            all(self.at(no) < self.at(asking) for no in noes)
-            for asking in self.said(ASKINGS, {topic})
-            if asking.address == who
+            all(self.at(opt_out) < self.at(consent) for opt_out in opt_outs)
+            for consent in self.changes_of(CONSENT_KINDS, {topic})
+            if consent.address == who
         )
 
     def allows(self, who: Address, topic: str, *, opt_in: bool) -> bool:
-        return not self.noes(who, topic) and (not opt_in or self.asked(who, topic))
+        return not self.opt_outs(who, topic) and (not opt_in or self.consented(who, topic))
 
     def closed(self, who: Address) -> bool:
-        """Whether service mail stops too."""
+        """Whether service mail is denied, too."""
         return any(
-            no.scope == "everything" and is_exact(no.address, who)
-            for no in self.noes(who, "no topic")
+            opt_out.scope == "everything" and is_exact(opt_out.address, who)
+            for opt_out in self.opt_outs(who, "no topic")
         )
 
     # --- state
@@ -126,7 +131,7 @@ class Oracle:
         """The state of exactly this address, per scope; its SHA-256 has the same row."""
         mine = [
             change
-            for change in self.standing
+            for change in self.active
             if change.address == who or change.address == hashed(who.exact, "sha256", who)
         ]
         return {scope: self.row(mine, scope) for scope in {change.scope for change in mine}}
@@ -139,19 +144,19 @@ class Oracle:
         def slot(change: Change | None) -> Slot:
             return None if change is None else (self.at(change), change.id)
 
-        no, pause = newest(NOES), newest({"paused"})
+        opt_out, pause = newest(OPT_OUT_KINDS), newest({"paused"})
         return Row(
-            slot(no),
-            no.kind.value if no else None,
-            slot(newest(YESES)),
+            slot(opt_out),
+            opt_out.kind.value if opt_out else None,
+            slot(newest(LIFT_KINDS)),
             slot(pause),
             pause.until if pause else None,
-            None if scope == "all_marketing" else slot(newest(ASKINGS)),
+            None if scope == "all_marketing" else slot(newest(CONSENT_KINDS)),
         )
 
 
 def same_mailbox(one: Address | HashedAddress, other: Address) -> bool:
-    """Whether a "no" of one covers the other: same mailbox, or one is the other's base.
+    """Whether an opt-out of one covers the other: same mailbox, or one is the other's base.
 
     A hash covers the address it was made of, and those whose mailbox or base that is.
     """
@@ -164,7 +169,7 @@ def same_mailbox(one: Address | HashedAddress, other: Address) -> bool:
 
 
 def is_exact(one: Address | HashedAddress, other: Address) -> bool:
-    """Whether they are the same address; a closed account reaches no further."""
+    """Whether they are the same address; the closure of an account covers only that."""
     return one in (other, *(hashed(other.exact, name, other) for name in ("md5", "sha256")))
 
 

@@ -1,4 +1,4 @@
-"""The rows of state that the ledger keeps, as the oracle tells them."""
+"""The stored rows of an address's state, in the oracle's form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Own acts seconds apart, in any order: the state is the fold of all that was acknowledged."""
+"""Own acts seconds apart, in any order: the state is the fold of all acknowledged ones."""
 
 from __future__ import annotations
 
@@ -105,6 +105,6 @@ def test_a_repeat_that_is_dropped_changes_nothing(items: list[Change | int]) -> 
         rows = rows_of(who)
         for scope in (NEWS, ALL_MARKETING):
             row = rows.get(scope)
-            no, yes = (row.no, row.yes) if row else (None, None)
+            no, yes = (row.opt_out, row.lift) if row else (None, None)
             assert (no and no[0]) == known.newest(who, scope, EventKind.OPTED_OUT)
             assert (yes and yes[0]) == known.newest(who, scope, EventKind.OPTED_IN)

@@ -56,7 +56,7 @@ def change(kind: EventKind, address: Address = JANE) -> Change:
 
 
 def people(count: int) -> list[Address]:
-    """Each has said no."""
+    """Each has opted out."""
     found = [parse_address(f"person-{n}@example.com", Channel.EMAIL) for n in range(count)]
     record([change(EventKind.OPTED_OUT, address) for address in found])
     return found
@@ -97,7 +97,7 @@ def test_an_opt_out_under_way_while_a_destination_is_added_is_not_missed(
         assert backfilled_after(app, writer) == 1
 
 
-def test_nor_is_one_that_a_retraction_under_way_brings_back(
+def test_an_opt_out_restored_by_a_running_retraction_is_not_missed(
     app: Flask, clock: Clock, database_url: str
 ) -> None:  # I3
     record([change(EventKind.OPTED_OUT)])
@@ -132,7 +132,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_small_steps")
-def test_one_that_was_cut_off_goes_on_where_it_was(app: Flask) -> None:  # I3
+def test_an_interrupted_backfill_resumes(app: Flask) -> None:  # I3
     people(25)
     number = add()
     with pytest.raises(Killed):
@@ -147,7 +147,7 @@ def test_one_that_was_cut_off_goes_on_where_it_was(app: Flask) -> None:  # I3
 
 
 @pytest.mark.usefixtures("_small_steps")
-def test_several_share_the_work_and_each_row_is_raised_once(app: Flask) -> None:
+def test_several_processes_share_the_work_and_create_each_row_once(app: Flask) -> None:
     people(95)
     number = add()
 
@@ -165,7 +165,7 @@ def test_several_share_the_work_and_each_row_is_raised_once(app: Flask) -> None:
     )
 
 
-def test_what_somebody_else_has_locked_is_waited_for_and_not_skipped(
+def test_rows_locked_by_another_transaction_are_not_skipped(
     app: Flask, database_url: str
 ) -> None:  # I3
     people(3)

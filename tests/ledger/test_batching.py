@@ -1,4 +1,4 @@
-"""What requests say at the same moment is one transaction, and each gets its own answer."""
+"""Changes of concurrent requests are one transaction, and each gets its own result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LATER = 5
 
 
 class Slow:
-    """`record`, whose first call waits until it is told to go on."""
+    """`record`, whose first call waits until the test lets it continue."""
 
     def __init__(self) -> None:
         self.go_on = Event()
@@ -64,7 +64,7 @@ def say(app: Flask, slow: Slow, changes: Sequence[Change]) -> list[object]:
         with app.app_context():
             try:
                 got[number] = group.record(changes[number])
-            except Exception as error:  # noqa: BLE001 - told by the main thread
+            except Exception as error:  # noqa: BLE001 - raised by the main thread
                 got[number] = error
 
     threads = [Thread(target=work, args=(n,), daemon=True) for n in range(len(changes))]
@@ -90,7 +90,9 @@ def stored() -> set[UUID]:
     }
 
 
-def test_those_who_come_meanwhile_are_written_together(app: Flask, slow: Slow) -> None:  # I1
+def test_changes_that_arrive_during_a_write_are_written_together(
+    app: Flask, slow: Slow
+) -> None:  # I1
     changes = [person(n) for n in range(1 + LATER)]
     assert say(app, slow, changes) == [(change.id,) for change in changes]
     assert slow.sizes == [1, LATER]
@@ -106,7 +108,7 @@ def test_one_act_of_one_person_is_one_event(app: Flask, slow: Slow) -> None:  # 
     assert stored() == {changes[0].id}
 
 
-def test_what_cannot_be_written_spoils_nobody_elses(app: Flask, slow: Slow) -> None:  # I1
+def test_an_invalid_change_does_not_prevent_the_others(app: Flask, slow: Slow) -> None:  # I1
     changes = [person(n) for n in range(1 + LATER)]
     changes[3] = person(3, evidence={"method": "\0"})
     got = say(app, slow, changes)
@@ -116,7 +118,9 @@ def test_what_cannot_be_written_spoils_nobody_elses(app: Flask, slow: Slow) -> N
     assert stored() == {change.id for change in good}
 
 
-def test_with_the_database_away_everybody_is_told_so(app: Flask, slow: Slow) -> None:  # I1
+def test_every_change_of_a_batch_fails_if_the_database_is_down(
+    app: Flask, slow: Slow
+) -> None:  # I1
     slow.fault = Unavailable("the database can't be reached")
     got = say(app, slow, [person(n) for n in range(1 + LATER)])
     assert [type(one) for one in got] == [Unavailable] * (1 + LATER)
@@ -151,7 +155,7 @@ def all_at_once(app: Flask, group: Batcher, changes: Sequence[Change]) -> list[o
         return list(pool.map(work, changes))
 
 
-def test_one_locked_address_delays_nobody_else(app: Flask, database_url: str) -> None:  # I2
+def test_one_locked_address_does_not_delay_others(app: Flask, database_url: str) -> None:  # I2
     changes = [person(n) for n in range(1 + OTHERS)]
     with app.app_context(), psycopg.connect(database_url) as other:
         lock(other, changes[0])
@@ -165,7 +169,7 @@ def test_one_locked_address_delays_nobody_else(app: Flask, database_url: str) ->
         assert Batcher().record(changes[0]) == (changes[0].id,)
 
 
-def test_who_comes_while_somebody_waits_for_a_lock_passes_by(
+def test_a_change_that_arrives_during_a_lock_wait_is_written(
     app: Flask, database_url: str
 ) -> None:  # I2
     group = Batcher()
@@ -191,7 +195,7 @@ def test_who_comes_while_somebody_waits_for_a_lock_passes_by(
     assert group._writing == 0
 
 
-def test_where_the_whole_database_is_held_up_everybody_is_refused(
+def test_every_change_is_refused_if_the_whole_database_is_blocked(
     app: Flask, database_url: str
 ) -> None:  # I2
     with app.app_context(), psycopg.connect(database_url) as other:

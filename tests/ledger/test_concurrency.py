@@ -65,7 +65,7 @@ def _mixed(seed: int, count: int) -> list[Change | Retraction]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_mixed_writers_end_where_the_oracle_does(seed: int) -> None:  # I5
+def test_mixed_writers_end_in_the_oracles_state(seed: int) -> None:  # I5
     history = _mixed(seed, 48)
     works = [lambda part=part: [record([item]) for item in part] for part in in_parts(history, 8)]
     together(*works)
@@ -76,7 +76,7 @@ def test_mixed_writers_end_where_the_oracle_does(seed: int) -> None:  # I5
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_batches_of_everything_end_where_the_oracle_does(seed: int) -> None:  # I5
+def test_mixed_batches_end_in_the_oracles_state(seed: int) -> None:  # I5
     history = _mixed(seed, 60)
     together(*(lambda part=part: record(part) for part in in_parts(history, 6)))
     oracle = Oracle(history, START)
@@ -106,24 +106,24 @@ PAIRS = 200
 
 
 @pytest.mark.parametrize(
-    "told, learned",
+    "known, added",
     [("jo{n}", "jo{n}+shop"), ("jo{n}+shop", "jo{n}"), ("j.o{n}", "jo{n}+shop")],
     ids=["base", "tag", "neither is the mailbox"],
 )
 @pytest.mark.parametrize("by", ["event", "contact"])
-def test_a_form_learned_at_the_moment_of_an_opt_out_reaches_the_tools(
-    told: str, learned: str, by: str
+def test_a_form_added_during_an_opt_out_reaches_the_tools(
+    known: str, added: str, by: str
 ) -> None:  # I9: whatever else happens at that moment
-    domain = "gmail.com" if told.startswith("j.") else "example.org"
+    domain = "gmail.com" if known.startswith("j.") else "example.org"
 
     def form(text: str, n: int) -> Address:
         return parse_address(f"{text.format(n=n)}@{domain}", Channel.EMAIL)
 
     def opt_out(n: int) -> None:
-        record([change(n, address=form(told, n))])
+        record([change(n, address=form(known, n))])
 
     def learn(n: int) -> None:
-        who = form(learned, n)
+        who = form(added, n)
         if by == "contact":
             record([], known_addresses=[who])
         else:
@@ -137,7 +137,7 @@ def test_a_form_learned_at_the_moment_of_an_opt_out_reaches_the_tools(
             work(n)
 
     together(lambda: each(opt_out), lambda: each(learn))
-    missed = [n for n in range(PAIRS) if "news" not in waiting(form(learned, n))]
+    missed = [n for n in range(PAIRS) if "news" not in waiting(form(added, n))]
     assert missed == []
 
 

@@ -1,4 +1,4 @@
-"""Plans made while the tables are empty stay good when they have grown (I2).
+"""Plans made while the tables are empty are still fast when they have grown (I2).
 
 PostgreSQL keeps the plan of a prepared statement, so what it may go through whole while there
 is nothing in it, it goes through with millions of rows for every click.

@@ -1,4 +1,4 @@
-"""Any history, in any order and batches: PostgreSQL says what the fold and the oracle say."""
+"""Any history, in any order and batches: PostgreSQL, the fold and the oracle agree."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def _maybe_hashed(draw: st.DrawFn, change: Change) -> Change:
     return change
 
 
-def _told(batches: Sequence[Sequence[Any]]) -> set[Address]:
-    """The addresses that were told in full, so that tools can be told of them."""
+def _known(batches: Sequence[Sequence[Any]]) -> set[Address]:
+    """The addresses that are readable, so that they can be pushed."""
     return {
         item.address
         for item in itertools.chain(*batches)
@@ -113,7 +113,7 @@ def _told(batches: Sequence[Sequence[Any]]) -> set[Address]:
 
 @on_postgres
 @given(_recordings())
-def test_state_is_what_the_oracle_says(given: Given) -> None:  # I5
+def test_state_is_that_of_the_oracle(given: Given) -> None:  # I5
     people, batches = given
     for batch in batches:
         record(batch)
@@ -146,18 +146,18 @@ def test_state_is_the_fold_of_the_ledger(given: Given) -> None:  # I5
         }
 
 
-def _slot(mark: Timestamped | None) -> Slot:
-    return (mark.at, mark.event) if mark else None
+def _slot(newest: Timestamped | None) -> Slot:
+    return (newest.at, newest.event) if newest else None
 
 
 @on_postgres
 @given(_recordings())
-def test_decisions_are_what_the_oracle_says(given: Given) -> None:  # I4, I9
+def test_decisions_are_those_of_the_oracle(given: Given) -> None:  # I4, I9
     people, batches = given
     for batch in batches:
         record(batch)
     oracle = Oracle(list(itertools.chain(*batches)), NOW)
-    everybody = list({*people, *_people_beside(people)})
+    everybody = list({*people, *_related_people(people)})
     for who, facts in zip(everybody, load_facts(everybody), strict=True):
         service = decide(SERVICE, None, facts, NOW)
         assert service.allow is not oracle.closed(who)
@@ -166,10 +166,10 @@ def test_decisions_are_what_the_oracle_says(given: Given) -> None:  # I4, I9
             opt_in = topic.default is TopicDefault.OPT_IN
             assert decision.allow is oracle.allows(who, key, opt_in=opt_in)
             if not decision.allow and decision.rule is not DecisionRule.NO_CONSENT:
-                assert decision.event in {no.id for no in oracle.noes(who, key)}
+                assert decision.event in {no.id for no in oracle.opt_outs(who, key)}
 
 
-def _people_beside(people: Sequence[Address]) -> list[Address]:
+def _related_people(people: Sequence[Address]) -> list[Address]:
     """Forms of the same mailboxes, most of which the ledger has not seen."""
     number = int("".join(c for c in people[0].exact.removeprefix("+39333") if c.isdigit()))
     return _people(number)
@@ -181,8 +181,8 @@ def test_workers_decide_as_the_api_does(given: Given) -> None:  # I2, I9
     people, batches = given
     for batch in batches:
         record(batch)
-    told = list(_told(batches) & set(people))
-    for who, facts in zip(told, load_facts(told), strict=True):
+    known = list(_known(batches) & set(people))
+    for who, facts in zip(known, load_facts(known), strict=True):
         found = id_of(who)
         by_id = run_in_transaction(lambda c, id_=found: load_facts_by_id(c, [id_])).get(found, ())  # type: ignore[misc,arg-type]
         for key, topic in TOPICS.items():
@@ -192,21 +192,21 @@ def test_workers_decide_as_the_api_does(given: Given) -> None:  # I2, I9
 
 @on_postgres
 @given(_recordings())
-def test_every_known_form_that_is_refused_is_on_its_way_to_the_tools(
+def test_every_known_form_that_is_denied_is_pending_for_the_tools(
     given: Given,
 ) -> None:  # I3, I9: in whatever order it was learned
     people, batches = given
     for batch in batches:
         record(batch)
     oracle = Oracle(list(itertools.chain(*batches)), NOW)
-    for who in _told(batches) & set(people):
+    for who in _known(batches) & set(people):
         if who.channel is not Channel.EMAIL:
             continue
         raised = waiting(who)
         for name, sends in DESTINATIONS.items():
-            if any(oracle.noes(who, topic) for topic in sends):
+            if any(oracle.opt_outs(who, topic) for topic in sends):
                 assert name in raised
-                # Overdue at once, if support says that it came in long ago; but never later.
+                # Overdue immediately if it was received long ago; but never later.
                 due = raised[name]
                 assert due is not None
                 assert due <= NOW + timedelta(hours=72)
@@ -214,7 +214,7 @@ def test_every_known_form_that_is_refused_is_on_its_way_to_the_tools(
 
 @on_postgres
 @given(_recordings())
-def test_what_concerns_no_destination_raises_nothing(
+def test_what_concerns_no_destination_is_not_pushed(
     given: Given,
 ) -> None:
     people, batches = given

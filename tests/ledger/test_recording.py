@@ -65,7 +65,7 @@ def test_an_event_id_is_appended_once() -> None:
     assert count("event") == 1
 
 
-def test_an_own_opt_out_repeated_adds_nothing_while_it_stands() -> None:  # I7
+def test_a_repeated_own_opt_out_adds_nothing_while_it_is_active() -> None:  # I7
     record([change(1, own_act=True)])
     assert record([change(2, own_act=True)]).events == ()
 
@@ -99,7 +99,7 @@ def test_no_dump_of_the_database_shows_an_address() -> None:
     "statement",
     ["UPDATE event SET actor = 'x'", "DELETE FROM event", "TRUNCATE event", "DELETE FROM delivery"],
 )
-def test_the_ledger_only_grows(statement: str) -> None:  # I8
+def test_the_ledger_is_append_only(statement: str) -> None:  # I8
     record([change(1)])
     with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
         run_in_transaction(lambda c: c.execute(statement.encode()))
@@ -112,7 +112,7 @@ def test_a_batch_is_written_whole_or_not_at_all() -> None:
     assert (count("event"), count("address")) == (0, 0)
 
 
-def test_what_is_written_beside_shares_the_transaction() -> None:  # I1
+def test_what_the_callback_writes_shares_the_transaction() -> None:  # I1
     def note(connection: Connection, recorded: RecordResult) -> None:
         connection.execute(
             "INSERT INTO audit (at, actor, action, detail) VALUES (%s, 'test', %s, '{}')",
@@ -140,7 +140,7 @@ def test_every_form_of_a_mailbox_finds_the_opt_out() -> None:  # I9
     assert load_exact_facts([wide]) == [()]
 
 
-def test_phone_and_sms_of_one_number_are_apart() -> None:
+def test_phone_and_sms_of_one_number_are_separate() -> None:
     record([change(1, address=parse_address("+39 333 1234567", Channel.SMS))])
     found = load_facts(
         [parse_address("+39 333 1234567", channel) for channel in (Channel.SMS, Channel.PHONE)]
@@ -148,7 +148,7 @@ def test_phone_and_sms_of_one_number_are_apart() -> None:
     assert [len(facts) for facts in found] == [1, 0]
 
 
-def test_a_retraction_takes_back_what_it_names_and_nothing_else() -> None:  # I5
+def test_a_retraction_retracts_what_it_names_and_nothing_else() -> None:  # I5
     record([change(1), change(2, scope=ALL_MARKETING)])
     record([retraction(9, 1)])
     assert [fact.scope for fact in load_exact_facts([JANE])[0]] == [ALL_MARKETING]
@@ -185,7 +185,7 @@ def _together(batches: Sequence[Sequence[Change]]) -> None:
             with app.app_context():
                 barrier.wait()
                 record(batch)
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
+        except BaseException as error:  # noqa: BLE001 - raised by the main thread
             failures.append(error)
 
     threads = [Thread(target=work, args=(batch,)) for batch in batches]
@@ -196,7 +196,7 @@ def _together(batches: Sequence[Sequence[Change]]) -> None:
     assert failures == []
 
 
-def test_no_evidence_that_anybody_gives_keeps_the_address_readable() -> None:  # I6, I8
+def test_no_evidence_keeps_the_address_readable() -> None:  # I6, I8
     md5 = hashlib.md5(b"jane@example.com", usedforsecurity=False).hexdigest()
     given = {"id": md5, "group": "of jane@example.com", "wording": "Ask privacy@acme.example."}
     record([change(1, evidence=given)])

@@ -1,4 +1,4 @@
-"""What a batch may hold twice, and what a door that forgot to look at the clock may not do."""
+"""Repeats within a batch and over time, and entry points that pass a wrong time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_of_one_own_act_repeated_in_a_batch_the_newest_is_kept() -> None:  # I5,
     between = change(2, EventKind.OPTED_IN, at=START - 2 * SECOND)
     last = change(3, at=START - SECOND, own_act=True)
     assert record([first, between, last]).events == (between.id, last.id)
-    assert rows_of(JANE)[last.scope].no == (last.received_at, last.id)
+    assert rows_of(JANE)[last.scope].opt_out == (last.received_at, last.id)
 
 
 def test_own_acts_of_a_batch_that_lie_apart_are_all_kept() -> None:  # I5
@@ -50,7 +50,7 @@ def test_a_lift_may_not_lie_in_the_future(clock: Clock) -> None:  # I5
     clock.advance(HOUR)
     record([change(2, at=clock.now)])
     row = rows_of(JANE)[change(1).scope]
-    assert (row.yes, row.no) == ((START, change(1).id), (clock.now, change(2).id))
+    assert (row.lift, row.opt_out) == ((START, change(1).id), (clock.now, change(2).id))
 
 
 def test_a_deadline_is_not_put_off_by_a_clock_ahead() -> None:  # I3
@@ -59,7 +59,7 @@ def test_a_deadline_is_not_put_off_by_a_clock_ahead() -> None:  # I3
     assert waiting(JANE) == {"news": START + timedelta(hours=72)}
 
 
-def test_an_act_on_one_topic_is_no_news_about_another() -> None:
+def test_an_act_on_one_topic_does_not_affect_another() -> None:
     add_destination("news", change(1).scope)
     add_destination("offers", OFFERS)
     record([change(1)])
@@ -77,10 +77,10 @@ def test_an_own_act_repeated_later_is_a_new_act_that_no_older_form_can_lift(
     assert record([again]).events == (again.id,)
     record([change(3, EventKind.OPTED_IN, at=form_opened)])
     row = rows_of(JANE)[again.scope]
-    assert (row.no, row.yes) == ((again.received_at, again.id), (form_opened, change(3).id))
+    assert (row.opt_out, row.lift) == ((again.received_at, again.id), (form_opened, change(3).id))
 
 
-def test_an_own_act_passed_on_again_with_an_earlier_receipt_is_not_dropped(
+def test_an_own_act_reported_again_with_an_earlier_receipt_is_not_dropped(
     clock: Clock,
 ) -> None:  # I3: its deadline is the earlier one
     add_destination("news", change(1).scope)
@@ -89,7 +89,7 @@ def test_an_own_act_passed_on_again_with_an_earlier_receipt_is_not_dropped(
     assert waiting(JANE) == {"news": START + timedelta(hours=72)}
 
 
-def test_a_repeat_is_news_where_another_form_was_turned_on_in_between(
+def test_a_repeat_is_an_event_if_another_form_was_opted_in_between(
     clock: Clock,
 ) -> None:  # I7, I9
     add_destination("news", change(1).scope)
@@ -105,7 +105,7 @@ def test_a_repeat_is_news_where_another_form_was_turned_on_in_between(
     assert record([change(4, at=clock.advance(SECOND), own_act=True)]).events == ()
 
 
-def test_a_repeat_adds_nothing_where_what_was_turned_on_is_no_form_of_it(
+def test_a_repeat_adds_nothing_if_only_another_mailbox_was_opted_in(
     clock: Clock,
 ) -> None:  # I7, I9: never from one tag to another
     record([change(1, address=TAGGED, own_act=True)])
@@ -123,13 +123,15 @@ def test_a_plain_repeat_adds_nothing_though_other_forms_are_known(
     assert record([change(4, at=clock.advance(SECOND), own_act=True)]).events == ()
 
 
-def test_what_a_repeat_repeats_is_told(clock: Clock) -> None:  # I7: a double click can be undone
+def test_record_returns_the_event_that_a_repeat_repeats(
+    clock: Clock,
+) -> None:  # I7: a double click can be undone
     record([change(1, own_act=True)])
     again = change(2, at=clock.advance(SECOND), own_act=True)
     assert record([again]).repeats == {again.id: change(1).id}
 
 
-def test_a_link_that_is_pressed_without_end_makes_one_event_in_seconds(clock: Clock) -> None:  # I7
+def test_endless_presses_of_a_link_make_one_event_in_seconds(clock: Clock) -> None:  # I7
     """By two entry points in turn, each of which counts for itself."""
     made = [
         len(record([change(n, at=clock.advance(SECOND), own_act=True, source="ab"[n % 2])]).events)
@@ -139,13 +141,13 @@ def test_a_link_that_is_pressed_without_end_makes_one_event_in_seconds(clock: Cl
 
 
 def test_an_act_of_another_entry_point_is_an_event_of_its_own(clock: Clock) -> None:  # I5
-    """A scanner's one-click beside the person's own press: either may be taken back."""
+    """A scanner's one-click and the person's own press: either may be retracted."""
     record([change(1, own_act=True, source="page")])
     assert record([change(2, at=clock(), own_act=True, source="one_click")]).events == (
         change(2).id,
     )
     record([retraction(9, 1)])
-    assert rows_of(JANE)[change(2).scope].no == (clock(), change(2).id)
+    assert rows_of(JANE)[change(2).scope].opt_out == (clock(), change(2).id)
 
 
 @pytest.mark.parametrize("lift_comes", ["last", "between"])
@@ -164,7 +166,7 @@ def test_a_lift_dated_between_two_acknowledged_acts_lifts_neither(
     assert no.since == second.received_at
 
 
-def test_what_a_repeat_extends_is_kept_when_something_else_is_taken_back(
+def test_an_extended_event_is_kept_when_another_is_retracted(
     clock: Clock,
 ) -> None:  # I5
     record([change(1, own_act=True)])
@@ -172,33 +174,35 @@ def test_what_a_repeat_extends_is_kept_when_something_else_is_taken_back(
     record([change(3, EventKind.COMPLAINED, at=clock.advance(MINUTE))])
     record([retraction(9, 3)])
     record([change(4, EventKind.OPTED_IN, at=START + SECOND)])
-    assert rows_of(JANE)[change(1).scope].no == (START + 2 * SECOND, change(1).id)
+    assert rows_of(JANE)[change(1).scope].opt_out == (START + 2 * SECOND, change(1).id)
 
 
-def test_a_no_at_an_entry_point_outlasts_a_yes_of_a_clock_ahead(clock: Clock) -> None:  # I5
+def test_an_opt_out_outlasts_an_opt_in_of_a_clock_ahead(clock: Clock) -> None:  # I5
     """The host that recorded the yes is five seconds ahead of the one that hears the no."""
     ahead = clock.advance(5 * SECOND)
     record([change(1, EventKind.OPTED_IN, at=ahead)])
     record([change(2, EventKind.OPTED_IN, OFFERS, at=ahead, address=TAGGED)])
-    heard = clock.advance(-2 * SECOND)
-    record([change(3, at=heard, own_act=True)])
-    assert rows_of(JANE)[change(3).scope].no == (ahead, change(3).id)
-    record([change(4, scope=ALL_MARKETING, at=heard, own_act=True)])  # wider than both, all forms
+    received = clock.advance(-2 * SECOND)
+    record([change(3, at=received, own_act=True)])
+    assert rows_of(JANE)[change(3).scope].opt_out == (ahead, change(3).id)
+    record(
+        [change(4, scope=ALL_MARKETING, at=received, own_act=True)]
+    )  # wider than both, all forms
     (facts,) = load_facts([TAGGED])
-    assert find_denial(OFFERS, facts, heard) is not None
+    assert find_denial(OFFERS, facts, received) is not None
 
 
-def test_a_no_that_was_said_earlier_does_not_outlast_a_newer_yes(clock: Clock) -> None:  # I5
-    """Support passes on what was said on the phone before the person turned it on again."""
+def test_an_opt_out_dated_earlier_does_not_outlast_a_newer_opt_in(clock: Clock) -> None:  # I5
+    """Support records a phone call that was before the person's own opt-in."""
     record([change(1, EventKind.OPTED_IN, at=clock.advance(HOUR))])
     record([change(2, at=START, own_act=True)])
-    assert rows_of(JANE)[change(2).scope].no == (START, change(2).id)
+    assert rows_of(JANE)[change(2).scope].opt_out == (START, change(2).id)
 
 
-def test_a_no_to_everything_marketed_does_not_move_for_a_reopened_account(
+def test_an_opt_out_of_all_marketing_stays_for_a_reopened_account(
     clock: Clock,
 ) -> None:  # I5: a reopening lifts no marketing
     record([change(1, EventKind.REOPENED, EVERYTHING, at=clock.advance(SECOND))])
-    heard = clock.advance(-SECOND)
-    record([change(2, scope=ALL_MARKETING, at=heard, own_act=True)])
-    assert rows_of(JANE)[ALL_MARKETING].no == (heard, change(2).id)
+    received = clock.advance(-SECOND)
+    record([change(2, scope=ALL_MARKETING, at=received, own_act=True)])
+    assert rows_of(JANE)[ALL_MARKETING].opt_out == (received, change(2).id)

@@ -1,4 +1,4 @@
-"""What the queue leaves behind is cleared long before it slows claims."""
+"""Dead rows of the queue are removed long before they slow claims."""
 
 from __future__ import annotations
 

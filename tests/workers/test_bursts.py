@@ -161,7 +161,7 @@ def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: 
     (flag,) = look()
     runner = app.test_cli_runner()
     listed = runner.invoke(args=["inbound", "bursts", "list"]).output
-    share = "6 of the 6 addresses known of its domain (100%)"
+    share = "6 of the 6 known addresses of its domain (100%)"
     assert f"{flag.id}\t" in listed
     assert f"6 opt-outs within 5 s\t{share}" in listed
 
@@ -175,21 +175,21 @@ def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: 
     assert [f"opt-out\t{format_receipt_code(event)}" for event in events] == shown.splitlines()[-6:]
 
     found = runner.invoke(args=["receipts", "find", format_receipt_code(events[0])]).output
-    assert "opted_out acme.offers (stands)" in found
-    assert "flagged\tone of 6 opt-outs of 6 addresses of its domain at once" in found
+    assert "opted_out acme.offers (active)" in found
+    assert "flagged\tone of 6 opt-outs of 6 addresses of its domain in a burst" in found
     assert str(flag.id) in found
 
 
-def test_without_bursts_it_says_so(app: Flask) -> None:
+def test_without_bursts_the_list_is_empty(app: Flask) -> None:
     runner = app.test_cli_runner()
-    assert runner.invoke(args=["inbound", "bursts", "list"]).output == "No burst was found.\n"
+    assert runner.invoke(args=["inbound", "bursts", "list"]).stderr == "No burst was found.\n"
     unknown = runner.invoke(
         args=["inbound", "bursts", "show", "0190d5a2-0000-7000-8000-000000000000"]
     )
-    assert (unknown.exit_code, "no burst has this id" in unknown.output) == (1, True)
+    assert (unknown.exit_code, "there is no burst with this id" in unknown.output) == (1, True)
 
 
-def test_health_tells_of_bursts_for_a_day(
+def test_health_reports_bursts_for_a_day(
     client: FlaskClient, press: Press, look: Look, clock: Clock
 ) -> None:
     def told() -> object:

@@ -185,9 +185,9 @@ def test_eighty_bad_hours_are_shouted_about_in_three_stages(
     assert window() == "on_time"
     assert overdue() == (0, "")
     for hours, stage, says in (
-        (36, "at_risk", "at risk (36 h gone)"),
-        (48, "past_target", "past target (48 h gone)"),
-        (72, "overdue", "OVERDUE (72 h gone)"),
+        (36, "at_risk", "at risk (36 h passed)"),
+        (48, "past_target", "past target (48 h passed)"),
+        (72, "overdue", "OVERDUE (72 h passed)"),
     ):
         until(hours=hours)
         code, text = overdue()

@@ -1,4 +1,4 @@
-"""`run` on a real PostgreSQL that loses connections, deadlocks, and goes away."""
+"""`run_in_transaction` on a PostgreSQL that drops connections, deadlocks and stops."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _notes() -> list[str]:
     return [row[0] for row in rows]
 
 
-def test_a_broken_connection_is_not_felt(killer: Connection) -> None:
+def test_a_broken_connection_is_replaced(killer: Connection) -> None:
     tries: list[int] = []
 
     def work(connection: Connection) -> str:
@@ -63,7 +63,7 @@ def test_a_broken_connection_is_not_felt(killer: Connection) -> None:
     assert _notes() == ["try 2"]  # what the first try wrote is gone
 
 
-def test_a_connection_that_broke_while_idle_is_not_felt(killer: Connection) -> None:
+def test_a_connection_that_broke_while_idle_is_replaced(killer: Connection) -> None:
     run_in_transaction(lambda connection: _note(connection, "before"))
     killer.execute(
         """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -73,7 +73,7 @@ def test_a_connection_that_broke_while_idle_is_not_felt(killer: Connection) -> N
     assert _notes() == ["before", "after"]
 
 
-def test_it_gives_up_in_the_end_and_says_so(killer: Connection) -> None:
+def test_it_raises_unavailable_in_the_end(killer: Connection) -> None:
     def work(connection: Connection) -> None:
         _note(connection, "never")
         _kill(killer, connection)
@@ -84,7 +84,7 @@ def test_it_gives_up_in_the_end_and_says_so(killer: Connection) -> None:
     assert _notes() == []
 
 
-def test_an_error_of_the_work_leaves_nothing_behind(killer: Connection) -> None:
+def test_an_error_of_the_operation_rolls_back(killer: Connection) -> None:
     def work(connection: Connection) -> None:
         _note(connection, "never")
         raise KeyError
@@ -94,7 +94,7 @@ def test_an_error_of_the_work_leaves_nothing_behind(killer: Connection) -> None:
     assert _notes() == []
 
 
-def test_a_refused_statement_is_not_tried_again(killer: Connection) -> None:
+def test_a_refused_statement_is_not_retried(killer: Connection) -> None:
     tries: list[int] = []
 
     def work(connection: Connection) -> None:
@@ -106,7 +106,7 @@ def test_a_refused_statement_is_not_tried_again(killer: Connection) -> None:
     assert len(tries) == 1
 
 
-def test_a_transaction_tells_of_a_broken_connection(killer: Connection) -> None:
+def test_a_transaction_raises_for_a_broken_connection(killer: Connection) -> None:
     def work() -> None:
         with transaction() as connection:
             _note(connection, "never")
@@ -128,7 +128,7 @@ def test_a_transaction_rolls_back_on_an_error(killer: Connection) -> None:
     assert _notes() == []
 
 
-def test_a_deadlock_is_not_felt(killer: Connection) -> None:
+def test_a_deadlock_is_retried(killer: Connection) -> None:
     run_in_transaction(lambda connection: _note(connection, "a"))
     run_in_transaction(lambda connection: _note(connection, "b"))
     meeting, tries = Barrier(2), {"ab": 0, "ba": 0}
@@ -151,7 +151,7 @@ def test_a_deadlock_is_not_felt(killer: Connection) -> None:
     assert max(tries.values()) > 1
 
 
-def test_one_that_can_never_win_gives_up_and_says_so(killer: Connection) -> None:
+def test_repeated_deadlocks_raise_unavailable_in_the_end(killer: Connection) -> None:
     tries: list[int] = []
 
     def work(connection: Connection) -> None:
@@ -165,7 +165,7 @@ def test_one_that_can_never_win_gives_up_and_says_so(killer: Connection) -> None
     assert _notes() == []
 
 
-def test_a_record_cut_off_half_way_is_whole_in_the_end(killer: Connection) -> None:  # I1
+def test_an_interrupted_record_is_complete_in_the_end(killer: Connection) -> None:  # I1
     record([change(1)])
     jane = id_of(JANE)
 
@@ -196,7 +196,7 @@ def _blocked(connection: Connection) -> list[int]:
 
 
 @pytest.mark.faults
-def test_a_database_that_is_gone_is_told_and_half_of_nothing_written(
+def test_record_raises_without_a_database_and_writes_nothing(
     own_engines: Engines, redis_url: str
 ) -> None:  # I1
     settings = settings_for(own_engines.database.url, redis_url)

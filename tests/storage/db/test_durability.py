@@ -1,4 +1,4 @@
-"""No process begins where an acknowledged opt-out could be lost."""
+"""No process starts with settings under which an acknowledged opt-out could be lost."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def commit(setting: str) -> None:
 
 
 @pytest.mark.parametrize("setting", ["on", "remote_write", "remote_apply", "local"])
-def test_a_setting_under_which_nothing_is_lost_is_accepted(setting: str) -> None:  # I1
+def test_durable_settings_are_accepted(setting: str) -> None:  # I1
     commit(setting)
     require_known_keys()
 
 
-def test_commits_that_are_not_waited_for_are_refused() -> None:  # I1
+def test_asynchronous_commits_are_refused() -> None:  # I1
     commit("off")
     with pytest.raises(NotDurable, match="ALTER ROLE"):
         require_known_keys()
 
 
 @pytest.mark.parametrize("standbys", ["*", "ANY 1 (one, two)"], ids=["any", "quorum"])
-def test_commits_that_no_standby_need_have_are_refused(
+def test_commits_not_confirmed_by_the_standby_are_refused(
     standbys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I1
     settings = f"SELECT 'local', 'on', '{standbys}'"
@@ -49,7 +49,7 @@ def test_commits_that_no_standby_need_have_are_refused(
         run_in_transaction(require_durable)
 
 
-def test_a_server_for_tests_is_only_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_without_fsync_only_causes_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     def shown(connection: Connection) -> tuple[object, ...] | None:
         return connection.execute("SHOW fsync").fetchone()
 

@@ -1,4 +1,4 @@
-"""Following the ledger on a real PostgreSQL: nothing is skipped, nothing told twice."""
+"""Following the feed on a real PostgreSQL: no event is skipped or delivered twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.environment import with_database
 from tests.ledger.changes import change, in_parts, retraction
-from tests.storage.following import Reader, held_open, page, writing_elsewhere
+from tests.storage.feed_reader import Reader, held_open, page, writing_elsewhere
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -45,7 +45,7 @@ def ids(*numbers: int) -> list[UUID]:
     return [UUID(int=number) for number in numbers]
 
 
-def test_pages_go_through_all_there_is_in_order_and_then_wait() -> None:
+def test_pages_list_all_events_in_order_and_then_wait() -> None:
     record([change(number, address=PEOPLE[number]) for number in range(1, 6)])
     reader = Reader()
     reader.poll_until(5, limit=2)
@@ -57,7 +57,7 @@ def test_pages_go_through_all_there_is_in_order_and_then_wait() -> None:
     assert again.next_watermark.position >= reader.after.position
 
 
-def test_a_page_says_whether_there_is_more() -> None:
+def test_a_page_reports_whether_there_is_more() -> None:
     record([change(1)])
     record([change(2, scope=OFFERS)])
     Reader().catch_up()
@@ -109,7 +109,7 @@ def test_a_transaction_in_another_database_holds_back_too(database_url: str) -> 
     assert reader.seen == ids(1)
 
 
-def test_a_reader_who_never_rests_sees_every_event_of_busy_writers_once(app: Flask) -> None:
+def test_a_constant_reader_sees_every_event_of_busy_writers_once(app: Flask) -> None:
     changes = [change(n, address=PEOPLE[n % 6], scope=OFFERS) for n in range(1, 161)]
     reader, writers = Reader(), []
     for number, part in enumerate(in_parts(changes, 4)):
@@ -176,7 +176,7 @@ def test_a_snapshot_and_the_changes_after_it_make_the_state(app: Flask, seed: in
         assert reader.copy == whole.copy
 
 
-def test_a_snapshot_knows_the_address_or_says_that_nobody_does() -> None:
+def test_a_snapshot_has_the_address_if_it_is_readable() -> None:
     record([change(1), change(2, address=PEOPLE[0])])
     run_in_transaction(
         lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE channel = 'email'")
@@ -189,7 +189,7 @@ def test_a_snapshot_knows_the_address_or_says_that_nobody_does() -> None:
     assert [entry.scope_status.address for entry in entries] == [None, *[PEOPLE[0].exact] * 2]
 
 
-def test_an_event_is_told_with_how_its_scope_stands_by_now() -> None:
+def test_an_event_comes_with_the_current_state_of_its_scope() -> None:
     record([change(1, at=START - MINUTE)])
     record([change(2, EventKind.OPTED_IN)])
     reader = Reader()

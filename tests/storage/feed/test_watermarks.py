@@ -1,4 +1,4 @@
-"""On the database of this worker: epochs begin by themselves, watermarks hold in one only."""
+"""Epochs begin automatically, and watermarks are valid in one only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-def test_the_first_look_begins_the_epoch_and_the_next_finds_it(app: Flask) -> None:
+def test_the_first_check_begins_the_epoch_and_the_next_finds_it(app: Flask) -> None:
     with app.app_context():
         first, second = (
             run_in_transaction(watermarks.load_watermark),
@@ -66,7 +66,7 @@ def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Fla
     )  # exact for whoever reads JSON numbers as doubles
 
 
-def test_an_epoch_begins_with_the_first_record_of_a_history_not_with_the_first_look(
+def test_an_epoch_begins_with_the_first_record_on_a_timeline(
     app: Flask,
 ) -> None:
     with app.app_context():
@@ -89,7 +89,7 @@ def test_an_operator_can_begin_one(app: Flask) -> None:
     assert line.epoch != old.epoch
 
 
-def test_it_begins_though_a_vacuum_of_the_ledger_is_slow_to_give_way(
+def test_it_begins_though_a_vacuum_of_the_ledger_is_slow_to_release_its_lock(
     app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watermarks, "_LOCK_TIMEOUT", "50ms")
@@ -107,7 +107,7 @@ def test_a_watermark_ahead_of_the_database_is_stale(app: Flask) -> None:
         watermarks.ensure_followable(Watermark(at.timeline.epoch, at.xmax + 1), at)
 
 
-def test_a_fixed_snapshot_serves_once_the_epoch_is_there(app: Flask) -> None:
+def test_a_fixed_snapshot_can_be_used_once_the_epoch_exists(app: Flask) -> None:
     def twice(connection: Connection) -> tuple[Watermark, Watermark]:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return watermarks.load_watermark(connection), watermarks.load_watermark(connection)

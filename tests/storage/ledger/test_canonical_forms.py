@@ -1,4 +1,4 @@
-"""Canonical forms that a library changes are noticed, and what is stored stays findable."""
+"""Changes of canonical forms by a library are detected; stored addresses can be found still."""
 
 from __future__ import annotations
 
@@ -72,17 +72,17 @@ def denied() -> bool:
     return bool(facts)
 
 
-def test_the_samples_are_many_and_each_is_read() -> None:
+def test_there_are_many_samples_and_each_is_parsed() -> None:
     assert len(canonical_forms._SAMPLES_PATH.read_text().splitlines()) > SAMPLES
     assert len(canonical_forms.forms_hash()) == 64
 
 
-def test_the_same_forms_start_again_and_again() -> None:
+def test_a_process_with_the_same_forms_starts() -> None:
     require_known_keys()
     require_known_keys()
 
 
-def test_other_forms_than_those_stored_are_refused_with_what_to_do(
+def test_other_forms_than_the_stored_ones_are_refused_with_instructions(
     older: pytest.MonkeyPatch,
 ) -> None:
     require_known_keys()
@@ -108,7 +108,7 @@ def test_an_opt_out_under_an_older_form_is_found_under_the_newer(
     require_known_keys()
 
 
-def test_it_goes_on_where_it_was_cut_off_and_repeats_harmlessly(
+def test_it_resumes_after_an_interruption_and_can_be_repeated(
     older: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require_known_keys()

@@ -1,4 +1,4 @@
-"""Mail that we send is kept until it is sent, and no longer."""
+"""Emails are stored until they are sent, and no longer."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def rows() -> list[dict[str, Any]]:
     return [row[0] for row in found]
 
 
-def test_what_was_posted_comes_out_as_it_went_in(clock: Clock) -> None:
+def test_a_stored_email_is_decrypted_unchanged(clock: Clock) -> None:
     email = outgoing_email(
         kind=EmailKind.CONFIRM_OPT_IN, values={"link": LINK, "what": "Notizie"}, brand="acme"
     )
@@ -74,7 +74,7 @@ def test_what_was_posted_comes_out_as_it_went_in(clock: Clock) -> None:
     assert found.decrypt(services().keys) == email
 
 
-def test_posting_again_sends_nothing_twice(clock: Clock) -> None:
+def test_enqueueing_again_sends_nothing_twice(clock: Clock) -> None:
     email = outgoing_email()
     enqueue_emails([email, email])
     enqueue_emails([email])
@@ -83,7 +83,7 @@ def test_posting_again_sends_nothing_twice(clock: Clock) -> None:
     assert claim(clock) is None
 
 
-def test_what_was_sent_is_not_posted_anew(clock: Clock) -> None:
+def test_an_email_that_was_sent_is_not_enqueued_again(clock: Clock) -> None:
     email = outgoing_email()
     enqueue_emails([email])
     lease = uuid4()
@@ -96,10 +96,10 @@ def test_what_was_sent_is_not_posted_anew(clock: Clock) -> None:
 def test_nothing_personal_is_stored_readable() -> None:  # I12
     enqueue_emails([outgoing_email("jane.doe@example.com")])
     stored = str(rows()).lower()
-    octets = bytes.fromhex(rows()[0]["ciphertext"].removeprefix("\\x"))
+    ciphertext = bytes.fromhex(rows()[0]["ciphertext"].removeprefix("\\x"))
     for secret in ("jane", "doe", "example.com", "secret-token"):
         assert secret not in stored
-        assert secret.encode() not in octets
+        assert secret.encode() not in ciphertext
 
 
 def test_a_ciphertext_opens_in_its_own_row_only(clock: Clock) -> None:
@@ -119,7 +119,7 @@ def test_no_representation_shows_the_address_or_the_link(clock: Clock) -> None: 
         assert "secret-token" not in text
 
 
-def test_without_a_mail_server_whoever_posts_is_told_and_nothing_is_kept(
+def test_without_a_mail_server_enqueueing_fails_and_stores_nothing(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_mail(app, monkeypatch, None)
@@ -128,7 +128,9 @@ def test_without_a_mail_server_whoever_posts_is_told_and_nothing_is_kept(
     assert rows() == []
 
 
-def test_redis_away_loses_no_email(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:  # I1
+def test_no_email_is_lost_while_redis_is_down(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1
     from preference_center.queue import JobQueue
 
     away = replace(services(), queue=JobQueue("redis://127.0.0.1:1/0"))
@@ -137,7 +139,7 @@ def test_redis_away_loses_no_email(app: Flask, monkeypatch: pytest.MonkeyPatch) 
     assert run_in_transaction(lambda c: outbox.count_due_emails(c, START)) == 1
 
 
-def test_posting_has_it_sent_at_once(
+def test_enqueueing_nudges_the_worker(
     app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from preference_center.queue import JobQueue, connect_redis, rq_queue
@@ -151,7 +153,7 @@ def test_posting_has_it_sent_at_once(
         assert not job.args  # I12
 
 
-def test_a_dead_workers_email_comes_back_when_its_lease_ends(clock: Clock) -> None:
+def test_the_email_of_a_dead_worker_is_due_again_when_its_lease_ends(clock: Clock) -> None:
     enqueue_emails([outgoing_email()])
     assert claim(clock)
     clock.advance(LEASE - timedelta(seconds=1))
@@ -171,7 +173,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(clock: Clock) -> None:
     assert rows()[0]["ciphertext"]
 
 
-def test_unless_it_sent_the_email_after_all(clock: Clock) -> None:
+def test_a_worker_that_lost_its_lease_but_sent_the_email_settles_it(clock: Clock) -> None:
     email, lost = outgoing_email(), uuid4()
     enqueue_emails([email])
     held(clock, lost)
@@ -181,7 +183,7 @@ def test_unless_it_sent_the_email_after_all(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("fate", [SendResult.SENT, SendResult.REFUSED])
-def test_what_is_done_leaves_no_readable_trace(clock: Clock, fate: SendResult) -> None:
+def test_an_email_that_is_done_holds_nothing_personal(clock: Clock, fate: SendResult) -> None:
     email, lease = outgoing_email(), uuid4()
     enqueue_emails([email])
     held(clock, lease)
@@ -190,7 +192,7 @@ def test_what_is_done_leaves_no_readable_trace(clock: Clock, fate: SendResult) -
     assert (row["outcome"], row["ciphertext"], row["next_at"]) == (fate, None, None)
 
 
-def test_what_is_tried_again_keeps_its_text_until_then(clock: Clock) -> None:
+def test_an_email_to_be_retried_keeps_its_content(clock: Clock) -> None:
     email, lease = outgoing_email(), uuid4()
     enqueue_emails([email])
     held(clock, lease)
@@ -205,7 +207,7 @@ def test_what_is_tried_again_keeps_its_text_until_then(clock: Clock) -> None:
     assert (found.attempts, found.decrypt(services().keys)) == (1, email)
 
 
-def test_what_expired_is_handed_to_nobody_and_wiped(clock: Clock) -> None:
+def test_an_expired_email_is_not_claimed_and_its_content_is_deleted(clock: Clock) -> None:
     enqueue_emails([outgoing_email(), outgoing_email(expires_at=START + 2 * LIFETIME)])
     clock.advance(LIFETIME - timedelta(seconds=1))
     assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 0
@@ -217,7 +219,7 @@ def test_what_expired_is_handed_to_nobody_and_wiped(clock: Clock) -> None:
     assert kept[None] is not None
 
 
-def test_what_expires_in_a_workers_hands_is_left_to_it(clock: Clock) -> None:
+def test_an_email_that_expires_while_claimed_is_left_to_its_worker(clock: Clock) -> None:
     enqueue_emails([outgoing_email(expires_at=START + timedelta(seconds=30))])
     assert claim(clock)
     clock.advance(timedelta(seconds=31))
@@ -226,14 +228,14 @@ def test_what_expires_in_a_workers_hands_is_left_to_it(clock: Clock) -> None:
     assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 1
 
 
-def test_an_email_says_what_its_kind_says_and_goes_to_a_mailbox() -> None:
+def test_an_email_needs_the_values_of_its_kind_and_an_email_address() -> None:
     with pytest.raises(ValueError, match="link, what"):
         outgoing_email(kind=EmailKind.CONFIRM_OPT_IN)
     with pytest.raises(ValueError, match="email"):
         outgoing_email("+39 347 1234567", Channel.SMS)
 
 
-def test_what_was_done_long_ago_is_forgotten_and_nothing_else(clock: Clock) -> None:
+def test_only_emails_done_long_ago_are_purged(clock: Clock) -> None:
     done, waiting = outgoing_email(), outgoing_email(expires_at=START + 100 * timedelta(days=1))
     enqueue_emails([done])
     lease = uuid4()
@@ -247,7 +249,9 @@ def test_what_was_done_long_ago_is_forgotten_and_nothing_else(clock: Clock) -> N
     assert [row["id"] for row in rows()] == [str(waiting.id)]
 
 
-def test_a_few_are_forgotten_at_a_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limited_number_is_purged_at_a_time(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(outbox, "_PURGE_LIMIT", 2)
     enqueue_emails([outgoing_email() for _ in range(3)])
     clock.advance(LIFETIME)

@@ -1,4 +1,4 @@
-"""A reader of the feed, and writers that commit when the test says so."""
+"""A reader of the feed, and writers that commit when the test lets them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def page(after: Watermark | None = None, limit: int = 100) -> FeedPage:
 
 @dataclass(slots=True)
 class Reader:
-    """Somebody who follows the feed, and keeps what it is told."""
+    """A reader that follows the feed and keeps the events."""
 
     after: Watermark | None = None
     seen: list[UUID] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""No wait for the database is without a limit, and each says why it ended."""
+"""Every wait for the database has a limit, and its error has the cause."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ def test_a_session_begins_with_the_limits_of_its_process() -> None:
 
 
 @pytest.mark.parametrize("how", [run_in_transaction, run_autocommit], ids=["run", "at once"])
-def test_a_lock_that_others_keep_is_given_up(how: object, database_url: str) -> None:  # I2
+def test_waiting_for_a_lock_that_others_keep_ends(how: object, database_url: str) -> None:  # I2
     with locked(database_url), override_limits(SHORT), pytest.raises(Unavailable) as error:
         run_autocommit(write_in_a_pipeline) if how is run_autocommit else run_in_transaction(write)
     assert cause(error) is UnavailableCause.LOCK_TIMEOUT
 
 
-def test_what_was_chosen_for_a_block_ends_with_it() -> None:
+def test_overridden_limits_end_with_their_block() -> None:
     before = current_limits()
     with override_limits(SHORT):
         assert run_in_transaction(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("200ms",)
@@ -113,7 +113,7 @@ def test_what_was_chosen_for_a_block_ends_with_it() -> None:
     assert run_autocommit(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
 
 
-def test_a_pipeline_works_again_after_one_that_was_cut_short(database_url: str) -> None:
+def test_a_pipeline_works_after_one_that_was_aborted(database_url: str) -> None:
     """What psycopg was about to prepare in it was never prepared (I7: no click gets a 500)."""
     db.engine.dispose()
     with override_limits(SHORT):
@@ -126,7 +126,7 @@ def test_a_pipeline_works_again_after_one_that_was_cut_short(database_url: str) 
             run_autocommit(lambda connection: connection.execute(READ).fetchone())
 
 
-def test_a_lock_is_had_again_once_it_is_free(database_url: str) -> None:
+def test_a_lock_is_acquired_by_a_retry_once_it_is_free(database_url: str) -> None:
     tries: list[int] = []
 
     def work(connection: Connection) -> None:
@@ -142,7 +142,7 @@ def test_a_lock_is_had_again_once_it_is_free(database_url: str) -> None:
     assert len(tries) == 2
 
 
-def test_a_slow_statement_is_ended() -> None:
+def test_a_slow_statement_is_cancelled() -> None:
     with override_limits(SHORT), pytest.raises(Unavailable) as error:
         run_in_transaction(lambda connection: connection.execute("SELECT pg_sleep(60)"))
     assert cause(error) is UnavailableCause.STATEMENT_TIMEOUT
@@ -180,7 +180,9 @@ def test_a_transaction_that_is_left_open_is_ended(database_url: str) -> None:  #
     ],
 )
 @pytest.mark.parametrize("how", ["run", "at once", "transaction"])
-def test_what_the_server_says_is_named(state: str, expected: UnavailableCause, how: str) -> None:
+def test_the_cause_of_a_server_error_is_classified(
+    state: str, expected: UnavailableCause, how: str
+) -> None:
     def work(connection: Connection) -> None:
         connection.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
 
@@ -210,7 +212,7 @@ def test_a_session_that_became_read_only_is_replaced() -> None:  # I1
     assert run_in_transaction(lambda c: c.execute(READ).fetchone()) == (2,)
 
 
-def test_whoever_finds_every_connection_in_use_is_refused(app: Flask) -> None:  # I2
+def test_a_request_is_refused_if_every_connection_is_in_use(app: Flask) -> None:  # I2
     size = app.config["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"]
     held = [db.engine.raw_connection() for _ in range(2 * size)]
     with pytest.raises(Unavailable) as error:
@@ -246,7 +248,7 @@ def frozen(own_engines: Engines, redis_url: str) -> Iterator[list[DeadlineConnec
 
 @pytest.mark.faults
 @pytest.mark.parametrize("what", ["record", "decide", "find key", "catalogue", "transaction"])
-def test_a_frozen_connection_is_given_up_and_the_next_works(
+def test_a_frozen_connection_is_closed_and_the_next_one_works(
     frozen: list[DeadlineConnection], what: str
 ) -> None:  # I1, I2
     def by_hand() -> None:
@@ -287,7 +289,7 @@ def test_a_frozen_connection_is_given_up_and_the_next_works(
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("frozen")
-def test_nobody_tries_a_server_that_another_has_found_silent() -> None:  # I2
+def test_a_server_that_was_found_unresponsive_is_not_tried_again() -> None:  # I2
     noted = outage.track_outages()
     with override_limits(FROZEN), pytest.raises(Unavailable) as first:
         record([change(2)])
@@ -303,7 +305,7 @@ def test_nobody_tries_a_server_that_another_has_found_silent() -> None:  # I2
     noted.down.clear()
 
 
-def test_a_new_connection_to_silent_hosts_is_given_up() -> None:  # I2
+def test_connecting_to_unresponsive_hosts_times_out() -> None:  # I2
     """libpq would wait for two seconds and more, for each of them."""
     with (
         socket.create_server(("127.0.0.1", 0)) as one,

@@ -52,7 +52,9 @@ def in_use(app: Flask) -> Settings:
         return services().settings
 
 
-def test_the_first_start_notes_the_keys_and_the_next_accepts_them(in_use: Settings) -> None:
+def test_the_first_start_stores_the_fingerprints_and_the_next_accepts_them(
+    in_use: Settings,
+) -> None:
     with app_with(in_use):
         assert stored() == {"canonical-forms", "digest:d1", "encryption:e1"}
         require_known_keys()
@@ -69,7 +71,7 @@ def test_another_digest_key_is_refused(in_use: Settings) -> None:
 def test_an_additional_digest_key_is_refused_since_no_stored_digest_has_it(
     in_use: Settings,
 ) -> None:
-    # I9, I11: every stored "no" would be out of reach, and whoever said it allowed again
+    # I9, I11: no stored opt-out would be found, and everybody allowed again
     longer = f"{in_use.digest_keys},{new_key('d2')}"
     with app_with(in_use, digest_keys=longer):
         with pytest.raises(KeyMismatch, match="can't be carried over"):
@@ -77,7 +79,7 @@ def test_an_additional_digest_key_is_refused_since_no_stored_digest_has_it(
         assert "digest:d2" not in stored()
 
 
-def test_an_additional_encryption_key_is_noted(in_use: Settings) -> None:
+def test_the_fingerprint_of_an_additional_encryption_key_is_stored(in_use: Settings) -> None:
     longer = f"{new_key('e2')},{in_use.encryption_keys}"
     with app_with(in_use, encryption_keys=longer):
         require_known_keys()
@@ -117,7 +119,7 @@ def test_a_web_process_that_found_no_database_refuses_everything_with_wrong_keys
             assert client.get(path).status_code == 500
 
 
-def test_a_web_process_that_found_no_database_looks_until_it_has_seen_it_once(
+def test_a_web_process_that_found_no_database_checks_until_it_has_succeeded_once(
     in_use: Settings, away: pytest.MonkeyPatch
 ) -> None:
     with app_with(in_use) as same:

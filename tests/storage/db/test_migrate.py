@@ -77,7 +77,7 @@ def run_migrations(app: Flask, folder: str) -> None:
         upgrade(directory=folder)
 
 
-def test_who_comes_behind_a_migration_that_waits_is_not_held_up(
+def test_requests_behind_a_waiting_migration_are_not_blocked(
     app: Flask, migrations: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT", 0.2)
@@ -96,7 +96,7 @@ def test_who_comes_behind_a_migration_that_waits_is_not_held_up(
         other.execute(f"SELECT added FROM {LOCKED}".encode())
 
 
-def test_it_gives_up_in_the_end_and_says_what_to_do(
+def test_it_fails_with_instructions_in_the_end(
     app: Flask, migrations: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT", 0.1)

@@ -1,4 +1,4 @@
-"""Which sync states an event raises: the forms and destinations it concerns, no others."""
+"""Which sync states an event updates: those of the forms and destinations it concerns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _destinations(app: Flask) -> Iterator[None]:
         yield
 
 
-def test_an_opt_out_of_a_topic_goes_to_those_who_send_it() -> None:  # I10
+def test_an_opt_out_of_a_topic_is_pushed_where_it_is_sent() -> None:  # I10
     record([change(1)])
     assert waiting(JANE) == {"news": START + WINDOW}
 
@@ -53,18 +53,18 @@ def test_an_opt_out_of_a_topic_goes_to_those_who_send_it() -> None:  # I10
         (EventKind.ERASED, EVERYTHING),
     ],
 )  # fmt: skip
-def test_a_wide_no_goes_to_everybody(kind: EventKind, scope: str) -> None:
+def test_a_wide_opt_out_is_pushed_everywhere(kind: EventKind, scope: str) -> None:
     record([change(1, kind, scope)])
     assert waiting(JANE) == {"news": START + WINDOW, "offers": START + WINDOW}
 
 
-def test_another_channel_is_not_told() -> None:
+def test_another_channel_is_not_pushed() -> None:
     number = parse_address("+39 333 1234567", Channel.SMS)
     record([change(1, scope=ALL_MARKETING, address=number)])
     assert waiting(number) == {}
 
 
-def test_a_consent_of_somebody_not_suppressed_is_no_news() -> None:
+def test_a_consent_without_a_suppression_is_not_pushed() -> None:
     record(
         [
             change(1, EventKind.CONSENTED),
@@ -74,7 +74,7 @@ def test_a_consent_of_somebody_not_suppressed_is_no_news() -> None:
     assert waiting(JANE) == {}
 
 
-def test_every_known_form_is_told() -> None:  # I9
+def test_every_known_form_is_pushed() -> None:  # I9
     record([change(n, EventKind.CONSENTED, address=form) for n, form in enumerate(GMAIL)])
     record([change(9, address=GMAIL[0])])
     assert [waiting(form) for form in GMAIL] == [{"news": START + WINDOW}] * 3
@@ -96,39 +96,39 @@ def test_a_tag_meets_its_base_and_never_another_tag() -> None:  # I9
         (EventKind.PAUSED, OFFERS),
     ],
 )  # fmt: skip
-def test_a_form_learned_later_is_told_whatever_it_said(kind: EventKind, scope: str) -> None:  # I9
+def test_a_form_added_later_is_pushed_whatever_its_event(kind: EventKind, scope: str) -> None:  # I9
     record([change(1)])
     until = START + HOUR if kind is EventKind.PAUSED else None
     record([change(2, kind, scope, address=TAGGED, until=until)])
     assert waiting(TAGGED)["news"] == START + WINDOW
 
 
-def test_a_form_learned_after_its_sibling_was_lifted_is_told() -> None:
+def test_a_form_added_after_another_was_lifted_is_pushed() -> None:
     # I9: the lift was for the exact form only, so the "no" still stands against this one
     record([change(1), change(2, EventKind.OPTED_IN, received_at=START, occurred_at=START)])
     record([change(3, at=START - HOUR), change(4, EventKind.CONSENTED, address=TAGGED)])
     assert "news" in waiting(TAGGED)
 
 
-def test_a_form_learned_while_its_mailbox_pauses_is_told() -> None:
+def test_a_form_added_while_its_mailbox_pauses_is_pushed() -> None:
     record([change(1, EventKind.PAUSED, until=START + HOUR)])
     record([change(2, EventKind.CONSENTED, address=TAGGED)])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
-def test_a_form_learned_by_an_event_taken_back_beforehand_is_told() -> None:  # I9
+def test_a_form_added_by_an_event_retracted_in_advance_is_pushed() -> None:  # I9
     record([change(1), retraction(9, 2)])
     record([change(2, EventKind.CONSENTED, address=TAGGED)])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
-def test_a_learned_form_goes_only_to_those_who_send_the_topic() -> None:  # I10
+def test_an_added_form_is_pushed_only_where_the_topic_is_sent() -> None:  # I10
     record([change(1)])
     record([change(2, EventKind.CONSENTED, OFFERS, address=TAGGED)])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
-def test_a_form_of_which_only_the_digest_is_left_is_passed_over() -> None:  # I6
+def test_a_form_known_by_its_digest_only_is_skipped() -> None:  # I6
     record([change(1, EventKind.CONSENTED, address=TAGGED)])
     run_in_transaction(
         lambda connection: connection.execute(
@@ -140,20 +140,20 @@ def test_a_form_of_which_only_the_digest_is_left_is_passed_over() -> None:  # I6
     assert (bool(waiting(JANE)), waiting(TAGGED)) == (True, {})
 
 
-def test_the_earliest_pending_opt_out_keeps_its_clock(clock: Clock) -> None:  # I3
+def test_the_earliest_pending_opt_out_keeps_its_deadline(clock: Clock) -> None:  # I3
     record([change(1)])
     clock.advance(5 * HOUR)
     record([change(2, scope=ALL_MARKETING, at=clock.now)])
     assert waiting(JANE) == {"news": START + WINDOW, "offers": clock.now + WINDOW}
 
 
-def test_an_opt_out_that_came_in_earlier_is_due_earlier() -> None:  # I3: support typed it late
+def test_an_opt_out_that_was_received_earlier_is_due_earlier() -> None:  # I3: support typed it late
     record([change(1)])
     record([change(2, at=START - 5 * HOUR)])
     assert waiting(JANE) == {"news": START - 5 * HOUR + WINDOW}
 
 
-def test_a_lift_has_no_deadline_and_takes_none_away(clock: Clock) -> None:
+def test_a_lift_has_no_deadline_and_removes_none(clock: Clock) -> None:
     record([change(1)])
     clock.advance(HOUR)
     record(
@@ -165,21 +165,21 @@ def test_a_lift_has_no_deadline_and_takes_none_away(clock: Clock) -> None:
     assert waiting(JANE) == {"news": START + WINDOW, "offers": None}
 
 
-def test_taking_back_a_yes_is_news_with_a_deadline() -> None:  # I5
+def test_retracting_an_opt_in_has_a_deadline() -> None:  # I5
     record([change(1, EventKind.OPTED_IN)])
     assert waiting(JANE) == {"news": None}
     record([retraction(9, 1)])
     assert waiting(JANE) == {"news": START + WINDOW}
 
 
-def test_a_repeat_raises_nothing() -> None:
+def test_a_repeat_pushes_nothing() -> None:
     record([change(1)])
     before = _row(JANE)
     assert record([change(1)]).destinations == frozenset()
     assert _row(JANE) == before
 
 
-def test_what_commits_while_a_worker_looks_is_pushed_after_it() -> None:  # I3, I9
+def test_what_commits_during_a_push_is_pushed_after_it() -> None:  # I3, I9
     """A form's event may get its number before another's and commit after it."""
     record([change(1, EventKind.CONSENTED)])
     record([change(2)])

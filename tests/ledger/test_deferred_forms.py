@@ -1,4 +1,4 @@
-"""A mailbox with a thousand forms: what one transaction raises, what the scheduler (I9)."""
+"""A mailbox with a thousand forms: what one transaction updates, and what the scheduler (I9)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _dues(forms: list[Address]) -> set[datetime | None]:
     return {due for form in forms for due in waiting(form).values()}
 
 
-def test_a_click_raises_a_hundred_forms_and_the_scheduler_the_rest(clock: Clock) -> None:  # I9
+def test_a_click_updates_a_hundred_forms_and_the_scheduler_the_rest(clock: Clock) -> None:  # I9
     _sign_up(MANY)
     _add_destinations(DESTINATIONS)
     record([change(1, address=MANY[-1])])
@@ -100,7 +100,7 @@ def test_forms_that_opt_out_one_by_one_share_what_is_deferred() -> None:  # I9
     assert _dues(FEW[MAX_IMMEDIATE_FORMS:-9]) == {START - 9 * HOUR + WINDOW}  # I3: the earliest
 
 
-def test_opt_outs_that_keep_coming_do_not_keep_the_last_forms_waiting() -> None:  # I3, I9
+def test_a_stream_of_opt_outs_does_not_delay_the_last_forms() -> None:  # I3, I9
     _sign_up(FEW)
     _add_destinations(1)
     record([change(1, address=FEW[0])])
@@ -110,7 +110,7 @@ def test_opt_outs_that_keep_coming_do_not_keep_the_last_forms_waiting() -> None:
     assert waiting(LAST)
 
 
-def test_a_scheduler_that_dies_half_way_loses_nothing(  # I1, I9
+def test_nothing_is_lost_if_a_scheduler_dies_half_way(  # I1, I9
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _sign_up(FEW)
@@ -133,7 +133,7 @@ def test_a_scheduler_that_dies_half_way_loses_nothing(  # I1, I9
     assert _raised() == len(FEW) * 2
 
 
-def test_several_schedulers_raise_every_form() -> None:  # I9
+def test_several_schedulers_update_every_form() -> None:  # I9
     _sign_up(MANY)
     _add_destinations(2)
     record([change(1, address=MANY[0])])
@@ -148,7 +148,7 @@ def test_several_schedulers_raise_every_form() -> None:  # I9
     assert _raised() == FORMS * 2
 
 
-def test_what_cannot_be_had_now_does_not_stop_the_others(  # I2
+def test_a_locked_row_does_not_stop_the_others(  # I2
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     others = [parse_address(f"al+{n}@gmail.com", Channel.EMAIL) for n in range(len(FEW))]
@@ -198,7 +198,7 @@ def test_a_retraction_reaches_every_form() -> None:  # I5, I9
     assert waiting(LAST)
 
 
-def test_a_form_that_comes_before_the_rest_is_raised_is_raised(clock: Clock) -> None:  # I9
+def test_a_form_added_before_the_rest_is_updated_is_updated(clock: Clock) -> None:  # I9
     _sign_up(FEW)
     _add_destinations(1)
     record([change(1, address=FEW[0])])
@@ -222,7 +222,7 @@ def test_a_form_learned_later_meets_the_opt_out_of_the_last_of_many() -> None:  
     assert [set(waiting(form)) for form in new] == [{"news", "offers"}] * 2
 
 
-def test_what_the_scheduler_leaves_waiting_is_late(clock: Clock) -> None:  # I3
+def test_forms_that_the_scheduler_does_not_update_are_late(clock: Clock) -> None:  # I3
     _sign_up(FEW)
     _add_destinations(1)
     record([change(1, EventKind.OPTED_IN, OFFERS, address=FEW[0]), change(2, address=FEW[0])])
@@ -234,7 +234,7 @@ def test_what_the_scheduler_leaves_waiting_is_late(clock: Clock) -> None:  # I3
 
 
 @pytest.mark.parametrize("domain", ["gmail.com", "example.org"], ids=["mailbox", "base"])
-def test_only_forms_that_match_are_raised_later(domain: str) -> None:  # I9
+def test_only_forms_that_match_are_updated_later(domain: str) -> None:  # I9
     """A tag meets its base, and no other tag, unless its provider ignores tags."""
     forms = [
         parse_address(f"jo+{n}@{domain}", Channel.EMAIL) for n in range(MAX_IMMEDIATE_FORMS + 20)

@@ -1,4 +1,4 @@
-"""What is read for one candidate does not grow with the forms of its mailbox (I9)."""
+"""The facts of one candidate do not grow with the forms of its mailbox (I9)."""
 
 from __future__ import annotations
 

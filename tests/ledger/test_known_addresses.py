@@ -1,4 +1,4 @@
-"""Addresses that become known in full without an event: whom they are then told to (I9)."""
+"""Addresses that become readable without an event: where they are pushed then (I9)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _is_readable(who: Address) -> bool:
     return bool(found and run_in_transaction(lambda c: load_readable(c, services().keys, [found])))
 
 
-def test_nobody_said_anything_so_there_is_nothing_to_tell() -> None:
+def test_an_address_without_opt_outs_has_nothing_to_push() -> None:
     assert record([], known_addresses=[JANE]).destinations == frozenset()
     assert _is_readable(JANE)
     assert waiting(JANE) == {}
 
 
-def test_a_no_against_a_digest_has_waited_since_it_was_received(clock: Clock) -> None:  # I3, I9
+def test_an_opt_out_of_a_digest_has_waited_since_it_was_received(clock: Clock) -> None:  # I3, I9
     sha256 = hashed(JANE.exact, "sha256", JANE)
     record([change(1, address=sha256)])
     assert (_is_readable(JANE), waiting(JANE)) == (False, {})
@@ -53,7 +53,7 @@ def test_a_no_against_a_digest_has_waited_since_it_was_received(clock: Clock) ->
     assert waiting(JANE) == {"news": START + WINDOW}
 
 
-def test_an_event_that_reveals_the_address_tells_what_stood_before(clock: Clock) -> None:  # I9
+def test_an_event_that_reveals_the_address_pushes_earlier_opt_outs(clock: Clock) -> None:  # I9
     record([change(1, address=hashed(JANE.exact, "sha256", JANE))])
     clock.advance(DAY)
     record([change(2, scope=OFFERS, at=clock.now)])
@@ -76,20 +76,20 @@ def test_a_form_that_is_new_to_us_waits_from_now_on(clock: Clock, algorithm: str
     assert waiting(other) == {"news": due}
 
 
-def test_a_lift_of_another_form_holds_for_that_one_only() -> None:  # I9
+def test_a_lift_of_another_form_is_for_that_one_only() -> None:  # I9
     record([change(1), change(2, EventKind.OPTED_IN, at=START + timedelta(seconds=1))])
     record([], known_addresses=[TAGGED, JANE])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
-def test_what_the_tools_know_is_not_told_again() -> None:
+def test_what_the_tools_have_is_not_pushed_again() -> None:
     record([change(1)])
     run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
     assert record([], known_addresses=[JANE]).destinations == frozenset()
     assert waiting(JANE) == {}
 
 
-def test_an_erased_address_stays_unreadable_and_is_not_told() -> None:  # I6
+def test_an_erased_address_stays_unreadable_and_is_not_pushed() -> None:  # I6
     record([change(1, EventKind.ERASED, "everything")])
     run_in_transaction(
         lambda c: c.execute(
@@ -102,7 +102,7 @@ def test_an_erased_address_stays_unreadable_and_is_not_told() -> None:  # I6
     assert (_is_readable(JANE), waiting(JANE)) == (False, {})
 
 
-def test_what_comes_with_an_event_shares_its_transaction() -> None:  # I1
+def test_known_addresses_share_the_transaction_of_an_event() -> None:  # I1
     recorded = record([change(1)], known_addresses=[TAGGED])
     assert recorded.events == (change(1).id,)
     assert waiting(JANE) == waiting(TAGGED) == {"news": START + WINDOW}

@@ -1,4 +1,4 @@
-"""Statements past psycopg's cursor: they answer and fail as those of a cursor do."""
+"""Statements without psycopg's cursor return and fail like those of a cursor."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ SIZES = PreparedStatement(
 )
 
 
-def sizes(connection: Connection, octets: Sequence[bytes]) -> list[tuple[object, ...]]:
-    result = SIZES.run(connection, [ByteaArray(octets).dump()])
+def sizes(connection: Connection, values: Sequence[bytes]) -> list[tuple[object, ...]]:
+    result = SIZES.run(connection, [ByteaArray(values).dump()])
     return decode_rows(connection, result, range(result.ntuples))
 
 
-@pytest.mark.parametrize("octets", [[], [b""], [b"a" * 32, b"\0" * 1000]])
-def test_octets_arrive_as_they_are(app: Flask, octets: list[bytes]) -> None:
-    expected = [(number, len(one)) for number, one in enumerate(octets, start=1)]
+@pytest.mark.parametrize("values", [[], [b""], [b"a" * 32, b"\0" * 1000]])
+def test_bytes_arrive_unchanged(app: Flask, values: list[bytes]) -> None:
+    expected = [(number, len(one)) for number, one in enumerate(values, start=1)]
     query = "SELECT %b::bytea[] = %b::bytea[]"
     with app.app_context():
-        assert run_autocommit(lambda connection: sizes(connection, octets)) == expected
-        # psycopg's own way of writing an array says the same
-        both = (ByteaArray(octets), octets)
+        assert run_autocommit(lambda connection: sizes(connection, values)) == expected
+        # psycopg encodes the array in the same way
+        both = (ByteaArray(values), values)
         assert run_in_transaction(lambda c: c.execute(query, both).fetchone()) == (True,)
 
 
-def test_it_is_prepared_anew_after_a_rollback(app: Flask) -> None:
+def test_it_is_prepared_again_after_a_rollback(app: Flask) -> None:
     def fail(connection: Connection) -> None:
         connection.execute("SELECT 1")
         raise ZeroDivisionError
@@ -67,7 +67,7 @@ def test_a_lost_connection_is_replaced(app: Flask, database_url: str) -> None:
         assert run_autocommit(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
 
 
-def test_its_faults_are_those_of_psycopg(app: Flask) -> None:
+def test_its_errors_are_those_of_psycopg(app: Flask) -> None:
     wrong = PreparedStatement("wrong", "SELECT 1 / octet_length($1[1])", [BYTEA_ARRAY_OID])
     with app.app_context():
         with pytest.raises(psycopg.errors.DivisionByZero):
@@ -85,7 +85,7 @@ def test_its_faults_are_those_of_psycopg(app: Flask) -> None:
             run_autocommit(too_late)
 
 
-def test_a_name_that_stands_twice_is_one_parameter(app: Flask) -> None:
+def test_a_name_that_occurs_twice_is_one_parameter(app: Flask) -> None:
     twice = NumberedStatement("SELECT %(n)s::int + %(n)s::int, %(text)s::text")
     with app.app_context():
         row = run_autocommit(lambda c: twice.run(c, {"text": "a", "n": 2, "unused": 0}).fetchone())

@@ -1,4 +1,4 @@
-"""A retraction of what is not here yet closes the gate; it holds up nobody while it waits."""
+"""A retraction of an event not stored yet takes the append lock without blocking writers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def writing(database_url: str) -> Iterator[psycopg.Connection]:
         yield writer
 
 
-def test_who_comes_behind_a_retraction_that_waits_is_not_held_up(
+def test_writers_behind_a_waiting_retraction_are_not_blocked(
     app: Flask, database_url: str
 ) -> None:  # I2
     def take_back() -> tuple[UUID, ...]:
@@ -62,13 +62,11 @@ def test_who_comes_behind_a_retraction_that_waits_is_not_held_up(
         writer.rollback()
         retracted.result(30)
     record([person(3)])
-    standing = run_in_transaction(
-        lambda c: c.execute("SELECT count(*) FROM suppression").fetchone()
-    )
-    assert standing == (2,)  # 2 and 8: what was taken back in advance counts for nothing
+    active = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM suppression").fetchone())
+    assert active == (2,)  # 2 and 8: what was retracted in advance does not count
 
 
-def test_writers_of_before_are_waited_for_but_not_without_end(database_url: str) -> None:  # I2
+def test_running_writers_are_awaited_up_to_a_limit(database_url: str) -> None:  # I2
     with (
         writing(database_url),
         override_limits(replace(WEB_TIMEOUTS, total=1.0)),

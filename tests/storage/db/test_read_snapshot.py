@@ -1,4 +1,4 @@
-"""A snapshot that is read slowly ends: else the database would keep its moment without end."""
+"""A snapshot that is read slowly ends: else it would hold back vacuum without a limit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def is_open(other: Connection) -> bool:
     return other.execute(OPEN).fetchone() is not None
 
 
-def test_one_that_nobody_goes_on_reading_is_ended_by_the_server(
+def test_a_snapshot_that_is_not_read_is_ended_by_the_server(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IDLE_TIMEOUT", 0.2)
@@ -55,7 +55,7 @@ def test_one_that_nobody_goes_on_reading_is_ended_by_the_server(
     assert error.value.cause is UnavailableCause.STATEMENT_TIMEOUT
 
 
-def test_one_that_is_read_all_the_time_ends_as_well(
+def test_a_snapshot_that_is_read_all_the_time_ends_too(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_PER_MINUTE", 0.01)

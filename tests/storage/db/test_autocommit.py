@@ -1,4 +1,4 @@
-"""`run_at_once`: a transaction without BEGIN and COMMIT, on connections that writers share."""
+"""`run_autocommit`: a transaction without BEGIN and COMMIT, on connections shared with writers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_read_needs_no_transaction(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("query", ["SELECT 1", "SELECT 1 / 0", "SELECT pg_sleep(0) FROM nowhere"])
-def test_after_a_read_good_or_bad_writes_still_roll_back(app: Flask, query: str) -> None:
+def test_writes_still_roll_back_after_a_read_or_a_failed_read(app: Flask, query: str) -> None:
     def write_and_fail(connection: Connection) -> None:
         connection.execute(
             "INSERT INTO audit (at, actor, action, detail) VALUES (now(), 'a', 'b', '{}')"
@@ -74,7 +74,7 @@ def test_a_pipeline_is_all_or_nothing(app: Flask) -> None:  # I1
         )
 
 
-def test_a_pipeline_that_fails_at_its_commit_says_so(app: Flask) -> None:  # I1
+def test_a_pipeline_that_fails_at_its_commit_raises(app: Flask) -> None:  # I1
     def fail_at_commit(connection: Connection) -> None:
         with connection.pipeline():
             connection.execute(

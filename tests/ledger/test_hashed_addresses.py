@@ -1,4 +1,4 @@
-"""Addresses that are known by a hash: whom they suppress, and what happens once they are told."""
+"""Addresses that are known by a hash: whom they suppress, and what changes once they are known."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def of(who: Address, algorithm: HashAlgorithm) -> HashedAddress:
 
 
 @each_algorithm
-def test_a_hash_of_any_address_of_the_corpus_suppresses_whom_it_should(
+def test_a_hash_of_any_address_of_the_corpus_suppresses_its_mailbox(
     algorithm: HashAlgorithm,
 ) -> None:  # I9
     pairs = {
@@ -96,7 +96,7 @@ def test_nothing_readable_and_no_bare_hash_is_stored(algorithm: HashAlgorithm) -
 
 
 @each_algorithm
-def test_known_forms_of_the_mailbox_are_told_to_the_tools(algorithm: HashAlgorithm) -> None:  # I9
+def test_known_forms_of_the_mailbox_are_pushed_to_the_tools(algorithm: HashAlgorithm) -> None:  # I9
     add_destination("news", NEWS)
     record([change(1, EventKind.CONSENTED), change(2, EventKind.CONSENTED, address=TAGGED)])
     record([change(3, address=of(JANE, algorithm))])
@@ -105,7 +105,7 @@ def test_known_forms_of_the_mailbox_are_told_to_the_tools(algorithm: HashAlgorit
 
 @each_algorithm
 @pytest.mark.parametrize("kind", [EventKind.CONSENTED, EventKind.OPTED_IN, EventKind.OPTED_OUT])
-def test_an_address_told_later_gets_its_readable_form_and_goes_to_all_tools(
+def test_an_address_known_later_gets_its_readable_form_and_is_pushed_to_all_tools(
     algorithm: HashAlgorithm, kind: EventKind
 ) -> None:  # I9: also to those that the telling event does not concern
     add_destination("news", NEWS)
@@ -118,7 +118,7 @@ def test_an_address_told_later_gets_its_readable_form_and_goes_to_all_tools(
     assert list(found.values()) == [(Channel.EMAIL, JANE.exact)]
 
 
-def test_a_sha256_whose_address_is_told_covers_its_other_forms_too() -> None:  # I9
+def test_a_sha256_whose_address_is_known_covers_its_other_forms_too() -> None:  # I9
     dotted, plain = (
         parse_address(f"{name}@gmail.com", Channel.EMAIL) for name in ("j.ane", "jane")
     )
@@ -129,7 +129,7 @@ def test_a_sha256_whose_address_is_told_covers_its_other_forms_too() -> None:  #
 
 
 @each_algorithm
-def test_an_address_told_beside_its_hash_is_readable_whichever_comes_first(
+def test_an_address_given_with_its_hash_is_readable_in_either_order(
     algorithm: HashAlgorithm,
 ) -> None:
     other = parse_address("jo@example.org", Channel.EMAIL)
@@ -140,7 +140,7 @@ def test_an_address_told_beside_its_hash_is_readable_whichever_comes_first(
 
 
 @each_algorithm
-def test_a_new_destination_hears_of_hashes_whose_address_is_known(algorithm: HashAlgorithm) -> None:
+def test_a_new_destination_gets_hashes_whose_address_is_known(algorithm: HashAlgorithm) -> None:
     record([change(1, EventKind.CONSENTED), change(2, address=of(JANE, algorithm))])
     destination = add_destination("news", NEWS)
     run_in_transaction(lambda c: backfills.run_whole_backfill(c, destination, START))
@@ -148,7 +148,7 @@ def test_a_new_destination_hears_of_hashes_whose_address_is_known(algorithm: Has
 
 
 @each_algorithm
-def test_the_persons_own_newer_opt_in_lifts_what_a_hash_said(
+def test_the_persons_own_newer_opt_in_lifts_an_opt_out_by_hash(
     algorithm: HashAlgorithm,
 ) -> None:  # I5
     record([change(1, address=of(JANE, algorithm))])
@@ -159,7 +159,7 @@ def test_the_persons_own_newer_opt_in_lifts_what_a_hash_said(
 
 
 @each_algorithm
-def test_an_import_of_hashes_can_be_taken_back(algorithm: HashAlgorithm) -> None:  # I5
+def test_an_import_of_hashes_can_be_retracted(algorithm: HashAlgorithm) -> None:  # I5
     record([change(1, address=of(JANE, algorithm))])
     record([retraction(9, 1)])
     assert load_facts([JANE]) == [()]
@@ -170,12 +170,12 @@ def test_an_import_of_hashes_can_be_taken_back(algorithm: HashAlgorithm) -> None
     "kind,scope",
     [(EventKind.OPTED_IN, NEWS), (EventKind.CONSENTED, NEWS), (EventKind.REOPENED, EVERYTHING)],
 )
-def test_a_hash_can_only_say_no(algorithm: HashAlgorithm, kind: EventKind, scope: str) -> None:
+def test_a_hash_can_only_opt_out(algorithm: HashAlgorithm, kind: EventKind, scope: str) -> None:
     with pytest.raises(ValueError, match="readable address"):
         change(1, kind, scope, address=of(JANE, algorithm))
 
 
-def test_a_check_looks_once_while_there_is_no_md5(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_needs_one_look_up_while_there_is_no_md5(monkeypatch: pytest.MonkeyPatch) -> None:
     record([change(1, address=of(JANE, HashAlgorithm.SHA256))])
     monkeypatch.delattr(type(services().keys), "md5_keys")
     assert [fact.scope for fact in load_facts([JANE])[0]] == [NEWS]
@@ -198,7 +198,7 @@ def test_many_known_addresses_get_their_keys_in_chunks(
     assert waiting(people[0]) == {"news": START + WINDOW}
 
 
-def test_making_the_keys_resumes_where_it_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adding_the_keys_resumes_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(Exception):
         pass
 
