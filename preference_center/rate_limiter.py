@@ -1,6 +1,7 @@
-"""How often something may be done: counted in Redis for all processes together.
+"""Rate limits, counted in Redis for all processes together.
 
-While Redis is away each process counts for itself, so limits loosen and nothing stops.
+While Redis is unavailable each process counts for itself: the limits are looser, but all
+operations continue.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ T = TypeVar("T")
 
 REDIS_TIMEOUT_SECONDS = 0.05
 BREAKER_SECONDS = 5.0
-"""Seconds that Redis may take, and that it is left alone after it failed."""
+"""The timeout of Redis, and how long it is not used after a failure."""
 
 MAX_BATCHES = 10_000
-"""Lots that are kept before those that are over are dropped: anybody can make keys."""
+"""Batches kept before expired ones are dropped; limits memory, since clients determine keys."""
 
 BATCHES_PER_WINDOW = 100
-"""In how many parts processes take a rate from Redis."""
+"""A process claims this fraction of a rate from Redis at a time."""
 
 UNLIMITED = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRate:
-    """So many acts in a window of so many seconds."""
+    """`limit` operations per window."""
 
     limit: int
     window_seconds: int
@@ -48,30 +49,30 @@ class RequestRate:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """Whether one more act is within its rate."""
+    """Whether one more operation is within its rate."""
 
     allowed: bool
     rate: RequestRate
     remaining: int
-    """In this window, as far as this process knows."""
+    """Operations left in this window, as far as this process knows."""
     reset_seconds: int
-    """Until the window ends."""
+    """Seconds until the window ends."""
 
 
 @dataclass(slots=True)
 class _TokenBatch:
-    """What this process may still do until the window ends, by its monotonic clock."""
+    """The operations that this process may do until the window ends, by its monotonic clock."""
 
     ends_at: float = 0.0
     local_remaining: int = 0
     shared_remaining: int = 0
-    """Left for everybody when it was taken."""
+    """Left for all processes when the batch was claimed."""
 
 
 class RedisRateLimiter:
-    """Counts acts under a key. Safe for use by several threads.
+    """Counts operations per key. Thread-safe.
 
-    Keys must hold nothing personal (I12). No method raises for Redis.
+    Keys must not contain personal data (I12). No method raises an error of Redis.
     """
 
     def __init__(self, redis_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -86,17 +87,17 @@ class RedisRateLimiter:
         self.reset()
 
     def reset(self) -> None:
-        """Drop what this process counted for itself, and trust Redis again."""
+        """Drop the counts of this process, and use Redis again."""
         self._memory = MemoryStorage()
         self._local = MovingWindowRateLimiter(self._memory)
         self._batches: dict[tuple[str, ...], _TokenBatch] = {}
         self._broken_until = 0.0
 
     def hit(self, limits: str, *key: str) -> bool:
-        """Whether one more act is within all of `limits` ("3 per hour; 10 per day").
+        """Whether one more operation is within all of `limits` ("3 per hour; 10 per day").
 
-        If so it is counted; an act that is refused is not. Windows move: "3 per hour" looks
-        back an hour from each act, by the clock of Redis's client.
+        An allowed operation is counted, a rejected one is not. Windows are sliding: "3 per hour"
+        means the hour before each operation, by the clock of the Redis client.
         """
         items = parse_many(limits)
         return self._with_redis(
@@ -104,47 +105,47 @@ class RedisRateLimiter:
         )
 
     def acquire(self, rate: str, *key: str) -> RateLimitStatus:
-        """Whether one more act is within `rate` ("6000 per minute"), which then counts.
+        """Count one more operation, and return whether it is within `rate` ("6000 per minute").
 
-        For acts that come by the thousand: a process takes a hundredth of the rate from Redis
-        at a time, and asks again when that is used up or the window is over. So all processes
-        together never allow more, and what some have not used when a window ends is lost.
-        The window begins with the first act.
+        For frequent operations: a process claims a hundredth of the rate from Redis at a time, and
+        claims again when that is used up or the window is over. So all processes together never
+        allow more, and what is unused when a window ends is lost. The window begins with the first
+        operation.
         """
         item, known = _parse_item(rate)
         with self._lock:
             now = self._monotonic()
-            lot = self._batches.get((rate, *key))
+            batch = self._batches.get((rate, *key))
             if (
-                lot is None
-                or now >= lot.ends_at
-                or (not lot.local_remaining and lot.shared_remaining)
+                batch is None
+                or now >= batch.ends_at
+                or (not batch.local_remaining and batch.shared_remaining)
             ):
                 self._drop_expired(now)
-                lot = self._batches[rate, *key] = self._fetch_batch(item, key, now)
-            allowed = lot.local_remaining > 0
-            lot.local_remaining -= allowed
+                batch = self._batches[rate, *key] = self._fetch_batch(item, key, now)
+            allowed = batch.local_remaining > 0
+            batch.local_remaining -= allowed
             return RateLimitStatus(
                 allowed,
                 known,
-                lot.local_remaining + lot.shared_remaining,
-                math.ceil(lot.ends_at - now),
+                batch.local_remaining + batch.shared_remaining,
+                math.ceil(batch.ends_at - now),
             )
 
     def is_exhausted(self, rate: str, *key: str) -> bool:
-        """Whether `take` would refuse now, as far as this process knows; nothing is counted."""
+        """Whether `acquire` would reject now, as far as this process knows; counts nothing."""
         with self._lock:
-            lot = self._batches.get((rate, *key))
+            batch = self._batches.get((rate, *key))
             return (
-                lot is not None
-                and not lot.local_remaining + lot.shared_remaining
-                and self._monotonic() < lot.ends_at
+                batch is not None
+                and not batch.local_remaining + batch.shared_remaining
+                and self._monotonic() < batch.ends_at
             )
 
     def increment(self, window: str, *key: str) -> int:
-        """Count an act, and return how many there were in this "hour", "day" or other window.
+        """Count an operation, and return the count in this "hour", "day" or other window.
 
-        The window begins with the first act.
+        The window begins with the first operation.
         """
         item = _parse_item(f"1 per {window}")[0]
         name, expiry = item.key_for("count", *key), item.get_expiry()
@@ -154,13 +155,15 @@ class RedisRateLimiter:
 
     def _drop_expired(self, now: float) -> None:
         if len(self._batches) >= MAX_BATCHES:
-            self._batches = {key: lot for key, lot in self._batches.items() if now < lot.ends_at}
+            self._batches = {
+                key: batch for key, batch in self._batches.items() if now < batch.ends_at
+            }
 
     def _fetch_batch(self, item: RateLimitItem, key: tuple[str, ...], now: float) -> _TokenBatch:
         def fetch(storage: RedisStorage | MemoryStorage) -> _TokenBatch:
             name, size = item.key_for(*key), max(1, item.amount // BATCHES_PER_WINDOW)
             left = item.amount - storage.incr(name, item.get_expiry(), size)
-            # Redis tells whole seconds; at none of them we would ask for every act.
+            # Redis returns whole seconds; with 0 we would query it for every operation.
             ends = now + max(1.0, storage.get_expiry(name) - time.time())
             return _TokenBatch(
                 ends, local_remaining=max(0, size + min(0, left)), shared_remaining=max(0, left)
@@ -179,14 +182,14 @@ class RedisRateLimiter:
 
 
 def parse_rate(text: str) -> str:
-    """A rate for `take` as a person wrote it, or UNLIMITED. Raises InvalidInput."""
+    """A rate for `acquire` from user input, or UNLIMITED. Raises InvalidInput."""
     text = " ".join(text.split())
     try:
         valid = text == UNLIMITED or (";" not in text and parse(text).amount > 0)
     except ValueError:
         valid = False
     if not valid:
-        raise InvalidInput("write a rate as in '6000 per minute', or none")
+        raise InvalidInput("not a valid rate; use e.g. '6000 per minute', or none")
     return text
 
 

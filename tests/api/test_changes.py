@@ -51,7 +51,7 @@ def snapshot(reader: Sender) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.data.splitlines()]
 
 
-def test_a_change_is_told_with_how_its_scope_stands(sender: Sender, reader: Sender) -> None:
+def test_a_change_has_the_state_of_its_scope(sender: Sender, reader: Sender) -> None:
     event = sender.opt_out("ada@example.com", "acme.offers")["event"]
     (change,) = all_changes(reader, 1)
     at = START.isoformat()
@@ -158,7 +158,7 @@ def test_every_snapshot_is_in_the_audit(reader: Sender) -> None:
     assert reader.rows("SELECT actor, action FROM audit") == [("key:warehouse", "feed.snapshot")]
 
 
-def test_an_open_transaction_anywhere_is_told_and_nothing_skipped(
+def test_an_open_transaction_anywhere_is_reported_and_nothing_skipped(
     sender: Sender, reader: Sender, database_url: str
 ) -> None:
     with writing_elsewhere(with_database(database_url, "postgres")):

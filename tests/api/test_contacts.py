@@ -77,7 +77,7 @@ def test_a_batch_is_answered_in_its_order(sender: Sender) -> None:
     assert one["contact"] == again["contact"] != two["contact"]
 
 
-def test_nothing_of_a_batch_is_written_if_one_row_is_wrong_and_every_fault_is_told(
+def test_nothing_of_a_batch_is_written_if_one_row_is_wrong_and_every_error_is_reported(
     sender: Sender,
 ) -> None:
     post(sender, "", [ADA, GRACE])

@@ -62,7 +62,7 @@ class Served:
 
 def read(**more: Any) -> BaseSchema:
     """The served document, with every check on."""
-    # 404, 409, 410: an id that nothing has, or a thing that is not ready for this, or no more
+    # 404, 409, 410: an unknown id, or one that is not or no longer ready for this
     accepted = {"expected-statuses": ["2xx", "401", "404", "409", "410", "422"]}
     config = {
         "generation": {"max-examples": EXAMPLES, "deterministic": True},

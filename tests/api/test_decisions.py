@@ -28,7 +28,7 @@ def happen(app: Flask, kind: EventKind, scope: str, address: str = "ada@example.
     return str(change.id)
 
 
-def test_someone_never_heard_of_gets_what_needs_no_consent(sender: Sender) -> None:
+def test_an_unknown_address_gets_what_needs_no_consent(sender: Sender) -> None:
     assert sender.ask("offers.weekly", "new@example.com") == {
         "allow": True,
         "rule": "not_opted_out",
@@ -124,18 +124,20 @@ def test_a_hard_bounce_stops_marketing_and_advises_on_service_mail(
 
 
 @pytest.mark.parametrize(
-    "said, asked",
+    "opted_out, checked",
     [
         ("ada.lovelace@gmail.com", "AdaLovelace+shop@googlemail.com"),
         ("ada+shop@example.com", "ada@example.com"),
         ("ada@example.com", "Ada+Shop@Example.com"),
     ],
 )
-def test_a_no_covers_every_form_of_the_mailbox(sender: Sender, said: str, asked: str) -> None:
+def test_a_no_covers_every_form_of_the_mailbox(
+    sender: Sender, opted_out: str, checked: str
+) -> None:
     # I9
-    sender.opt_out(said, "all_marketing")
+    sender.opt_out(opted_out, "all_marketing")
 
-    assert sender.ask("offers.weekly", asked)["rule"] == "opted_out_of_all_marketing"
+    assert sender.ask("offers.weekly", checked)["rule"] == "opted_out_of_all_marketing"
 
 
 def test_a_yes_covers_its_exact_form_only(sender: Sender) -> None:

@@ -1,4 +1,4 @@
-"""What the API says of itself."""
+"""The OpenAPI document and the pages made from it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_no_two_schemas_share_a_name_and_every_reference_leads_somewhere(
     assert not any("." in name for name in document["components"]["schemas"])
 
 
-def test_every_write_takes_an_idempotency_key_and_says_so(document: dict[str, Any]) -> None:
+def test_every_write_takes_an_idempotency_key_and_reports_it(document: dict[str, Any]) -> None:
     takes, writes = set(), set()
     for path, found in document["paths"].items():
         for method, operation in found.items():

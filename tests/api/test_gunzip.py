@@ -1,4 +1,4 @@
-"""Octets to lines: whatever comes, in bounded memory."""
+"""From bytes to lines: any input, in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def pieces(octets: bytes, size: int) -> Iterator[bytes]:
-    return (octets[at : at + size] for at in range(0, len(octets), size))
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
 
 
 def flat(blocks: Iterator[list[bytes]]) -> list[bytes]:
@@ -32,10 +32,10 @@ def flat(blocks: Iterator[list[bytes]]) -> list[bytes]:
 
 
 @given(st.binary(max_size=300), st.integers(1, 40))
-def test_lines_are_the_same_however_the_octets_come(octets: bytes, size: int) -> None:
-    expected = octets.split(b"\n")
+def test_lines_are_the_same_however_the_bytes_arrive(data: bytes, size: int) -> None:
+    expected = data.split(b"\n")
     assert (
-        flat(split_lines(pieces(octets, size)))
+        flat(split_lines(pieces(data, size)))
         == expected[:-1] + [expected[-1]][: bool(expected[-1])]
     )
 
@@ -68,20 +68,20 @@ def test_gzip_of_any_number_of_members_is_unpacked(
     ],
     ids=["plain", "cut", "cut between", "bomb"],
 )
-def test_what_is_no_whole_gzip_file_is_told(packed: bytes, what: str) -> None:
+def test_what_is_no_whole_gzip_file_is_reported(packed: bytes, what: str) -> None:
     with pytest.raises(UnreadableBody, match=what):
         list(gunzip(pieces(packed, 1000)))
 
 
 class Trickle:
-    """A client that sends the next piece only when told to."""
+    """A client that sends the next piece only when the test asks for it."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.more = threading.Semaphore(0)
 
-    def send(self, octets: bytes) -> None:
-        self.pieces.append(octets)
+    def send(self, data: bytes) -> None:
+        self.pieces.append(data)
         self.more.release()
 
     def read(self, _size: int, /) -> bytes:
@@ -93,20 +93,20 @@ def test_what_came_is_handed_on_while_the_client_still_sends() -> None:
     client = Trickle()
     with closing(RequestBuffer(client)) as incoming:
         blocks = iter(incoming)
-        for octets in (b"first", b"second"):
-            client.send(octets)
-            assert next(blocks) == octets
+        for data in (b"first", b"second"):
+            client.send(data)
+            assert next(blocks) == data
         client.send(b"")
         assert list(blocks) == []
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_000])
 def test_a_client_that_sends_everything_first_is_served_too(size: int) -> None:
-    octets = bytes(range(256)) * (size // 256)
-    with closing(RequestBuffer(io.BytesIO(octets))) as incoming:
+    data = bytes(range(256)) * (size // 256)
+    with closing(RequestBuffer(io.BytesIO(data))) as incoming:
         with incoming._changed:  # nothing is answered until all has come
             assert incoming._changed.wait_for(lambda: incoming._at_end, 30)
-        assert b"".join(incoming) == octets
+        assert b"".join(incoming) == data
 
 
 def test_only_so_much_is_taken_in_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_only_so_much_is_taken_in_ahead(monkeypatch: pytest.MonkeyPatch) -> None
         assert answered == 1_000_000
 
 
-def test_a_body_shorter_than_announced_is_told_after_what_came() -> None:
+def test_a_body_shorter_than_announced_is_reported_after_what_came() -> None:
     with closing(RequestBuffer(io.BytesIO(b"half"), length=8)) as incoming:
         blocks = iter(incoming)
         assert next(blocks) == b"half"
@@ -129,7 +129,7 @@ def test_a_body_shorter_than_announced_is_told_after_what_came() -> None:
             next(blocks)
 
 
-def test_a_body_that_cant_be_read_is_told() -> None:
+def test_a_body_that_cant_be_read_is_reported() -> None:
     class Broken:
         def read(self, _size: int, /) -> Any:
             raise ConnectionResetError

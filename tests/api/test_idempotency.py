@@ -147,7 +147,7 @@ def test_nothing_is_kept_when_the_write_fails(
 
     def fail_after(*given: Any) -> bool:
         assert real(*given)
-        raise errors.DiskFull("no room")
+        raise errors.DiskFull("disk full")
 
     with monkeypatch.context() as patch:
         patch.setattr(idempotency, "insert_response", fail_after)

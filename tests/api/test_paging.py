@@ -114,5 +114,5 @@ def test_a_cursor_is_good_for_its_own_list_only(app: Flask) -> None:
         ):
             with pytest.raises(ApiError):
                 page(other)
-    with asking(app, "/v1/letters"), pytest.raises(ApiError):
+    with asking(app, "/v1/others"), pytest.raises(ApiError):
         page(Numbers(limit=2, cursor=cursor))

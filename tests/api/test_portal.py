@@ -72,7 +72,7 @@ def test_a_portal_link_for_a_phone(sender: Sender) -> None:
     assert "SMS" in sender.client.get(url.path, follow_redirects=True).text
 
 
-def test_what_is_said_on_a_portal_page_can_be_traced_to_who_opened_it(sender: Sender) -> None:
+def test_events_of_a_portal_page_can_be_traced_to_who_opened_it(sender: Sender) -> None:
     url = urlsplit(sender.post("/v1/portal-links", {"address": ADA}).get_json()["url"])
     page = sender.client.get(url.path, follow_redirects=True)
     token = page.request.path.removeprefix("/p/").split("/")[0]
@@ -150,7 +150,7 @@ def test_each_act_counts_from_its_own_time_with_its_evidence(sender: Sender, clo
     assert off == ("opted_out", "acme.offers", acted, acted, kept, "key:shop")
 
 
-def test_a_stale_page_lifts_nothing_that_was_said_since(sender: Sender, clock: Clock) -> None:
+def test_a_stale_page_lifts_no_later_opt_out(sender: Sender, clock: Clock) -> None:
     # I5: the "yes" counts from when the page was rendered
     rendered = clock()
     clock.advance(MINUTE)
@@ -192,7 +192,7 @@ def test_a_retry_adds_nothing(sender: Sender, clock: Clock) -> None:  # I7
     assert sender.put("/v1/preferences", off).get_json()["events"] == []
 
 
-def test_a_yes_is_news_where_another_form_of_the_mailbox_said_no(
+def test_an_opt_in_is_new_where_another_form_of_the_mailbox_opted_out(
     sender: Sender, clock: Clock
 ) -> None:  # I9: the person's own newer yes outranks older wide matches for its exact form
     sender.opt_out("ada.l@gmail.com", "acme.offers")
@@ -245,7 +245,7 @@ PAST, FAR = START.isoformat(), (START + timedelta(days=400)).isoformat()
         ({"evidence": evidence(source=f"page of {ADA}")}, "/evidence", "rule-violation"),
     ],
 )
-def test_a_fault_is_told_and_nothing_is_written(
+def test_a_fault_is_reported_and_nothing_is_written(
     sender: Sender, clock: Clock, fields: dict[str, Any], pointer: str, code: str
 ) -> None:
     body = changed(clock, **fields)

@@ -42,7 +42,7 @@ def test_every_answer_tells_the_rate_and_what_is_left(sender: Sender) -> None:
     assert 0 < int(left.rpartition("=")[2]) <= 60
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(in_force: Flask) -> None:
+def test_who_asks_too_often_gets_a_retry_time(in_force: Flask) -> None:
     slow, other = limited(in_force, "2 per hour"), make_sender(in_force)
 
     assert [ask(slow).status_code for _ in range(3)] == [200, 200, 429]
@@ -55,7 +55,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(in_force: Flask) -> None:
     assert ask(other).status_code == 200
 
 
-def test_a_key_without_a_limit_is_told_none(in_force: Flask) -> None:
+def test_a_key_without_a_limit_reports_none(in_force: Flask) -> None:
     answer = ask(limited(in_force, "none"))
 
     assert answer.status_code == 200

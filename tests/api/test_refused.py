@@ -57,7 +57,7 @@ def test_refusals_of_one_kind_write_a_row_for_each_power_of_ten(in_force: Flask)
     ]
 
 
-def test_a_network_that_guesses_keys_is_told_to_wait_without_a_look_up(in_force: Flask) -> None:
+def test_a_network_that_guesses_keys_must_wait_without_a_look_up(in_force: Flask) -> None:
     answers = [call(in_force, unknown(number)) for number in range(5)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
     assert answers[-1].get_json()["type"].endswith("/problems/rate-limited")

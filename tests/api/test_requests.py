@@ -1,4 +1,4 @@
-"""Bad input is answered with what to mend: never a 500, never half a write."""
+"""Invalid input gets a remedy: never a 500, never a partial write."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def test_a_byte_order_mark_is_named(sender: Sender) -> None:
 def test_a_huge_address_denies_itself(sender: Sender) -> None:
     answer = sender.post("/v1/decisions", ASK | {"recipient": "a" * 5_000_000 + "@example.com"})
 
-    told = answer.get_json()
-    assert (told["allow"], told["rule"]) == (False, "unparseable_address")
+    shown = answer.get_json()
+    assert (shown["allow"], shown["rule"]) == (False, "unparseable_address")
 
 
 @pytest.mark.parametrize(
@@ -322,5 +322,5 @@ def test_whatever_is_sent_is_answered_and_never_half_written(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.sampled_from(PATHS), st.binary(max_size=200))
-def test_any_octets_are_answered(sender: Sender, path: str, raw: bytes) -> None:
+def test_any_bytes_are_answered(sender: Sender, path: str, raw: bytes) -> None:
     assert 400 <= sender.post_raw(path, raw).status_code < 500

@@ -1,4 +1,4 @@
-"""The forms of a list: what is a row, and what is said of one that can't be read."""
+"""The formats of a streamed list: what is a row, and how an unreadable row is reported."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from preference_center.domain.decisions import Decision, DecisionRule
 from preference_center.errors import UnreadableBody
 
 
-def told(rows: Sequence[InputRow]) -> list[str]:
-    """Recipients as they are, other rows as what is said of them."""
+def shown(rows: Sequence[InputRow]) -> list[str]:
+    """Recipients unchanged, other rows as their rule."""
     return [
         row if isinstance(row, str) else " ".join(filter(None, [row.rule, row.advisory]))
         for row in rows
@@ -27,7 +27,7 @@ def told(rows: Sequence[InputRow]) -> list[str]:
 
 def read(sheet: RowFormat, blocks: Iterator[list[bytes]]) -> list[str]:
     rows = [row for block in blocks for row in sheet.read_rows(block)]
-    return told([*rows, *sheet.flush()])
+    return shown([*rows, *sheet.flush()])
 
 
 def ndjson(text: bytes) -> list[str]:
@@ -65,7 +65,7 @@ def test_a_line_of_json_is_an_address_or_an_object_with_one() -> None:
         b'"' + b"a" * MAX_LINE + b'"',
     ],
 )
-def test_a_line_that_names_no_recipient_is_told_and_stops_nothing(line: bytes) -> None:  # I11
+def test_a_line_that_names_no_recipient_is_reported_and_stops_nothing(line: bytes) -> None:  # I11
     assert ndjson(b'"a"\n' + line + b'\n"b"') == ["a", "unreadable_line line 2", "b"]
 
 
@@ -110,7 +110,7 @@ def test_the_column_is_found_by_its_name(header: str, column: str | None) -> Non
         (b"a" * (MAX_LINE + 1) + b",email\n", None, "not valid CSV"),
     ],
 )
-def test_a_header_without_recipients_says_what_to_mend(
+def test_a_header_without_recipients_names_the_remedy(
     text: bytes, column: str | None, what: str
 ) -> None:
     with pytest.raises(UnreadableBody, match=what):
@@ -130,8 +130,8 @@ def test_what_a_csv_writer_wrote_is_read_however_it_comes(
 
 
 @given(st.binary(max_size=200), st.integers(1, 50))
-def test_no_octets_stop_it(octets: bytes, size: int) -> None:
-    assert in_csv(b"email\n" + octets + b'"\n' + b"last@example.com\n", size=size)
+def test_no_bytes_stop_it(data: bytes, size: int) -> None:
+    assert in_csv(b"email\n" + data + b'"\n' + b"last@example.com\n", size=size)
 
 
 def test_quotes_that_never_close_lose_only_their_own_line() -> None:  # I11
@@ -146,7 +146,7 @@ def test_a_row_too_short_or_not_in_utf_8_is_denied_alone() -> None:  # I11
     text = "name,email\nÉ,a@example.com\nonly\nÜ,müller@example.com\n".encode("latin-1")
     sheet, blocks = open_csv(split_lines(iter([text])), None)
     rows = sheet.read_rows(next(blocks))
-    assert told(rows) == ["a@example.com", "unparseable_address", "m\udcfcller@example.com"]
+    assert shown(rows) == ["a@example.com", "unparseable_address", "m\udcfcller@example.com"]
     echoed = sheet.encode_decisions(
         rows, [Decision(allow=False, rule=DecisionRule.UNPARSEABLE_ADDRESS)] * 3
     )

@@ -69,7 +69,7 @@ def answers(answer: TestResponse) -> list[dict[str, Any]]:
 
 
 class Client:
-    """A client that sends the next piece once the test says so."""
+    """A client that sends the next piece once the test releases it."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -86,7 +86,7 @@ class Client:
 
 @pytest.fixture
 def known(sender: Sender) -> Sender:
-    """With some people who said something."""
+    """With some opt-outs and a consent."""
     sender.opt_out("ada@example.com", "acme.offers")
     sender.opt_out("a.d.a@gmail.com", "all_marketing")
     sender.consent("grace@gmail.com", "acme.news")
@@ -209,7 +209,7 @@ def test_a_body_shorter_than_announced_is_never_ended(sender: Sender) -> None:
     assert "shorter than its Content-Length" in last["problem"]["detail"]
 
 
-def test_a_broken_off_answer_in_csv_says_so_too(sender: Sender) -> None:
+def test_an_aborted_response_in_csv_reports_it_too(sender: Sender) -> None:
     body = gzip.compress(b"email\nada@example.com\n")[:-4]
     answer = stream(sender, body, CSV, encoding="gzip")
     assert list(csv.reader(io.StringIO(answer.text)))[-1][0] == "#error"

@@ -58,21 +58,21 @@ def listed(sender: Sender, **narrowed: Any) -> list[Row]:
 
 
 def pages(sender: Sender, **narrowed: Any) -> Iterator[list[Row]]:
-    """Each page, asked for as the one before says."""
+    """Each page, by the cursor of the one before."""
     while True:
         answer = sender.client.get(
             "/v1/suppressions", query_string=narrowed, headers=sender.headers
         )
         assert answer.status_code == 200, answer.text
-        told = answer.get_json()
-        yield [(row.get("address"), row["scope"], row["reason"]) for row in told["suppressions"]]
-        if "next" not in told:
+        shown = answer.get_json()
+        yield [(row.get("address"), row["scope"], row["reason"]) for row in shown["suppressions"]]
+        if "next" not in shown:
             return
-        narrowed |= {"cursor": told["next"]}
+        narrowed |= {"cursor": shown["next"]}
 
 
 class TestListing:
-    def test_a_row_says_what_stands_since_when_and_by_which_event(self, sender: Sender) -> None:
+    def test_a_row_has_scope_time_and_event(self, sender: Sender) -> None:
         happen(1)
         answer = sender.client.get("/v1/suppressions", headers=sender.headers)
         assert answer.get_json() == {
@@ -169,8 +169,8 @@ class TestListing:
         for number, page in enumerate(pages(sender, limit=1)):
             found += page
             clock.advance(HOUR)
-            happen(100 + number, who=people[number], at=clock.now)  # said again: listed already
-            happen(200 + number, who=people[-1], at=clock.now)  # said again: yet to come
+            happen(100 + number, who=people[number], at=clock.now)  # again: listed already
+            happen(200 + number, who=people[-1], at=clock.now)  # again: yet to come
             if number == 2:
                 happen(300, EventKind.OPTED_IN, who=people[0], at=clock.now)
                 happen(301, EventKind.OPTED_IN, who=people[4], at=clock.now)
@@ -207,7 +207,7 @@ class TestListing:
         assert answer.status_code == 422
         assert answer.get_json()["errors"][0]["parameter"] == query.partition("=")[0]
 
-    def test_a_plus_that_became_a_blank_is_told_how_to_be_written(self, sender: Sender) -> None:
+    def test_a_plus_that_became_a_blank_gets_the_correct_form(self, sender: Sender) -> None:
         query = "since=2026-11-24T09:30:00+01:00"
         answer = sender.client.get(f"/v1/suppressions?{query}", headers=sender.headers)
         assert answer.status_code == 422
@@ -228,12 +228,12 @@ class TestOneAddress:
             "history": [],
         }
 
-    def test_all_that_was_said_is_told_in_order(self, sender: Sender, clock: Clock) -> None:
+    def test_all_events_are_listed_in_order(self, sender: Sender, clock: Clock) -> None:
         happen(1, scope=ALL_MARKETING)
         clock.advance(HOUR)
         happen(2, EventKind.OPTED_IN, at=clock.now)
-        told = self.ask(sender)
-        assert told["active_suppressions"] == [
+        shown = self.ask(sender)
+        assert shown["active_suppressions"] == [
             {
                 "scope": "all_marketing",
                 "reason": "opted_out",
@@ -242,11 +242,11 @@ class TestOneAddress:
                 "exempt_topics": ["acme.offers"],
             }
         ]
-        assert [(event["kind"], event["scope"]) for event in told["history"]] == [
+        assert [(event["kind"], event["scope"]) for event in shown["history"]] == [
             ("opted_out", "all_marketing"),
             ("opted_in", "acme.offers"),
         ]
-        assert not told["history"][0]["retracted"]
+        assert not shown["history"][0]["retracted"]
 
     def test_another_form_is_hinted_at_and_not_revealed(self, sender: Sender) -> None:  # I9
         happen(1, who=parse_address("ada+shop@example.com", Channel.EMAIL))
@@ -292,10 +292,10 @@ class TestLifting:
     ) -> None:  # I5
         happen(1, kind, scope)
         clock.advance(HOUR)
-        told = self.lift(sender, clock, scope=lifted)
+        shown = self.lift(sender, clock, scope=lifted)
         covered = scope != "acme.offers" or lifted == "acme.offers"
         assert sender.ask("offers.weekly", "ada@example.com")["allow"] is covered
-        assert told["lifted"] is (covered or lifted == ALL_MARKETING)
+        assert shown["lifted"] is (covered or lifted == ALL_MARKETING)
 
     def test_a_wider_lift_never_lifts_a_topics_own_no(self, sender: Sender, clock: Clock) -> None:
         # I5
@@ -304,13 +304,15 @@ class TestLifting:
         self.lift(sender, clock, scope=ALL_MARKETING)
         assert sender.ask("offers.weekly", "ada@example.com")["rule"] == "opted_out_of_topic"
 
-    def test_a_newer_no_stands_and_is_told(self, sender: Sender, clock: Clock) -> None:  # I5
+    def test_a_newer_no_stays_active_and_is_reported(
+        self, sender: Sender, clock: Clock
+    ) -> None:  # I5
         before = clock.now
         clock.advance(HOUR)
         happen(1, at=clock.now)
         given = evidence(occurred_at=before.isoformat())
-        told = self.lift(sender, clock, evidence=given)
-        assert (told["lifted"], told["rule"]) == (False, "opted_out_of_topic")
+        shown = self.lift(sender, clock, evidence=given)
+        assert (shown["lifted"], shown["rule"]) == (False, "opted_out_of_topic")
 
     def test_a_repeat_adds_nothing(self, sender: Sender, clock: Clock) -> None:  # I7
         happen(1)
@@ -322,8 +324,8 @@ class TestLifting:
             again = sender.post("/v1/suppressions/lift", body).get_json()
             assert (again["recorded"], again["lifted"], "event" in again) == (False, True, False)
         happen(2, at=clock.now)
-        told = sender.post("/v1/suppressions/lift", body).get_json()
-        assert told == {"recorded": False, "lifted": False, "rule": "opted_out_of_topic"}
+        shown = sender.post("/v1/suppressions/lift", body).get_json()
+        assert shown == {"recorded": False, "lifted": False, "rule": "opted_out_of_topic"}
         assert sender.rows("SELECT count(*) FROM event") == [(3,)]
 
     def test_a_no_dated_between_two_acts_lifts_neither(
@@ -370,7 +372,7 @@ class TestLifting:
             ({"evidence": None}, "/evidence", "wrong-type"),
         ],
     )
-    def test_what_cannot_be_lifted_is_told_and_nothing_written(
+    def test_what_cannot_be_lifted_is_reported_and_nothing_written(
         self, sender: Sender, clock: Clock, fields: dict[str, Any], pointer: str, code: str
     ) -> None:
         rows = [self.body(clock), self.body(clock, **fields)]

@@ -98,7 +98,7 @@ def test_one_bad_row_refuses_the_batch_and_every_fault_is_listed(sender: Sender)
 
 
 @pytest.mark.parametrize(
-    "field, value, code, says",
+    "field, value, code, expected",
     [
         ("scope", "acme.newz", "unknown-topic", "did you mean"),
         ("scope", "everything", "unknown-topic", ""),
@@ -116,8 +116,8 @@ def test_one_bad_row_refuses_the_batch_and_every_fault_is_listed(sender: Sender)
         ("note", "call back", "unknown-field", "the fields are address"),
     ],
 )
-def test_a_fault_points_at_the_field_and_says_what_to_mend(
-    sender: Sender, field: str, value: Any, code: str, says: str
+def test_a_fault_points_at_the_field_and_names_the_remedy(
+    sender: Sender, field: str, value: Any, code: str, expected: str
 ) -> None:
     answer = sender.post("/v1/opt-outs", opt_out(**{field: value}))
 
@@ -125,7 +125,7 @@ def test_a_fault_points_at_the_field_and_says_what_to_mend(
     assert answer.mimetype == "application/problem+json"
     (fault,) = answer.get_json()["errors"]
     assert (fault["pointer"], fault["code"]) == (f"/{field}", code)
-    assert says in fault["detail"]
+    assert expected in fault["detail"]
     assert sender.rows(EVENTS) == []
 
 
@@ -175,7 +175,7 @@ def test_an_own_act_needs_the_scope_lift(in_force: Flask) -> None:
 @pytest.mark.parametrize(
     "channel, address, wording",
     [
-        ("email", "Ada@Example.com", "ADA@example.com said yes"),
+        ("email", "Ada@Example.com", "ADA@example.com agreed"),
         ("email", "ada+shop@example.com", "for ada@example.com"),
         ("sms", "+39 333 1234567", "number 333-123.45.67"),
     ],
@@ -234,7 +234,7 @@ def test_a_link_comes_with_urls_and_headers(sender: Sender) -> None:
     }
 
 
-def test_a_link_says_what_was_asked_for(sender: Sender) -> None:
+def test_a_link_has_what_was_requested(sender: Sender) -> None:
     from preference_center.context import services
 
     rows = [

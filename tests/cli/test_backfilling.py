@@ -1,4 +1,4 @@
-"""A back-fill that was cut off says so, and is gone on with without anybody's doing."""
+"""An interrupted backfill reports its progress, and is continued automatically."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cut_off(*_: object) -> Never:
 
 @pytest.fixture
 def cut_short(app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`destinations add` ends after the first transaction of the back-fill."""
+    """`destinations add` ends after the first transaction of the backfill."""
     for number in range(PEOPLE):
         say(app, EventKind.OPTED_OUT, f"person-{number}@example.com")
     with monkeypatch.context() as patch:
@@ -59,9 +59,9 @@ def cut_short(app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("cut_short")
 def test_it_is_seen_and_the_scheduler_has_it_done(app: Flask) -> None:  # I3
-    said = r"\d+% of the addresses processed, 1 to push so far; workers continue it"
-    assert re.search(f"backfill: {said}", flask(app, "destinations", "list").output)
-    assert re.search(f"backfill\t{said}", flask(app, "destinations", "show", "shop").output)
+    progress = r"\d+% of the addresses processed, 1 to push so far; workers continue it"
+    assert re.search(f"backfill: {progress}", flask(app, "destinations", "list").output)
+    assert re.search(f"backfill\t{progress}", flask(app, "destinations", "show", "shop").output)
     with app.app_context():
         scheduler.tick()
         with Redis.from_url(services().settings.redis_url) as redis:
@@ -82,7 +82,7 @@ def test_resuming_the_destination_does_what_is_left_first(app: Flask) -> None:  
     assert f"{PEOPLE} addresses are pending" in resumed.output
 
 
-def test_a_long_one_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_one_reports_its_progress(capsys: pytest.CaptureFixture[str]) -> None:
     from preference_center.cli.backfill_progress import progress_printer
 
     show = progress_printer()

@@ -103,7 +103,7 @@ def test_check_tells_every_fault_and_ends_with_1(app: Flask, file: Path) -> None
     assert "has 2 errors" in result.stderr
 
 
-def test_a_file_that_is_not_utf_8_is_told_its_line(app: Flask, file: Path) -> None:
+def test_a_file_that_is_not_utf_8_gets_its_line(app: Flask, file: Path) -> None:
     file.write_bytes(SMALL.encode("latin-1"))
 
     result = flask(app, "check", file)

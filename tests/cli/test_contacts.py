@@ -58,7 +58,7 @@ def test_show_tells_who_it_is_and_shows_no_address(ada: Flask) -> None:  # I12
 
 
 @pytest.mark.parametrize("command", ["show", "reopen"])
-def test_who_is_nobodys_is_told_so(ada: Flask, command: str) -> None:
+def test_who_is_nobodys_is_reported(ada: Flask, command: str) -> None:
     more = (*REOPEN, START.isoformat()) if command == "reopen" else ()
     result = flask(ada, command, *more, typed="grace@example.com")
 
@@ -67,7 +67,7 @@ def test_who_is_nobodys_is_told_so(ada: Flask, command: str) -> None:
     assert events(ada) == []
 
 
-def test_an_account_is_closed_from_when_the_company_was_told(ada: Flask) -> None:  # I3
+def test_an_account_is_closed_from_when_the_company_received_it(ada: Flask) -> None:  # I3
     result = flask(ada, "deactivate", "--received-at", (START - timedelta(hours=5)).isoformat())
 
     assert result.exit_code == 0
@@ -95,7 +95,7 @@ def test_an_account_is_opened_again_with_evidence(ada: Flask, clock: Clock) -> N
 
 
 @pytest.mark.parametrize(
-    "words, typed, told",
+    "words, typed, shown",
     [
         (("deactivate",), "not an address", "address"),
         (("deactivate", "--received-at", "yesterday"), "ada@example.com", "--received-at"),
@@ -105,10 +105,10 @@ def test_an_account_is_opened_again_with_evidence(ada: Flask, clock: Clock) -> N
     ],
 )
 def test_a_wrong_word_is_named_and_nothing_written(
-    ada: Flask, words: tuple[str, ...], typed: str, told: str
+    ada: Flask, words: tuple[str, ...], typed: str, shown: str
 ) -> None:
     result = flask(ada, *words, typed=typed)
 
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert shown in result.stderr
     assert events(ada) == []

@@ -113,11 +113,11 @@ def test_whether_a_tool_can_turn_on_again_is_kept_for_the_pages(
     monkeypatch.setattr(webhook, "SPEC", replace(hook, capabilities=abilities))
     assert add_hook(app, receiver).exit_code == 0
     with app.app_context():
-        stubborn = run_in_transaction(
+        one_way = run_in_transaction(
             lambda c: destinations.list_names_without_lifts(c, ["acme.offers", "other"])
         )
         nothing = run_in_transaction(lambda c: destinations.list_names_without_lifts(c, ["other"]))
-    assert stubborn == ([] if can_lift else ["shop"])
+    assert one_way == ([] if can_lift else ["shop"])
     assert nothing == []
 
 
@@ -305,11 +305,11 @@ def test_overdue_tells_the_three_stages_and_fails_from_the_first(
     clock.advance(timedelta(hours=35, minutes=59))
     fine = flask(app, "syncs", "overdue")
     assert (fine.exit_code, fine.stdout) == (0, "")
-    for hours, says in ((36, "at risk"), (48, "past target"), (72, "OVERDUE")):
+    for hours, expected in ((36, "at risk"), (48, "past target"), (72, "OVERDUE")):
         clock.now = START + timedelta(hours=hours)
         result = flask(app, "syncs", "overdue")
         assert result.exit_code == 1
-        assert says in result.stdout
+        assert expected in result.stdout
 
 
 def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
@@ -328,7 +328,7 @@ def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, exit_code, says",
+    "words, exit_code, expected",
     [
         (["--kind", "fax"], 2, "'webhook', 'file_drop'"),
         (["--kind", "file_drop", "--set", "folder"], 2, "key=value"),
@@ -364,12 +364,12 @@ def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
         ),
     ],
 )
-def test_a_wrong_set_up_says_what_to_mend_and_stores_nothing(
-    app: Flask, words: list[str], exit_code: int, says: str
+def test_a_wrong_set_up_names_the_remedy_and_stores_nothing(
+    app: Flask, words: list[str], exit_code: int, expected: str
 ) -> None:
     result = flask(app, "destinations", "add", "tool", *words)
     assert result.exit_code == exit_code
-    assert says in result.stderr
+    assert expected in result.stderr
     assert stored(app) == 0
 
 

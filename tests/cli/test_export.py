@@ -39,8 +39,8 @@ ADA, BEA, CLEO, DORA, EVE = (person(name) for name in ("ada", "bea", "cleo", "do
 
 
 @pytest.fixture
-def said(app: Flask) -> Flask:
-    """Ada: no news. Bea: no marketing. Cleo bounced. Dora pauses. Eve has asked for news."""
+def recorded(app: Flask) -> Flask:
+    """Ada and Bea opted out, Cleo bounced, Dora paused, Eve consented."""
     put_in_force(app)
     evidence = {"source": "shop", "wording": "Yes, news", "language": "en"}
     changes = [
@@ -77,9 +77,11 @@ def audited(app: Flask) -> list[Any]:
         )
 
 
-def test_sendgrid_gets_a_file_per_group_of_whom_a_check_denies(said: Flask, tmp_path: Path) -> None:
+def test_sendgrid_gets_a_file_per_group_of_whom_a_check_denies(
+    recorded: Flask, tmp_path: Path
+) -> None:
     folder = tmp_path / "upload"
-    result = flask(said, "--for", "sendgrid", "-o", folder)
+    result = flask(recorded, "--for", "sendgrid", "-o", folder)
     assert result.exit_code == 0, result.output
     assert column(folder / f"group-{NEWS}.csv") == [
         "email", ADA.exact, BEA.exact, CLEO.exact, DORA.exact,
@@ -88,18 +90,18 @@ def test_sendgrid_gets_a_file_per_group_of_whom_a_check_denies(said: Flask, tmp_
     assert {path.name for path in folder.iterdir()} == {
         f"group-{NEWS}.csv", f"group-{OFFERS}.csv",
     }  # fmt: skip
-    assert audited(said) == [
+    assert audited(recorded) == [
         ("export.written", {"for": "sendgrid", "rows": "6", "scopes": [NEWS, OFFERS]})
     ]
 
 
-def test_a_destination_names_the_groups(said: Flask, tmp_path: Path) -> None:
-    with said.app_context():
+def test_a_destination_names_the_groups(recorded: Flask, tmp_path: Path) -> None:
+    with recorded.app_context():
         run_in_transaction(
             lambda connection: destinations.insert_destination(
                 connection,
                 services().keys,
-                name="letters",
+                name="mailer",
                 kind="sendgrid",
                 settings={},
                 channels=frozenset({Channel.EMAIL}),
@@ -109,50 +111,52 @@ def test_a_destination_names_the_groups(said: Flask, tmp_path: Path) -> None:
                 now=START,
             )
         )
-    words = ["--for", "sendgrid", "--destination", "letters"]
-    assert flask(said, *words, "-o", tmp_path / "a").exit_code == 0
+    words = ["--for", "sendgrid", "--destination", "mailer"]
+    assert flask(recorded, *words, "-o", tmp_path / "a").exit_code == 0
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["group-4711.csv"]
-    result = flask(said, *words, "--scope", NEWS, "-o", tmp_path / "b")
+    result = flask(recorded, *words, "--scope", NEWS, "-o", tmp_path / "b")
     assert (result.exit_code, "does not send" in result.output) == (2, True)
-    result = flask(said, "--for", "hubspot", "--destination", "letters", "-o", tmp_path / "b")
+    result = flask(recorded, "--for", "hubspot", "--destination", "mailer", "-o", tmp_path / "b")
     assert "kind sendgrid" in result.output
     assert not (tmp_path / "b").exists()
 
 
-def test_mailchimp_gets_cleaned_addresses_apart(said: Flask, tmp_path: Path) -> None:
+def test_mailchimp_gets_cleaned_addresses_apart(recorded: Flask, tmp_path: Path) -> None:
     folder = tmp_path / "upload"
-    flask(said, "--for", "mailchimp", "--topic", NEWS, "-o", folder)
+    flask(recorded, "--for", "mailchimp", "--topic", NEWS, "-o", folder)
     assert column(folder / f"{NEWS}.unsubscribed.csv") == [
         "Email Address", ADA.exact, BEA.exact, DORA.exact,
     ]  # fmt: skip
     assert column(folder / f"{NEWS}.cleaned.csv") == ["Email Address", CLEO.exact]
 
 
-def test_hubspot_gets_only_those_who_want_no_marketing_at_all(said: Flask, tmp_path: Path) -> None:
+def test_hubspot_gets_only_those_who_want_no_marketing_at_all(
+    recorded: Flask, tmp_path: Path
+) -> None:
     # I10: its list stops everything that the account sends
     folder = tmp_path / "upload"
-    result = flask(said, "--for", "hubspot", "-o", folder)
+    result = flask(recorded, "--for", "hubspot", "-o", folder)
     assert column(folder / "all_marketing.opt-out-list.csv") == ["Email", BEA.exact, CLEO.exact]
     assert "It stops all marketing there" in result.output
 
 
 def test_known_forms_of_a_mailbox_go_along_and_unknown_ones_do_not(
-    said: Flask, tmp_path: Path
+    recorded: Flask, tmp_path: Path
 ) -> None:  # I9
     tagged = parse_address("ada+shop@example.org", Channel.EMAIL)
-    with said.app_context():
+    with recorded.app_context():
         record([change(9, EventKind.CONSENTED, OFFERS, address=tagged)])
-    flask(said, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
+    flask(recorded, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
     found = column(tmp_path / "upload" / f"group-{NEWS}.csv")
     assert {ADA.exact, tagged.exact} <= set(found)
     assert len(found) == len({*found})
 
 
 def test_our_own_format_tells_all_that_stands_with_its_evidence(
-    said: Flask, tmp_path: Path
+    recorded: Flask, tmp_path: Path
 ) -> None:
     path = tmp_path / "all.csv"
-    result = flask(said, "--for", "csv", "--subscriptions", "-o", path)
+    result = flask(recorded, "--for", "csv", "--subscriptions", "-o", path)
     assert result.exit_code == 0, result.output
     found = {row["address"]: row for row in rows(path)}
     assert {who: (row["status"], row["scope"]) for who, row in found.items()} == {
@@ -168,11 +172,11 @@ def test_our_own_format_tells_all_that_stands_with_its_evidence(
     assert found[BEA.exact]["event"] == str(change(2).id)
 
 
-def test_a_subscription_is_not_told_once_a_no_of_the_mailbox_is_newer(
-    said: Flask, tmp_path: Path
+def test_a_subscription_is_omitted_once_an_opt_out_of_the_mailbox_is_newer(
+    recorded: Flask, tmp_path: Path
 ) -> None:  # I9
     later = START + timedelta(minutes=1)
-    with said.app_context():
+    with recorded.app_context():
         record([change(8, EventKind.CONSENTED, NEWS, address=BEA)])
         record(
             [
@@ -184,49 +188,51 @@ def test_a_subscription_is_not_told_once_a_no_of_the_mailbox_is_newer(
                 )
             ]
         )
-    flask(said, "--for", "csv", "--subscriptions", "--scope", NEWS, "-o", tmp_path / "x.csv")
-    says = [row["status"] for row in rows(tmp_path / "x.csv")]
-    assert "subscription" not in says
+    flask(recorded, "--for", "csv", "--subscriptions", "--scope", NEWS, "-o", tmp_path / "x.csv")
+    expected = [row["status"] for row in rows(tmp_path / "x.csv")]
+    assert "subscription" not in expected
 
 
-def test_what_was_lifted_or_is_over_is_not_told(said: Flask, tmp_path: Path, clock: Any) -> None:
+def test_what_was_lifted_or_is_over_is_omitted(recorded: Flask, tmp_path: Path, clock: Any) -> None:
     clock.advance(timedelta(days=31))
     lift = {"occurred_at": clock.now, "received_at": clock.now, "address": ADA}
-    with said.app_context():
+    with recorded.app_context():
         record([change(9, EventKind.OPTED_IN, NEWS, **lift)])
-    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+    flask(recorded, "--for", "csv", "-o", tmp_path / "x.csv")
     assert {row["address"] for row in rows(tmp_path / "x.csv")} == {BEA.exact, CLEO.exact}
 
 
-def test_a_closed_account_is_told_as_a_no_to_everything(said: Flask, tmp_path: Path) -> None:
-    with said.app_context():
+def test_a_closed_account_is_written_as_an_opt_out_of_everything(
+    recorded: Flask, tmp_path: Path
+) -> None:
+    with recorded.app_context():
         record([change(9, EventKind.DEACTIVATED, EVERYTHING, address=EVE)])
-    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+    flask(recorded, "--for", "csv", "-o", tmp_path / "x.csv")
     (row,) = [row for row in rows(tmp_path / "x.csv") if row["address"] == EVE.exact]
     assert (row["status"], row["scope"], row["reason"]) == ("opted_out", EVERYTHING, "deactivated")
 
 
 @pytest.mark.parametrize("tool", ["csv", "sendgrid"])
 def test_what_is_known_by_its_digest_only_is_counted(
-    said: Flask, tmp_path: Path, tool: str
+    recorded: Flask, tmp_path: Path, tool: str
 ) -> None:  # I6
-    with said.app_context():
+    with recorded.app_context():
         record([change(9, scope=NEWS, address=hashed("zoe@example.org", "md5", ADA))])
         erased = id_of(ADA)
         run_in_transaction(
             lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE id = %s", (erased,))
         )
-    result = flask(said, "--for", tool, "--scope", NEWS, "-o", tmp_path / "out")
+    result = flask(recorded, "--for", tool, "--scope", NEWS, "-o", tmp_path / "out")
     assert "2 rows of which only a digest of the address is stored" in result.output
     paths = [*(tmp_path / "out").iterdir()] if tool == "sendgrid" else [tmp_path / "out"]
     assert ADA.exact not in "".join(path.read_text() for path in paths)
 
 
-def test_an_address_like_a_formula_is_exact_and_told(said: Flask, tmp_path: Path) -> None:
+def test_an_address_like_a_formula_is_exact_and_reported(recorded: Flask, tmp_path: Path) -> None:
     odd = parse_address("=1+1@example.org", Channel.EMAIL)
-    with said.app_context():
+    with recorded.app_context():
         record([change(9, scope=NEWS, address=odd)])
-    result = flask(said, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
+    result = flask(recorded, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
     assert odd.exact in column(tmp_path / "upload" / f"group-{NEWS}.csv")
     assert "1 addresses begin like a formula" in result.output
 
@@ -242,72 +248,72 @@ def test_an_address_like_a_formula_is_exact_and_told(said: Flask, tmp_path: Path
     ],
 )
 def test_wrong_words_write_nothing(
-    said: Flask, tmp_path: Path, words: list[str], hint: str
+    recorded: Flask, tmp_path: Path, words: list[str], hint: str
 ) -> None:
-    result = flask(said, *words, "-o", tmp_path / "out")
+    result = flask(recorded, *words, "-o", tmp_path / "out")
     assert (result.exit_code, hint in result.output) == (2, True), result.output
     assert not [*tmp_path.iterdir()]
-    assert audited(said) == []
+    assert audited(recorded) == []
 
 
-def test_a_folder_that_is_in_use_is_left_alone(said: Flask, tmp_path: Path) -> None:
+def test_a_folder_that_is_in_use_is_left_alone(recorded: Flask, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    result = flask(said, "--for", "sendgrid", "-o", tmp_path)
+    result = flask(recorded, "--for", "sendgrid", "-o", tmp_path)
     assert (result.exit_code, "new or empty folder" in result.output) == (2, True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    assert flask(said, "--for", "csv", "-o", tmp_path).exit_code == 2
-    assert flask(said, "--for", "csv", "-o", tmp_path / "no" / "x.csv").exit_code == 2
+    assert flask(recorded, "--for", "csv", "-o", tmp_path).exit_code == 2
+    assert flask(recorded, "--for", "csv", "-o", tmp_path / "no" / "x.csv").exit_code == 2
 
 
 @pytest.mark.parametrize("tool", ["csv", "sendgrid"])
 def test_an_export_that_fails_half_way_leaves_no_file(
-    said: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+    recorded: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(audit, "insert_audit_entry", fail)
-    result = flask(said, "--for", tool, "-o", tmp_path / "out")
+    result = flask(recorded, "--for", tool, "-o", tmp_path / "out")
     assert isinstance(result.exception, RuntimeError)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_more_addresses_than_are_read_at_once(
-    said: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("preference_center.storage.ledger.export._FETCH_SIZE", 2)
-    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+    flask(recorded, "--for", "csv", "-o", tmp_path / "x.csv")
     assert len(rows(tmp_path / "x.csv")) == 4
 
 
-def test_the_file_is_for_its_owner_only(said: Flask, tmp_path: Path) -> None:
-    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+def test_the_file_is_for_its_owner_only(recorded: Flask, tmp_path: Path) -> None:
+    flask(recorded, "--for", "csv", "-o", tmp_path / "x.csv")
     assert (tmp_path / "x.csv").stat().st_mode & 0o077 == 0
 
 
 def test_our_own_format_comes_back_by_an_import(
-    said: Flask, tmp_path: Path, database_url: str, redis_url: str
+    recorded: Flask, tmp_path: Path, database_url: str, redis_url: str
 ) -> None:
     path = tmp_path / "all.csv"
     everybody = [ADA, BEA, CLEO, EVE]
-    with said.app_context():
+    with recorded.app_context():
         record([change(9, EventKind.DEACTIVATED, EVERYTHING, address=EVE)])
         before = denied(everybody)
-    flask(said, "--for", "csv", "--subscriptions", "-o", path)
+    flask(recorded, "--for", "csv", "--subscriptions", "-o", path)
     empty(database_url, redis_url)
-    put_in_force(said)
+    put_in_force(recorded)
 
     same = [word for scope in (NEWS, ALL_MARKETING) for word in ("--scope", f"{scope}={scope}")]
     words = [
         str(path), "--preset", "generic", *same, "--scope", f"{EVERYTHING}={ALL_MARKETING}",
     ]  # fmt: skip
-    runner = said.test_cli_runner()
+    runner = recorded.test_cli_runner()
     planned = runner.invoke(args=["imports", "plan", *words])
     assert planned.exit_code == 0, planned.output
     name = planned.output.rsplit("--plan", 1)[1].split()[0]
     applied = runner.invoke(args=["imports", "apply", *words, "--plan", name])
     assert applied.exit_code == 0, applied.output
-    with said.app_context():
+    with recorded.app_context():
         assert denied(everybody) == before
 
 

@@ -83,7 +83,7 @@ def test_a_key_may_have_a_rate_of_its_own(in_force: Flask) -> None:
     assert audited == [("60 per minute",), ("none",)]
 
 
-def test_list_says_how_to_make_the_first(in_force: Flask) -> None:
+def test_list_shows_how_to_create_the_first(in_force: Flask) -> None:
     result = flask(in_force, "list")
 
     assert result.exit_code == 0
@@ -103,7 +103,7 @@ def test_revoke_ends_a_key_and_may_be_repeated(in_force: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, exit_code, says",
+    "words, exit_code, expected",
     [
         (["add"], 2, "Missing argument 'NAME'"),
         (["add", "shop"], 2, "Missing option '--scope'"),
@@ -119,13 +119,13 @@ def test_revoke_ends_a_key_and_may_be_repeated(in_force: Flask) -> None:
         (["revoke", "shop"], 1, "flask keys list"),
     ],
 )
-def test_a_wrong_command_says_what_to_mend_and_makes_nothing(
-    in_force: Flask, words: list[str], exit_code: int, says: str
+def test_a_wrong_command_names_the_remedy_and_makes_nothing(
+    in_force: Flask, words: list[str], exit_code: int, expected: str
 ) -> None:
     result = flask(in_force, *words)
 
     assert result.exit_code == exit_code
-    assert says in result.stderr
+    assert expected in result.stderr
     assert rows(in_force, "SELECT 1 FROM api_key UNION ALL SELECT 1 FROM audit") == []
 
 

@@ -75,7 +75,7 @@ def test_two_senders_have_nothing_in_common(in_force: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, says",
+    "words, expected",
     [
         (["link-key", "shop"], "--brand or --topic"),
         (["link-key", "shop", "--topic", "acme.offer"], 'did you mean "acme.offers"'),
@@ -84,13 +84,13 @@ def test_two_senders_have_nothing_in_common(in_force: Flask) -> None:
         (["revoke-link-key", "shop"], "flask keys link-keys"),
     ],
 )
-def test_a_wrong_command_says_what_to_mend_and_makes_nothing(
-    in_force: Flask, words: list[str], says: str
+def test_a_wrong_command_names_the_remedy_and_makes_nothing(
+    in_force: Flask, words: list[str], expected: str
 ) -> None:
     result = flask(in_force, *words)
 
     assert result.exit_code == 1
-    assert says in result.stderr
+    assert expected in result.stderr
     assert rows(in_force, "SELECT 1 FROM link_key UNION ALL SELECT 1 FROM audit") == []
 
 

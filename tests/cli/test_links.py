@@ -1,4 +1,4 @@
-"""`flask links`: the column of standing links, and withdrawing it."""
+"""`flask links`: the column of permanent links, and withdrawing it."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_lists_of_all_kinds(tool: Flask, given: bytes, words: tuple[str, ...], c
 
 
 @pytest.mark.parametrize(
-    "given, words, says",
+    "given, words, expected",
     [
         (b"", (), "the list is empty"),
         (b"id,who\n1,x\n", (), "--column. The columns are: 'id', 'who'"),
@@ -165,7 +165,7 @@ def test_lists_of_all_kinds(tool: Flask, given: bytes, words: tuple[str, ...], c
     ],
 )
 def test_a_list_that_cant_be_used_leaves_no_file(
-    tool: Flask, tmp_path: Path, given: bytes, words: tuple[str, ...], says: str
+    tool: Flask, tmp_path: Path, given: bytes, words: tuple[str, ...], expected: str
 ) -> None:
     output = tmp_path / "links.csv"
     result = flask(
@@ -173,11 +173,11 @@ def test_a_list_that_cant_be_used_leaves_no_file(
         "-o", str(output), *words, given=given,
     )  # fmt: skip
     assert result.exit_code == 1
-    assert says in result.stderr
+    assert expected in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_that_a_short_field_would_cut_is_told(tool: Flask) -> None:
+def test_a_link_that_a_short_field_would_cut_is_reported(tool: Flask) -> None:
     given = f"email\n{'a' * 150}@example.com\n".encode()
     words = ["export", "--destination", "tool", "--topic", "acme.news", "--input", "-"]
     assert "some tools truncate a text field at 255" in flask(tool, *words, given=given).stderr
@@ -185,7 +185,7 @@ def test_a_link_that_a_short_field_would_cut_is_told(tool: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, says",
+    "words, expected",
     [
         (["--destination", "tol", "--topic", "acme.news"], "There are: tool"),
         (["--destination", "tool"], "--topic: acme.news, acme.sms, all_marketing"),
@@ -194,10 +194,10 @@ def test_a_link_that_a_short_field_would_cut_is_told(tool: Flask) -> None:
         (["--destination", "tool", "--topic", "acme.news", "-o", "no/such/place"], "can't write"),
     ],
 )
-def test_a_wrong_command_says_what_to_mend(tool: Flask, words: list[str], says: str) -> None:
+def test_a_wrong_command_names_the_remedy(tool: Flask, words: list[str], expected: str) -> None:
     result = flask(tool, "export", *words)
     assert result.exit_code == 1
-    assert says in result.stderr
+    assert expected in result.stderr
 
 
 def test_the_file_is_for_its_owner_only(tool: Flask, tmp_path: Path) -> None:

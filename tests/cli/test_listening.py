@@ -64,14 +64,14 @@ def added(app: Flask) -> Result:
     return add(app, "--set", "networks=any")
 
 
-def test_it_is_told_where_to_report_and_the_secret_is_not_shown(app: Flask, added: Result) -> None:
+def test_its_webhook_url_is_shown_without_the_secret(app: Flask, added: Result) -> None:
     assert added.exit_code == 0, added.output
     assert "/in/sparks/WEBHOOK_SECRET" in added.output
     assert SECRET not in added.output
     assert "webhooks are processed from now on" in added.output
 
 
-def test_nobodys_opt_out_is_told_to_it(app: Flask, added: Result) -> None:
+def test_no_opt_out_is_pushed_to_it(app: Flask, added: Result) -> None:
     say(app)
     assert count(app, "sync_state") == 0
     shown = flask(app, "destinations", "list").output
@@ -113,7 +113,7 @@ def test_a_tool_that_only_listened_is_pushed_to_once_it_has_a_key(
         assert found.exit_code == 0, found.output
         assert flask(app, "destinations", "list").output.startswith("re\tresend\tobserve\t")
         assert flask(app, "destinations", "resume", "re").exit_code == 0
-    assert count(app, "sync_state") == 1, "what was said before is pushed, too"
+    assert count(app, "sync_state") == 1, "earlier opt-outs are pushed, too"
 
 
 def test_a_tool_that_is_pushed_to_keeps_its_key(
@@ -187,7 +187,7 @@ def test_how_many_posts_can_not_be_read_is_shown(app: Flask, added: Result) -> N
 
 
 @pytest.mark.parametrize(
-    "kind, thing, is_one",
+    "kind, target, is_one",
     [
         ("iterable", "channel:27447", True),
         ("iterable", "27447", False),
@@ -196,11 +196,11 @@ def test_how_many_posts_can_not_be_read_is_shown(app: Flask, added: Result) -> N
     ],
 )
 def test_a_topic_is_mapped_to_what_the_vendor_will_call_it(
-    app: Flask, kind: str, thing: str, *, is_one: bool
+    app: Flask, kind: str, target: str, *, is_one: bool
 ) -> None:
     settings = ["--set", "webhook_secret=env:HOOK_SECRET"]
     settings += ["--set", "networks=any"] if kind == "iterable" else []
-    words = ["add", "tool", "--kind", kind, *settings, "--topic", f"acme.offers={thing}"]
+    words = ["add", "tool", "--kind", kind, *settings, "--topic", f"acme.offers={target}"]
     found = flask(app, "destinations", *words)
     assert found.exit_code == (0 if is_one else 1), found.output
     assert ("which is no id there" in found.output) != is_one

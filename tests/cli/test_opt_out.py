@@ -54,7 +54,7 @@ def test_the_clock_runs_from_when_the_company_received_it(in_force: Flask) -> No
     assert events(in_force)[0][-1] == datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
-def test_repeating_it_is_harmless_and_says_so(in_force: Flask) -> None:
+def test_repeating_it_is_harmless_and_reports_it(in_force: Flask) -> None:
     # I7
     flask(in_force, "ada@example.com", "--via", "phone")
     result = flask(in_force, "ada@example.com", "--via", "phone")
@@ -72,7 +72,7 @@ def test_the_address_is_not_repeated_on_the_screen(in_force: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    "words, exit_code, says",
+    "words, exit_code, expected",
     [
         (["ada@example.com", "ada@example.com", "--via", "phone"], 2, "shell's history"),
         (["ada@example.com"], 2, "Missing option '--via'"),
@@ -86,17 +86,17 @@ def test_the_address_is_not_repeated_on_the_screen(in_force: Flask) -> None:
         (["a@example.com", "--via", "phone", "--received-at", "2030-01-01T00Z"], 2, "future"),
     ],
 )
-def test_a_wrong_command_says_what_to_mend_and_records_nothing(
-    in_force: Flask, words: list[str], exit_code: int, says: str
+def test_a_wrong_command_names_the_remedy_and_records_nothing(
+    in_force: Flask, words: list[str], exit_code: int, expected: str
 ) -> None:
     result = flask(in_force, *words)
 
     assert result.exit_code == exit_code
-    assert says in result.stderr
+    assert expected in result.stderr
     assert events(in_force) == []
 
 
-def test_without_a_catalogue_it_says_how_to_get_one(app: Flask) -> None:
+def test_without_a_catalogue_it_shows_how_to_get_one(app: Flask) -> None:
     from preference_center.storage.catalogues import clear_catalogue_cache
 
     with app.app_context():

@@ -116,7 +116,7 @@ def test_the_first_sync_reads_in_before_it_fills_up(app: Flask, server: SendGrid
     assert "backfill" not in shown
 
 
-def test_the_back_fill_tells_how_far_it_is_and_can_be_paused(
+def test_the_backfill_tells_how_far_it_is_and_can_be_paused(
     app: Flask, server: SendGridStandIn
 ) -> None:
     opt_out(app, ANNA)
@@ -135,7 +135,7 @@ def test_the_back_fill_tells_how_far_it_is_and_can_be_paused(
     assert "backfill" not in shown
 
 
-def test_an_opt_out_that_went_missing_is_seen_until_it_is_mended_and_counted_for_good(
+def test_an_opt_out_that_went_missing_is_shown_until_it_is_fixed_and_counted(
     app: Flask, server: SendGridStandIn, clock: Clock
 ) -> None:  # I13
     add(app, server)
@@ -155,7 +155,7 @@ def test_an_opt_out_that_went_missing_is_seen_until_it_is_mended_and_counted_for
     assert "drift, pushed again\t1" in flask(app, "show", "mailer").output
 
 
-def test_a_tool_that_will_not_be_read_is_told_in_words(app: Flask, server: SendGridStandIn) -> None:
+def test_a_tool_that_rejects_reading_gets_a_message(app: Flask, server: SendGridStandIn) -> None:
     add(app, server)
     server.fail(Fault(403))
     found = flask(app, "observe", "mailer")
@@ -165,7 +165,7 @@ def test_a_tool_that_will_not_be_read_is_told_in_words(app: Flask, server: SendG
 
 
 @pytest.mark.parametrize("command", ["observe", "show", "replay"])
-def test_an_unknown_name_is_told_the_known_ones(
+def test_an_unknown_name_lists_the_known_ones(
     app: Flask, server: SendGridStandIn, command: str
 ) -> None:
     add(app, server)

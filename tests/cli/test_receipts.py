@@ -47,11 +47,11 @@ def find(app: Flask, text: str) -> Result:
     return app.test_cli_runner().invoke(args=["receipts", "find", text])
 
 
-def test_it_shows_the_event_and_what_each_tool_was_told(in_force: Flask, clock: Clock) -> None:
-    told = connect(in_force, "crm", {"acme.offers"})
+def test_it_shows_the_event_and_its_delivery_to_each_tool(in_force: Flask, clock: Clock) -> None:
+    shown = connect(in_force, "crm", {"acme.offers"})
     connect(in_force, "mailer", {"acme.offers"}, status="paused")
     event = say(in_force)
-    push(in_force, told, Tool())
+    push(in_force, shown, Tool())
     clock.advance(timedelta(hours=80))
     result = find(in_force, format_receipt_code(event).lower().replace("-", " "))
     assert result.exit_code == 0, result.output
@@ -65,7 +65,7 @@ def test_it_shows_the_event_and_what_each_tool_was_told(in_force: Flask, clock: 
     assert "ada" not in result.output  # I12
 
 
-def test_it_says_what_became_of_the_event(in_force: Flask, clock: Clock) -> None:
+def test_it_shows_the_state_of_the_event(in_force: Flask, clock: Clock) -> None:
     first, second = say(in_force), say(in_force, scope="acme.offers")
     with in_force.app_context():
         record([Retraction(services().new_id(), (first,), services().now(), "t", "t")])
@@ -89,7 +89,7 @@ def test_an_opt_out_by_mail_whose_address_is_not_known_yet_is_found(in_force: Fl
     assert "not in the ledger yet" in result.output
 
 
-def test_a_mistyped_reference_is_told_from_an_unknown_one(in_force: Flask) -> None:
+def test_a_mistyped_reference_differs_from_an_unknown_one(in_force: Flask) -> None:
     with in_force.app_context():
         unknown = format_receipt_code(services().new_id())
     assert find(in_force, unknown).exit_code == 1

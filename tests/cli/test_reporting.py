@@ -1,4 +1,4 @@
-"""A program of the company's own reports what people said to it, end to end."""
+"""The company's own program reports opt-outs to us, end to end."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def take(app: Flask) -> list[tuple[str, str]]:
     return [(str(kind), str(scope)) for kind, scope in rows]
 
 
-def test_what_was_said_there_is_recorded_once(app: Flask) -> None:  # I13
+def test_its_events_are_recorded_once(app: Flask) -> None:  # I13
     with app.app_context():
         now = services().now()
-    said = {"address": ANNA, "id": "7", "by_person": True}
+    data = {"address": ANNA, "id": "7", "by_person": True}
     events = [
-        {"type": "opted_out", "timestamp": now.isoformat(), "data": said | {"topic": topic}}
+        {"type": "opted_out", "timestamp": now.isoformat(), "data": data | {"topic": topic}}
         for topic in ("acme.offers", "acme.elsewhere")
     ]
-    events.append({"type": "complained", "data": said | {"id": "8"}})
+    events.append({"type": "complained", "data": data | {"id": "8"}})
     assert post(app, json.dumps(events), now) == 204
     assert post(app, json.dumps(events[:1]), now) == 204
     assert take(app) == [("opted_out", "acme.offers"), ("complained", "all_marketing")]

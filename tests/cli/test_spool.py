@@ -95,7 +95,7 @@ def test_what_can_never_be_recorded_is_an_alarm(app: Flask, folder: Path) -> Non
     assert "rejected: 1" in text
 
 
-def test_without_a_folder_it_says_what_to_set(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_it_names_the_setting(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
     from preference_center.context import EXTENSION_NAME

@@ -1,4 +1,4 @@
-"""`flask` where the service can't start: it says what to mend."""
+"""`flask` where settings are missing: it names them."""
 
 from __future__ import annotations
 
