@@ -181,7 +181,7 @@ def test_check_asks_the_tool_and_names_what_no_topic_maps_to(
     result = flask(app, "destinations", "check", "mailer")
 
     assert result.exit_code == 1
-    assert "map it to a group that exists" in result.stderr
+    assert "map it to a unsubscribe group that exists" in result.stderr
 
 
 def test_a_key_that_may_not_write_is_refused_before_the_first_push(
