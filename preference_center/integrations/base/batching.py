@@ -13,7 +13,6 @@ from preference_center.integrations.base.http import (
     RequestRejected,
     UnexpectedResponse,
 )
-from preference_center.integrations.base.outcomes import deferred as deferred_outcome
 from preference_center.integrations.base.outcomes import reflected, retry_later, worst
 
 T = TypeVar("T")
@@ -115,11 +114,6 @@ def read_each(items: Iterable[T], read: Callable[[T], R]) -> dict[T, R]:
     if len(failures) > 1 and not found:
         raise failures[0]
     return found
-
-
-def deferred(item: PushItem) -> Mapping[int, PushOutcome]:
-    """The step of an item that would make a push too long to end inside a lease."""
-    return {item.ref: deferred_outcome()}
 
 
 def ensure_some_accepted(outcomes: Mapping[int, PushOutcome], ack: str) -> None:
