@@ -1,4 +1,4 @@
-"""listmonk's API, as far as subscribers of lists are looked for and changed.
+"""listmonk's API, as far as subscribers of lists are looked up and changed.
 
 https://listmonk.app/docs/apis/subscribers/
 https://listmonk.app/docs/querying-and-segmentation/
@@ -10,11 +10,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpSession, basic_auth_headers
-from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
+from preference_center.integrations.base import runtime
 from preference_center.integrations.listmonk.permissions import ListmonkProfile
 
 UNSUBSCRIBED, BLOCKLISTED, SINGLE_OPT_IN = "unsubscribed", "blocklisted", "single"
@@ -22,36 +20,36 @@ MAX_QUERY_LENGTH = 3_000
 """Characters of SQL in one URL: proxies stop at 8,000, and some characters become three."""
 
 
-class _ListmonkSubscription(LenientModel):
+class _ListmonkSubscription(runtime.LenientModel):
     id: int = 0
     subscription_status: str = ""
-    subscription_created_at: IsoDatetime = None
-    subscription_updated_at: IsoDatetime = None
+    subscription_created_at: runtime.IsoDatetime = None
+    subscription_updated_at: runtime.IsoDatetime = None
 
 
-class ListmonkSubscriber(LenientModel):
+class ListmonkSubscriber(runtime.LenientModel):
     """One address, and the lists that it is or was in."""
 
     id: int = 0
     email: str = ""
     status: str = ""
-    updated_at: IsoDatetime = None
+    updated_at: runtime.IsoDatetime = None
     subscriptions: tuple[_ListmonkSubscription, ...] | None = Field(default=None, alias="lists")
 
     @property
     def known_subscriptions(self) -> tuple[_ListmonkSubscription, ...]:
-        """Those that it is or was in, as far as they are listed."""
+        """The subscriptions that the response contains."""
         return self.subscriptions or ()
 
     @property
     def is_blocklisted(self) -> bool:
-        """Whether nothing at all is sent to it."""
+        """Whether nothing is sent to it."""
         return self.status == BLOCKLISTED
 
     def receives(self, list_id: str) -> bool:
-        """Whether it is in this list and has not left it; it may have to confirm yet.
+        """Whether it is in this list and has not left it, or whether that is unknown.
 
-        Also where that is not known.
+        It may not be confirmed yet.
         """
         return self.subscriptions is None or any(
             s.id == 0 or (str(s.id) == list_id and s.subscription_status != UNSUBSCRIBED)
@@ -66,10 +64,10 @@ class ListmonkSubscriber(LenientModel):
         )
 
     def unsubscribed_at(self, list_id: str) -> datetime | None:
-        """When it was unsubscribed from this list (UTC), if that can be known.
+        """When it was unsubscribed from this list (UTC), if that is known.
 
-        listmonk stamps a subscription when it is unsubscribed, and not when a clerk's form
-        or an API call gives it a status: one that was never stamped has no date.
+        listmonk stamps a subscription when it is unsubscribed, but not when a form of its users
+        or an API call sets the status: one that was never stamped has no date.
         """
         for each in self.known_subscriptions:
             made, changed = each.subscription_created_at, each.subscription_updated_at
@@ -79,7 +77,7 @@ class ListmonkSubscriber(LenientModel):
 
     @property
     def blocklisted_at(self) -> datetime | None:
-        """When it was blocklisted (UTC), or later: one of the last changes was it.
+        """When it was blocklisted (UTC), or later: the time of the last change.
 
         Blocklisting from a campaign stamps the subscriptions, any other the subscriber.
         """
@@ -90,7 +88,7 @@ class ListmonkSubscriber(LenientModel):
         return max((stamp for stamp in stamps if stamp), default=None)
 
 
-class ListmonkList(LenientModel):
+class ListmonkList(runtime.LenientModel):
     """A list; `optin` is "single" or "double"."""
 
     id: int = 0
@@ -98,75 +96,55 @@ class ListmonkList(LenientModel):
     optin: str = ""
 
 
-class _ListmonkLists(LenientModel):
+class _Lists(runtime.LenientModel):
     results: tuple[ListmonkList, ...] = ()
 
 
-class _ListsResponse(BaseModel):
-    data: _ListmonkLists
-
-
-class _Subscribers(LenientModel):
+class _Subscribers(runtime.LenientModel):
     results: tuple[ListmonkSubscriber, ...] = ()
 
 
-class _SubscribersResponse(BaseModel):
-    data: _Subscribers
-
-
-class _UpdateResponse(BaseModel):
-    data: bool
-
-
-class _ProfileResponse(BaseModel):
-    data: ListmonkProfile
-
-
-_LISTS = TypeAdapter(_ListsResponse)
-_SUBSCRIBERS = TypeAdapter(_SubscribersResponse)
-_UPDATE = TypeAdapter(_UpdateResponse)
-_PROFILE = TypeAdapter(_ProfileResponse)
-
-
 @contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[ListmonkClient]:
+def open_client(
+    config: runtime.DestinationConfig, http: runtime.HttpContext
+) -> Iterator[ListmonkClient]:
     """The API of a destination's listmonk, for a `with` block."""
     settings = config.settings
-    headers = basic_auth_headers(settings["user"], settings["token"])
+    headers = runtime.basic_auth_headers(settings["user"], settings["token"])
     base_url = settings["base_url"]
     with http.session(config.name, base_url, headers=headers, public_only=False) as session:
         yield ListmonkClient(config.name, session)
 
 
 class ListmonkClient:
-    """One listmonk as one API user sees it, made by `open_account`."""
+    """One listmonk as one API user sees it, made by `open_client`."""
 
-    def __init__(self, name: str, session: HttpSession) -> None:
+    def __init__(self, name: str, session: runtime.HttpSession) -> None:
         self._name = name
         self._session = session
 
     def lists(self) -> list[ListmonkList]:
         """All lists."""
         answer = self._session.send("GET", "/api/lists", query={"per_page": "all"})
-        return [each for each in answer.parse(_LISTS).data.results if each.id]
+        return [each for each in answer.parse_member(_Lists, "data").results if each.id]
 
     def profile(self) -> ListmonkProfile:
         """The API user itself, with what it may do."""
-        return self._session.send("GET", "/api/profile").parse(_PROFILE).data
+        return self._session.send("GET", "/api/profile").parse_member(ListmonkProfile, "data")
 
     def find_double_opt_in_lists(self, list_ids: Collection[str]) -> set[str]:
-        """Which of these lists mail only who has confirmed.
+        """Which of these lists mail confirmed subscribers only.
 
         Raises DeliveryError (permanent) when one of them is gone: changes of it would be
         acknowledged all the same.
         """
         lists = {str(each.id): each.optin for each in self.lists()}
         if gone := sorted(list_ids - lists.keys()):
-            raise DeliveryError(
+            raise runtime.DeliveryError(
                 f"{self._name}: the lists {', '.join(gone)} are gone: map their topics again",
                 permanent=True,
             )
-        # What is not known to be single is not turned on again.
+        # An unknown one counts as double: it is not turned on again.
         return {list_id for list_id in list_ids if lists[list_id] != SINGLE_OPT_IN}
 
     def find_subscribers(self, addresses: Sequence[str]) -> dict[str, ListmonkSubscriber]:
@@ -180,7 +158,7 @@ class ListmonkClient:
     def list_subscribers(
         self, after_id: int, limit: int, condition: str = ""
     ) -> tuple[list[ListmonkSubscriber], int | None]:
-        """The next subscribers by id after `after`, and the last id if there may be more."""
+        """The next subscribers by id after `after_id`, and the last id if there may be more."""
         where = f"subscribers.id > {after_id}" + (f" AND {condition}" if condition else "")
         # The API can't sort by id, so the page is chosen inside. Numbers and our own text only.
         inner = f"SELECT id FROM subscribers WHERE {where} ORDER BY id LIMIT {limit}"  # noqa: S608
@@ -193,10 +171,10 @@ class ListmonkClient:
     def _query(self, condition: str) -> Sequence[ListmonkSubscriber]:
         query = {"query": condition, "per_page": "all"}
         answer = self._session.send("GET", "/api/subscribers", query=query)
-        return answer.parse(_SUBSCRIBERS).data.results
+        return answer.parse_member(_Subscribers, "data").results
 
     def unsubscribe(self, list_id: str, subscriber_ids: Sequence[int]) -> None:
-        """Mark their subscriptions to a list as unsubscribed; makes none."""
+        """Set their subscriptions to a list to unsubscribed; makes none."""
         self._update_subscriptions({"action": "unsubscribe"}, list_id, subscriber_ids)
 
     def subscribe(self, list_id: str, subscriber_ids: Sequence[int]) -> None:
@@ -210,8 +188,8 @@ class ListmonkClient:
     ) -> None:
         body = {**action, "ids": list(subscriber_ids), "target_list_ids": [int(list_id)]}
         answer = self._session.send("PUT", "/api/subscribers/lists", body=body)
-        if not answer.parse(_UPDATE).data:
-            raise DeliveryError("the answer is not what the tool's API promises")
+        if not answer.parse_member(bool, "data"):
+            raise runtime.DeliveryError("the answer is not what the tool's API promises")
 
 
 def _quote_literal(text: str) -> str:

@@ -12,35 +12,24 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
-from preference_center.domain.sync.contract import PushOutcome, PushResult
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import (
-    HttpContext,
-    HttpSession,
-    Response,
-    basic_auth_headers,
-)
+from preference_center.integrations.base import runtime
 
 PAGE_SIZE, OVERLAP_ROWS = 250, 25
-"""Rows of a page, and how many of those before it are asked for again: when somebody leaves,
-all after him move up. A divisor of PAGE, since pages are numbered by their size."""
+"""Rows of a page, and how many of those before it are listed again: when a member leaves, all
+after it move up. A divisor of PAGE_SIZE, since pages are numbered by their size."""
 MAX_MEMBERSHIPS = 100
-"""More memberships than one address has lists mapped."""
+"""More memberships than an address has mapped lists."""
 _LIST = "/3.1/lists/{list_id}"
 _MEMBER = "/3.1/members/{member}"
 _BAN = f"{_LIST}/bans/{{email}}"
+_EXCLUDED_PREFERENCES = frozenset({"delivery_status", "self_link", "http_etag"})
 
 
 class _MailmanList(BaseModel):
     list_id: str
     display_name: str
-
-
-class _MailmanLists(BaseModel):
-    entries: list[_MailmanList] = []
-    total_size: int
 
 
 class MailmanMembership(BaseModel):
@@ -57,38 +46,25 @@ class _Memberships(BaseModel):
     total_size: int
 
 
-class _EffectivePreferences(BaseModel):
-    delivery_status: str
-
-
-_LISTS = TypeAdapter(_MailmanLists)
-_MEMBERSHIPS = TypeAdapter(_Memberships)
-_EFFECTIVE_PREFERENCES = TypeAdapter(_EffectivePreferences)
-_OWN_PREFERENCES = TypeAdapter(dict[str, Any])
-
-
 @dataclass(frozen=True, slots=True)
 class MailmanCursor:
-    """Where a sweep stands: a list, and a page of it from 1."""
+    """The position of a sweep: a list, and a page of it from 1."""
 
     list_id: str
     page: int = 1
 
     @classmethod
     def parse(cls, text: str | None, lists: Sequence[str]) -> MailmanCursor | None:
-        """The place that `str` wrote; else the first of `lists`, or the first after it."""
-        if text is not None:
-            list_id, page = text.split("|")
-            if list_id in lists:
-                return cls(list_id, int(page))
-            lists = [each for each in lists if each > list_id]
+        """The position of a cursor; else the first of `lists`, or the first after it."""
+        position = runtime.decode_cursor(cls, text)
+        if position is not None:
+            if position.list_id in lists:
+                return position
+            lists = [each for each in lists if each > position.list_id]
         return cls(lists[0]) if lists else None
 
-    def __str__(self) -> str:
-        return f"{self.list_id}|{self.page}"
-
     def next_page(self) -> MailmanCursor:
-        """The same list further on."""
+        """The next page of the same list."""
         return replace(self, page=self.page + 1)
 
     def next_list(self, lists: Sequence[str]) -> MailmanCursor | None:
@@ -98,27 +74,30 @@ class MailmanCursor:
 
 
 @contextmanager
-def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[MailmanClient]:
+def open_client(
+    config: runtime.DestinationConfig, http: runtime.HttpContext
+) -> Iterator[MailmanClient]:
     """The API of a destination's core, for a `with` block."""
     settings = config.settings
-    headers = basic_auth_headers(settings["user"], settings["password"])
+    headers = runtime.basic_auth_headers(settings["user"], settings["password"])
     base_url = settings["base_url"]
     with http.session(config.name, base_url, headers=headers, public_only=False) as session:
         yield MailmanClient(config.name, session)
 
 
 class MailmanClient:
-    """One Mailman core, made by `open_core`."""
+    """One Mailman core, made by `open_client`."""
 
-    def __init__(self, name: str, session: HttpSession) -> None:
+    def __init__(self, name: str, session: runtime.HttpSession) -> None:
         self._name = name
         self._session = session
         self._existing_lists: set[str] = set()
 
     def lists(self) -> dict[str, str]:
         """List id -> its name."""
-        found = self._session.send("GET", "/3.1/lists").parse(_LISTS)
-        return {entry.list_id: entry.display_name for entry in found.entries}
+        answer = self._session.send("GET", "/3.1/lists")
+        entries = answer.parse_member(list[_MailmanList], "entries", or_empty=True)
+        return {entry.list_id: entry.display_name for entry in entries}
 
     def ensure_list(self, list_id: str) -> None:
         """Raise DeliveryError (permanent) when the list is gone.
@@ -132,21 +111,21 @@ class MailmanClient:
             "GET", _LIST, path_params=holes, allowed_statuses={HTTPStatus.NOT_FOUND}
         )
         if answer.status == HTTPStatus.NOT_FOUND:
-            raise DeliveryError(
+            raise runtime.DeliveryError(
                 f"{self._name}: list {list_id} is gone: map its topic again", permanent=True
             )
         self._existing_lists.add(list_id)
 
     def memberships(self, address: str) -> list[MailmanMembership]:
-        """In which lists an address is. An asterisk in it is a wild card to Mailman."""
+        """The memberships of an address. An asterisk in it is a wild card to Mailman."""
         found = self._find_members({"subscriber": address}, count=MAX_MEMBERSHIPS, page=1).entries
         return [member for member in found if member.email.lower() == address.lower()]
 
     def list_members(self, cursor: MailmanCursor) -> tuple[list[MailmanMembership], bool]:
         """A page of a list's members by address, and whether there are more.
 
-        Includes the end of the page before, asked for afterwards: so whoever moved up to it
-        in the meantime is seen.
+        Includes the end of the page before, listed afterwards: so a member who moved up to it
+        meanwhile is found.
         """
         wanted = {"list_id": cursor.list_id}
         if cursor.page == 1:
@@ -163,31 +142,30 @@ class MailmanClient:
             "/3.1/members/find",
             query={"count": str(count), "page": str(page)},
             body={**criteria, "role": "member", "fields": ["email", "list_id", "member_id"]},
-        ).parse(_MEMBERSHIPS)
+        ).parse(_Memberships)
 
     def delivery_status(self, member_id: str) -> str:
-        """The delivery that a membership has in effect, its own or its user's; "" if it ended."""
+        """The effective delivery status of a membership, its own or its user's; "" if it ended."""
         route = f"{_MEMBER}/all/preferences"
         answer = self._send(
             "GET", route, member_id=member_id, allowed_statuses={HTTPStatus.NOT_FOUND}
         )
         if answer.status == HTTPStatus.NOT_FOUND:
             return ""
-        return answer.parse(_EFFECTIVE_PREFERENCES).delivery_status
+        return answer.parse_member(str, "delivery_status")
 
     def set_delivery_status(self, member_id: str, status: str) -> None:
         """Set the delivery of one membership."""
         self._update_preferences("PATCH", member_id, {"delivery_status": status})
 
     def reset_delivery_status(self, member_id: str, status: str) -> None:
-        """Take back `status` where the membership itself has it, to what it had before.
+        """Remove `status` from the membership itself, where it has it.
 
-        "enabled" would outrank what the person may say for all lists. Mailman can only forget
-        all of a membership's settings, so the others are written again.
+        "enabled" would override what the person set for all lists. Mailman can only delete all
+        settings of a membership, so the others are written again.
         """
-        own = self._send("GET", f"{_MEMBER}/preferences", member_id=member_id).parse(
-            _OWN_PREFERENCES
-        )
+        answer = self._send("GET", f"{_MEMBER}/preferences", member_id=member_id)
+        own = answer.parse(dict[str, Any])
         if own.get("delivery_status") != status:
             return
         others = {k: v for k, v in own.items() if k not in _EXCLUDED_PREFERENCES}
@@ -195,10 +173,10 @@ class MailmanClient:
         if others:
             self._update_preferences("PATCH", member_id, others)
 
-    def ban(self, list_id: str, address: str) -> PushOutcome:
-        """Let nobody subscribe an address that is not a member."""
+    def ban(self, list_id: str, address: str) -> runtime.PushOutcome:
+        """Prevent that an address is subscribed that is not a member."""
         if address.startswith("^"):
-            return PushOutcome(PushResult.REFUSED, "it would be a pattern")
+            return runtime.refused("it would be a pattern")
         answer = self._session.send(
             "POST",
             f"{_LIST}/bans",
@@ -207,8 +185,8 @@ class MailmanClient:
             allowed_statuses={HTTPStatus.BAD_REQUEST},
         )
         if answer.status == HTTPStatus.CREATED or self.is_banned(list_id, address):
-            return PushOutcome(PushResult.REFLECTED, "banned")
-        return PushOutcome(PushResult.REFUSED, "can't be banned")
+            return runtime.reflected("banned")
+        return runtime.refused("can't be banned")
 
     def unban(self, list_id: str, address: str) -> None:
         """Let an address subscribe again, if it was banned."""
@@ -230,7 +208,7 @@ class MailmanClient:
     ) -> None:
         answer = self._send(method, f"{_MEMBER}/preferences", member_id=member_id, body=body)
         if answer.status != HTTPStatus.NO_CONTENT:
-            raise DeliveryError("the answer is not what the tool's API promises")
+            raise runtime.DeliveryError("the answer is not what the tool's API promises")
 
     def _send(
         self,
@@ -240,7 +218,7 @@ class MailmanClient:
         member_id: str,
         body: Mapping[str, Any] | None = None,
         allowed_statuses: Collection[int] = (),
-    ) -> Response:
+    ) -> runtime.Response:
         return self._session.send(
             method,
             route,
@@ -248,6 +226,3 @@ class MailmanClient:
             body=body,
             allowed_statuses=allowed_statuses,
         )
-
-
-_EXCLUDED_PREFERENCES = frozenset({"delivery_status", "self_link", "http_etag"})

@@ -204,7 +204,7 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient]):
             return [], None
         found, more = client.list_members(position)
         following = position.next_page() if more else position.next_list(lists)
-        return found, str(following) if following else None
+        return found, runtime.encode_cursor(following) if following else None
 
 
 SPEC = runtime.ConnectorSpec.of(

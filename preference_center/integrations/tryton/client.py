@@ -1,7 +1,7 @@
 """Tryton's JSON-RPC, as far as the module marketing_email is called.
 
 https://docs.tryton.org/latest/server/ref/protocols.html
-Errors come with status 200 and name a class; their texts are for people, and may hold
+Errors have the status 200 and name a class; their texts are for people, and may contain
 addresses.
 """
 
@@ -10,18 +10,18 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpSession, RequestRejected
+from preference_center.integrations.base import runtime
 
 PAGE_SIZE = 1_000
 OVERLAP = timedelta(minutes=10)
-"""Rows get the time at which their transaction began, and are seen when it has ended."""
+"""Rows have the time at which their transaction began, and are visible when it has ended."""
 _ADDRESS = "model.marketing.email"
 _LIST = "model.marketing.email.list"
 _FIELDS = ["email", "list_", "active", "create_date", "write_date"]
@@ -53,13 +53,24 @@ class TrytonRow(BaseModel):
 
     @property
     def is_off(self) -> bool:
-        """Whether it was turned off; never changed, it waits for its confirmation."""
+        """Whether it was turned off; one that was never changed is not confirmed yet."""
         return not self.active and self.write_date is not None
 
     @property
     def changed_at(self) -> datetime:
         """When it was last written, or made."""
         return self.write_date or self.create_date
+
+
+@dataclass(frozen=True, slots=True)
+class TrytonCursor:
+    """The position of a listing; all times are Tryton's own (UTC)."""
+
+    since: datetime | None = None
+    """When this pass lists from."""
+    newest: datetime | None = None
+    """The newest time that it has listed."""
+    last_id: int = 0
 
 
 class _TrytonList(BaseModel):
@@ -88,10 +99,12 @@ _NOTHING = TypeAdapter(None)
 
 
 @contextmanager
-def open_database(setup: DestinationConfig, http: HttpContext) -> Iterator[TrytonClient]:
+def open_database(
+    setup: runtime.DestinationConfig, http: runtime.HttpContext
+) -> Iterator[TrytonClient]:
     """A session of the destination's user, for a `with` block.
 
-    It is left to time out: nobody else has its key, and logging out could fail.
+    It is not logged out but times out: nobody else has its key, and logging out could fail.
     """
     settings = setup.settings
     # By its headers, long responses are compressed whatever we accept (8.2): so we accept it.
@@ -106,14 +119,14 @@ def open_database(setup: DestinationConfig, http: HttpContext) -> Iterator[Tryto
 class TrytonClient:
     """One database, made by `open_database`."""
 
-    def __init__(self, name: str, session: HttpSession, database: str) -> None:
+    def __init__(self, name: str, session: runtime.HttpSession, database: str) -> None:
         self._name = name
         self._session = session
         self._database = database
         self._headers: dict[str, str] = {}
 
     def log_in(self, user: str, password: str) -> None:
-        """Begin a session."""
+        """Start a session."""
         parameters = [user, {"password": password}]
         number, key, _ = self._call("common.db.login", parameters, _LOGIN)
         credentials = b64encode(f"{user}:{number}:{key}".encode()).decode()
@@ -127,11 +140,11 @@ class TrytonClient:
     def ensure_lists(self, lists: Collection[int]) -> None:
         """Raise DeliveryError (permanent) when one of them is gone.
 
-        Everybody would be absent from it, by the same answer.
+        Every address would be absent from it, by the same response.
         """
         if gone := sorted(set(lists) - self.lists().keys()):
             names = ", ".join(map(str, gone))
-            raise DeliveryError(
+            raise runtime.DeliveryError(
                 f"{self._name}: the lists {names} are gone: map their topics again", permanent=True
             )
 
@@ -146,7 +159,7 @@ class TrytonClient:
         return self._search(_ADDRESS, domain, _FIELDS, None, _ROWS)
 
     def write(self, row_ids: Sequence[int], *, active: bool) -> None:
-        """Turn rows on or off, all or none of them. Raises Rejected."""
+        """Turn rows on or off, all or none of them. Raises RequestRejected."""
         self._call(f"{_ADDRESS}.write", [list(row_ids), {"active": active}, {}], _NOTHING)
 
     def changed(
@@ -154,25 +167,25 @@ class TrytonClient:
     ) -> tuple[list[TrytonRow], str, bool]:
         """A page of rows by id that were made or written since, the next cursor, the end.
 
-        A cursor is three: since when this run lists, the newest time it has seen, and the
-        last id. All times are Tryton's own.
+        See TrytonCursor.
         """
-        since, newest, last = (cursor or "||0").split("|")
-        domain: list[Any] = [["list_", "in", list(list_ids)], ["id", ">", int(last)]]
-        if since:
-            moment = _as_tryton(datetime.fromisoformat(since))
-            domain.append(["OR", ["create_date", ">=", moment], ["write_date", ">=", moment]])
+        position = runtime.decode_cursor(TrytonCursor, cursor) or TrytonCursor()
+        domain: list[Any] = [["list_", "in", list(list_ids)], ["id", ">", position.last_id]]
+        if position.since:
+            since = _as_tryton(position.since)
+            domain.append(["OR", ["create_date", ">=", since], ["write_date", ">=", since]])
         if only_off:
             domain += [["active", "=", False], ["write_date", "!=", None]]
         rows = self._search(_ADDRESS, domain, _FIELDS, PAGE_SIZE, _ROWS)
-        times = [row.changed_at for row in rows]
-        if newest:
-            times.append(datetime.fromisoformat(newest))
-        latest = max(times).isoformat() if times else ""
-        if len(rows) == PAGE_SIZE:
-            return rows, f"{since}|{latest}|{rows[-1].id}", False
-        begin = (max(times) - OVERLAP).isoformat() if times else ""
-        return rows, f"{begin}|{latest}|0", True
+        times = [*(row.changed_at for row in rows), *([position.newest] if position.newest else [])]
+        newest = max(times, default=None)
+        done = len(rows) < PAGE_SIZE
+        following = (
+            TrytonCursor(newest and newest - OVERLAP, newest)
+            if done
+            else TrytonCursor(position.since, newest, rows[-1].id)
+        )
+        return rows, runtime.encode_cursor(following), done
 
     def _search(
         self,
@@ -196,17 +209,19 @@ class TrytonClient:
         if answer.error is not None:
             named = answer.error[0] if answer.error else ""
             if named == "UserError":
-                raise RequestRejected(f"{self._name}: {method}: UserError", HTTPStatus.BAD_REQUEST)
-            raise DeliveryError(f"{self._name}: {method}: an error in Tryton")
+                raise runtime.RequestRejected(
+                    f"{self._name}: {method}: UserError", HTTPStatus.BAD_REQUEST
+                )
+            raise runtime.DeliveryError(f"{self._name}: {method}: an error in Tryton")
         if "result" not in answer.model_fields_set:
-            raise DeliveryError("the answer is not what the tool's API promises")
+            raise runtime.DeliveryError("the answer is not what the tool's API promises")
         try:
             return shape.validate_python(answer.result)
         except ValidationError:
             # Not chained: pydantic's message quotes the answer.
-            raise DeliveryError("the answer is not what the tool's API promises") from None
+            raise runtime.DeliveryError("the answer is not what the tool's API promises") from None
 
 
-def _as_tryton(moment: datetime) -> dict[str, Any]:
+def _as_tryton(time: datetime) -> dict[str, Any]:
     names = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-    return {"__class__": "datetime"} | {name: getattr(moment, name) for name in names}
+    return {"__class__": "datetime"} | {name: getattr(time, name) for name in names}

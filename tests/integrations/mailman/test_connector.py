@@ -11,7 +11,9 @@ import pytest
 from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.cursors import encode_cursor
 from preference_center.integrations.mailman import client
+from preference_center.integrations.mailman.client import MailmanCursor
 from preference_center.integrations.mailman.connector import Mailman
 from tests.integrations.both_ways_contract import (
     AbsentContract,
@@ -236,5 +238,7 @@ def test_a_sweep_goes_on_when_its_list_is_mapped_no_more(rig: Rig, server: Mailm
     server.join(ANNA, "11")
     server.join(BO, "99")
     connector = connect(rig, topics={"news": "11", "events": "99"})
-    assert [seen.address for seen in connector.scan("12|7").rows] == [BO]
-    assert connector.scan("990|1").done
+    assert [
+        seen.address for seen in connector.scan(encode_cursor(MailmanCursor("12", 7))).rows
+    ] == [BO]
+    assert connector.scan(encode_cursor(MailmanCursor("990"))).done
