@@ -15,8 +15,7 @@ from uuid import UUID
 from flask import Flask
 
 from preference_center.destinations.connect import ConnectorFactory
-from preference_center.imports.budget import ImportBudget
-from preference_center.imports.throttle import Throttle
+from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.uploads import continue_import
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.queue import (

@@ -15,8 +15,7 @@ from preference_center.domain.imports import (
     build_scope_map,
 )
 from preference_center.errors import ImportConflict
-from preference_center.imports.budget import ImportBudget
-from preference_center.imports.throttle import Throttle
+from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo
 from preference_center.imports.uploads import confirm_plan, continue_import, receive_upload
 from preference_center.integrations.import_presets import get_preset

@@ -25,11 +25,10 @@ from preference_center.cli.import_options import (
 )
 from preference_center.domain.imports import FileRow, ImportPreset, ImportStats, RowRefusal
 from preference_center.imports.apply import apply_import, create_import
-from preference_center.imports.budget import ImportBudget
+from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.plan import ImportPlan
 from preference_center.imports.plan import plan_import as make_plan
 from preference_center.imports.sources import LocalFile
-from preference_center.imports.throttle import Throttle
 from preference_center.imports.undo import start_undo, undo_import
 from preference_center.integrations.import_presets import get_preset, load_presets
 from preference_center.storage.access.key_fingerprints import require_known_keys

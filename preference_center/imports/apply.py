@@ -14,12 +14,11 @@ from uuid import UUID
 from preference_center.context import services
 from preference_center.domain.imports import FileRow, ImportInstructions, ImportStats
 from preference_center.errors import ImportConflict, PreferenceCenterError
-from preference_center.imports.budget import LEASE_DURATION, ImportBudget
+from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.evaluate import ChunkEvaluator
 from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import ImportSource, open_unpacked
-from preference_center.imports.throttle import Throttle
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.access import audit
 from preference_center.storage.catalogues import current_catalogue

@@ -9,9 +9,8 @@ from preference_center.context import services
 from preference_center.domain.events import Retraction
 from preference_center.domain.imports import SOURCE
 from preference_center.errors import ImportConflict, PreferenceCenterError
-from preference_center.imports.budget import LEASE_DURATION, ImportBudget
+from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.event_ids import event_id_range
-from preference_center.imports.throttle import Throttle
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction

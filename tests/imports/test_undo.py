@@ -15,9 +15,8 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.errors import ImportConflict, UnknownImport
 from preference_center.imports.apply import apply_import
-from preference_center.imports.budget import ImportBudget
+from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.sources import LocalFile
-from preference_center.imports.throttle import Throttle
 from preference_center.imports.undo import start_undo, undo_import
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

@@ -17,8 +17,7 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports import ImportInstructions
 from preference_center.errors import ImportConflict, InvalidInput
 from preference_center.imports import uploads
-from preference_center.imports.budget import ImportBudget
-from preference_center.imports.throttle import Throttle
+from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo
 from preference_center.imports.uploads import UPLOAD_RETENTION, continue_import, receive_upload
 from preference_center.storage.db.database import Connection, run_in_transaction
