@@ -58,14 +58,26 @@ TARGETS = {
     "ledger": Target("preference_center/ledger/sql.py", ("tests/ledger",), engines=True),
     "syncs": Target(
         "preference_center/storage/sync/states.py",
-        ("tests/workers/test_sync.py", "tests/workers/test_claiming.py",
+        ("tests/workers/test_sync.py", "tests/workers/test_claims.py",
          "tests/workers/test_lanes.py", "tests/workers/test_window.py"),
         engines=True,
     ),
     "sync": Target(
         "preference_center/sync/push.py",
-        ("tests/workers/test_sync.py", "tests/workers/test_claiming.py",
+        ("tests/workers/test_sync.py", "tests/workers/test_claims.py",
          "tests/workers/test_lanes.py", "tests/workers/test_window.py"),
+        engines=True,
+    ),
+    "claim": Target(
+        "preference_center/sync/claim.py",
+        ("tests/workers/test_sync.py", "tests/workers/test_claims.py",
+         "tests/workers/test_lanes.py", "tests/workers/test_window.py"),
+        engines=True,
+    ),
+    "settle": Target(
+        "preference_center/sync/settle.py",
+        ("tests/workers/test_sync.py", "tests/workers/test_batches.py",
+         "tests/workers/test_window.py"),
         engines=True,
     ),
 }  # fmt: skip

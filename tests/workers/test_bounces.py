@@ -20,7 +20,7 @@ from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE
-from tests.workers.test_news import post, take, unsubscribe
+from tests.workers.test_webhooks import post, take, unsubscribe
 from tests.workers.two_ways import TwoWayTool, add_destination, look
 
 TOPIC = "acme.offers"

@@ -18,7 +18,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, person, say, state, work
-from tests.workers.test_news import post, take, unsubscribe
+from tests.workers.test_webhooks import post, take, unsubscribe
 from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool, add_destination, look
 

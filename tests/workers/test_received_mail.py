@@ -14,7 +14,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock
 from tests.workers.reading import ANNA, TOPIC, person
-from tests.workers.test_news import post, take
+from tests.workers.test_webhooks import post, take
 from tests.workers.two_ways import TwoWayTool, add_destination
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import undecided_events, webhook_inbox
 from tests.clock import Clock
 from tests.workers.reading import TOPIC, events
-from tests.workers.test_news import post, take, unsubscribe
+from tests.workers.test_webhooks import post, take, unsubscribe
 from tests.workers.two_ways import TwoWayTool, add_destination
 from workers.scheduler import purge_expired
 

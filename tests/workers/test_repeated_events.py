@@ -23,7 +23,7 @@ from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, say, work
-from tests.workers.test_news import take
+from tests.workers.test_webhooks import take
 from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool, add_destination, look
 
