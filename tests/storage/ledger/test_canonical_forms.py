@@ -103,7 +103,7 @@ def test_an_opt_out_under_an_older_form_is_found_under_the_newer(
     result = app.test_cli_runner().invoke(args=["addresses", "renormalise"])
 
     assert result.exit_code == 0, result.output
-    assert "1 addresses read, 1 have another form now, 0 are refused" in result.output
+    assert "1 addresses read, 1 have a new form, 0 are invalid now" in result.output
     assert denied()
     require_known_keys()
 
