@@ -35,7 +35,7 @@ def cli(app: Flask) -> Callable[..., str]:
 def test_shows_what_waits_and_forgets_what_was_decided(
     take: Take, cli: Callable[..., str], ledger: Ledger, clock: Clock
 ) -> None:
-    assert "Nothing waits" in cli("list")
+    assert "The queue is empty" in cli("list")
     take(reply("No offers \x1b[2Jplease, I moved"), REPLIES)
     clock.advance(timedelta(hours=3))
     shown = cli("list")
@@ -51,7 +51,7 @@ def test_shows_what_waits_and_forgets_what_was_decided(
     (event,) = ledger.events()
     assert (event["kind"], event["scope"]) == ("opted_out", "acme.offers")
     assert event["received_at"] == START  # I3
-    assert "Nothing waits" in cli("list")
+    assert "The queue is empty" in cli("list")
 
 
 def test_shows_the_text_of_a_mail_however_it_is_encoded(
@@ -76,9 +76,9 @@ def test_shows_the_text_of_a_mail_however_it_is_encoded(
 def test_dismisses(take: Take, cli: Callable[..., str], ledger: Ledger) -> None:
     take(reply("Where is my order"), REPLIES)
     cli("dismiss", cli("list").split("\t")[0])
-    assert "Nothing waits" in cli("list")
+    assert "The queue is empty" in cli("list")
     take(reply("Where is my order"), REPLIES)  # delivered again
-    assert "Nothing waits" in cli("list")
+    assert "The queue is empty" in cli("list")
     assert ledger.kinds() == []
 
 
