@@ -167,9 +167,9 @@ def get_changes_snapshot(call: ApiCall) -> Response:
         resources.callback(rows.close)
         first = next(rows)
         first_line = {"watermark": str(first), "at": call.origin.now.isoformat()}
-        kept = resources.pop_all()
-    response = _stream_response(_blocks(_snapshot_lines(first_line, rows, kept)))
-    response.call_on_close(kept.close)  # also if no line is ever read
+        open_resources = resources.pop_all()
+    response = _stream_response(_blocks(_snapshot_lines(first_line, rows, open_resources)))
+    response.call_on_close(open_resources.close)  # also if no line is ever read
     return response
 
 

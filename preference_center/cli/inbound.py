@@ -32,12 +32,12 @@ from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.errors import Unavailable
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.ingest_mail import ingest_mail
-from preference_center.inbound.mail_opt_outs import resolve_pending as resolve_kept
+from preference_center.inbound.mail_opt_outs import resolve_pending
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.mail import pending_mail_opt_outs as kept
+from preference_center.storage.mail import pending_mail_opt_outs
 
 log = structlog.get_logger()
 
@@ -125,7 +125,7 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
 
 @group.command("pending")
 @click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1))
-def unresolved(limit: int) -> None:
+def pending(limit: int) -> None:
     """Show opt-outs by mail whose address is not known yet, the oldest first.
 
     A mail token contains half of a digest of its address. If that address was never stored, and
@@ -134,7 +134,9 @@ def unresolved(limit: int) -> None:
     resolve-pending -` records it for an address that you found, e.g. in the sender's records.
     """
     with click_errors():
-        rows = run_in_transaction(lambda connection: kept.list_oldest(connection, limit))
+        rows = run_in_transaction(
+            lambda connection: pending_mail_opt_outs.list_oldest(connection, limit)
+        )
     for row in rows:
         scope = row.scope or "a topic that is not in the catalogue: treated as all_marketing"
         received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
@@ -172,7 +174,7 @@ def resolve(given: tuple[str, ...], scope: str | None) -> None:
         with click_bad_parameter("--scope"):
             sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
     with click_errors():
-        done = resolve_kept(parsed, scope)
+        done = resolve_pending(parsed, scope)
     click.echo(f"{done.recorded} recorded, {done.pending} still pending.")
 
 
@@ -191,7 +193,7 @@ def dismiss(numbers: tuple[UUID, ...], reason: str) -> None:
     def dismiss_all(connection: Connection) -> None:
         now = services().now()
         for number in dict.fromkeys(numbers):
-            if not kept.dismiss_pending(connection, number, reason, now):
+            if not pending_mail_opt_outs.dismiss_pending(connection, number, reason, now):
                 raise click.ClickException(
                     f"no pending opt-out has the id {number}: `flask inbound pending`"
                 )
@@ -230,7 +232,7 @@ def _watch(path: Path) -> None:
                     not_ours.add(handled.name)
                 if stopping.is_set():
                     break
-            resolve_kept()
+            resolve_pending()
         except Unavailable:
             log.warning("database_unavailable")
         stopping.wait(WATCH_INTERVAL)

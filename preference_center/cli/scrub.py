@@ -154,9 +154,9 @@ def _with_snapshot(job: ScrubJob) -> Iterator[ScrubJob]:
     if not job.clean_path.parent.is_dir():
         raise InvalidInput(f"the folder of {job.clean_path} does not exist")
     with TemporaryDirectory(".part", f".{job.clean_path.name}.", job.clean_path.parent) as folder:
-        taken = Path(folder) / "snapshot.parquet"
-        create_snapshot(taken)
-        yield replace(job, snapshot_path=taken)
+        path = Path(folder) / "snapshot.parquet"
+        create_snapshot(path)
+        yield replace(job, snapshot_path=path)
 
 
 @contextmanager
