@@ -89,6 +89,7 @@ class HubSpot(
         target_noun="subscription type",
         credentials_hint="the token and its scopes",
         api_url="https://api.hubapi.com",
+        bearer_setting="token",
         rate_limit_headers=parse_rate_limit_headers,
         numeric_ids=True,
         all_mail_setting="unsubscribe_all",
@@ -98,10 +99,6 @@ class HubSpot(
     def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
         super().__init__(config, http)
         self._call_mode = CallMode()
-
-    def headers(self) -> Mapping[str, str]:
-        """See ApiConnector."""
-        return {"Authorization": f"Bearer {self.config.settings['token']}"}
 
     def make_client(self, session: runtime.HttpSession) -> HubSpotClient:
         """See ApiConnector."""
@@ -193,43 +190,34 @@ class HubSpot(
         self, client: HubSpotClient, field: str, items: Sequence[runtime.LinkItem]
     ) -> Mapping[int, runtime.PushOutcome]:
         """See LinkFieldConnector. The field is a contact property's internal name."""
-        return contacts.write_links(client.session, items, field)
+        return contacts.write_links(client, items, field)
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
-
-        def list_contacts(
-            since: datetime | None, token: str
-        ) -> tuple[list[runtime.ContactSnapshot], str]:
-            return contacts.list_contacts(client.session, self.config.link_field, since, token)
-
-        with self.open_client() as client:
-            return runtime.next_changes_page(
-                cursor, [list_contacts], now=self.http.now(), overlap=contacts.OVERLAP
-            )
+        list_contacts = partial(contacts.list_contacts, link_field=self.config.link_field)
+        return self.changes_page(cursor, list_contacts, overlap=contacts.OVERLAP)
 
     def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. The search finds opted-out contacts, their statuses the times."""
-
-        def list_events(
-            properties: Sequence[str], since: datetime | None, token: str
-        ) -> tuple[Sequence[runtime.VendorEvent], str]:
-            events, token = contacts.list_opt_outs(client.session, properties, since, token)
-            return with_timestamps(client, self._call_mode, events), token
-
         searches = contacts.opt_out_searches(self.config.topics.values())
-        with self.open_client() as client:
-            return runtime.next_changes_page(
-                cursor,
-                [partial(list_events, properties) for properties in searches],
-                now=self.http.now(),
-                overlap=contacts.OVERLAP,
-            )
+        sources = (partial(self._list_events, properties=each) for each in searches)
+        return self.changes_page(cursor, *sources, overlap=contacts.OVERLAP)
+
+    def _list_events(
+        self,
+        client: HubSpotClient,
+        since: datetime | None,
+        token: str,
+        *,
+        properties: Sequence[str],
+    ) -> tuple[Sequence[runtime.VendorEvent], str]:
+        events, token = contacts.list_opt_outs(client, since, token, properties=properties)
+        return with_timestamps(client, self._call_mode, events), token
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See SupportsFind."""
         with self.open_client() as client:
-            return contacts.find_addresses(client.session, contact_ids) if contact_ids else {}
+            return contacts.find_addresses(client, contact_ids) if contact_ids else {}
 
 
 SPEC = runtime.ConnectorSpec.of(

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.hubspot.client import API_VERSION
+from preference_center.integrations.hubspot.client import API_VERSION, HubSpotClient
 
 SCAN_PAGE_SIZE = 100
 PULL_PAGE_SIZE = 50
@@ -50,11 +50,11 @@ class _ContactsResponse(runtime.LenientModel):
 
 
 def list_contacts(
-    session: runtime.HttpSession, link_field: str | None, since: datetime | None, token: str
+    client: HubSpotClient, since: datetime | None, token: str, *, link_field: str | None
 ) -> tuple[list[runtime.ContactSnapshot], str]:
     """A page of contacts that were added or changed since a time, and the token of the next."""
     found, token = _search(
-        session, [[]], [link_field] if link_field else [], SCAN_PAGE_SIZE, since, token
+        client, [[]], [link_field] if link_field else [], SCAN_PAGE_SIZE, since, token
     )
     return [
         runtime.ContactSnapshot(
@@ -72,32 +72,34 @@ def opt_out_searches(type_ids: Iterable[str]) -> Iterator[Sequence[str]]:
 
 
 def list_opt_outs(
-    session: runtime.HttpSession, properties: Sequence[str], since: datetime | None, token: str
+    client: HubSpotClient, since: datetime | None, token: str, *, properties: Sequence[str]
 ) -> tuple[list[runtime.VendorEvent], str]:
     """A page of opt-outs, by these properties, of contacts that changed since a time."""
     filters = [[{"propertyName": name, "operator": "EQ", "value": "true"}] for name in properties]
-    found, token = _search(session, filters, properties, PULL_PAGE_SIZE, since, token)
+    found, token = _search(client, filters, properties, PULL_PAGE_SIZE, since, token)
     return [event for contact in found for event in _to_vendor_events(contact, properties)], token
 
 
-def find_addresses(session: runtime.HttpSession, contact_ids: Sequence[str]) -> dict[str, str]:
+def find_addresses(client: HubSpotClient, contact_ids: Sequence[str]) -> dict[str, str]:
     """Contact id -> address; see SupportsFind."""
     inputs = [{"id": contact} for contact in contact_ids]
     body = {"properties": ["email"], "propertiesWithHistory": [], "inputs": inputs}
-    response = session.send("POST", f"{_CONTACTS_PATH}/batch/read", body=body)
+    response = client.session.send("POST", f"{_CONTACTS_PATH}/batch/read", body=body)
     contacts = response.parse(_ContactsResponse).results
     return {each.id: email for each in contacts if (email := each.properties.get("email"))}
 
 
 def write_links(
-    session: runtime.HttpSession, batch: Sequence[runtime.LinkItem], link_field: str
+    client: HubSpotClient, batch: Sequence[runtime.LinkItem], link_field: str
 ) -> Mapping[int, runtime.PushOutcome]:
     """Write links into existing contacts; see SupportsLinkField."""
     inputs = [
         {"idProperty": "email", "id": item.address, "properties": {link_field: item.link}}
         for item in batch
     ]
-    response = session.send("POST", f"{_CONTACTS_PATH}/batch/update", body={"inputs": inputs})
+    response = client.session.send(
+        "POST", f"{_CONTACTS_PATH}/batch/update", body={"inputs": inputs}
+    )
     contacts = response.parse(_ContactsResponse).results
     updated = {(each.properties.get("email") or "").casefold() for each in contacts}
     return {
@@ -109,7 +111,7 @@ def write_links(
 
 
 def _search(
-    session: runtime.HttpSession,
+    client: HubSpotClient,
     filter_groups: Sequence[Sequence[Mapping[str, str]]],
     properties: Sequence[str],
     page_size: int,
@@ -131,7 +133,9 @@ def _search(
         "limit": page_size,
         "after": after or "0",
     }
-    response = session.send("POST", f"{_CONTACTS_PATH}/search", body=body, limit=_SEARCH_LIMIT)
+    response = client.session.send(
+        "POST", f"{_CONTACTS_PATH}/search", body=body, limit=_SEARCH_LIMIT
+    )
     page = response.parse(_ContactsResponse)
     if page.paging.next is None or not page.results:
         return page.results, ""

@@ -121,7 +121,7 @@ class KlaviyoClient:
             yield from self._list_profiles(route, {**query, "filter": filter_}, **path_params)[0]
 
     def list_joined(
-        self, list_id: str, since: datetime | None, token: str
+        self, since: datetime | None, token: str, *, list_id: str
     ) -> tuple[Sequence[KlaviyoProfile], str]:
         """A page of profiles that joined a list after `since`, in order, and the next token."""
         query = {
@@ -139,7 +139,7 @@ class KlaviyoClient:
         return self._list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, token)
 
     def list_suppressed(
-        self, list_id: str | None, since: datetime | None, token: str
+        self, since: datetime | None, token: str, *, list_id: str | None
     ) -> tuple[Sequence[KlaviyoProfile], str]:
         """The same of profiles that were suppressed, for one list or for all marketing."""
         field = "list_suppressions" if list_id else "suppression"

@@ -164,14 +164,12 @@ class Klaviyo(
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan. Profiles that joined one of the mapped lists."""
-        with self.open_client() as client:
-            page = runtime.next_changes_page(
-                cursor,
-                [partial(client.list_joined, list_) for list_ in self._lists()],
-                now=self.http.now(),
-                overlap=OVERLAP,
-                restart_on_rejection=True,
-            )
+        page = self.changes_page(
+            cursor,
+            *(partial(KlaviyoClient.list_joined, list_id=each) for each in self._lists()),
+            overlap=OVERLAP,
+            restart_on_rejection=True,
+        )
         rows = (
             runtime.ContactSnapshot(
                 profile.email, link=self.config.link_value(profile.attributes.properties)
@@ -183,21 +181,12 @@ class Klaviyo(
 
     def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. Suppressions of all marketing, then of each mapped list."""
-
-        def list_events(
-            list_: str | None, since: datetime | None, token: str
-        ) -> tuple[list[runtime.VendorEvent], str]:
-            rows, following = client.list_suppressed(list_, since, token)
-            return [event for row in rows for event in to_vendor_events(row, list_)], following
-
-        with self.open_client() as client:
-            return runtime.next_changes_page(
-                cursor,
-                [partial(list_events, list_) for list_ in (None, *self._lists())],
-                now=self.http.now(),
-                overlap=OVERLAP,
-                restart_on_rejection=True,
-            )
+        return self.changes_page(
+            cursor,
+            *(partial(_list_events, list_id=each) for each in (None, *self._lists())),
+            overlap=OVERLAP,
+            restart_on_rejection=True,
+        )
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See SupportsFind."""
@@ -206,6 +195,13 @@ class Klaviyo(
 
     def _lists(self) -> list[str]:
         return sorted(set(self.config.topics.values()))
+
+
+def _list_events(
+    client: KlaviyoClient, since: datetime | None, token: str, *, list_id: str | None
+) -> tuple[list[runtime.VendorEvent], str]:
+    rows, following = client.list_suppressed(since, token, list_id=list_id)
+    return [event for row in rows for event in to_vendor_events(row, list_id)], following
 
 
 class KlaviyoMultiChannel(runtime.MultiChannelConnector):

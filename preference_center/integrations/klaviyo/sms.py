@@ -141,14 +141,9 @@ class KlaviyoSms(KlaviyoAccountConnector, runtime.MappedSmsConnector[KlaviyoClie
         return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
     def _list_updated(self, cursor: str | None) -> runtime.ContactPage[KlaviyoProfile]:
-        with self.open_client() as client:
-            return runtime.next_changes_page(
-                cursor,
-                [client.list_updated],
-                now=self.http.now(),
-                overlap=OVERLAP,
-                restart_on_rejection=True,
-            )
+        return self.changes_page(
+            cursor, KlaviyoClient.list_updated, overlap=OVERLAP, restart_on_rejection=True
+        )
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See SupportsFind."""

@@ -144,10 +144,7 @@ class Mailchimp(
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
-        with self.open_client() as client:
-            page = runtime.next_changes_page(
-                cursor, [client.list_members], now=self.http.now(), overlap=OVERLAP
-            )
+        page = self.changes_page(cursor, MailchimpClient.list_members, overlap=OVERLAP)
         rows = (
             runtime.ContactSnapshot(
                 member.email_address,
@@ -162,17 +159,15 @@ class Mailchimp(
     def _off_topics_of(self, member: MailchimpMember) -> frozenset[str] | None:
         """None where a mapped group is missing."""
         targets = set(self.config.topics.values())
-        if targets - member.interests.keys() - {runtime.WHOLE_LIST}:
+        missing = targets - member.interests.keys() - {runtime.WHOLE_LIST}
+        if missing and member.status not in OPTED_OUT_STATUSES:
             return None
         off = _find_off_states(member, targets)
         return frozenset(topic for topic, id_ in self.config.topics.items() if id_ in off)
 
     def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. Members who unsubscribed, dated by their last change."""
-        with self.open_client() as client:
-            page = runtime.next_changes_page(
-                cursor, [client.list_unsubscribed], now=self.http.now(), overlap=OVERLAP
-            )
+        page = self.changes_page(cursor, MailchimpClient.list_unsubscribed, overlap=OVERLAP)
         rows = (
             runtime.VendorEvent(
                 runtime.VendorEventKind.OPTED_OUT,
@@ -189,7 +184,7 @@ class Mailchimp(
 def _find_off_states(
     member: MailchimpMember, target_ids: Collection[str]
 ) -> dict[str, runtime.OffState]:
-    """What is off; all of it for a member who unsubscribed. Needs every group in `interests`."""
+    """What is off; all of it for a member who unsubscribed."""
     has_left = member.status in OPTED_OUT_STATUSES
     off = {}
     for id_ in target_ids:
@@ -197,8 +192,8 @@ def _find_off_states(
             if has_left:
                 is_lifted = member.status == UNSUBSCRIBED
                 off[id_] = runtime.OffState(member.status, can_lift=is_lifted)
-        elif has_left or not member.interests[id_]:
-            off[id_] = runtime.OffState("not in it", is_exact=not member.interests[id_])
+        elif has_left or not member.interests.get(id_):
+            off[id_] = runtime.OffState("not in it", is_exact=not member.interests.get(id_))
     return off
 
 

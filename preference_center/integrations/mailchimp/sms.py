@@ -235,14 +235,9 @@ class MailchimpSms(runtime.MappedSmsConnector[SmsContactsClient]):
         return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
     def _list_updated(self, cursor: str | None) -> runtime.ContactPage[SmsContact]:
-        with self.open_client() as client:
-            return runtime.next_changes_page(
-                cursor,
-                [client.list_contacts],
-                now=self.http.now(),
-                overlap=OVERLAP,
-                restart_on_rejection=True,
-            )
+        return self.changes_page(
+            cursor, SmsContactsClient.list_contacts, overlap=OVERLAP, restart_on_rejection=True
+        )
 
 
 def hash_phone(number: str) -> str:

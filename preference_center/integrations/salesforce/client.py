@@ -132,11 +132,12 @@ class SalesforceClient:
 
     def list_changed(
         self,
+        since: datetime | None,
+        token: str,
+        *,
         object_name: str,
         fields: Collection[str],
         condition: str,
-        since: datetime | None,
-        token: str,
     ) -> tuple[list[SalesforceRecord], str]:
         """A page of records that changed at or after a time, in that order, and the next token.
 

@@ -208,11 +208,9 @@ class Salesforce(
         self, fields: Collection[str], condition: str, cursor: str | None
     ) -> runtime.ContactPage[SalesforceRecord]:
         self.ensure_settings()
-        with self.open_client() as client:
-            sources = [
-                partial(client.list_changed, name, fields, condition) for name in self._objects
-            ]
-            return runtime.next_changes_page(cursor, sources, now=self.http.now(), overlap=OVERLAP)
+        list_changed = partial(SalesforceClient.list_changed, fields=fields, condition=condition)
+        sources = (partial(list_changed, object_name=name) for name in self._objects)
+        return self.changes_page(cursor, *sources, overlap=OVERLAP)
 
     def _off_fields(self, record: SalesforceRecord) -> frozenset[str]:
         """The mapped checkboxes that are ticked; Salesforce's own stands for all of them."""

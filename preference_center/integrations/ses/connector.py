@@ -168,40 +168,40 @@ class Ses(runtime.ReadableConnector["SesClient"]):
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
+        return self.full_page(cursor, self._list_snapshots)
 
-        def list_snapshots(token: str) -> tuple[list[runtime.ContactSnapshot], str]:
-            contacts, token = client.list_contacts(token)
-            return [
-                runtime.ContactSnapshot(
-                    each.email_address, off=self._off_topics_of(each), connector_data=each
-                )
-                for each in contacts
-                if each.email_address
-            ], token
-
-        with self.open_client() as client:
-            return runtime.next_full_page(cursor, [list_snapshots])
+    def _list_snapshots(
+        self, client: SesClient, token: str
+    ) -> tuple[list[runtime.ContactSnapshot], str]:
+        contacts, token = client.list_contacts(token)
+        return [
+            runtime.ContactSnapshot(
+                each.email_address, off=self._off_topics_of(each), connector_data=each
+            )
+            for each in contacts
+            if each.email_address
+        ], token
 
     def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. First the contacts, then the account's suppression list.
 
         A contact's opt-outs are dated by its last change.
         """
+        return self.full_page(cursor, _list_opt_outs, _list_suppressed)
 
-        def list_opt_outs(token: str) -> tuple[list[runtime.VendorEvent], str]:
-            contacts, token = client.list_contacts(token)
-            return [event for each in contacts for event in _to_vendor_events(each)], token
 
-        def list_suppressed(token: str) -> tuple[list[runtime.VendorEvent], str]:
-            suppressions, token = client.list_suppressions(token)
-            return [
-                runtime.VendorEvent(kind, each.email_address, occurred_at=each.last_update_time)
-                for each in suppressions
-                if (kind := EVENT_KIND_BY_REASON.get(each.reason)) and each.email_address
-            ], token
+def _list_opt_outs(client: SesClient, token: str) -> tuple[list[runtime.VendorEvent], str]:
+    contacts, token = client.list_contacts(token)
+    return [event for each in contacts for event in _to_vendor_events(each)], token
 
-        with self.open_client() as client:
-            return runtime.next_full_page(cursor, [list_opt_outs, list_suppressed])
+
+def _list_suppressed(client: SesClient, token: str) -> tuple[list[runtime.VendorEvent], str]:
+    suppressions, token = client.list_suppressions(token)
+    return [
+        runtime.VendorEvent(kind, each.email_address, occurred_at=each.last_update_time)
+        for each in suppressions
+        if (kind := EVENT_KIND_BY_REASON.get(each.reason)) and each.email_address
+    ], token
 
 
 def _write_preferences(client: SesClient, change: runtime.TargetChange) -> runtime.PushOutcome:
