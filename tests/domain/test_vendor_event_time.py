@@ -18,7 +18,7 @@ MOMENT, HOUR = timedelta(microseconds=1), timedelta(hours=1)
 RETRIED = timedelta(days=3)
 
 
-def news(at: datetime | None, received_at: datetime | None = CAME) -> VendorEvent:
+def event(at: datetime | None, received_at: datetime | None = CAME) -> VendorEvent:
     return VendorEvent(
         VendorEventKind.OPTED_OUT, "anna@example.com", occurred_at=at, received_at=received_at
     )
@@ -39,7 +39,7 @@ def news(at: datetime | None, received_at: datetime | None = CAME) -> VendorEven
 )
 def test_a_webhook_reports_what_just_happened(at: datetime | None, *, believed: bool) -> None:
     # I5
-    assert plausible_occurred_at(news(at), NOW) == (at if believed else None)
+    assert plausible_occurred_at(event(at), NOW) == (at if believed else None)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_webhook_reports_what_just_happened(at: datetime | None, *, believed: 
 def test_a_list_may_report_any_act_since_there_are_such_tools(
     at: datetime, *, believed: bool
 ) -> None:  # I5
-    assert plausible_occurred_at(news(at, None), NOW) == (at if believed else None)
+    assert plausible_occurred_at(event(at, None), NOW) == (at if believed else None)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_webhook_dates_no_act_before_an_opt_in_that_we_held_already(
     opted_in_at: datetime | None, *, believed: bool
 ) -> None:  # I5
     at = CAME - 2 * HOUR
-    assert plausible_occurred_at(news(at), NOW, opted_in_at) == (at if believed else None)
-    assert plausible_occurred_at(news(at, None), NOW, opted_in_at) == at
+    assert plausible_occurred_at(event(at), NOW, opted_in_at) == (at if believed else None)
+    assert plausible_occurred_at(event(at, None), NOW, opted_in_at) == at
 
 
 def test_a_time_without_a_zone_is_none_unless_the_vendor_says_which() -> None:  # I5

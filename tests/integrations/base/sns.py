@@ -37,13 +37,13 @@ def certificate(owner: str = "sns.amazonaws.com", days: int = 30) -> bytes:
     return made.public_bytes(serialization.Encoding.PEM)
 
 
-def message(said: object, kind: str = "Notification", version: str = "2", **more: Any) -> bytes:
+def message(text: object, kind: str = "Notification", version: str = "2", **more: Any) -> bytes:
     """A signed message; `more` replaces fields before it is signed."""
     row = {
         "Type": kind,
         "MessageId": "22b80b92",
         "TopicArn": TOPIC,
-        "Message": said if isinstance(said, str) else json.dumps(said),
+        "Message": text if isinstance(text, str) else json.dumps(text),
         "Timestamp": "2026-11-25T11:59:58.655Z",
         "SignatureVersion": version,
         "SigningCertURL": CERTIFICATE_URL,

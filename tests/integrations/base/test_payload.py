@@ -53,9 +53,9 @@ def test_nothing_but_a_refusal_comes_of_what_is_not_promised(body: dict[str, Any
     for source in SOURCES:
         with suppress(InvalidInput):
             for news in source.parse(written):
-                told = f"{news.address}{news.target}{news.id}{news.contact_id}"
-                assert "\0" not in told
-                assert told.encode()
+                reported = f"{news.address}{news.target}{news.id}{news.contact_id}"
+                assert "\0" not in reported
+                assert reported.encode()
 
 
 def test_what_no_database_takes_is_replaced() -> None:

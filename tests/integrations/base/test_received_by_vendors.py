@@ -137,7 +137,7 @@ def test_a_mail_is_read_as_it_came(name: str) -> None:
 def test_what_was_stored_elsewhere_waits_for_a_person() -> None:
     """A receipt rule that stores a mail in S3 reports only that there is one."""
     body = ses("", "UTF8")
-    assert [news.target for news in SesWebhookSource().parse(body)] == ["Received"]
+    assert [event.target for event in SesWebhookSource().parse(body)] == ["Received"]
     assert list(SesWebhookSource().parse_mails(body)) == []
 
 
@@ -216,4 +216,4 @@ def test_a_notification_is_read_whatever_topic_it_names() -> None:
     complaint = {"complainedRecipients": [{"emailAddress": ANNA}]}
     said = json.dumps({"notificationType": "Complaint", "complaint": complaint})
     body = json.dumps({"Type": "Notification", "Message": said}).encode()
-    assert [news.kind for news in SesWebhookSource().parse(body)] == [VendorEventKind.COMPLAINED]
+    assert [event.kind for event in SesWebhookSource().parse(body)] == [VendorEventKind.COMPLAINED]

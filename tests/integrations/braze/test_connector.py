@@ -308,8 +308,8 @@ def test_pulling_goes_on_where_it_was(
     for address in everybody:
         server.unsubscribed[address] = "2025-01-01 10:00:00 +0000"
     connector = connect(rig)
-    news, cursor = whole(connector.pull)
-    assert {n.address for n in news} == everybody
+    event, cursor = whole(connector.pull)
+    assert {n.address for n in event} == everybody
     server.unsubscribed[CY] = NOW.strftime("%Y-%m-%d %H:%M:%S +0000")
     assert [n.address for n in whole(connector.pull, cursor)[0]] == [CY]
 
@@ -419,8 +419,8 @@ def test_pulling_lists_email_only(texts: Rig, server: BrazeStandIn) -> None:
     server.add(PHONE)
     Texts(server).turn_off(PHONE, TOPIC)
     server.unsubscribed[ANNA] = server.now()
-    news, cursor = whole(connect(texts).pull)
-    assert [each.address for each in news] == [ANNA]
+    event, cursor = whole(connect(texts).pull)
+    assert [each.address for each in event] == [ANNA]
     alone = replace(texts.setup, topics={TOPIC: "99"})
     assert whole(connect(replace(texts, setup=alone)).pull, cursor) == ([], None)
 

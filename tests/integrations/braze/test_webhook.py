@@ -83,10 +83,10 @@ def test_a_group_of_sms_is_left_by_a_number() -> None:
 
 @pytest.mark.parametrize("name, permanent", [("Bounce", True), ("SoftBounce", False)])
 def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool) -> None:
-    said = "550 5.1.1 User unknown"
-    (found,) = parse(f"users.messages.email.{name}", bounce_reason=said)
+    text = "550 5.1.1 User unknown"
+    (found,) = parse(f"users.messages.email.{name}", bounce_reason=text)
     assert found.kind is VendorEventKind.BOUNCED
-    assert found.bounce == Bounce(diagnostic=said, permanent=permanent)
+    assert found.bounce == Bounce(diagnostic=text, permanent=permanent)
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:

@@ -51,16 +51,16 @@ def test_what_it_says(event: str, kind: VendorEventKind | None) -> None:
     ],
 )
 def test_a_bounce_is_told_with_its_reason(event: str, *, permanent: bool) -> None:
-    said = "550 5.1.1 User unknown"
-    (news,) = parse({"event": event, "reason": said, "ts_epoch": AT * 1000})
-    bounce = Bounce(diagnostic=said, permanent=permanent)
+    text = "550 5.1.1 User unknown"
+    (news,) = parse({"event": event, "reason": text, "ts_epoch": AT * 1000})
+    bounce = Bounce(diagnostic=text, permanent=permanent)
     assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
 def test_who_joins_lists_is_told_for_each() -> None:
     found = parse({"event": "list_addition", "list_id": [3, 42]})
     assert found == [
-        VendorEvent(VendorEventKind.RESUBSCRIBED, ANNA, thing) for thing in ("3", "42")
+        VendorEvent(VendorEventKind.RESUBSCRIBED, ANNA, target) for target in ("3", "42")
     ]
 
 

@@ -87,7 +87,7 @@ def rig(server: CustomerIoStandIn) -> Rig:
 
 
 class TestCustomerIo(JsonApiContract, MappedContract, ReadContract, PullContract):
-    thing = "topic_11"
+    target = "topic_11"
     missing = "topic_13"
     unmapped = ("Events (topic_99)",)
 

@@ -47,17 +47,17 @@ def test_what_it_says(
     by_person: bool,
     all_off: bool | None,
 ) -> None:
-    news = VendorEvent(
+    event = VendorEvent(
         kind or OUT, ANNA, None, NOW, "01E4", by_person, unsubscribed_from_all=all_off
     )
-    assert parse(about, metric, **data) == ([news] if kind else [])
+    assert parse(about, metric, **data) == ([event] if kind else [])
 
 
 def test_a_bounce_is_told_in_the_servers_words() -> None:
-    said = "550 5.5.0 Requested action not taken: mailbox unavailable"
-    (news,) = parse("email", "bounced", recipient=ANNA, failure_message=said)
-    assert news == VendorEvent(
-        VendorEventKind.BOUNCED, ANNA, None, NOW, "01E4", bounce=Bounce(diagnostic=said)
+    text = "550 5.5.0 Requested action not taken: mailbox unavailable"
+    (event,) = parse("email", "bounced", recipient=ANNA, failure_message=text)
+    assert event == VendorEvent(
+        VendorEventKind.BOUNCED, ANNA, None, NOW, "01E4", bounce=Bounce(diagnostic=text)
     )
 
 
@@ -68,7 +68,7 @@ def test_preferences_are_told_topic_by_topic() -> None:
     }
     name = "cio_subscription_preferences_changed"
     found = parse("customer", name, email_address=ANNA, content=json.dumps(content))
-    assert [(news.kind, news.target, news.id) for news in found] == [
+    assert [(event.kind, event.target, event.id) for event in found] == [
         (OUT, "topic_7", "01E4 topic_7"),
         (IN, "topic_8", "01E4 topic_8"),
         (OUT, None, "01E4 email"),
@@ -78,10 +78,10 @@ def test_preferences_are_told_topic_by_topic() -> None:
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{", "[{}, {}]", "[" * 9_999])
 def test_preferences_that_cannot_be_read_are_kept_for_a_person(content: str | None) -> None:
-    (news,) = parse("customer", "cio_subscription_preferences_changed", content=content)
-    assert news == VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "preferences without content")
+    (event,) = parse("customer", "cio_subscription_preferences_changed", content=content)
+    assert event == VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "preferences without content")
 
 
 def test_a_no_of_nobody_and_a_new_type_are_unknown() -> None:
     found = [*parse("customer", "unsubscribed"), *parse("sms", "unsubscribed")]
-    assert [news.target for news in found] == ["opted_out without address", "sms unsubscribed"]
+    assert [event.target for event in found] == ["opted_out without address", "sms unsubscribed"]

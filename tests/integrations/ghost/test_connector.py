@@ -258,7 +258,7 @@ def test_more_events_in_one_second_than_a_page_holds_are_all_listed(
         server.leave(address, NEWS)
         server.leave(address, OFFERS)
     found = whole(connect(rig).pull)[0]
-    assert {(news.address, news.target) for news in found} == {
+    assert {(event.address, event.target) for event in found} == {
         (address, id_) for address in everybody for id_ in (NEWS, OFFERS)
     }
 
@@ -271,9 +271,9 @@ def test_the_next_pass_ends_where_the_last_one_began(rig: Rig, server: GhostStan
     server.now = NOW
     server.leave(ANNA, NEWS, at=NOW)
     found, cursor = whole(connector.pull, cursor)
-    assert ANNA in {news.address for news in found}
+    assert ANNA in {event.address for event in found}
     found, _ = whole(connector.pull, cursor)
-    assert [news.address for news in found] == [ANNA], "what the overlap holds"
+    assert [event.address for event in found] == [ANNA], "what the overlap holds"
 
 
 def test_a_complaint_stops_all_and_is_not_ours_to_lift(

@@ -31,8 +31,8 @@ def parse(name: str, email: str = ANNA, **fields: Any) -> list[VendorEvent]:
 def test_each_thing_that_it_names_is_told(
     name: str, kind: VendorEventKind, source: str, *, by_person: bool
 ) -> None:
-    things: dict[str, Any] = {"channelIds": [27447], "messageTypeIds": [1, 2], "emailListIds": []}
-    found = parse(name, unsubSource=source, **things)
+    targets: dict[str, Any] = {"channelIds": [27447], "messageTypeIds": [1, 2], "emailListIds": []}
+    found = parse(name, unsubSource=source, **targets)
     assert found == [
         VendorEvent(kind, ANNA, thing, NOW, by_person=by_person)
         for thing in ("channel:27447", "type:1", "type:2")
@@ -40,8 +40,8 @@ def test_each_thing_that_it_names_is_told(
 
 
 def test_what_names_nothing_is_about_all() -> None:
-    (news,) = parse("emailUnSubscribe", unsubSource="EmailLink", channelIds=[])
-    assert news.target is None
+    (event,) = parse("emailUnSubscribe", unsubSource="EmailLink", channelIds=[])
+    assert event.target is None
 
 
 @pytest.mark.parametrize(

@@ -29,18 +29,18 @@ def parse(name: str, **data: Any) -> list[VendorEvent]:
     ],
 )
 def test_what_it_says(name: str, kind: VendorEventKind | None) -> None:
-    news = VendorEvent(
+    event = VendorEvent(
         kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, NOW, "63fd", by_person=True
     )
-    assert parse(name) == ([news] if kind else [])
+    assert parse(name) == ([event] if kind else [])
 
 
 @pytest.mark.parametrize("name, permanent", [("hard_bounced", True), ("soft_bounced", False)])
 def test_a_bounce_is_told_with_code_and_reason(name: str, *, permanent: bool) -> None:
     meta = {"bounce_code": 550, "bounce_reason": "5.1.1 User unknown"}
-    (news,) = parse(f"activity.{name}", meta=meta)
+    (event,) = parse(f"activity.{name}", meta=meta)
     bounce = Bounce(reply_code="550", diagnostic="5.1.1 User unknown", permanent=permanent)
-    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
+    assert event == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
 
 
 def test_the_older_form_is_read_too() -> None:
@@ -51,17 +51,20 @@ def test_the_older_form_is_read_too() -> None:
         "morph": {"object": "recipient_bounce", "reason": "Host or domain name not found"},
     }
     row = {"type": "activity.hard_bounced", "data": data}
-    (news,) = MailerSendWebhookSource().parse(json.dumps(row).encode())
+    (event,) = MailerSendWebhookSource().parse(json.dumps(row).encode())
     bounce = Bounce(diagnostic="Host or domain name not found", permanent=True)
-    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
+    assert event == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
 
 
 def test_an_activity_is_known_by_its_own_name_where_the_event_has_none() -> None:
     row = {"created_at": STAMP, "data": {"id": "63fd", "type": "unsubscribed", "recipient": ANNA}}
-    (news,) = MailerSendWebhookSource().parse(json.dumps(row).encode())
-    assert news == parse("activity.unsubscribed")[0]
+    (event,) = MailerSendWebhookSource().parse(json.dumps(row).encode())
+    assert event == parse("activity.unsubscribed")[0]
 
 
 def test_what_cannot_be_told_is_kept_for_a_person() -> None:
     found = [*parse("activity.resubscribed"), *parse("activity.unsubscribed", recipient=None)]
-    assert [news.target for news in found] == ["activity.resubscribed", "opted_out without address"]
+    assert [event.target for event in found] == [
+        "activity.resubscribed",
+        "opted_out without address",
+    ]

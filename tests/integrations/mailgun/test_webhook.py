@@ -94,11 +94,11 @@ def test_a_mail_not_sent_counts_for_what_was_noted_before(
 
 
 def test_a_bounce_is_told_in_the_servers_words() -> None:
-    said = "5.1.1 The email account does not exist"
-    told = {"code": 550, "message": said, "description": ""}
-    (news,) = parse(event="failed", severity="permanent", **{"delivery-status": told})
+    text = "5.1.1 The email account does not exist"
+    reported = {"code": 550, "message": text, "description": ""}
+    (news,) = parse(event="failed", severity="permanent", **{"delivery-status": reported})
     assert (news.kind, news.by_person) == (VendorEventKind.BOUNCED, False)
-    assert news.bounce == Bounce("5.1.1", "550", said, permanent=True)
+    assert news.bounce == Bounce("5.1.1", "550", text, permanent=True)
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:

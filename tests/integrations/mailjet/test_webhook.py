@@ -61,9 +61,9 @@ def test_a_hard_bounce_is_for_good_only_if_it_is_the_addresss_fault(
 
 
 def test_the_servers_words_are_told_where_mailjet_has_them() -> None:
-    said = "550 5.7.1 Message refused by policy"
-    (news,) = parse(event("bounce", hard_bounce=False, error="policy issue", comment=said))
-    assert news.bounce == Bounce("5.7.1", diagnostic=said, permanent=False)
+    text = "550 5.7.1 Message refused by policy"
+    (news,) = parse(event("bounce", hard_bounce=False, error="policy issue", comment=text))
+    assert news.bounce == Bounce("5.7.1", diagnostic=text, permanent=False)
 
 
 @pytest.mark.parametrize(

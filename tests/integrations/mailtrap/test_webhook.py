@@ -66,9 +66,9 @@ def test_json_lines_are_read_as_well() -> None:
 def test_a_bounce_is_for_good_if_mailtrap_suppresses_for_it(
     category: str, *, permanent: bool | None
 ) -> None:
-    said = "bounced (550 5.1.1 No such user)"
-    (news,) = parse(event("bounce", response=said, response_code=550, bounce_category=category))
-    bounce = Bounce("5.1.1", "550", said, permanent=permanent)
+    text = "bounced (550 5.1.1 No such user)"
+    (news,) = parse(event("bounce", response=text, response_code=550, bounce_category=category))
+    bounce = Bounce("5.1.1", "550", text, permanent=permanent)
     assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "e-1", bounce=bounce)
 
 

@@ -52,10 +52,10 @@ def test_a_bounce_may_be_somebodys_word(
     ],
 )
 def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool | None) -> None:
-    said = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
-    (news,) = bounce(name, Details=said)
-    told = Bounce("5.1.1", "550", said, permanent)
-    assert news == VendorEvent(BOUNCED, ANNA, None, NOW, "42", bounce=told)
+    text = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
+    (event,) = bounce(name, Details=text)
+    reported = Bounce("5.1.1", "550", text, permanent)
+    assert event == VendorEvent(BOUNCED, ANNA, None, NOW, "42", bounce=reported)
 
 
 @pytest.mark.parametrize("name", ["AutoResponder", "Subscribe", "ChallengeVerification"])
@@ -76,15 +76,15 @@ def test_a_suppression_is_of_its_stream(
     reason: str, origin: str, kind: VendorEventKind, thing: str | None, *, by_person: bool
 ) -> None:
     row = {"Recipient": ANNA, "MessageStream": "news", "ChangedAt": STAMP, "Origin": origin}
-    (news,) = parse("SubscriptionChange", SuppressSending=True, SuppressionReason=reason, **row)
+    (event,) = parse("SubscriptionChange", SuppressSending=True, SuppressionReason=reason, **row)
     why = Bounce(permanent=True) if kind is BOUNCED else None
-    assert news == VendorEvent(kind, ANNA, thing, NOW, "", by_person, bounce=why)
+    assert event == VendorEvent(kind, ANNA, thing, NOW, "", by_person, bounce=why)
 
 
 def test_a_suppression_taken_back_lifts_nothing() -> None:  # I5
     row = {"Recipient": ANNA, "MessageStream": "news", "ChangedAt": STAMP}
-    (news,) = parse("SubscriptionChange", SuppressSending=False, SuppressionReason=None, **row)
-    assert news == VendorEvent(VendorEventKind.RESUBSCRIBED, ANNA, "news", NOW)
+    (event,) = parse("SubscriptionChange", SuppressSending=False, SuppressionReason=None, **row)
+    assert event == VendorEvent(VendorEventKind.RESUBSCRIBED, ANNA, "news", NOW)
 
 
 @pytest.mark.parametrize("record", ["Delivery", "Open", "Click"])
@@ -94,4 +94,4 @@ def test_what_is_of_no_use_is_left_out(record: str) -> None:
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
     found = [*parse("Consent"), *bounce("Odd"), *parse("SubscriptionChange", SuppressSending=True)]
-    assert [news.target for news in found] == ["Consent", "Bounce Odd", "SubscriptionChange "]
+    assert [event.target for event in found] == ["Consent", "Bounce Odd", "SubscriptionChange "]

@@ -20,10 +20,15 @@ def parse(name: str, **data: Any) -> list[VendorEvent]:
     "kind, permanent", [("Permanent", True), ("Transient", False), ("Undetermined", None)]
 )
 def test_a_bounce_is_told_in_the_servers_words(kind: str, *, permanent: bool | None) -> None:
-    told = {"type": kind, "subType": "General", "message": "It bounced.", "diagnosticCode": ["550"]}
-    (news,) = parse("email.bounced", to=[ANNA], bounce=told)
+    reported = {
+        "type": kind,
+        "subType": "General",
+        "message": "It bounced.",
+        "diagnosticCode": ["550"],
+    }
+    (event,) = parse("email.bounced", to=[ANNA], bounce=reported)
     bounce = Bounce(diagnostic="It bounced. 550", permanent=permanent)
-    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
+    assert event == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
 @pytest.mark.parametrize(

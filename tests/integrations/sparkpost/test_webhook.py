@@ -48,10 +48,10 @@ def test_what_it_says(event: dict[str, Any], kind: VendorEventKind | None) -> No
 def test_a_bounce_is_told_in_the_servers_words(
     bounce_class: str, *, permanent: bool | None
 ) -> None:
-    said = "550 5.1.1 <anna@example.com>: Recipient address rejected: User unknown"
-    event = {"type": "bounce", "bounce_class": bounce_class, "rcpt_to": ANNA, "raw_reason": said}
+    text = "550 5.1.1 <anna@example.com>: Recipient address rejected: User unknown"
+    event = {"type": "bounce", "bounce_class": bounce_class, "rcpt_to": ANNA, "raw_reason": text}
     (news,) = parse(event | {"error_code": "550", "timestamp": "2026-11-25T12:00:00.000Z"})
-    bounce = Bounce("5.1.1", "550", said, permanent)
+    bounce = Bounce("5.1.1", "550", text, permanent)
     assert news == VendorEvent(BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 

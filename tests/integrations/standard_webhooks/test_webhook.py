@@ -27,8 +27,8 @@ def parse(*events: dict[str, Any]) -> list[VendorEvent]:
 
 def test_all_that_may_be_told_is_read() -> None:
     phone = "+393331234567"
-    told = {"channel": "sms", "topic": "acme.texts", "id": "7", "by_person": True}
-    assert parse(event("opted_out", **told | {"address": phone})) == [
+    reported = {"channel": "sms", "topic": "acme.texts", "id": "7", "by_person": True}
+    assert parse(event("opted_out", **reported | {"address": phone})) == [
         VendorEvent(
             VendorEventKind.OPTED_OUT,
             phone,
@@ -51,8 +51,8 @@ def test_address_and_type_are_enough(kind: VendorEventKind) -> None:
 
 
 def test_a_bounce_is_told_in_the_servers_words() -> None:
-    told = {"status": "5.1.1", "reply": "550", "text": "User unknown", "permanent": True}
-    (news,) = parse(event("bounced", bounce=told))
+    reported = {"status": "5.1.1", "reply": "550", "text": "User unknown", "permanent": True}
+    (news,) = parse(event("bounced", bounce=reported))
     assert news.bounce == Bounce("5.1.1", "550", "User unknown", permanent=True)
     (vague,) = parse(event("bounced", bounce={"permanent": "yes"}))
     assert vague.bounce == Bounce()

@@ -126,9 +126,9 @@ def test_news_tells_list_and_time(rig: Rig, server: TrytonStandIn) -> None:
     server.turn(ANNA, 99, active=False)
     server.turn(BO, 11, active=False)
     server.turn(BO, 11, active=True)
-    (news,) = whole(connect(rig).pull)[0]
+    (event,) = whole(connect(rig).pull)[0]
     at = server.rows[ANNA, 12]["write_date"]
-    assert news == VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "12", occurred_at=at)
+    assert event == VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "12", occurred_at=at)
 
 
 @pytest.mark.parametrize("page", [2, 3, 4])

@@ -112,7 +112,7 @@ def rig(server: TwilioStandIn) -> Rig:
 
 
 class TestTwilio(JsonApiContract, MappedContract):
-    thing: ClassVar[str] = NUMBER
+    target: ClassVar[str] = NUMBER
     missing: ClassVar[str] = "Acme"
     unmapped: ClassVar[tuple[str, ...]] = ()
 

@@ -24,8 +24,8 @@ SETTINGS = {"webhook_secret": KEY}
 STAMP = "2026-11-25 12:00:00"
 
 
-def email(status: str, reason: str = "", said: str = "", **more: Any) -> dict[str, Any]:
-    info = {"delivery_status": reason, "destination_response": said}
+def email(status: str, reason: str = "", text: str = "", **more: Any) -> dict[str, Any]:
+    info = {"delivery_status": reason, "destination_response": text}
     return {
         "event_name": "transactional_email_status",
         "email": ANNA,
@@ -103,10 +103,10 @@ def test_what_changes_nothing_is_left_alone(status: str) -> None:
 def test_a_bounce_counts_for_what_unisender_makes_of_it(
     reason: str, status: str, *, permanent: bool | None
 ) -> None:
-    said = "550 5.7.1 Not here"
-    (news,) = parse(email("hard_bounced", reason, said))
-    bounce = Bounce(status, "550", said, permanent=permanent)
-    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
+    text = "550 5.7.1 Not here"
+    (event,) = parse(email("hard_bounced", reason, text))
+    bounce = Bounce(status, "550", text, permanent=permanent)
+    assert event == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
 @pytest.mark.parametrize("status", ["hard_bounced", "soft_bounced"])
@@ -124,6 +124,6 @@ def test_events_of_several_users_come_in_one_body() -> None:
 
 def test_what_is_new_there_is_kept_for_a_person() -> None:
     found = [*parse(email("left")), *parse({"event_name": "list_left"})]
-    assert [news.target for news in found] == ["left", "list_left"]
+    assert [event.target for event in found] == ["left", "list_left"]
     with pytest.raises(InvalidInput):
         parse({"status": "unsubscribed"})

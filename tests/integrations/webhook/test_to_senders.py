@@ -85,7 +85,7 @@ def say(kind: EventKind, scope: str, **given: Any) -> UUID:
     return name
 
 
-def told(server: Receiver) -> dict[str, Any]:
+def reported(server: Receiver) -> dict[str, Any]:
     (item,) = server.payloads[-1]["data"]["items"]
     return dict(item)
 
@@ -95,9 +95,9 @@ def test_a_sender_is_told_what_is_off_and_why(
 ) -> None:
     topic, wide = say(EventKind.OPTED_OUT, "acme.offers"), say(EventKind.OPTED_OUT, ALL_MARKETING)
     deliver()
-    assert told(server)["off"] == ["acme.news", "acme.offers"]
+    assert reported(server)["off"] == ["acme.news", "acme.offers"]
     assert topic != wide
-    for reason in told(server)["reasons"].values():
+    for reason in reported(server)["reasons"].values():
         assert (reason["rule"], reason["scope"], reason["event"], reason["until"]) == (
             "opted_out_of_all_marketing",
             ALL_MARKETING,
@@ -112,11 +112,11 @@ def test_a_pause_is_told_with_its_end_and_ends_with_a_message_of_its_own(
     until = services().now() + DAY
     say(EventKind.PAUSED, "acme.offers", until=until)
     deliver()
-    paused = told(server)
+    paused = reported(server)
     assert paused["reasons"]["acme.offers"]["until"] == until.isoformat()
     clock.advance(DAY + timedelta(seconds=1))
     deliver()
-    on = told(server)
+    on = reported(server)
     assert (on["off"], on["lift"], on["reasons"]) == ([], ["acme.offers"], {})
     assert on["version"] == paused["version"]
     assert server.ids[0] != server.ids[1]
