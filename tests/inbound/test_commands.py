@@ -104,7 +104,7 @@ class TestMaildir:
         result = inbound(app, "maildir", str(maildir))
 
         assert result.exit_code == 0
-        assert "2 taken, 1 not for us" in result.output
+        assert "2 processed, 1 not for us" in result.output
         assert [path.name for path in (maildir / "new").iterdir()] == ["2.b"]
         assert {path.name for path in (maildir / "cur").iterdir()} == {"1.a:2,S", "3.c:2,S"}
         assert ledger.kinds() == [OUT]
