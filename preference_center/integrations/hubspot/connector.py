@@ -84,7 +84,6 @@ class HubSpot(
         "business_unit?": "id of the brand that unsubscribe-all applies to",
         "base_url?": "another base URL of the API, for tests",
     }
-
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="subscription type",
         credentials_hint="the token and its scopes",

@@ -67,7 +67,6 @@ class Klaviyo(
         "flows and segments; only where no service mail goes through this account",
         "base_url?": "another base URL of the API, for tests",
     }
-
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="list",
         credentials_hint="the API key and its scopes",
@@ -87,7 +86,7 @@ class Klaviyo(
         yield from super().find_problems(client)
 
     def prepare(self, client: KlaviyoClient, addresses: Sequence[str]) -> None:
-        """See ApiConnector. No call creates profiles, so unknown addresses are left out."""
+        """See ApiConnector. Unknown addresses are left out: bulk jobs would create profiles."""
         client.look_up(addresses)
 
     def push_batch(
