@@ -188,26 +188,26 @@ class PullContract:
         return topic in rig.tool.off(address)
 
     def about(self, rig: Rig, topic: str) -> str | None:
-        """What the news of it is about."""
+        """The target of its event."""
         return rig.setup.topics[topic]
 
-    def test_an_opt_out_made_in_the_tool_is_news(self, rig: Rig) -> None:  # I13
+    def test_an_opt_out_made_in_the_tool_is_pulled(self, rig: Rig) -> None:  # I13
         self.leave(rig, ANNA, "news")
         self.leave(rig, BO, "offers")
-        news = self.pulled(rig)
-        assert {(n.address, n.target) for n in news} == {
+        events = self.pulled(rig)
+        assert {(n.address, n.target) for n in events} == {
             (ANNA, self.about(rig, "news")),
             (BO, self.about(rig, "offers")),
         }
-        assert {n.kind for n in news} == {VendorEventKind.OPTED_OUT}
+        assert {n.kind for n in events} == {VendorEventKind.OPTED_OUT}
 
     def test_one_that_is_made_later_is_found_later(self, rig: Rig) -> None:
         self.leave(rig, ANNA, "news")
         connector = cast("SupportsPull", rig.make())
         _, cursor = whole(connector.pull)
         self.leave(rig, CY, "news")
-        news, _ = whole(connector.pull, cursor)
-        assert CY in {n.address for n in news}
+        events, _ = whole(connector.pull, cursor)
+        assert CY in {n.address for n in events}
 
     def test_all_are_found_over_as_many_pages_as_it_takes(self, rig: Rig) -> None:
         everybody = {f"p{n}@example.com" for n in range(230)} | set(ODD)

@@ -181,7 +181,7 @@ class HttpContract(ConnectorContract):
         return caught.value
 
     @pytest.mark.parametrize("retry_after", ["120", "Wed, 25 Nov 2026 12:02:00 GMT"])
-    def test_429_hands_on_the_tools_own_wish(self, rig: Rig, retry_after: str) -> None:
+    def test_429_hands_on_the_tools_own_retry_after(self, rig: Rig, retry_after: str) -> None:
         error = self._fail_write(rig, Fault(429, {"Retry-After": retry_after}))
         assert error.retry_after == timedelta(minutes=2)
         assert not error.permanent

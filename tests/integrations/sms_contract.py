@@ -193,8 +193,8 @@ class SmsPullContract:
         connector = cast("SupportsPull", rig.make())
         _, cursor = whole(connector.pull)
         rig.tool.turn_off(CY, TOPIC)
-        news, _ = whole(connector.pull, cursor)
-        assert CY in {each.address for each in _texted(news)}
+        events, _ = whole(connector.pull, cursor)
+        assert CY in {each.address for each in _texted(events)}
 
     def pulled(self, rig: Rig) -> list[VendorEvent]:
         return _texted(whole(cast("SupportsPull", rig.make()).pull)[0])
@@ -259,5 +259,5 @@ class _News:
         return self.tool.requests()
 
 
-def _texted(news: Iterable[VendorEvent]) -> list[VendorEvent]:
-    return [each for each in news if each.channel is Channel.SMS]
+def _texted(events: Iterable[VendorEvent]) -> list[VendorEvent]:
+    return [each for each in events if each.channel is Channel.SMS]

@@ -215,7 +215,7 @@ def test_a_wider_switch_is_read_and_neither_relied_on_nor_lifted(tool: Tool) -> 
     assert written(tool) == [[(ANNA, {"11"}, set())]]
 
 
-def test_a_lift_that_is_not_ours_does_not_hold_up_the_opt_out_beside_it(tool: Tool) -> None:
+def test_a_lift_that_is_not_ours_does_not_hold_up_the_opt_out(tool: Tool) -> None:
     tool.held[ANNA] = {"12": OffState("complaint", can_lift=False)}
     both = replace(off(1, ANNA, "news"), lift=frozenset({"offers"}))
     found = Vendor(tool, LOOKED_UP).push([both])
@@ -265,10 +265,10 @@ def test_a_status_that_is_not_about_content_is_not_isolated(tool: Tool) -> None:
     assert len(tool.written) == 1
 
 
-@pytest.mark.parametrize("guard", [TargetCheck.ON_FAILURE, TargetCheck.ALWAYS])
-def test_nobody_is_absent_from_a_target_that_is_gone(tool: Tool, guard: TargetCheck) -> None:
+@pytest.mark.parametrize("target_check", [TargetCheck.ON_FAILURE, TargetCheck.ALWAYS])
+def test_nobody_is_absent_from_a_target_that_is_gone(tool: Tool, target_check: TargetCheck) -> None:
     tool.gone.add("12")
-    connector = Vendor(tool, replace(LOOKED_UP, target_check=guard))
+    connector = Vendor(tool, replace(LOOKED_UP, target_check=target_check))
     with pytest.raises(DeliveryError, match="offers is mapped to no list") as caught:
         connector.push([off(1, ANNA, "offers")])
     assert caught.value.permanent
@@ -283,21 +283,23 @@ def test_a_target_that_is_gone_is_found_also_if_another_was_written_before(tool:
     assert caught.value.permanent
 
 
-@pytest.mark.parametrize("guard", [TargetCheck.ON_REJECTION, TargetCheck.ON_FAILURE])
+@pytest.mark.parametrize("target_check", [TargetCheck.ON_REJECTION, TargetCheck.ON_FAILURE])
 def test_a_target_that_the_tool_rejects_stops_the_destination(
-    tool: Tool, guard: TargetCheck
+    tool: Tool, target_check: TargetCheck
 ) -> None:
     tool.gone.add("12")
     with pytest.raises(DeliveryError, match="offers is mapped to no list") as caught:
-        Vendor(tool, replace(WHOLE, target_check=guard)).push([off(1, ANNA, "offers")])
+        Vendor(tool, replace(WHOLE, target_check=target_check)).push([off(1, ANNA, "offers")])
     assert caught.value.permanent
 
 
-@pytest.mark.parametrize("guard", [TargetCheck.ON_REJECTION, TargetCheck.NEVER])
+@pytest.mark.parametrize("target_check", [TargetCheck.ON_REJECTION, TargetCheck.NEVER])
 def test_targets_are_not_listed_for_an_address_that_is_unknown(
-    tool: Tool, guard: TargetCheck
+    tool: Tool, target_check: TargetCheck
 ) -> None:
-    found = Vendor(tool, replace(LOOKED_UP, target_check=guard)).push([off(1, ANNA, "offers")])
+    found = Vendor(tool, replace(LOOKED_UP, target_check=target_check)).push(
+        [off(1, ANNA, "offers")]
+    )
     assert results(found) == {1: PushResult.ABSENT}
     assert tool.listed == 0
 
@@ -323,7 +325,7 @@ def test_more_changes_than_end_inside_a_lease_wait_and_opt_outs_go_first(tool: T
     }
 
 
-def test_targets_are_only_listed_in_doubt_or_where_the_tool_never_says(tool: Tool) -> None:
+def test_targets_are_only_listed_in_doubt_or_where_the_tool_never_reports(tool: Tool) -> None:
     tool.know(ANNA)
     Vendor(tool, LOOKED_UP).push([off(1, ANNA, "news")])
     assert tool.listed == 0

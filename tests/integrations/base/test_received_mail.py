@@ -57,13 +57,15 @@ class TestMailgunsForms:
         return source.stored_body(asked)
 
     @pytest.mark.parametrize("event", ["unsubscribed", "complained"])
-    def test_an_older_event_is_heard(self, kind: str, event: str) -> None:
-        (news,) = MailgunWebhookSource().parse(self.whole(kind, event=event, recipient=ANNA))
-        assert (news.kind, news.address) == (
+    def test_an_older_event_is_recorded(self, kind: str, event: str) -> None:
+        (vendor_event,) = MailgunWebhookSource().parse(
+            self.whole(kind, event=event, recipient=ANNA)
+        )
+        assert (vendor_event.kind, vendor_event.address) == (
             VendorEventKind.OPTED_OUT if event == "unsubscribed" else VendorEventKind.COMPLAINED,
             ANNA,
         )
-        assert (news.occurred_at, news.by_person) == (NOW, True)
+        assert (vendor_event.occurred_at, vendor_event.by_person) == (NOW, True)
 
     @pytest.mark.parametrize(
         "fields, bounces",
@@ -80,8 +82,8 @@ class TestMailgunsForms:
     def test_an_older_bounce_is_one_where_mailgun_gave_up(
         self, kind: str, fields: dict[str, str], *, bounces: bool
     ) -> None:
-        news = MailgunWebhookSource().parse(self.whole(kind, recipient=ANNA, **fields))
-        assert [each.kind for each in news] == [VendorEventKind.BOUNCED] * bounces
+        events = MailgunWebhookSource().parse(self.whole(kind, recipient=ANNA, **fields))
+        assert [each.kind for each in events] == [VendorEventKind.BOUNCED] * bounces
 
     def test_a_forwarded_mail_is_read_from_its_parts(self, kind: str) -> None:
         headers = [["From", "Anna <anna@example.com>"], ["Subject", "Re: News"], ["X-A", "b"]]
@@ -211,13 +213,15 @@ def test_resend_s_received_mail_has_no_text() -> None:
     ],
     ids=["a mail", "bounce", "complaint", "manual", "removed"],
 )
-def test_what_resend_has_on_its_list_is_heard(
+def test_what_resend_has_on_its_list_is_recorded(
     event: str, data: dict[str, Any], kind: VendorEventKind
 ) -> None:
     body = json.dumps({"type": event, "created_at": NOW.isoformat(), "data": data}).encode()
-    (news,) = ResendWebhookSource().parse(body)
-    assert (news.kind, news.address, news.occurred_at) == (kind, ANNA, NOW)
-    assert (news.bounce is not None and news.bounce.permanent) is (kind is VendorEventKind.BOUNCED)
+    (vendor_event,) = ResendWebhookSource().parse(body)
+    assert (vendor_event.kind, vendor_event.address, vendor_event.occurred_at) == (kind, ANNA, NOW)
+    assert (vendor_event.bounce is not None and vendor_event.bounce.permanent) is (
+        kind is VendorEventKind.BOUNCED
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,16 +233,16 @@ def test_what_resend_has_on_its_list_is_heard(
     ],
     ids=["unsubscribed", "spam", "bounce"],
 )
-def test_what_mailersend_suppressed_is_heard(reason: str, kind: VendorEventKind) -> None:
+def test_what_mailersend_suppressed_is_recorded(reason: str, kind: VendorEventKind) -> None:
     data = {"recipient": ANNA, "meta": {"reason": reason}}
     body = json.dumps({"type": "activity.suppressed", "data": data}).encode()
-    (news,) = MailerSendWebhookSource().parse(body)
-    assert (news.kind, news.address) == (kind, ANNA)
+    (vendor_event,) = MailerSendWebhookSource().parse(body)
+    assert (vendor_event.kind, vendor_event.address) == (kind, ANNA)
 
 
 def test_what_mailersend_suppressed_for_no_known_reason_is_for_a_person() -> None:
     body = json.dumps({"type": "activity.suppressed", "data": {"recipient": ANNA}}).encode()
-    assert [news.kind for news in MailerSendWebhookSource().parse(body)] == [
+    assert [event.kind for event in MailerSendWebhookSource().parse(body)] == [
         VendorEventKind.UNKNOWN_TYPE
     ]
 
@@ -252,12 +256,22 @@ def test_what_mailersend_suppressed_for_no_known_reason_is_for_a_person() -> Non
     ],
     ids=["unsubscribed", "spam", "bounced"],
 )
-def test_what_sendgrid_dropped_is_heard(
+def test_what_sendgrid_dropped_is_recorded(
     reason: str, kind: VendorEventKind, target: str | None
 ) -> None:
     row = {"event": "dropped", "reason": reason, "email": ANNA, "asm_group_id": 7, "timestamp": AT}
-    (news,) = SendGridWebhookSource().parse(json.dumps([row]).encode())
-    assert (news.kind, news.address, news.target, news.by_person) == (kind, ANNA, target, False)
+    (vendor_event,) = SendGridWebhookSource().parse(json.dumps([row]).encode())
+    assert (
+        vendor_event.kind,
+        vendor_event.address,
+        vendor_event.target,
+        vendor_event.by_person,
+    ) == (
+        kind,
+        ANNA,
+        target,
+        False,
+    )
 
 
 @pytest.mark.parametrize("reason", ["Invalid SMTPAPI header", "Spam Content", "", "Invalid"])

@@ -201,7 +201,7 @@ def test_while_one_secret_replaces_another_both_open() -> None:
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_%", "whsec_é", "whsec_AAAA", "abc", " "])
-def test_a_secret_that_is_none_is_told(secret: str) -> None:
+def test_a_secret_that_is_none_is_reported(secret: str) -> None:
     with pytest.raises(NotConfigured):
         StandardWebhookSource().verify(standard(NOW), {"webhook_secret": secret}, NOW)
 

@@ -131,7 +131,7 @@ def test_one_inside_address_among_public_ones_spoils_the_name() -> None:
     assert network.asked == []
 
 
-def test_the_connection_goes_to_the_judged_address_and_the_name_is_asked_once() -> None:
+def test_the_connection_goes_to_the_checked_address_and_the_name_is_asked_once() -> None:
     # DNS rebinding: the second answer would be ours.
     answers = [("8.8.8.8",), ("127.0.0.1",)]
     asked: list[str] = []

@@ -202,8 +202,8 @@ def test_why_somebody_is_blocklisted_comes_home(rig: Rig, server: BrevoStandIn) 
     server.add(CY, emailBlacklisted=True, statistics={"hardBounces": at(5)})
     server.add(DI, emailBlacklisted=True, modifiedAt="2026-11-25T10:00:00.000+00:00")
     server.add("ed@example.com")
-    news, _ = listed(connect(rig).pull)
-    assert news == [
+    events, _ = listed(connect(rig).pull)
+    assert events == [
         VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=when(3)),
         VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=when(4)),
         VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=when(5)),
@@ -222,17 +222,17 @@ def test_why_somebody_is_blocklisted_comes_home(rig: Rig, server: BrevoStandIn) 
 def test_a_block_without_a_trace_is_older_than_the_statistics(
     rig: Rig, server: BrevoStandIn, modified: str, at: datetime
 ) -> None:
-    """Else an edit of the contact would beat what the person said since."""  # I5
+    """Else an edit of the contact would beat the person's act since."""  # I5
     server.add(ANNA, emailBlacklisted=True, modifiedAt=modified)
-    news, _ = listed(connect(rig).pull)
-    assert news == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=at)]
+    events, _ = listed(connect(rig).pull)
+    assert events == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=at)]
 
 
 def test_who_is_blocked_for_transactional_mail_comes_home(rig: Rig, server: BrevoStandIn) -> None:
     for number, code in enumerate(BLOCKED):
         server.block(f"p{number}@example.com", code, f"2026-11-{number + 1:02d}T10:00:00.000Z")
-    news, _ = listed(connect(rig).pull)
-    found = {each.address: (each.kind, each.by_person, each.occurred_at) for each in news}
+    events, _ = listed(connect(rig).pull)
+    found = {each.address: (each.kind, each.by_person, each.occurred_at) for each in events}
     assert found == {
         f"p{number}@example.com": (kind, person, datetime(2026, 11, number + 1, 10, tzinfo=UTC))
         for number, (kind, person) in enumerate(BLOCKED.values())
@@ -243,12 +243,12 @@ def test_all_blocks_are_found_and_later_only_the_new_ones(rig: Rig, server: Brev
     for number in range(230):
         server.block(f"p{number}@example.com", "hardBounce", "2026-11-25T10:00:00.000Z")
     connector = connect(rig)
-    news, cursor = listed(connector.pull)
-    assert len({each.address for each in news}) == 230
+    events, cursor = listed(connector.pull)
+    assert len({each.address for each in events}) == 230
     server.block(ANNA, "unsubscribedViaEmail", "2026-11-25T11:58:00.000Z")
     server.seen.clear()
-    news, _ = listed(connector.pull, cursor)
-    assert [each.address for each in news] == [ANNA]
+    events, _ = listed(connector.pull, cursor)
+    assert [each.address for each in events] == [ANNA]
     assert [path for _, path in server.seen] == ["/v3/contacts", "/v3/smtp/blockedContacts"]
 
 
@@ -304,8 +304,8 @@ def test_a_number_is_read_however_brevo_holds_it(
     server.add(ANNA, attributes={"SMS": held}, smsBlacklisted=True, emailBlacklisted=False)
     seen = [each for each in listed(connect(texts).scan)[0] if each.channel is Channel.SMS]
     assert seen == [ContactSnapshot(PHONE, Channel.SMS, off=frozenset({TOPIC}))]
-    news = [each for each in listed(connect(texts).pull)[0] if each.channel is Channel.SMS]
-    assert [(each.address, each.occurred_at) for each in news] == [(PHONE, NOW)]
+    events = [each for each in listed(connect(texts).pull)[0] if each.channel is Channel.SMS]
+    assert [(each.address, each.occurred_at) for each in events] == [(PHONE, NOW)]
 
 
 def test_texts_are_blocklisted_and_nothing_else_of_the_contact(

@@ -77,7 +77,7 @@ class Workspace:
 @pytest.fixture(scope="module")
 def description() -> Description | None:
     if not (SHARED / DESCRIPTION).exists():
-        return None  # the stand-in alone then; one test below says so
+        return None  # the stand-in alone then; one test below skips
     # Attributes of contacts are described elsewhere.
     return Description(SHARED / DESCRIPTION, ignored=lambda path: path == "/data_attributes")
 
@@ -139,7 +139,7 @@ def test_requests_and_answers_obey_intercoms_own_description(
     assert description.checked - before == 4 + 4 + 2 + 2
 
 
-def test_every_contact_of_an_address_is_told_and_the_last_one_counts(
+def test_every_contact_of_an_address_is_changed_and_the_last_one_counts(
     rig: Rig, server: IntercomStandIn
 ) -> None:
     user, lead = server.add(ANNA), server.add(ANNA, "lead")
@@ -148,7 +148,7 @@ def test_every_contact_of_an_address_is_told_and_the_last_one_counts(
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
     assert results(connector.push([off(1, ANNA.upper(), "news")])) == {1: PushResult.REFLECTED}
     assert server.attached[lead["id"]] == {"11"}
-    assert server.writes == 1, "the user said so already"
+    assert server.writes == 1, "the user had opted out already"
 
 
 def test_an_opt_in_type_is_turned_off_by_leaving_it(rig: Rig, server: IntercomStandIn) -> None:
@@ -159,7 +159,7 @@ def test_an_opt_in_type_is_turned_off_by_leaving_it(rig: Rig, server: IntercomSt
     assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.attached[contact["id"]] == {"12"}
     assert connector.read([off(1, ANNA, "news")]) == {1: frozenset({"news", "offers"})}
-    # Who never joined said no to nothing.
+    # Who never joined has not opted out.
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"offers"})}
     connector.push([lift(1, ANNA, "news")])
     assert server.attached[contact["id"]] == {"11", "12"}
@@ -216,15 +216,15 @@ def test_all_email_is_refused_where_more_is_sent(
     assert server.writes == 0
 
 
-def test_what_people_said_there_is_pulled(rig: Rig, server: IntercomStandIn) -> None:  # I13
+def test_what_people_did_there_is_pulled(rig: Rig, server: IntercomStandIn) -> None:  # I13
     server.page = 1
     server.add("quiet@example.com")
     server.add("", unsubscribed_from_emails=True)
     server.add(ANNA, unsubscribed_from_emails=True)
     server.add(BO, marked_email_as_spam=True)
     connector = connect(rig)
-    news, cursor = whole(connector.pull)
-    assert [(n.kind, n.address, n.target) for n in news] == [
+    events, cursor = whole(connector.pull)
+    assert [(n.kind, n.address, n.target) for n in events] == [
         (VendorEventKind.COMPLAINED, BO, None),
         (VendorEventKind.OPTED_OUT, ANNA, None),
     ]

@@ -60,7 +60,7 @@ def mend(spec: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def description() -> Description | None:
     if not (SHARED / DESCRIPTION).exists():
-        return None  # the stand-in alone then; one test below says so
+        return None  # the stand-in alone then; one test below skips
     # Tags and a domain's settings are described elsewhere.
     ignored = {"/v1/analytics/tags", f"/v3/domains/{DOMAIN}/tracking"}
     return Description(SHARED / DESCRIPTION, ignored=ignored.__contains__, mend=mend)
@@ -140,9 +140,7 @@ def test_tags_are_the_same_in_either_case(rig: Rig, server: MailgunStandIn) -> N
     assert any("share tag" in problem for problem in shared.make().check().problems)
 
 
-def test_a_lift_leaves_what_the_person_said_elsewhere(
-    rig: Rig, server: MailgunStandIn
-) -> None:  # I5, I13
+def test_a_lift_leaves_the_other_opt_outs(rig: Rig, server: MailgunStandIn) -> None:  # I5, I13
     server.unsubscribed[ANNA] = {"11", "99", "*"}
     connector = cast("Mailgun", rig.make())
     assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
@@ -171,9 +169,9 @@ def test_complaints_and_bounces_come_home_too(rig: Rig, server: MailgunStandIn) 
     server.unsubscribed = {ANNA: {"*"}, BO: {"11", "99"}}
     server.complained.add(CY)
     server.bounced.add("gone@example.com")
-    news, cursor = listed(cast("Mailgun", rig.make()).pull)
+    events, cursor = listed(cast("Mailgun", rig.make()).pull)
     gone = Bounce(reply_code="550", permanent=True)
-    assert news == [
+    assert events == [
         VendorEvent(VendorEventKind.OPTED_OUT, ANNA, None, WHEN),
         VendorEvent(VendorEventKind.OPTED_OUT, BO, "11", WHEN),
         VendorEvent(VendorEventKind.COMPLAINED, CY, None, WHEN),
@@ -187,8 +185,8 @@ def test_long_lists_are_pulled_whole_by_cursors_that_hold_no_address(
 ) -> None:  # I12
     everybody = {f"info{n}@example{n % 7}.com" for n in range(3_000)}
     server.unsubscribed = {address: {"11"} for address in everybody}
-    news, _ = listed(cast("Mailgun", rig.make()).pull)
-    assert {n.address for n in news} == everybody
+    events, _ = listed(cast("Mailgun", rig.make()).pull)
+    assert {n.address for n in events} == everybody
     assert len(server.seen) <= 9
 
 
@@ -203,8 +201,8 @@ def test_a_list_without_one_odd_field_or_row_is_read_all_the_same(
         {"address": None, "tags": ["11"]},
     ]
     server.odd_rows["bounces"] = [{"address": ANNA, "code": None, "error": None}]
-    news, _ = listed(cast("Mailgun", rig.make()).pull)
-    assert [(n.address, n.target, n.occurred_at) for n in news] == [
+    events, _ = listed(cast("Mailgun", rig.make()).pull)
+    assert [(n.address, n.target, n.occurred_at) for n in events] == [
         (ANNA, None, None),
         (BO, "11", None),
         (CY, None, None),

@@ -144,7 +144,7 @@ def test_only_what_somebody_asked_for_is_lifted(
     assert rig.tool.off(BO) == set()
 
 
-def test_a_dead_mailbox_holds_a_no_but_says_none(rig: Rig, server: PostmarkStandIn) -> None:
+def test_a_dead_mailbox_holds_an_opt_out_and_is_none(rig: Rig, server: PostmarkStandIn) -> None:
     for stream in TOPICS.values():
         server.suppress(stream, ANNA, "HardBounce", "Recipient")
     assert connect(rig).read([off(1, ANNA, "news")]) == {1: frozenset({"news"})}
@@ -164,7 +164,7 @@ def test_more_than_can_be_read_are_left_for_the_next_time(rig: Rig) -> None:
     assert len(connect(rig).read(many)) == MAX_LOOKUPS // len(TOPICS)
 
 
-def test_who_said_it_and_why_is_told(rig: Rig, server: PostmarkStandIn) -> None:  # I13
+def test_who_opted_out_and_why_is_reported(rig: Rig, server: PostmarkStandIn) -> None:  # I13
     server.clock = datetime(2019, 2, 28, 23, tzinfo=UTC)
     server.suppress("11", ANNA, origin="Recipient")
     server.suppress("11", BO)
@@ -185,6 +185,6 @@ def test_a_stream_that_is_mapped_later_is_pulled_from_its_beginning(
     server.clock = datetime(2019, 2, 28, 23, tzinfo=UTC)
     server.suppress("12", BO)
     _, cursor = whole(connect(rig, topics={"news": "11"}).pull)
-    news, cursor = whole(connect(rig).pull, cursor)
-    assert [n.address for n in news] == [BO]
+    events, cursor = whole(connect(rig).pull, cursor)
+    assert [n.address for n in events] == [BO]
     assert whole(connect(rig).pull, cursor)[0] == [], "and once is enough"

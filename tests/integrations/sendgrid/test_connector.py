@@ -72,7 +72,7 @@ class Account:
 @pytest.fixture(scope="module")
 def descriptions() -> list[Description]:
     if not (SHARED / DESCRIPTION).exists():
-        return []  # the stand-in alone then; one test below says so
+        return []  # the stand-in alone then; one test below skips
     # The rights of a key, and its custom fields, are described in other files of SendGrid's.
     return [
         Description(
@@ -173,7 +173,7 @@ def test_every_group_opt_out_comes_home_however_the_list_is_served(
     server.pages_groups = pages
     server.unwatch()
     found, _ = whole(SendGrid(rig.setup, rig.http).pull)
-    assert {news.address for news in found} == everybody
+    assert {event.address for event in found} == everybody
     assert len(found) == len(everybody)
 
 
@@ -181,7 +181,7 @@ def test_a_short_list_that_knows_no_pages_is_read_once(rig: Rig, server: SendGri
     server.pages_groups = False
     server.held[11] |= {ANNA, BO}
     found, _ = whole(SendGrid(rig.setup, rig.http).pull)
-    assert sorted(news.address for news in found) == [ANNA, BO]
+    assert sorted(event.address for event in found) == [ANNA, BO]
 
 
 def test_a_later_pull_asks_for_what_came_since(rig: Rig, server: SendGridStandIn) -> None:
@@ -192,7 +192,7 @@ def test_a_later_pull_asks_for_what_came_since(rig: Rig, server: SendGridStandIn
     server.seen.clear()
     server.created = int(NOW.timestamp())
     server.everywhere.add(ANNA)
-    assert [news.address for news in whole(pull, cursor)[0]] == [ANNA]
+    assert [event.address for event in whole(pull, cursor)[0]] == [ANNA]
     assert len(server.seen) <= 5
 
 
@@ -207,7 +207,7 @@ def test_a_list_that_does_not_heed_the_time_is_read_whole_once_a_day(
     server.seen.clear()
     later = Rig(rig.kind, rig.setup, rig.tool, replace(rig.http, now=lambda: NOW + DAY))
     found, _ = whole(SendGrid(later.setup, later.http).pull, cursor)
-    assert {news.address for news in found} == {ANNA, BO}
+    assert {event.address for event in found} == {ANNA, BO}
 
 
 def test_rows_without_an_address_group_or_date_fail_no_page(
@@ -222,7 +222,7 @@ def test_rows_without_an_address_group_or_date_fail_no_page(
     server.reported["bounces"] = [{"email": BO, "created": 1, "reason": None, "status": None}]
     server.odd_groups = [{"email": CY, "group_id": None, "created_at": None}, {"group_id": 11}]
     found, _ = whole(SendGrid(rig.setup, rig.http).pull)
-    assert [(news.address, news.target) for news in found] == [(ANNA, None), (BO, None)]
+    assert [(event.address, event.target) for event in found] == [(ANNA, None), (BO, None)]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,9 @@ def test_a_contact_without_an_address_fails_no_page(
     assert {seen.address for seen in whole(SendGrid(rig.setup, rig.http).scan)[0]} == {ANNA}
 
 
-def test_a_key_that_may_not_read_is_told_and_may_push(rig: Rig, server: SendGridStandIn) -> None:
+def test_a_key_that_may_not_read_is_reported_and_may_push(
+    rig: Rig, server: SendGridStandIn
+) -> None:
     server.rights.remove("marketing.read")
     report = rig.make().check()
     assert report.ok
