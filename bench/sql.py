@@ -108,4 +108,4 @@ def _program() -> str:
     if found:
         return found
     account = server_account()
-    return str(find_postgres(account, CHECKOUT / ".data" / "bin").beside("pgbench"))
+    return str(find_postgres(account, CHECKOUT / ".data" / "bin").sibling("pgbench"))

@@ -73,12 +73,12 @@ class Account:
         """
         try:
             with self.popen(command, cwd=cwd, output=subprocess.PIPE) as process:
-                said = process.communicate()[0].decode(errors="replace")
+                output = process.communicate()[0].decode(errors="replace")
         except OSError as error:
             raise EngineError(f"{command[0]} can't be run: {error}") from error
         if process.returncode:
-            raise EngineError(f"{command[0]} failed:\n{said}")
-        return said
+            raise EngineError(f"{command[0]} failed:\n{output}")
+        return output
 
 
 def server_account() -> Account:
@@ -98,7 +98,7 @@ def data_folder(checkout: Path, account: Account) -> Path:
 
     Below a folder that `account` may not pass (root's 0700 home, say) `.data/` can't serve;
     then it is a folder of this checkout under /var/tmp, which outlives a reboot, and a
-    warning says so.
+    warning states it.
     """
     checkout = checkout.resolve()
     if account.can_pass(checkout):

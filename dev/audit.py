@@ -1,7 +1,7 @@
 """`python -m dev.audit`: known vulnerabilities of what `requirements.lock` names.
 
 `pip-audit` asks PyPI. An index in its place that knows of no advisories lets nothing be
-audited: that is said, and is no failure.
+audited: that is printed, and is no failure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> int:
         return 0
     found = [
         f"{package['name']} {package['version']}: {known['id']},"
-        f" mended in {', '.join(known['fix_versions']) or 'no version yet'}"
+        f" fixed in {', '.join(known['fix_versions']) or 'no version yet'}"
         for package in packages
         for known in package.get("vulns", ())
     ]

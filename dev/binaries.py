@@ -27,7 +27,7 @@ class Program:
     path: Path
     major: int
 
-    def beside(self, name: str) -> Path:
+    def sibling(self, name: str) -> Path:
         """Return the path of a program of the same set, e.g. `initdb`."""
         return self.path.resolve().parent / name
 
@@ -36,13 +36,13 @@ def find_postgres(account: Account, copies: Path, *, major: int | None = None) -
     """Find a `postgres` that `account` can run; of version `major` if one is given.
 
     Copies the wheel's programs into `copies` when they lie where the account can't go.
-    Raises EngineError that says how to get one.
+    Raises EngineError with the way to get one.
     """
     for path in _postgres_candidates(account, copies):
         program = _try(path, account)
         if program is None or program.major < OLDEST_POSTGRES:
             continue
-        if program.beside("initdb").exists() and major in {None, program.major}:
+        if program.sibling("initdb").exists() and major in {None, program.major}:
             return program
     wanted = f"PostgreSQL {major}, which made the data here," if major else "PostgreSQL 15 or newer"
     raise EngineError(
@@ -54,7 +54,7 @@ def find_postgres(account: Account, copies: Path, *, major: int | None = None) -
 def find_valkey(account: Account, copies: Path) -> Program:
     """Find a `valkey-server` or `redis-server` that `account` can run.
 
-    Raises EngineError that says how to get one.
+    Raises EngineError with the way to get one.
     """
     for path in _valkey_candidates(account, copies):
         program = _try(path, account)
@@ -122,8 +122,8 @@ def _reachable(site: Path, parts: list[str], account: Account, copy: Path) -> Pa
 def _try(path: Path, account: Account) -> Program | None:
     """Run `--version` as the account: proves reach, libraries and processor at once."""
     try:
-        said = account.run([path, "--version"], cwd=Path("/"))
+        output = account.run([path, "--version"], cwd=Path("/"))
     except EngineError:
         return None
-    match = re.search(r"\) (\d+)|v=(\d+)", said)
+    match = re.search(r"\) (\d+)|v=(\d+)", output)
     return Program(path, int(match[1] or match[2])) if match else None

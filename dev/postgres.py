@@ -60,7 +60,7 @@ class Postgres(Server):
         draft.mkdir(mode=0o700)
         self.account.give(draft)
         source = f"host=127.0.0.1 port={primary.state.port} user={USER} passfile={self._passfile()}"
-        copy = primary.program.beside("pg_basebackup")
+        copy = primary.program.sibling("pg_basebackup")
         command: list[str | Path] = [copy, "-D", draft, "-d", source]
         # -R writes where it streams from, the file of the password included
         command += ["-R", "-X", "stream", "-c", "fast", *(() if self.durable else ("--no-sync",))]
@@ -71,7 +71,7 @@ class Postgres(Server):
 
     def promote(self) -> None:
         """Make a standby take writes. The server that it followed must have ended before."""
-        control = self.program.beside("pg_ctl")
+        control = self.program.sibling("pg_ctl")
         self.account.run([control, "promote", "-D", self.data, "-w"], cwd=self.folder)
 
     @property
@@ -113,7 +113,7 @@ class Postgres(Server):
         write_private(password, state.password)
         self.account.give(password)
         self.account.give(draft)
-        command: list[str | Path] = [program.beside("initdb"), "-D", draft, "--username", USER]
+        command: list[str | Path] = [program.sibling("initdb"), "-D", draft, "--username", USER]
         # the same order and letters on every machine
         command += ["--auth=scram-sha-256", "--pwfile", password, "--encoding=UTF8", "--locale=C"]
         try:

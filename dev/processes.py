@@ -37,8 +37,8 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 def children(pid: int) -> list[int]:
     """The processes that this one started."""
-    said = subprocess.run(
+    output = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
     ).stdout
-    rows = (line.split() for line in said.splitlines())
+    rows = (line.split() for line in output.splitlines())
     return sorted(int(child) for child, parent in rows if int(parent) == pid)

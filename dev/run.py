@@ -42,7 +42,7 @@ MAILBOX_ABOVE = 200
 """So does the mailbox that our own mail goes to."""
 
 COMMANDS = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SMTP_URL", "MAIL_FROM", "SPOOL_DIR")
-"""Settings that the service's commands need, beside its keys."""
+"""Settings that the service's commands need, besides its keys."""
 
 MAILBOX = "python -m dev.mailbox --port {port}"
 TOOLS = (
@@ -108,7 +108,7 @@ def _run(engines: Engines) -> None:
         _open_browser(f"{environ['PUBLIC_URL']}/dev")
         while (name := supervisor.ended()) is None:
             time.sleep(0.2)
-        raise EngineError(f"{name} ended by itself; what it said stands above")
+        raise EngineError(f"{name} ended by itself; see its output above")
 
 
 def _environ(engines: Engines, files: Files) -> dict[str, str]:
@@ -162,9 +162,9 @@ def _await(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
     while not _all_answer(environ):
         name = supervisor.ended()
         if name is not None:
-            raise EngineError(f"{name} did not start; what it said stands above")
+            raise EngineError(f"{name} did not start; see its output above")
         if time.monotonic() > deadline:
-            raise EngineError("Not everything answers; what the programs said stands above")
+            raise EngineError("Not everything answers; see their output above")
         time.sleep(0.1)
 
 

@@ -120,7 +120,7 @@ def _old_link(page: Page, demo: Demo) -> None:
 
 
 def _where(page: Page, demo: Demo) -> None:
-    page.goto(demo.whereabouts_url())
+    page.goto(demo.opt_out_status_url())
 
 
 def _text_message(page: Page, demo: Demo) -> None:

@@ -168,11 +168,11 @@ class Server(ABC):
             raise EngineError(f"{self.name} did not answer in time:\n{self._tail(begin)}")
         if process.poll() is None:
             return True
-        said = self._tail(begin)
-        passing = PORT_IN_USE in said or CHILDREN_LEFT in said
+        output = self._tail(begin)
+        passing = PORT_IN_USE in output or CHILDREN_LEFT in output
         if passing and time.monotonic() < deadline:
             return False
-        raise EngineError(f"{self.name} did not start:\n{said}")
+        raise EngineError(f"{self.name} did not start:\n{output}")
 
     def _signal(self, number: signal.Signals, seconds: float) -> bool:
         """Send a signal; return whether the server is gone within `seconds`."""

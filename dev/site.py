@@ -45,7 +45,7 @@ OWN_REDIS = "DEV_OWN_REDIS"
 """Environment variables: where the stand-in tools listen; `1` if Redis is ours to stop."""
 
 RECIPIENTS = 5
-LETTERS = 3
+MAX_EMAILS = 3
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
     " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -115,7 +115,7 @@ def show() -> str:
         states=states,
         recipients=_recipients(captured, states),
         ledger=rows(),
-        sent=received(stage.files.folder)[:LETTERS],
+        sent=received(stage.files.folder)[:MAX_EMAILS],
         redis_running=stage.redis.running,
         redis_ours=not isinstance(stage.redis, Foreign),
         answer=_answer(),
@@ -141,7 +141,7 @@ def add_recipient() -> ResponseReturnValue:
 
 @blueprint.post("/redis")
 def switch_redis() -> ResponseReturnValue:
-    """Stop or start Redis, as `wanted` says."""
+    """Stop or start Redis, as ``wanted` says."""
     redis = _stage().redis
     try:
         if request.form.get("wanted") == "stopped":
@@ -179,9 +179,11 @@ def _tool_states(stage: Stage) -> dict[str, Any] | None:
 
 
 def _recipients(captured: list[mails.Mail], states: dict[str, Any] | None) -> list[str]:
-    """Those of the captured mails, then others that the tools were told about."""
-    told = sorted({address for contacts in (states or {}).values() for address in contacts})
-    return list(dict.fromkeys([*(mail.recipient for mail in captured), *told]))[: RECIPIENTS + 3]
+    """Those of the captured mails, then others that the tools hold."""
+    in_tools = sorted({address for contacts in (states or {}).values() for address in contacts})
+    return list(dict.fromkeys([*(mail.recipient for mail in captured), *in_tools]))[
+        : RECIPIENTS + 3
+    ]
 
 
 app = create_app()

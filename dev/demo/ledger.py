@@ -27,7 +27,7 @@ FROM event e ORDER BY e.seq DESC LIMIT %s
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One event, and which destinations reflect it or are still to be told."""
+    """One event, and which destinations reflect it or wait for it."""
 
     seq: int
     id: UUID
@@ -36,7 +36,7 @@ class Row:
     source: str
     recorded_at: datetime
     who: str
-    told: Sequence[str]
+    reflected_by: Sequence[str]
     waiting: Sequence[str]
 
 

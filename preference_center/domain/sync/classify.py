@@ -37,7 +37,7 @@ _WHOLE_ACCOUNT_TARGETS = frozenset({WHOLE_LIST, ALL_EMAIL, ALL_SMS})
 
 
 def _suppressing_kind(kind: VendorEventKind) -> EventKind | None:
-    """The kind of event that it is recorded as; None if it says nothing of what is off."""
+    """The kind of event that it is recorded as; None if it does not turn anything off."""
     match kind:
         case VendorEventKind.OPTED_OUT:
             return EventKind.OPTED_OUT
