@@ -136,7 +136,7 @@ class ConnectorSpec:
         if self.capabilities.can_create:
             found[f"{CREATE_CONTACTS}?"] = (
                 "yes: add addresses that the tool doesn't know, suppressed; tools bill for "
-                "contacts, so by default they are only looked for again"
+                "contacts, so by default they are only looked up again"
             )
         if self.capabilities.can_hold_link:
             found[f"{LINK_FIELD}?"] = "its custom field that permanent links are written into"

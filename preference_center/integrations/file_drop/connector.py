@@ -1,7 +1,7 @@
-"""File drop: a CSV file per batch, for a tool that a person feeds by hand, or that fetches it.
+"""File drop: a CSV file per batch, for a tool that imports files, by hand or by itself.
 
-What becomes of the file is out of our sight: it counts as delivered when it lies in the
-folder, be that on this machine, on an SFTP server or in an S3 bucket (`folders`).
+A batch counts as delivered when its file is in the folder, on this machine, on an SFTP server or
+in an S3 bucket (`folders`): what happens to the file later is not known.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
+from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.outcomes import reflected, refused
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.file_drop.folders import open_folder
 
@@ -30,7 +31,7 @@ COLUMNS = {
     "topic": "what is turned off or on, by the tool's own name where one is mapped; "
     "* is all marketing",
     "state": "off or on",
-    "since": "when the choice reached us (UTC, ISO 8601); empty if unknown",
+    "since": "when we received the choice (UTC, ISO 8601); empty if unknown",
     "version": "the ledger's version of the choice: of two rows for one address and topic, "
     "the larger holds",
 }
@@ -60,8 +61,8 @@ class FileDropConnector:
         "password?": "SFTP: the user's password",
         "key_file?": "SFTP: path of a private key that the workers may read, instead",
         "region?": "S3: the region of the bucket, as in eu-central-1",
-        "access_key_id?": "S3: key of a user who may s3:ListBucket and s3:PutObject there; left "
-        "out, the role that the worker runs as counts",
+        "access_key_id?": "S3: key of a user who may s3:ListBucket and s3:PutObject there; if "
+        "missing, the worker's own role is used",
         "secret_access_key?": "S3: the secret that goes with it",
         "base_url?": "S3: address of another service that speaks S3",
     }
@@ -76,22 +77,19 @@ class FileDropConnector:
         return self._folder.check()
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. A retry of the same states finds its file and writes no second.
+        """See Connector. A retry of the same states finds its file and writes no second one.
 
-        Addresses that a spreadsheet would run as a formula are refused: escaped they
-        would be another address, and as they are they would be a trap.
+        Addresses that a spreadsheet would run as a formula are refused: escaped they would be
+        other addresses.
         """
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
-        outcomes = {
-            item.ref: PushOutcome(PushResult.REFUSED, "begins like a formula: enter it by hand")
-            for item in batch
-        }
+        outcomes = {item.ref: refused("begins like a formula: enter it by hand") for item in batch}
         safe = [item for item in batch if is_csv_safe(item.address)]
         if safe:
             name = self._write_file(safe)
-            outcomes |= {item.ref: PushOutcome(PushResult.REFLECTED, name) for item in safe}
+            outcomes |= {item.ref: reflected(name) for item in safe}
         return outcomes
 
     def _write_file(self, items: Sequence[PushItem]) -> str:

@@ -1,4 +1,4 @@
-"""Where a file drop drops its files: here, or in a folder elsewhere (`remote_folders`)."""
+"""Folders that files are dropped into: local ones; see `remote_folders` for others."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from preference_center.integrations.base.http import HttpContext, LeaseExpired
 
 REMOTE_SCHEMES = ("sftp", "s3")
 FILE_MODE = 0o640
-"""Files hold addresses: they are for the owner and the group only."""
+"""Files contain addresses: only the owner and the group may read them."""
 
 
 class DropFolder(Protocol):
     """A folder that files are dropped into."""
 
     def check(self) -> CheckReport:
-        """Whether files can be dropped there, as far as looking shows; changes nothing."""
+        """Whether files can probably be written there; changes nothing."""
         ...
 
     def write_file(self, name: str, suffix: str, content: bytes) -> str:
-        """Have `content` there whole or not at all; the name that it has there.
+        """Write `content` whole or not at all; returns the file's name.
 
-        A file whose name ends with `ending` is it already. Raises DeliveryError.
+        A file whose name ends with `suffix` has the same content: then nothing is written.
+        Raises DeliveryError.
         """
         ...
 
@@ -38,7 +39,7 @@ def open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
     scheme = urlsplit(config.settings["folder"]).scheme
     if scheme not in REMOTE_SCHEMES:
         return LocalFolder(config, http)
-    # Only here: without the extra, folders of this machine work.
+    # Imported here: local folders work without the extra.
     from preference_center.integrations.file_drop.remote_folders import S3Folder, SftpFolder  # noqa: PLC0415 - see above
 
     return SftpFolder(config, http) if scheme == "sftp" else S3Folder(config, http)
@@ -46,7 +47,7 @@ def open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
 
 @contextmanager
 def delivery_errors(name: str) -> Iterator[None]:
-    """Errors of files as DeliveryErrors, in words that hold no name of anybody (I12)."""
+    """Turn errors of files into DeliveryErrors without paths or names (I12)."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
@@ -69,7 +70,7 @@ class LocalFolder:
         self._folder = Path(config.settings["folder"])
 
     def check(self) -> CheckReport:
-        """See Folder."""
+        """See DropFolder."""
         if not self._folder.is_absolute():
             fault = "write the absolute path, or sftp://user@host/folder, or s3://bucket/folder"
             return CheckReport((f"folder: {fault}",))
@@ -80,7 +81,7 @@ class LocalFolder:
         return CheckReport()
 
     def write_file(self, name: str, suffix: str, content: bytes) -> str:
-        """See Folder."""
+        """See DropFolder."""
         with delivery_errors(self._name):
             for there in self._folder.glob(f"*{suffix}"):
                 return there.name
@@ -88,7 +89,7 @@ class LocalFolder:
         return name
 
     def _write(self, name: str, content: bytes) -> None:
-        """Write `name` whole or not at all, also through a power cut."""
+        """Write `name` whole or not at all, also in a power cut."""
         scratch = self._folder / f".{name}.{self._http.nonce()}.part"
         try:
             handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)

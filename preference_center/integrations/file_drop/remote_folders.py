@@ -24,12 +24,12 @@ from preference_center.integrations.base.contract import DeliveryError, Destinat
 from preference_center.integrations.base.http import HttpContext, LeaseExpired
 from preference_center.integrations.file_drop.folders import FILE_MODE, delivery_errors
 
-# What they log at DEBUG tells keys, and what is sent (I12).
+# At DEBUG they log keys, and what is sent (I12).
 for _name in ("botocore", "aiobotocore", "s3fs", "fsspec", "paramiko"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 UNTESTED_HINT = (
-    "whether files may be written there shows with the first one: looking changes nothing"
+    "whether files may be written there is known after the first one: a check writes nothing"
 )
 
 
@@ -45,7 +45,7 @@ class SftpFolder:
         self._keys = frozenset(config.settings.get("host_key", "").split())
 
     def check(self) -> CheckReport:
-        """See Folder."""
+        """See DropFolder."""
         faults = tuple(self._find_problems())
         if faults:
             return CheckReport(faults)
@@ -75,7 +75,7 @@ class SftpFolder:
             yield "key_file: the workers can't read it: change its path or its rights"
 
     def write_file(self, name: str, suffix: str, content: bytes) -> str:
-        """See Folder."""
+        """See DropFolder."""
         with self._open() as there:
             for path in there.ls(self._path, detail=False):
                 found = str(path).rpartition("/")[2]
@@ -147,13 +147,13 @@ class UnknownHostKey(paramiko.SSHException):  # type: ignore[misc] # paramiko ha
 
 
 class _PinnedHostKeys(paramiko.MissingHostKeyPolicy):  # type: ignore[misc] # paramiko has no types
-    """Takes no key on trust; fsspec's own `reject` knows no key at all."""
+    """Accepts named keys only; fsspec's own `reject` accepts none."""
 
     def __init__(self, fingerprints: frozenset[str]) -> None:
         self._fingerprints = fingerprints
 
     def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - paramiko's
-        """Raise StrangeServer for a key that was not named."""
+        """Raise UnknownHostKey for a key that is not named."""
         if key.fingerprint not in self._fingerprints:
             raise UnknownHostKey
 
@@ -170,7 +170,7 @@ class S3Folder:
         self._path = f"{self._bucket}/{self._prefix}".rstrip("/")
 
     def check(self) -> CheckReport:
-        """See Folder."""
+        """See DropFolder."""
         settings = self._config.settings
         if not self._bucket:
             return CheckReport(("folder: write it as s3://bucket/folder",))
@@ -187,7 +187,7 @@ class S3Folder:
         return CheckReport(hints=(UNTESTED_HINT,))
 
     def write_file(self, name: str, suffix: str, content: bytes) -> str:
-        """See Folder. S3 shows an object only once it is whole."""
+        """See DropFolder. S3 lists an object only when it is complete."""
         with self._s3_errors():
             for path in self._names():
                 if path.endswith(suffix):
@@ -215,7 +215,7 @@ class S3Folder:
                 f"{name}: no key is set, and the worker runs as no role", permanent=True
             ) from error
         except BotoCoreError as error:
-            raise DeliveryError(f"{name}: S3 can't be asked, {type(error).__name__}") from error
+            raise DeliveryError(f"{name}: S3 can't be reached, {type(error).__name__}") from error
 
     @cached_property
     def _files(self) -> Any:
@@ -233,5 +233,5 @@ class S3Folder:
             use_listings_cache=False,
             skip_instance_cache=True,
         )
-        files.retries = 1  # the sync loop tries again, by the deadline
+        files.retries = 1  # the sync loop retries until the deadline
         return files

@@ -42,7 +42,7 @@ class Listmonk(runtime.ReadableApiConnector[ListmonkClient]):
         channels=frozenset({runtime.Channel.EMAIL}),
         scopes=frozenset({runtime.SupportedScope.TOPIC}),
         can_lift=True,
-        # No limit is documented; addresses are looked for in the query of a URL.
+        # No limit is documented; addresses are looked up by the query of a URL.
         batch_size=200,
         can_read=True,
         scans=runtime.ListingMode.FULL,

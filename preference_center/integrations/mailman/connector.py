@@ -219,7 +219,7 @@ SPEC = runtime.ConnectorSpec.of(
         "The API's only user may do everything, so there are no rights to ask for.",
         (
             "Who disabled delivery in Mailman is read in as a no; who left a list is not: that "
-            "can't be told from never having joined. Put our link into the footer, not Mailman's."
+            "looks like never having joined. Put our link into the footer, not Mailman's."
         ),
         (
             "`create_contacts` bans who is no member, so that nobody can subscribe them; it "

@@ -111,7 +111,7 @@ def _signature_algorithm(signature_settings: str | None) -> str:
 def _signed_text(request: WebhookRequest) -> str:
     """What the signature covers: the URL, and the fields in order of their names.
 
-    A body that is no form is covered by its hash in the URL. Raises Unverified if it differs.
+    A body that is no form is covered by its hash in the URL. Raises SignatureError if it differs.
     """
     query = dict(parse_qsl(urlsplit(request.url).query))
     if _BODY_HASH in query:
