@@ -218,7 +218,7 @@ SPEC = runtime.ConnectorSpec.of(
         "Who opts out stays a member, with delivery disabled by the moderator.",
         "The API's only user may do everything, so there are no rights to ask for.",
         (
-            "Who disabled delivery in Mailman is read in as a no; who left a list is not: that "
+            "Delivery that a member disabled is recorded as an opt-out; leaving a list is not: it "
             "looks like never having joined. Put our link into the footer, not Mailman's."
         ),
         (
