@@ -12,7 +12,13 @@ from dev.words import BANNED, GLOSSARY, banned_in, banned_words
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-CODE = [path for part in PRODUCT for path in sorted((ROOT / part).rglob("*.py"))]
+CODE = [
+    path
+    for part in PRODUCT
+    for path in sorted((ROOT / part).rglob("*.py"))
+    if not re.fullmatch(r"objections/[a-z]{2}", f"{path.parent.name}/{path.stem}")
+]
+"""Less the tables of what people write in eight languages."""
 PAGES = sorted((ROOT / "templates").rglob("*.*"))
 # Decisions and the change log are records of their time.
 DOCS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "SECURITY.md"]
