@@ -39,6 +39,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.preference_form import SubmittedPreferences
+from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.links import Link
 from preference_center.pages.forms import PreferenceForm, parse_pauses
 from preference_center.pages.preference_changes import diff_preferences
@@ -48,6 +49,7 @@ _MODULES = (requests, change_feed, contact_models, import_models, pagination, de
 _NOWHERE = "127.0.0.1:1"
 _LINK = Link(parse_address("ann@example.com", Channel.EMAIL), ALL_MARKETING, "", NOW)
 _SHOWN = {"link": "mark", "all": True, "topics": {"acme.news": True, "acme.offers": False}}
+_CURRENT = Preferences(ScopeStatus(PreferenceState.ON), topics={}, closed=False)
 _METHODS = {name: name for name in ("POST", "GET", "PUT", "OPTIONS", "HEAD", "DELETE")}
 _FAULTS = frozenset({500, 502, 504})
 """Statuses that no request may get; 503 requests a retry."""
@@ -112,7 +114,7 @@ def form(data: bytes) -> None:
         ticks = SubmittedPreferences(
             given.all_marketing.data, given.topics.data or (), parse_pauses(request.form)
         )
-        found = diff_preferences(_LINK, _SHOWN, NOW, ticks, [], NOW)
+        found = diff_preferences(_LINK, _SHOWN, NOW, ticks, _CURRENT, NOW)
         assert {change.scope for change in (*found.turned_off, *found.turned_on)} <= {
             ALL_MARKETING,
             "acme.news",

@@ -187,10 +187,12 @@ def active_pause_end(topic: str, facts: Sequence[ScopeFact], now: datetime) -> d
 
 @dataclass(frozen=True, slots=True)
 class TopicStatus:
-    """The state of one topic for one address, as the pages show it."""
+    """The state of one topic for one address."""
 
     subscribed: bool
     suppressed: bool
+    has_consent: bool
+    """Whether the consent that the topic needs is there, if it needs one."""
     paused_until: datetime | None
     denial: Decision | None
 
@@ -205,6 +207,7 @@ def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Top
     return TopicStatus(
         subscribed=denial is None and has_consent,
         suppressed=denial is not None and not paused,
+        has_consent=has_consent,
         paused_until=active_pause_end(topic.key, facts, now) if paused else None,
         denial=denial,
     )

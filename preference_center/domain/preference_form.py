@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import ALL_MARKETING, REPEAT_INTERVAL
-from preference_center.domain.preference_choices import own_pause_end
+from preference_center.domain.preferences import Preferences
 
 PAUSE_DAYS = (7, 30, 90)
-"""The durations of a pause, in days."""
+"""The durations of a pause that the page offers, in days; MAX_PAUSE is the longest."""
 
 RESUME_CHOICE = "resume"
 """The form's value, instead of days, to end a pause."""
@@ -39,14 +38,13 @@ class ScopeChanges:
 def diff_scopes(
     rendered: Mapping[str, bool],
     submitted: SubmittedPreferences,
-    facts: Sequence[ScopeFact],
+    current: Preferences,
     now: datetime,
 ) -> ScopeChanges:
     """The differences between the submitted and the rendered state.
 
     `rendered`: scope -> whether it was shown as on. What a stale form or a second tab did not
-    touch stays as it is (I5, RULES C4). `facts` are current: a pause that is active already is
-    not begun again (I7).
+    touch stays as it is (I5, RULES C4). A pause that is active already is not begun again (I7).
     """
     wanted = {scope: scope in submitted.topics for scope in rendered}
     wanted |= {ALL_MARKETING: submitted.all_marketing}
@@ -57,23 +55,28 @@ def diff_scopes(
     chosen = {scope: submitted.pauses.get(scope, "") for scope in pausable}
     return ScopeChanges(
         opt_outs=opt_outs,
-        pauses=dict(_new_pauses(chosen, facts, now)),
+        pauses=dict(_new_pauses(chosen, current, now)),
         opt_ins=[scope for scope in differing if not rendered[scope]],
         resumes=[
             scope
             for scope, choice in chosen.items()
-            if choice == RESUME_CHOICE and own_pause_end(scope, facts, now)
+            if choice == RESUME_CHOICE and _own_pause_end(current, scope)
         ],
     )
 
 
 def _new_pauses(
-    chosen: Mapping[str, str], facts: Sequence[ScopeFact], now: datetime
+    chosen: Mapping[str, str], current: Preferences, now: datetime
 ) -> Iterator[tuple[str, int]]:
     for scope, choice in chosen.items():
         days = next((days for days in PAUSE_DAYS if str(days) == choice), None)
         if days is None:
             continue
-        current_end = own_pause_end(scope, facts, now)
+        current_end = _own_pause_end(current, scope)
         if current_end is None or abs(current_end - now - timedelta(days=days)) > REPEAT_INTERVAL:
             yield scope, days
+
+
+def _own_pause_end(current: Preferences, scope: str) -> datetime | None:
+    status = current.for_scope(scope)
+    return status.own_pause_until if status else None

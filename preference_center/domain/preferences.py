@@ -1,16 +1,17 @@
-"""What one address receives, as a company's own account page shows and changes it."""
+"""What one address receives, as our preference page and the portal API show and change it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decisions import (
+    NO_CONSENT,
     Decision,
     DecisionRule,
     ScopeFact,
@@ -18,7 +19,13 @@ from preference_center.domain.decisions import (
     find_denial,
     topic_status,
 )
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    Change,
+    EventKind,
+    ScopeState,
+    Timestamped,
+)
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
@@ -41,16 +48,26 @@ class PreferenceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScopeStatus:
-    """A setting; a pause has its end, and what is off the rule that holds it off."""
+    """A setting; what is off has the rule that keeps it off."""
 
     state: PreferenceState
-    until: datetime | None = None
     rule: DecisionRule | None = None
+    paused_until: datetime | None = None
+    """When the last pause that covers it ends, also while it is off."""
+    own_pause_until: datetime | None = None
+    """When the pause of exactly this scope ends, without regard to wider ones."""
+    restored_by_all_marketing: bool = False
+    """Whether an opt-in to all marketing alone would turn it on."""
+
+    @property
+    def until(self) -> datetime | None:
+        """The end of a pause; None if the state is another."""
+        return self.paused_until if self.state is PreferenceState.PAUSED else None
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Everything that one address receives, by topic key."""
+    """Everything that one address receives, by topic key in the catalogue's order."""
 
     all_marketing: ScopeStatus
     topics: Mapping[str, ScopeStatus]
@@ -60,6 +77,24 @@ class Preferences:
     def for_scope(self, scope: str) -> ScopeStatus | None:
         """The setting of a scope; None for a topic that can't be chosen."""
         return self.all_marketing if scope == ALL_MARKETING else self.topics.get(scope)
+
+    def is_on(self, scope: str) -> bool:
+        """Whether the person has not turned it off; what is paused is on.
+
+        A bounce turns off each topic, but is no opt-out of all marketing.
+        """
+        status = self.for_scope(scope)
+        if status is None:
+            return False
+        if scope == ALL_MARKETING and status.rule is DecisionRule.BOUNCED:
+            return True
+        return status.state is not PreferenceState.OFF
+
+    def has_applied(self, changes: Sequence[Change]) -> bool:
+        """Whether all that was turned on is on now: a newer opt-out may have been recorded."""
+        return all(
+            self.is_on(change.scope) for change in changes if change.kind is EventKind.OPTED_IN
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +130,12 @@ def compute_preferences(
     """The settings of `address`; to show them, pass the facts of its exact form only (I9)."""
     wide_denial = find_denial(ALL_MARKETING, facts, now)
     own_denial = find_denial(ALL_MARKETING, [fact for fact in facts if fact.exact], now)
-    topics: dict[str, ScopeStatus] = {}
-    for topic in catalogue.topics_for_channel(address.channel):
-        status = topic_status(topic, facts, now)
-        denial = status.denial or (
-            None if status.subscribed else Decision(False, DecisionRule.NO_CONSENT)
-        )
-        topics[topic.key] = _scope_status(denial, status.paused_until)
     return Preferences(
-        all_marketing=_scope_status(wide_denial, active_pause_end(ALL_MARKETING, facts, now)),
-        topics=topics,
+        all_marketing=_scope_status(ALL_MARKETING, wide_denial, facts, now),
+        topics={
+            topic.key: _topic_preference(topic, facts, now)
+            for topic in catalogue.topics_for_channel(address.channel)
+        },
         closed=own_denial is not None and own_denial.rule is DecisionRule.CLOSED,
     )
 
@@ -153,10 +184,11 @@ _EVENT_KINDS = {
 
 
 def _is_unchanged(current: ScopeStatus | None, choice: PreferenceChoice) -> bool:
-    return current is not None and (current.state, current.until) == (
-        choice.state,
-        choice.until,
-    )
+    if current is None:
+        return False
+    if choice.state is PreferenceState.PAUSED:
+        return current.paused_until == choice.until
+    return current.state is choice.state
 
 
 def _validate_choice(
@@ -177,9 +209,43 @@ def _validate_choice(
         raise InvalidInput(f"a pause ends within {MAX_PAUSE.days} days from now")
 
 
-def _scope_status(denial: Decision | None, paused_until: datetime | None) -> ScopeStatus:
+def _topic_preference(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> ScopeStatus:
+    status = _scope_status(topic.key, _topic_denial(topic, facts, now), facts, now)
+    if status.state is not PreferenceState.OFF:
+        return status
+    restored = _state_of(_topic_denial(topic, _with_all_marketing_lifted(facts), now))
+    return replace(status, restored_by_all_marketing=restored is not PreferenceState.OFF)
+
+
+def _topic_denial(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
+    """The denial of a topic; a missing consent outranks a pause, which ends by itself."""
+    status = topic_status(topic, facts, now)
+    return status.denial if status.suppressed or status.has_consent else NO_CONSENT
+
+
+def _scope_status(
+    scope: str, denial: Decision | None, facts: Sequence[ScopeFact], now: datetime
+) -> ScopeStatus:
+    state = _state_of(denial)
+    own_facts = [fact for fact in facts if fact.scope == scope]
+    return ScopeStatus(
+        state,
+        rule=denial.rule if denial and state is PreferenceState.OFF else None,
+        paused_until=active_pause_end(scope, facts, now),
+        own_pause_until=active_pause_end(scope, own_facts, now),
+    )
+
+
+def _state_of(denial: Decision | None) -> PreferenceState:
     if denial is None:
-        return ScopeStatus(PreferenceState.ON)
-    if denial.rule is DecisionRule.PAUSED:
-        return ScopeStatus(PreferenceState.PAUSED, until=paused_until)
-    return ScopeStatus(PreferenceState.OFF, rule=denial.rule)
+        return PreferenceState.ON
+    return PreferenceState.PAUSED if denial.rule is DecisionRule.PAUSED else PreferenceState.OFF
+
+
+def _with_all_marketing_lifted(facts: Sequence[ScopeFact]) -> list[ScopeFact]:
+    """The facts as they would be had the person just turned all marketing on."""
+    lift = Timestamped(datetime.max.replace(tzinfo=UTC), UUID(int=0))
+    others = [fact for fact in facts if fact.scope != ALL_MARKETING or not fact.exact]
+    wide = [fact.state for fact in facts if fact.scope == ALL_MARKETING and fact.exact]
+    states = [replace(state, lift=lift) for state in wide or [ScopeState()]]
+    return [*others, *(ScopeFact(ALL_MARKETING, True, state) for state in states)]

@@ -21,7 +21,7 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.domain.preference_choices import all_applied, choices_for
+from preference_center.domain.preferences import compute_preferences
 from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
@@ -139,9 +139,9 @@ def confirm(token: str = "") -> ResponseReturnValue:
         )
     changes = requested.changes(now)
     record(changes)
-    facts = load_exact_facts([requested.link.address])[0]
-    choices = choices_for(catalogue, requested.link.address.channel, facts, services().now())
-    applied = all_applied(choices, changes)
+    address = requested.link.address
+    facts = load_exact_facts([address])[0]
+    applied = compute_preferences(catalogue, address, facts, services().now()).has_applied(changes)
     return render_link_page(
         "confirmed", requested.token, requested.link, all_applied=applied, **shown
     )

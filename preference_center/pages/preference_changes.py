@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
+from preference_center.domain.preferences import Preferences
 from preference_center.links import Link
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, opt_in, opt_out, pause, resume
 
@@ -39,12 +39,12 @@ def diff_preferences(
     rendered: Mapping[str, Any],
     rendered_at: datetime,
     submitted: SubmittedPreferences,
-    facts: Sequence[ScopeFact],
+    current: Preferences,
     now: datetime,
 ) -> PreferenceChanges:
     """The changes of a submitted form, as `diff_scopes` finds them."""
     was = {ALL_MARKETING: rendered["all"], **rendered["topics"]}
-    scopes = diff_scopes(was, submitted, facts, now)
+    scopes = diff_scopes(was, submitted, current, now)
     return PreferenceChanges(
         opt_outs=[opt_out(link, scope, PREFERENCE_PAGE, now) for scope in scopes.opt_outs],
         pauses=[pause(link, scope, days, now) for scope, days in scopes.pauses.items()],

@@ -6,7 +6,7 @@ a link that proves control of the address, or an email to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,11 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
-from preference_center.domain.events import Change
+from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType, Topic
+from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.link_access import OptInMethod, opt_in_method
-from preference_center.domain.preference_choices import PreferenceChoices, all_applied, choices_for
 from preference_center.domain.preference_form import PAUSE_DAYS, SubmittedPreferences
+from preference_center.domain.preferences import Preferences, compute_preferences
 from preference_center.errors import InvalidLink
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
@@ -59,23 +60,30 @@ def preferences(token: str = "") -> ResponseReturnValue:
     if is_opt_out_only(link, now):
         return old_link_page(token, link, notices=result.notices, **shown)
     now = services().now()
-    choices = choices_for(catalogue, link.address.channel, load_exact_facts([link.address])[0], now)
+    current = _load_preferences(catalogue, link, now)
+    groups = _topics_by_group(catalogue, current)
+    topics = [topic for members in groups.values() for topic in members]
+    on_topics = [topic for topic in topics if current.is_on(topic.key)]
     notices = [*result.notices]
-    if not all_applied(choices, result.turned_on):
+    if not current.has_applied(result.turned_on):
         notices.append("changed_meanwhile")
     return render_gpc_page(
         "preferences",
         token,
         link,
         catalogue=catalogue,
-        choices=choices,
+        preferences=current,
+        channel=link.address.channel,
+        groups=groups,
+        topics=topics,
+        on_topics=on_topics,
+        topic_is_paused=any(current.topics[topic.key].own_pause_until for topic in on_topics),
+        service=_service_messages(catalogue),
         form=form,
-        state=services().links.seal_form(
-            FormPurpose.PREFERENCES, choices.form_state(link_fingerprint(token)), now
-        ),
+        state=services().links.seal_form(FormPurpose.PREFERENCES, _form_state(current, token), now),
         opt_in_method=_opt_in_method(link),
         pauses=PAUSE_DAYS,
-        one_way_tools=_one_way_tools(choices),
+        one_way_tools=_one_way_tools([*current.topics]),
         notices=notices,
         unsaved_scopes={change.scope for change in result.not_saved},
         **shown,
@@ -90,9 +98,37 @@ def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
     )
 
 
-def _one_way_tools(choices: PreferenceChoices) -> list[str]:
+def _load_preferences(catalogue: Catalogue, link: Link, now: datetime) -> Preferences:
+    return compute_preferences(catalogue, link.address, load_exact_facts([link.address])[0], now)
+
+
+def _form_state(current: Preferences, token: str) -> dict[str, Any]:
+    """The state that the person saw, for this link; the form must return it."""
+    return {
+        "link": link_fingerprint(token),
+        "all": current.is_on(ALL_MARKETING),
+        "topics": {key: current.is_on(key) for key in current.topics},
+    }
+
+
+def _topics_by_group(catalogue: Catalogue, current: Preferences) -> Mapping[str, Sequence[Topic]]:
+    groups: dict[str, list[Topic]] = {}
+    for key in current.topics:
+        topic = catalogue.topics[key]
+        groups.setdefault(topic.group, []).append(topic)
+    return groups
+
+
+def _service_messages(catalogue: Catalogue) -> list[MessageType]:
+    return [
+        kind
+        for kind in catalogue.message_types.values()
+        if kind.message_class is MessageClass.SERVICE
+    ]
+
+
+def _one_way_tools(topics: Sequence[str]) -> list[str]:
     """The titles of tools that can neither pause nor turn on again (I10)."""
-    topics = [choice.topic.key for choice in choices.topics]
     names = run_in_transaction(
         lambda connection: destinations.list_names_without_lifts(connection, topics)
     )
@@ -132,8 +168,8 @@ def _save(token: str, link: Link, form: PreferenceForm) -> SaveResult:
     ticks = SubmittedPreferences(
         form.all_marketing.data, form.topics.data or (), parse_pauses(request.form)
     )
-    facts = load_exact_facts([link.address])[0]
-    changes = diff_preferences(link, rendered, rendered_at, ticks, facts, now)
+    current = _load_preferences(catalogue_or_empty(), link, now)
+    changes = diff_preferences(link, rendered, rendered_at, ticks, current, now)
     honoured = gpc_opt_out(link, PREFERENCE_PAGE, now)
     if changes.turned_off or honoured:
         record([*changes.turned_off, *honoured])

@@ -9,15 +9,17 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.decisions import ScopeFact
+from preference_center.domain.decisions import DecisionRule, ScopeFact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    UNDELIVERABLE,
     Change,
     EventKind,
     ScopeState,
     Timestamped,
 )
+from preference_center.domain.preference_form import PAUSE_DAYS
 from preference_center.domain.preferences import (
     MAX_PAUSE,
     PreferenceChoice,
@@ -29,7 +31,7 @@ from preference_center.domain.preferences import (
 )
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidInput
-from tests.domain.catalogues import SECOND_TOPIC, SMALL
+from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 
 CATALOGUE = parse_catalogue(SMALL + SECOND_TOPIC)
 ADDRESS = parse_address("ada@example.com", Channel.EMAIL)
@@ -100,3 +102,51 @@ def test_that_another_form_is_closed_is_not_told() -> None:  # I9: narrow to rev
         EVERYTHING, False, ScopeState(opt_out=Timestamped(NOW, ID), reason=EventKind.DEACTIVATED)
     )
     assert not standing(other).closed
+
+
+def test_what_lacks_consent_is_off_and_not_paused() -> None:
+    pause = ScopeState(pause=Timestamped(NOW, ID), pause_until=NOW + timedelta(days=7))
+    preferences = standing(ScopeFact("acme.news", True, pause))
+    topic = preferences.topics["acme.news"]
+    assert (topic.state, topic.rule) == (PreferenceState.OFF, DecisionRule.NO_CONSENT)
+    assert topic.until is None
+    assert not preferences.is_on("acme.news")
+    again = PreferenceChoice(PreferenceState.PAUSED, NOW + timedelta(days=7))
+    assert made("acme.news", again, ScopeFact("acme.news", True, pause)) is None  # I7
+
+
+def test_a_wide_pause_keeps_a_topic_on_and_is_not_its_own() -> None:
+    end = NOW + timedelta(days=7)
+    wide = ScopeState(pause=Timestamped(NOW, ID), pause_until=end)
+    consent = ScopeState(consent=Timestamped(NOW - timedelta(days=1), ID))
+    preferences = standing(
+        ScopeFact(ALL_MARKETING, True, wide), ScopeFact("acme.news", True, consent)
+    )
+    topic = preferences.topics["acme.news"]
+    assert (topic.state, topic.until, topic.own_pause_until) == (PreferenceState.PAUSED, end, None)
+    assert preferences.all_marketing.own_pause_until == end
+    assert preferences.is_on("acme.news")
+    assert preferences.is_on(ALL_MARKETING)
+
+
+def test_a_bounce_is_no_opt_out_of_all_marketing() -> None:
+    bounced = ScopeState(opt_out=Timestamped(NOW, ID), reason=EventKind.BOUNCED)
+    preferences = standing(ScopeFact(UNDELIVERABLE, True, bounced))
+    assert preferences.all_marketing.rule is DecisionRule.BOUNCED
+    assert preferences.is_on(ALL_MARKETING)
+    assert not preferences.is_on("acme.news")
+
+
+def test_all_marketing_restores_a_topic_that_needs_no_consent_and_has_no_opt_out() -> None:
+    catalogue = parse_catalogue(edited(("opt_in", "opt_out")) + SECOND_TOPIC)
+    facts = [ScopeFact(ALL_MARKETING, True, OUT)]
+    topics = compute_preferences(catalogue, ADDRESS, facts, NOW).topics
+    assert topics["acme.news"].restored_by_all_marketing
+    assert not topics["acme.offers"].restored_by_all_marketing  # opt-in, without consent
+    facts.append(ScopeFact("acme.news", True, OUT))
+    topics = compute_preferences(catalogue, ADDRESS, facts, NOW).topics
+    assert not topics["acme.news"].restored_by_all_marketing
+
+
+def test_the_page_offers_no_pause_that_the_api_refuses() -> None:
+    assert timedelta(days=max(PAUSE_DAYS)) <= MAX_PAUSE
