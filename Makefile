@@ -47,7 +47,7 @@ MINUTES ?= 10
 SEED ?= 1
 
 .PHONY: chaos
-chaos: $(READY) ## Kill, freeze, cut off and fail over everything under load; the books must balance
+chaos: $(READY) ## Kill, freeze, cut off and fail over everything under load; the audit must pass
 	@$(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 .PHONY: chaos-planted

@@ -1,4 +1,4 @@
-"""Real processes under load, struck at random, and books that must balance afterwards.
+"""Real processes under load, struck at random, and an audit that must pass afterwards.
 
 `make chaos MINUTES=10 SEED=1`; docs/reliability.md says what it shows. Never imported by
 the service or its workers.

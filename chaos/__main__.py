@@ -1,11 +1,11 @@
-"""Strike every process at random while people opt out, wait for calm, balance the books.
+"""Strike every process at random while people opt out, wait for calm, run the audit.
 
 Starts web, two workers, one in the fresh lane, the scheduler, PostgreSQL with a standby, Valkey
 and two tools of its own, and leaves nothing behind but, after a failure, what was written, in
 .data/chaos-SEED. A run takes a minute or two longer than --minutes. A seed draws the same
 strikes and the same people every time; what is struck in the middle of what differs.
 
-Exits with 0 if the books balance; with 1 if not, having named what is missing; with 130 if it
+Exits with 0 if the audit passes; with 1 if not, having named what is missing; with 130 if it
 was interrupted, which proves nothing.
 """
 
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         print(line)
     if len(found) > SHOWN:
         print(f"and {len(found) - SHOWN} more, in faults.txt")
-    print(f"seed {wish.seed}: {len(found)} faults" if found else "the books balance")
+    print(f"seed {wish.seed}: {len(found)} faults" if found else "the audit passes")
     return bool(found)
 
 

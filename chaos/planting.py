@@ -1,7 +1,7 @@
 """`python -m chaos.planting`: a bug planted in the service, which a run must find.
 
-Every patch is applied to a copy of the checkout alone, and the books of a short run there must
-not balance. Exits with 1 for a bug that is not found.
+Every patch is applied to a copy of the checkout alone, and the audit of a short run there must
+fail. Exits with 1 for a bug that is not found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from simulation.planting import ROOT, copied
 
-BALANCED = "the books balance"
+BALANCED = "the audit passes"
 PATCHES = sorted((ROOT / "chaos" / "planted").glob("*.patch"))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from chaos.books import faults, left_behind
+from chaos.audit import faults, left_behind
 from chaos.cluster import Cluster
 from chaos.crew import Running, Score, Victim, carry_out, muster
 from chaos.database import Rows
@@ -17,7 +17,7 @@ from chaos.evidence import evidence
 from chaos.heartbeat import beating
 from chaos.locked import Locked
 from chaos.logs import told
-from chaos.looking import Watch, look
+from chaos.observe import Watch, look
 from chaos.people import Crowd
 from chaos.plan import HABITS, draw
 from chaos.probes import Probes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.sync.contract import PushItem
-from simulation.doors import Violation
+from simulation.entry_points import Violation
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
 from simulation.people import START, Form

@@ -17,7 +17,7 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
 from simulation.comparing import Comparison
-from simulation.doors import Violation, address
+from simulation.entry_points import Violation, address
 from simulation.excuses import Excuse
 from simulation.lists import CLOCK_TRUSTED
 from simulation.oracle import No, Oracle

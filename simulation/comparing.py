@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from preference_center.context import services
 from preference_center.storage.db.database import run_autocommit
 from simulation.crew import Redis
-from simulation.doors import Violation, address
+from simulation.entry_points import Violation, address
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
 from simulation.people import START, Form, forms_of

@@ -22,7 +22,7 @@ from preference_center.integrations.import_presets import get_preset
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import ImportState
-from simulation.doors import ZONES
+from simulation.entry_points import ZONES
 from simulation.oracle import No, Oracle
 from simulation.people import Form
 

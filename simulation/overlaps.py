@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from preference_center.context import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
-from simulation.doors import Doors
+from simulation.entry_points import EntryPoints
 from simulation.follower import Follower
 from simulation.history import Act
 from simulation.people import ALL, START, TOPICS, Form, forms_of
@@ -29,7 +29,7 @@ class Overlaps:
 
     people: int
     forms: Mapping[str, Form]
-    doors: Doors
+    entry_points: EntryPoints
     follower: Follower
     trace: Callable[[str], None]
     do: Callable[[Act], None]
@@ -44,7 +44,7 @@ class Overlaps:
             self.follower.read()
             self.follower.older.append(Follower.of_snapshot())
 
-        self.doors.late(forms_of(act.who)[act.form], act, meanwhile)
+        self.entry_points.late(forms_of(act.who)[act.form], act, meanwhile)
         return ""
 
     def struck(self, later: Callable[[datetime, str, Callable[[], None]], None]) -> None:

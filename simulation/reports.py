@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from simulation.doors import Violation
+from simulation.entry_points import Violation
 from simulation.tools import Tool
 
 _KEY = ec.derive_private_key(7, ec.SECP256R1())

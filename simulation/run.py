@@ -22,7 +22,7 @@ from simulation.asking import Requests
 from simulation.checking import Checks
 from simulation.comparing import Comparison
 from simulation.crew import Crew, Mishap, Redis
-from simulation.doors import Doors, Violation
+from simulation.entry_points import EntryPoints, Violation
 from simulation.faults import Faults
 from simulation.follower import Follower
 from simulation.ground import Clock, Ground
@@ -68,7 +68,7 @@ class Run:
     _order: itertools.count[int] = field(default_factory=itertools.count)
     redis: Redis = field(init=False)
     crew: Crew = field(init=False)
-    doors: Doors = field(init=False)
+    entry_points: EntryPoints = field(init=False)
     inside: Inside = field(init=False)
     lists: Lists = field(init=False)
     comparison: Comparison = field(init=False)
@@ -109,7 +109,9 @@ class Run:
         self.crew = Crew(self.ground.app, self.clock, self._connect, self._freeze, self.note)
         self.ground.before_transaction = self.crew.step
         self.ground.before_claim = self._before_claim
-        self.doors = Doors(client, self.oracle, self.clock, hosts(self.seed), self._know)
+        self.entry_points = EntryPoints(
+            client, self.oracle, self.clock, hosts(self.seed), self._know
+        )
         self.lists = Lists(self.oracle, self._know)
         hooks = Hooks(self.later, self._step, self.note, self._asked)
         self.tools |= made(self.seed, self.options, self.clock, hooks)
@@ -124,7 +126,7 @@ class Run:
         self.redis.nudged = self._nudged
         self.faults = Faults(self.tools, self.redis, self.crew, self.later)
         self.overlaps = Overlaps(
-            self.options.people, forms, self.doors, self.follower, self.note, self._do
+            self.options.people, forms, self.entry_points, self.follower, self.note, self._do
         )
         self.crew.struck = lambda: self.overlaps.struck(self.later)
         self.follower.read()
@@ -245,7 +247,7 @@ class Run:
             came = self.faults.act(act)
         else:
             own = getattr(self, f"_{act.what}", None) or getattr(self.inside, act.what, None)
-            came = own(act) if own else self.doors.act(act)
+            came = own(act) if own else self.entry_points.act(act)
         if came:
             self.trace[-1] += f": {came}"
         if act.what not in faults.KINDS and act.who >= 0:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from dev.engines import at
-from simulation.doors import Violation
+from simulation.entry_points import Violation
 from simulation.ground import Ground, ground, prepare
 from simulation.history import Act, Options, draw
 from simulation.run import Run

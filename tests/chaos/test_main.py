@@ -35,15 +35,15 @@ def interrupt() -> list[str]:
     raise KeyboardInterrupt
 
 
-def test_books_that_balance_leave_nothing(
+def test_audit_that_balance_leave_nothing(
     ends: Callable[[Ending], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ends(list) == 0
-    assert "the books balance" in capsys.readouterr().out
+    assert "the audit passes" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_books_that_do_not_are_told_and_kept(
+def test_audit_that_do_not_are_told_and_kept(
     ends: Callable[[Ending], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = "1 not in the database, though answered with a 2xx: person-1-2@example.com"

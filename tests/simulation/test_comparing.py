@@ -10,7 +10,7 @@ import pytest
 
 from simulation.comparing import PROMPT, WINDOW, Comparison, Difference, Row
 from simulation.crew import Redis
-from simulation.doors import Violation
+from simulation.entry_points import Violation
 from simulation.excuses import Excuse
 from simulation.ground import Clock
 from simulation.oracle import No, Oracle

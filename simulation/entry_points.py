@@ -1,4 +1,4 @@
-"""What people, senders and support do, at the service's own doors; the oracle hears of it."""
+"""What people, senders and support do at the service's own entry points, and in the oracle."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Violation(AssertionError):
 
 
 @dataclass(slots=True)
-class Doors:
+class EntryPoints:
     """Carries out acts of people. Whatever is acknowledged, the oracle is told."""
 
     client: Any
@@ -66,7 +66,7 @@ class Doors:
     offers: dict[int, tuple[str, str, No]] = field(default_factory=dict)
 
     def act(self, act: Act) -> str | None:
-        """Do it and say what came of it; None if it is no act of these doors."""
+        """Do it and return the outcome; None if it is no act at these entry points."""
         do: Callable[[Form, Act], str] | None = getattr(self, f"_{act.what}", None)
         if do is None:
             return None

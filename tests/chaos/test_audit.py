@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chaos.books import Found, faults, left_behind
+from chaos.audit import Found, faults, left_behind
 from chaos.people import Person
 
 ANN = Person("ann@example.com", off=True, least=1, most=1)
@@ -31,7 +31,7 @@ FOUND = Found(
 BOTH = {ANN.address, CLO.address}
 
 
-def test_books_that_balance() -> None:
+def test_audit_that_balance() -> None:
     assert list(faults(PEOPLE, FOUND)) == []
 
 

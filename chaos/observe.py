@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 import psycopg
 
-from chaos.books import Found
+from chaos.audit import Found
 from chaos.people import Person
 from chaos.witness import MESSAGE_TYPE, sender_key
 from preference_center.context import services
@@ -40,7 +40,7 @@ EXPLAINED = {
 
 
 def look(service: Service, people: Sequence[Person], tools: Mapping[str, set[str]]) -> Found:
-    """Everything that the books are held against. The web process must answer."""
+    """Everything that the audit compares. The web process must answer."""
     with service.app.app_context():
         keys = services().keys
     addresses = (parse_address(person.address, Channel.EMAIL) for person in people)
