@@ -9,7 +9,7 @@ import pytest
 from preference_center.api import authentication
 from preference_center.context import EXTENSION_NAME
 from tests.api.sender import Sender, make_sender
-from tests.api.test_rate_limits import limited
+from tests.api.test_rate_limit import limited
 
 if TYPE_CHECKING:
     from flask import Flask

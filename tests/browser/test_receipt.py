@@ -21,7 +21,7 @@ from tests.pages.conftest import MakeToken, app, ledger, make_token
 from tests.pages.demo import put_in_force
 from tests.pages.ledger import Ledger
 from tests.pages.tools import connect, push
-from tests.workers.tool import Hook, Tool
+from tests.sync.tool import Hook, Tool
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -18,7 +18,7 @@ from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptO
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
 from tests.pages.tools import connect, push
-from tests.workers.tool import Tool
+from tests.sync.tool import Tool
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -17,7 +17,7 @@ from tests.docs.reading import ROOT
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
 from tests.pages.tools import connect, push
-from tests.workers.tool import Tool
+from tests.sync.tool import Tool
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from preference_center.domain.addresses import Channel
-from tests.workers.tool import Tool
+from tests.sync.tool import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,7 +13,7 @@ from preference_center.queue import JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
-from tests.workers.two_ways import add_destination
+from tests.sync.two_way_tool import add_destination
 from workers import scheduler
 from workers.process import stop_requested
 

@@ -22,7 +22,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.push import sync
 from tests.clock import Clock
-from tests.workers.tool import Tool
+from tests.sync.tool import Tool
 
 JANE = parse_address("jane@example.com", Channel.EMAIL)
 TOPIC = "acme.offers"

@@ -17,10 +17,10 @@ from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock
-from tests.workers.reading import ANNA, OTHER, TOPIC, person, say, state, work
-from tests.workers.test_webhooks import post, take, unsubscribe
-from tests.workers.tool import Tool
-from tests.workers.two_ways import TwoWayTool, add_destination, look
+from tests.ingest.steps import ingest_stored, post, unsubscribe
+from tests.sync.steps import ANNA, OTHER, TOPIC, person, say, state, work
+from tests.sync.tool import Tool
+from tests.sync.two_way_tool import TwoWayTool, add_destination, look
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -86,7 +86,7 @@ def test_a_persons_no_in_a_tool_is_never_turned_on_again_whatever_its_date(
     number = ready(tool, clock, pushed=pushed)
     tool.off[ANNA].add(TOPIC)
     post(number, unsubscribe(timestamp=0 if hours is None else ago(hours)))
-    take(number, tool)
+    ingest_stored(number, tool)
     found = decision()
     assert found
     assert found.since
@@ -102,7 +102,7 @@ def test_a_no_that_another_form_says_is_not_dated_before_an_opt_in_either(
     number = ready(tool, clock)
     tag = ANNA.replace("@", "+shop@")
     post(number, unsubscribe(email=tag, timestamp=ago(7)))
-    take(number, tool)
+    ingest_stored(number, tool)
     assert decision()
 
 
@@ -121,7 +121,7 @@ def test_a_no_of_which_nobody_says_who_made_it_is_not_turned_on_again_either(
     local = clock().replace(tzinfo=None) - 9 * HOUR
     dates = {"naive": local.isoformat(), "zero": "1970-01-01T00:00:00Z"}
     post(number, standard(dates.get(act, (clock() - 20 * HOUR).isoformat())))
-    take(number, tool)
+    ingest_stored(number, tool)
     assert decision()
     sync_for_a_day(number, tool, clock)
     assert tool.off[ANNA] == {TOPIC}
@@ -131,7 +131,7 @@ def test_a_no_of_which_nobody_says_who_made_it_is_not_turned_on_again_either(
 def test_an_implausible_date_is_kept_as_evidence(clock: Clock) -> None:  # I5
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(timestamp=0))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     row = run_in_transaction(
         lambda c: c.execute("SELECT occurred_at, evidence FROM event").fetchone()
     )
@@ -189,7 +189,7 @@ def test_what_was_taken_back_holds_up_no_lift(clock: Clock) -> None:  # I5
     tool = TwoWayTool()
     number = ready(tool, clock)
     post(number, unsubscribe())
-    take(number, tool)
+    ingest_stored(number, tool)
     tool.off[ANNA].add(TOPIC)
     last = run_in_transaction(
         lambda c: c.execute("SELECT id FROM event ORDER BY seq DESC LIMIT 1").fetchone()
@@ -213,7 +213,7 @@ def test_a_bounce_is_no_older_than_an_opt_in_that_we_held_already(
     tool = TwoWayTool()
     number = ready(tool, clock)
     post(number, unsubscribe(event="bounce", timestamp=ago(7), **more))
-    take(number, tool)
+    ingest_stored(number, tool)
     found = decision()
     assert found
     assert found.since == clock()

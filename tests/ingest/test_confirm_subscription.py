@@ -17,7 +17,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.integrations.base.sns import TOPIC, subscription
-from tests.workers.two_ways import TwoWayTool, add_destination, look
+from tests.sync.two_way_tool import TwoWayTool, add_destination, look
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

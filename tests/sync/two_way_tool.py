@@ -21,7 +21,7 @@ from preference_center.domain.sync.destination import Destination, DestinationSt
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
-from tests.workers.tool import Tool
+from tests.sync.tool import Tool
 
 PAGE = 3
 

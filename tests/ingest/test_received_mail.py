@@ -13,9 +13,9 @@ from preference_center.domain.sync.open_questions import unknown_type_question
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock
-from tests.workers.reading import ANNA, TOPIC, person
-from tests.workers.test_webhooks import post, take
-from tests.workers.two_ways import TwoWayTool, add_destination
+from tests.ingest.steps import ingest_stored, post
+from tests.sync.steps import ANNA, TOPIC, person
+from tests.sync.two_way_tool import TwoWayTool, add_destination
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -48,13 +48,13 @@ def is_off(clock: Clock) -> bool:
 
 def test_a_reply_that_a_vendor_posts_opts_out(destination: int, clock: Clock) -> None:  # I13
     post(destination, reply("Please unsubscribe me"))
-    take(destination, TwoWayTool())
+    ingest_stored(destination, TwoWayTool())
     assert is_off(clock)
 
 
 def test_another_reply_changes_nothing(destination: int, clock: Clock) -> None:
     post(destination, reply("Thank you, I like it"))
-    take(destination, TwoWayTool())
+    ingest_stored(destination, TwoWayTool())
     assert not is_off(clock)
 
 
@@ -62,7 +62,7 @@ def test_a_mail_to_no_mailbox_of_ours_waits_for_a_person(
     destination: int, clock: Clock
 ) -> None:  # never a 2xx for nothing
     post(destination, reply("Please unsubscribe me", to="news@acme.example"))
-    take(destination, TwoWayTool())
+    ingest_stored(destination, TwoWayTool())
     rows = run_in_transaction(
         lambda c: c.execute("SELECT question FROM undecided_event").fetchall()
     )
@@ -78,5 +78,5 @@ def test_a_mail_that_cannot_be_read_does_not_hold_up_the_next(app: Flask, clock:
     whole = f"From: {ANNA}\r\nSubject: Re: News\r\n\r\nPlease unsubscribe me\r\n"
     post(relay, broken)
     post(relay, broken | {"message": whole, "base64": False})
-    take(relay, TwoWayTool())
+    ingest_stored(relay, TwoWayTool())
     assert is_off(clock)

@@ -25,7 +25,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import active_pushes, destinations
 from preference_center.sync.push import sync
 from tests.clock import Clock
-from tests.workers.tool import Tool
+from tests.sync.tool import Tool
 from workers import scheduler
 
 TOPIC = "acme.offers"

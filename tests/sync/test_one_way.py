@@ -13,8 +13,8 @@ from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import ContactPage, ContactSnapshot
 from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
-from tests.workers.reading import ANNA, TOPIC, events, read, say, work
-from tests.workers.two_ways import TwoWayTool, add_destination
+from tests.sync.steps import ANNA, TOPIC, events, read, say, work
+from tests.sync.two_way_tool import TwoWayTool, add_destination
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

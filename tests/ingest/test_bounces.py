@@ -19,9 +19,9 @@ from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
+from tests.ingest.steps import ingest_stored, post, unsubscribe
 from tests.ledger.changes import JANE
-from tests.workers.test_webhooks import post, take, unsubscribe
-from tests.workers.two_ways import TwoWayTool, add_destination, look
+from tests.sync.two_way_tool import TwoWayTool, add_destination, look
 
 TOPIC = "acme.offers"
 DAY = timedelta(days=1)
@@ -50,21 +50,21 @@ def events() -> list[tuple[str, str, datetime | None]]:
 
 def test_bounces_on_two_days_stop_marketing_for_a_time(mailer: int, clock: Clock) -> None:  # F10
     post(mailer, bounce("1"), bounce("2"))
-    take(mailer, TwoWayTool())
+    ingest_stored(mailer, TwoWayTool())
     assert events() == []
     clock.advance(DAY)
     post(mailer, bounce("3"))
-    take(mailer, TwoWayTool())
+    ingest_stored(mailer, TwoWayTool())
     assert events() == [("paused", "undeliverable", clock() + timedelta(days=30))]
 
 
 def test_one_bounce_told_again_on_another_day_counts_once(mailer: int, clock: Clock) -> None:
     first = bounce("1")
     post(mailer, first)
-    take(mailer, TwoWayTool())
+    ingest_stored(mailer, TwoWayTool())
     clock.advance(DAY)
     post(mailer, first, bounce("1"))  # the same id: the same bounce
-    take(mailer, TwoWayTool())
+    ingest_stored(mailer, TwoWayTool())
     assert events() == []
 
 
@@ -80,7 +80,7 @@ def test_words_go_before_the_code_here_too(mailer: int) -> None:  # F11
     full = unsubscribe("full@example.com", "1", event="bounce", status="5.1.1")
     gone = unsubscribe(JANE.exact, "2", event="bounce", status="4.1.1")
     post(mailer, full | {"reason": "552 mailbox full"}, gone | {"reason": "450 user unknown"})
-    take(mailer, TwoWayTool())
+    ingest_stored(mailer, TwoWayTool())
     assert events() == [("bounced", "undeliverable", None)]
 
 
@@ -100,7 +100,7 @@ def test_the_tool_is_told_and_told_again_when_the_time_is_over(mailer: int, cloc
     tool.add(JANE.exact)
     for act in ("1", "2"):
         post(mailer, bounce(act))
-        take(mailer, tool)
+        ingest_stored(mailer, tool)
         clock.advance(DAY)
     _sync(other, tool)
     assert tool.off[JANE.exact] == {TOPIC}
@@ -113,7 +113,7 @@ def test_a_tool_that_cannot_lift_is_not_told_of_what_ends(mailer: int, clock: Cl
     for act in ("1", "2"):
         clock.advance(DAY)
         post(mailer, bounce(act))
-        take(mailer, TwoWayTool())
+        ingest_stored(mailer, TwoWayTool())
     [facts] = load_facts([JANE])
     no = find_denial(TOPIC, facts, clock())
     assert no
@@ -121,7 +121,7 @@ def test_a_tool_that_cannot_lift_is_not_told_of_what_ends(mailer: int, clock: Cl
     assert active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=True)
     assert not active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=False)
     post(mailer, bounce("3", "5.1.1") | {"type": "bounce"})
-    take(mailer, TwoWayTool())
+    ingest_stored(mailer, TwoWayTool())
     [facts] = load_facts([JANE])
     assert active_suppressions(
         frozenset({TOPIC}), facts, clock(), can_lift=False
@@ -142,7 +142,7 @@ def test_a_complaint_stops_what_the_policy_says(
 ) -> None:
     put_in_force(app, f'{CATALOGUE}[deliverability]\ncomplaints_stop = "{stops}"\n')
     post(mailer, unsubscribe(JANE.exact, "1", event="spamreport", asm_group_id=group))
-    take(mailer, TwoWayTool())
+    ingest_stored(mailer, TwoWayTool())
     assert events() == [("complained", scope, None)]
 
 

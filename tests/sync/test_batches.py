@@ -21,7 +21,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.push import sync
 from tests.clock import Clock
-from tests.workers.tool import Hook, Tool
+from tests.sync.tool import Hook, Tool
 
 TOPIC = "acme.offers"
 FULL = Tool.capabilities.batch_size - Tool.capabilities.batch_size // 10

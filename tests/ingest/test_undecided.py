@@ -20,9 +20,9 @@ from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptO
 from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import undecided_events, webhook_inbox
 from tests.clock import Clock
-from tests.workers.reading import TOPIC, events
-from tests.workers.test_webhooks import post, take, unsubscribe
-from tests.workers.two_ways import TwoWayTool, add_destination
+from tests.ingest.steps import ingest_stored, post, unsubscribe
+from tests.sync.steps import TOPIC, events
+from tests.sync.two_way_tool import TwoWayTool, add_destination
 from workers.scheduler import purge_expired
 
 pytestmark = pytest.mark.usefixtures("in_context")
@@ -48,22 +48,22 @@ def unreadable(number: int) -> None:
             c, context.keys, context.new_id(), number, b"<html>", context.now()
         )
     )
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
 
 
 def unknown_type(number: int) -> None:
     post(number, {"event": "moved_house", "email": "anna@example.com"})
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
 
 
 def unmapped(number: int) -> None:
     post(number, unsubscribe(asm_group_id=4711))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
 
 
 def no_address(number: int) -> None:
     post(number, unsubscribe("not an address"))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
 
 
 def not_processed(number: int) -> None:
@@ -196,7 +196,7 @@ def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
 ) -> None:  # I1, I13
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(asm_group_id=4711))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     received_at = clock()
     clock.advance(MONTHS)
     purge_expired(clock())
@@ -204,7 +204,7 @@ def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
         lambda c: c.execute("""UPDATE destination SET mapping = '{"acme.offers": "4711"}'""")
     )
     assert command("inbound", "events", "retry", "--destination", "mailer").exit_code == 0
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert questions() == []
     assert [(kind, scope) for kind, scope, *_ in events()] == [("opted_out", TOPIC)]
     at = run_in_transaction(lambda c: c.execute("SELECT received_at FROM event").fetchone())
@@ -216,7 +216,7 @@ def test_trying_again_leaves_open_what_is_still_not_understood(command: Command)
     unmapped(number)
     command("inbound", "events", "retry")
     assert questions() == ["target 4711"]
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert questions() == ["target 4711"]
 
 
@@ -227,7 +227,7 @@ def test_a_target_can_be_ignored_for_good_at_one_destination(command: Command) -
     assert command(*words).exit_code == 0
     assert questions() == []
     post(number, unsubscribe("bo@example.com", "e2", asm_group_id=4711))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert questions() == []
     unmapped(add_destination("other", TOPIC))
     assert questions() == ["target 4711"]
@@ -264,11 +264,11 @@ def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
 
     monkeypatch.setattr("preference_center.ingest.webhooks._ingest_in_transaction", refuse)
     for _ in range(4):
-        take(number, tool)
+        ingest_stored(number, tool)
         clock.advance(MONTHS)
         purge_expired(clock())
     monkeypatch.undo()
-    take(number, tool)
+    ingest_stored(number, tool)
     assert len(events()) == 1
 
 

@@ -18,8 +18,8 @@ from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from preference_center.sync.push import sync
-from tests.workers.tool import Tool
-from tests.workers.two_ways import TwoWayTool
+from tests.sync.tool import Tool
+from tests.sync.two_way_tool import TwoWayTool
 
 TOPIC, OTHER = "acme.offers", "acme.news"
 ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"

@@ -20,7 +20,7 @@ from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import SHORT_PASS_INTERVAL, verify
 from tests.clock import Clock
-from tests.workers.reading import (
+from tests.sync.steps import (
     ANNA,
     BO,
     CY,
@@ -36,7 +36,7 @@ from tests.workers.reading import (
     tally,
     work,
 )
-from tests.workers.two_ways import TwoWayTool, add_destination
+from tests.sync.two_way_tool import TwoWayTool, add_destination
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

@@ -22,8 +22,8 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
-from tests.workers.reading import ANNA, OTHER, TOPIC, events, read, say, work
-from tests.workers.two_ways import TwoWayTool, add_destination, look
+from tests.sync.steps import ANNA, OTHER, TOPIC, events, read, say, work
+from tests.sync.two_way_tool import TwoWayTool, add_destination, look
 
 MINUTE = timedelta(minutes=1)
 

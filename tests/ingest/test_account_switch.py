@@ -21,8 +21,8 @@ from preference_center.ingest.record import ingest
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
-from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, read, say, work
-from tests.workers.two_ways import TwoWayTool, add_destination, look
+from tests.sync.steps import ANNA, OTHER, TOPIC, events, person, read, say, work
+from tests.sync.two_way_tool import TwoWayTool, add_destination, look
 
 DAY = timedelta(days=1)
 WIDE = ("opted_out", ALL_MARKETING, "destination", "mailer", False)

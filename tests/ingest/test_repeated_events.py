@@ -22,10 +22,10 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
-from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, say, work
-from tests.workers.test_webhooks import take
-from tests.workers.tool import Tool
-from tests.workers.two_ways import TwoWayTool, add_destination, look
+from tests.ingest.steps import ingest_stored
+from tests.sync.steps import ANNA, OTHER, TOPIC, events, person, say, work
+from tests.sync.tool import Tool
+from tests.sync.two_way_tool import TwoWayTool, add_destination, look
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -96,7 +96,7 @@ def deliver(number: int, tool: Tool, body: bytes) -> None:
             c, context.keys, context.new_id(), number, body, context.now()
         )
     )
-    take(number, tool)
+    ingest_stored(number, tool)
 
 
 def opted_in_again(clock: Clock) -> None:

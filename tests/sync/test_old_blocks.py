@@ -24,7 +24,7 @@ from preference_center.sync.listings import verify
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.integrations.tools.brevo import KEY, BrevoStandIn
-from tests.workers.reading import ANNA, TOPIC, person, say
+from tests.sync.steps import ANNA, TOPIC, person, say
 
 if TYPE_CHECKING:
     from flask import Flask

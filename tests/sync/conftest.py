@@ -9,7 +9,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
-from tests.workers.tool import Tool
+from tests.sync.tool import Tool
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
-from tests.workers.reading import (
+from tests.sync.steps import (
     ANNA,
     BO,
     CY,
@@ -41,7 +41,7 @@ from tests.workers.reading import (
     state,
     work,
 )
-from tests.workers.two_ways import TwoWayTool, add_destination
+from tests.sync.two_way_tool import TwoWayTool, add_destination
 from workers.scheduler import scan_backfill_kinds
 
 pytestmark = pytest.mark.usefixtures("in_context")

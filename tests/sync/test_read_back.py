@@ -20,7 +20,7 @@ from preference_center.storage.sync import destinations, listings, verification
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import next_night, schedule_new_listings
 from tests.clock import Clock
-from tests.workers.reading import (
+from tests.sync.steps import (
     ANNA,
     OTHER,
     TOPIC,
@@ -35,7 +35,7 @@ from tests.workers.reading import (
     tally,
     work,
 )
-from tests.workers.two_ways import TwoWayTool, add_destination, look
+from tests.sync.two_way_tool import TwoWayTool, add_destination, look
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +16,15 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings, unknown_event_types, webhook_inbox
 from preference_center.sync.push import sync
 from tests.clock import Clock
-from tests.workers.tool import Tool
-from tests.workers.two_ways import TwoWayTool, add_destination
-
-TOPIC = "acme.offers"
-ANNA, BO = "anna@example.com", "bo@example.com"
-
+from tests.ingest.steps import ingest_stored, post, unsubscribe
+from tests.sync.steps import ANNA, BO, TOPIC
+from tests.sync.two_way_tool import TwoWayTool, add_destination
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -59,28 +54,6 @@ class Talker(TwoWayTool):
         self.posts.append(row)
 
 
-def post(number: int, *rows: Mapping[str, Any]) -> bool:
-    """As the room stores it, once verified."""
-    context = services()
-    body, now = json.dumps(rows).encode(), context.now()
-    new_id = context.new_id()
-    return run_in_transaction(
-        lambda c: webhook_inbox.insert_webhook(c, context.keys, new_id, number, body, now)
-    )
-
-
-def take(number: int, tool: Tool) -> int:
-    until = services().now() + timedelta(seconds=5)
-    return ingest_webhooks(number, tool.connect, until=until, stop=lambda: False)
-
-
-def unsubscribe(address: str = ANNA, act: str = "e1", **more: Any) -> dict[str, Any]:
-    """A click in a mail that SendGrid sent."""
-    at = int(services().now().timestamp())
-    row = {"event": "group_unsubscribe", "email": address, "asm_group_id": TOPIC, "timestamp": at}
-    return row | {"sg_event_id": act} | more
-
-
 def events() -> list[tuple[str, str]]:
     return run_in_transaction(
         lambda c: c.execute("SELECT kind, scope FROM event ORDER BY seq").fetchall()
@@ -98,7 +71,7 @@ def test_what_a_person_did_in_the_tool_is_an_event_of_when_it_came(clock: Clock)
     number, came = add_destination("mailer", TOPIC), clock()
     post(number, unsubscribe())
     clock.advance(timedelta(hours=1))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     rows = run_in_transaction(
         lambda c: c.execute("SELECT kind, source, actor, own, received_at FROM event").fetchall()
     )
@@ -110,14 +83,14 @@ def test_the_same_act_told_twice_is_one_event() -> None:
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe())
     post(number, unsubscribe(), unsubscribe(BO, "e2"))  # another body
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert len(events()) == 2
 
 
 def test_a_tools_id_of_one_persons_act_is_no_other_persons() -> None:
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(), unsubscribe(BO))  # forged, say, to be there first
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert len(events()) == 2
 
 
@@ -135,7 +108,7 @@ def test_complaints_and_hard_bounces_count_and_soft_ones_do_not() -> None:
         unsubscribe("cy@example.com", "3", event="bounce", type="blocked"),
         unsubscribe("di@example.com", "4", event="delivered"),
     )
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert events() == [("complained", "all_marketing"), ("bounced", "undeliverable")]
 
 
@@ -144,7 +117,7 @@ def test_news_about_a_thing_that_no_topic_maps_to_is_counted_and_can_be_replayed
 ) -> None:
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(asm_group_id=4711))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert events() == []
     assert run_in_transaction(lambda c: listings.load_stats(c, number)).unmapped == 1
     run_in_transaction(
@@ -159,7 +132,7 @@ def test_news_about_a_thing_that_no_topic_maps_to_is_counted_and_can_be_replayed
         )
         == 1
     )
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
 
 
@@ -167,7 +140,7 @@ def test_news_about_a_thing_that_no_topic_maps_to_is_counted_and_can_be_replayed
 def test_it_counts_whatever_state_the_destination_is_in(status: DestinationStatus) -> None:  # I13
     number, tool = add_destination("mailer", TOPIC, status=status), TwoWayTool()
     post(number, unsubscribe())
-    take(number, tool)
+    ingest_stored(number, tool)
     assert len(events()) == 1
     assert tool.pushes == []
 
@@ -181,7 +154,7 @@ def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
         )
     )
     post(number, unsubscribe())
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert outcomes() == ["unreadable", "ingested"]
     assert len(events()) == 1
 
@@ -190,7 +163,7 @@ def test_types_that_nobody_knows_are_counted_beside_what_is_known() -> None:
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(), unsubscribe(BO, "e2", event="consent_given"))
     post(number, unsubscribe(BO, "e3", event="consent_given"), unsubscribe(event=ANNA))
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
     assert outcomes() == ["ingested"] * 2
     found = run_in_transaction(lambda c: unknown_event_types.list_unknown_types(c, number))
@@ -219,7 +192,7 @@ def test_many_bodies_are_taken_in_together_each_as_of_when_it_came(clock: Clock)
     clock.advance(timedelta(minutes=1))
     post(number, unsubscribe(BO, "e2"))
     clock.advance(timedelta(minutes=1))
-    assert take(number, TwoWayTool()) == 2
+    assert ingest_stored(number, TwoWayTool()) == 2
     rows = run_in_transaction(
         lambda c: c.execute("SELECT received_at, recorded_at FROM event ORDER BY id").fetchall()
     )
@@ -250,7 +223,7 @@ def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatc
 def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None:  # I1
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe())
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     post(number, unsubscribe(BO, "e2"))
     clock.advance(webhook_inbox.RETENTION + timedelta(seconds=1))
     run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
@@ -258,7 +231,7 @@ def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None: 
     clock.advance(timedelta(days=400))
     run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
     assert outcomes() == [""]
-    take(number, TwoWayTool())
+    ingest_stored(number, TwoWayTool())
     run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
     assert outcomes() == []
 
@@ -287,11 +260,11 @@ def test_an_erased_contact_that_cannot_be_suppressed_now_is_tried_again(clock: C
 
     tool.before = fail
     post(number, unsubscribe(event="group_resubscribe"))
-    take(number, tool)
+    ingest_stored(number, tool)
     assert outcomes() == ["busy"]
     tool.before = None
     clock.advance(timedelta(minutes=5))
-    take(number, tool)
+    ingest_stored(number, tool)
     assert tool.off == {ANNA: {TOPIC}}
 
 
@@ -318,7 +291,7 @@ class TestEcho:
                 for row in tool.posts:
                     post(tool.number, row)
                 tool.posts.clear()
-                quiet = quiet and not (pushed + take(tool.number, tool))
+                quiet = quiet and not (pushed + ingest_stored(tool.number, tool))
             if quiet:
                 return rounds
             clock.advance(timedelta(minutes=1))
