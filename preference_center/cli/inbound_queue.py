@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -185,17 +186,8 @@ def _changes(
             occurred_at=mail.received_at,
         )
         if meaning == COMPLAINED:
-            change = Change(
-                id=change.id,
-                kind=EventKind.COMPLAINED,
-                address=address,
-                scope=scope,
-                occurred_at=mail.received_at,
-                received_at=mail.received_at,
-                source=origin.source,
-                actor=origin.actor,
-                evidence={"method": "feedback_report", "proof": "person"},
-            )
+            evidence = {"method": "feedback_report", "proof": "person"}
+            change = replace(change, kind=EventKind.COMPLAINED, evidence=evidence, own_act=False)
         changes.append(change)
     return changes
 

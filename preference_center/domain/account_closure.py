@@ -9,7 +9,11 @@ from uuid import UUID
 from preference_center.domain.addresses import Address
 from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, EventKind
-from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.domain.sender_requests import (
+    ConsentEvidence,
+    RequestOrigin,
+    build_proven_change,
+)
 from preference_center.errors import InvalidInput
 
 _NO_EVIDENCE: Mapping[str, str] = {}
@@ -83,14 +87,6 @@ def build_reopening_change(
             and out.at >= consent_evidence.occurred_at
         ):
             raise InvalidInput("the account was closed then or later: only a newer act reopens it")
-    return Change(
-        id=id,
-        kind=EventKind.REOPENED,
-        address=address,
-        scope=EVERYTHING,
-        occurred_at=consent_evidence.occurred_at,
-        received_at=origin.now,
-        source=origin.source,
-        actor=origin.actor,
-        evidence=consent_evidence.to_evidence(address),
+    return build_proven_change(
+        id, EventKind.REOPENED, address, EVERYTHING, consent_evidence, origin
     )

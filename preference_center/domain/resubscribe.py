@@ -21,6 +21,7 @@ from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
     build_consent_change,
+    build_proven_change,
     topic_for_address,
 )
 from preference_center.errors import InvalidInput
@@ -51,17 +52,7 @@ def build_opt_in_change(
     if scope != ALL_MARKETING:
         topic = topic_for_address(address, scope, catalogue)
         return build_consent_change(id, address, topic, consent_evidence, origin, own_act=True)
-    return Change(
-        id=id,
-        kind=EventKind.OPTED_IN,
-        address=address,
-        scope=scope,
-        occurred_at=consent_evidence.occurred_at,
-        received_at=origin.now,
-        source=origin.source,
-        actor=origin.actor,
-        evidence=consent_evidence.to_evidence(address),
-    )
+    return build_proven_change(id, EventKind.OPTED_IN, address, scope, consent_evidence, origin)
 
 
 def is_repeated_opt_in(lift: Change, facts: Sequence[ScopeFact]) -> bool:

@@ -154,11 +154,27 @@ def build_consent_change(
     """
     if topic.retired:
         raise InvalidInput(f"the topic {topic.key} is retired: nobody can ask for it any more")
+    kind = EventKind.OPTED_IN if own_act else EventKind.CONSENTED
+    return build_proven_change(id, kind, address, topic.key, consent_evidence, origin)
+
+
+def build_proven_change(
+    id: UUID,  # noqa: A002 - as in `Change`
+    kind: EventKind,
+    address: Address,
+    scope: str,
+    consent_evidence: ConsentEvidence,
+    origin: RequestOrigin,
+) -> Change:
+    """The person's act, relayed with evidence of it, from which it counts.
+
+    Raises InvalidInput for evidence that names the person (I8).
+    """
     return Change(
         id=id,
-        kind=EventKind.OPTED_IN if own_act else EventKind.CONSENTED,
+        kind=kind,
         address=address,
-        scope=topic.key,
+        scope=scope,
         occurred_at=consent_evidence.occurred_at,
         received_at=origin.now,
         source=origin.source,

@@ -24,38 +24,18 @@ GLOBAL_PRIVACY_CONTROL = "global_privacy_control"
 
 def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:
     """The person's own opt-out; a repeat while it is active adds nothing (I7)."""
-    return Change(
-        id=services().new_id(),
-        kind=EventKind.OPTED_OUT,
-        address=link.address,
-        scope=scope,
-        occurred_at=now,
-        received_at=now,
-        source=source,
-        actor=ACTOR,
-        evidence=click_evidence(link, source),
-        own_act=True,
-    )
+    return _build_change(link, EventKind.OPTED_OUT, scope, now, now, source=source)
 
 
 def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Change:
     """The person's own opt-in: it counts from when they saw the form, not the POST (I5)."""
-    return Change(
-        id=services().new_id(),
-        kind=EventKind.OPTED_IN,
-        address=link.address,
-        scope=scope,
-        occurred_at=rendered_at,
-        received_at=now,
-        source=PREFERENCE_PAGE,
-        actor=ACTOR,
-        evidence=click_evidence(link, PREFERENCE_PAGE),
-    )
+    return _build_change(link, EventKind.OPTED_IN, scope, rendered_at, now)
 
 
 def pause(link: Link, scope: str, days: int, now: datetime) -> Change:
     """The person's own pause of `days`: it counts from the POST and ends by itself."""
-    return _pause_change(link, scope, now, now + timedelta(days=days), now)
+    until = now + timedelta(days=days)
+    return _build_change(link, EventKind.PAUSED, scope, now, now, until=until)
 
 
 def resume(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Change:
@@ -64,23 +44,31 @@ def resume(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Chan
     It ends the pauses that the person saw and nothing else: no opt-out is lifted and no
     consent given, and a pause from after the form was rendered continues (I5).
     """
-    return _pause_change(link, scope, rendered_at, rendered_at, now)
+    return _build_change(link, EventKind.PAUSED, scope, rendered_at, now, until=rendered_at)
 
 
-def _pause_change(
-    link: Link, scope: str, occurred_at: datetime, until: datetime, now: datetime
+def _build_change(
+    link: Link,
+    kind: EventKind,
+    scope: str,
+    occurred_at: datetime,
+    received_at: datetime,
+    *,
+    source: str = PREFERENCE_PAGE,
+    until: datetime | None = None,
 ) -> Change:
     return Change(
         id=services().new_id(),
-        kind=EventKind.PAUSED,
+        kind=kind,
         address=link.address,
         scope=scope,
         occurred_at=occurred_at,
-        received_at=now,
-        source=PREFERENCE_PAGE,
+        received_at=received_at,
+        source=source,
         actor=ACTOR,
-        evidence=click_evidence(link, PREFERENCE_PAGE),
+        evidence=click_evidence(link, source),
         until=until,
+        own_act=kind is EventKind.OPTED_OUT,
     )
 
 
