@@ -44,6 +44,7 @@ from preference_center.storage.sync.listings import (
 )
 from preference_center.sync import scan_backfill
 from preference_center.sync.read_back import read_back
+from preference_center.sync.settle import safe_message
 
 log = structlog.get_logger()
 
@@ -295,7 +296,7 @@ def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -
             number,
             claim.kind,
             claim.lease,
-            reason=_safe_message(error),
+            reason=safe_message(error),
             next_at=next_at,
             restart=isinstance(error, RequestRejected) and failures >= MAX_CURSOR_REJECTIONS,
         )
@@ -304,10 +305,3 @@ def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -
             destinations.mark_pulled(connection, number, now)
 
     run_in_transaction(write)
-
-
-def _safe_message(error: Exception) -> str:
-    """Our errors are written to be shown; a library's text might hold an address (I12)."""
-    if isinstance(error, DeliveryError):
-        return str(error)
-    return f"the connector failed on the tool's response ({type(error).__name__})"

@@ -90,7 +90,7 @@ def record_failure(destination: Destination, batch: ClaimedBatch, error: Excepti
             )
         else:
             retry_at = _retry_at(context, destination, error, now)
-            destinations.open_circuit(connection, destination.id, _safe_message(error), retry_at)
+            destinations.open_circuit(connection, destination.id, safe_message(error), retry_at)
         if len(rows) == 1:
             settled = states.settle_rows(connection, destination.id, batch.lease, rows, now=now)
             _repush_late_rows(connection, destination, batch, rows, settled, now)
@@ -149,7 +149,7 @@ def _release(
     _repush_late_rows(connection, destination, batch, settlements, released, now)
 
 
-def _safe_message(error: Exception) -> str:
+def safe_message(error: Exception) -> str:
     """Our errors are written to be shown; a library's text might hold an address (I12)."""
     if isinstance(error, DeliveryError | UnsupportedByDestination):
         return str(error)
