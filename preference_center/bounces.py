@@ -26,9 +26,8 @@ from preference_center.domain.bounces import (
 )
 from preference_center.domain.bounces.report import BounceReport, bounce_change
 from preference_center.domain.events import Change
-from preference_center.errors import CatalogueError
 from preference_center.storage.access import audit
-from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import counted_bounces
 from preference_center.storage.mail.counted_bounces import CountedBounce
@@ -50,10 +49,7 @@ class EvaluatedBounce:
 
 def current_policy() -> DeliverabilityPolicy:
     """The catalogue's policy; RULES F10 while there is no catalogue."""
-    try:
-        return current_catalogue().deliverability
-    except CatalogueError:
-        return DeliverabilityPolicy()
+    return current_catalogue_or_empty().deliverability
 
 
 def evaluate_bounces(

@@ -20,7 +20,7 @@ from preference_center.errors import CatalogueError
 from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.ledger import record
 from preference_center.links import DIGEST_PREFIX_BYTES, MailtoTokenData, restore_address
-from preference_center.storage.catalogues import current_catalogue, list_texts
+from preference_center.storage.catalogues import current_catalogue_or_empty, list_texts
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import find_by_digest_prefix
 from preference_center.storage.mail import pending_mail_opt_outs
@@ -206,8 +206,7 @@ def _addresses_by_prefix(
 def _candidate_scopes() -> Iterator[str]:
     """Every scope that a link may have been made for: current topics first, then former ones."""
     yield ALL_MARKETING
-    with suppress(CatalogueError):
-        yield from current_catalogue().topics
+    yield from current_catalogue_or_empty().topics
     for text in run_in_transaction(list_texts):
         with suppress(CatalogueError):
             yield from parse_catalogue(text).topics

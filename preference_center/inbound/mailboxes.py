@@ -34,14 +34,13 @@ from preference_center.domain.mail.address_fields import parse_addresses
 from preference_center.domain.mail.attribution import NONE, SIGNED, Attribution, review_reason
 from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.domain.mail.mailboxes import MailboxKind, MailboxMatch, scopes_of_tag
-from preference_center.errors import CatalogueError
 from preference_center.inbound.dkim import has_trusted_signature
 from preference_center.inbound.mail_attribution import FoundTokens, attribute, find_tokens
 from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_opt_outs
 from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipient
 from preference_center.ledger import record
 from preference_center.links import MailtoTokenData
-from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
@@ -220,9 +219,8 @@ def _is_signed(mail: bytes) -> bool:
 
 def _is_our_address(address: Address) -> bool:
     """Whether mail is sent from it, or to us at it: not an address that we send marketing to."""
-    settings, catalogue = services().settings, _catalogue()
-    senders = [settings.mail_from]
-    senders += [brand.sender for brand in catalogue.brands.values()] if catalogue else []
+    settings, brands = services().settings, current_catalogue_or_empty().brands.values()
+    senders = [settings.mail_from, *(brand.sender for brand in brands)]
     ours = {name.casefold() for name in parse_addresses([each for each in senders if each])}
     name = address.exact.casefold()
     domain = settings.unsubscribe_mail_domain
@@ -280,7 +278,7 @@ def _scopes(mail: _MailboxMail, kind: StatementKind) -> Sequence[str]:
         return (complaint_scope(bounces.current_policy(), proof.topic),)
     if mail.interpretation.kind is not MailKind.REPLY:
         return (proof.topic or ALL_MARKETING,)
-    catalogue = _catalogue()
+    catalogue = current_catalogue_or_empty()
     named: set[str] = set()
     for at in mail.mailboxes:
         if at.mailbox.kind is MailboxKind.REPLIES:
@@ -289,13 +287,5 @@ def _scopes(mail: _MailboxMail, kind: StatementKind) -> Sequence[str]:
     return (ALL_MARKETING,) if ALL_MARKETING in named else sorted(named)
 
 
-def _topic_of(reference: MailtoTokenData, catalogue: Catalogue | None) -> str:
-    known = catalogue.topics if catalogue else ()
-    return reference.match_scope(known) or ALL_MARKETING
-
-
-def _catalogue() -> Catalogue | None:
-    try:
-        return current_catalogue()
-    except CatalogueError:
-        return None
+def _topic_of(reference: MailtoTokenData, catalogue: Catalogue) -> str:
+    return reference.match_scope(catalogue.topics) or ALL_MARKETING

@@ -15,7 +15,6 @@ import structlog
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     ScopeFact,
     is_marketing_suppressed,
@@ -26,11 +25,11 @@ from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import SmsIntent, classify_sms, phone_country
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.vendor_events import TextMessage
-from preference_center.errors import CatalogueError, InvalidAddress
+from preference_center.errors import InvalidAddress
 from preference_center.inbound import text_replies
 from preference_center.integrations.base.text_messages import to_mail
 from preference_center.ledger import RecordResult, record
-from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import list_events_of
@@ -54,7 +53,7 @@ def handle_text(destination: Destination, text: TextMessage) -> str:
     Returns once everything is committed (I1). The same message again adds nothing, and a
     repeated stop gets no second reply. Raises Unavailable when the database can't be reached.
     """
-    context, catalogue = services(), _catalogue()
+    context, catalogue = services(), current_catalogue_or_empty()
     try:
         address = parse_address(text.sender, Channel.SMS, region=context.settings.phone_region)
     except InvalidAddress:
@@ -162,10 +161,3 @@ def _queue_for_review(destination: Destination, text: TextMessage) -> str:
     )
     log.warning("text_queued_for_review", destination=destination.id, text=str(number))
     return ""
-
-
-def _catalogue() -> Catalogue:
-    try:
-        return current_catalogue()
-    except CatalogueError:
-        return Catalogue(languages=(), default_language="")

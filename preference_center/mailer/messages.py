@@ -24,9 +24,9 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Brand, Catalogue
-from preference_center.errors import CatalogueError, ConfigError
-from preference_center.languages import SOURCE_LANGUAGE, in_language, match_language
-from preference_center.storage.catalogues import current_catalogue
+from preference_center.errors import ConfigError
+from preference_center.languages import in_language, match_language
+from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
@@ -123,7 +123,7 @@ def _format_time(time: datetime) -> str:
 
 def _sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
     """The brand of the email, or all brands together with MAIL_FROM."""
-    catalogue = _catalogue()
+    catalogue = current_catalogue_or_empty()
     brand = catalogue.brands.get(email.brand or "")
     brands = (brand,) if brand else tuple(catalogue.brands.values())
     sender = (brand and brand.sender) or services().settings.mail_from
@@ -137,13 +137,6 @@ def _sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
         from_address=sender,
         button_colours=_accent(brands),
     )
-
-
-def _catalogue() -> Catalogue:
-    try:
-        return current_catalogue()
-    except CatalogueError:
-        return Catalogue(languages=(SOURCE_LANGUAGE,), default_language=SOURCE_LANGUAGE)
 
 
 def _footer(catalogue: Catalogue, brand: Brand, language: str) -> str:

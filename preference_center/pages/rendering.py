@@ -16,22 +16,24 @@ from preference_center import spool
 from preference_center.context import services
 from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.catalogue import Brand, Catalogue, LocalizedText, Topic
-from preference_center.errors import CatalogueError, Unavailable
+from preference_center.errors import Unavailable
 from preference_center.languages import (
     LANGUAGES,
-    SOURCE_LANGUAGE,
     TRANSLATIONS_DIRECTORY,
     page_language,
     set_contact_language,
 )
 from preference_center.links import Link
-from preference_center.storage.catalogues import cached_catalogue, current_catalogue
+from preference_center.storage.catalogues import (
+    EMPTY_CATALOGUE,
+    cached_catalogue,
+    current_catalogue_or_empty,
+)
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 
 _EXTENSION_KEY = "preference_center.pages.text_version"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
-_EMPTY_CATALOGUE = Catalogue(languages=(SOURCE_LANGUAGE,), default_language=SOURCE_LANGUAGE)
 
 
 def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
@@ -130,14 +132,12 @@ def catalogue_or_empty() -> Catalogue:
     spooled: a page that loads suggests that its buttons work. Raises Unavailable otherwise.
     """
     try:
-        return current_catalogue()
-    except CatalogueError:
-        return _EMPTY_CATALOGUE
+        return current_catalogue_or_empty()
     except Unavailable:
         running = spool.current_spool()
         if running is None or not running.folder.is_writable:
             raise
-        return cached_catalogue() or _EMPTY_CATALOGUE
+        return cached_catalogue() or EMPTY_CATALOGUE
 
 
 def error_page_values() -> dict[str, Any]:
@@ -146,7 +146,7 @@ def error_page_values() -> dict[str, Any]:
     if catalogue is None:
         with suppress(Unavailable):
             catalogue = catalogue_or_empty()
-    catalogue = catalogue or _EMPTY_CATALOGUE
+    catalogue = catalogue or EMPTY_CATALOGUE
     return {"brands": tuple(catalogue.brands.values()), "text": CatalogueText(catalogue)}
 
 

@@ -17,6 +17,9 @@ _APPLY_LOCK_ID = 0x636174616C6F6775
 _CACHE_SECONDS = 2.0
 """Seconds until a process notices that another one applied a new version."""
 
+EMPTY_CATALOGUE = Catalogue(languages=(), default_language="")
+"""The one in force before any was applied."""
+
 
 def load_current_text(connection: Connection) -> str | None:
     """The source text applied last, or None before the first."""
@@ -82,6 +85,14 @@ def current_catalogue() -> Catalogue:
     catalogue = cached[2] if cached and cached[1] == text else parse_catalogue(text)
     current_app.extensions[_CACHE] = (time.monotonic() + _CACHE_SECONDS, text, catalogue)
     return catalogue
+
+
+def current_catalogue_or_empty() -> Catalogue:
+    """The catalogue in force: EMPTY_CATALOGUE before any was applied."""
+    try:
+        return current_catalogue()
+    except CatalogueError:
+        return EMPTY_CATALOGUE
 
 
 def cached_catalogue() -> Catalogue | None:

@@ -74,14 +74,15 @@ def parse_mailboxes(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def scopes_of_tag(tag: str, catalogue: Catalogue | None) -> tuple[str, ...]:
+def scopes_of_tag(tag: str, catalogue: Catalogue) -> tuple[str, ...]:
     """What an opt-out sent to an address with this tag covers.
 
     The key of a topic means that topic, the key of a brand all topics that the brand mails;
     anything else, and a topic of another channel, all marketing: never less than was meant.
     """
-    topics = catalogue.topics if catalogue else {}
-    mailed = {key: topic for key, topic in topics.items() if topic.channel is Channel.EMAIL}
+    mailed = {
+        key: topic for key, topic in catalogue.topics.items() if topic.channel is Channel.EMAIL
+    }
     for name in (tag.lower(), tag.lower().partition("+")[0]):
         found = tuple(key for key in mailed if key.lower() == name)
         found = found or tuple(key for key, topic in mailed.items() if topic.brand.lower() == name)
