@@ -18,8 +18,8 @@ from simulation.excuses import Excuse, beyond, total
 from simulation.history import Options
 from simulation.seeds import Process, Result, run
 
-TOLD_EVERY = 15
-"""Seconds between two lines about how far it is."""
+PROGRESS_EVERY = 15
+"""Seconds between two lines of progress."""
 
 
 def options_of(given: argparse.Namespace) -> Options:
@@ -28,7 +28,7 @@ def options_of(given: argparse.Namespace) -> Options:
 
 
 def spread(given: argparse.Namespace) -> Generator[Result]:
-    """What comes of the seeds, as they end, from as many processes as asked for.
+    """The results of the seeds, as they end, from as many processes as asked for.
 
     Each has engines of its own: a transaction elsewhere on a server changes where rows lie,
     and so the order of those that are due at the same time.
@@ -49,16 +49,16 @@ def spread(given: argparse.Namespace) -> Generator[Result]:
 
 
 def gathered(results: Iterable[Result], given: argparse.Namespace) -> list[Result]:
-    """All of them in the order of their seeds; tells on standard error how far they are."""
-    begun, told_at, found, failed = time.monotonic(), 0.0, list[Result](), 0
+    """All of them in the order of their seeds; prints progress to standard error."""
+    begun, printed_at, found, failed = time.monotonic(), 0.0, list[Result](), 0
     for one in results:
         found.append(one)
         took = time.monotonic() - begun
         if one.failure:
             failed += 1
             print(f"seed {one.seed}: {one.failure}"[:300], file=sys.stderr, flush=True)
-        if took - told_at >= TOLD_EVERY:
-            told_at, left = took, took / len(found) * (given.runs - len(found))
+        if took - printed_at >= PROGRESS_EVERY:
+            printed_at, left = took, took / len(found) * (given.runs - len(found))
             print(
                 f"{len(found):,} of {given.runs:,} seeds, {failed} failed, {took:.0f} s;"
                 f" about {left / 60:.0f} min to go",
@@ -70,7 +70,7 @@ def gathered(results: Iterable[Result], given: argparse.Namespace) -> list[Resul
     return sorted(found, key=lambda one: one.seed)
 
 
-def told(one: Result) -> str:
+def describe(one: Result) -> str:
     """A failure, with all that is needed to see it again."""
     lines = [f"\nseed {one.seed}: {one.failure}", "The shortest history that was found:"]
     lines += [f"  {line}" for line in one.history]
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--tools", type=int, default=5)
     parser.add_argument("--acts", type=int, default=100, help="how much people do")
-    parser.add_argument("--burst", type=int, default=0, help="so many say no in one minute")
+    parser.add_argument("--burst", type=int, default=0, help="so many opt out in one minute")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--shrink", type=float, default=60, help="seconds, 0 for never")
     parser.add_argument("--until-red", action="store_true", help="end with the first failure")
@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> int:
             print("\n".join(one.trace))
             print(f"seed {one.seed}: trace {one.digest}")
     for one in failed:
-        print(told(one))
+        print(describe(one))
     took, cpu = time.monotonic() - begun, sum(one.cpu for one in results)
     print(
         f"\n{len(results)} seeds of {given.hours} h, {given.people} people, {given.tools} tools:"
@@ -113,7 +113,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _excuses(results: list[Result], given: argparse.Namespace) -> bool:
-    """Print how often what was excused; whether that was too often."""
+    """Print how often each excuse was made; return whether that was too often."""
     counts, runs = total(one.excused for one in results), max(1, len(results))
     for excuse in Excuse:
         print(f"{counts[excuse] / runs:7.1f} excused a seed: {excuse}")

@@ -33,7 +33,7 @@ PAGE = 60
 
 @dataclass(slots=True)
 class Account:
-    """The connector for one lease. See `Connector`, `Readable`, `Scannable`, `Pullable`."""
+    """The connector for one lease. See `Connector` and the `Supports*` protocols."""
 
     kind: ClassVar[str] = "simulated"
     settings: ClassVar[Mapping[str, str]] = {}
@@ -46,7 +46,7 @@ class Account:
         return CheckReport()
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """Act, or only seem to, at once, never, or long after nobody waits any more."""
+        """Act, or only report that it did: at once, never, or after the caller's timeout."""
         tool, batch = self.tool, sorted(batch, key=lambda item: item.address)
         self._allow(batch)
         tool.asked(tool, batch)
@@ -80,9 +80,9 @@ class Account:
         if not tool.profile.by_change:
             log = list(tool.contacts)
         some = log[start : start + PAGE]
-        tells = tool.profile.tells_off
+        lists_off = tool.profile.lists_off
         rows = [
-            ContactSnapshot(address, off=self._listed_off(address) if tells else None)
+            ContactSnapshot(address, off=self._listed_off(address) if lists_off else None)
             for address in dict.fromkeys(some)
             if address in tool.contacts
         ]
@@ -99,15 +99,15 @@ class Account:
         """Opt-outs, the person's and (some tools) ours."""
         tool, start = self.tool, int(cursor or 0)
         tool.answer(self.lease, f"{tool.name} pull")
-        some = tool.said[start : start + PAGE]
+        some = tool.opt_out_events[start : start + PAGE]
         tool.listed["pull"] = start + len(some)
-        # Without a date or an id, a list tells what is off now, and nothing of the past.
-        rows = tuple(news for news in some if news.id or self._is_listed(news))
-        return self._page(rows, start + len(some), len(tool.said), by_change=True)
+        # Without a date or an id, a list contains what is off now, and nothing of the past.
+        rows = tuple(event for event in some if event.id or self._is_listed(event))
+        return self._page(rows, start + len(some), len(tool.opt_out_events), by_change=True)
 
-    def _is_listed(self, news: VendorEvent) -> bool:
-        off = self._listed_off(news.address)
-        return any(self.tool.thing(topic) == news.target for topic in off)
+    def _is_listed(self, event: VendorEvent) -> bool:
+        off = self._listed_off(event.address)
+        return any(self.tool.target_of(topic) == event.target for topic in off)
 
     def _listed_off(self, address: str) -> frozenset[str]:
         """What is off as its lists have it, which are a while behind."""
@@ -130,12 +130,12 @@ class Account:
         return frozenset(self.tool.off.get(address, ()))
 
     def _allow(self, batch: Sequence[PushItem]) -> None:
-        """Holds the service to what it promised connectors (I10)."""
+        """Raises Broken if the service breaks the contract of connectors (I10)."""
         if len(batch) > self.capabilities.batch_size:
             raise Broken(f"{self.tool.name} was given a larger batch than it takes")
         for item in batch:
             if not item.off | item.lift <= self.tool.topics:
-                raise Broken(f"{self.tool.name} was told of a topic that it does not send (I10)")
+                raise Broken(f"{self.tool.name} was sent a topic that it does not send (I10)")
             if item.lift and not self.capabilities.can_lift:
                 raise UnsupportedByDestination("it can't turn anything on")
 
@@ -144,21 +144,21 @@ class Account:
         if item.address not in tool.contacts:
             return PushOutcome(PushResult.ABSENT)
         if tool.random.random() < tool.profile.rows_fail:
-            wish = tool.random.choice([None, None, timedelta(hours=100)])
-            if wish:
+            retry_after = tool.random.choice([None, None, timedelta(hours=100)])
+            if retry_after:
                 tool.put_off[item.address] = tool.clock()
-            return PushOutcome(PushResult.RETRY_LATER, "busy", wish)
+            return PushOutcome(PushResult.RETRY_LATER, "busy", retry_after)
         if tool.random.random() >= tool.profile.forgets:
             tool.apply([item])
             tool.forgot.pop(item.address, None)
-        else:  # it only says so; what stays off looks as if a person had turned it off
+        else:  # it only confirms; what stays off looks as if a person had turned it off
             held = sorted(item.lift & tool.off.get(item.address, set()))
             tool.acted_late += [(item.address, topic, tool.clock()) for topic in held]
             tool.forgot[item.address] = tool.clock()
         return PushOutcome(PushResult.REFLECTED, "200")
 
     def _time_out(self, batch: Sequence[PushItem]) -> None:
-        """Nobody knows what came of it: it acted, never does, or does so later."""
+        """The outcome is unknown: it acted, never does, or does so later."""
         tool, way = self.tool, self.tool.random.random()
         if way < 0.4:
             tool.apply(batch)

@@ -1,4 +1,4 @@
-"""Holds every request to a tool against the oracle: right at the moment of its claim."""
+"""Compares every request to a tool with the oracle, as of the time of its claim."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Requests:
     excused: Counter[str]
 
     def check(self, tool: Tool, batch: Sequence[PushItem], claimed_at: datetime) -> None:
-        """No lift where a known "no" stands, no off where nothing does (I5, I13)."""
+        """No lift against a known active opt-out, no off without one (I5, I13)."""
         for item in batch:
             form = self.forms[item.address]
             if self.oracle.changed.get(form.person, START) > claimed_at:
@@ -43,7 +43,7 @@ class Requests:
             for at in (claimed_at, tool.clock())
         }
         if found == {on}:
-            what = "to lift, against a no" if on else "to turn off, without any no"
+            what = "to lift, against an opt-out" if on else "to turn off, without any opt-out"
             raise Violation(f"I5: {tool.name} is asked {what}: {form.text} about {topic}")
         if None in found:
             self.excused[Excuse.UNSURE] += 1

@@ -1,4 +1,4 @@
-"""Holds the service's decisions, and what it has heard of tools, against the oracle."""
+"""Compares the service's decisions, and the events it has of tools, with the oracle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simulation.comparing import Comparison
 from simulation.entry_points import Violation, address
 from simulation.excuses import Excuse
 from simulation.lists import CLOCK_TRUSTED
-from simulation.oracle import No, Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.people import BOUNCED, START, TOPICS, Form, forms_of
 from simulation.tools import Tool
 
@@ -51,21 +51,21 @@ class Checks:
     comparison: Comparison
     known: dict[Form, datetime]
     url: str
-    awaited: list[tuple[No, Tool]] = field(default_factory=list)
-    _beside: psycopg.Connection | None = None
+    awaited: list[tuple[OptOut, Tool]] = field(default_factory=list)
+    _side_connection: psycopg.Connection | None = None
     _in_turn: Iterator[tuple[str, str]] = field(default_factory=lambda: cycle(ASKED))
 
     # --- decisions
 
     def touched(self, forms: Iterable[Form]) -> None:
-        """What the next check answers about these forms (I2), and what a sender is answered."""
+        """Check the next decision about these forms (I2), and the response to a sender."""
         found, now, catalogue = list(forms), services().now(), current_catalogue()
         facts, _ = load_facts_as_of([address(form) for form in found])
         for form, known in zip(found, facts, strict=True):
             for topic, name in ASKED:
                 message = catalogue.message_types[name]
                 decision = decide(message, catalogue.topics.get(topic), known, now)
-                self._judge(form, topic, name, str(decision.rule), allow=decision.allow)
+                self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
         self._sent_for(found)
 
     def _sent_for(self, forms: Sequence[Form]) -> None:
@@ -74,17 +74,17 @@ class Checks:
         texts, now = [form.text for form in forms], services().now()
         decided = decide_all(texts, name, Channel.EMAIL, current_catalogue(), "IT", now)
         for form, decision in zip(forms, decided.decisions, strict=True):
-            self._judge(form, topic, name, str(decision.rule), allow=decision.allow)
+            self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
 
     def everything(self, people: Iterable[int]) -> None:
-        """The same of all who said no and of these `people`; then the tools."""
-        asked = sorted({*self.oracle.noes, *people})
+        """The same of all who opted out and of these `people`; then the tools."""
+        asked = sorted({*self.oracle.opt_outs, *people})
         self.touched([form for person in asked for form in forms_of(person)])
         self._unknown_means_no(services().now())
         self.comparison.tools_in_time()
         self.comparison.bystanders()
 
-    def _judge(self, form: Form, topic: str, name: str, rule: str, *, allow: bool) -> None:
+    def _evaluate(self, form: Form, topic: str, name: str, rule: str, *, allow: bool) -> None:
         now = services().now()
         if topic:
             may = self.oracle.may_send(form, topic, now)
@@ -94,67 +94,76 @@ class Checks:
             closed = self.oracle.closed(form, now)
             may = None if closed is None else not closed
         if may is not None and may is not allow:
-            said = "allowed" if allow else "denied"
+            result = "allowed" if allow else "denied"
             rules = "I2, I5, I9" if topic else "I4"
-            raise Violation(f"{rules}: {name} to {form.text} is {said} ({rule})")
+            raise Violation(f"{rules}: {name} to {form.text} is {result} ({rule})")
 
     def _unknown_means_no(self, now: datetime) -> None:
         catalogue = current_catalogue()
-        for text, name in (("nobody", "send.news"), ("a@example.com", "send.unheard")):
+        for text, name in (("nobody", "send.news"), ("a@example.com", "send.unknown")):
             (decision,) = decide_all([text], name, Channel.EMAIL, catalogue, "IT", now).decisions
             if decision.allow:
                 raise Violation(f"I11: {name} to {text} is allowed")
 
-    # --- news
+    # --- events of tools
 
-    def await_news(self, no: No, tool: Tool) -> None:
-        """A person said this in a tool: it must be heard of, and then stand (I13)."""
-        self.awaited.append((no, tool))
+    def await_event(self, opt_out: OptOut, tool: Tool) -> None:
+        """A person did this in a tool: it must be recorded, and then stay (I13)."""
+        self.awaited.append((opt_out, tool))
 
     def learn(self) -> None:
         """See what of it is in the ledger by now."""
         now, recorded = services().now(), self._recorded()
         for index, at in recorded.items():
-            no, _ = self.awaited[index]
+            opt_out, _ = self.awaited[index]
             # A worker may have recorded it and asked other tools already, before this check.
-            no.sure, no.last, no.received = True, max(now, no.first + CLOCK_TRUSTED), at
-            no.heard = True
-            self.known.setdefault(no.form, at)
-            self.oracle.changed[no.form.person] = now
+            opt_out.sure, opt_out.last, opt_out.received = (
+                True,
+                max(now, opt_out.first + CLOCK_TRUSTED),
+                at,
+            )
+            opt_out.reported = True
+            self.known.setdefault(opt_out.form, at)
+            self.oracle.changed[opt_out.form.person] = now
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
 
-    def unheard(self) -> list[str]:
-        """What tools tell or show of people that is not in the ledger yet (I13)."""
+    def unrecorded(self) -> list[str]:
+        """What tools report or show of people that is not in the ledger yet (I13)."""
         return [
-            f"{tool.name} {'told' if tool.tells else 'shows'} a no of {no.form.text}"
-            f" about {no.scope}, unheard"
-            for no, tool in self.awaited
-            if no.scope != BOUNCED and (tool.tells or self._shows(no, tool))
+            f"{tool.name} {'reported' if tool.reports_events else 'shows'} an opt-out of"
+            f" {opt_out.form.text} about {opt_out.scope}, not recorded"
+            for opt_out, tool in self.awaited
+            if opt_out.scope != BOUNCED and (tool.reports_events or self._shows(opt_out, tool))
         ]
 
-    def _shows(self, no: No, tool: Tool) -> bool:
-        """Whether the tool's contacts show it, and nothing else that stands accounts for it."""
-        if not tool.profile.capabilities.off_means_opt_out or tool.has_on(no.form.text, no.scope):
+    def _shows(self, opt_out: OptOut, tool: Tool) -> bool:
+        """Whether the tool's contacts show it, and no other active opt-out accounts for it."""
+        if not tool.profile.capabilities.off_means_opt_out or tool.has_on(
+            opt_out.form.text, opt_out.scope
+        ):
             return False
-        # Nobody can tell it from what the service has turned off there itself, or must now.
+        # It can't be distinguished from what the service has turned off there itself, or must now.
         now, pauses = services().now(), tool.profile.capabilities.can_lift
-        hidden = self.oracle.must_be_off(no.form, no.scope, now, pauses=pauses) is True
-        hidden = hidden or self.oracle.asked_since(no.form, no.scope, no.first)
-        hidden = hidden or self.oracle.taken_back(no.form, no.scope)
-        place = (no.form.text, no.scope)
+        hidden = self.oracle.must_be_off(opt_out.form, opt_out.scope, now, pauses=pauses) is True
+        hidden = hidden or self.oracle.asked_since(opt_out.form, opt_out.scope, opt_out.first)
+        hidden = hidden or self.oracle.taken_back(opt_out.form, opt_out.scope)
+        place = (opt_out.form.text, opt_out.scope)
         asked_off, shown_on = tool.asked_off.get(place), tool.shown_on.get(place, START)
-        # Once turned off there by us, it has to be seen on again to be told from that.
-        seen_since = asked_off is None or asked_off + SHOWS_OLD < shown_on < no.first
+        # Once turned off there by us, it has to be seen on again to be distinguished from that.
+        seen_since = asked_off is None or asked_off + SHOWS_OLD < shown_on < opt_out.first
         return not hidden and seen_since
 
     def count_unsure(self) -> None:
-        """Of how many opt-outs nobody can know, though everybody rests."""
-        left = sum(not no.sure for noes in self.oracle.noes.values() for no in noes)
+        """Count the opt-outs that are uncertain even after the end."""
+        left = sum(
+            not opt_out.sure for opt_outs in self.oracle.opt_outs.values() for opt_out in opt_outs
+        )
         self.comparison.excused[Excuse.NEVER_SURE] += left
         self.comparison.excused[Excuse.HIDDEN] += sum(
-            tool.profile.capabilities.off_means_opt_out and not tool.has_on(no.form.text, no.scope)
-            for no, tool in self.awaited
-            if no.scope != BOUNCED
+            tool.profile.capabilities.off_means_opt_out
+            and not tool.has_on(opt_out.form.text, opt_out.scope)
+            for opt_out, tool in self.awaited
+            if opt_out.scope != BOUNCED
         )
 
     def _recorded(self) -> dict[int, datetime]:
@@ -163,8 +172,13 @@ class Checks:
             return {}
         columns = zip(
             *(
-                (services().keys.exact_digest(address(no.form)), no.scope, tool.name, no.first)
-                for no, tool in self.awaited
+                (
+                    services().keys.exact_digest(address(opt_out.form)),
+                    opt_out.scope,
+                    tool.name,
+                    opt_out.first,
+                )
+                for opt_out, tool in self.awaited
             ),
             strict=True,
         )
@@ -173,9 +187,9 @@ class Checks:
 
     def nudged(self, destination: int) -> None:
         """A quick worker that is nudged must find what it is nudged for."""
-        if self._beside is None or self._beside.closed:
-            self._beside = psycopg.connect(self.url, autocommit=True)
-        rows = self._beside.execute(
+        if self._side_connection is None or self._side_connection.closed:
+            self._side_connection = psycopg.connect(self.url, autocommit=True)
+        rows = self._side_connection.execute(
             """SELECT FROM sync_state WHERE destination_id = %s
             AND (next_at IS NOT NULL OR lease IS NOT NULL) LIMIT 1""",
             (destination,),

@@ -1,4 +1,4 @@
-"""Holds the tools, and the deadline of each address in them, against the oracle."""
+"""Compares the tools, and the deadline of each address in them, with the oracle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WINDOW = timedelta(hours=72)
 SLACK = timedelta(minutes=1)
 """Between the clocks of two web hosts."""
 IN_REACH = timedelta(hours=3)
-"""How long a tool must have been up before it can be asked of it to have been told."""
+"""How long a tool must have been up before everything must have been pushed to it."""
 FOUND_OUT = timedelta(hours=36)
 """How long until it is found out what a tool did by itself, or has not done: in a night."""
 PROMPT = timedelta(hours=12)
@@ -43,13 +43,13 @@ ORDER BY given.place
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A tool mails somebody who has said no, known for sure."""
+    """A tool mails somebody who has opted out for certain."""
 
     tool: Tool
     form: Form
     topic: str
     begun: datetime | None
-    """Since when it should have been told; None if nobody could."""
+    """Since when it should have been pushed; None if that was impossible."""
     caused: bool
     """Whether that is the tool's own doing: it has to be found out first."""
 
@@ -79,9 +79,9 @@ class Comparison:
     excused: Counter[str] = field(default_factory=Counter)
 
     def tools_in_time(self) -> None:
-        """No tool mails anybody whom it should have been told of by now (I3, I13).
+        """No tool mails anybody whose opt-out should have reached it by now (I3, I13).
 
-        Each of whom it should be told has a deadline of their own.
+        Each such address has a deadline of its own.
         """
         now = services().now()
         found = list(self._differences(now))
@@ -93,11 +93,11 @@ class Comparison:
             self._is_in_time(difference, row, difference.begun, now)
 
     def bystanders(self) -> None:
-        """Nobody who never said anything is off anywhere (I5)."""
+        """Nobody who never opted out is off anywhere (I5)."""
         for tool in self.tools.values():
             for text, topics in tool.off.items():
-                if topics and not self.oracle.noes.get(self.forms[text].person):
-                    raise Violation(f"I5: {tool.name} does not mail {text}, who never said no")
+                if topics and not self.oracle.opt_outs.get(self.forms[text].person):
+                    raise Violation(f"I5: {tool.name} does not mail {text}, who never opted out")
 
     def at_rest(self) -> list[str]:
         """In which a tool and a person differ, though everybody rests."""
@@ -115,7 +115,7 @@ class Comparison:
         return found
 
     def _differences(self, now: datetime) -> Iterator[Difference]:
-        people = sorted(self.oracle.noes)
+        people = sorted(self.oracle.opt_outs)
         for tool in self.tools.values():
             pauses = tool.profile.capabilities.can_lift
             for person in people:

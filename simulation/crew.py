@@ -1,7 +1,7 @@
 """The workers: real jobs from a simulated queue, killed or frozen between any two steps.
 
-Only one thing ever happens at a time. A worker that freezes is a thread that waits; what it
-was doing goes on when simulated time has come to where it thaws.
+Only one worker runs at a time. A worker that freezes is a thread that waits; its job continues
+when simulated time reaches the end of the freeze.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from simulation.ground import Clock
 from simulation.people import START
 
 PATIENCE = 120.0
-"""Seconds of real time after which a thread that says nothing is a fault of ours."""
+"""Seconds of real time after which a silent thread is a bug of the simulation."""
 
 
 TURN = timedelta(minutes=10)
@@ -45,7 +45,7 @@ class Killed(BaseException):
 
 
 class Redis(JobQueue):
-    """The real `Queue`, in front of a Redis that forgets and goes away as told."""
+    """The real `Queue`, in front of a Redis that forgets and goes away on request."""
 
     def __init__(self, clock: Clock) -> None:
         self._quiet_until = {}
@@ -94,10 +94,10 @@ class Crew:
     clock: Clock
     connect: ConnectorFactory
     freezes: Callable[[Mishap, Callable[[], None]], None]
-    """Is told of a frozen job and what to call when it is to go on."""
+    """Called with a frozen job and the function that continues it."""
     trace: Callable[[str], None]
     struck: Callable[[], None] = lambda: None
-    """Is called once a job has been killed or frozen."""
+    """Called once a job has been killed or frozen."""
     mishaps: list[Mishap] = field(default_factory=list)
     current: Mishap | None = None
     dead: bool = False
@@ -168,7 +168,7 @@ class Crew:
                     work()
             except Killed:
                 pass
-            except BaseException as error:  # noqa: BLE001 - told by whoever waits
+            except BaseException as error:  # noqa: BLE001 - raised again in `_await`
                 mishap.error = error
             finally:
                 mishap.frozen = False

@@ -28,7 +28,7 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from simulation.ground import Clock
 from simulation.history import Act
-from simulation.oracle import No, Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, EVERYTHING, Form, forms_of
 
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
@@ -36,11 +36,11 @@ _PAIR = {"List-Unsubscribe": "One-Click"}
 REPEAT = timedelta(seconds=5)
 ZONES = (UTC, *(timezone(timedelta(hours=hours)) for hours in (5.75, -9.5, 14)))
 OURS = frozenset({"one_click", "page"})
-"""Entry points where a "no" counts from now: what support or a mail says has its own date."""
+"""Entry points where an opt-out counts from now; one by support or mail has its own date."""
 SERVED = frozenset({"one_click", "page", "undo", "reads", "pause", "opt_in"})
 """What a web host does, by its own clock."""
 TIES = 7
-"""One in so many opt-ins comes with a "no" of the same moment."""
+"""One in so many opt-ins comes with an opt-out of the same time."""
 PAUSES = (timedelta(hours=2), timedelta(hours=20), timedelta(days=7))
 
 
@@ -50,7 +50,7 @@ class Violation(AssertionError):
 
 @dataclass(slots=True)
 class EntryPoints:
-    """Carries out acts of people. Whatever is acknowledged, the oracle is told."""
+    """Carries out acts of people, and records in the oracle what is acknowledged."""
 
     client: Any
     oracle: Oracle
@@ -58,12 +58,12 @@ class EntryPoints:
     hosts: Sequence[timedelta]
     """How far ahead the clock of each web host is."""
     known: Callable[[Form, datetime], None]
-    """Is told of every form that the service has heard of, and since when."""
-    own: dict[tuple[Form, str, str], No] = field(default_factory=dict)
-    """The last that each said through each of our own entry points."""
+    """Called with every form that the service knows, and since when."""
+    own: dict[tuple[Form, str, str], OptOut] = field(default_factory=dict)
+    """The last opt-out of each form through each of our own entry points."""
     ours: set[int] = field(default_factory=set)
-    """Which of the opt-outs were said there."""
-    offers: dict[int, tuple[str, str, No]] = field(default_factory=dict)
+    """The ids of the opt-outs made there."""
+    offers: dict[int, tuple[str, str, OptOut]] = field(default_factory=dict)
 
     def act(self, act: Act) -> str | None:
         """Do it and return the outcome; None if it is no act at these entry points."""
@@ -78,34 +78,37 @@ class EntryPoints:
 
     def _one_click(self, form: Form, act: Act) -> str:
         self._post(form, act.scope, _PAIR)
-        self._no(form, act.scope, "one_click")
+        self._expect_opt_out(form, act.scope, "one_click")
         return "200"
 
     def _page(self, form: Form, act: Act) -> str:
         token, text = self._post(form, act.scope, {"confirm": "this"})
-        no = self._no(form, act.scope, "page")
+        opt_out = self._expect_opt_out(form, act.scope, "page")
         offer = _UNDO.search(text)
         if offer:
-            self.offers[act.number] = (token, offer[1], no)
-        return "offers undo" if offer else "stood already"
+            self.offers[act.number] = (token, offer[1], opt_out)
+        return "offers undo" if offer else "active already"
 
     def _undo(self, form: Form, act: Act) -> str:
-        """It takes back what was said on that page, and nothing that was said since."""
+        """It undoes the opt-out of that page, and nothing later."""
         if act.number not in self.offers:
             return "nothing to undo"
-        token, offer, no = self.offers.pop(act.number)
-        answer = self.client.post(f"/u/{token}", data={"undo": offer})
-        if answer.status_code != 200:
-            raise Violation(f"I7: undo answers {answer.status_code}")
-        if "Not undone" in answer.text:
+        token, offer, opt_out = self.offers.pop(act.number)
+        response = self.client.post(f"/u/{token}", data={"undo": offer})
+        if response.status_code != 200:
+            raise Violation(f"I7: undo answers {response.status_code}")
+        if "Not undone" in response.text:
             return "too late"
-        for other in self.oracle.noes[form.person]:
-            own = id(other) in self.ours and other is not no
-            if own or other.heard or other.until:  # an act of its own
+        for other in self.oracle.opt_outs[form.person]:
+            own = id(other) in self.ours and other is not opt_out
+            if own or other.reported or other.until:  # an act of its own
                 continue
-            if (other.form, other.scope) == (no.form, no.scope) and other.first >= no.first:
-                # A list or a tool that said the same meanwhile may not have been recorded.
-                other.gone, other.sure = other.sure or other is no, False
+            if (other.form, other.scope) == (
+                opt_out.form,
+                opt_out.scope,
+            ) and other.first >= opt_out.first:
+                # The same from a list or a tool meanwhile may not have been recorded.
+                other.gone, other.sure = other.sure or other is opt_out, False
         return "200"
 
     def _mailed(self, form: Form, act: Act) -> str:
@@ -116,27 +119,27 @@ class EntryPoints:
         )
         to = f"{token}@unsubscribe.example.com"
         mail = f"From: {form.text}\r\nTo: {to}\r\nSubject: unsubscribe\r\n\r\n".encode()
-        taken = ingest_mail(mail, [to], context.now(), size=len(mail)).result
-        if not taken.recorded:
+        result = ingest_mail(mail, [to], context.now(), size=len(mail)).result
+        if not result.recorded:
             raise Violation("I1: a mail to a valid mailto is not recorded")
-        self._no(form, act.scope, "mailto")
-        return "taken"
+        self._expect_opt_out(form, act.scope, "mailto")
+        return "recorded"
 
     def _reads(self, form: Form, act: Act) -> str:
         """A scanner follows the links of a mail."""
         token = services().links.create_token(self._link(form, act.scope))
         for method, path in (("GET", "u"), ("HEAD", "u"), ("GET", "p"), ("OPTIONS", "u")):
-            answer = self.client.open(f"/{path}/{token}", method=method)
-            if not 200 <= answer.status_code < 300:
-                raise Violation(f"I7: {method} /{path}/ answers {answer.status_code}")
+            response = self.client.open(f"/{path}/{token}", method=method)
+            if not 200 <= response.status_code < 300:
+                raise Violation(f"I7: {method} /{path}/ answers {response.status_code}")
         return "200"
 
     def _post(self, form: Form, scope: str, data: Mapping[str, str]) -> tuple[str, str]:
         token = services().links.create_token(self._link(form, scope))
-        answer = self.client.post(f"/u/{token}", data=data)
-        if answer.status_code != 200:
-            raise Violation(f"I1, I7: a valid link answers {answer.status_code}")
-        return token, answer.text
+        response = self.client.post(f"/u/{token}", data=data)
+        if response.status_code != 200:
+            raise Violation(f"I1, I7: a valid link answers {response.status_code}")
+        return token, response.text
 
     def _link(self, form: Form, scope: str) -> Link:
         return Link(address(form), scope, "m-1", services().now())
@@ -154,15 +157,15 @@ class EntryPoints:
                 )
             ]
         )
-        self.oracle.says_yes(form, act.scope, now, self.clock.now)
+        self.oracle.add_opt_in(form, act.scope, now, self.clock.now)
         self.known(form, now)
-        if act.number % TIES == 0:  # and says no at the very same time
-            self._said(form, act.scope, now)
+        if act.number % TIES == 0:  # and opts out at the very same time
+            self._record_opt_out(form, act.scope, now)
             return "recorded, and the opposite"
         return "recorded"
 
     def _opt_in_dated(self, form: Form, act: Act) -> str:
-        """A sender tells late of an opt-in; what was said since stands."""
+        """A sender reports an opt-in late; later opt-outs stay active."""
         context, at = services(), self.clock.now - timedelta(seconds=act.number)
         proof, catalogue = ConsentEvidence("page", "Yes, please", "en", at), current_catalogue()
         record(
@@ -172,26 +175,26 @@ class EntryPoints:
                 )
             ]
         )
-        self.oracle.says_yes(form, act.scope, at, self.clock.now)
+        self.oracle.add_opt_in(form, act.scope, at, self.clock.now)
         self.known(form, self.clock.now)
-        return f"said at {at:%d %H:%M:%S}"
+        return f"dated {at:%d %H:%M:%S}"
 
     def _phone(self, form: Form, act: Act) -> str:
-        """Support writes down what was said hours ago."""
+        """Support records an opt-out of hours ago."""
         at = services().now() - timedelta(minutes=act.number * 7 % (24 * 60))
-        self._said(form, act.scope, at.astimezone(ZONES[act.number % len(ZONES)]))
-        return f"said at {at:%d %H:%M}"
+        self._record_opt_out(form, act.scope, at.astimezone(ZONES[act.number % len(ZONES)]))
+        return f"dated {at:%d %H:%M}"
 
     def late(self, form: Form, act: Act, meanwhile: Callable[[], None]) -> None:
-        """What support writes down, `meanwhile` just before the transaction is committed."""
-        self._said(form, act.scope, services().now(), lambda *_: meanwhile())
+        """An opt-out by support; `meanwhile` runs just before the transaction is committed."""
+        self._record_opt_out(form, act.scope, services().now(), lambda *_: meanwhile())
 
-    def _said(
+    def _record_opt_out(
         self,
         form: Form,
         scope: str,
         at: datetime,
-        beside: Callable[[Connection, RecordResult], None] | None = None,
+        in_transaction: Callable[[Connection, RecordResult], None] | None = None,
     ) -> None:
         record(
             [
@@ -205,9 +208,9 @@ class EntryPoints:
                     occurred_at=at,
                 )
             ],
-            beside,
+            in_transaction,
         )
-        self._no(form, scope, "phone", at)
+        self._expect_opt_out(form, scope, "phone", at)
 
     def _pause(self, form: Form, act: Act) -> str:
         now = services().now()
@@ -224,7 +227,7 @@ class EntryPoints:
             until=until,
         )
         record([change])
-        self.oracle.says_no(No(form, act.scope, now, now, now, until=until))
+        self.oracle.add_opt_out(OptOut(form, act.scope, now, now, now, until=until))
         self.known(form, now)
         return f"until {until:%d %H:%M}"
 
@@ -242,7 +245,7 @@ class EntryPoints:
         )
         now = services().now()
         for scope in (EVERYTHING, ALL):
-            self.oracle.says_no(No(form, scope, now, now, now, sure=sure))
+            self.oracle.add_opt_out(OptOut(form, scope, now, now, now, sure=sure))
         self.known(form, now)
         return "closed"
 
@@ -256,28 +259,30 @@ class EntryPoints:
         except InvalidRows:
             return "no account, or closed just now"
         if written.is_changed:
-            self.oracle.says_yes(form, EVERYTHING, now)
+            self.oracle.add_opt_in(form, EVERYTHING, now)
         return "open"
 
-    def _no(self, form: Form, scope: str, source: str, at: datetime | None = None) -> No:
+    def _expect_opt_out(
+        self, form: Form, scope: str, source: str, at: datetime | None = None
+    ) -> OptOut:
         at = at or services().now()
         self.known(form, at)
-        said = self.own.get((form, scope, source))
+        earlier = self.own.get((form, scope, source))
         covered = [other for other in forms_of(form.person) if form.meets(other)]
-        yeses = [yes.at for other in covered for yes in self.oracle.yeses[other]]
-        lifted = said and any(yes > said.first for yes in yeses)
-        if said and abs(at - said.first) <= REPEAT and not said.gone and not lifted:
-            said.last = max(said.last, at)
-            return said  # it stands: saying it twice is saying it once (I7)
-        # What support writes down while it is said is as good as what was pressed.
+        opt_ins = [opt_in.at for other in covered for opt_in in self.oracle.opt_ins[other]]
+        lifted = earlier and any(opt_in > earlier.first for opt_in in opt_ins)
+        if earlier and abs(at - earlier.first) <= REPEAT and not earlier.gone and not lifted:
+            earlier.last = max(earlier.last, at)
+            return earlier  # it is active: a repeat changes nothing (I7)
+        # What support records at once counts as much as a click.
         own = source in OURS or abs(services().now() - at) <= REPEAT
-        lifts = [yes.at for yes in self.oracle.yeses[form]] if own else []
-        no = self.oracle.says_no(
-            No(form, scope, at, max([at, *lifts]), at, own=own, known=self.clock.now)
+        lifts = [opt_in.at for opt_in in self.oracle.opt_ins[form]] if own else []
+        opt_out = self.oracle.add_opt_out(
+            OptOut(form, scope, at, max([at, *lifts]), at, own=own, known=self.clock.now)
         )
-        self.own[form, scope, source] = no
-        self.ours.add(id(no))
-        return no
+        self.own[form, scope, source] = opt_out
+        self.ours.add(id(opt_out))
+        return opt_out
 
 
 def address(form: Form) -> Address:

@@ -1,4 +1,4 @@
-"""What a run does not hold against the service: each case is counted, and the counts are bounded.
+"""Differences that a run excuses: each case is counted, and the counts are bounded.
 
 An oracle that excuses much proves little. A bug that hides behind an excuse shows as a count
 that grows.

@@ -40,7 +40,7 @@ class Faults:
     later: Callable[[datetime, str, Callable[[], None]], None]
 
     def act(self, act: Act) -> str | None:
-        """Do it and say what came of it, if there is anything to say."""
+        """Do it and return the outcome for the trace, if there is one."""
         do: Callable[[Act], str | None] = getattr(self, f"_{act.what}")
         return do(act)
 

@@ -21,23 +21,23 @@ A_MOMENT = 0.01
 
 @dataclass(slots=True)
 class Follower:
-    """A copy of how every scope of every address stands, made of nothing but changes."""
+    """A copy of the state of every scope of every address, made of changes only."""
 
     after: Watermark | None = None
-    told: set[UUID] = field(default_factory=set)
+    delivered: set[UUID] = field(default_factory=set)
     copy: dict[tuple[int, str], ScopeState] = field(default_factory=dict)
     older: list[Follower] = field(default_factory=list)
     """Others, who began with a snapshot while somebody's transaction was open."""
 
     def read(self) -> bool:
-        """Go on, page by page, to where the feed ends by now; whether more is held back."""
+        """Read page by page to the current end of the feed; return whether more is held back."""
         keys = services().keys
         while True:
             page = run_in_transaction(lambda c: changes.list_changes(c, keys, self.after, PAGE))
             for entry in page.entries:
-                if entry.event.id in self.told:
-                    raise Violation("the feed: an event is told twice")
-                self.told.add(entry.event.id)
+                if entry.event.id in self.delivered:
+                    raise Violation("the feed: an event is delivered twice")
+                self.delivered.add(entry.event.id)
                 self._keep(entry.scope_status)
             self.after = page.next_watermark
             if not page.has_more:
@@ -48,8 +48,10 @@ class Follower:
         while self.read():
             time.sleep(A_MOMENT)
         rows = run_in_transaction(lambda c: c.execute("SELECT id FROM event").fetchall())
-        if {row[0] for row in rows} != self.told:
-            raise Violation(f"the feed: {len(rows) - len(self.told)} events are never told")
+        if {row[0] for row in rows} != self.delivered:
+            raise Violation(
+                f"the feed: {len(rows) - len(self.delivered)} events are never delivered"
+            )
         found = Follower.of_snapshot()
         if found.copy != self.copy:
             raise Violation("the feed: a copy made of changes is not what the snapshot holds")
@@ -61,7 +63,7 @@ class Follower:
 
     @classmethod
     def of_snapshot(cls) -> Follower:
-        """One that begins with how everything stands now, as far as it is committed."""
+        """One that begins with the state of now, as far as it is committed."""
         found = cls()
         for given in changes.iter_snapshot(services().keys):
             if isinstance(given, FeedScopeStatus):
@@ -70,9 +72,9 @@ class Follower:
                 found.after = given
         return found
 
-    def _keep(self, standing: FeedScopeStatus) -> None:
-        place = (standing.address_id, standing.scope)
-        if standing.state == ScopeState():  # all that was said of it has been taken back
+    def _keep(self, status: FeedScopeStatus) -> None:
+        place = (status.address_id, status.scope)
+        if status.state == ScopeState():  # everything about it has been retracted
             self.copy.pop(place, None)
         else:
-            self.copy[place] = standing.state
+            self.copy[place] = status.state

@@ -43,7 +43,7 @@ _NOWHERE = "redis://127.0.0.1:9/0"
 
 @dataclass(slots=True)
 class Clock:
-    """Simulated time: it moves when told, and never back."""
+    """Simulated time: it moves on request, and never back."""
 
     now: datetime = START
     ahead: timedelta = timedelta(0)
@@ -102,7 +102,7 @@ class Ground:
         db.engine.dispose()  # with the plans that its connections keep
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")
-            # All of them: what the planner knows of a table must not tell what was run before.
+            # All of them: what the planner knows of a table must not depend on earlier runs.
             rows = connection.execute(
                 "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables WHERE schemaname"
                 " = 'public' AND tablename NOT IN ('alembic_version', 'catalogue_version')"
@@ -145,7 +145,7 @@ def _prepare_at_once(connection: psycopg.Connection) -> None:
 
 
 def _watching(found: Ground) -> type[psycopg.Cursor[Any]]:
-    """Cursors that tell of the moment before rows are claimed for a push."""
+    """Cursors that call a hook before rows are claimed for a push."""
 
     class Watching(psycopg.Cursor[Any]):
         def execute(self, query: Any, *given: Any, **options: Any) -> Self:

@@ -21,7 +21,7 @@ class Options:
     acts: int = 100
     """How much people do, at most as often as there are people; with more, histories are dense."""
     burst: int = 0
-    """How many people say no in one minute."""
+    """How many people opt out in one minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,13 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
 
 
 def _between(random: Random, first: Act) -> Iterator[Act]:
-    """They say it again, and a sender tells late of an opt-in between the two."""
+    """They repeat it, and a sender reports late an opt-in between the two."""
     gap = random.choice([8, 60, 14 * MINUTE])
-    told = gap + random.choice([5, HOUR])
+    recorded_after = gap + random.choice([5, HOUR])
     yield replace(first, at=first.at + gap)
-    yield replace(first, at=first.at + told, what="opt_in_dated", number=told - gap // 2)
+    yield replace(
+        first, at=first.at + recorded_after, what="opt_in_dated", number=recorded_after - gap // 2
+    )
 
 
 def _closed_again(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:

@@ -1,4 +1,4 @@
-"""What people do and say in the tools themselves, of which the service has to hear (I13)."""
+"""What people do in the tools themselves, which the service has to learn (I13)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from preference_center.domain.vendor_events import VendorEventKind
 from simulation.checking import Checks
 from simulation.ground import Clock
 from simulation.history import Act
-from simulation.oracle import No, Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, BOUNCED, EVER, TOPICS, Form, forms_of
-from simulation.reports import said, tell
+from simulation.reports import make_event, report
 from simulation.tools import Tool
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Acts by their names. Each returns where it came to, for the trace."""
+    """Acts by their names. Each returns its outcome, for the trace."""
 
     clock: Clock
     oracle: Oracle
@@ -39,14 +39,14 @@ class Inside:
             return "off there already"
         tool.turn_off(form.text, topics)
         topic = None if whole else act.scope
-        news = said(tool, VendorEventKind.OPTED_OUT, form.text, topic, act.number)
-        tell(tool, news, self.client)
-        told = tool.profile.posts or tool.profile.capabilities.can_pull
-        if whole and told:
+        event = make_event(tool, VendorEventKind.OPTED_OUT, form.text, topic, act.number)
+        report(tool, event, self.client)
+        is_reported = tool.profile.posts or tool.profile.capabilities.can_pull
+        if whole and is_reported:
             self._unsure(form, ALL, tool)
         for each in sorted(topics):
-            # A list of contacts may tell it topic by topic, before the tool tells it whole.
-            self._unsure(form, each, None if whole and told else tool)
+            # A list of contacts may show it topic by topic, before the tool reports it whole.
+            self._unsure(form, each, None if whole and is_reported else tool)
         return tool.name
 
     def complaint(self, act: Act) -> str:
@@ -54,7 +54,7 @@ class Inside:
         return self._reported(act, VendorEventKind.COMPLAINED, ALL)
 
     def bounce(self, act: Act) -> str:
-        """A mail of the tool comes back for good."""
+        """A mail of the tool bounces permanently."""
         return self._reported(act, VendorEventKind.BOUNCED, BOUNCED)
 
     def _reported(self, act: Act, kind: VendorEventKind, scope: str) -> str:
@@ -62,7 +62,7 @@ class Inside:
         tool = next((t for t in self.tools.values() if t.profile.posts), None)
         if tool is None or form.text not in tool.contacts:
             return "in no tool"
-        tell(tool, said(tool, kind, form.text, None, act.number), self.client)
+        report(tool, make_event(tool, kind, form.text, None, act.number), self.client)
         self._unsure(form, scope, tool)
         return tool.name
 
@@ -75,18 +75,20 @@ class Inside:
             return "in no tool"
         tool.turn_on(form.text, frozenset({topic}))
         if tool.profile.posts:
-            tell(
+            report(
                 tool,
-                said(tool, VendorEventKind.RESUBSCRIBED, form.text, topic, act.number),
+                make_event(tool, VendorEventKind.RESUBSCRIBED, form.text, topic, act.number),
                 self.client,
             )
         return tool.name
 
     def _unsure(self, form: Form, scope: str, tool: Tool | None) -> None:
-        """A "no" that the service hears of when the tool tells it."""
-        no = self.oracle.says_no(No(form, scope, self.clock(), EVER, self.clock(), sure=False))
+        """An opt-out that the service knows once the tool reports it."""
+        opt_out = self.oracle.add_opt_out(
+            OptOut(form, scope, self.clock(), EVER, self.clock(), sure=False)
+        )
         if tool is not None:
-            self.checks.await_news(no, tool)
+            self.checks.await_event(opt_out, tool)
 
     def _tool_with(self, form: Form, number: int) -> Tool | None:
         having = [

@@ -1,4 +1,4 @@
-"""Lists that somebody uploads while people click, and takes back."""
+"""Lists that somebody uploads while people click, and undoes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from preference_center.storage.db.database import Connection, run_autocommit, ru
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import ImportState
 from simulation.entry_points import ZONES
-from simulation.oracle import No, Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.people import Form
 
 ACTOR = "operator"
 LONG_AGO = 3
-"""Days within which a list's opt-outs were said, where it has dates."""
+"""Days within which a list's opt-outs were made, where it has dates."""
 CLOCK_TRUSTED = timedelta(minutes=15)
-"""How much later than its date an opt-out may count, if it was heard by then."""
+"""How much later than its date an opt-out may count, if it was recorded by then."""
 
 
 @dataclass(slots=True)
 class Lists:
-    """Imports by the act's number, and what they say of whom."""
+    """Imports by the act's number, and their opt-outs."""
 
     oracle: Oracle
     known: Callable[[Form, datetime], None]
-    begun: dict[int, tuple[UUID, list[No]]] = field(default_factory=dict)
+    begun: dict[int, tuple[UUID, list[OptOut]]] = field(default_factory=dict)
     _settled: bool = True
     """Whether nothing has been at work since the last look."""
 
@@ -56,7 +56,7 @@ class Lists:
             language="en",
             legal_basis=LegalBasis.CONSENT,
         )
-        # A "yes" that has no date would count from before any "no".
+        # An opt-in without a date would count from before any opt-out.
         dated = only is MeaningFilter.SUBSCRIPTIONS or number % 2 == 1
         days = 0 if only is MeaningFilter.SUBSCRIPTIONS else LONG_AGO
         dates = [now - timedelta(hours=days * 24 * n / len(forms)) for n in range(len(forms))]
@@ -90,25 +90,27 @@ class Lists:
             run_in_transaction(lambda c: confirm_plan(c, import_id, planned.plan, ACTOR))
         except ImportConflict:
             return "imported before"
-        noes = []
+        opt_outs = []
         if only is MeaningFilter.OPT_OUTS:
             for form, at in zip(forms, dates if dated else [now] * len(forms), strict=True):
                 last = min(at + CLOCK_TRUSTED, now)
-                noes.append(self.oracle.says_no(No(form, scope, at, last, now, sure=False)))
-        self.begun[number], self._settled = (import_id, noes), False
+                opt_outs.append(
+                    self.oracle.add_opt_out(OptOut(form, scope, at, last, now, sure=False))
+                )
+        self.begun[number], self._settled = (import_id, opt_outs), False
         return "confirmed"
 
     def undo(self, number: int) -> str:
-        """Decide to take it back; workers do it afterwards."""
+        """Start the undo; workers do it afterwards."""
         if number not in self.begun:
             return "no such import"
-        import_id, noes = self.begun[number]
+        import_id, opt_outs = self.begun[number]
         try:
             start_undo(import_id, ACTOR)
         except ImportConflict as error:
             return str(error).split(":")[0]
-        for no in noes:
-            no.gone = None
+        for opt_out in opt_outs:
+            opt_out.gone = None
         self._settled = False
         return "undoing"
 
@@ -117,11 +119,11 @@ class Lists:
         if self._settled:
             return False
         states = {found.id: found.state for found in run_autocommit(import_jobs.list_imports)}
-        for import_id, noes in self.begun.values():
-            for no in noes:
-                if states[import_id] is ImportState.APPLIED and not no.sure:
-                    no.sure = True
-                    self.known(no.form, services().now())
-                no.gone = True if states[import_id] is ImportState.UNDONE else no.gone
+        for import_id, opt_outs in self.begun.values():
+            for opt_out in opt_outs:
+                if states[import_id] is ImportState.APPLIED and not opt_out.sure:
+                    opt_out.sure = True
+                    self.known(opt_out.form, services().now())
+                opt_out.gone = True if states[import_id] is ImportState.UNDONE else opt_out.gone
         self._settled = not any(state in import_jobs.UNFINISHED_STATES for state in states.values())
         return not self._settled

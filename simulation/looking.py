@@ -1,6 +1,6 @@
 """When the scheduler looks and workers work: often while something can be done, else seldom.
 
-Time jumps to the next thing that is due. What the service would do every few minutes though
+Time jumps to whatever is due next. What the service would do every few minutes though
 there is nothing to find (probe a tool that is down, read a list that did not change) it does
 more seldom here, as if the workers were busy elsewhere; never less than it could need.
 """
@@ -51,7 +51,7 @@ WHERE s.next_at IS NOT NULL AND d.status = 'active'
 
 @dataclass(slots=True)
 class Looks:
-    """The scheduler and the workers, as one thing that happens at `next_at`."""
+    """The scheduler and the workers, run together at `next_at`."""
 
     redis: Redis
     crew: Crew
@@ -97,7 +97,7 @@ class Looks:
             purge_expired(self.clock())
 
     def _is_vain(self, job: str, args: tuple[int | str, ...]) -> bool:
-        """Whether nothing would come of it but what came of it last time."""
+        """Whether its outcome would be that of the last time."""
         if job not in {SYNC_FRESH, SYNC, VERIFY}:
             return False
         tool = self.tools[f"tool-{int(args[0]) - 1}"]
@@ -122,7 +122,7 @@ class Looks:
             return False
         if part == ListingKind.SWEEP:
             return True
-        size = len(tool.said) if part == ListingKind.PULL else len(tool.log)
+        size = len(tool.opt_out_events) if part == ListingKind.PULL else len(tool.log)
         return tool.listed.get(part) == size and not self.thorough and chance > AT_TIMES
 
     def _was_swept(self, number: int, part: ListingKind) -> bool:

@@ -74,7 +74,7 @@ def _add_destination(tool: Tool) -> None:
             kind=KIND if tool.profile.posts else "webhook",
             settings=SETTINGS if tool.profile.posts else {},
             channels=frozenset({Channel.EMAIL}),
-            mapping={topic: tool.thing(topic) for topic in sorted(tool.topics)},
+            mapping={topic: tool.target_of(topic) for topic in sorted(tool.topics)},
             sends=tool.topics,
             sends_service=True,
             can_lift=able.can_lift,

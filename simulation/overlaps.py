@@ -1,4 +1,4 @@
-"""Two things at once, as far as doing one at a time can show them."""
+"""Two acts at once, as far as doing one at a time can show them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simulation.history import Act
 from simulation.people import ALL, START, TOPICS, Form, forms_of
 
 SOON = 80
-"""Seconds within which somebody thinks again: some before the lease is over, some after."""
+"""Seconds within which somebody changes their mind: some before the lease expires, some after."""
 
 AMID = 0.02
 """How often somebody does while a worker holds their row that nothing befalls."""
@@ -35,7 +35,7 @@ class Overlaps:
     do: Callable[[Act], None]
 
     def late(self, act: Act) -> str:
-        """A "no" is committed after what another person does, and the follower reads, later."""
+        """An opt-out is committed after a later act of another person, and a follower's read."""
         other = replace(act, what="opt_in", who=(act.who + 1) % self.people, form=0)
 
         def meanwhile() -> None:
@@ -48,19 +48,19 @@ class Overlaps:
         return ""
 
     def struck(self, later: Callable[[datetime, str, Callable[[], None]], None]) -> None:
-        """Somebody of whom a worker was telling a tool when it died or froze thinks again."""
+        """Somebody changes their mind whom a worker was pushing when it died or froze."""
         at = services().now() + timedelta(seconds=services().random.randrange(SOON))
         if act := self._again(at):
             later(at, str(act), lambda: self.do(act))
 
     def amid(self) -> None:
-        """Now and then, somebody of whom a tool was told thinks again before that is noted."""
+        """Now and then, somebody changes their mind between the push and its settlement."""
         if services().random.random() < AMID and (act := self._again(services().now())):
             self.trace(str(act))
             self.do(act)
 
     def before_claim(self) -> None:
-        """The same just before a worker looks what it has to tell: that is to be seen."""
+        """The same just before a worker claims what to push: it must see that."""
         if services().random.random() < AMID and (act := self._again(services().now(), _DUE)):
             self.trace(str(act))
             self.do(act)

@@ -29,7 +29,7 @@ class Form:
     text: str
 
     def meets(self, other: Form) -> bool:
-        """Whether a "no" of one counts for the other: never from one tag to another (I9)."""
+        """Whether an opt-out of one counts for the other: never from one tag to another (I9)."""
         if self.person != other.person:
             return False
         return self == other or self.kind == "alias" or "base" in {self.kind, other.kind}

@@ -42,7 +42,7 @@ def found(patch: Path, given: argparse.Namespace) -> str | None:
         command = [sys.executable, "-m", "simulation", "--until-red", "--shrink", "0"]
         command += ["--runs", str(given.runs), "--processes", str(given.processes)]
         command += ["--people", str(given.people)]
-        came = subprocess.run(
+        run = subprocess.run(
             command,
             cwd=copy,
             check=False,
@@ -50,9 +50,9 @@ def found(patch: Path, given: argparse.Namespace) -> str | None:
             text=True,
             env=os.environ | {"PYTHONHASHSEED": "0"},
         )
-    red = _RED.search(came.stdout)
-    if red is None and came.returncode:
-        print(came.stderr[-2000:])
+    red = _RED.search(run.stdout)
+    if red is None and run.returncode:
+        print(run.stderr[-2000:])
     return f"seed {red[1]}: {red[2]}" if red else None
 
 

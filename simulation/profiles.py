@@ -10,7 +10,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
 from simulation.people import TOPICS
 
-THINGS = {topic: str(11 + number) for number, topic in enumerate(TOPICS)}
+TARGETS = {topic: str(11 + number) for number, topic in enumerate(TOPICS)}
 HOUR = 3600.0
 TRUSTED = 60.0
 """Seconds after which a request is dead where nothing can be read back: see `sync.ECHO`."""
@@ -23,16 +23,16 @@ class Profile:
     title: str
     capabilities: Capabilities
     posts: bool = False
-    """Whether it tells by webhook what people do in it."""
-    tells_off: bool = True
-    """Whether its list of contacts tells what is off."""
+    """Whether it reports by webhook what people do in it."""
+    lists_off: bool = True
+    """Whether its list of contacts shows what is off."""
     lists_ours: bool = False
     """Whether its list of opt-outs holds ours too."""
     by_change: bool = True
     shows_old: float = 0.0
     """Seconds for which its lists still show off what has been turned on."""
     polite: bool = False
-    """Whether our own limiter keeps us below its limit, so that it never says 429."""
+    """Whether our own limiter keeps us below its limit, so that it never responds 429."""
     per_minute: int = 60
     latency: float = 2.0
     errors: float = 0.0
@@ -43,13 +43,13 @@ class Profile:
     skew: float = 0.0
     """Seconds that its clock is ahead."""
     local: float | None = 0.0
-    """Seconds by which its webhooks' times are not in UTC, though they say so; None if they
+    """Seconds by which its webhooks' times are not in UTC, though they claim it; None if they
     are all 0."""
-    things: Mapping[str, str] = field(default_factory=lambda: THINGS)
+    targets: Mapping[str, str] = field(default_factory=lambda: TARGETS)
 
     @property
     def can_be_watched(self) -> bool:
-        """Whether it can be found out to have lied."""
+        """Whether it can be found out to have reported wrongly."""
         return self.capabilities.can_read
 
 
@@ -75,11 +75,11 @@ CRM = Profile("a CRM that is swept", _able(can_read=True, scans=ListingMode.FULL
 ONE_WAY = Profile(
     "a tool that can't lift", _able(can_lift=False, can_read=True, scans=ListingMode.CHANGES)
 )
-BLIND = Profile("a tool that can only be told", _able())
+BLIND = Profile("a tool that can only be pushed to", _able())
 LISTS = Profile(
     "a list server that lists our opt-outs too",
     _able(can_read=True, scans=ListingMode.CHANGES, pulls=ListingMode.CHANGES),
-    tells_off=False,
+    lists_off=False,
     lists_ours=True,
     shows_old=540,
 )

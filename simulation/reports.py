@@ -1,4 +1,4 @@
-"""How a tool tells of what people do in it: signed webhooks, late, twice and out of order."""
+"""How a tool reports what people do in it: signed webhooks, late, twice and out of order."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ _EVENTS = {
 _DELAYS = (5, 60, 1800, 6 * 3600)
 
 
-def tell(tool: Tool, news: VendorEvent, client: Any) -> None:
-    """Put it on the tool's list of opt-outs, and post it once or more, some time."""
+def report(tool: Tool, event: VendorEvent, client: Any) -> None:
+    """Put it on the tool's list of opt-outs, and post it once or more, later."""
     random: Random = tool.random
-    if news.kind is VendorEventKind.OPTED_OUT and tool.profile.capabilities.can_pull:
-        tool.said.append(news)
+    if event.kind is VendorEventKind.OPTED_OUT and tool.profile.capabilities.can_pull:
+        tool.opt_out_events.append(event)
     if not tool.profile.posts:
         return
-    body = _body(news, tool.profile.local)
+    body = _body(event, tool.profile.local)
     for _ in range(random.choice([1, 1, 2, 3])):
         delay = random.choice(_DELAYS) * random.random()
         tool.later(
             tool.clock() + timedelta(seconds=delay),
-            f"{tool.name} posts {news.kind} {news.address} {news.target}",
+            f"{tool.name} posts {event.kind} {event.address} {event.target}",
             lambda: _post(tool.name, body, client),
         )
 
 
-def _body(news: VendorEvent, local: float | None) -> bytes:
-    assert news.occurred_at
-    event = _EVENTS[news.kind]
-    if news.kind is VendorEventKind.OPTED_OUT and news.target is None:
-        event = "unsubscribe"
+def _body(event: VendorEvent, local: float | None) -> bytes:
+    assert event.occurred_at
+    vendor_type = _EVENTS[event.kind]
+    if event.kind is VendorEventKind.OPTED_OUT and event.target is None:
+        vendor_type = "unsubscribe"
     row: dict[str, object] = {
-        "email": news.address,
-        "event": event,
-        "timestamp": 0 if local is None else news.occurred_at.timestamp() + local,
-        "sg_event_id": news.id,
+        "email": event.address,
+        "event": vendor_type,
+        "timestamp": 0 if local is None else event.occurred_at.timestamp() + local,
+        "sg_event_id": event.id,
     }
-    if news.target is not None:
-        row["asm_group_id"] = int(news.target)
-    if news.kind is VendorEventKind.BOUNCED:
+    if event.target is not None:
+        row["asm_group_id"] = int(event.target)
+    if event.kind is VendorEventKind.BOUNCED:
         row |= {"type": "bounce", "bounce_classification": "Invalid Address"}
     return json.dumps([row]).encode()
 
@@ -83,7 +83,7 @@ def _post(name: str, body: bytes, client: Any) -> None:
         raise Violation(f"I1: {name}'s webhook is answered {answer.status_code}")
 
 
-def said(
+def make_event(
     tool: Tool, kind: VendorEventKind, address: str, topic: str | None, number: int
 ) -> VendorEvent:
     """What a person did there just now, by the tool's own clock."""
@@ -91,7 +91,7 @@ def said(
     return VendorEvent(
         kind,
         address,
-        None if topic is None else tool.thing(topic),
+        None if topic is None else tool.target_of(topic),
         occurred_at=at.replace(microsecond=0),
         id=f"{tool.name}-{kind}-{number}",
         by_person=kind is not VendorEventKind.BOUNCED,

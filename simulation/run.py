@@ -31,7 +31,7 @@ from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
 from simulation.making import Hooks, hosts, made
-from simulation.oracle import No, Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
 from simulation.tools import Broken, Tool
@@ -40,9 +40,9 @@ CHECK_EVERY = timedelta(hours=6)
 SETTLING = timedelta(hours=120)
 """How long a tool may take after the last act, and after it last asked for a hundred hours."""
 STRIDE = 17
-"""Of so many people, whatever they said, one is asked about at each check."""
+"""Of so many people, whatever they did, one is asked about at each check."""
 ASKED = timedelta(hours=48)
-"""How long after it every tool has been asked at most for what people said there."""
+"""How long after the end every tool has been read at the latest."""
 
 
 class Claim(threading.local):
@@ -53,7 +53,7 @@ class Claim(threading.local):
 
 @dataclass(slots=True)
 class Run:
-    """One history on one ground. `trace` tells what happened, the same for the same seed."""
+    """One history on one ground. `trace` has what happened, the same for the same seed."""
 
     ground: Ground
     seed: str
@@ -81,7 +81,7 @@ class Run:
 
     @property
     def excused(self) -> dict[str, int]:
-        """What was not held against the service, and how often."""
+        """What was excused, and how often."""
         return dict(self.comparison.excused)
 
     @property
@@ -141,7 +141,7 @@ class Run:
         return self.redis
 
     def _check(self) -> None:
-        """Everybody who said anything, and some who may have said nothing."""
+        """Everybody who did anything, and some who may have done nothing."""
         some = range(int(self.clock().timestamp()) // 3600 % STRIDE, self.options.people, STRIDE)
         self.checks.everything(some)
 
@@ -164,7 +164,7 @@ class Run:
         return cast("Connector", Account(tool, lease, tool.profile.capabilities))
 
     def _nudged(self, destination: int) -> None:
-        if not self.crew.busy:  # what a tool says of itself need not be told to it
+        if not self.crew.busy:  # what a tool reports need not be pushed to it
             self.checks.nudged(destination)
 
     def _step(self, what: str) -> None:
@@ -207,7 +207,7 @@ class Run:
         for tool in self.tools.values():
             for address, topic, at in tool.acted_late:
                 form = self.comparison.forms[address]
-                self.oracle.says_no(No(form, topic, at, EVER, at, sure=False))
+                self.oracle.add_opt_out(OptOut(form, topic, at, EVER, at, sure=False))
             tool.acted_late.clear()
 
     def _settle(self) -> None:
@@ -223,7 +223,7 @@ class Run:
             while self._heap:  # what tools do late
                 self._happen()
             found = self.comparison.at_rest()
-            listening = self.checks.unheard() and self.clock() < asked
+            listening = self.checks.unrecorded() and self.clock() < asked
             if not found and not listening and not self.looks.lists_at_work:
                 break
             waits = [at for tool in self.tools.values() for at in tool.put_off.values()]
@@ -231,8 +231,8 @@ class Run:
                 raise Violation("I3: in the end " + "; ".join(found[:5]))
             self.comparison.tools_in_time()
         self.checks.everything(range(self.options.people))
-        if unheard := self.checks.unheard():
-            raise Violation(f"I13: {unheard[0]}")
+        if unrecorded := self.checks.unrecorded():
+            raise Violation(f"I13: {unrecorded[0]}")
         self.checks.count_unsure()
         self.follower.compare()
         self.note("every tool agrees with every person")
@@ -244,12 +244,12 @@ class Run:
         if act.who >= 0 and act.what not in faults.KINDS:
             self.oracle.changed[act.who] = self.clock()
         if act.what in faults.KINDS:
-            came = self.faults.act(act)
+            outcome = self.faults.act(act)
         else:
             own = getattr(self, f"_{act.what}", None) or getattr(self.inside, act.what, None)
-            came = own(act) if own else self.entry_points.act(act)
-        if came:
-            self.trace[-1] += f": {came}"
+            outcome = own(act) if own else self.entry_points.act(act)
+        if outcome:
+            self.trace[-1] += f": {outcome}"
         if act.what not in faults.KINDS and act.who >= 0:
             self.checks.touched(forms_of(act.who))
 

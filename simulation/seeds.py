@@ -25,7 +25,7 @@ _WHO = re.compile(r"(?:per\.?so\.?n|p|only)(\d+)[+@]")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one seed. `digest` is that of its trace."""
+    """The result of one seed. `digest` is that of its trace."""
 
     seed: int
     digest: str
@@ -93,7 +93,7 @@ class Process:
         cls.mine = cls(found, options, shrink)
 
     def run(self, seed: int) -> Result:
-        """What comes of a seed. Only this process's first failure is shrunk."""
+        """The result of a seed. Only this process's first failure is shrunk."""
         one = result(self._ground, seed, self._options, self._shrink)
         if one.failure:
             self._shrink = 0
@@ -101,5 +101,5 @@ class Process:
 
 
 def run(seed: int) -> Result:
-    """What comes of a seed in this process."""
+    """The result of a seed in this process."""
     return Process.mine.run(seed)

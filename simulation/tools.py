@@ -1,6 +1,6 @@
-"""A simulated tool: what it remembers, what it says, and how it misbehaves.
+"""A simulated tool: what it remembers, what it reports, and how it misbehaves.
 
-The service speaks to it through `simulation.account`. All chance is its own, so that one seed
+The service calls it through `simulation.account`. All chance is its own, so that one seed
 makes one behaviour.
 """
 
@@ -30,7 +30,7 @@ class Broken(AssertionError):
 
 @dataclass(slots=True)
 class Tool:
-    """One account. `off` is what its own database says: address -> topics that are off."""
+    """One account. `off` is what its own database contains: address -> topics that are off."""
 
     name: str
     profile: Profile
@@ -50,13 +50,13 @@ class Tool:
     own_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """The same, where the service had not just asked for it."""
     acted_late: list[tuple[str, str, datetime]] = field(default_factory=list)
-    """What it turned off long after it was asked to: nobody can tell that from a person."""
+    """What it turned off long after it was asked to: it looks like a person's act."""
     forgot: dict[str, datetime] = field(default_factory=dict)
-    """Of whom it last said that it had acted, and had not; and when."""
+    """For whom it last confirmed and had not acted; and when."""
     put_off: dict[str, datetime] = field(default_factory=dict)
-    """For whom it last asked to be told in a hundred hours, and when."""
+    """For whom it last asked to retry in a hundred hours, and when."""
     log: list[str] = field(default_factory=list)
-    said: list[VendorEvent] = field(default_factory=list)
+    opt_out_events: list[VendorEvent] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)
     """How long each of its lists was when it was last read to its end."""
     good_since: datetime | None = None
@@ -64,11 +64,11 @@ class Tool:
     asked_off: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When the service last asked for a topic to be off."""
     shown_on: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    """When its list of contacts last showed a topic on, or did not tell."""
+    """When its list of contacts last showed a topic on, or nothing about it."""
     resumed_at: datetime | None = START
     """When support last let it be written to; None while they don't."""
     asked: Callable[[Tool, Sequence[PushItem]], None] = lambda *_: None
-    """Is told of every request before the tool is."""
+    """Called with every request before the tool is."""
     calls: list[datetime] = field(default_factory=list)
 
     # --- what happens in the tool itself
@@ -85,8 +85,8 @@ class Tool:
         self.log.append(address)
 
     @property
-    def tells(self) -> bool:
-        """Whether it tells of itself what people do in it."""
+    def reports_events(self) -> bool:
+        """Whether it reports by itself what people do in it."""
         return self.profile.posts or self.profile.capabilities.can_pull
 
     @property
@@ -111,24 +111,25 @@ class Tool:
         """Whether it would mail this."""
         return address in self.contacts and topic not in self.off.get(address, set())
 
-    def thing(self, topic: str) -> str:
+    def target_of(self, topic: str) -> str:
         """Its own name of a topic."""
-        return self.profile.things[topic]
+        return self.profile.targets[topic]
 
     # --- what the service asks
 
     def answer(self, lease: Lease, what: str) -> None:
-        """One exchange up to where the tool acts; raises what comes of it otherwise."""
+        """One exchange up to where the tool acts; raises its error otherwise."""
         if not lease():
-            raise LeaseExpired("the lease is over")
+            raise LeaseExpired("the lease has expired")
         if self.profile.polite and self._is_full():
             raise RateLimited("the rate limit is used up", retry_after=timedelta(seconds=MINUTE))
         self.step(what)
         self.clock.sleep(self.random.uniform(0, self.profile.latency))
         if self.good_since is None:
-            wish = self.random.choice([None, None, 5, 600, 360_000])
+            retry_after = self.random.choice([None, None, 5, 600, 360_000])
             raise DeliveryError(
-                "HTTP 503", retry_after=None if wish is None else timedelta(seconds=wish)
+                "HTTP 503",
+                retry_after=None if retry_after is None else timedelta(seconds=retry_after),
             )
         if self._is_full():
             raise DeliveryError("HTTP 429", retry_after=timedelta(seconds=MINUTE))
@@ -144,7 +145,7 @@ class Tool:
         return len(self.calls) >= self.profile.per_minute
 
     def apply(self, batch: Sequence[PushItem], *, late: bool = False) -> None:
-        """Act on a push. What it says of itself afterwards depends on the tool."""
+        """Act on a push. What it reports afterwards depends on the tool."""
         for item in batch:
             if item.address not in self.contacts:
                 continue
@@ -153,8 +154,8 @@ class Tool:
                 now = self.clock()
                 self.acted_late += [(item.address, t, now) for t in sorted(item.off - off)]
             if self.profile.lists_ours:
-                self.said += [
-                    VendorEvent(VendorEventKind.OPTED_OUT, item.address, self.thing(topic))
+                self.opt_out_events += [
+                    VendorEvent(VendorEventKind.OPTED_OUT, item.address, self.target_of(topic))
                     for topic in sorted(item.off - off)
                 ]
             off |= item.off

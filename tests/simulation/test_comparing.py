@@ -13,7 +13,7 @@ from simulation.crew import Redis
 from simulation.entry_points import Violation
 from simulation.excuses import Excuse
 from simulation.ground import Clock
-from simulation.oracle import No, Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.people import NEWS, START, Form, forms_of
 from simulation.profiles import MAILER
 from simulation.tools import Tool
@@ -28,7 +28,7 @@ def at(minutes: float) -> datetime:
 def mails(*, asked: float, put_off: float, turned_on: float, now: datetime) -> Counter[str]:
     """What is excused of a tool that mails somebody who opted out after ten minutes."""
     clock, oracle = Clock(), Oracle()
-    oracle.says_no(No(FORM, NEWS, at(10), at(10), at(10)))
+    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10)))
     tool = Tool(
         "tool-0",
         MAILER,

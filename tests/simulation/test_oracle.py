@@ -1,4 +1,4 @@
-"""What the simulation holds the service against says what the rules say."""
+"""The oracle of the simulation follows the rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulation.oracle import No, Oracle
+from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, CLUB, EVERYTHING, NEWS, OFFERS, START, Form, forms_of
 
 ALIAS, OTHER_ALIAS, *_ = forms_of(0)
@@ -19,8 +19,8 @@ def at(hours: float) -> datetime:
     return START + timedelta(hours=hours)
 
 
-def no(hours: float, scope: str = NEWS, form: Form = ALIAS, **given: Any) -> No:
-    return No(form, scope, at(hours), at(hours), at(hours), **given)
+def opt_out(hours: float, scope: str = NEWS, form: Form = ALIAS, **given: Any) -> OptOut:
+    return OptOut(form, scope, at(hours), at(hours), at(hours), **given)
 
 
 @pytest.mark.parametrize(
@@ -30,28 +30,28 @@ def no(hours: float, scope: str = NEWS, form: Form = ALIAS, **given: Any) -> No:
         (NEWS, None, OFFERS, False),
         (ALL, None, OFFERS, True),
         (ALL, (1, OFFERS), OFFERS, True),  # older
-        (ALL, (2, OFFERS), OFFERS, True),  # a tie: the "no" wins
+        (ALL, (2, OFFERS), OFFERS, True),  # a tie: the opt-out wins
         (ALL, (3, OFFERS), OFFERS, False),
         (ALL, (3, OFFERS), NEWS, True),
-        (NEWS, (3, ALL), NEWS, True),  # a wider "yes" never lifts a topic's own "no"
+        (NEWS, (3, ALL), NEWS, True),  # a wider opt-in never lifts a topic's own opt-out
         (EVERYTHING, (3, ALL), NEWS, True),
         (EVERYTHING, (3, EVERYTHING), NEWS, False),
     ],
 )
 def test_only_a_newer_yes_of_that_reach_lifts(
-    scope: str, yes: tuple[float, str] | None, topic: str, *, off: bool
+    scope: str, opt_in: tuple[float, str] | None, topic: str, *, off: bool
 ) -> None:  # I5
     oracle = Oracle()
-    oracle.says_no(no(2, scope))
-    if yes:
-        oracle.says_yes(ALIAS, yes[1], at(yes[0]))
+    oracle.add_opt_out(opt_out(2, scope))
+    if opt_in:
+        oracle.add_opt_in(ALIAS, opt_in[1], at(opt_in[0]))
     assert oracle.must_be_off(ALIAS, topic, LATE) is off
 
 
 def test_a_no_counts_for_the_mailbox_and_a_yes_for_its_form() -> None:  # I9
     oracle = Oracle()
-    oracle.says_no(no(1))
-    oracle.says_yes(OTHER_ALIAS, NEWS, at(2))
+    oracle.add_opt_out(opt_out(1))
+    oracle.add_opt_in(OTHER_ALIAS, NEWS, at(2))
     assert oracle.must_be_off(ALIAS, NEWS, LATE)
     assert not oracle.must_be_off(OTHER_ALIAS, NEWS, LATE)
 
@@ -59,38 +59,38 @@ def test_a_no_counts_for_the_mailbox_and_a_yes_for_its_form() -> None:  # I9
 @pytest.mark.parametrize("other, off", [(BASE, True), (OTHER_TAG, False)])
 def test_a_tag_meets_its_base_and_no_other_tag(other: Form, *, off: bool) -> None:  # I9
     oracle = Oracle()
-    oracle.says_no(no(1, form=TAG))
+    oracle.add_opt_out(opt_out(1, form=TAG))
     assert oracle.must_be_off(other, NEWS, LATE) is off
 
 
 def test_what_nobody_can_know_is_left_open() -> None:
     oracle = Oracle()
-    oracle.says_no(no(1, sure=False))
+    oracle.add_opt_out(opt_out(1, sure=False))
     assert oracle.must_be_off(ALIAS, NEWS, LATE) is None
     assert oracle.may_send(ALIAS, NEWS, LATE) is None
 
 
-def test_an_older_wish_does_not_come_back_with_a_wider_yes() -> None:
+def test_an_older_opt_in_does_not_come_back_with_a_wider_one() -> None:
     oracle = Oracle()
-    oracle.says_yes(ALIAS, CLUB, at(1))
+    oracle.add_opt_in(ALIAS, CLUB, at(1))
     assert oracle.may_send(ALIAS, CLUB, LATE)
-    oracle.says_no(no(2, ALL))
-    oracle.says_yes(ALIAS, ALL, at(3))
+    oracle.add_opt_out(opt_out(2, ALL))
+    oracle.add_opt_in(ALIAS, ALL, at(3))
     assert oracle.may_send(ALIAS, CLUB, LATE) is False
     assert oracle.may_send(ALIAS, NEWS, LATE)
 
 
 def test_an_own_no_outranks_what_was_recorded_before_whatever_the_hosts_clocks_say() -> None:  # I5
     oracle = Oracle()
-    oracle.says_yes(ALIAS, NEWS, at(2), known=at(1))
-    oracle.says_no(no(1.5, own=True, known=at(1.5)))
+    oracle.add_opt_in(ALIAS, NEWS, at(2), known=at(1))
+    oracle.add_opt_out(opt_out(1.5, own=True, known=at(1.5)))
     assert oracle.must_be_off(ALIAS, NEWS, LATE)
 
 
-def test_only_the_older_of_two_noes_is_lifted_by_a_yes_dated_between_them() -> None:  # I5
+def test_only_the_older_of_two_opt_outs_is_lifted_by_an_opt_in_dated_between_them() -> None:  # I5
     oracle = Oracle()
     for hours in (1, 3):
-        oracle.says_no(no(hours, own=True, known=at(hours)))
-    oracle.says_yes(ALIAS, NEWS, at(2), known=at(4))
+        oracle.add_opt_out(opt_out(hours, own=True, known=at(hours)))
+    oracle.add_opt_in(ALIAS, NEWS, at(2), known=at(4))
     assert oracle.must_be_off(ALIAS, NEWS, LATE)
     assert oracle.since(ALIAS, NEWS, LATE) == at(3)

@@ -13,5 +13,5 @@ from simulation.planting import PATCHES, ROOT
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_a_planted_bug_still_applies(patch: Path) -> None:
     command = ["patch", "-p1", "-s", "-f", "--dry-run", "-i", str(patch)]
-    came = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert came.returncode == 0, came.stdout + came.stderr
+    run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -18,16 +18,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def traces(*words: str) -> list[str]:
     command = [sys.executable, "-m", "simulation", "--trace", "--shrink", "0", *words]
-    came = subprocess.run(
+    run = subprocess.run(
         [*command, "--hours", "6", "--people", "15", "--tools", "3"],
         cwd=ROOT, check=False, capture_output=True, text=True,
     )  # fmt: skip
-    assert came.returncode == 0, came.stdout[-3000:] + came.stderr[-3000:]
-    return re.split(r"(?<=\n)seed \d+: trace .*\n", came.stdout)[:-1]
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    return re.split(r"(?<=\n)seed \d+: trace .*\n", run.stdout)[:-1]
 
 
 @pytest.mark.faults
-def test_the_same_seed_makes_the_same_trace_whatever_is_run_before_or_beside_it() -> None:
+def test_the_same_seed_makes_the_same_trace_whatever_is_run_before_or_meanwhile() -> None:
     first, second = traces("--runs", "2", "--processes", "1")
     assert "every tool agrees with every person" in first
     assert first != second
@@ -49,8 +49,8 @@ def test_a_failing_history_is_cut_down_to_what_fails() -> None:
 
 
 def test_histories_close_an_account_again_after_an_opt_in_and_reopen_it() -> None:  # I5, I6
-    told = [[(act.who, act.form, act.what) for act in draw(str(n), Options())] for n in range(10)]
-    rests = [acts[acts.index(one) :] for acts in told for one in acts if one[2] == "close"]
+    drawn = [[(act.who, act.form, act.what) for act in draw(str(n), Options())] for n in range(10)]
+    rests = [acts[acts.index(one) :] for acts in drawn for one in acts if one[2] == "close"]
     assert any(
         [what for *who, what in rest if who == [*rest[0][:2]]][:4]
         == ["close", "opt_in", "close", "reopen"]
