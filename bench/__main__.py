@@ -45,7 +45,7 @@ FULL = 1_000_000
 WORKED = 20_000
 LATE = 1_000_000
 POSTED = 700
-"""Octets of a body with one event, sealed."""
+"""Bytes of a body with one event, sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,16 +282,16 @@ def measure_probing(engines: Engines, options: Options) -> None:
 
 
 def measure_starving(engines: Engines, options: Options) -> None:
-    """A healthy tool beside a slow one: it hears of clicks at p99 in under 10 s."""
+    """A healthy tool with a slow one next to it: clicks are pushed to it at p99 in under 10 s."""
     for which, (slow, delay) in starving.MODES.items():
         found = []
         for _ in range(options.rounds):
             with ground.ground(engines) as here:
                 processes = ["workers.worker", "workers.worker fresh"]
                 seconds = options.seconds * 24
-                found.append(starving.clicks_beside(here, seconds, processes, slow, delay))
+                found.append(starving.clicks_with_slow_tool(here, seconds, processes, slow, delay))
         say(
-            f"beside a tool {which} a healthy one hears of {found[0].clicks} clicks at p50"
+            f"next to a tool {which} a healthy one gets {found[0].clicks} clicks at p50"
             f" {median(one.p50 for one in found):.1f} s,"
             f" p99 {median(one.p99 for one in found):.1f} s (wanted: under 10),"
             f" at worst {max(one.worst for one in found):.1f} s"
@@ -299,14 +299,14 @@ def measure_starving(engines: Engines, options: Options) -> None:
 
 
 def measure_backfilling(engines: Engines, options: Options) -> None:
-    """A new destination beside clicks: none slower than 500 ms by it."""
+    """A new destination during clicks: none slower than 500 ms by it."""
     with ground.ground(engines) as here:
         found = backfilling.measure(here, FULL if options.full else PACED)
     say(
         f"back-fill of {found.rows:,}: {found.seconds:,.0f} s,"
-        f" {found.rows / found.seconds:,.0f} rows/s, beside {backfilling.CLICKS} clicks a second"
+        f" {found.rows / found.seconds:,.0f} rows/s, during {backfilling.CLICKS} clicks a second"
     )
-    for name, clicks in (("before it", found.alone), ("beside it", found.beside)):
+    for name, clicks in (("before it", found.alone), ("during it", found.meanwhile)):
         say(
             f"  clicks {name}: {clicks.count:,}, p50 {clicks.p50:.1f} ms, p99 {clicks.p99:.1f} ms,"
             f" slowest {clicks.slowest:.0f} ms (wanted: 500)"

@@ -29,7 +29,7 @@ CLICKS = 200
 _THREADS = 16
 _REQUESTS = 60_000
 _ALONE = 10
-"""Seconds of clicks with nothing beside them."""
+"""Seconds of clicks alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,16 @@ class Clicks:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a back-fill took, and the clicks without it and beside it."""
+    """What a back-fill took, and the clicks without it and during it."""
 
     seconds: float
     rows: int
     alone: Clicks
-    beside: Clicks
+    meanwhile: Clicks
 
 
 def measure(here: Ground, count: int) -> Found:
-    """Back-fill `count` addresses beside CLICKS clicks a second of other people."""
+    """Back-fill `count` addresses during CLICKS clicks a second of other people."""
     _fill(here, count)
     requests = opt_out.requests(here, _REQUESTS)
     with (
@@ -65,12 +65,12 @@ def measure(here: Ground, count: int) -> Found:
         alone = pool.submit(_click, site, requests[: _ALONE * CLICKS], stop).result()
         with here.app.app_context():
             number = add_destination("new", "webhook")
-            beside = pool.submit(_click, site, requests[_ALONE * CLICKS :], stop)
+            meanwhile = pool.submit(_click, site, requests[_ALONE * CLICKS :], stop)
             begun = time.monotonic()
             rows = backfill(number)
             seconds = time.monotonic() - begun
         stop.touch()
-        return Found(seconds, rows, _clicks(alone), _clicks(beside.result()))
+        return Found(seconds, rows, _clicks(alone), _clicks(meanwhile.result()))
 
 
 def _fill(here: Ground, count: int) -> None:

@@ -129,11 +129,11 @@ def _serve(asked: IO[str], seconds: float) -> None:
             engine = _postmaster(here.settings.database_url)
             before = _of_group(group), _of_children(engine)
             rate = load(base, requests, seconds, connections)
-            spent = _of_group(group) - before[0], _of_children(engine) - before[1]
+            used = _of_group(group) - before[0], _of_children(engine) - before[1]
             count = rate.per_second * seconds
             row = {
-                "web": spent[0] / count,
-                "database": spent[1] / count,
+                "web": used[0] / count,
+                "database": used[1] / count,
                 "rate": rate.per_second,
                 "p99": rate.p99,
             }

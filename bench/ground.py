@@ -94,7 +94,7 @@ def ground(engines: Engines) -> Iterator[Ground]:
 
 
 def hush() -> None:
-    """Log warnings only: what one process says of every batch is not to be measured."""
+    """Log warnings only: the lines of one process about every batch are not to be measured."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         cache_logger_on_first_use=False,
@@ -108,9 +108,9 @@ def add_destinations(count: int) -> list[int]:
 
 
 def add_destination(
-    name: str, kind: str, settings: Mapping[str, str] | None = None, thing: str | None = None
+    name: str, kind: str, settings: Mapping[str, str] | None = None, target: str | None = None
 ) -> int:
-    """Add one, active, with the topic mapped to a `thing` of the tool's."""
+    """Add one, active, with the topic mapped to a `target` of the tool's."""
 
     def work(connection: Connection) -> int:
         destination = destinations.insert_destination(
@@ -120,7 +120,7 @@ def add_destination(
             kind=kind,
             settings=settings or {},
             channels=frozenset({Channel.EMAIL}),
-            mapping={TOPIC: thing} if thing else {},
+            mapping={TOPIC: target} if target else {},
             sends=frozenset({TOPIC}),
             sends_service=False,
             now=datetime.now(UTC),

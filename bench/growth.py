@@ -26,13 +26,13 @@ from preference_center.storage.ledger.suppression_lookup import load_facts
 
 FEW, MANY = 200_000, 20_000_000
 WANTED = 1.3
-OCTETS_EACH = 1_500
+BYTES_EACH = 1_500
 """Of disk, write-ahead log and all."""
 
 _CHUNK = 1_000_000
 _CONNECTIONS = 4
 _ASKED = 50_000
-_BLOCK = 64  # octets of a block of SHA-256
+_BLOCK = 64  # bytes of a block of SHA-256
 
 # The digests of real addresses, `Keys.digest` in SQL: RFC 2104, written out.
 _PEOPLE = """INSERT INTO draft
@@ -63,7 +63,7 @@ def fill(here: Ground, count: int) -> None:
     """Store suppressions of `grown-1@example.com` and so on."""
     ((_, key),) = parse_ring(here.settings.digest_keys)
     pads = {
-        name: bytes(octet ^ pad for octet in key.ljust(_BLOCK, b"\0"))
+        name: bytes(byte ^ pad for byte in key.ljust(_BLOCK, b"\0"))
         for name, pad in (("inner", 0x36), ("outer", 0x5C))
     }
     values = {"norm": NORM_VERSION, "topic": TOPIC, "now": datetime.now(UTC)}
@@ -103,7 +103,7 @@ def _tell(found: Sequence[Sequence[Rate]]) -> None:
 
 
 def main() -> None:
-    """Measure, unless there is too little room."""
+    """Measure, unless there is too little space."""
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="per measurement (default: 5)")
     parser.add_argument("--rounds", type=int, default=7, help="the median counts (default: 7)")
@@ -111,8 +111,8 @@ def main() -> None:
     with for_test() as engines:
         try:
             free = shutil.disk_usage(engines.folder).free
-            if free < MANY * OCTETS_EACH:
-                parser.error(f"this needs {MANY * OCTETS_EACH / 1e9:.0f} GB at {engines.folder}")
+            if free < MANY * BYTES_EACH:
+                parser.error(f"this needs {MANY * BYTES_EACH / 1e9:.0f} GB at {engines.folder}")
             measure(engines, given.seconds, given.rounds)
         finally:
             ground.forget(engines)

@@ -120,7 +120,7 @@ def position(here: ground.Ground) -> int:
     return int(row[0]) if row else 0
 
 
-def beside(rate: float, seconds: float) -> None:
+def under_load(rate: float, seconds: float) -> None:
     """Clicks with and without an import running, turn and turn about."""
     with (
         ground.engines() as engines,
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000, help="to plan (default: 200,000)")
     given = parser.parse_args()
     planning(given.rows)
-    beside(given.rate, given.seconds)
+    under_load(given.rate, given.seconds)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def posted(ground: Ground, sender: Sender, base: str, seconds: float, events: in
     acknowledged, kept = round(found.per_second * seconds), _count(ground, sender) - before
     if kept < min(acknowledged, len(given)):
         raise RuntimeError(f"{acknowledged} posts were acknowledged and {kept} kept")
-    # A post that was sent again, since there were no more, is no news.
+    # A request that was repeated, since there were no more, adds no event.
     return replace(found, per_second=min(found.per_second, kept / seconds))
 
 

@@ -69,20 +69,23 @@ def load_at(
 def _wrk(
     base: str, requests: Sequence[Request], seconds: float, connections: int, pause: float = 0
 ) -> Rate:
-    rows = ((r.method, r.path, r.content_type, r.key, _told(r.headers), r.body) for r in requests)
+    rows = (
+        (r.method, r.path, r.content_type, r.key, _header_lines(r.headers), r.body)
+        for r in requests
+    )
     with tempfile.NamedTemporaryFile("w") as file:
         file.writelines("\t".join(row) + "\n" for row in rows)
         file.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout=30s"]
         command += ["-s", str(SCRIPT), base, "--", file.name, f"{pause:.3f}"]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = json.loads(said[said.rindex("{") :])
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = json.loads(output[output.rindex("{") :])
     if found["faults"]:
         raise RuntimeError(f"{found['faults']} of {found['requests']} requests failed")
     return Rate(found["requests"] / found["seconds"], found["p50"], found["p99"])
 
 
-def _told(headers: Mapping[str, str]) -> str:
+def _header_lines(headers: Mapping[str, str]) -> str:
     return "|".join(f"{name}: {value}" for name, value in headers.items())
 
 

@@ -76,9 +76,9 @@ def _bare() -> Callable[[str], object]:
     rest = os.urandom(23)  # the head of a token and a UUID
 
     def work(address: str) -> object:
-        octets = address.encode()
-        token = base64.urlsafe_b64encode(siv.encrypt(rest + octets, None))
-        digest = hashlib.sha256(octets).digest()
+        encoded = address.encode()
+        token = base64.urlsafe_b64encode(siv.encrypt(rest + encoded, None))
+        digest = hashlib.sha256(encoded).digest()
         tag = hmac.digest(key, digest, "sha256")[:8]
         mask = hmac.digest(key, tag, "sha256")
         return token, base64.b32encode(tag + mask)
@@ -88,8 +88,8 @@ def _bare() -> Callable[[str], object]:
 
 def _rate(work: Callable[[str], object], addresses: list[str], seconds: float) -> float:
     done, start = 0, time.process_time()
-    while (spent := time.process_time() - start) < seconds:
+    while (elapsed := time.process_time() - start) < seconds:
         for address in addresses:
             work(address)
         done += len(addresses)
-    return done / spent
+    return done / elapsed

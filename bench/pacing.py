@@ -2,7 +2,7 @@
 
 Only waiting is simulated: the clock goes on with the real one while anything works, here or
 in the database, and jumps to the moment that a worker waits for. The stand-in counts every
-10 seconds back from each request, and answers 429 beyond 190, as HubSpot says it does.
+10 seconds back from each request, and answers 429 beyond 190, as HubSpot documents.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def keep_to_limit(ground: Ground, count: int) -> Kept:
 
 
 def _work_off(ground: Ground, destination: int, clock: Clock, tool: Limited, count: int) -> float:
-    """Seconds until all was settled; between jobs, what was told is read back."""
+    """Seconds until all was settled; between jobs, what was pushed is read back."""
     buckets = TokenBuckets(ground.settings.redis_url, clock.epoch)
 
     def connect(of: Destination, lease: Lease) -> Connector:

@@ -47,7 +47,7 @@ _ADDRESS = """CASE
     WHEN mod(n, 10) < 3 THEN 'annarossi' || n || '@gmail.com'
     WHEN mod(n, 10) = 4 THEN 'anna.rossi' || n || '@outlook.it'
     ELSE 'anna.rossi' || n || '@example' || mod(n, 5000) || '.it' END"""
-# One row in ten is of a person who said no.
+# One row in ten is of a person who opted out.
 _LIST = """COPY (
     SELECT i AS id, {address} AS email, 'Anna' || i % 997 AS first_name,
         'Rossi' || i % 9973 AS last_name, 'Via Roma ' || i % 300 AS street,
@@ -78,7 +78,7 @@ _FILL = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Rows of the list, people who said no, rounds, and rows that Redis is asked about."""
+    """Rows of the list, people who opted out, rounds, and rows that Redis is asked about."""
 
     rows: int
     stored: int
@@ -201,10 +201,10 @@ def _flask(here: Ground, *words: object) -> tuple[float, int]:
 
 
 def measure(here: Ground, size: Size, redis: Redis, folder: Path) -> None:
-    say(f"{size.rows:,} rows, {size.stored:,} people who said no")
+    say(f"{size.rows:,} rows, {size.stored:,} people who opted out")
     prepare(here, size, folder)
-    octets = (folder / "list.csv").stat().st_size
-    say(f"list {octets // 1024**2:,} MiB, {octets / size.rows:.0f} octets a row")
+    size_in_bytes = (folder / "list.csv").stat().st_size
+    say(f"list {size_in_bytes // 1024**2:,} MiB, {size_in_bytes / size.rows:.0f} bytes a row")
     load_redis(redis, folder)
     with here.app.app_context():
         keys = services().keys

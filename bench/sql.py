@@ -59,13 +59,13 @@ def opt_outs(url: str, seconds: float) -> float:
     return _pgbench(url, 2**62, statements, seconds)
 
 
-def posts(url: str, octets: int, seconds: float) -> float:
-    """Transactions a second that store a webhook's body of so many octets."""
+def posts(url: str, size: int, seconds: float) -> float:
+    """Transactions a second that store a webhook's body of so many bytes."""
     values = {
         "id": f"md5({_N})::uuid",
         "destination": "0",  # nobody reads what is made up
         "mark": _DIGEST,
-        "body": f"repeat('x', {octets})::bytea",
+        "body": f"repeat('x', {size})::bytea",
         "now": _NOW,
     }
     return _pgbench(url, 2**62, [_inline(INSERT_WEBHOOK, values)], seconds)

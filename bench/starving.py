@@ -1,4 +1,4 @@
-"""How soon a healthy tool hears of a click beside one that is slow, on the Procfile's processes."""
+"""How soon a click reaches a healthy tool next to a slow one, on the Procfile's processes."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ LONGEST = 200.0
 
 
 class Stopwatch(Receiver):
-    """A receiver that notes when it first heard of each address, `delay` after the request."""
+    """A receiver that notes when it first got each address, `delay` after the request."""
 
     def __init__(self, delay: float = 0.0) -> None:
         super().__init__()
         self._delay = delay
-        self.heard: dict[str, float] = {}
+        self.received_at: dict[str, float] = {}
 
     def handle(self, request: Request) -> Response:
         at = time.monotonic()
         for item in json.loads(request.get_data())["data"]["items"]:
-            self.heard.setdefault(item["address"], at)
+            self.received_at.setdefault(item["address"], at)
         time.sleep(self._delay)
         return super().handle(request)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Latencies:
     """Seconds from the commit of a click until the healthy tool had it."""
 
     clicks: int
@@ -56,10 +56,10 @@ class Heard:
     worst: float
 
 
-def clicks_beside(
+def clicks_with_slow_tool(
     ground: Ground, seconds: float, modules: list[str], slow: Mapping[str, str], delay: float
-) -> Heard:
-    """Click for so long beside a tool with the settings `slow` that takes `delay` a request."""
+) -> Latencies:
+    """Click for so long next to a tool with the settings `slow` that takes `delay` a request."""
     with ground.app.app_context(), Stopwatch(delay) as other, Stopwatch() as healthy:
         hush()
         for name, tool, settings in (("slow", other, slow), ("healthy", healthy, {})):
@@ -69,16 +69,18 @@ def clicks_beside(
             for module in [*modules, "workers.scheduler"]:
                 stack.enter_context(running(ground, module))
             clicked = _click(seconds, healthy)
-            if not wait_until(lambda: clicked.keys() <= healthy.heard.keys(), LONGEST):
-                raise RuntimeError(f"{len(healthy.heard)} of {len(clicked)} clicks were heard of")
-    took = sorted(healthy.heard[who] - at for who, at in clicked.items())
-    return Heard(len(took), took[len(took) // 2], took[len(took) * 99 // 100], took[-1])
+            if not wait_until(lambda: clicked.keys() <= healthy.received_at.keys(), LONGEST):
+                raise RuntimeError(
+                    f"{len(healthy.received_at)} of {len(clicked)} clicks were received"
+                )
+    took = sorted(healthy.received_at[who] - at for who, at in clicked.items())
+    return Latencies(len(took), took[len(took) // 2], took[len(took) * 99 // 100], took[-1])
 
 
 def _click(seconds: float, healthy: Stopwatch) -> dict[str, float]:
     """Steadily, once the processes work; when each click was committed."""
     _opt_out("first@example.com")
-    if not wait_until(lambda: "first@example.com" in healthy.heard, LONGEST):
+    if not wait_until(lambda: "first@example.com" in healthy.received_at, LONGEST):
         raise RuntimeError("the workers did not start")
     clicked, begin = {}, time.monotonic()
     for number in range(int(seconds / EVERY)):

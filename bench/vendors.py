@@ -40,7 +40,7 @@ from workers.scheduler import TICK_INTERVAL, scan_backfill_kinds
 
 MILLION = 1_000_000
 DAY = 86_400.0
-THING = "11"
+TARGET = "11"
 SLICE = timedelta(minutes=1)
 EXPORT_TAKES = 20
 """Polls, half a minute apart: not documented."""
@@ -65,7 +65,7 @@ class Quota:
     lately: deque[float] = field(default_factory=deque)
 
     def admits(self, request: Request, now: float) -> bool:
-        """Whether it leaves room for the request, which then counts."""
+        """Whether it allows the request, which then counts."""
         if not self.takes(request):
             return True
         while self.lately and self.lately[0] <= now - self.rate.seconds:
@@ -211,7 +211,7 @@ def measure(ground: Ground, vendor: Vendor, count: int) -> Took:
             tool.limit(clock, *vendor.quotas())
             vendor.prepare(tool, count)
             settings = vendor.settings(tool)
-            number = add_destination(vendor.kind, vendor.kind, settings, THING)
+            number = add_destination(vendor.kind, vendor.kind, settings, TARGET)
             backfill(number)
             hours = _work_off(ground, vendor, number, clock) / 3600
             if not all(vendor.is_off(tool, address_of(n)) for n in range(count)):
@@ -288,14 +288,14 @@ def _contacts_of_sendgrid(tool: LimitedSendGrid, count: int) -> None:
 def _contacts_of_ses(tool: LimitedSes, count: int) -> None:
     tool.imports = TimedImports()
     tool.everybody, tool.page = False, 1_000
-    tool.topics = {THING: "News"}
+    tool.topics = {TARGET: "News"}
     for number in range(count):
         tool.add(address_of(number))
 
 
 def _off_at_ses(tool: LimitedSes, address: str) -> bool:
     stated = tool.contacts[address]["TopicPreferences"]
-    return {"TopicName": THING, "SubscriptionStatus": "OPT_OUT"} in stated
+    return {"TopicName": TARGET, "SubscriptionStatus": "OPT_OUT"} in stated
 
 
 def _settings_of_ses(tool: LimitedSes) -> dict[str, str]:
@@ -319,7 +319,7 @@ def _nothing(_: Any, __: int) -> None:
 
 
 def _off_at_hubspot(tool: LimitedHubSpot, address: str) -> bool:
-    return tool.statuses[address][int(THING)] == "UNSUBSCRIBED"
+    return tool.statuses[address][int(TARGET)] == "UNSUBSCRIBED"
 
 
 def _by_path(path: str) -> Takes:
@@ -357,7 +357,7 @@ VENDORS = (
         lambda: [Quota(RateLimit(500, 60))],
         lambda tool: {"api_key": sendgrid.KEY, "base_url": tool.url},
         _contacts_of_sendgrid,
-        lambda tool, address: address in tool.held[int(THING)],
+        lambda tool, address: address in tool.held[int(TARGET)],
     ),
     Vendor(
         # https://docs.aws.amazon.com/ses/latest/dg/quotas.html ; S3 has a limit of its own.
@@ -380,7 +380,7 @@ VENDORS = (
         ],
         lambda tool: {"api_key": braze.KEY, "url": tool.url},
         _nothing,
-        lambda tool, address: tool.groups[THING].get(address) == "unsubscribed",
+        lambda tool, address: tool.groups[TARGET].get(address) == "unsubscribed",
         sizes=(5_000, 10_000),
     ),
     _hubspot("HubSpot, Enterprise: batch calls", RateLimit(190, 10), 1_000_000, _nothing),

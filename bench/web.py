@@ -59,8 +59,8 @@ def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) ->
 def resident(base: str) -> float:
     """What the processes of the server at this address have in memory, in MiB."""
     command = ["ps", "-A", "-o", "pgid=,rss="]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rows = (line.split() for line in said.splitlines())
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows = (line.split() for line in output.splitlines())
     return sum(int(rss) for group, rss in rows if int(group) == _GROUPS[base]) / 1024
 
 

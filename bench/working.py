@@ -46,19 +46,19 @@ def settle(ground: Ground, count: int, workers: int) -> float:
             for module in ["workers.worker"] * workers + ["workers.scheduler"]:
                 stack.enter_context(running(ground, module))
             if not wait_until(lambda: not run_in_transaction(_pends), LONGEST):
-                raise RuntimeError(f"{run_in_transaction(_told)[0]} of {count} rows were settled")
-        told, took = run_in_transaction(_told)
-    return (told - HubSpot.capabilities.batch_size) / took.total_seconds()
+                raise RuntimeError(f"{run_in_transaction(_pushed)[0]} of {count} rows were settled")
+        pushed, took = run_in_transaction(_pushed)
+    return (pushed - HubSpot.capabilities.batch_size) / took.total_seconds()
 
 
 def _pends(connection: Connection) -> bool:
-    """Whether an opt-out has not been told."""
+    """Whether an opt-out has not been pushed."""
     row = connection.execute("SELECT FROM sync_state WHERE due_at IS NOT NULL LIMIT 1").fetchone()
     return row is not None
 
 
-def _told(connection: Connection) -> tuple[int, timedelta]:
-    """How many were told, and how long it took after the first of them."""
+def _pushed(connection: Connection) -> tuple[int, timedelta]:
+    """How many were pushed, and how long it took after the first of them."""
     row = connection.execute(
         """SELECT count(*), COALESCE(max(at) - min(at), '0') FROM delivery
         WHERE outcome = 'reflected'"""

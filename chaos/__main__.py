@@ -23,7 +23,7 @@ from pathlib import Path
 
 from chaos.cluster import Cluster
 from chaos.progress import say
-from chaos.run import Wish, run
+from chaos.run import RunOptions, run
 from chaos.tools import TAG, MoodyMailgun, MoodyReceiver
 from dev.accounts import remove, server_account
 from dev.engines import CHECKOUT, Engines, for_test
@@ -39,12 +39,12 @@ RATE = "100000 per second"
 
 def main(arguments: list[str]) -> int:
     """Return the exit code."""
-    wish = _read(arguments)
+    options = _read(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's `&` leaves SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-            found = _run(Path(folder), wish)
+            found = _run(Path(folder), options)
     except KeyboardInterrupt:
         say("interrupted: nothing is proven")
         return 130
@@ -52,11 +52,11 @@ def main(arguments: list[str]) -> int:
         print(line)
     if len(found) > SHOWN:
         print(f"and {len(found) - SHOWN} more, in faults.txt")
-    print(f"seed {wish.seed}: {len(found)} faults" if found else "the audit passes")
+    print(f"seed {options.seed}: {len(found)} faults" if found else "the audit passes")
     return bool(found)
 
 
-def _read(arguments: list[str]) -> Wish:
+def _read(arguments: list[str]) -> RunOptions:
     parser = argparse.ArgumentParser(
         prog="python -m chaos",
         description=__doc__,
@@ -77,19 +77,19 @@ def _read(arguments: list[str]) -> Wish:
     given = parser.parse_args(arguments)
     if given.minutes <= 0 or given.rate <= 0:
         parser.error("--minutes and --rate are to be more than 0")
-    return Wish(given.seed, given.minutes * 60, given.rate)
+    return RunOptions(given.seed, given.minutes * 60, given.rate)
 
 
-def _run(folder: Path, wish: Wish) -> list[str]:
+def _run(folder: Path, options: RunOptions) -> list[str]:
     """Every line that does not balance. Keeps what was written if there is any, or no end."""
     try:
         with ExitStack() as stack:
-            found = run(*_stage(stack, folder), wish)
+            found = run(*_stage(stack, folder), options)
     except Exception:
-        _keep(folder, wish.seed, traceback.format_exc().splitlines())
+        _keep(folder, options.seed, traceback.format_exc().splitlines())
         raise
     if found:
-        _keep(folder, wish.seed, found)
+        _keep(folder, options.seed, found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The audit: what people did and were told, against the database and every tool.
+"""The audit: what people did and the responses they got, against the database and every tool.
 
 Shares no rule with the service: a person whose last opt-out was answered is off, everywhere.
 """
@@ -23,17 +23,17 @@ class Found:
     opt_outs: Mapping[str, int]
     """How many events each address has that are opt-outs."""
     strange: Sequence[str]
-    """Events that nobody's act explains."""
-    standing: set[str]
-    """Whose suppression stands in the database."""
+    """Events that no person's act explains."""
+    suppressed: set[str]
+    """Whose suppression is active in the database."""
     denied: set[str]
-    """Who may not be sent marketing, as a sender is told that asks about everybody and others."""
+    """Who may not be sent marketing, as a sender's requests about everybody and others show."""
     tools: Mapping[str, set[str]]
     """By name of the tool, who is off there."""
     states: Mapping[str, int]
     """How many destinations each address has a sync state for."""
     unproven: set[str]
-    """Who is off at a tool though no delivery says that it acknowledged."""
+    """Who is off at a tool without a delivery that records its confirmation."""
     unsettled: int
     """Sync states that are not done."""
 
@@ -51,14 +51,14 @@ def faults(people: Sequence[Person], found: Found) -> Iterator[str]:
                 f"{person.least} were answered with a 2xx, {person.most} were sent"
             )
     yield from found.strange
-    yield from _named("not in the database, though answered with a 2xx", off - found.standing)
-    yield from _named("suppressed in the database, though back", found.standing & on)
-    yield from _named("suppressed in the database, and never came", found.standing - known)
-    yield from _named("allowed, though suppressed", found.standing - found.denied)
-    yield from _named("denied, though not suppressed", found.denied - found.standing)
+    yield from _named("not in the database, though answered with a 2xx", off - found.suppressed)
+    yield from _named("suppressed in the database, though back", found.suppressed & on)
+    yield from _named("suppressed in the database, and never came", found.suppressed - known)
+    yield from _named("allowed, though suppressed", found.suppressed - found.denied)
+    yield from _named("denied, though not suppressed", found.denied - found.suppressed)
     for tool, held in found.tools.items():
-        yield from _named(f"not off at {tool}", found.standing - held)
-        yield from _named(f"off at {tool}, and nowhere else", held - found.standing)
+        yield from _named(f"not off at {tool}", found.suppressed - held)
+        yield from _named(f"off at {tool}, and nowhere else", held - found.suppressed)
     acted = {address for address, count in found.opt_outs.items() if count}
     every = len(found.tools)
     wrong = {a for a in acted if found.states.get(a, 0) != every} | (set(found.states) - acted)

@@ -33,7 +33,7 @@ class Second(Postgres):
 class Cluster:
     """An engine (dev.engines.Engine) of two servers, one of which takes writes.
 
-    Every commit is on the disks of both before it is acknowledged: what the service was told is
+    Every commit is on the disks of both before it is acknowledged: what the service knows to be
     committed outlives the primary. Only from a promotion until the next standby has caught up
     is there one copy.
     """

@@ -141,7 +141,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToolVictim:
     """A tool."""
 
     tool: Moody
@@ -170,8 +170,8 @@ def muster(
         "scheduler": Running(service, "scheduler"),
         "database": Database(cluster, cluster.proxy, rows),
         "valkey": Served(redis),
-        "tool-1": Told(tools[0]),
-        "tool-2": Told(tools[1]),
+        "tool-1": ToolVictim(tools[0]),
+        "tool-2": ToolVictim(tools[1]),
     }
 
 

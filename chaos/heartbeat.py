@@ -23,7 +23,7 @@ class Stall:
 
 
 class Heart:
-    """Says of each beat whether it came late."""
+    """Reports of each beat whether it was late."""
 
     def __init__(self) -> None:
         self._before = time.monotonic()

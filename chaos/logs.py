@@ -1,4 +1,4 @@
-"""What the processes wrote: nothing personal (I12), and nothing that nobody foresaw."""
+"""What the processes wrote: nothing personal (I12), and no unexpected error."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNEXPECTED = '"unexpected"'
 """The event of an error that no handler of the service expected."""
 TRACEBACK = "Traceback (most recent call last):"
 FORESEEN = re.compile(r"(rq|redis)\.exceptions\.|ConnectionRefusedError")
-"""RQ tells of a job that was forgotten in its hands in this way, and of a Redis that is away."""
+"""How RQ logs a job that Redis forgot meanwhile, and a Redis that is away."""
 DIED = "Unexpected exit from worker"
 """What the web server writes when it loses one of its processes."""
 
 
-def told(logs: Iterable[Iterable[str]], shot: int) -> Iterator[str]:
-    """A line for each kind of thing in the logs that may not be there.
+def log_faults(logs: Iterable[Iterable[str]], shot: int) -> Iterator[str]:
+    """A line for each kind of entry in the logs that may not be there.
 
     `shot`: how many processes of the web server were killed alone.
     """
@@ -38,7 +38,7 @@ def told(logs: Iterable[Iterable[str]], shot: int) -> Iterator[str]:
     if seen["personal"]:
         yield f"{seen['personal']} lines of the logs with an address or a token"
     if seen["unexpected"]:
-        yield f"{seen['unexpected']} errors in the logs that nobody foresaw"
+        yield f"{seen['unexpected']} unexpected errors in the logs"
     for name, times in unforeseen.items():
         yield f"{times} tracebacks in the logs that end with {name}"
     if seen["died"] > shot:

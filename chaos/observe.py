@@ -1,4 +1,4 @@
-"""Reads what there is: past the service, and as a sender that asks it."""
+"""Reads the state: from the database, and as a sender that asks the service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BYSTANDERS = 1_000
 """People who did nothing; a sender asks about them too."""
 AT_ONCE = 1_000
 
-STANDING = "SELECT a.digest FROM suppression s JOIN address a ON a.id = s.address_id WHERE active"
+SUPPRESSED = "SELECT a.digest FROM suppression s JOIN address a ON a.id = s.address_id WHERE active"
 EVENTS = "SELECT a.digest, e.kind, e.source FROM event e JOIN address a ON a.id = e.address_id"
 STATES = """SELECT a.digest, count(*) FROM sync_state s JOIN address a ON a.id = s.address_id
     GROUP BY a.digest"""
@@ -62,7 +62,7 @@ def look(service: Service, people: Sequence[Person], tools: Mapping[str, set[str
     return Found(
         opt_outs=opt_outs,
         strange=strange,
-        standing={name(digest) for (digest,) in service.rows(STANDING)},
+        suppressed={name(digest) for (digest,) in service.rows(SUPPRESSED)},
         denied=set(_denied(service, [*names.values(), *others])),
         tools=tools,
         states={name(digest): count for digest, count in service.rows(STATES)},
@@ -94,7 +94,7 @@ class Watch:
 
 
 def _denied(service: Service, addresses: Sequence[str]) -> Iterator[str]:
-    """Whom a sender may not write to, as `POST /v1/decisions` says."""
+    """Whom a sender may not write to, according to `POST /v1/decisions`."""
     headers = {"Authorization": f"Bearer {sender_key(service, 'audit')}"}
     with httpx.Client(base_url=service.url, headers=headers, timeout=60) as client:
         for start in range(0, len(addresses), AT_ONCE):

@@ -1,4 +1,4 @@
-"""People who opt out through the web process, and what each of them was told."""
+"""People who opt out through the web process, and the responses they got."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Person:
-    """What somebody did and was told. `off` is None where they can't know how it ended."""
+    """What somebody did, and the responses. `off` is None where they can't know how it ended."""
 
     address: str
     off: bool | None = False
@@ -265,9 +265,9 @@ class Crowd:
                 self.odd.append(f"{person.address} insisted in vain")
                 break
             answer = self._stop(person, body, post)
-        says = RECEIVED if answer.status == SPOOLED else DONE
-        if answer.acknowledged and body == ONE_CLICK and not answer.text.startswith(says):
-            self.odd.append(f"{person.address} got a 2xx that does not say what is done")
+        expected = RECEIVED if answer.status == SPOOLED else DONE
+        if answer.acknowledged and body == ONE_CLICK and not answer.text.startswith(expected):
+            self.odd.append(f"{person.address} got a 2xx that does not state what is done")
         return answer
 
     @staticmethod

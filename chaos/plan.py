@@ -54,7 +54,7 @@ class Habit:
 
 
 FULL = 600.0
-"""Seconds of a run in which all that is done once lasts as long as it says."""
+"""Seconds of a run from which on one-time deeds last as long as planned."""
 LEAST = 5.0
 """Seconds that it lasts in any run; but all of it together half of the run at most."""
 MARGIN = 0.8
@@ -71,7 +71,7 @@ HABITS: Mapping[str, Habit] = {
     "worker-2": WORKER,
     "fresh": WORKER,
     "scheduler": Habit(25.0, PROCESS),
-    # One after the other, so that it can be said what made people wait.
+    # One after the other, so that the cause of a wait is known.
     "database": Habit(
         25.0,
         {

@@ -1,6 +1,6 @@
 """The network between the service and its database: `python -m chaos.proxy LISTEN:UPSTREAM ...`.
 
-Passes bytes on from each port to the other, on the loopback. A line on standard input says how
+Passes bytes on from each port to the other, on the loopback. A line on standard input sets how
 it behaves from now on, and is answered with `ok`; what the process itself missed, because the
 machine did not let it run, is a line `stall BEGIN END` in seconds of the monotonic clock.
 """

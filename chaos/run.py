@@ -16,7 +16,7 @@ from chaos.database import Rows
 from chaos.evidence import evidence
 from chaos.heartbeat import beating
 from chaos.locked import Locked
-from chaos.logs import told
+from chaos.logs import log_faults
 from chaos.observe import Watch, look
 from chaos.people import Crowd
 from chaos.plan import HABITS, draw
@@ -40,11 +40,11 @@ QUIET = 10.0
 LOOK = 1.0
 """Seconds between looks at what is left: each costs PostgreSQL a read of the whole table."""
 EXPECTED = {200, SPOOLED, UNAVAILABLE, LOST}
-"""What a client may be answered while things fail: 503 says to try again."""
+"""What a client may get while processes fail: 503 asks it to try again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunOptions:
     """What to do: a seed, for so many seconds, with so many opt-outs a second."""
 
     seed: str
@@ -53,37 +53,44 @@ class Wish:
 
 
 def run(
-    service: Service, cluster: Cluster, tools: tuple[MoodyReceiver, MoodyMailgun], wish: Wish
+    service: Service,
+    cluster: Cluster,
+    tools: tuple[MoodyReceiver, MoodyMailgun],
+    options: RunOptions,
 ) -> list[str]:
     """Every line that does not balance."""
-    crowd = Crowd(service, wish.seed, wish.rate)
+    crowd = Crowd(service, options.seed, options.rate)
     locked = Locked(crowd)
     with _beginning(service):
         rows = Rows(cluster, locked.settle(), locked.held)
     crew = muster(service, cluster, tools, rows)
     _await_web(service)
-    found = _struck(service, cluster, crew, locked, wish)
+    found = _struck(service, cluster, crew, locked, options)
     with Watch(service) as watch:
         print(f"calm after {_await_calm(service, watch):.0f} s", flush=True)
     found += _by_themselves(crew)
     _rest(crew)  # so that nothing moves under the audit
-    found += told(map(_lines, service.processes), _shot(crew))
+    found += log_faults(map(_lines, service.processes), _shot(crew))
     found += left_behind(Path(service.extra["SPOOL_DIR"]))
     return found + _audit(service, crowd, tools)
 
 
 def _struck(
-    service: Service, cluster: Cluster, crew: Mapping[str, Victim], locked: Locked, wish: Wish
+    service: Service,
+    cluster: Cluster,
+    crew: Mapping[str, Victim],
+    locked: Locked,
+    options: RunOptions,
 ) -> list[str]:
     """Carry out the plan while people come; what was wrong with what they met."""
-    plan, crowd = draw(wish.seed, wish.seconds), locked.crowd
+    plan, crowd = draw(options.seed, options.seconds), locked.crowd
     witness, probes = Witness(service, crowd), Probes(service.url)
     begin = time.monotonic()
     with (service.folder / "strikes.txt").open("w") as book, beating() as stalls:
         score = Score(book)
         with crowd, telling(crowd, score):
             with locked, witness, probes:
-                carry_out(plan, crew, wish.seconds, score)
+                carry_out(plan, crew, options.seconds, score)
             _await_web(service)  # whoever insists gets an answer
     took = time.monotonic() - begin
     print(
@@ -183,7 +190,7 @@ def _await_calm(service: Service, watch: Watch) -> float:
     Leases, probes and back-off are waited for by putting the clocks of workers and scheduler
     ahead, not by sitting them out.
     """
-    begin = said = moved = time.monotonic()
+    begin = printed = moved = time.monotonic()
     least, steps = watch.unsettled(), 0
     while least and steps <= STEPS:
         time.sleep(LOOK)
@@ -193,7 +200,7 @@ def _await_calm(service: Service, watch: Watch) -> float:
         elif now - moved > QUIET:
             steps, moved, least = steps + 1, now, left
             service.shift(STEP * steps)
-        if now - said > EVERY:
-            said = now
-            say(f"{now - begin:6.0f} s  {left} to be told yet, clocks {STEP * steps} ahead")
+        if now - printed > EVERY:
+            printed = now
+            say(f"{now - begin:6.0f} s  {left} not pushed yet, clocks {STEP * steps} ahead")
     return time.monotonic() - begin

@@ -90,8 +90,8 @@ class Times:
 
     by_kind: Mapping[str, list[Sample]]
     """The timed requests, by what was struck meanwhile; the slowest last."""
-    beside_web: int = 0
-    """Requests that are not held against anybody: the web process itself was struck."""
+    during_web: int = 0
+    """Requests that are not timed: the web process itself was struck."""
     stalled: int = 0
     """Those that were late because the machine let nobody run."""
     late: list[tuple[Sample, str]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Times:
 
 
 def measure(samples: Iterable[Sample], windows: Sequence[Window], stalls: Sequence[Stall]) -> Times:
-    """Hold every request against what was struck at the time."""
+    """Assign every request to what was struck at the time."""
     spans = defaultdict(list)
     for window in windows:
         if window.victim in TIMED:
@@ -113,7 +113,7 @@ def measure(samples: Iterable[Sample], windows: Sequence[Window], stalls: Sequen
     times = Times(by_kind)
     for sample in samples:
         if web.meet(sample):
-            times.beside_web += 1
+            times.during_web += 1
             continue
         met = [kind for kind, intervals in kinds.items() if intervals.meet(sample)] or [QUIET]
         _count(times, by_kind, sample, met, stalled)
@@ -156,7 +156,7 @@ def table(times: Times, windows: Sequence[Window]) -> Iterator[str]:
         yield f"{name:50} {len(those):8} {spooled:7}" + "".join(f" {wait:7.0f}" for wait in waits)
     web = [window.end - window.begin for window in windows if window.victim == "web"]
     yield (
-        f"not timed: {times.beside_web} while the web process was struck or starting "
+        f"not timed: {times.during_web} while the web process was struck or starting "
         f"({len(web)} x {sum(web) / max(1, len(web)):.0f} s), "
         f"{times.stalled} because the machine stalled"
     )

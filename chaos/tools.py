@@ -1,4 +1,4 @@
-"""Two tools of different kinds, with a memory, that fail when they are told to."""
+"""Two tools of different kinds, with a memory, that fail on request."""
 
 from __future__ import annotations
 

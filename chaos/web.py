@@ -1,4 +1,4 @@
-"""The web process as it is, which also says who it is: `WEB_APP=chaos.web:app` of a run."""
+"""The web process as it is, which also reports who it is: `WEB_APP=chaos.web:app` of a run."""
 
 from __future__ import annotations
 

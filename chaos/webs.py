@@ -24,7 +24,7 @@ FAILED = (OSError, http.client.HTTPException)
 
 
 def expected() -> int:
-    """How many processes the web server has, as the Procfile says."""
+    """How many processes the web server has, according to the Procfile."""
     return int(os.environ.get("WEB_WORKERS", "2"))
 
 

@@ -1,4 +1,4 @@
-"""Errors of the development environment; each message says what to do."""
+"""Errors of the development environment; each message states what to do."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from dev.server import Server, State, free_port
 USER = "preference_center"
 
 # What a crash of the machine may cost in tests: all of it. Faster by far. Not
-# synchronous_commit, without which no process of ours begins; it costs little beside these.
+# synchronous_commit, without which no process of ours begins; it costs little next to these.
 FORGETFUL = ("fsync=off", "full_page_writes=off")
 
 
@@ -114,7 +114,7 @@ class Postgres(Server):
         self.account.give(password)
         self.account.give(draft)
         command: list[str | Path] = [program.sibling("initdb"), "-D", draft, "--username", USER]
-        # the same order and letters on every machine
+        # the same order and characters on every machine
         command += ["--auth=scram-sha-256", "--pwfile", password, "--encoding=UTF8", "--locale=C"]
         try:
             self.account.run([*command, *(() if self.durable else ("--no-sync",))], cwd=self.folder)

@@ -39,7 +39,7 @@ def runs_here(tool: str) -> bool:
 
 
 def install(tool: str) -> str:
-    """Bring a tool's environment up to date; a line that says what was done."""
+    """Bring a tool's environment up to date; a line that reports what was done."""
     if not runs_here(tool):
         return f"{tool}: left out, it does not run on Python {sys.version_info[1]}"
     wanted = REQUIREMENTS / f"{tool}.txt"
@@ -59,7 +59,7 @@ def install(tool: str) -> str:
 
 
 def ghost_package() -> Path | None:
-    """Where Ghost is installed, if it is: by `install_ghost`, or where GHOST says."""
+    """Where Ghost is installed, if it is: by `install_ghost`, or where GHOST points."""
     if named := os.environ.get(GHOST):
         return Path(named)
     home = HOME / "ghost"
@@ -70,7 +70,7 @@ def install_ghost() -> str:
     """Install Ghost from npm. Raises CalledProcessError where npm fails.
 
     As a dependency of another package it does not install: it has a dependency of its own in a
-    file beside it. Those for its own tests are left out, since one is no package of npm's.
+    file next to it. Those for its own tests are left out, since one is no package of npm's.
     """
     home = HOME / "ghost"
     stamp = home / "installed"

@@ -1,6 +1,6 @@
 """One server process of ours: started, waited for, stopped, found again.
 
-What is known of it (port, password, process id) stands in a file beside its data, so any
+What is known of it (port, password, process id) is in a file next to its data, so any
 process can stop it, and the supervisor that comes after one that was killed finds it.
 """
 

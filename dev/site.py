@@ -1,4 +1,4 @@
-"""The web process of `make run`: the service itself, and `/dev` beside it.
+"""The web process of `make run`: the service itself, and `/dev` next to it.
 
 Never in production: nothing there imports it, no package carries it, and it refuses to
 start without the folder that `make run` names and on any address but the loopback's.
@@ -54,7 +54,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-# APIFlask can't describe its API beside a plain blueprint that has a `before_request`.
+# APIFlask can't describe its API next to a plain blueprint that has a `before_request`.
 blueprint = APIBlueprint(
     "dev", __name__, template_folder="templates", static_folder="static", enable_openapi=False
 )
@@ -158,8 +158,8 @@ def _stage() -> Stage:
     return stage
 
 
-def _back(**said: int) -> ResponseReturnValue:
-    return redirect(url_for("dev.show", **said), 303)  # type: ignore[arg-type]
+def _back(**arguments: int) -> ResponseReturnValue:
+    return redirect(url_for("dev.show", **arguments), 303)  # type: ignore[arg-type]
 
 
 def _answer() -> dict[str, int] | None:

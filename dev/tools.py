@@ -1,7 +1,7 @@
 """Two stand-in tools: they take our webhooks, believe only signed ones, and remember.
 
-`granian --interface wsgi dev.tools:app` with DEV_FOLDER set. Whoever they were told nothing
-about gets mail.
+`granian --interface wsgi dev.tools:app` with DEV_FOLDER set. Whoever was never pushed to
+them gets mail.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class State:
             return dict(self._tools.get(tool, {}))
 
     def take(self, tool: str, items: list[dict[str, Any]]) -> None:
-        """Act on what we were told; of two states of one address the newer holds."""
+        """Apply the pushed items; of two states of one address the newer holds."""
         with self._lock:
             contacts = self._tools.setdefault(tool, {})
             for item in items:

@@ -100,7 +100,7 @@ def _contacts(catalogue: Catalogue) -> list[Change]:
 
 
 def _changes(contact: dict[str, Any], catalogue: Catalogue) -> list[Change]:
-    """One contact's consents of a month ago, and what they said no to just now."""
+    """One contact's consents of a month ago, and opt-outs of just now."""
     context = services()
     now = context.now()
     origin = RequestOrigin(ACTOR, ACTOR, now)

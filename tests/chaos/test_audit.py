@@ -21,7 +21,7 @@ HELD = {ANN.address}
 FOUND = Found(
     opt_outs={ANN.address: 1, BEA.address: 1},
     strange=[],
-    standing=HELD,
+    suppressed=HELD,
     denied=HELD,
     tools={"one": HELD, "two": HELD},
     states={ANN.address: 2, BEA.address: 2},
@@ -39,7 +39,7 @@ def test_whoever_was_not_answered_may_be_off_but_then_everywhere() -> None:
     found = replace(
         FOUND,
         opt_outs={**FOUND.opt_outs, CLO.address: 1},
-        standing=BOTH,
+        suppressed=BOTH,
         denied=BOTH,
         tools={"one": BOTH, "two": BOTH},
         states={**FOUND.states, CLO.address: 2},
@@ -51,14 +51,14 @@ def test_whoever_was_not_answered_may_be_off_but_then_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes, said",
+    "changes, line_part",
     [
         ({"opt_outs": {BEA.address: 1}}, "ann@example.com has 0 opt-outs in the ledger"),
         ({"opt_outs": {**FOUND.opt_outs, ANN.address: 2}}, "ann@example.com has 2 opt-outs"),
         ({"strange": ["? has an event bounced by mailgun"]}, "event bounced"),
-        ({"standing": set()}, "1 not in the database, though answered"),  # I1
-        ({"standing": {ANN.address, BEA.address}}, "suppressed in the database, though back"),
-        ({"standing": {ANN.address, "?"}}, "suppressed in the database, and never came: ?"),
+        ({"suppressed": set()}, "1 not in the database, though answered"),  # I1
+        ({"suppressed": {ANN.address, BEA.address}}, "suppressed in the database, though back"),
+        ({"suppressed": {ANN.address, "?"}}, "suppressed in the database, and never came: ?"),
         ({"denied": set()}, "1 allowed, though suppressed: ann@example.com"),  # I2
         ({"denied": {ANN.address, "dot@example.com"}}, "denied, though not suppressed: dot@"),
         ({"tools": {"one": set(), "two": HELD}}, "1 not off at one: ann@example.com"),  # I3
@@ -69,19 +69,19 @@ def test_whoever_was_not_answered_may_be_off_but_then_everywhere() -> None:
         ({"unsettled": 3}, "3 sync states are not settled"),
     ],
 )
-def test_what_does_not_balance_is_said(changes: dict[str, Any], said: str) -> None:
-    assert any(said in line for line in faults(PEOPLE, replace(FOUND, **changes)))
+def test_what_does_not_balance_is_reported(changes: dict[str, Any], line_part: str) -> None:
+    assert any(line_part in line for line in faults(PEOPLE, replace(FOUND, **changes)))
 
 
 def test_a_long_list_is_cut_short() -> None:
     people = [Person(f"p{number:02}@example.com", True, 1, 1) for number in range(12)]
     counts = {person.address: 1 for person in people}
-    nobody = replace(FOUND, opt_outs=counts, standing=set(), denied=set(), tools={}, states={})
+    nobody = replace(FOUND, opt_outs=counts, suppressed=set(), denied=set(), tools={}, states={})
     line = next(line for line in faults(people, nobody) if "database" in line)
     assert line.endswith("p09@example.com and 2 more")
 
 
-def test_what_is_left_in_the_spool_is_said(tmp_path: Path) -> None:
+def test_what_is_left_in_the_spool_is_reported(tmp_path: Path) -> None:
     (tmp_path / "1-a.spool").touch()
     (tmp_path / "known.json").write_bytes(b"{}")
     assert list(left_behind(tmp_path)) == []

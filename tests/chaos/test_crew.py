@@ -63,7 +63,7 @@ def test_if_one_fails_all_others_are_brought_back_at_once() -> None:
     assert frozen.recovered == [Deed.FREEZE]
 
 
-class Stubborn:
+class Unstoppable:
     """A process that goes on when it is asked to stop, until it is killed."""
 
     def __init__(self) -> None:
@@ -84,19 +84,19 @@ class Stubborn:
 class Starter:
     """A service that starts nothing else."""
 
-    def start(self, name: str, *, ready: bool) -> Stubborn:  # noqa: ARG002 - any
-        return Stubborn()
+    def start(self, name: str, *, ready: bool) -> Unstoppable:  # noqa: ARG002 - any
+        return Unstoppable()
 
 
-@pytest.mark.parametrize("name, said", [("worker", ["worker did not stop: 1-it.log"]), ("web", [])])
+@pytest.mark.parametrize("name, odd", [("worker", ["worker did not stop: 1-it.log"]), ("web", [])])
 def test_who_does_not_stop_is_killed_and_named_unless_it_is_granian(
-    name: str, said: list[str]
+    name: str, odd: list[str]
 ) -> None:
     running = Running(cast("Any", Starter()), name)
     first = running.process
     running.strike(Deed.STOP)
     assert not first.alive
-    assert running.odd == said
+    assert running.odd == odd
     running.recover(Deed.STOP)
     assert running.process.alive
 

@@ -43,7 +43,7 @@ def test_audit_that_balance_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_audit_that_do_not_are_told_and_kept(
+def test_an_audit_that_fails_is_printed_and_kept(
     ends: Callable[[Ending], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = "1 not in the database, though answered with a 2xx: person-1-2@example.com"

@@ -38,10 +38,10 @@ def live(crowd: Crowd) -> Live:
     """`live(acts, answers)`: a person does one after the other and is answered so."""
 
     def do(acts: list[Act], answers: list[Answer]) -> Person:
-        person, said, page = Person("ann@example.com"), iter(answers), ""
+        person, expected, page = Person("ann@example.com"), iter(answers), ""
         for act in acts:
-            page = crowd._do(person, act, page, lambda _: next(said)).text
-        assert next(said, None) is None
+            page = crowd._do(person, act, page, lambda _: next(expected)).text
+        assert next(expected, None) is None
         return person
 
     return do
@@ -77,7 +77,7 @@ def test_what_was_answered_is_promised(
 
 
 @pytest.mark.parametrize(
-    "acts, answers, said",
+    "acts, answers, expected",
     [
         ([Act.CLICK], [PAGE], "got a 2xx that does not say what is done"),
         ([Act.CLICK], [Answer(202, people.DONE)], "got a 2xx that does not say what is done"),
@@ -86,10 +86,10 @@ def test_what_was_answered_is_promised(
     ids=["click", "spooled", "undo"],
 )
 def test_a_2xx_has_to_say_so(
-    crowd: Crowd, live: Live, acts: list[Act], answers: list[Answer], said: str
+    crowd: Crowd, live: Live, acts: list[Act], answers: list[Answer], expected: str
 ) -> None:
     live(acts, answers)
-    assert [line for line in crowd.odd if said in line]
+    assert [line for line in crowd.odd if expected in line]
 
 
 def test_a_later_repeat_may_be_an_event_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

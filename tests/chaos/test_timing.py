@@ -24,7 +24,7 @@ def of(
 
 
 @pytest.mark.parametrize(
-    "times, said",
+    "times, expected",
     [
         (of(12, 15), "took more than 2 s (an opt-out, answered 200; 3.0 s at most): 1 during"),
         (of(1, 4), "1 during nothing of it"),
@@ -53,8 +53,8 @@ def of(
         "stalled-a-little",
     ],
 )
-def test_what_is_a_fault(times: Times, said: str) -> None:
-    assert said in " ".join(faults(times))
+def test_what_is_a_fault(times: Times, expected: str) -> None:
+    assert expected in " ".join(faults(times))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_none(times: Times) -> None:
     assert list(faults(times)) == []
 
 
-def test_the_table_says_what_was_struck_and_what_was_not_timed() -> None:
+def test_the_table_has_what_was_struck_and_what_was_not_timed() -> None:
     times = measure(
         [Sample(11, 11.5, 200, Asked.STOP), Sample(31, 32, 0, Asked.STOP)], [SILENT, WEB], []
     )

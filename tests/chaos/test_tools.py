@@ -1,4 +1,4 @@
-"""What a tool holds that nobody asked it to hold is said."""
+"""What a tool holds that nobody asked it to hold is reported."""
 
 from __future__ import annotations
 

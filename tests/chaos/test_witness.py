@@ -14,7 +14,7 @@ from chaos.witness import Witness
 ONE, TWO = "11", "12"
 
 
-def decided(allow: bool) -> tuple[int, bytes]:  # noqa: FBT001 - the one thing it says
+def decided(allow: bool) -> tuple[int, bytes]:  # noqa: FBT001 - its only parameter
     return 200, json.dumps({"decisions": [{"allow": allow}]}).encode()
 
 

@@ -24,7 +24,7 @@ def opt_out(hours: float, scope: str = NEWS, form: Form = ALIAS, **given: Any) -
 
 
 @pytest.mark.parametrize(
-    "scope, yes, topic, off",
+    "scope, opt_in, topic, off",
     [
         (NEWS, None, NEWS, True),
         (NEWS, None, OFFERS, False),
