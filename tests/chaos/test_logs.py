@@ -28,7 +28,7 @@ def test_what_may_be_there() -> None:
             "1 lines of the logs with an",
         ),  # I12
         (["POST /u/AbC-d_\n"], "with an address or a token"),  # I12
-        (['{"event": "unexpected"}\n'], "1 errors in the logs that nobody foresaw"),
+        (['{"event": "unexpected"}\n'], "1 unexpected errors in the logs"),
         ([*LOST_JOB[:3], "KeyError: 'key'\n"], "1 tracebacks in the logs that end with KeyError"),
         (["[ERROR] Unexpected exit from worker-2\n"] * 2, "2 processes of the web server died"),
     ],

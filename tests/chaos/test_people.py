@@ -79,13 +79,13 @@ def test_what_was_answered_is_promised(
 @pytest.mark.parametrize(
     "acts, answers, expected",
     [
-        ([Act.CLICK], [PAGE], "got a 2xx that does not say what is done"),
-        ([Act.CLICK], [Answer(202, people.DONE)], "got a 2xx that does not say what is done"),
+        ([Act.CLICK], [PAGE], "got a 2xx that does not state what is done"),
+        ([Act.CLICK], [Answer(202, people.DONE)], "got a 2xx that does not state what is done"),
         ([Act.BUTTON, Act.UNDO], [Answer(200, "sorry")], "was offered no undo"),
     ],
     ids=["click", "spooled", "undo"],
 )
-def test_a_2xx_has_to_say_so(
+def test_a_2xx_has_to_state_it(
     crowd: Crowd, live: Live, acts: list[Act], answers: list[Answer], expected: str
 ) -> None:
     live(acts, answers)
