@@ -67,7 +67,7 @@ def test_a_mailbox_that_is_gone_is_a_bounce_at_once() -> None:  # F10
     assert counted() == 0
 
 
-def test_the_evidence_says_what_was_read_and_names_nobody() -> None:  # I8
+def test_the_evidence_has_what_was_read_and_names_nobody() -> None:  # I8
     words = f"<{JANE.exact}>: User unknown in virtual alias table"
     [judged] = evaluate_bounces([report(1, "4.1.1", text=words)], services().now())
     assert judged.change is not None
@@ -101,7 +101,7 @@ def test_one_that_bounces_again_after_that_time_is_stopped_again_at_once(clock: 
     assert not decision().allow
 
 
-def test_the_persons_own_newer_wish_ends_it(clock: Clock) -> None:  # I5
+def test_the_persons_own_newer_choice_ends_it(clock: Clock) -> None:  # I5
     told(report(1, at=START - DAY), report(2))
     clock.advance(timedelta(minutes=1))
     record([change(9, EventKind.CONSENTED, "acme.offers", at=clock())])
@@ -110,7 +110,7 @@ def test_the_persons_own_newer_wish_ends_it(clock: Clock) -> None:  # I5
     assert decision().allow
 
 
-def test_the_same_report_told_twice_counts_once() -> None:
+def test_the_same_report_received_twice_counts_once() -> None:
     for _ in range(2):
         assert told(report(1)) == [BounceActionKind.COUNT]
     assert told(report(1), report(1)) == [BounceActionKind.COUNT, BounceActionKind.COUNT]
@@ -145,7 +145,7 @@ def test_only_a_keyed_digest_is_kept_and_not_for_long(clock: Clock) -> None:  # 
     assert counted() == 1  # the old one is gone
 
 
-def test_a_dry_run_judges_and_writes_nothing() -> None:
+def test_a_dry_run_evaluates_and_writes_nothing() -> None:
     told(report(1, at=START - DAY))
     assert told(report(2), keep=False) == [BounceActionKind.SUPPRESS_TEMPORARILY]
     assert counted() == 1

@@ -119,7 +119,7 @@ def test_what_is_known_already_writes_nothing() -> None:
     ]
 
 
-def test_many_are_taken_together_or_not_at_all_with_every_fault_told() -> None:
+def test_many_are_accepted_together_or_not_at_all_with_every_fault_reported() -> None:
     put(ContactUpdate("c-1", addresses=(ADA,)), ContactUpdate("c-2", addresses=(GRACE,)))
     with pytest.raises(InvalidRows) as refused:
         put(
@@ -192,7 +192,7 @@ class TestClosing:
             * 2
         )
 
-    def test_its_clock_runs_from_when_the_company_was_told(self) -> None:  # I3
+    def test_its_clock_runs_from_when_the_company_was_informed(self) -> None:  # I3
         add_destination("news", NEWS)
         ada()
         close(ADA, START - 5 * HOUR)
@@ -210,7 +210,7 @@ class TestClosing:
         assert not close(ADA).is_changed
         assert len(events()) == 2
 
-    def test_whoever_has_but_an_address_is_heard(self) -> None:
+    def test_whoever_has_but_an_address_is_recorded(self) -> None:
         assert close(MARY).is_changed
         assert ask(INVOICE, MARY).rule is DecisionRule.CLOSED
         with pytest.raises(InvalidRows):
@@ -371,7 +371,7 @@ class TestMerging:
             found = contacts.load_contacts([named]).find(named)
             assert (found.id, found.addresses) == (three.id, frozenset({ADA, MARY}))
 
-    def test_every_name_that_leads_nowhere_is_told(self) -> None:
+    def test_every_name_that_leads_nowhere_is_reported(self) -> None:
         with pytest.raises(InvalidRows) as refused:
             self.merge(ContactRef(None, "c-1"), ContactRef(address=ADA))
         assert [fault.field for fault in refused.value.errors] == ["merge", "into"]

@@ -140,7 +140,7 @@ def test_a_no_covers_every_form_of_the_mailbox(
     assert sender.ask("offers.weekly", checked)["rule"] == "opted_out_of_all_marketing"
 
 
-def test_a_yes_covers_its_exact_form_only(sender: Sender) -> None:
+def test_an_opt_in_covers_its_exact_form_only(sender: Sender) -> None:
     # I9
     sender.consent("ada.lovelace@gmail.com", "acme.news")
 

@@ -168,7 +168,9 @@ def test_a_fresh_page_lifts_an_older_no(sender: Sender, clock: Clock) -> None:
     assert found["topics"]["acme.offers"] == {"state": "on"}
 
 
-def test_a_no_is_never_lost_to_a_later_yes_of_a_stale_page(sender: Sender, clock: Clock) -> None:
+def test_an_opt_out_is_never_lost_to_a_later_opt_in_of_a_stale_page(
+    sender: Sender, clock: Clock
+) -> None:
     clock.advance(timedelta(hours=1))
     put(sender, clock, all_marketing={"state": "off"})
     found = put(sender, clock, topics=topics(news="on", offers="on"))

@@ -263,7 +263,7 @@ def test_data_of_another_postgresql_version_is_not_touched(checkout: Path) -> No
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 
 
-def test_a_server_that_does_not_start_says_why(checkout: Path) -> None:
+def test_a_server_that_does_not_start_reports_why(checkout: Path) -> None:
     engines = for_run(checkout, environ={}).start()
     engines.stop()
     with (engines.folder / "postgres" / "postgresql.conf").open("a") as file:

@@ -66,7 +66,7 @@ def test_annotations_and_docstrings_are_left_alone() -> None:
     assert not list(mutants(ast.parse('def f(a: "int | None") -> bool:\n    "SELECT 1"\n')))
 
 
-def test_a_survivor_is_told_and_is_known_once_it_is_written_down(tmp_path: Path) -> None:
+def test_a_survivor_is_reported_and_is_known_once_it_is_written_down(tmp_path: Path) -> None:
     (tmp_path / "toy.py").write_text("def most(a, b):\n    return max(a, b)\n", "utf-8")
     (tmp_path / "test_toy.py").write_text(
         "from toy import most\n\n\ndef test_it():\n    assert most(1, 1) == 1\n", "utf-8"

@@ -62,7 +62,7 @@ def outcome(function: Any, *args: Any) -> Address | str:
 
 
 @pytest.mark.parametrize("pair", CORPUS["pairs"], ids=lambda pair: pair["id"])
-def test_corpus_pair_is_matched_as_the_table_says(pair: dict[str, Any]) -> None:
+def test_corpus_pair_is_matched_as_in_the_table(pair: dict[str, Any]) -> None:
     channel = CHANNELS[pair["kind"]]
     if "reference_parse_error" in pair:  # fail closed (I11)
         with pytest.raises(InvalidAddress):
@@ -237,7 +237,7 @@ def test_what_is_not_one_address_is_refused(text: str) -> None:
         parse_address(text, Channel.EMAIL)
 
 
-def test_254_octets_are_the_limit() -> None:
+def test_254_bytes_are_the_limit() -> None:
     longest = "a" * 242 + "@example.com"
     assert len(longest) == MAX_EMAIL_BYTES
     assert parse_address(longest, Channel.EMAIL).exact == longest

@@ -58,7 +58,7 @@ def test_many_of_a_domain_at_once_right_after_a_send(
     assert sizes(acts(*seconds)) == expected
 
 
-def test_one_address_that_says_it_often_is_one() -> None:
+def test_one_address_that_opts_out_often_is_one() -> None:
     again = [LinkOptOut(UUID(int=n), 7, b"acme", SENT, SENT, "m") for n in range(20)]
     assert sizes(again) == []
 

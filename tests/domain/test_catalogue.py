@@ -91,7 +91,7 @@ def test_a_bare_brand_name_is_the_same_in_every_language() -> None:
     assert parse_catalogue(SMALL).brands["acme"].name == {"it": "Acme", "en": "Acme"}
 
 
-def test_the_policy_is_to_offer_unless_it_says_otherwise() -> None:
+def test_the_policy_is_to_offer_by_default() -> None:
     assert parse_catalogue(SMALL).policy == CataloguePolicy(GpcPolicy.OFFER)
     assert parse_catalogue(SMALL + '\n[policy]\ngpc = "honour"\n').policy == CataloguePolicy(
         GpcPolicy.HONOUR
@@ -228,13 +228,13 @@ def test_a_digest_names_the_source_text() -> None:
         ("[brands.acme]\nname", "[brands]\nx = 3\nacme.name", "line 8: [brands.x] is a number, no"),
     ],
 )
-def test_a_fault_is_told_with_its_line_and_remedy(old: str, new: str, problem: str) -> None:
+def test_a_fault_is_reported_with_its_line_and_remedy(old: str, new: str, problem: str) -> None:
     told = problems(edited((old, new)))
 
     assert any(problem in line for line in told), told
 
 
-def test_every_fault_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_every_fault_is_reported_at_once_in_the_order_of_the_file() -> None:
     text = edited(
         ('default_language = "it"', 'default_language = "fr"'),
         ('name = "Acme"', 'nome = "Acme"'),
@@ -276,7 +276,7 @@ def test_lines_are_right_after_comments_long_strings_and_windows_line_ends() -> 
     )
 
 
-def test_an_empty_file_is_told_what_it_needs() -> None:
+def test_an_empty_file_is_reported_with_what_it_needs() -> None:
     assert [line.split(";")[1] for line in problems("")] == [
         ' add languages = ["it", "en"]',
         ' add default_language = "it"',
@@ -286,7 +286,7 @@ def test_an_empty_file_is_told_what_it_needs() -> None:
 # Files that are not TOML
 
 
-def test_several_syntax_faults_are_told_with_their_lines() -> None:
+def test_several_syntax_faults_are_reported_with_their_lines() -> None:
     text = edited(("[brands.acme]", "[brands.acme"), ('group = "news"', "group = news"))
 
     told = problems(text)
@@ -294,7 +294,7 @@ def test_several_syntax_faults_are_told_with_their_lines() -> None:
     assert [line.split(":")[0] for line in told] == ["line 7", "line 14"]
 
 
-def test_a_table_declared_twice_is_told_where() -> None:
+def test_a_table_declared_twice_is_reported_with_both_lines() -> None:
     told = problems(SMALL + '\n[topics."acme.news"]\n')
 
     assert len(told) == 1
@@ -302,7 +302,7 @@ def test_a_table_declared_twice_is_told_where() -> None:
     assert told[0].endswith("stands once: delete or rename one")
 
 
-def test_a_string_that_never_ends_is_told_where_it_begins() -> None:
+def test_a_string_that_never_ends_is_reported_where_it_begins() -> None:
     told = problems(edited(('brand = "acme"', 'brand = """acme')))
 
     assert told == ("line 11: Unterminated string; close what this line or one above it opens",)

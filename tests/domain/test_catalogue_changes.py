@@ -33,7 +33,7 @@ def test_a_first_version_adds_everything() -> None:
     ]
 
 
-def test_a_change_is_told_field_by_field_with_what_it_means() -> None:
+def test_a_change_is_reported_field_by_field_with_what_it_means() -> None:
     new = edited(('"opt_in"', '"opt_out"'), ('en = "News" }\ndesc', 'en = "Post" }\ndesc'))
 
     assert lines(SMALL, new) == [
@@ -44,13 +44,13 @@ def test_a_change_is_told_field_by_field_with_what_it_means() -> None:
     ]
 
 
-def test_a_change_of_policy_is_told() -> None:
+def test_a_change_of_policy_is_reported() -> None:
     new = SMALL + '\n[policy]\ngpc = "honour"\n'
 
     assert lines(SMALL, new) == ["changed policy.gpc: offer -> honour"]
 
 
-def test_removing_and_retiring_are_told_apart() -> None:
+def test_removing_and_retiring_are_distinguished() -> None:
     old = SMALL + SECOND_TOPIC
     new = edited(('group = "news"', 'group = "news"\nretired = true'))
 

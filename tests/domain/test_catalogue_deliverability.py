@@ -54,7 +54,7 @@ def test_what_is_stated_goes_before_the_default() -> None:
     assert policy.threshold_for("5.1.1") == AT_ONCE
 
 
-def test_a_change_of_it_is_told_in_words() -> None:
+def test_a_change_of_it_is_reported_in_words() -> None:
     assert diff_catalogues(
         parse_catalogue(SMALL), parse_catalogue(SMALL + STATED)
     ).format_lines() == [
@@ -69,7 +69,7 @@ def test_a_change_of_it_is_told_in_words() -> None:
     ]
 
 
-def test_every_fault_is_told_at_once_with_line_and_remedy() -> None:
+def test_every_fault_is_reported_at_once_with_line_and_remedy() -> None:
     text = """[deliverability]
 complaints_stop = "topics"
 temporary_days = 0

@@ -170,7 +170,7 @@ def test_somebody_erased_is_not_merged() -> None:
         book.merge(ONE, book.find(ContactRef(TWO.id)))
 
 
-def test_who_is_unknown_is_said_so() -> None:
+def test_who_is_unknown_is_reported_so() -> None:
     for named in (ContactRef(NEW), ContactRef(None, "c-8"), ContactRef(address=ADA)):
         with pytest.raises(UnknownContact):
             ContactSet.from_contacts([TWO]).find(named)

@@ -53,7 +53,7 @@ def test_attempts_without_end_overflow_nothing() -> None:
     assert destination_retry(10**9, NOW) == NOW + 5 * MINUTE
 
 
-def test_the_wish_of_a_tool_is_kept_while_the_deadline_is_far() -> None:
+def test_the_retry_after_of_a_tool_is_kept_while_the_deadline_is_far() -> None:
     assert row_retry(1, NOW + WINDOW, NOW, retry_after=6 * HOUR) == NOW + 6 * HOUR
 
 
@@ -116,11 +116,11 @@ def test_jitter_takes_at_most_a_quarter(attempts: int, jitter: float) -> None:
     "attempts, after",
     [(1, 10 * SECOND), (2, 20 * SECOND), (5, 160 * SECOND), (6, 5 * MINUTE), (99, 5 * MINUTE)],
 )
-def test_a_letter_is_tried_ever_later_up_to_five_minutes(attempts: int, after: timedelta) -> None:
+def test_an_email_is_tried_ever_later_up_to_five_minutes(attempts: int, after: timedelta) -> None:
     expires_at = NOW + HOUR
     assert email_retry(attempts, expires_at, NOW) == NOW + after
     assert email_retry(attempts, expires_at, NOW, jitter=1.0) == NOW + after * 0.75
 
 
-def test_a_letter_is_looked_at_no_later_than_it_expires() -> None:
+def test_an_email_is_retried_no_later_than_it_expires() -> None:
     assert email_retry(9, NOW + MINUTE, NOW) == NOW + MINUTE

@@ -260,7 +260,7 @@ def facts_of(events: Sequence[Event]) -> list[ScopeFact]:
 
 
 @given(EVENTS, EVENTS, st.sampled_from([ON, OFF]))
-def test_nothing_but_an_own_yes_or_a_pause_of_their_own_ends_a_no(
+def test_nothing_but_an_own_opt_in_or_a_pause_of_their_own_ends_an_opt_out(
     before: list[Event], more: list[Event], topic: Topic
 ) -> None:  # I5, F4, F5
     more = [replace(e, id=UUID(int=e.id.int + 1000)) for e in more]
@@ -282,7 +282,7 @@ def _paused(events: Sequence[Event], pause: Event) -> bool:
 
 
 @given(EVENTS, EVENTS)
-def test_an_older_yes_ends_nothing(before: list[Event], more: list[Event]) -> None:  # I5
+def test_an_older_opt_in_ends_nothing(before: list[Event], more: list[Event]) -> None:  # I5
     standing = decide(NEWSLETTER, ON, facts_of(before), NOW)
     assume(not standing.allow and standing.since)
     late = [

@@ -65,7 +65,7 @@ def test_a_lift_of_all_marketing_leaves_a_topics_own_no() -> None:  # I5
     assert nos((ALL_MARKETING, wide), ("news", out(2))) == [("news", EventKind.OPTED_OUT)]
 
 
-def test_a_topic_turned_on_again_is_told_as_the_exception() -> None:  # I5
+def test_a_topic_turned_on_again_is_reported_as_the_exception() -> None:  # I5
     lifted = ScopeState(lift=ago(1))
     facts = [ScopeFact(ALL_MARKETING, True, out(3)), ScopeFact("news", True, lifted)]
     assert [no.exempt_topics for no in active_suppressions(facts, NOW)] == [("news",)]
@@ -93,7 +93,7 @@ def test_a_no_of_another_form_is_not_shown() -> None:  # I9
     assert active_suppressions([ScopeFact("news", False, out(1))], NOW) == []
 
 
-def test_a_no_by_mail_beside_what_is_known_counts_if_newer() -> None:
+def test_an_opt_out_by_mail_next_to_what_is_known_counts_if_newer() -> None:
     kept, known = out(1), replace(out(3), lift=ago(2))
     for facts in (("news", kept), ("news", known)), (("news", known), ("news", kept)):
         assert nos(*facts) == [("news", EventKind.OPTED_OUT)]
@@ -117,7 +117,7 @@ def of(
     return compute_delivery_status(tool, row, told, [(no, RECEIVED)], now)
 
 
-def test_a_tool_that_confirmed_was_told_then() -> None:
+def test_a_tool_that_confirmed_was_reached_then() -> None:
     assert of(DONE, Delivery("reflected", AT, "204")) == DeliveryStatus(
         DeliveryState.CONFIRMED, confirmed_at=AT, ack="204"
     )
@@ -127,7 +127,7 @@ def test_what_was_superseded_since_does_not_hide_the_answer() -> None:
     assert of(DONE, Delivery("superseded", NOW), Delivery("reflected", AT)).confirmed_at == AT
 
 
-def test_a_tool_that_does_not_know_the_address_is_told_apart() -> None:
+def test_a_tool_that_does_not_know_the_address_is_distinguished() -> None:
     assert of(replace(DONE, last_outcome="absent"), Delivery("absent", AT)) == DeliveryStatus(
         DeliveryState.ABSENT, confirmed_at=AT
     )
@@ -148,7 +148,7 @@ def test_until_all_is_confirmed_it_waits_with_its_deadline() -> None:
         (ConnectionStatus.UNREACHABLE, DeliveryState.PENDING, Blocker.UNREACHABLE),
     ],
 )
-def test_what_is_in_the_way_is_said_and_the_clock_runs(
+def test_a_blocker_is_shown_and_the_clock_runs(
     connection: ConnectionStatus, step: DeliveryState, hurdle: Blocker
 ) -> None:  # I3
     assert of(WAITS, tool=replace(TOOL, connection=connection)) == DeliveryStatus(
@@ -156,17 +156,17 @@ def test_what_is_in_the_way_is_said_and_the_clock_runs(
     )
 
 
-def test_a_refusal_is_said_and_the_clock_runs() -> None:  # I3
+def test_a_refusal_is_shown_and_the_clock_runs() -> None:  # I3
     found = of(replace(WAITS, last_outcome="refused"), Delivery("refused", AT), now=DUE)
     assert found == DeliveryStatus(DeliveryState.BLOCKED, Blocker.REFUSED, due_at=DUE, late=True)
 
 
-def test_a_closed_circuit_changes_nothing_for_who_was_told() -> None:
+def test_a_closed_circuit_changes_nothing_for_who_was_pushed() -> None:
     broken = replace(TOOL, connection=ConnectionStatus.UNREACHABLE)
     assert of(DONE, Delivery("reflected", AT), tool=broken).state is DeliveryState.CONFIRMED
 
 
-def test_a_tool_that_can_not_hold_a_pause_says_so() -> None:  # I10
+def test_a_tool_that_can_not_hold_a_pause_is_named() -> None:  # I10
     not_pushed = SyncSummary(None, None, "not_pushed")
     assert of(not_pushed, no=PAUSE) == DeliveryStatus(
         DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED
@@ -174,7 +174,7 @@ def test_a_tool_that_can_not_hold_a_pause_says_so() -> None:  # I10
     assert of(DONE, Delivery("reflected", AT), no=PAUSE).state is DeliveryState.CONFIRMED
 
 
-def test_an_address_of_which_only_the_digest_is_left_can_not_be_told() -> None:  # I6
+def test_an_address_of_which_only_the_digest_is_left_can_not_be_pushed() -> None:  # I6
     erased = replace(TOOL, address_readable=False)
     for row in (None, WAITS, SyncSummary(None, None, "not_pushed")):
         assert of(row, tool=erased) == DeliveryStatus(

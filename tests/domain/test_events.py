@@ -83,7 +83,7 @@ def test_foreign_clocks_are_not_trusted(
 
 
 @given(st.sampled_from(KINDS), st.integers(-9999, 9999), st.integers(-9999, 9999))
-def test_a_no_never_counts_before_a_yes_of_the_same_moment(
+def test_an_opt_out_never_counts_before_an_opt_in_of_the_same_time(
     kind: EventKind, occurred: int, received: int
 ) -> None:
     when = counts_at(kind, NOW + occurred * MINUTE, NOW + received * MINUTE)  # I5

@@ -61,7 +61,7 @@ def test_the_newest_of_several_counts(facts: list[ScopeFact], rule: DecisionRule
 
 
 @pytest.mark.parametrize("bounce", [BOUNCED, BOUNCING], ids=["for good", "for now"])
-def test_mail_to_this_form_arrives_again_only_by_its_own_yes(bounce: ScopeFact) -> None:  # I9
+def test_mail_to_this_form_arrives_again_only_by_its_own_opt_in(bounce: ScopeFact) -> None:  # I9
     assert decide(INVOICE, None, [bounce, yes(exact=False)], NOW).advisory == DecisionRule.BOUNCED
     assert decide(INVOICE, None, [bounce, yes(at=-20), yes()], NOW).advisory is None
     assert decide(NEWSLETTER, ON, [bounce, yes(exact=False)], NOW).rule is DecisionRule.BOUNCED
@@ -89,7 +89,9 @@ def test_mail_to_this_form_arrives_again_only_by_its_own_yes(bounce: ScopeFact) 
         pytest.param([no()], None, id="an opt-out"),
     ],
 )
-def test_what_ends_by_itself_says_when(facts: list[ScopeFact], minutes: int | None) -> None:  # I10
+def test_what_ends_by_itself_has_its_end(
+    facts: list[ScopeFact], minutes: int | None
+) -> None:  # I10
     found = find_denial(NEWS, facts, NOW)
     assert found
     end = denial_end(found, NEWS, facts, NOW)

@@ -55,7 +55,7 @@ def made(
     return build_preference_change(ID, answer, scope, origin, CATALOGUE, standing(*facts))
 
 
-def test_a_yes_counts_from_the_page_and_a_no_from_the_act() -> None:  # I5
+def test_an_opt_in_counts_from_the_page_and_an_opt_out_from_the_act() -> None:  # I5
     yes, no = made("acme.news", ON), made("acme.news", OFF)
     assert yes
     assert no
@@ -64,13 +64,13 @@ def test_a_yes_counts_from_the_page_and_a_no_from_the_act() -> None:  # I5
     assert no.own_act
 
 
-def test_a_yes_never_counts_after_the_act() -> None:
+def test_an_opt_in_never_counts_after_the_act() -> None:
     yes = made("acme.news", ON, rendered_at=NOW)
     assert yes
     assert yes.occurred_at == ACTED
 
 
-def test_what_stands_already_is_no_news_but_a_no_always_is() -> None:
+def test_what_is_active_already_is_no_change_but_an_opt_out_always_is() -> None:
     assert made(ALL_MARKETING, ON) is None
     assert made(ALL_MARKETING, ON, ScopeFact(ALL_MARKETING, True, OUT))
     assert made(ALL_MARKETING, ON, ScopeFact(ALL_MARKETING, False, OUT))  # I9: of another form
@@ -97,7 +97,7 @@ def test_a_closed_account_can_only_say_no() -> None:  # I4
     assert made("acme.news", OFF, closed)
 
 
-def test_that_another_form_is_closed_is_not_told() -> None:  # I9: narrow to reveal
+def test_that_another_form_is_closed_is_not_shown() -> None:  # I9: narrow to reveal
     other = ScopeFact(
         EVERYTHING, False, ScopeState(opt_out=Timestamped(NOW, ID), reason=EventKind.DEACTIVATED)
     )

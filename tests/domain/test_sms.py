@@ -88,7 +88,7 @@ def test_other_words_count_where_their_language_is_spoken(
         *("Non scrivetemi più", "Keine Werbung mehr bitte", "Ne m'envoyez plus de messages"),
     ],
 )
-def test_a_sentence_that_says_no_and_nothing_else_is_certain(text: str) -> None:
+def test_a_sentence_that_objects_and_nothing_else_is_certain(text: str) -> None:
     assert classify_sms(text, "US") is STOP
 
 

@@ -77,7 +77,7 @@ def test_a_webhook_dates_no_act_before_an_opt_in_that_we_held_already(
     assert plausible_occurred_at(event(at, None), NOW, opted_in_at) == at
 
 
-def test_a_time_without_a_zone_is_none_unless_the_vendor_says_which() -> None:  # I5
+def test_a_time_without_a_zone_is_none_unless_the_vendor_documents_which() -> None:  # I5
     assert parse_iso_time("2026-11-26T12:00:00") is None
     assert parse_iso_time("2026-11-26 12:00:00", zone=UTC) == NOW
     assert parse_iso_time("2026-11-26T13:00:00+01:00", zone=UTC) == NOW

@@ -166,7 +166,7 @@ def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
     assert not events("kind IN ('opted_in', 'reopened')")
 
 
-def test_a_later_yes_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
+def test_a_later_opt_in_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
     # I5: an opt-out counts from when it happened, not from when the list came
     record([change(EventKind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
     path = tmp_path / "list.csv"

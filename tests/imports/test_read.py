@@ -179,7 +179,7 @@ def test_dates_are_read_as_vendors_write_them(text: str, moment: datetime | None
     assert parse_timestamp(text, ROME, end_of_day=True) == moment
 
 
-def test_a_bare_day_is_its_end_for_a_no_and_its_beginning_for_a_yes() -> None:
+def test_a_bare_day_is_its_end_for_an_opt_out_and_its_beginning_for_an_opt_in() -> None:
     # I5: where the hour is unknown, the "no" wins the day
     no = parse_timestamp("2024-03-01", UTC, end_of_day=True)
     yes = parse_timestamp("2024-03-01", UTC, end_of_day=False)

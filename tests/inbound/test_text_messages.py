@@ -149,7 +149,7 @@ def opt_in(app: Flask, number: str) -> None:
         )
 
 
-def test_after_the_persons_own_yes_a_stop_is_new_again(
+def test_after_the_persons_own_opt_in_a_stop_is_new_again(
     app: Flask, text: Text, clock: Clock, ledger: Ledger
 ) -> None:
     text("STOP")

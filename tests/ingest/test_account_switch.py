@@ -169,7 +169,7 @@ def test_a_switch_is_recorded_though_each_topic_was_turned_off_by_us(
     assert is_marketing_suppressed(facts)
 
 
-def test_a_switch_that_was_seen_when_all_was_off_already_is_no_news_later(
+def test_a_switch_that_was_seen_when_all_was_off_already_adds_nothing_later(
     destination: int, tool: SwitchedTool, clock: Clock
 ) -> None:  # I5
     say(EventKind.OPTED_OUT, scope=ALL_MARKETING)
@@ -182,7 +182,7 @@ def test_a_switch_that_was_seen_when_all_was_off_already_is_no_news_later(
     assert is_on()
 
 
-def test_a_contact_that_was_gone_in_between_is_heard_again(
+def test_a_contact_that_was_gone_in_between_is_recorded_again(
     destination: int, tool: SwitchedTool, clock: Clock
 ) -> None:
     """What was deleted and came back with its switch off was turned off again (I13)."""
@@ -218,7 +218,7 @@ def test_a_dated_report_counts_also_where_the_switch_was_off_already(
     assert len(events()) == 2 + recorded
 
 
-def test_a_switch_that_a_webhook_told_first_is_no_news_in_the_listing(
+def test_a_switch_that_a_webhook_reported_first_adds_nothing_in_the_listing(
     destination: int, tool: SwitchedTool, clock: Clock
 ) -> None:  # I5, I13
     tool.switched_off.add(ANNA)

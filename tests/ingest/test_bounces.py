@@ -58,7 +58,7 @@ def test_bounces_on_two_days_stop_marketing_for_a_time(mailer: int, clock: Clock
     assert events() == [("paused", "undeliverable", clock() + timedelta(days=30))]
 
 
-def test_one_bounce_told_again_on_another_day_counts_once(mailer: int, clock: Clock) -> None:
+def test_one_bounce_reported_again_on_another_day_counts_once(mailer: int, clock: Clock) -> None:
     first = bounce("1")
     post(mailer, first)
     ingest_stored(mailer, TwoWayTool())
@@ -95,7 +95,7 @@ def test_a_dry_run_counts_nothing(mailer: int, clock: Clock) -> None:
         clock.advance(DAY)
 
 
-def test_the_tool_is_told_and_told_again_when_the_time_is_over(mailer: int, clock: Clock) -> None:
+def test_the_tool_is_pushed_to_and_again_when_the_time_is_over(mailer: int, clock: Clock) -> None:
     tool, other = TwoWayTool(), add_destination("other", TOPIC)
     tool.add(JANE.exact)
     for act in ("1", "2"):
@@ -109,7 +109,7 @@ def test_the_tool_is_told_and_told_again_when_the_time_is_over(mailer: int, cloc
     assert tool.off[JANE.exact] == set()
 
 
-def test_a_tool_that_cannot_lift_is_not_told_of_what_ends(mailer: int, clock: Clock) -> None:  # I10
+def test_a_tool_that_cannot_lift_gets_nothing_that_ends(mailer: int, clock: Clock) -> None:  # I10
     for act in ("1", "2"):
         clock.advance(DAY)
         post(mailer, bounce(act))
@@ -137,7 +137,7 @@ def test_a_tool_that_cannot_lift_is_not_told_of_what_ends(mailer: int, clock: Cl
         ("topic", None, "all_marketing"),
     ],
 )
-def test_a_complaint_stops_what_the_policy_says(
+def test_a_complaint_stops_what_the_policy_names(
     app: Flask, mailer: int, stops: str, group: str | None, scope: str
 ) -> None:
     put_in_force(app, f'{CATALOGUE}[deliverability]\ncomplaints_stop = "{stops}"\n')

@@ -95,7 +95,7 @@ def test_a_persons_no_in_a_tool_is_never_turned_on_again_whatever_its_date(
     assert lifts_of(tool) == pushed
 
 
-def test_a_no_that_another_form_says_is_not_dated_before_an_opt_in_either(
+def test_an_opt_out_of_another_form_is_not_dated_before_an_opt_in_either(
     clock: Clock,
 ) -> None:  # I5, I9
     tool = Tool()
@@ -112,7 +112,7 @@ def standard(at: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("act", ["naive", "zero", "yesterday"])
-def test_a_no_of_which_nobody_says_who_made_it_is_not_turned_on_again_either(
+def test_an_opt_out_without_an_author_is_not_turned_on_again_either(
     act: str, clock: Clock
 ) -> None:  # I5: such a tool can't be asked, so it is believed
     tool = Tool()

@@ -76,7 +76,7 @@ def ask(destination: int, tool: TwoWayTool, clock: Clock) -> None:
 
 @pytest.mark.parametrize("scope, thing", [(TOPIC, TOPIC), (ALL_MARKETING, None)])
 @pytest.mark.parametrize("dated", [True, False])
-def test_our_own_push_is_no_news_after_it_was_undone(
+def test_our_own_push_is_no_event_after_it_was_undone(
     destination: int,
     tool: TwoWayTool,
     clock: Clock,
@@ -99,7 +99,7 @@ def test_our_own_push_is_no_news_after_it_was_undone(
     assert tool.reads
 
 
-def test_a_dated_one_is_no_news_after_an_opt_in_of_the_same_minute(
+def test_a_dated_one_adds_nothing_after_an_opt_in_of_the_same_minute(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5: else it would count for a quarter of an hour longer than the opt-in
     say(EventKind.OPTED_OUT)
@@ -114,7 +114,7 @@ def test_a_dated_one_is_no_news_after_an_opt_in_of_the_same_minute(
 
 @pytest.mark.parametrize("dated", [True, False])
 @pytest.mark.parametrize("lifted", [True, False])
-def test_a_no_that_was_said_there_just_after_a_lift_is_heard(
+def test_an_opt_out_made_there_just_after_a_lift_is_recorded(
     destination: int, tool: TwoWayTool, clock: Clock, *, dated: bool, lifted: bool
 ) -> None:  # I13
     say(EventKind.OPTED_OUT)
@@ -135,7 +135,7 @@ def test_a_no_that_was_said_there_just_after_a_lift_is_heard(
     assert kinds()[2:] == ["opted_out"]
 
 
-def test_what_was_said_there_later_is_heard_at_once(
+def test_what_was_set_there_later_is_recorded_at_once(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
     say(EventKind.OPTED_OUT)
@@ -158,7 +158,7 @@ def test_where_nothing_can_be_asked_it_is_believed(
     assert kinds()[2:] == ["opted_out"]
 
 
-def test_a_new_no_is_told_though_the_tool_still_shows_the_old_one(
+def test_a_new_opt_out_is_pushed_though_the_tool_still_shows_the_old_one(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
     say(EventKind.OPTED_OUT)
@@ -171,7 +171,7 @@ def test_a_new_no_is_told_though_the_tool_still_shows_the_old_one(
     assert tool.off[ANNA] == {TOPIC}
 
 
-def test_what_it_tells_late_is_told_to_it_for_it_may_have_turned_it_on_since(
+def test_what_it_reports_late_is_pushed_to_it_for_it_may_have_turned_it_on_since(
     destination: int, tool: TwoWayTool
 ) -> None:  # I3
     said_at = services().now() - timedelta(hours=9)
@@ -190,7 +190,7 @@ def test_a_whole_list_of_what_is_off_is_no_history(destination: int, tool: TwoWa
     assert tool.pushes == []
 
 
-def test_what_was_said_there_is_taken_back_there_though_more_was_to_be_told(
+def test_what_was_set_there_is_undone_there_though_more_was_to_be_pushed(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
     say(EventKind.OPTED_OUT, scope=OTHER)
@@ -202,7 +202,7 @@ def test_what_was_said_there_is_taken_back_there_though_more_was_to_be_told(
     assert tool.off == {ANNA: {OTHER}}
 
 
-def test_what_was_said_there_while_a_worker_told_it_more_is_taken_back_too(
+def test_what_was_set_there_while_a_worker_pushed_more_is_undone_too(
     destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I5
     say(EventKind.OPTED_OUT, scope=OTHER)

@@ -201,7 +201,7 @@ def test_email_goes_on_when_the_topic_by_sms_is_no_more(app: Flask, catalogue: s
         assert list(whole(cast("SupportsPull", connector).pull)[0]) == []
 
 
-def test_what_only_heard_stop_pushes_once_it_has_a_key(app: Flask, client: FlaskClient) -> None:
+def test_what_only_received_stop_pushes_once_it_has_a_key(app: Flask, client: FlaskClient) -> None:
     """Of one destination at Twilio, that hears STOP at one number and pushes to another."""
     with twilio() as tool, app.app_context():
         add_destination(

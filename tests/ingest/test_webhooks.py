@@ -79,7 +79,7 @@ def test_what_a_person_did_in_the_tool_is_an_event_of_when_it_came(clock: Clock)
     assert outcomes() == ["ingested"]
 
 
-def test_the_same_act_told_twice_is_one_event() -> None:
+def test_the_same_act_reported_twice_is_one_event() -> None:
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe())
     post(number, unsubscribe(), unsubscribe(BO, "e2"))  # another body
@@ -112,7 +112,7 @@ def test_complaints_and_hard_bounces_count_and_soft_ones_do_not() -> None:
     assert events() == [("complained", "all_marketing"), ("bounced", "undeliverable")]
 
 
-def test_news_about_a_thing_that_no_topic_maps_to_is_counted_and_can_be_replayed(
+def test_an_event_about_a_target_that_no_topic_maps_to_is_counted_and_can_be_replayed(
     clock: Clock,
 ) -> None:
     number = add_destination("mailer", TOPIC)
@@ -159,7 +159,7 @@ def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
     assert len(events()) == 1
 
 
-def test_types_that_nobody_knows_are_counted_beside_what_is_known() -> None:
+def test_unknown_types_are_counted_next_to_what_is_known() -> None:
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(), unsubscribe(BO, "e2", event="consent_given"))
     post(number, unsubscribe(BO, "e3", event="consent_given"), unsubscribe(event=ANNA))

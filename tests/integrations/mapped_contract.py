@@ -28,7 +28,7 @@ class MappedContract:
             rig.make().push([off(1, ANNA, "news"), off(2, BO, "events")])
         assert rig.tool.requests() == 0
 
-    def test_two_topics_on_one_thing_are_refused_with_the_remedy(self, rig: Rig) -> None:  # I10
+    def test_two_topics_on_one_target_are_refused_with_the_remedy(self, rig: Rig) -> None:  # I10
         shared = replace(rig.setup, topics={"news": self.thing, "offers": self.thing})
         problems = replace(rig, setup=shared).make().check().problems
         assert any("news, offers share" in p and "make a" in p for p in problems)
@@ -50,7 +50,7 @@ class MappedContract:
         (problem,) = replace(rig, setup=wrong).make().check().problems
         assert self.refusal in problem
 
-    def test_a_mapped_thing_that_is_missing_is_reported(self, rig: Rig) -> None:
+    def test_a_mapped_target_that_is_missing_is_reported(self, rig: Rig) -> None:
         mapped = replace(rig.setup, topics={"news": self.thing, "offers": self.missing})
         assert any(self.missing in p for p in replace(rig, setup=mapped).make().check().problems)
 

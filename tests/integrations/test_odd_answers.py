@@ -91,7 +91,7 @@ def test_one_value_is_odd_at_a_time() -> None:
     assert body["people"] == [person(ANNA), person(BO) | {"state": NEW_WORD}]
 
 
-def test_what_is_of_one_person_is_told_from_what_is_of_all() -> None:
+def test_what_is_of_one_person_is_distinguished_from_what_is_of_all() -> None:
     shared = {place.path for place in places() if not place.personal}
     assert shared >= {"whole", "people", "next", "people[]"}, "another's row is not of the one"
     assert {place.path for place in places() if place.personal} >= {"people[]", "people[].id"}

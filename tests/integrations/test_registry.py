@@ -25,7 +25,7 @@ def test_every_kind_is_there_under_its_own_name() -> None:
         assert integration.load_secret_settings() <= names
 
 
-def test_what_a_connector_says_it_can_it_has() -> None:
+def test_what_a_connector_declares_it_has() -> None:
     for entry in list_specs():
         kind = entry.kind
         needed = {name: "x" for name in entry.settings if not name.endswith("?")}
@@ -42,7 +42,7 @@ def test_what_a_connector_says_it_can_it_has() -> None:
             assert able == any(hasattr(part, method) for part in parts), (kind, method)
 
 
-def test_an_unknown_kind_is_told_the_known_ones() -> None:
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         DestinationConfigError, match="use one of webhook, file_drop, sendgrid, hubspot"
     ):
@@ -50,7 +50,7 @@ def test_an_unknown_kind_is_told_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"apikey": "x"}, {}, {"api_key": ""}])
-def test_wrong_settings_are_told_the_right_names(settings: dict[str, str]) -> None:
+def test_wrong_settings_are_refused_with_the_right_names(settings: dict[str, str]) -> None:
     with pytest.raises(
         DestinationConfigError, match=r"api_key, base_url\?, on_behalf_of\?"
     ) as caught:

@@ -98,7 +98,7 @@ class TestSendGrid:
             with pytest.raises(SignatureError):
                 self.source.verify(forged, settings, NOW)
 
-    def test_what_it_says(self) -> None:
+    def test_what_its_events_mean(self) -> None:
         def row(event: str, **more: object) -> dict[str, object]:
             at = int(NOW.timestamp())
             return {"event": event, "email": ANNA, "timestamp": at, "sg_event_id": event} | more
@@ -203,7 +203,7 @@ class TestMailchimp:
             ({"type": "campaign"}, None),
         ],
     )
-    def test_what_it_says(self, form: dict[str, str], kind: VendorEventKind | None) -> None:
+    def test_what_its_events_mean(self, form: dict[str, str], kind: VendorEventKind | None) -> None:
         given = form | {"fired_at": "2026-11-25 12:00:00", "data[email]": ANNA}
         found = self.source.parse(urlencode(given).encode())
         assert found == ([VendorEvent(kind, ANNA, WHOLE_LIST, NOW)] if kind else [])
@@ -245,7 +245,7 @@ class TestHubSpot:
             with pytest.raises(SignatureError):
                 self.source.verify(forged, settings, NOW)
 
-    def test_what_it_says(self) -> None:
+    def test_what_its_events_mean(self) -> None:
         def row(what: str, **more: object) -> dict[str, object]:
             at = int(NOW.timestamp() * 1000)
             return {"eventId": 7, "subscriptionId": 5, "occurredAt": at, "objectId": 42} | {

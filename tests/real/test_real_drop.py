@@ -91,7 +91,7 @@ class TestBucket(ConnectorContract):
     pass
 
 
-def test_a_file_lies_in_the_folder_by_the_name_that_is_told(rig: Rig, objects: Objects) -> None:
+def test_a_file_is_in_the_folder_by_the_acknowledged_name(rig: Rig, objects: Objects) -> None:
     outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
     (ack,) = {outcome.ack for outcome in outcomes.values()}
     assert objects.names() == [f"{FOLDER}/{ack}"]

@@ -69,7 +69,7 @@ def test_nobody_is_seen_without_a_list_role_or_all_subscribers(tool: Listmonk) -
     assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
 
 
-def test_the_time_of_an_opt_out_is_told(tool: Listmonk) -> None:  # I5
+def test_the_time_of_an_opt_out_is_reported(tool: Listmonk) -> None:  # I5
     tool.add(ANNA)
     before = utc_now()
     tool.turn_off(ANNA, NEWS)

@@ -38,7 +38,7 @@ def opt_out(hours: float, scope: str = NEWS, form: Form = ALIAS, **given: Any) -
         (EVERYTHING, (3, EVERYTHING), NEWS, False),
     ],
 )
-def test_only_a_newer_yes_of_that_reach_lifts(
+def test_only_a_newer_opt_in_of_that_reach_lifts(
     scope: str, opt_in: tuple[float, str] | None, topic: str, *, off: bool
 ) -> None:  # I5
     oracle = Oracle()
@@ -48,7 +48,7 @@ def test_only_a_newer_yes_of_that_reach_lifts(
     assert oracle.must_be_off(ALIAS, topic, LATE) is off
 
 
-def test_a_no_counts_for_the_mailbox_and_a_yes_for_its_form() -> None:  # I9
+def test_an_opt_out_counts_for_the_mailbox_and_an_opt_in_for_its_form() -> None:  # I9
     oracle = Oracle()
     oracle.add_opt_out(opt_out(1))
     oracle.add_opt_in(OTHER_ALIAS, NEWS, at(2))

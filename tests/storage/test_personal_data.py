@@ -39,7 +39,7 @@ def test_every_column_is_named_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name, table in TABLES.items() if table.personal))
-def test_a_table_with_personal_data_says_how_a_persons_rows_are_found(name: str) -> None:
+def test_a_table_with_personal_data_has_the_way_to_a_persons_rows(name: str) -> None:
     table = TABLES[name]
     assert table.by
     first = table.by.split(".")[0].split()[0]

@@ -182,7 +182,7 @@ def test_a_permanent_error_is_probed_every_five_minutes_and_burns_no_row(
         pytest.param(None, timedelta(0), id="not said"),
     ],
 )
-def test_at_a_rate_limit_rows_are_released_until_there_is_room(
+def test_at_a_rate_limit_rows_are_released_until_there_is_capacity(
     destination: int, tool: Tool, clock: Clock, wish: timedelta | None, wait: timedelta
 ) -> None:  # I3
     tool.before = failing(RateLimited("kept to its rate limit", retry_after=wish))

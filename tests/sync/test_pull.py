@@ -55,7 +55,9 @@ def test_an_opt_out_made_in_the_tool_becomes_an_event(
     assert events() == [("opted_out", TOPIC, "destination", "mailer", False)]
 
 
-def test_what_the_tool_says_itself_is_not_pushed_to_it(destination: int, tool: TwoWayTool) -> None:
+def test_what_the_tool_reported_itself_is_not_pushed_to_it(
+    destination: int, tool: TwoWayTool
+) -> None:
     tool.opt_out(ANNA, TOPIC)
     read(destination, tool, ListingKind.PULL)
     work(destination, tool)
@@ -63,7 +65,7 @@ def test_what_the_tool_says_itself_is_not_pushed_to_it(destination: int, tool: T
     assert outcomes(ANNA) == [PushResult.REFLECTED]
 
 
-def test_what_the_tool_has_forgotten_since_is_told_again_with_it(
+def test_what_the_tool_has_forgotten_since_is_pushed_again_with_it(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
     tool.add(ANNA)
@@ -147,7 +149,7 @@ def test_a_page_whose_worker_lost_its_lease_leaves_nothing(
     assert tally(destination).reported == 1
 
 
-def test_our_own_push_is_no_news(destination: int, tool: TwoWayTool) -> None:
+def test_our_own_push_is_no_event(destination: int, tool: TwoWayTool) -> None:
     tool.add(ANNA)
     say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
@@ -156,7 +158,7 @@ def test_our_own_push_is_no_news(destination: int, tool: TwoWayTool) -> None:
     assert work(destination, tool) == 0
 
 
-def test_our_own_push_is_no_news_after_the_person_has_lifted_it(
+def test_our_own_push_is_no_event_after_the_person_has_lifted_it(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
     tool.add(ANNA)

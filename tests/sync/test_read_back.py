@@ -109,7 +109,7 @@ def test_settled_rows_are_sampled(destination: int, tool: TwoWayTool, clock: Clo
     assert tool.reads == [[ANNA]]
 
 
-def test_an_opt_out_too_many_is_news_and_is_not_undone(
+def test_an_opt_out_too_many_is_an_event_and_is_not_undone(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
     tool.add(ANNA)
@@ -123,7 +123,7 @@ def test_an_opt_out_too_many_is_news_and_is_not_undone(
     assert events()[-1][:2] == ("opted_out", OTHER)
 
 
-def test_who_never_joined_a_list_has_said_nothing(
+def test_who_never_joined_a_list_has_opted_out_of_nothing(
     destination: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I5, I13: else everybody who is in one group only would have left all others
     tool = TwoWayTool()
@@ -267,7 +267,7 @@ def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) 
     )
 
 
-def test_a_listing_of_a_new_kind_is_begun_beside_the_others(clock: Clock) -> None:
+def test_a_listing_of_a_new_kind_is_begun_next_to_the_others(clock: Clock) -> None:
     number = add_destination("mailer", TOPIC)
     schedule_new_listings(clock())
     run_in_transaction(lambda c: c.execute("DELETE FROM listing WHERE kind = 'sweep'"))

@@ -161,7 +161,7 @@ def test_somebody_erased_is_suppressed_and_stays_unreadable(
     assert outcomes(ANNA)[-1] == PushResult.REFLECTED
 
 
-def test_who_has_said_nothing_is_not_stored(destination: int, tool: TwoWayTool) -> None:
+def test_who_has_set_nothing_is_not_stored(destination: int, tool: TwoWayTool) -> None:
     tool.add(ANNA, "no address")
     read(destination, tool, ListingKind.SCAN)
     assert run_in_transaction(lambda c: c.execute("SELECT FROM address").fetchall()) == []
@@ -180,7 +180,7 @@ def test_our_own_change_of_a_contact_makes_no_more_work(
     assert len(tool.pushes) == 1
 
 
-def test_contacts_get_their_standing_link_once(tool: TwoWayTool, clock: Clock) -> None:
+def test_contacts_get_their_permanent_link_once(tool: TwoWayTool, clock: Clock) -> None:
     destination = add_destination("mailer", TOPIC, link_field="choices")
     tool.add(ANNA, BO)
     for _ in range(3):

@@ -155,7 +155,7 @@ def test_who_is_off_there_already_is_settled_by_the_page(destination: int, tool:
     assert {item.address for job in tool.jobs for item in job} == {BO}
 
 
-def test_who_an_import_failed_for_is_told_alone(
+def test_who_an_import_failed_for_is_reported_alone(
     destination: int, tool: SlowTool, clock: Clock
 ) -> None:  # I3: a lost job costs hours, and is retried
     read(destination, tool, ListingKind.SCAN)
@@ -241,7 +241,7 @@ def test_where_contacts_are_to_be_created_nobody_is_absent(tool: SlowTool, clock
     assert tool.pushed == [CY]
 
 
-def test_what_the_tool_says_itself_is_read_first(tool: SlowTool) -> None:  # I13
+def test_what_the_tool_reports_itself_is_read_first(tool: SlowTool) -> None:  # I13
     say(EventKind.OPTED_OUT, ANNA)
     tool.add(ANNA)
     number = add_destination("mailer", TOPIC, kind="ses")

@@ -145,11 +145,11 @@ def test_without_clear_words_the_code_decides(needed: int, codes: str) -> None: 
         (COUNTED, Bounce("5.1.1", diagnostic="user unknown", permanent=False)),
     ],
 )
-def test_a_vendors_verdict_settles_what_is_open(needed: int, bounce: Bounce) -> None:
+def test_a_vendors_classification_settles_what_is_open(needed: int, bounce: Bounce) -> None:
     assert events_needed(bounce) == needed
 
 
-def test_a_reading_says_when_it_goes_against_the_code() -> None:
+def test_a_classification_reports_when_it_goes_against_the_code() -> None:
     read = classify_bounce(Bounce("5.1.1", "550", "Mailbox full"))
     assert (read.cause, read.code, read.contradicts_code) == (BounceCause.FULL, "5.2.2", True)
     read = classify_bounce(Bounce("4.2.2", "452", "Mailbox full"))
@@ -167,7 +167,7 @@ def test_a_number_of_a_program_is_no_code() -> None:
     assert events_needed(Bounce(diagnostic="sent by Mailer 2.0.12", permanent=True)) == AT_ONCE
 
 
-def test_an_address_says_nothing() -> None:
+def test_an_address_means_nothing() -> None:
     for address in ("<spam@dmarc.example>", "full.mailbox@example.com", "quota-exceeded@a.it"):
         assert find_cause(f"{address} refused") is None
 

@@ -52,7 +52,7 @@ def test_two_bounces_on_two_days_suppress_for_a_time() -> None:  # F10
     assert verdict.until == NOW + timedelta(days=30)
 
 
-def test_the_order_in_which_bounces_are_told_is_of_no_account() -> None:
+def test_the_order_in_which_bounces_are_reported_does_not_matter() -> None:
     for at, other in ((NOW, NOW - DAY), (NOW - DAY, NOW)):
         assert ruling("5.1.2", other, at=at) is BounceActionKind.SUPPRESS_TEMPORARILY
 

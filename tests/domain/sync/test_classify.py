@@ -44,7 +44,7 @@ HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
         (ALL_SMS, {ALL_SMS: "news"}, "news"),
     ],
 )
-def test_an_opt_out_covers_what_it_says_there(
+def test_an_opt_out_covers_what_its_target_maps_to(
     thing: str | None, mapped: dict[str, str], scope: str | None
 ) -> None:  # I10
     news = VendorEvent(VendorEventKind.OPTED_OUT, "anna@example.com", thing, NOW, by_person=True)

@@ -169,7 +169,7 @@ def test_what_cannot_be_decoded_is_refused(source: SupportsInboundMail, body: by
         source.parse_mails(body)
 
 
-def test_sendgrid_says_how_each_field_is_encoded() -> None:
+def test_sendgrid_documents_how_each_field_is_encoded() -> None:
     said = sendgrid(text="hör auf", charsets='{"text": "iso-8859-1"}', to=STOP)
     (mail,) = SendGridWebhookSource().parse_mails(said)
     found = message_from_bytes(mail.content, policy=policy.default)

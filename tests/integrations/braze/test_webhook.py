@@ -50,7 +50,9 @@ def news(
         ("users.canvas.Entry", {}, None),
     ],
 )
-def test_what_it_says(name: str, properties: dict[str, str], expected: VendorEvent | None) -> None:
+def test_what_its_events_mean(
+    name: str, properties: dict[str, str], expected: VendorEvent | None
+) -> None:
     found = parse(name, subscription_group_id="g-1", **properties)
     assert found == ([expected] if expected else [])
 
@@ -68,7 +70,7 @@ def test_what_it_says(name: str, properties: dict[str, str], expected: VendorEve
         ("", False),
     ],
 )
-def test_whose_act_a_change_was_is_told_by_its_source(source: str, *, by_person: bool) -> None:
+def test_whose_act_a_change_was_is_reported_by_its_source(source: str, *, by_person: bool) -> None:
     state = {"subscription_status": "Unsubscribed", "state_change_source": source}
     assert parse(GROUP, subscription_group_id="g-1", **state) == [
         news(OUT, "g-1", by_person=by_person)
@@ -82,14 +84,14 @@ def test_a_group_of_sms_is_left_by_a_number() -> None:
 
 
 @pytest.mark.parametrize("name, permanent", [("Bounce", True), ("SoftBounce", False)])
-def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool) -> None:
+def test_a_bounce_has_the_servers_words(name: str, *, permanent: bool) -> None:
     text = "550 5.1.1 User unknown"
     (found,) = parse(f"users.messages.email.{name}", bounce_reason=text)
     assert found.kind is VendorEventKind.BOUNCED
     assert found.bounce == Bounce(diagnostic=text, permanent=permanent)
 
 
-def test_what_is_new_there_is_told_to_be_unknown() -> None:
+def test_an_unknown_event_type_is_reported() -> None:
     states = ["", "Paused", "Unsubscribed"]  # the last is of no group
     assert parse("users.messages.email.Forward")[0].kind is VendorEventKind.UNKNOWN_TYPE
     for state in states:

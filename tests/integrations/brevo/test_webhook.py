@@ -32,7 +32,7 @@ def parse(*events: dict[str, Any]) -> list[VendorEvent]:
         ("blocked", None),
     ],
 )
-def test_what_it_says(event: str, kind: VendorEventKind | None) -> None:
+def test_what_its_events_mean(event: str, kind: VendorEventKind | None) -> None:
     found = parse({"event": event, "ts_event": AT, "list_id": [3, 42], "camp_id": 8})
     by_person = kind is not VendorEventKind.CONTACT_CHANGED
     assert found == (
@@ -50,21 +50,21 @@ def test_what_it_says(event: str, kind: VendorEventKind | None) -> None:
         ("soft_bounced", False),
     ],
 )
-def test_a_bounce_is_told_with_its_reason(event: str, *, permanent: bool) -> None:
+def test_a_bounce_is_reported_with_its_reason(event: str, *, permanent: bool) -> None:
     text = "550 5.1.1 User unknown"
     (news,) = parse({"event": event, "reason": text, "ts_epoch": AT * 1000})
     bounce = Bounce(diagnostic=text, permanent=permanent)
     assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
-def test_who_joins_lists_is_told_for_each() -> None:
+def test_who_joins_lists_is_reported_for_each() -> None:
     found = parse({"event": "list_addition", "list_id": [3, 42]})
     assert found == [
         VendorEvent(VendorEventKind.RESUBSCRIBED, ANNA, target) for target in ("3", "42")
     ]
 
 
-def test_several_at_once_are_each_told() -> None:
+def test_several_at_once_are_each_reported() -> None:
     found = parse({"event": "unsubscribed", "ts_epoch": AT}, {"event": "new"}, {"event": "click"})
     assert [(news.kind, news.occurred_at) for news in found] == [
         (VendorEventKind.OPTED_OUT, NOW),
@@ -97,7 +97,9 @@ def test_a_batch_is_read_however_it_is_wrapped(wrap: Callable[[Any], Any]) -> No
         ("replied", None),
     ],
 )
-def test_what_it_says_of_text_messages(status: str, kind: VendorEventKind | None) -> None:
+def test_what_its_events_about_text_messages_mean(
+    status: str, kind: VendorEventKind | None
+) -> None:
     row = {"id": 7, "to": "393331234567", "msg_status": status, "type": "marketing", "ts_event": AT}
     found = BrevoWebhookSource().parse(json.dumps(row).encode())
     assert found == (

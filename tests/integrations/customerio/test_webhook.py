@@ -38,7 +38,7 @@ def parse(about: str, metric: str, **data: Any) -> list[VendorEvent]:
         {"identifiers": {"id": "7", "email": ANNA}},
     ],
 )
-def test_what_it_says(
+def test_what_its_events_mean(
     about: str,
     metric: str,
     kind: VendorEventKind | None,
@@ -53,7 +53,7 @@ def test_what_it_says(
     assert parse(about, metric, **data) == ([event] if kind else [])
 
 
-def test_a_bounce_is_told_in_the_servers_words() -> None:
+def test_a_bounce_has_the_servers_words() -> None:
     text = "550 5.5.0 Requested action not taken: mailbox unavailable"
     (event,) = parse("email", "bounced", recipient=ANNA, failure_message=text)
     assert event == VendorEvent(
@@ -61,7 +61,7 @@ def test_a_bounce_is_told_in_the_servers_words() -> None:
     )
 
 
-def test_preferences_are_told_topic_by_topic() -> None:
+def test_preferences_are_reported_topic_by_topic() -> None:
     content = {
         "topics": {"topic_7": False, "topic_8": True, "topic_9": None},
         "channels": {"email": False, "sms": False, "push": True, "in_app": None},

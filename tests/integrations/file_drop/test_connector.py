@@ -61,7 +61,7 @@ class TestFileDrop(ConnectorContract, SmsContract):
     pass
 
 
-def test_a_file_is_named_by_time_and_content_and_told_as_acknowledgement(
+def test_a_file_is_named_by_time_and_content_and_acknowledged_by_that(
     rig: Rig, tmp_path: Path
 ) -> None:
     outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])

@@ -50,7 +50,7 @@ class TestSftpDrop(ConnectorContract):
     pass
 
 
-def test_a_file_has_the_name_that_is_told_and_is_not_for_everybody(rig: Rig, folder: Path) -> None:
+def test_a_file_has_the_acknowledged_name_and_is_not_for_everybody(rig: Rig, folder: Path) -> None:
     outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
     (file,) = folder.iterdir()
     assert {outcome.ack for outcome in outcomes.values()} == {file.name}
@@ -150,7 +150,7 @@ def test_a_folder_that_is_not_there_is_reported(rig: Rig, folder: Path) -> None:
         ({"folder": "ftp://u@host/drop"}, "sftp://"),
     ],
 )
-def test_settings_that_make_no_sense_are_told_with_the_remedy(
+def test_settings_that_make_no_sense_are_reported_with_the_remedy(
     settings: dict[str, str], told: str
 ) -> None:
     given = {"folder": f"sftp://{USER}@127.0.0.1/drop", "host_key": "SHA256:x", "password": "p"}
@@ -165,7 +165,7 @@ def test_settings_that_make_no_sense_are_told_with_the_remedy(
 
 
 @pytest.mark.parametrize("library, url", [("paramiko", "sftp://u@host/x"), ("s3fs", "s3://b/x")])
-def test_without_the_extra_the_set_up_says_what_to_install(
+def test_without_the_extra_the_set_up_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: str, url: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)

@@ -125,7 +125,7 @@ class TestGhostsMembers(NobodyCreatedContract):
         assert rig.tool.off("joanna@example.com") == set()
         assert connect(rig).read([off(1, ANNA)]) == {1: frozenset({"news"})}
 
-    def test_letters_that_sqlite_does_not_lower_are_found_as_they_are(
+    def test_characters_that_sqlite_does_not_lower_are_found_as_they_are(
         self, rig: Rig, server: GhostStandIn
     ) -> None:
         server.add("Ünal@example.com")
@@ -168,7 +168,7 @@ def test_what_somebody_turned_off_in_ghost_lately_is_not_lifted(
     assert rig.tool.off(ANNA) == {"news"}
 
 
-def test_what_we_have_heard_of_is_lifted_by_the_persons_later_act(
+def test_what_was_reported_to_us_is_lifted_by_the_persons_later_act(
     rig: Rig, server: GhostStandIn
 ) -> None:  # I5
     """That it is later was made sure before a lift is asked for: decision 36."""

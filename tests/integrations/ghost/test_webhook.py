@@ -52,7 +52,7 @@ def kept(body: bytes, at: int = AT * 1000 + 7) -> bytes:
         ({}, member("a"), []),  # deleted: somebody tidied up
     ],
 )
-def test_what_a_member_left_is_told(
+def test_what_a_member_left_is_reported(
     current: dict[str, Any],
     previous: dict[str, Any],
     expected: list[tuple[VendorEventKind, str | None]],

@@ -31,14 +31,14 @@ def parse(topic: str, **item: Any) -> list[VendorEvent]:
         ("contact.email.updated", CONTACT, VendorEventKind.CONTACT_CHANGED, None),
     ],
 )
-def test_what_it_says(
+def test_what_its_events_mean(
     topic: str, item: dict[str, Any], kind: VendorEventKind, thing: str | None
 ) -> None:
     assert parse(topic, **item) == [VendorEvent(kind, ANNA, thing, NOW, "notif_7")]
 
 
 @pytest.mark.parametrize("fate, permanent", [("hard_bounce", True), ("soft_bounce", False)])
-def test_a_bounce_is_told_of_an_email(fate: str, *, permanent: bool) -> None:
+def test_a_bounce_is_reported_of_an_email(fate: str, *, permanent: bool) -> None:
     item = {"content_stat": {"stat_type": fate}, "contact": CONTACT}
     bounce = Bounce(permanent=permanent)
     assert parse("content_stat.email", **item) == [
@@ -81,7 +81,5 @@ def test_what_is_of_no_use_is_left_out(topic: str, item: dict[str, Any]) -> None
         ("contact.snoozed", CONTACT, "contact.snoozed"),
     ],
 )
-def test_what_cannot_be_told_is_kept_for_a_person(
-    topic: str, item: dict[str, Any], thing: str
-) -> None:
+def test_what_is_ambiguous_is_kept_for_review(topic: str, item: dict[str, Any], thing: str) -> None:
     assert parse(topic, **item) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]

@@ -230,7 +230,7 @@ def test_a_failure_that_names_nobody_is_found_by_halving(rig: Rig, server: Itera
     }
 
 
-def test_who_did_it_and_when_is_told(rig: Rig, server: IterableStandIn) -> None:  # I13
+def test_who_did_it_and_when_is_reported(rig: Rig, server: IterableStandIn) -> None:  # I13
     at = NOW - timedelta(days=400)
     server.leave(ANNA, at, "EmailLink", channelIds=[11], messageTypeIds=[31])
     server.leave(BO, at, "ApiSubscriptionUpdate", emailListIds=[41])

@@ -28,7 +28,7 @@ def parse(name: str, email: str = ANNA, **fields: Any) -> list[VendorEvent]:
         ("emailSubscribe", IN, "", False),
     ],
 )
-def test_each_thing_that_it_names_is_told(
+def test_each_target_that_it_names_is_an_event(
     name: str, kind: VendorEventKind, source: str, *, by_person: bool
 ) -> None:
     targets: dict[str, Any] = {"channelIds": [27447], "messageTypeIds": [1, 2], "emailListIds": []}
@@ -84,7 +84,7 @@ def test_what_is_of_no_use_is_left_out(name: str) -> None:
         ("emailUnSubscribe", "7+x@placeholder.email", "", "opted_out without address"),
     ],
 )
-def test_what_cannot_be_told_is_kept_for_a_person(
+def test_what_is_ambiguous_is_kept_for_review(
     name: str, email: str, source: str, thing: str
 ) -> None:
     found = parse(name, email, unsubSource=source)

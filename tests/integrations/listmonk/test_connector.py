@@ -140,7 +140,7 @@ def test_who_is_in_no_such_list_gets_nothing_and_is_not_put_there(
     assert server.subscribers[ANNA]["lists"] == {11: "unsubscribed"}
 
 
-def test_who_never_joined_a_list_said_no_no(rig: Rig, server: ListmonkStandIn) -> None:
+def test_who_never_joined_a_list_has_not_opted_out(rig: Rig, server: ListmonkStandIn) -> None:
     server.everybody = False
     server.join(ANNA, 11)
     assert connect(rig).read([off(1, ANNA)]) == {1: frozenset()}

@@ -28,7 +28,7 @@ def parse(name: str, **data: Any) -> list[VendorEvent]:
         ("webhook.test", None),
     ],
 )
-def test_what_it_says(name: str, kind: VendorEventKind | None) -> None:
+def test_what_its_events_mean(name: str, kind: VendorEventKind | None) -> None:
     event = VendorEvent(
         kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, NOW, "63fd", by_person=True
     )
@@ -36,7 +36,7 @@ def test_what_it_says(name: str, kind: VendorEventKind | None) -> None:
 
 
 @pytest.mark.parametrize("name, permanent", [("hard_bounced", True), ("soft_bounced", False)])
-def test_a_bounce_is_told_with_code_and_reason(name: str, *, permanent: bool) -> None:
+def test_a_bounce_is_reported_with_code_and_reason(name: str, *, permanent: bool) -> None:
     meta = {"bounce_code": 550, "bounce_reason": "5.1.1 User unknown"}
     (event,) = parse(f"activity.{name}", meta=meta)
     bounce = Bounce(reply_code="550", diagnostic="5.1.1 User unknown", permanent=permanent)
@@ -62,7 +62,7 @@ def test_an_activity_is_known_by_its_own_name_where_the_event_has_none() -> None
     assert event == parse("activity.unsubscribed")[0]
 
 
-def test_what_cannot_be_told_is_kept_for_a_person() -> None:
+def test_what_is_ambiguous_is_kept_for_review() -> None:
     found = [*parse("activity.resubscribed"), *parse("activity.unsubscribed", recipient=None)]
     assert [event.target for event in found] == [
         "activity.resubscribed",

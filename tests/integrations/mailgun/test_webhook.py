@@ -64,7 +64,7 @@ def test_anything_else_is_nobodys(body: bytes, settings: dict[str, str]) -> None
         ({"event": "failed", "severity": "permanent", "delivery-status": {"code": 612}}, None),
     ],
 )
-def test_what_it_says(event: dict[str, Any], kind: VendorEventKind | None) -> None:
+def test_what_its_events_mean(event: dict[str, Any], kind: VendorEventKind | None) -> None:
     at = NOW + timedelta(milliseconds=250)
     news = VendorEvent(
         kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, at, "W3X4", by_person=True
@@ -93,7 +93,7 @@ def test_a_mail_not_sent_counts_for_what_was_noted_before(
     assert news.bounce == (Bounce(permanent=True) if is_bounce else None)
 
 
-def test_a_bounce_is_told_in_the_servers_words() -> None:
+def test_a_bounce_has_the_servers_words() -> None:
     text = "5.1.1 The email account does not exist"
     reported = {"code": 550, "message": text, "description": ""}
     (news,) = parse(event="failed", severity="permanent", **{"delivery-status": reported})
@@ -101,5 +101,5 @@ def test_a_bounce_is_told_in_the_servers_words() -> None:
     assert news.bounce == Bounce("5.1.1", "550", text, permanent=True)
 
 
-def test_what_is_new_there_is_told_to_be_unknown() -> None:
+def test_an_unknown_event_type_is_reported() -> None:
     assert [news.target for news in parse(event="consented")] == ["consented"]

@@ -60,7 +60,7 @@ def test_a_hard_bounce_is_for_good_only_if_it_is_the_addresss_fault(
     assert news.bounce == Bounce(status, diagnostic=error, permanent=permanent)
 
 
-def test_the_servers_words_are_told_where_mailjet_has_them() -> None:
+def test_the_servers_words_are_reported_where_mailjet_has_them() -> None:
     text = "550 5.7.1 Message refused by policy"
     (news,) = parse(event("bounce", hard_bounce=False, error="policy issue", comment=text))
     assert news.bounce == Bounce("5.7.1", diagnostic=text, permanent=False)
@@ -76,7 +76,7 @@ def test_the_servers_words_are_told_where_mailjet_has_them() -> None:
         ("blocked", ""),
     ],
 )
-def test_what_says_nothing_of_the_person_does_nothing(name: str, error: str) -> None:
+def test_what_means_nothing_about_the_person_does_nothing(name: str, error: str) -> None:
     assert parse(event(name, error=error), event("sent"), event("open"), event("click")) == []
 
 

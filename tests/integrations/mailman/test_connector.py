@@ -109,7 +109,7 @@ def test_what_a_person_chose_in_mailman_is_neither_overwritten_nor_lifted(
     assert own(server, ANNA) == {"delivery_status": "by_user"}
 
 
-def test_a_lift_leaves_what_a_person_says_for_all_lists(rig: Rig, server: MailmanStandIn) -> None:
+def test_a_lift_leaves_what_a_person_set_for_all_lists(rig: Rig, server: MailmanStandIn) -> None:
     server.join(ANNA, "11", delivery_mode="mime_digests")
     connector = rig.make()
     connector.push([off(1, ANNA, "news")])
@@ -200,7 +200,9 @@ def test_a_ban_is_for_strangers_and_is_taken_back(rig: Rig, server: MailmanStand
     assert server.bans == set()
 
 
-def test_a_stopped_delivery_is_news_whoever_stopped_it(rig: Rig, server: MailmanStandIn) -> None:
+def test_a_stopped_delivery_is_an_event_whoever_stopped_it(
+    rig: Rig, server: MailmanStandIn
+) -> None:
     server.join(ANNA, "12", delivery_status="by_moderator")
     server.join(BO, "11", delivery_status="by_user")
     server.join(CY, "11", delivery_status="by_bounces")
@@ -211,7 +213,7 @@ def test_a_stopped_delivery_is_news_whoever_stopped_it(rig: Rig, server: Mailman
     ]
 
 
-def test_who_leaves_while_the_page_is_read_is_no_news(rig: Rig, server: MailmanStandIn) -> None:
+def test_who_leaves_while_the_page_is_read_is_no_event(rig: Rig, server: MailmanStandIn) -> None:
     rig.tool.turn_off(ANNA, "news")
     connector = connect(rig)
     server.fail(Fault(404, body="{}", after=2))  # the list, its members; then Anna's delivery

@@ -64,7 +64,7 @@ def test_only_what_the_key_signed_for_this_url_is_genuine() -> None:
         (event("open"), None, False),
     ],
 )
-def test_what_it_says(
+def test_what_its_events_mean(
     row: dict[str, Any], kind: VendorEventKind | None, *, by_person: bool
 ) -> None:
     act = f"7a {row['event']} {AT}"
@@ -73,7 +73,7 @@ def test_what_it_says(
 
 
 @pytest.mark.parametrize("name, permanent", [("hard_bounce", True), ("soft_bounce", False)])
-def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool) -> None:
+def test_a_bounce_has_the_servers_words(name: str, *, permanent: bool) -> None:
     diag = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
     (news,) = parse(event(name, diag=diag, bounce_description="bad_mailbox"))
     assert news.bounce == Bounce("5.1.1", "550", diag.removeprefix("smtp;"), permanent)
@@ -90,12 +90,12 @@ def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool) ->
         ("whitelist", "add", "unsub", None),
     ],
 )
-def test_who_was_listed_for_what_they_said_is_news(
+def test_who_was_listed_for_an_opt_out_is_an_event(
     listed: str, action: str, reason: str, kind: VendorEventKind | None
 ) -> None:
     row = {"type": listed, "action": action, "reject": {"email": ANNA, "reason": reason}, "ts": AT}
     assert [news.kind for news in parse(row)] == ([kind] if kind else [])
 
 
-def test_what_is_new_there_is_told_to_be_unknown() -> None:
+def test_an_unknown_event_type_is_reported() -> None:
     assert [news.target for news in parse(event("consented"))] == ["consented"]

@@ -107,7 +107,7 @@ def failed(output: str, direction: str = "outgoing") -> dict[str, Any]:
     return event("MessageDeliveryFailed", message=message, status="HardFail", output=output)
 
 
-def test_a_failed_delivery_is_told_in_the_servers_words() -> None:
+def test_a_failed_delivery_has_the_servers_words() -> None:
     (news,) = parse(failed(GONE))
     assert news == VendorEvent(
         VendorEventKind.BOUNCED, ANNA, None, NOW, "u-1", bounce=Bounce("5.1.1", "550", GONE)
@@ -126,12 +126,12 @@ def test_a_failed_delivery_is_told_in_the_servers_words() -> None:
     ],
     ids=["own decision", "incoming", "delayed", "held", "sent", "limit"],
 )
-def test_what_says_nothing_of_the_person_does_nothing(row: dict[str, Any]) -> None:
+def test_what_means_nothing_about_the_person_does_nothing(row: dict[str, Any]) -> None:
     assert parse(row) == []
 
 
 @pytest.mark.parametrize("name", ["MessageBounced", "MessageDelayed"])
-def test_a_bounce_whose_words_are_not_told_is_not_taken_for_final(name: str) -> None:
+def test_a_bounce_without_a_text_is_not_final(name: str) -> None:
     row = event(name, original_message={"to": ANNA}, bounce={"to": "b1@rp.example.com"})
     (news,) = parse(row)
     assert (news.kind, news.address) == (VendorEventKind.BOUNCED, ANNA)
@@ -165,7 +165,7 @@ def test_a_mail_received_is_read_as_a_reply(form: dict[str, Any], content: bytes
     assert mail.content == content
 
 
-def test_so_is_one_that_is_told_in_parts() -> None:
+def test_so_is_one_that_is_reported_in_parts() -> None:
     row = {
         "rcpt_to": "stop@replies.example.com",
         "from": f"Anna <{ANNA}>",

@@ -51,7 +51,7 @@ def test_a_bounce_may_be_somebodys_word(
         ("Unknown", None),
     ],
 )
-def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool | None) -> None:
+def test_a_bounce_has_the_servers_words(name: str, *, permanent: bool | None) -> None:
     text = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
     (event,) = bounce(name, Details=text)
     reported = Bounce("5.1.1", "550", text, permanent)
@@ -92,6 +92,6 @@ def test_what_is_of_no_use_is_left_out(record: str) -> None:
     assert parse(record, Recipient=ANNA) == []
 
 
-def test_what_is_new_there_is_told_to_be_unknown() -> None:
+def test_an_unknown_event_type_is_reported() -> None:
     found = [*parse("Consent"), *bounce("Odd"), *parse("SubscriptionChange", SuppressSending=True)]
     assert [event.target for event in found] == ["Consent", "Bounce Odd", "SubscriptionChange "]

@@ -19,7 +19,7 @@ def parse(name: str, **data: Any) -> list[VendorEvent]:
 @pytest.mark.parametrize(
     "kind, permanent", [("Permanent", True), ("Transient", False), ("Undetermined", None)]
 )
-def test_a_bounce_is_told_in_the_servers_words(kind: str, *, permanent: bool | None) -> None:
+def test_a_bounce_has_the_servers_words(kind: str, *, permanent: bool | None) -> None:
     reported = {
         "type": kind,
         "subType": "General",
@@ -62,11 +62,13 @@ def test_a_bounce_is_told_in_the_servers_words(kind: str, *, permanent: bool | N
         ("email.delivered", {"to": [ANNA]}, None),
     ],
 )
-def test_what_it_says(name: str, data: dict[str, Any], expected: VendorEvent | None) -> None:
+def test_what_its_events_mean(
+    name: str, data: dict[str, Any], expected: VendorEvent | None
+) -> None:
     assert parse(name, **data) == ([expected] if expected else [])
 
 
-def test_topics_are_told_one_by_one() -> None:
+def test_topics_are_reported_one_by_one() -> None:
     topics = [
         {"id": "b6d24b8e", "subscription": "opt_in"},
         {"id": "07d84122", "subscription": "opt_out"},
@@ -94,7 +96,5 @@ def test_topics_are_told_one_by_one() -> None:
         ("suppression.created", {}, "suppression.created"),
     ],
 )
-def test_what_cannot_be_told_is_kept_for_a_person(
-    name: str, data: dict[str, Any], thing: str
-) -> None:
+def test_what_is_ambiguous_is_kept_for_review(name: str, data: dict[str, Any], thing: str) -> None:
     assert parse(name, **data) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]

@@ -35,7 +35,7 @@ def parse(*events: dict[str, Any], wrapper: str = "message_event") -> list[Vendo
         ({"type": "amp_initial_open"}, None),
     ],
 )
-def test_what_it_says(event: dict[str, Any], kind: VendorEventKind | None) -> None:
+def test_what_its_events_mean(event: dict[str, Any], kind: VendorEventKind | None) -> None:
     more = {"rcpt_to": ANNA, "raw_rcpt_to": "Anna@example.com", "timestamp": AT, "event_id": "7"}
     news = VendorEvent(kind or OUT, "Anna@example.com", None, NOW, "7", by_person=True)
     assert parse(event | more) == ([news] if kind else [])
@@ -45,9 +45,7 @@ def test_what_it_says(event: dict[str, Any], kind: VendorEventKind | None) -> No
     "bounce_class, permanent",
     [("10", True), ("30", True), ("1", None), ("20", False), ("22", False), ("51", False)],
 )
-def test_a_bounce_is_told_in_the_servers_words(
-    bounce_class: str, *, permanent: bool | None
-) -> None:
+def test_a_bounce_has_the_servers_words(bounce_class: str, *, permanent: bool | None) -> None:
     text = "550 5.1.1 <anna@example.com>: Recipient address rejected: User unknown"
     event = {"type": "bounce", "bounce_class": bounce_class, "rcpt_to": ANNA, "raw_reason": text}
     (news,) = parse(event | {"error_code": "550", "timestamp": "2026-11-25T12:00:00.000Z"})
@@ -55,7 +53,7 @@ def test_a_bounce_is_told_in_the_servers_words(
     assert news == VendorEvent(BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
-def test_what_is_new_there_is_told_to_be_unknown() -> None:
+def test_an_unknown_event_type_is_reported() -> None:
     found = parse({"type": "consent_given", "rcpt_to": ANNA})
     assert found == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "consent_given")]
     assert [news.target for news in parse({"type": ANNA})] == ["(no name)"]  # I12

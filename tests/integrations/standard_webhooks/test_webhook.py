@@ -25,7 +25,7 @@ def parse(*events: dict[str, Any]) -> list[VendorEvent]:
     return list(StandardWebhookSource().parse(json.dumps(events).encode()))
 
 
-def test_all_that_may_be_told_is_read() -> None:
+def test_every_event_type_is_read() -> None:
     phone = "+393331234567"
     reported = {"channel": "sms", "topic": "acme.texts", "id": "7", "by_person": True}
     assert parse(event("opted_out", **reported | {"address": phone})) == [
@@ -50,7 +50,7 @@ def test_address_and_type_are_enough(kind: VendorEventKind) -> None:
     assert StandardWebhookSource().parse(body) == [VendorEvent(kind, ANNA, bounce=bounce)]
 
 
-def test_a_bounce_is_told_in_the_servers_words() -> None:
+def test_a_bounce_has_the_servers_words() -> None:
     reported = {"status": "5.1.1", "reply": "550", "text": "User unknown", "permanent": True}
     (news,) = parse(event("bounced", bounce=reported))
     assert news.bounce == Bounce("5.1.1", "550", "User unknown", permanent=True)
@@ -58,7 +58,7 @@ def test_a_bounce_is_told_in_the_servers_words() -> None:
     assert vague.bounce == Bounce()
 
 
-def test_what_cannot_be_told_is_kept_for_a_person() -> None:
+def test_what_is_ambiguous_is_kept_for_review() -> None:
     found = parse(event("unknown"), event("clicked"), event("opted_out", address=""))
     assert [news.target for news in found] == ["unknown", "clicked", "opted_out without address"]
 

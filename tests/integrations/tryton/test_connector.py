@@ -99,7 +99,7 @@ def connect(rig: Rig) -> Tryton:
     return cast("Tryton", rig.make())
 
 
-def test_who_waits_for_a_confirmation_has_said_no_no(rig: Rig, server: TrytonStandIn) -> None:
+def test_who_waits_for_a_confirmation_has_not_opted_out(rig: Rig, server: TrytonStandIn) -> None:
     server.everybody = False
     server.join(ANNA, 11, active=False)
     connector = connect(rig)
@@ -121,7 +121,7 @@ def test_who_confirms_after_the_no_is_found(rig: Rig, server: TrytonStandIn) -> 
     assert connector.read([off(1, ANNA, "news")]) == {1: frozenset()}
 
 
-def test_news_tells_list_and_time(rig: Rig, server: TrytonStandIn) -> None:
+def test_an_event_has_list_and_time(rig: Rig, server: TrytonStandIn) -> None:
     server.turn(ANNA, 12, active=False)
     server.turn(ANNA, 99, active=False)
     server.turn(BO, 11, active=False)

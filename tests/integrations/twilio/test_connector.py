@@ -153,7 +153,7 @@ def test_email_addresses_and_calls_are_refused(texts: Rig, server: TwilioStandIn
     assert server.seen == []
 
 
-def test_a_consent_says_all_that_twilio_asks_for(texts: Rig, server: TwilioStandIn) -> None:
+def test_a_consent_has_all_that_twilio_asks_for(texts: Rig, server: TwilioStandIn) -> None:
     texts.make().push([text_off(1, PHONE)])
     texts.make().push([text_lift(1, PHONE)])
     one, other = (dict(consent) for consent in server.consents)
@@ -190,7 +190,7 @@ def test_an_error_that_may_pass_is_tried_again(texts: Rig, server: TwilioStandIn
     ['{"items": null}', "{}", '{"items": [{"error_code": null}]}'],
     ids=["null", "none", "no-id"],
 )
-def test_a_consent_without_a_verdict_is_tried_again(
+def test_a_consent_without_a_result_is_tried_again(
     texts: Rig, server: TwilioStandIn, body: str
 ) -> None:
     server.fail(Fault(201, body=body))

@@ -172,7 +172,7 @@ def test_every_secret_signs_while_one_replaces_another(rig: Rig, server: Receive
     assert len(server.headers[0]["webhook-signature"].split(" ")) == 2
 
 
-def test_410_says_the_receiver_is_gone(rig: Rig, server: Receiver) -> None:  # G2
+def test_410_means_the_receiver_is_gone(rig: Rig, server: Receiver) -> None:  # G2
     server.fail(Fault(410))
     with pytest.raises(EndpointGone) as caught:
         rig.make().push([off(1, ANNA, "news")])

@@ -90,7 +90,7 @@ def reported(server: Receiver) -> dict[str, Any]:
     return dict(item)
 
 
-def test_a_sender_is_told_what_is_off_and_why(
+def test_a_sender_is_sent_what_is_off_and_why(
     server: Receiver, deliver: Callable[[], None]
 ) -> None:
     topic, wide = say(EventKind.OPTED_OUT, "acme.offers"), say(EventKind.OPTED_OUT, ALL_MARKETING)
@@ -106,7 +106,7 @@ def test_a_sender_is_told_what_is_off_and_why(
         )
 
 
-def test_a_pause_is_told_with_its_end_and_ends_with_a_message_of_its_own(
+def test_a_pause_is_reported_with_its_end_and_ends_with_a_message_of_its_own(
     server: Receiver, deliver: Callable[[], None], clock: Clock
 ) -> None:
     until = services().now() + DAY
