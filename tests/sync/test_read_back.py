@@ -152,6 +152,30 @@ def test_an_absent_address_is_looked_for_again(
     assert tally(destination).drift == 0
 
 
+@pytest.mark.parametrize("fails_first", [False, True])
+def test_a_contact_that_appears_is_read_back_as_soon_as_any_other(
+    destination: int, tool: TwoWayTool, clock: Clock, *, fails_first: bool
+) -> None:  # I13
+    for _ in range(3):
+        say(EventKind.OPTED_OUT, ANNA)
+        work(destination, tool)
+        clock.advance(timedelta(hours=1))
+    assert state(ANNA, "outcome") == PushResult.ABSENT
+    tool.add(ANNA)
+    tool.forgets.add(ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
+    if fails_first:
+        tool.before = lambda batch: {i.ref: PushOutcome(PushResult.RETRY_LATER) for i in batch}
+        work(destination, tool)
+        tool.before = None
+        clock.advance(timedelta(hours=1))
+    work(destination, tool)
+    assert state(ANNA, "outcome") == PushResult.REFLECTED
+    clock.advance(READ_BACK_DELAY)
+    read(destination, tool, ListingKind.READ)
+    assert tally(destination).drift == 1
+
+
 def test_sweeps_begin_at_night_where_the_company_is() -> None:
     rome = ZoneInfo("Europe/Rome")
     noon = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -84,11 +84,11 @@ UPDATE sync_state s SET
     lease = NULL,
     bulk = s.bulk OR (given.outcome = 'refused' AND s.wanted_version <= given.version),
     outcome = given.outcome,
-    checks = CASE WHEN NOT given.is_done THEN s.checks
-        WHEN given.outcome = 'absent' THEN LEAST(s.checks + 1, 5)
+    checks = CASE WHEN given.is_done AND given.outcome = 'absent' THEN LEAST(s.checks + 1, 5)
         WHEN s.outcome = 'absent' THEN 0 ELSE s.checks END,
     verify_at = CASE WHEN given.is_done THEN %(now)s + given.verify_after
-        * (1 << CASE given.outcome WHEN 'absent' THEN s.checks ELSE 2 * s.checks END) END
+        * (1 << CASE WHEN given.outcome = 'absent' THEN s.checks
+            WHEN s.outcome = 'absent' THEN 0 ELSE 2 * s.checks END) END
 FROM given
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
     AND s.lease = %(lease)s
@@ -99,6 +99,9 @@ repeated refusal. A refused row moves to the bulk lane, so that no click waits b
 
 What the push turned off was recorded before it was sent (`record_pending_opt_outs`), and topics
 that the tool reported as off meanwhile stay in `turned_off`: only what was lifted is removed.
+
+`checks` counts absences as long as the contact is absent, and drift otherwise: a contact that has
+appeared is read back as soon as any other.
 """
 
 _REQUEUE = """
