@@ -39,12 +39,12 @@ def report(
     )
 
 
-def told(*reports: BounceReport, keep: bool = True) -> list[BounceActionKind]:
+def reported(*reports: BounceReport, keep: bool = True) -> list[BounceActionKind]:
     """As a door does it: judge, then record what comes of it."""
-    judged = evaluate_bounces(reports, services().now(), store=keep)
+    evaluated = evaluate_bounces(reports, services().now(), store=keep)
     if keep:
-        record([each.change for each in judged if each.change])
-    return [each.action.kind for each in judged]
+        record([each.change for each in evaluated if each.change])
+    return [each.action.kind for each in evaluated]
 
 
 def decision(message: str = "offers.weekly", who: Address = JANE) -> Decision:
@@ -60,7 +60,7 @@ def counted() -> int:
 
 
 def test_a_mailbox_that_is_gone_is_a_bounce_at_once() -> None:  # F10
-    assert told(report(1, "5.1.1")) == [BounceActionKind.SUPPRESS]
+    assert reported(report(1, "5.1.1")) == [BounceActionKind.SUPPRESS]
     assert decision().rule is DecisionRule.BOUNCED
     assert decision("invoice").allow  # I4
     assert decision("invoice").advisory == DecisionRule.BOUNCED
@@ -69,18 +69,18 @@ def test_a_mailbox_that_is_gone_is_a_bounce_at_once() -> None:  # F10
 
 def test_the_evidence_has_what_was_read_and_names_nobody() -> None:  # I8
     words = f"<{JANE.exact}>: User unknown in virtual alias table"
-    [judged] = evaluate_bounces([report(1, "4.1.1", text=words)], services().now())
-    assert judged.change is not None
-    assert judged.change.evidence == {
+    [evaluated] = evaluate_bounces([report(1, "4.1.1", text=words)], services().now())
+    assert evaluated.change is not None
+    assert evaluated.change.evidence == {
         "cause": "no_mailbox", "status": "5.1.1", "status_given": "4.1.1",
     }  # fmt: skip
 
 
 def test_what_is_counted_stops_marketing_for_a_time(clock: Clock) -> None:
-    assert told(report(1)) == [BounceActionKind.COUNT]
+    assert reported(report(1)) == [BounceActionKind.COUNT]
     assert decision().allow
     clock.advance(DAY)
-    assert told(report(2, at=clock())) == [BounceActionKind.SUPPRESS_TEMPORARILY]
+    assert reported(report(2, at=clock())) == [BounceActionKind.SUPPRESS_TEMPORARILY]
     stopped = decision()
     assert (stopped.rule, stopped.scope, stopped.event) == (
         DecisionRule.BOUNCED, UNDELIVERABLE, UUID(int=2),
@@ -92,17 +92,17 @@ def test_what_is_counted_stops_marketing_for_a_time(clock: Clock) -> None:
 
 
 def test_one_that_bounces_again_after_that_time_is_stopped_again_at_once(clock: Clock) -> None:
-    told(report(1), report(2, at=START))
+    reported(report(1), report(2, at=START))
     clock.advance(DAY)
-    told(report(3, at=clock()))
+    reported(report(3, at=clock()))
     clock.advance(timedelta(days=31))
     assert decision().allow
-    assert told(report(4, at=clock())) == [BounceActionKind.SUPPRESS_TEMPORARILY]
+    assert reported(report(4, at=clock())) == [BounceActionKind.SUPPRESS_TEMPORARILY]
     assert not decision().allow
 
 
 def test_the_persons_own_newer_choice_ends_it(clock: Clock) -> None:  # I5
-    told(report(1, at=START - DAY), report(2))
+    reported(report(1, at=START - DAY), report(2))
     clock.advance(timedelta(minutes=1))
     record([change(9, EventKind.CONSENTED, "acme.offers", at=clock())])
     assert decision().rule is DecisionRule.BOUNCED  # an import is no proof of reading
@@ -112,13 +112,16 @@ def test_the_persons_own_newer_choice_ends_it(clock: Clock) -> None:  # I5
 
 def test_the_same_report_received_twice_counts_once() -> None:
     for _ in range(2):
-        assert told(report(1)) == [BounceActionKind.COUNT]
-    assert told(report(1), report(1)) == [BounceActionKind.COUNT, BounceActionKind.COUNT]
+        assert reported(report(1)) == [BounceActionKind.COUNT]
+    assert reported(report(1), report(1)) == [BounceActionKind.COUNT, BounceActionKind.COUNT]
     assert counted() == 1
 
 
 def test_two_reports_in_one_batch_see_each_other() -> None:
-    assert told(report(1), report(2, at=START - DAY)) == [BounceActionKind.SUPPRESS_TEMPORARILY] * 2
+    assert (
+        reported(report(1), report(2, at=START - DAY))
+        == [BounceActionKind.SUPPRESS_TEMPORARILY] * 2
+    )
     assert not decision().allow
 
 
@@ -132,22 +135,22 @@ def test_of_two_reports_at_once_one_sees_both() -> None:
 
 
 def test_bounces_of_another_address_or_kind_do_not_add_up() -> None:
-    told(report(1, at=START - DAY))
-    assert told(report(2, who=BO), report(3, "5.2.1")) == [BounceActionKind.COUNT] * 2
+    reported(report(1, at=START - DAY))
+    assert reported(report(2, who=BO), report(3, "5.2.1")) == [BounceActionKind.COUNT] * 2
 
 
 def test_only_a_keyed_digest_is_kept_and_not_for_long(clock: Clock) -> None:  # I12
-    told(report(1, at=START - DAY, who=BO))
+    reported(report(1, at=START - DAY, who=BO))
     row = run_in_transaction(lambda c: c.execute("SELECT digest FROM counted_bounce").fetchone())
     assert row == (services().keys.exact_digest(BO),)
     clock.advance(timedelta(days=90))
-    told(report(2, at=clock()))
+    reported(report(2, at=clock()))
     assert counted() == 1  # the old one is gone
 
 
 def test_a_dry_run_evaluates_and_writes_nothing() -> None:
-    told(report(1, at=START - DAY))
-    assert told(report(2), keep=False) == [BounceActionKind.SUPPRESS_TEMPORARILY]
+    reported(report(1, at=START - DAY))
+    assert reported(report(2), keep=False) == [BounceActionKind.SUPPRESS_TEMPORARILY]
     assert counted() == 1
 
 
@@ -159,16 +162,16 @@ codes."5.1.1" = "never"
 codes."5.2.2" = { events = 2 }
 """
     put_in_force(app, CATALOGUE + words)
-    assert told(report(1, "5.1.1"), report(2, text="mailbox full")) == [
+    assert reported(report(1, "5.1.1"), report(2, text="mailbox full")) == [
         BounceActionKind.IGNORE, BounceActionKind.COUNT,
     ]  # fmt: skip
-    assert told(report(3, "5.2.2")) == [BounceActionKind.SUPPRESS_TEMPORARILY]
-    [judged] = evaluate_bounces([report(3, "5.2.2")], services().now())
-    assert judged.action.until == START + timedelta(days=7)
+    assert reported(report(3, "5.2.2")) == [BounceActionKind.SUPPRESS_TEMPORARILY]
+    [evaluated] = evaluate_bounces([report(3, "5.2.2")], services().now())
+    assert evaluated.action.until == START + timedelta(days=7)
 
 
 def test_a_new_owner_of_a_mailbox_gets_no_marketing_and_is_pointed_out() -> None:  # RFC 7293
-    assert told(report(1, "5.7.17"), report(2, "5.1.1")) == [BounceActionKind.SUPPRESS] * 2
+    assert reported(report(1, "5.7.17"), report(2, "5.1.1")) == [BounceActionKind.SUPPRESS] * 2
     assert not decision().allow
     rows = run_in_transaction(
         lambda c: c.execute("SELECT actor, action, detail FROM audit").fetchall()

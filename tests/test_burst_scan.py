@@ -131,10 +131,13 @@ def test_only_what_was_pressed_counts(app: Flask, press: Press, look: Look, cloc
             )
             for name in "abcdef"
         ]
-        standing = evidence | {"destination": "1"}  # of a column: it was never sent
+        open_bursts = evidence | {"destination": "1"}  # of a column: it was never sent
         record(changes)
         record(
-            [replace(c, id=services().new_id(), evidence=standing, own_act=True) for c in changes]
+            [
+                replace(c, id=services().new_id(), evidence=open_bursts, own_act=True)
+                for c in changes
+            ]
         )
     assert look() == []
 
@@ -192,16 +195,16 @@ def test_without_bursts_the_list_is_empty(app: Flask) -> None:
 def test_health_reports_bursts_for_a_day(
     client: FlaskClient, press: Press, look: Look, clock: Clock
 ) -> None:
-    def told() -> object:
+    def reported() -> object:
         answer = client.get("/healthz")
         return answer.json and answer.json["bursts"]
 
-    assert told() == 0
+    assert reported() == 0
     press("abcdef")
     look()
-    assert told() == 1
+    assert reported() == 1
     clock.advance(timedelta(days=2))
-    assert told() == 0
+    assert reported() == 0
 
 
 def test_a_look_groups_what_came_once_and_not_for_each(app: Flask, clock: Clock) -> None:

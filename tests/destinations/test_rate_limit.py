@@ -199,16 +199,16 @@ def test_retry_after_holds_every_worker(redis_url: str, seconds: Seconds) -> Non
 
 
 def test_a_time_in_milliseconds_is_read_as_such() -> None:
-    heard = parse_reset_headers("x-left", "x-reset", epoch=True)
+    parse = parse_reset_headers("x-left", "x-reset", epoch=True)
     reset = str(int(NOW.timestamp() * 1000) + 90_000)
-    assert heard(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
+    assert parse(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize("epoch", [True, False])
 def test_a_tools_own_headers_are_read(epoch: bool) -> None:  # noqa: FBT001
-    heard = parse_reset_headers("x-left", "x-reset", epoch=epoch)
+    parse = parse_reset_headers("x-left", "x-reset", epoch=epoch)
     reset = str(int(NOW.timestamp()) + 90) if epoch else "90"
-    assert heard(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
-    assert heard(200, {"x-left": "7", "x-reset": reset}, NOW) is None
-    assert heard(200, {"x-left": "none", "x-reset": "soon"}, NOW) is None
-    assert heard(200, {}, NOW) is None
+    assert parse(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
+    assert parse(200, {"x-left": "7", "x-reset": reset}, NOW) is None
+    assert parse(200, {"x-left": "none", "x-reset": "soon"}, NOW) is None
+    assert parse(200, {}, NOW) is None

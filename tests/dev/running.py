@@ -27,11 +27,11 @@ TOOLS = ("crm", "email-tool")
 
 @dataclass
 class Run:
-    """One run with its data in `checkout`; `said` is what it printed."""
+    """One run with its data in `checkout`; `output_lines` is what it printed."""
 
     checkout: Path
     process: subprocess.Popen[str]
-    said: list[str] = field(default_factory=list)
+    output_lines: list[str] = field(default_factory=list)
     listener: Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,12 +60,12 @@ class Run:
         assert self.process.stdout
         with self.process.stdout as output:
             for line in output:
-                self.said.append(line.rstrip("\n"))
+                self.output_lines.append(line.rstrip("\n"))
 
     @property
     def text(self) -> str:
         """All that was printed."""
-        return "\n".join(self.said)
+        return "\n".join(self.output_lines)
 
     @property
     def is_up(self) -> bool:
@@ -75,7 +75,7 @@ class Run:
     @property
     def lines_to_try(self) -> list[str]:
         """The printed curl lines."""
-        return [line.strip() for line in list(self.said) if line.startswith("  curl ")]
+        return [line.strip() for line in list(self.output_lines) if line.startswith("  curl ")]
 
     def printed(self, label: str) -> str:
         """What was printed beside `label`."""

@@ -50,7 +50,7 @@ def run(checkout: Path) -> Iterator[Engines]:
 
 
 @pytest.fixture(scope="module")
-def standing() -> Iterator[Engines]:
+def engines() -> Iterator[Engines]:
     """Engines that tests look at and leave as they are."""
     with for_test(environ={}) as engines:
         yield engines
@@ -207,34 +207,34 @@ def test_runs_of_tests_have_engines_of_their_own(checkout: Path) -> None:
     again.release()
 
 
-def test_a_password_is_demanded(standing: Engines) -> None:
-    database, redis = servers(standing)
+def test_a_password_is_demanded(engines: Engines) -> None:
+    database, redis = servers(engines)
     with pytest.raises(psycopg.OperationalError, match="authentication failed"):
-        psycopg.connect(standing.database.url.replace(database.state.password, "guess"))
+        psycopg.connect(engines.database.url.replace(database.state.password, "guess"))
     wrong = Redis(port=redis.state.port, password="guess")
     with wrong as client, pytest.raises(AuthenticationError):
         client.ping()
 
 
-def test_passwords_and_data_are_for_the_owner_only(standing: Engines) -> None:
-    for server in servers(standing):
-        assert (standing.folder / f"{server.name}.json").stat().st_mode & 0o777 == 0o600
+def test_passwords_and_data_are_for_the_owner_only(engines: Engines) -> None:
+    for server in servers(engines):
+        assert (engines.folder / f"{server.name}.json").stat().st_mode & 0o777 == 0o600
         assert server.data.stat().st_mode & 0o777 == 0o700
         assert server.state.password not in command_line(pid_of(server))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has somebody to become")
-def test_root_becomes_nobody(standing: Engines) -> None:
-    for server in servers(standing):
+def test_root_becomes_nobody(engines: Engines) -> None:
+    for server in servers(engines):
         owner = Path(f"/proc/{pid_of(server)}").stat().st_uid
         assert owner == server_account().uid != 0
 
 
-def test_only_the_loopback_is_listened_on(standing: Engines) -> None:
-    with psycopg.connect(standing.database.url) as connection:
+def test_only_the_loopback_is_listened_on(engines: Engines) -> None:
+    with psycopg.connect(engines.database.url) as connection:
         row = connection.execute("SHOW listen_addresses").fetchone()
     assert row == ("127.0.0.1",)
-    with Redis.from_url(standing.redis.url, decode_responses=True) as client:
+    with Redis.from_url(engines.redis.url, decode_responses=True) as client:
         assert client.config_get("bind") == {"bind": "127.0.0.1"}
 
 

@@ -87,9 +87,9 @@ def test_a_survivor_is_reported_and_is_known_once_it_is_written_down(tmp_path: P
         came = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
         return came.returncode, came.stdout + came.stderr
 
-    code, told = run()
-    assert code == 1, told
-    assert "toy.py:2: SURVIVES: most: max(a, b) -> min(a, b)" in told
-    assert "toy: 1 of 2 found, 1 unknown survivors" in told
+    code, output = run()
+    assert code == 1, output
+    assert "toy.py:2: SURVIVES: most: max(a, b) -> min(a, b)" in output
+    assert "toy: 1 of 2 found, 1 unknown survivors" in output
     known.write_text("| `most: max(a, b) -> min(a, b)` | equal here |", "utf-8")
     assert run()[0] == 0

@@ -88,7 +88,7 @@ def test_the_printed_pages_are_there(run: Run) -> None:
 
 
 def test_the_printed_commands_work_on_the_data_of_the_run(run: Run) -> None:
-    printed = next(line for line in run.said if line.startswith("  Commands "))
+    printed = next(line for line in run.output_lines if line.startswith("  Commands "))
     line = printed.removeprefix("  Commands ").replace("--help", "keys list")
     assert run.shell(line).startswith("demo\tactive")
 
@@ -120,7 +120,7 @@ def test_it_finds_its_data_after_ctrl_c_and_after_a_kill_and_leaves_no_process(
         keys = (run.folder / "keys.env").read_text()
         assert len(run.processes()) > 5
         assert run.stop(signal.SIGINT) == 0
-        assert run.said[-1].startswith("Stopped.")
+        assert run.output_lines[-1].startswith("Stopped.")
     assert not run.processes()
     with running(checkout) as again:
         assert again.printed("API key") == key

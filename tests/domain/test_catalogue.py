@@ -229,9 +229,9 @@ def test_a_digest_names_the_source_text() -> None:
     ],
 )
 def test_a_fault_is_reported_with_its_line_and_remedy(old: str, new: str, problem: str) -> None:
-    told = problems(edited((old, new)))
+    found = problems(edited((old, new)))
 
-    assert any(problem in line for line in told), told
+    assert any(problem in line for line in found), found
 
 
 def test_every_fault_is_reported_at_once_in_the_order_of_the_file() -> None:
@@ -254,13 +254,13 @@ def test_a_faulty_list_of_languages_does_not_blame_every_text() -> None:
 
 
 def test_two_brands_cannot_share_a_host() -> None:
-    told = problems(
+    found = problems(
         edited(
             ('name = "Acme"', 'name = "A"\nhost = "a.it"\n[brands.b]\nname = "B"\nhost = "a.it"')
         )
     )
 
-    assert told == (
+    assert found == (
         'line 12: host is that of brand "acme" already; give each brand a host of its own',
     )
 
@@ -289,23 +289,23 @@ def test_an_empty_file_is_reported_with_what_it_needs() -> None:
 def test_several_syntax_faults_are_reported_with_their_lines() -> None:
     text = edited(("[brands.acme]", "[brands.acme"), ('group = "news"', "group = news"))
 
-    told = problems(text)
+    found = problems(text)
 
-    assert [line.split(":")[0] for line in told] == ["line 7", "line 14"]
+    assert [line.split(":")[0] for line in found] == ["line 7", "line 14"]
 
 
 def test_a_table_declared_twice_is_reported_with_both_lines() -> None:
-    told = problems(SMALL + '\n[topics."acme.news"]\n')
+    found = problems(SMALL + '\n[topics."acme.news"]\n')
 
-    assert len(told) == 1
-    assert told[0].startswith("line 28: ")
-    assert told[0].endswith("stands once: delete or rename one")
+    assert len(found) == 1
+    assert found[0].startswith("line 28: ")
+    assert found[0].endswith("stands once: delete or rename one")
 
 
 def test_a_string_that_never_ends_is_reported_where_it_begins() -> None:
-    told = problems(edited(('brand = "acme"', 'brand = """acme')))
+    found = problems(edited(('brand = "acme"', 'brand = """acme')))
 
-    assert told == ("line 11: Unterminated string; close what this line or one above it opens",)
+    assert found == ("line 11: Unterminated string; close what this line or one above it opens",)
 
 
 def test_endless_nesting_is_a_fault_and_no_crash() -> None:
@@ -328,6 +328,6 @@ def test_any_damage_gives_a_catalogue_or_faults_with_lines(
 
     last = damaged.count("\n") + 1
     for problem in faults(damaged):
-        told = re.match(r"line (\d+): .+; .+", problem, re.DOTALL)
-        assert told, problem
-        assert 1 <= int(told[1]) <= last
+        found = re.match(r"line (\d+): .+; .+", problem, re.DOTALL)
+        assert found, problem
+        assert 1 <= int(found[1]) <= last

@@ -75,17 +75,17 @@ def test_a_topic_with_opt_outs_cannot_be_deleted_but_retired() -> None:
     # I5
     old = SMALL + SECOND_TOPIC
 
-    told = refused(old, SMALL, "acme.offers")
+    message = refused(old, SMALL, "acme.offers")
 
-    assert len(told) == 1
-    assert told[0].startswith("topic acme.offers still has opt-outs and can't be deleted")
-    assert "retired = true" in told[0]
+    assert len(message) == 1
+    assert message[0].startswith("topic acme.offers still has opt-outs and can't be deleted")
+    assert "retired = true" in message[0]
     assert refused(old, SMALL, "acme.news") == []
     assert refused(old, old + "retired = true\n", "acme.offers") == []
 
 
 @pytest.mark.parametrize(
-    "change, told",
+    "change, message",
     [
         (('channel = "email"', 'channel = "sms"'), "can't move to sms"),
         (
@@ -95,7 +95,7 @@ def test_a_topic_with_opt_outs_cannot_be_deleted_but_retired() -> None:
     ],
 )
 def test_a_topic_with_opt_outs_keeps_its_channel_and_brand(
-    change: tuple[str, str], told: str
+    change: tuple[str, str], message: str
 ) -> None:
     # I5
     old = SMALL + '\n[brands.other]\nname = "Other"\n'
@@ -103,7 +103,7 @@ def test_a_topic_with_opt_outs_keeps_its_channel_and_brand(
 
     (line,) = refused(old, new, "acme.news")
 
-    assert told in line
+    assert message in line
     assert "declare a new topic" in line
     assert refused(old, new) == []
 

@@ -58,9 +58,9 @@ def test_the_retry_after_of_a_tool_is_kept_while_the_deadline_is_far() -> None:
 
 
 @pytest.mark.parametrize("late", [timedelta(0), SECOND, 100 * HOUR])
-@pytest.mark.parametrize("wish", [None, 48 * HOUR])
-def test_past_due_every_15_minutes_for_ever(late: timedelta, wish: timedelta | None) -> None:  # I3
-    assert row_retry(50, NOW - late, NOW, retry_after=wish) == NOW + 15 * MINUTE
+@pytest.mark.parametrize("wait", [None, 48 * HOUR])
+def test_past_due_every_15_minutes_for_ever(late: timedelta, wait: timedelta | None) -> None:  # I3
+    assert row_retry(50, NOW - late, NOW, retry_after=wait) == NOW + 15 * MINUTE
 
 
 delays = st.timedeltas(timedelta(0), timedelta(days=30))
@@ -70,21 +70,21 @@ delays = st.timedeltas(timedelta(0), timedelta(days=30))
     st.integers(1, 1000), st.timedeltas(45 * MINUTE, WINDOW), st.none() | delays, st.floats(0, 1)
 )
 def test_a_retry_leaves_time_for_two_more(
-    attempts: int, left: timedelta, wish: timedelta | None, jitter: float
+    attempts: int, left: timedelta, wait: timedelta | None, jitter: float
 ) -> None:  # I3: spaced by the deadline, not by a count
     due = NOW + left
-    at = row_retry(attempts, due, NOW, retry_after=wish, jitter=jitter)
+    at = row_retry(attempts, due, NOW, retry_after=wait, jitter=jitter)
     assert NOW < at <= NOW + left / 3 + SECOND
 
 
 @given(st.integers(1, 1000), st.none() | delays, st.floats(0, 1))
 def test_a_tool_that_fails_all_the_time_is_tried_right_up_to_the_deadline(
-    attempts: int, wish: timedelta | None, jitter: float
+    attempts: int, wait: timedelta | None, jitter: float
 ) -> None:  # I3
     now: datetime = NOW
     due, tries = NOW + WINDOW, 0
     while now < due - HOUR:
-        now = row_retry(attempts + tries, due, now, retry_after=wish, jitter=jitter)
+        now = row_retry(attempts + tries, due, now, retry_after=wait, jitter=jitter)
         tries += 1
     assert tries >= 3
     assert now <= due
@@ -99,10 +99,10 @@ def test_an_open_circuit_is_probed_every_5_minutes(failures: int, delay: timedel
 
 @given(st.integers(1, 1000), st.none() | delays, st.floats(0, 1))
 def test_no_tool_can_hold_us_off_for_more_than_an_hour(
-    failures: int, wish: timedelta | None, jitter: float
+    failures: int, wait: timedelta | None, jitter: float
 ) -> None:  # I3
-    at = destination_retry(failures, NOW, retry_after=wish, jitter=jitter)
-    assert NOW < at <= NOW + max(5 * MINUTE, min(wish or timedelta(0), HOUR))
+    at = destination_retry(failures, NOW, retry_after=wait, jitter=jitter)
+    assert NOW < at <= NOW + max(5 * MINUTE, min(wait or timedelta(0), HOUR))
 
 
 @given(st.integers(1, 30), st.floats(0, 1))

@@ -267,8 +267,8 @@ def test_nothing_but_an_own_opt_in_or_a_pause_of_their_own_ends_an_opt_out(
     added = [e for e in more if not (e.address_id == 0 and e.kind.lifts)]
     # A newer pause replaces an older one of the same address: that is the person's own act.
     added = [e for e in added if e.kind is not EventKind.PAUSED or not _paused(before, e)]
-    standing = decide(NEWSLETTER, topic, facts_of(before), NOW)
-    assume(not standing.allow and standing.rule is not Rule.NO_CONSENT)
+    status = decide(NEWSLETTER, topic, facts_of(before), NOW)
+    assume(not status.allow and status.rule is not Rule.NO_CONSENT)
     after = decide(NEWSLETTER, topic, facts_of([*before, *added]), NOW)
     assert not after.allow
     assert after.rule is not Rule.NO_CONSENT
@@ -283,10 +283,10 @@ def _paused(events: Sequence[Event], pause: Event) -> bool:
 
 @given(EVENTS, EVENTS)
 def test_an_older_opt_in_ends_nothing(before: list[Event], more: list[Event]) -> None:  # I5
-    standing = decide(NEWSLETTER, ON, facts_of(before), NOW)
-    assume(not standing.allow and standing.since)
+    status = decide(NEWSLETTER, ON, facts_of(before), NOW)
+    assume(not status.allow and status.since)
     late = [
-        replace(e, id=UUID(int=e.id.int + 1000), counts_at=min(e.counts_at, standing.since or NOW))
+        replace(e, id=UUID(int=e.id.int + 1000), counts_at=min(e.counts_at, status.since or NOW))
         for e in more
         if e.kind.lifts
     ]
@@ -302,10 +302,10 @@ def test_no_history_of_marketing_stops_service_mail(events: list[Event]) -> None
 @given(EVENTS, st.sampled_from([ON, OFF]))
 def test_pages_and_senders_never_disagree(events: list[Event], topic: Topic) -> None:
     facts = facts_of(events)
-    standing = topic_status(topic, facts, NOW)
-    assert standing.subscribed is decide(NEWSLETTER, topic, facts, NOW).allow
-    assert not (standing.suppressed and standing.paused_until)
-    if standing.paused_until:
-        after = decide(NEWSLETTER, ON, facts, standing.paused_until)
+    status = topic_status(topic, facts, NOW)
+    assert status.subscribed is decide(NEWSLETTER, topic, facts, NOW).allow
+    assert not (status.suppressed and status.paused_until)
+    if status.paused_until:
+        after = decide(NEWSLETTER, ON, facts, status.paused_until)
         assert after.allow
-        assert not decide(NEWSLETTER, ON, facts, standing.paused_until - MINUTE / 60).allow
+        assert not decide(NEWSLETTER, ON, facts, status.paused_until - MINUTE / 60).allow

@@ -43,26 +43,26 @@ def out(hours: int, kind: EventKind = EventKind.OPTED_OUT) -> ScopeState:
     return ScopeState(opt_out=ago(hours), reason=kind)
 
 
-def nos(*facts: tuple[str, ScopeState]) -> list[tuple[str, EventKind]]:
+def suppressions(*facts: tuple[str, ScopeState]) -> list[tuple[str, EventKind]]:
     found = active_suppressions([ScopeFact(scope, True, state) for scope, state in facts], NOW)
     return [(no.scope, no.kind) for no in found]
 
 
 def test_every_no_that_stands_is_listed_the_newest_first() -> None:
-    assert nos(("news", out(3)), (ALL_MARKETING, out(1))) == [
+    assert suppressions(("news", out(3)), (ALL_MARKETING, out(1))) == [
         (ALL_MARKETING, EventKind.OPTED_OUT),
         ("news", EventKind.OPTED_OUT),
     ]
 
 
 def test_a_lift_ends_its_own_scope_and_an_opt_out_wins_a_tie() -> None:  # I5
-    assert nos(("news", replace(out(3), lift=ago(2)))) == []
-    assert nos(("news", replace(out(3), lift=ago(3)))) == [("news", EventKind.OPTED_OUT)]
+    assert suppressions(("news", replace(out(3), lift=ago(2)))) == []
+    assert suppressions(("news", replace(out(3), lift=ago(3)))) == [("news", EventKind.OPTED_OUT)]
 
 
 def test_a_lift_of_all_marketing_leaves_a_topics_own_no() -> None:  # I5
     wide = replace(out(3), lift=ago(1))
-    assert nos((ALL_MARKETING, wide), ("news", out(2))) == [("news", EventKind.OPTED_OUT)]
+    assert suppressions((ALL_MARKETING, wide), ("news", out(2))) == [("news", EventKind.OPTED_OUT)]
 
 
 def test_a_topic_turned_on_again_is_reported_as_the_exception() -> None:  # I5
@@ -75,16 +75,16 @@ def test_a_topic_turned_on_again_is_reported_as_the_exception() -> None:  # I5
 
 def test_a_pause_is_a_no_until_it_ends_or_is_lifted() -> None:
     pause = ScopeState(pause=ago(2), pause_until=NOW + timedelta(days=7))
-    assert nos(("news", pause)) == [("news", EventKind.PAUSED)]
-    assert nos(("news", replace(pause, pause_until=NOW))) == []
-    assert nos(("news", replace(pause, lift=ago(1)))) == []
+    assert suppressions(("news", pause)) == [("news", EventKind.PAUSED)]
+    assert suppressions(("news", replace(pause, pause_until=NOW))) == []
+    assert suppressions(("news", replace(pause, lift=ago(1)))) == []
 
 
 def test_a_bounce_ends_with_a_lift_of_all_marketing() -> None:
     bounced = out(3, EventKind.BOUNCED)
-    assert nos((UNDELIVERABLE, bounced)) == [(UNDELIVERABLE, EventKind.BOUNCED)]
-    assert nos((UNDELIVERABLE, bounced), (ALL_MARKETING, ScopeState(lift=ago(1)))) == []
-    assert nos(
+    assert suppressions((UNDELIVERABLE, bounced)) == [(UNDELIVERABLE, EventKind.BOUNCED)]
+    assert suppressions((UNDELIVERABLE, bounced), (ALL_MARKETING, ScopeState(lift=ago(1)))) == []
+    assert suppressions(
         (EVERYTHING, out(3, EventKind.ERASED)), (ALL_MARKETING, ScopeState(lift=ago(1)))
     ) == [(EVERYTHING, EventKind.ERASED)]
 
@@ -96,7 +96,7 @@ def test_a_no_of_another_form_is_not_shown() -> None:  # I9
 def test_an_opt_out_by_mail_next_to_what_is_known_counts_if_newer() -> None:
     kept, known = out(1), replace(out(3), lift=ago(2))
     for facts in (("news", kept), ("news", known)), (("news", known), ("news", kept)):
-        assert nos(*facts) == [("news", EventKind.OPTED_OUT)]
+        assert suppressions(*facts) == [("news", EventKind.OPTED_OUT)]
 
 
 TOOL = DestinationSummary("mailer", frozenset({"news", "offers"}), ConnectionStatus.OPEN)
@@ -109,12 +109,12 @@ AT = NOW - timedelta(minutes=30)
 
 def of(
     row: SyncSummary | None,
-    *told: Delivery,
+    *deliveries: Delivery,
     tool: DestinationSummary = TOOL,
     no: ActiveSuppression = NEWS,
     now: datetime = NOW,
 ) -> DeliveryStatus:
-    return compute_delivery_status(tool, row, told, [(no, RECEIVED)], now)
+    return compute_delivery_status(tool, row, deliveries, [(no, RECEIVED)], now)
 
 
 def test_a_tool_that_confirmed_was_reached_then() -> None:
@@ -141,7 +141,7 @@ def test_until_all_is_confirmed_it_waits_with_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "connection, step, hurdle",
+    "connection, step, blocker",
     [
         (ConnectionStatus.PAUSED, DeliveryState.BLOCKED, Blocker.PAUSED),
         (ConnectionStatus.OBSERVED, DeliveryState.BLOCKED, Blocker.OBSERVED),
@@ -149,10 +149,10 @@ def test_until_all_is_confirmed_it_waits_with_its_deadline() -> None:
     ],
 )
 def test_a_blocker_is_shown_and_the_clock_runs(
-    connection: ConnectionStatus, step: DeliveryState, hurdle: Blocker
+    connection: ConnectionStatus, step: DeliveryState, blocker: Blocker
 ) -> None:  # I3
     assert of(WAITS, tool=replace(TOOL, connection=connection)) == DeliveryStatus(
-        step, hurdle, due_at=DUE
+        step, blocker, due_at=DUE
     )
 
 

@@ -30,7 +30,7 @@ MINUTE = timedelta(minutes=1)
 NOBODY: frozenset[UUID] = frozenset()
 
 
-def said(number: int, kind: EventKind, minute: int = 0, *, until: int | None = None) -> Event:
+def make_event(number: int, kind: EventKind, minute: int = 0, *, until: int | None = None) -> Event:
     """An event of the first scope of its kind that counts `minute` minutes after NOW."""
     moment = NOW + minute * MINUTE
     change = Change(
@@ -133,14 +133,14 @@ def test_a_pause_and_only_a_pause_has_an_end() -> None:
 
 def test_the_newest_of_each_counts() -> None:
     state = state_of(
-        said(1, EventKind.OPTED_OUT, 1),
-        said(2, EventKind.COMPLAINED, 3),
-        said(3, EventKind.OPTED_OUT, 2),
-        said(4, EventKind.OPTED_IN, 5),
-        said(5, EventKind.OPTED_IN, 4),
-        said(6, EventKind.PAUSED, 7, until=8),
-        said(7, EventKind.PAUSED, 6, until=99),
-        said(8, EventKind.CONSENTED, 9),
+        make_event(1, EventKind.OPTED_OUT, 1),
+        make_event(2, EventKind.COMPLAINED, 3),
+        make_event(3, EventKind.OPTED_OUT, 2),
+        make_event(4, EventKind.OPTED_IN, 5),
+        make_event(5, EventKind.OPTED_IN, 4),
+        make_event(6, EventKind.PAUSED, 7, until=8),
+        make_event(7, EventKind.PAUSED, 6, until=99),
+        make_event(8, EventKind.CONSENTED, 9),
     )
     assert state == ScopeState(
         opt_out=Timestamped(NOW + 3 * MINUTE, UUID(int=2)),
@@ -153,32 +153,34 @@ def test_the_newest_of_each_counts() -> None:
 
 
 def test_a_consent_is_never_a_lift() -> None:  # I5, F4
-    assert state_of(said(1, EventKind.CONSENTED, 5)).lift is None
+    assert state_of(make_event(1, EventKind.CONSENTED, 5)).lift is None
 
 
 def test_an_opt_in_is_a_consent_to_its_topic_only() -> None:
-    assert state_of(said(1, EventKind.OPTED_IN)).consent == Timestamped(NOW, UUID(int=1))
-    assert state_of(replace(said(1, EventKind.OPTED_IN), scope=ALL_MARKETING)).consent is None
+    assert state_of(make_event(1, EventKind.OPTED_IN)).consent == Timestamped(NOW, UUID(int=1))
+    assert state_of(replace(make_event(1, EventKind.OPTED_IN), scope=ALL_MARKETING)).consent is None
 
 
 def test_whether_the_newest_no_was_their_own_is_known() -> None:  # I7
     own, foreign = (
-        replace(said(1, EventKind.OPTED_OUT, 1), own_act=True),
-        said(2, EventKind.OPTED_OUT, 2),
+        replace(make_event(1, EventKind.OPTED_OUT, 1), own_act=True),
+        make_event(2, EventKind.OPTED_OUT, 2),
     )
     assert state_of(own).own_act
     assert not state_of(foreign, own).own_act
 
 
 def test_a_retraction_takes_back_what_it_names_and_all_others_stand() -> None:  # I5
-    imported, own = said(2, EventKind.OPTED_OUT, 2), said(1, EventKind.OPTED_OUT, 1)
+    imported, own = make_event(2, EventKind.OPTED_OUT, 2), make_event(1, EventKind.OPTED_OUT, 1)
     assert state_of(own, imported, retracted=frozenset({imported.id})).opt_out == Timestamped(
         own.counts_at, own.id
     )
 
 
 def test_the_event_of_a_retraction_changes_nothing_by_itself() -> None:
-    assert fold([replace(said(1, EventKind.OPTED_OUT), kind=EventKind.RETRACTED)], NOBODY) == {}
+    assert (
+        fold([replace(make_event(1, EventKind.OPTED_OUT), kind=EventKind.RETRACTED)], NOBODY) == {}
+    )
 
 
 @given(EVENTS, st.data())

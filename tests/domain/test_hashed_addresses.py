@@ -15,7 +15,7 @@ MD5 = hashlib.md5(b"jane@example.org", usedforsecurity=False)
 
 
 @pytest.mark.parametrize(
-    "text,algorithm,octets",
+    "text,algorithm,digest_bytes",
     [
         (SHA256.hexdigest(), HashAlgorithm.SHA256, SHA256.digest()),
         (SHA256.hexdigest().upper(), HashAlgorithm.SHA256, SHA256.digest()),
@@ -23,10 +23,14 @@ MD5 = hashlib.md5(b"jane@example.org", usedforsecurity=False)
     ],
 )
 def test_hex_of_either_length_and_case_is_read(
-    text: str, algorithm: HashAlgorithm, octets: bytes
+    text: str, algorithm: HashAlgorithm, digest_bytes: bytes
 ) -> None:
     found = parse_hashed_address(text, Channel.EMAIL)
-    assert (found.algorithm, found.digest, found.channel) == (algorithm, octets, Channel.EMAIL)
+    assert (found.algorithm, found.digest, found.channel) == (
+        algorithm,
+        digest_bytes,
+        Channel.EMAIL,
+    )
 
 
 @pytest.mark.parametrize(

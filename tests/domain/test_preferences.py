@@ -42,7 +42,7 @@ OUT = ScopeState(opt_out=Timestamped(NOW - timedelta(days=1), ID), reason=EventK
 ON, OFF = PreferenceChoice(PreferenceState.ON), PreferenceChoice(PreferenceState.OFF)
 
 
-def standing(*facts: ScopeFact) -> Preferences:
+def preferences_of(*facts: ScopeFact) -> Preferences:
     return compute_preferences(CATALOGUE, ADDRESS, facts, NOW)
 
 
@@ -52,7 +52,7 @@ def made(
     proof = ConsentEvidence("account page", "Email settings", "en", ACTED)
     answer = PreferenceSubmission(ADDRESS, {scope: choice}, rendered_at, proof)
     origin = RequestOrigin("senders", "key:shop", NOW)
-    return build_preference_change(ID, answer, scope, origin, CATALOGUE, standing(*facts))
+    return build_preference_change(ID, answer, scope, origin, CATALOGUE, preferences_of(*facts))
 
 
 def test_an_opt_in_counts_from_the_page_and_an_opt_out_from_the_act() -> None:  # I5
@@ -90,7 +90,7 @@ def test_a_closed_account_can_only_say_no() -> None:  # I4
     closed = ScopeFact(
         EVERYTHING, True, ScopeState(opt_out=Timestamped(NOW, ID), reason=EventKind.DEACTIVATED)
     )
-    assert standing(closed).closed
+    assert preferences_of(closed).closed
     for choice in (ON, PreferenceChoice(PreferenceState.PAUSED, NOW + timedelta(days=7))):
         with pytest.raises(InvalidInput, match="closed"):
             made("acme.news", choice, closed)
@@ -101,12 +101,12 @@ def test_that_another_form_is_closed_is_not_shown() -> None:  # I9: narrow to re
     other = ScopeFact(
         EVERYTHING, False, ScopeState(opt_out=Timestamped(NOW, ID), reason=EventKind.DEACTIVATED)
     )
-    assert not standing(other).closed
+    assert not preferences_of(other).closed
 
 
 def test_what_lacks_consent_is_off_and_not_paused() -> None:
     pause = ScopeState(pause=Timestamped(NOW, ID), pause_until=NOW + timedelta(days=7))
-    preferences = standing(ScopeFact("acme.news", True, pause))
+    preferences = preferences_of(ScopeFact("acme.news", True, pause))
     topic = preferences.topics["acme.news"]
     assert (topic.state, topic.rule) == (PreferenceState.OFF, DecisionRule.NO_CONSENT)
     assert topic.until is None
@@ -119,7 +119,7 @@ def test_a_wide_pause_keeps_a_topic_on_and_is_not_its_own() -> None:
     end = NOW + timedelta(days=7)
     wide = ScopeState(pause=Timestamped(NOW, ID), pause_until=end)
     consent = ScopeState(consent=Timestamped(NOW - timedelta(days=1), ID))
-    preferences = standing(
+    preferences = preferences_of(
         ScopeFact(ALL_MARKETING, True, wide), ScopeFact("acme.news", True, consent)
     )
     topic = preferences.topics["acme.news"]
@@ -131,7 +131,7 @@ def test_a_wide_pause_keeps_a_topic_on_and_is_not_its_own() -> None:
 
 def test_a_bounce_is_no_opt_out_of_all_marketing() -> None:
     bounced = ScopeState(opt_out=Timestamped(NOW, ID), reason=EventKind.BOUNCED)
-    preferences = standing(ScopeFact(UNDELIVERABLE, True, bounced))
+    preferences = preferences_of(ScopeFact(UNDELIVERABLE, True, bounced))
     assert preferences.all_marketing.rule is DecisionRule.BOUNCED
     assert preferences.is_on(ALL_MARKETING)
     assert not preferences.is_on("acme.news")

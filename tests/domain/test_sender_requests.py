@@ -47,7 +47,7 @@ def test_a_clock_a_little_ahead_is_put_right() -> None:
 
 
 @pytest.mark.parametrize(
-    "moment, says",
+    "moment, message",
     [
         (START + timedelta(minutes=15, seconds=1), "future"),
         (datetime.max.replace(tzinfo=UTC), "future"),
@@ -56,8 +56,8 @@ def test_a_clock_a_little_ahead_is_put_right() -> None:
         (datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), "2000"),
     ],
 )
-def test_an_impossible_time_is_refused(moment: datetime, says: str) -> None:
-    with pytest.raises(InvalidInput, match=says):
+def test_an_impossible_time_is_refused(moment: datetime, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
         clamp_to_now(moment, START)
 
 

@@ -211,10 +211,10 @@ def test_a_dated_report_counts_also_where_the_switch_was_off_already(
     night(destination, tool, clock)
     opt_in(destination, tool, clock)
     clock.advance(after)
-    said = VendorEvent(
+    found = VendorEvent(
         VendorEventKind.OPTED_OUT, ANNA, occurred_at=clock.now, unsubscribed_from_all=True
     )
-    ingest(look(destination), tool, [said])
+    ingest(look(destination), tool, [found])
     assert len(events()) == 2 + recorded
 
 
@@ -222,10 +222,10 @@ def test_a_switch_that_a_webhook_reported_first_adds_nothing_in_the_listing(
     destination: int, tool: SwitchedTool, clock: Clock
 ) -> None:  # I5, I13
     tool.switched_off.add(ANNA)
-    said = VendorEvent(
+    found = VendorEvent(
         VendorEventKind.OPTED_OUT, ANNA, occurred_at=clock.now, unsubscribed_from_all=True
     )
-    ingest(look(destination), tool, [said])
+    ingest(look(destination), tool, [found])
     opt_in(destination, tool, clock)
     night(destination, tool, clock)
     assert len(events()) == 2
@@ -237,10 +237,10 @@ def test_a_webhook_that_tells_of_a_switch_turned_on_makes_the_next_off_an_act(
     tool.switched_off.add(ANNA)
     night(destination, tool, clock)
     opt_in(destination, tool, clock)
-    said = VendorEvent(
+    found = VendorEvent(
         VendorEventKind.CONTACT_CHANGED, ANNA, occurred_at=clock.now, unsubscribed_from_all=False
     )
-    ingest(look(destination), tool, [said])
+    ingest(look(destination), tool, [found])
     night(destination, tool, clock)
     assert events()[2:] == [WIDE]
 

@@ -69,9 +69,9 @@ def test_one_bounce_reported_again_on_another_day_counts_once(mailer: int, clock
 
 
 def test_a_listing_that_names_neither_day_nor_act_never_adds_up(mailer: int, clock: Clock) -> None:
-    said = [VendorEvent(VendorEventKind.BOUNCED, JANE.exact, bounce=Bounce("5.2.1"))]
+    found = [VendorEvent(VendorEventKind.BOUNCED, JANE.exact, bounce=Bounce("5.2.1"))]
     for _ in range(3):
-        ingest(look(mailer), TwoWayTool(), said)
+        ingest(look(mailer), TwoWayTool(), found)
         clock.advance(DAY)
     assert events() == []
 
@@ -86,12 +86,12 @@ def test_words_go_before_the_code_here_too(mailer: int) -> None:  # F11
 
 def test_a_dry_run_counts_nothing(mailer: int, clock: Clock) -> None:
     for _ in range(2):
-        said = [
+        found = [
             VendorEvent(
                 VendorEventKind.BOUNCED, JANE.exact, occurred_at=clock(), bounce=Bounce("5.2.1")
             )
         ]
-        assert preview_ingest(look(mailer), TwoWayTool(), said) == []
+        assert preview_ingest(look(mailer), TwoWayTool(), found) == []
         clock.advance(DAY)
 
 

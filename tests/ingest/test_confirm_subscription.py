@@ -29,10 +29,10 @@ class Sns:
         self.asked: list[SubscriptionConfirmation] = []
         self.fault: Exception | None = None
 
-    def __call__(self, _: Destination, wish: SubscriptionConfirmation) -> None:
+    def __call__(self, _: Destination, request: SubscriptionConfirmation) -> None:
         if self.fault:
             raise self.fault
-        self.asked.append(wish)
+        self.asked.append(request)
 
 
 def take(number: int, sns: Sns) -> None:
@@ -73,7 +73,7 @@ def test_it_is_asked_for_until_it_works(number: int, clock: Clock) -> None:
     clock.advance(timedelta(minutes=10))
     take(number, sns)
     assert outcomes() == ["ingested"]
-    assert [wish.query["TopicArn"] for wish in sns.asked] == [TOPIC]
+    assert [request.query["TopicArn"] for request in sns.asked] == [TOPIC]
 
 
 def test_what_is_refused_is_not_asked_for_again(number: int) -> None:

@@ -140,20 +140,20 @@ def test_an_implausible_date_is_kept_as_evidence(clock: Clock) -> None:  # I5
     assert row[1]["implausible_date"] == "1970-01-01T00:00:00+00:00"
 
 
-def listed(number: int, tool: TwoWayTool, at: datetime | None, thing: str | None = TOPIC) -> None:
-    said = VendorEvent(VendorEventKind.OPTED_OUT, ANNA, thing, at, id="listed", by_person=True)
-    ingest(look(number), tool, [said], is_full_list=True)
+def listed(number: int, tool: TwoWayTool, at: datetime | None, target: str | None = TOPIC) -> None:
+    reported = VendorEvent(VendorEventKind.OPTED_OUT, ANNA, target, at, id="listed", by_person=True)
+    ingest(look(number), tool, [reported], is_full_list=True)
 
 
-@pytest.mark.parametrize("thing", [TOPIC, None], ids=["the topic", "all marketing"])
+@pytest.mark.parametrize("target", [TOPIC, None], ids=["the topic", "all marketing"])
 @pytest.mark.parametrize("pushed", [True, False], ids=["lifted there", "never off there"])
 def test_no_lift_is_pushed_because_of_an_older_no_that_a_list_shows_later(
-    thing: str | None, clock: Clock, *, pushed: bool
+    target: str | None, clock: Clock, *, pushed: bool
 ) -> None:  # I5: the person's own yes is newer, so it decides; but the tool stays as it is
     tool = TwoWayTool()
     number = ready(tool, clock, pushed=pushed)
     tool.off[ANNA].add(TOPIC)
-    listed(number, tool, clock() - 2 * DAY, thing)
+    listed(number, tool, clock() - 2 * DAY, target)
     assert decision() is None
     sync_for_a_day(number, tool, clock)
     assert TOPIC in tool.off[ANNA]

@@ -64,8 +64,8 @@ def kinds() -> list[str]:
     return [event[0] for event in events()]
 
 
-def hear(destination: int, tool: TwoWayTool, thing: str | None = TOPIC, **given: object) -> None:
-    ingest(look(destination), tool, [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, thing, **given)])  # type: ignore[arg-type]
+def hear(destination: int, tool: TwoWayTool, target: str | None = TOPIC, **given: object) -> None:
+    ingest(look(destination), tool, [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, target, **given)])  # type: ignore[arg-type]
 
 
 def ask(destination: int, tool: TwoWayTool, clock: Clock) -> None:
@@ -74,14 +74,14 @@ def ask(destination: int, tool: TwoWayTool, clock: Clock) -> None:
     read(destination, tool, ListingKind.READ)
 
 
-@pytest.mark.parametrize("scope, thing", [(TOPIC, TOPIC), (ALL_MARKETING, None)])
+@pytest.mark.parametrize("scope, target", [(TOPIC, TOPIC), (ALL_MARKETING, None)])
 @pytest.mark.parametrize("dated", [True, False])
 def test_our_own_push_is_no_event_after_it_was_undone(
     destination: int,
     tool: TwoWayTool,
     clock: Clock,
     scope: str,
-    thing: str | None,
+    target: str | None,
     *,
     dated: bool,
 ) -> None:  # I5
@@ -93,7 +93,7 @@ def test_our_own_push_is_no_event_after_it_was_undone(
     work(destination, tool)
     assert tool.off[ANNA] == set()
     clock.advance(timedelta(hours=5) if dated else MINUTE)
-    hear(destination, tool, thing, occurred_at=pushed_at if dated else None)
+    hear(destination, tool, target, occurred_at=pushed_at if dated else None)
     ask(destination, tool, clock)
     assert kinds() == ["opted_out", "retracted"]
     assert tool.reads

@@ -161,8 +161,8 @@ def text_stop(client: FlaskClient, name: str) -> None:
 
 
 def set_up(kind: str, name: str, tool: Tool) -> Destination:
-    wish = DestinationRequest(name, kind, tool.settings, tool.mapping, frozenset())
-    added = add_destination(wish, "test")
+    request = DestinationRequest(name, kind, tool.settings, tool.mapping, frozenset())
+    added = add_destination(request, "test")
     assert added.report.ok
     destination = resume_destination(name, "test")
     run_in_transaction(lambda c: destinations.mark_pulled(c, added.id, services().now()))
@@ -291,12 +291,12 @@ def test_a_stop_that_a_vendor_reports_reaches_all_the_others(
 @pytest.mark.parametrize("kind", ["klaviyo", "brevo", "mailchimp"])
 def test_a_stop_that_is_found_in_a_tool_reaches_another(app: Flask, kind: str) -> None:  # I13
     with TOOLS[kind]() as tool, twilio() as other, app.app_context():
-        heard, texts = set_up(kind, "mailer", tool), set_up("twilio", "texts", other)
+        mailer, texts = set_up(kind, "mailer", tool), set_up("twilio", "texts", other)
         tool.stop()
         run_in_transaction(
-            lambda c: listings.schedule_listings(c, heard.id, [ListingKind.PULL], services().now())
+            lambda c: listings.schedule_listings(c, mailer.id, [ListingKind.PULL], services().now())
         )
         until = services().now() + timedelta(seconds=5)
-        assert verify(heard.id, ListingKind.PULL, connect, until=until, stop=lambda: False)
+        assert verify(mailer.id, ListingKind.PULL, connect, until=until, stop=lambda: False)
         sync(texts.id, connect, until=until, stop=lambda: False)
         assert not other.is_texted()

@@ -37,7 +37,7 @@ class Talker(TwoWayTool):
     """
 
     number: int = 0
-    heard: int = 0
+    number_posted: int = 0
     posts: list[dict[str, Any]] = field(default_factory=list)
 
     def apply(self, batch: Sequence[PushItem]) -> None:
@@ -49,8 +49,8 @@ class Talker(TwoWayTool):
                 self.report("group_resubscribe", item.address, topic)
 
     def report(self, event: str, address: str, topic: str) -> None:
-        self.heard += 1
-        row = {"event": event, "email": address, "asm_group_id": topic, "n": self.heard}
+        self.number_posted += 1
+        row = {"event": event, "email": address, "asm_group_id": topic, "n": self.number_posted}
         self.posts.append(row)
 
 

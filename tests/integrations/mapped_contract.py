@@ -15,7 +15,7 @@ from tests.integrations.contract import ANNA, BO, CY, Rig, off
 class MappedContract:
     """For connectors that hold each topic in a thing of its own."""
 
-    thing: ClassVar[str] = "11"
+    target: ClassVar[str] = "11"
     missing: ClassVar[str] = "13"
     unmapped: ClassVar[tuple[str, ...]] = ("Events (99)",)
     refusal: ClassVar[str] = "401"
@@ -29,7 +29,7 @@ class MappedContract:
         assert rig.tool.requests() == 0
 
     def test_two_topics_on_one_target_are_refused_with_the_remedy(self, rig: Rig) -> None:  # I10
-        shared = replace(rig.setup, topics={"news": self.thing, "offers": self.thing})
+        shared = replace(rig.setup, topics={"news": self.target, "offers": self.target})
         problems = replace(rig, setup=shared).make().check().problems
         assert any("news, offers share" in p and "make a" in p for p in problems)
 
@@ -51,7 +51,7 @@ class MappedContract:
         assert self.refusal in problem
 
     def test_a_mapped_target_that_is_missing_is_reported(self, rig: Rig) -> None:
-        mapped = replace(rig.setup, topics={"news": self.thing, "offers": self.missing})
+        mapped = replace(rig.setup, topics={"news": self.target, "offers": self.missing})
         assert any(self.missing in p for p in replace(rig, setup=mapped).make().check().problems)
 
     def test_reading_back_tells_what_is_off_and_changes_nothing(self, rig: Rig) -> None:  # I7

@@ -179,13 +179,13 @@ class SmsScanContract:
 class SmsPullContract:
     """For those of them with `pulls`."""
 
-    thing: ClassVar[str] = "sms"
+    target: ClassVar[str] = "sms"
 
     def test_an_opt_out_from_texts_made_in_the_tool_is_pulled(self, rig: Rig) -> None:  # I13
         prepare(rig, ANNA, BO)
         rig.tool.turn_off(ANNA, TOPIC)
         (one,) = self.pulled(rig)
-        assert (one.kind, one.address, one.target) == (VendorEventKind.OPTED_OUT, ANNA, self.thing)
+        assert (one.kind, one.address, one.target) == (VendorEventKind.OPTED_OUT, ANNA, self.target)
 
     def test_one_by_text_that_is_made_later_is_found_later(self, rig: Rig) -> None:
         prepare(rig, ANNA, CY)

@@ -81,11 +81,11 @@ CALLED_FOR: dict[type, Callable[[ConnectorSpec], bool]] = {
 }
 
 
-TOLD = [spec.kind for spec in list_specs() if spec.capabilities.channels]
+PUSHED = [spec.kind for spec in list_specs() if spec.capabilities.channels]
 """Those that are only listened to keep no contract of this kind."""
 
 
-@pytest.mark.parametrize("kind", TOLD)
+@pytest.mark.parametrize("kind", PUSHED)
 def test_every_contract_that_fits_is_kept(kind: str) -> None:
     module = import_module(f"tests.integrations.{kind}.test_connector")
     kept = {each for name, each in vars(module).items() if name.startswith("Test")}

@@ -114,20 +114,20 @@ class TestSendGrid:
             row("open"),
         ]
 
-        def news(kind: VendorEventKind, act: str, thing: str | None = None) -> VendorEvent:
+        def vendor_event(kind: VendorEventKind, act: str, target: str | None = None) -> VendorEvent:
             return VendorEvent(
-                kind, ANNA, thing, NOW, act, by_person=kind is not VendorEventKind.BOUNCED
+                kind, ANNA, target, NOW, act, by_person=kind is not VendorEventKind.BOUNCED
             )
 
-        bounced = news(VendorEventKind.BOUNCED, "bounce")
+        bounced = vendor_event(VendorEventKind.BOUNCED, "bounce")
         assert self.source.parse(json.dumps(body).encode()) == [
-            news(VendorEventKind.OPTED_OUT, "group_unsubscribe", "11"),
-            news(VendorEventKind.OPTED_OUT, "unsubscribe"),
-            news(VendorEventKind.COMPLAINED, "spamreport", "11"),
+            vendor_event(VendorEventKind.OPTED_OUT, "group_unsubscribe", "11"),
+            vendor_event(VendorEventKind.OPTED_OUT, "unsubscribe"),
+            vendor_event(VendorEventKind.COMPLAINED, "spamreport", "11"),
             replace(bounced, bounce=Bounce(diagnostic="gone", permanent=True)),
             replace(bounced, bounce=Bounce("5.2.2", permanent=False)),
             replace(bounced, bounce=Bounce(permanent=False)),
-            news(VendorEventKind.RESUBSCRIBED, "group_resubscribe", "11"),
+            vendor_event(VendorEventKind.RESUBSCRIBED, "group_resubscribe", "11"),
         ]
 
 
@@ -187,8 +187,8 @@ class TestMailchimp:
                 self.source.verify(given, settings, NOW)
 
     def test_an_opt_out_without_an_address_is_not_passed_over(self) -> None:
-        (news,) = self.source.parse(b"type=unsubscribe&data%5Bphone%5D=%2B15550100")
-        assert news.kind is VendorEventKind.UNKNOWN_TYPE
+        (vendor_event,) = self.source.parse(b"type=unsubscribe&data%5Bphone%5D=%2B15550100")
+        assert vendor_event.kind is VendorEventKind.UNKNOWN_TYPE
 
     @pytest.mark.parametrize(
         "form, kind",
@@ -210,8 +210,8 @@ class TestMailchimp:
 
     def test_a_new_address_is_the_one_that_counts(self) -> None:
         form = {"type": "upemail", "data[old_email]": "old@example.com", "data[new_email]": ANNA}
-        (news,) = self.source.parse(urlencode(form).encode())
-        assert (news.kind, news.address) == (VendorEventKind.CONTACT_CHANGED, ANNA)
+        (vendor_event,) = self.source.parse(urlencode(form).encode())
+        assert (vendor_event.kind, vendor_event.address) == (VendorEventKind.CONTACT_CHANGED, ANNA)
 
 
 class TestHubSpot:
@@ -270,7 +270,9 @@ class TestHubSpot:
             row("contact.deletion"),
         ]
         found = self.source.parse(json.dumps(body).encode())
-        assert [(news.kind, news.address, news.target) for news in found] == [
+        assert [
+            (vendor_event.kind, vendor_event.address, vendor_event.target) for vendor_event in found
+        ] == [
             (VendorEventKind.CONTACT_CHANGED, "", None),
             (VendorEventKind.CONTACT_CHANGED, "", None),
             (VendorEventKind.CONTACT_CHANGED, ANNA, None),
@@ -279,9 +281,10 @@ class TestHubSpot:
             (VendorEventKind.RESUBSCRIBED, "", "11"),
             (VendorEventKind.BOUNCED, "", None),
         ]
-        assert {(news.contact_id, news.occurred_at, news.by_person) for news in found} == {
-            ("42", NOW, False)
-        }
+        assert {
+            (vendor_event.contact_id, vendor_event.occurred_at, vendor_event.by_person)
+            for vendor_event in found
+        } == {("42", NOW, False)}
 
 
 @pytest.mark.parametrize(

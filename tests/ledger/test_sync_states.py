@@ -183,13 +183,13 @@ def test_what_commits_during_a_push_is_pushed_after_it() -> None:  # I3, I9
     """A form's event may get its number before another's and commit after it."""
     record([change(1, EventKind.CONSENTED)])
     record([change(2)])
-    news = run_in_transaction(
+    event = run_in_transaction(
         lambda c: c.execute("SELECT id FROM destination WHERE name = 'news'").fetchone()
     )
-    assert news
+    assert event
     lease = UUID(int=7)
     claims = run_in_transaction(
-        lambda c: states.claim_rows(c, news[0], lease, now=START, until=START + HOUR, limit=9)
+        lambda c: states.claim_rows(c, event[0], lease, now=START, until=START + HOUR, limit=9)
     )
     # As seen by the worker, this event has a lower number than the one it claimed.
     run_in_transaction(lambda c: c.execute("SELECT setval('event_seq_seq', 1, false)"))
@@ -208,7 +208,7 @@ def test_what_commits_during_a_push_is_pushed_after_it() -> None:  # I3, I9
         )
         for claim in claims
     ]
-    run_in_transaction(lambda c: states.settle_rows(c, news[0], lease, settled, now=START))
+    run_in_transaction(lambda c: states.settle_rows(c, event[0], lease, settled, now=START))
     assert waiting(JANE) == {"news": START + WINDOW}
 
 

@@ -94,7 +94,7 @@ def hands(request: pytest.FixtureRequest, start: Start) -> Iterator[Hands]:
 
 
 def setup_of(hands: Hands) -> DestinationConfig:
-    topics = {NAMES[topic]: thing for topic, thing in hands.tool.mapping.items()}
+    topics = {NAMES[topic]: target for topic, target in hands.tool.mapping.items()}
     return DestinationConfig("real", hands.tool.settings, topics)
 
 
@@ -131,8 +131,8 @@ class TestStrangers(AbsentContract):
         connector = cast("SupportsPull", rig.make())
         hands.add(ANNA, BO)
         hands.turn_off(ANNA, "news")
-        news, cursor = whole(connector.pull)
-        assert [(n.address, n.target) for n in news] == [(ANNA, rig.setup.topics["news"])]
+        event, cursor = whole(connector.pull)
+        assert [(n.address, n.target) for n in event] == [(ANNA, rig.setup.topics["news"])]
         hands.turn_off(CY, "offers")
-        news, _ = whole(connector.pull, cursor)
-        assert (CY, rig.setup.topics["offers"]) in [(n.address, n.target) for n in news]
+        event, _ = whole(connector.pull, cursor)
+        assert (CY, rig.setup.topics["offers"]) in [(n.address, n.target) for n in event]

@@ -64,12 +64,12 @@ def test_an_opt_out_comes_with_its_time_and_who_made_it(site: Site) -> None:  # 
     before = utc_now().replace(microsecond=0)
     site.turn_off(ANNA, NEWS)
     connector.push([off(1, BO, "offers")])
-    found = {news.address: news for news in whole(connector.pull)[0]}
+    found = {event.address: event for event in whole(connector.pull)[0]}
     assert found[ANNA].by_person
     assert not found[BO].by_person, "our own"
-    for news in found.values():
-        assert news.occurred_at is not None
-        assert before <= news.occurred_at <= utc_now()
+    for event in found.values():
+        assert event.occurred_at is not None
+        assert before <= event.occurred_at <= utc_now()
     assert found[ANNA] == VendorEvent(
         VendorEventKind.OPTED_OUT, ANNA, site.mapping[NEWS], found[ANNA].at, by_person=True
     )

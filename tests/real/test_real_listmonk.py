@@ -73,7 +73,7 @@ def test_the_time_of_an_opt_out_is_reported(tool: Listmonk) -> None:  # I5
     tool.add(ANNA)
     before = utc_now()
     tool.turn_off(ANNA, NEWS)
-    (news,) = whole(cast("SupportsPull", connect(tool)).pull)[0]
-    assert (news.address, news.target) == (ANNA, tool.mapping[NEWS])
-    assert news.occurred_at is not None
-    assert before <= news.occurred_at <= utc_now()
+    (event,) = whole(cast("SupportsPull", connect(tool)).pull)[0]
+    assert (event.address, event.target) == (ANNA, tool.mapping[NEWS])
+    assert event.occurred_at is not None
+    assert before <= event.occurred_at <= utc_now()

@@ -72,7 +72,7 @@ def outcomes(address: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def tally(destination: int) -> VerificationStats:
+def stats(destination: int) -> VerificationStats:
     return run_in_transaction(lambda c: listings.load_stats(c, destination))
 
 

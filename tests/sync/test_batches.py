@@ -175,7 +175,7 @@ def test_a_permanent_error_is_probed_every_five_minutes_and_burns_no_row(
 
 
 @pytest.mark.parametrize(
-    "wish, wait",
+    "asked, wait",
     [
         pytest.param(timedelta(seconds=40), timedelta(seconds=40), id="the tool's limit"),
         pytest.param(timedelta(hours=1), PROBE_INTERVAL, id="five minutes at most"),
@@ -183,9 +183,9 @@ def test_a_permanent_error_is_probed_every_five_minutes_and_burns_no_row(
     ],
 )
 def test_at_a_rate_limit_rows_are_released_until_there_is_capacity(
-    destination: int, tool: Tool, clock: Clock, wish: timedelta | None, wait: timedelta
+    destination: int, tool: Tool, clock: Clock, asked: timedelta | None, wait: timedelta
 ) -> None:  # I3
-    tool.before = failing(RateLimited("kept to its rate limit", retry_after=wish))
+    tool.before = failing(RateLimited("kept to its rate limit", retry_after=asked))
     opt_out(2)
     assert work(destination, tool) == 0
     room_at = clock() + wait

@@ -29,7 +29,7 @@ from tests.sync.steps import (
     read,
     refuse,
     say,
-    tally,
+    stats,
     work,
 )
 from tests.sync.two_way_tool import TwoWayTool, add_destination
@@ -73,7 +73,7 @@ def test_what_the_tool_has_forgotten_since_is_pushed_again_with_it(
     work(destination, tool)
     clock.advance(timedelta(hours=1))
     tool.off[ANNA] = set()
-    tool.said.clear()
+    tool.reported.clear()
     tool.opt_out(ANNA, OTHER)
     read(destination, tool, ListingKind.PULL)
     work(destination, tool)
@@ -146,7 +146,7 @@ def test_a_page_whose_worker_lost_its_lease_leaves_nothing(
     monkeypatch.setattr(TwoWayTool, "pull", slow)
     read(destination, tool, ListingKind.PULL)
     assert len(events()) == 1
-    assert tally(destination).reported == 1
+    assert stats(destination).reported == 1
 
 
 def test_our_own_push_is_no_event(destination: int, tool: TwoWayTool) -> None:

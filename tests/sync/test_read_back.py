@@ -32,7 +32,7 @@ from tests.sync.steps import (
     refuse,
     say,
     state,
-    tally,
+    stats,
     work,
 )
 from tests.sync.two_way_tool import TwoWayTool, add_destination, look
@@ -60,7 +60,7 @@ def test_a_missing_opt_out_is_flagged_repaired_and_counted(
     tool.forgets.clear()
     clock.advance(READ_BACK_DELAY)
     read(destination, tool, ListingKind.READ)
-    assert tally(destination).drift == 1
+    assert stats(destination).drift == 1
     assert state(ANNA, "outcome") == "drift"
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
@@ -77,10 +77,10 @@ def test_a_tool_that_never_keeps_it_is_looked_at_less_and_less_often(
         work(destination, tool)
         clock.advance(READ_BACK_DELAY)
         read(destination, tool, ListingKind.READ)
-    assert tally(destination).drift == 1
+    assert stats(destination).drift == 1
     clock.advance(READ_BACK_DELAY * 4)
     read(destination, tool, ListingKind.READ)
-    assert tally(destination).drift == 2
+    assert stats(destination).drift == 2
 
 
 def test_what_is_in_order_is_left_alone(destination: int, tool: TwoWayTool, clock: Clock) -> None:
@@ -89,7 +89,7 @@ def test_what_is_in_order_is_left_alone(destination: int, tool: TwoWayTool, cloc
     work(destination, tool)
     clock.advance(READ_BACK_DELAY)
     read(destination, tool, ListingKind.READ)
-    assert (tally(destination).checked, tally(destination).drift) == (1, 0)
+    assert (stats(destination).checked, stats(destination).drift) == (1, 0)
     assert state(ANNA, "verify_at") is None
     assert work(destination, tool) == 0
 
@@ -149,7 +149,7 @@ def test_an_absent_address_is_looked_for_again(
     read(destination, tool, ListingKind.READ)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
-    assert tally(destination).drift == 0
+    assert stats(destination).drift == 0
 
 
 @pytest.mark.parametrize("fails_first", [False, True])
@@ -194,10 +194,10 @@ def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
     work(destination, tool)
     clock.advance(timedelta(hours=1))
     tool.off[ANNA].clear()
-    news = VendorEvent(
+    event = VendorEvent(
         VendorEventKind.RESUBSCRIBED, ANNA, TOPIC, occurred_at=clock(), by_person=True
     )
-    ingest(look(destination), tool, [news])
+    ingest(look(destination), tool, [event])
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
     assert len(load_facts([person(ANNA)])[0]) == 1
@@ -212,10 +212,10 @@ def test_a_resubscribe_in_the_tool_gives_what_waits_there_no_later_deadline(
     say(EventKind.OPTED_OUT, ANNA)
     due = state(ANNA, "due_at")
     clock.advance(timedelta(hours=1))
-    news = VendorEvent(
+    event = VendorEvent(
         VendorEventKind.RESUBSCRIBED, ANNA, TOPIC, occurred_at=clock(), by_person=True
     )
-    ingest(look(destination), tool, [news])
+    ingest(look(destination), tool, [event])
     assert state(ANNA, "due_at") == due
 
 

@@ -33,7 +33,7 @@ from tests.sync.steps import (
     read,
     say,
     state,
-    tally,
+    stats,
     work,
 )
 from tests.sync.two_way_tool import TwoWayTool, add_destination
@@ -63,7 +63,7 @@ def test_a_contact_that_comes_after_its_no_is_suppressed(
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
     assert outcomes(ANNA) == [PushResult.ABSENT, PushResult.REFLECTED]
-    assert tally(destination).newly_suppressed == 1
+    assert stats(destination).newly_suppressed == 1
 
 
 def test_nothing_counts_as_turned_off_where_the_contact_is_absent(
@@ -165,7 +165,7 @@ def test_who_has_set_nothing_is_not_stored(destination: int, tool: TwoWayTool) -
     tool.add(ANNA, "no address")
     read(destination, tool, ListingKind.SCAN)
     assert run_in_transaction(lambda c: c.execute("SELECT FROM address").fetchall()) == []
-    assert (tally(destination).contacts, tally(destination).unreadable) == (1, 1)
+    assert (stats(destination).contacts, stats(destination).unreadable) == (1, 1)
 
 
 def test_our_own_change_of_a_contact_makes_no_more_work(
@@ -186,7 +186,7 @@ def test_contacts_get_their_permanent_link_once(tool: TwoWayTool, clock: Clock) 
     for _ in range(3):
         read(destination, tool, ListingKind.SCAN)
         clock.advance(timedelta(minutes=6))
-    assert tally(destination).links_written == 2
+    assert stats(destination).links_written == 2
     token = tool.contacts[ANNA].rpartition("/")[2]
     link = services().links.read_token(token, clock())
     assert link == Link(person(ANNA), TOPIC, "", link.issued_at, "l1", destination_id=destination)
@@ -216,5 +216,5 @@ def test_a_listing_that_the_tool_prepares_is_waited_for_and_survives_its_worker(
         assert len(tool.asked) == minutes
         clock.advance(timedelta(minutes=2))
     assert tool.asked == [None, "job 1", "job 1", "job 1"]
-    assert tally(destination).contacts == 1
+    assert stats(destination).contacts == 1
     assert {each.reason for each in progress(destination)} == {""}

@@ -30,7 +30,7 @@ PAGE = 3
 class TwoWayTool(Tool):
     """Mails its `contacts`; `off` says what is off, as in `Tool`.
 
-    Listings are by change: `log` grows with each, and cursors are places in it. `said` are
+    Listings are by change: `log` grows with each, and cursors are places in it. `reported` are
     opt-outs with their topics, whoever made them.
     """
 
@@ -47,7 +47,7 @@ class TwoWayTool(Tool):
     contacts: dict[str, str] = field(default_factory=dict)
     """Address -> what stands in its field for links."""
     log: list[str] = field(default_factory=list)
-    said: list[tuple[str, str]] = field(default_factory=list)
+    reported: list[tuple[str, str]] = field(default_factory=list)
     reads: list[list[str]] = field(default_factory=list)
     forgets: set[str] = field(default_factory=set)
     """Addresses whose opt-outs it confirms and does not keep."""
@@ -61,7 +61,7 @@ class TwoWayTool(Tool):
         """What a person does in the tool."""
         self.add(address)
         self.off.setdefault(address, set()).add(topic)
-        self.said.append((address, topic))
+        self.reported.append((address, topic))
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         outcomes = dict(super().push(batch))
@@ -75,7 +75,7 @@ class TwoWayTool(Tool):
         super().apply([item for item in here if item.address not in self.forgets])
         for item in here:
             self.log.append(item.address)
-            self.said += [(item.address, topic) for topic in sorted(item.off)]
+            self.reported += [(item.address, topic) for topic in sorted(item.off)]
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         self.reads.append([item.address for item in batch])
@@ -96,11 +96,11 @@ class TwoWayTool(Tool):
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         start = int(cursor or 0)
-        some = self.said[start : start + PAGE]
+        some = self.reported[start : start + PAGE]
         rows = tuple(
             VendorEvent(VendorEventKind.OPTED_OUT, address, topic) for address, topic in some
         )
-        return ContactPage(rows, str(start + len(some)), done=start + PAGE >= len(self.said))
+        return ContactPage(rows, str(start + len(some)), done=start + PAGE >= len(self.reported))
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         for item in batch:

@@ -36,20 +36,18 @@ def ruling(
 
 
 def test_one_bounce_suppresses_for_good_where_the_mailbox_is_gone() -> None:  # F10
-    verdict = evaluate_bounce(
-        DeliverabilityPolicy(), classify_bounce(Bounce("5.1.1")), NOW, [], NOW
-    )
-    assert (verdict.kind, verdict.until) == (BounceActionKind.SUPPRESS, None)
+    action = evaluate_bounce(DeliverabilityPolicy(), classify_bounce(Bounce("5.1.1")), NOW, [], NOW)
+    assert (action.kind, action.until) == (BounceActionKind.SUPPRESS, None)
 
 
 def test_two_bounces_on_two_days_suppress_for_a_time() -> None:  # F10
     assert ruling("5.1.2") is BounceActionKind.COUNT
     assert ruling("5.1.2", NOW - HOUR) is BounceActionKind.COUNT  # the same day in UTC
-    verdict = evaluate_bounce(
+    action = evaluate_bounce(
         DeliverabilityPolicy(), classify_bounce(Bounce("5.1.2")), NOW, [NOW - DAY], NOW
     )
-    assert verdict.kind is BounceActionKind.SUPPRESS_TEMPORARILY
-    assert verdict.until == NOW + timedelta(days=30)
+    assert action.kind is BounceActionKind.SUPPRESS_TEMPORARILY
+    assert action.until == NOW + timedelta(days=30)
 
 
 def test_the_order_in_which_bounces_are_reported_does_not_matter() -> None:
@@ -89,10 +87,10 @@ def test_a_company_may_count_full_mailboxes() -> None:
         {"5.2.2": BounceThreshold(3, days=2)}, temporary_duration=timedelta(days=7)
     )
     assert ruling("5.2.2", NOW - DAY, policy=policy) is BounceActionKind.COUNT
-    verdict = evaluate_bounce(
+    action = evaluate_bounce(
         policy, classify_bounce(Bounce("5.2.2")), NOW, [NOW - DAY, NOW - DAY], NOW
     )
-    assert verdict.until == NOW + timedelta(days=7)
+    assert action.until == NOW + timedelta(days=7)
     for_good = DeliverabilityPolicy({"5.2.2": BounceThreshold(2, temporary=False)})
     assert ruling("5.2.2", NOW, policy=for_good) is BounceActionKind.SUPPRESS
 

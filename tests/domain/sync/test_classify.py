@@ -31,7 +31,7 @@ HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
 
 
 @pytest.mark.parametrize(
-    "thing, mapped, scope",
+    "target, mapped, scope",
     [
         (None, {"11": "news"}, ALL_MARKETING),
         ("11", {"11": "news"}, "news"),
@@ -45,10 +45,10 @@ HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
     ],
 )
 def test_an_opt_out_covers_what_its_target_maps_to(
-    thing: str | None, mapped: dict[str, str], scope: str | None
+    target: str | None, mapped: dict[str, str], scope: str | None
 ) -> None:  # I10
-    news = VendorEvent(VendorEventKind.OPTED_OUT, "anna@example.com", thing, NOW, by_person=True)
-    found = classify_event(news, HERE, mapped, DeliverabilityPolicy(), NOW)
+    event = VendorEvent(VendorEventKind.OPTED_OUT, "anna@example.com", target, NOW, by_person=True)
+    found = classify_event(event, HERE, mapped, DeliverabilityPolicy(), NOW)
     recorded = Evaluation(EventAction.RECORD, EventKind.OPTED_OUT, scope or "")
     assert found == (recorded if scope else Evaluation(EventAction.UNMAPPED))
 
@@ -95,13 +95,13 @@ OUR_PUSHES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", OUR_PUSHES)
-@pytest.mark.parametrize("told", [True, False], ids=["pushed", "another hand"])
-def test_what_we_pushed_does_not_come_back_as_a_persons_act(kind: str, told: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("by_us", [True, False], ids=["pushed", "another hand"])
+def test_what_we_pushed_does_not_come_back_as_a_persons_act(kind: str, by_us: bool) -> None:  # noqa: FBT001
     """I13: what we did not push is somebody's act."""
     target, body = OUR_PUSHES[kind]
-    (news,) = get_webhook_source(kind).parse(json.dumps(body).encode())
-    pushed = frozenset({"news"} if told else ())
+    (event,) = get_webhook_source(kind).parse(json.dumps(body).encode())
+    pushed = frozenset({"news"} if by_us else ())
     state = AddressSyncState(1, True, False, True, 1, pushed, False, "reflected", None)
     here = AddressContext((), frozenset({"news"}), frozenset(), state)
-    found = classify_event(news, here, {target: "news"}, DeliverabilityPolicy(), NOW)
-    assert found.action is (EventAction.ECHO if told else EventAction.RECORD)
+    found = classify_event(event, here, {target: "news"}, DeliverabilityPolicy(), NOW)
+    assert found.action is (EventAction.ECHO if by_us else EventAction.RECORD)

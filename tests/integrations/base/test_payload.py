@@ -52,8 +52,8 @@ def test_nothing_but_a_refusal_comes_of_what_is_not_promised(body: dict[str, Any
     written = json.dumps(body).encode()
     for source in SOURCES:
         with suppress(InvalidInput):
-            for news in source.parse(written):
-                reported = f"{news.address}{news.target}{news.id}{news.contact_id}"
+            for event in source.parse(written):
+                reported = f"{event.address}{event.target}{event.id}{event.contact_id}"
                 assert "\0" not in reported
                 assert reported.encode()
 

@@ -77,7 +77,7 @@ def sendgrid(**fields: str) -> bytes:
 
 
 ENVELOPE = json.dumps({"to": [STOP], "from": ANNA})
-TOLD = {
+HEADERS = {
     "From": f"Anna <{ANNA}>",
     "To": STOP,
     "Subject": "Re: News",
@@ -98,7 +98,7 @@ GIVEN = {
     "sparkpost": Given("sparkpost", sparkpost(RAW, is_base64=False)),
     "sparkpost in base64": Given("sparkpost", sparkpost(IN_BASE64, is_base64=True)),
     "mandrill": Given("mandrill", mandrill(raw_msg=RAW)),
-    "brevo": Given("brevo", brevo(Headers=TOLD)),
+    "brevo": Given("brevo", brevo(Headers=HEADERS)),
     "brevo without headers": Given("brevo", brevo()),
     "brevo with recipients": Given("brevo", brevo(To=[], Recipients=[STOP])),
     "sendgrid whole": Given("sendgrid", sendgrid(email=RAW, envelope=ENVELOPE)),
@@ -170,8 +170,8 @@ def test_what_cannot_be_decoded_is_refused(source: SupportsInboundMail, body: by
 
 
 def test_sendgrid_documents_how_each_field_is_encoded() -> None:
-    said = sendgrid(text="hör auf", charsets='{"text": "iso-8859-1"}', to=STOP)
-    (mail,) = SendGridWebhookSource().parse_mails(said)
+    request = sendgrid(text="hör auf", charsets='{"text": "iso-8859-1"}', to=STOP)
+    (mail,) = SendGridWebhookSource().parse_mails(request)
     found = message_from_bytes(mail.content, policy=policy.default)
     assert found.get_content().strip() == "hör auf"
 
@@ -214,6 +214,6 @@ def test_so_it_is_at_mandrill() -> None:
 def test_a_notification_is_read_whatever_topic_it_names() -> None:
     """Which topics count is a matter of the proof, and that was given when it came."""
     complaint = {"complainedRecipients": [{"emailAddress": ANNA}]}
-    said = json.dumps({"notificationType": "Complaint", "complaint": complaint})
-    body = json.dumps({"Type": "Notification", "Message": said}).encode()
+    request = json.dumps({"notificationType": "Complaint", "complaint": complaint})
+    body = json.dumps({"Type": "Notification", "Message": request}).encode()
     assert [event.kind for event in SesWebhookSource().parse(body)] == [VendorEventKind.COMPLAINED]

@@ -103,7 +103,7 @@ def descriptions() -> list[Description]:
     """Ours, see its `info`; and the community's, which says nothing of answers."""
     ours = Description(Path(__file__).parents[1] / "contracts" / "braze.json")
     theirs = SHARED / DESCRIPTION
-    return [ours, Description(theirs, mend=correct)] if theirs.exists() else [ours]
+    return [ours, Description(theirs, fix=correct)] if theirs.exists() else [ours]
 
 
 @pytest.fixture

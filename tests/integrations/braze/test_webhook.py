@@ -28,21 +28,29 @@ def parse(name: str, **properties: str) -> list[VendorEvent]:
     return list(BrazeWebhookSource().parse(json.dumps({"events": [event]}).encode()))
 
 
-def news(
-    kind: VendorEventKind, thing: str | None = None, *, by_person: bool = False
+def vendor_event(
+    kind: VendorEventKind, target: str | None = None, *, by_person: bool = False
 ) -> VendorEvent:
-    return VendorEvent(kind, ANNA, thing, NOW, "a1234567", by_person)
+    return VendorEvent(kind, ANNA, target, NOW, "a1234567", by_person)
 
 
 @pytest.mark.parametrize(
     "name, properties, expected",
     [
-        ("users.messages.email.Unsubscribe", {}, news(OUT, ALL_EMAIL, by_person=True)),
-        ("users.messages.email.MarkAsSpam", {}, news(VendorEventKind.COMPLAINED, by_person=True)),
-        (GLOBAL, {"subscription_status": "Unsubscribed"}, news(OUT, ALL_EMAIL)),
-        (GLOBAL, {"subscription_status": "Opted In", "channel": "email"}, news(IN, ALL_EMAIL)),
-        (GROUP, {"subscription_status": "Unsubscribed"}, news(OUT, "g-1")),
-        (GROUP, {"subscription_status": "Subscribed"}, news(IN, "g-1")),
+        ("users.messages.email.Unsubscribe", {}, vendor_event(OUT, ALL_EMAIL, by_person=True)),
+        (
+            "users.messages.email.MarkAsSpam",
+            {},
+            vendor_event(VendorEventKind.COMPLAINED, by_person=True),
+        ),
+        (GLOBAL, {"subscription_status": "Unsubscribed"}, vendor_event(OUT, ALL_EMAIL)),
+        (
+            GLOBAL,
+            {"subscription_status": "Opted In", "channel": "email"},
+            vendor_event(IN, ALL_EMAIL),
+        ),
+        (GROUP, {"subscription_status": "Unsubscribed"}, vendor_event(OUT, "g-1")),
+        (GROUP, {"subscription_status": "Subscribed"}, vendor_event(IN, "g-1")),
         (GLOBAL, {"subscription_status": "Unsubscribed", "channel": "push"}, None),
         (GROUP, {"subscription_status": "Unsubscribed", "channel": "whatsapp"}, None),
         ("users.messages.email.Open", {}, None),
@@ -73,7 +81,7 @@ def test_what_its_events_mean(
 def test_whose_act_a_change_was_is_reported_by_its_source(source: str, *, by_person: bool) -> None:
     state = {"subscription_status": "Unsubscribed", "state_change_source": source}
     assert parse(GROUP, subscription_group_id="g-1", **state) == [
-        news(OUT, "g-1", by_person=by_person)
+        vendor_event(OUT, "g-1", by_person=by_person)
     ]
 
 

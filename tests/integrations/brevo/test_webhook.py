@@ -52,9 +52,11 @@ def test_what_its_events_mean(event: str, kind: VendorEventKind | None) -> None:
 )
 def test_a_bounce_is_reported_with_its_reason(event: str, *, permanent: bool) -> None:
     text = "550 5.1.1 User unknown"
-    (news,) = parse({"event": event, "reason": text, "ts_epoch": AT * 1000})
+    (vendor_event,) = parse({"event": event, "reason": text, "ts_epoch": AT * 1000})
     bounce = Bounce(diagnostic=text, permanent=permanent)
-    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
+    assert vendor_event == VendorEvent(
+        VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce
+    )
 
 
 def test_who_joins_lists_is_reported_for_each() -> None:
@@ -66,7 +68,7 @@ def test_who_joins_lists_is_reported_for_each() -> None:
 
 def test_several_at_once_are_each_reported() -> None:
     found = parse({"event": "unsubscribed", "ts_epoch": AT}, {"event": "new"}, {"event": "click"})
-    assert [(news.kind, news.occurred_at) for news in found] == [
+    assert [(vendor_event.kind, vendor_event.occurred_at) for vendor_event in found] == [
         (VendorEventKind.OPTED_OUT, NOW),
         (VendorEventKind.UNKNOWN_TYPE, None),
     ]
@@ -85,7 +87,7 @@ def test_a_no_of_nobody_is_kept_for_a_person() -> None:
 def test_a_batch_is_read_however_it_is_wrapped(wrap: Callable[[Any], Any]) -> None:
     rows = [{"event": "unsubscribed", "email": f"p{n}@example.com", "ts": AT} for n in range(500)]
     found = BrevoWebhookSource().parse(json.dumps(wrap(rows)).encode())
-    assert [news.address for news in found] == [row["email"] for row in rows]
+    assert [vendor_event.address for vendor_event in found] == [row["email"] for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from tests.integrations.tools.described import Description
 from tests.integrations.tools.stand_in import Fault
 
 TOPICS = {"news": "topic_11", "offers": "topic_12"}
-SAID_AT = datetime.fromtimestamp(CHANGED, UTC)
+OPTED_OUT_AT = datetime.fromtimestamp(CHANGED, UTC)
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ def test_what_is_off_by_default_is_no_opt_out(rig: Rig, server: CustomerIoStandI
     connector.push([off(1, ANNA, "offers")])
     assert server.people[ANNA]["topics"] == {"topic_12": False}, "said, and not left to the default"
     assert whole(connector.pull)[0] == [
-        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "topic_12", occurred_at=SAID_AT)
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "topic_12", occurred_at=OPTED_OUT_AT)
     ]
 
 
@@ -155,7 +155,7 @@ def test_who_unsubscribed_from_all_gets_nothing_and_is_never_freed(
     assert server.people[ANNA]["unsubscribed"]
     assert whole(connector.pull)[0] == [
         VendorEvent(
-            VendorEventKind.OPTED_OUT, ANNA, occurred_at=SAID_AT, unsubscribed_from_all=True
+            VendorEventKind.OPTED_OUT, ANNA, occurred_at=OPTED_OUT_AT, unsubscribed_from_all=True
         )
     ]
 
@@ -214,17 +214,17 @@ def test_a_workspace_of_another_region_is_a_problem(
 def test_each_region_has_hosts_of_its_own(rig: Rig) -> None:
     asked: list[str] = []
 
-    class Heard(Exception):
+    class Received(Exception):
         pass
 
     def resolve(host: str, _: int) -> Any:
         asked.append(host)
-        raise Heard
+        raise Received
 
     settings = {k: v for k, v in rig.setup.settings.items() if k != "base_url"}
     for region in ("us", "eu"):
         setup = replace(rig.setup, settings=settings | {"region": region})
-        with pytest.raises(Heard):
+        with pytest.raises(Received):
             CustomerIo(setup, HttpContext(resolve=resolve)).push([off(1, ANNA, "news")])
     assert asked == ["api.customer.io", "api-eu.customer.io"]
 

@@ -137,7 +137,7 @@ def test_a_folder_that_is_not_there_is_reported(rig: Rig, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings, told",
+    "settings, message",
     [
         ({"folder": "sftp://127.0.0.1/drop"}, "user@host"),
         ({"folder": "sftp://u:secret@127.0.0.1/drop"}, "a setting of its own"),
@@ -151,7 +151,7 @@ def test_a_folder_that_is_not_there_is_reported(rig: Rig, folder: Path) -> None:
     ],
 )
 def test_settings_that_make_no_sense_are_reported_with_the_remedy(
-    settings: dict[str, str], told: str
+    settings: dict[str, str], message: str
 ) -> None:
     given = {"folder": f"sftp://{USER}@127.0.0.1/drop", "host_key": "SHA256:x", "password": "p"}
     rig = Rig(
@@ -161,7 +161,7 @@ def test_settings_that_make_no_sense_are_reported_with_the_remedy(
         HttpContext(),
     )
     (problem,) = rig.make().check().problems
-    assert told in problem
+    assert message in problem
 
 
 @pytest.mark.parametrize("library, url", [("paramiko", "sftp://u@host/x"), ("s3fs", "s3://b/x")])

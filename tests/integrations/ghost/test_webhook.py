@@ -58,12 +58,12 @@ def test_what_a_member_left_is_reported(
     expected: list[tuple[VendorEventKind, str | None]],
 ) -> None:
     found = parse(current, previous, event="member.edited")
-    assert found == [VendorEvent(kind, ANNA, thing, WHEN) for kind, thing in expected]
+    assert found == [VendorEvent(kind, ANNA, target, WHEN) for kind, target in expected]
     assert parse(current, previous) == found  # as older ones tell it
 
 
 @pytest.mark.parametrize(
-    "row, thing",
+    "row, target",
     [
         ({"event": "post.published", "post": {}}, None),
         ({"page": {"current": {}, "previous": {}}}, None),
@@ -71,9 +71,9 @@ def test_what_a_member_left_is_reported(
         ({}, "(no name)"),
     ],
 )
-def test_what_is_about_no_member_is_of_no_use(row: dict[str, Any], thing: str | None) -> None:
+def test_what_is_about_no_member_is_of_no_use(row: dict[str, Any], target: str | None) -> None:
     found = GhostWebhookSource().parse(kept(json.dumps(row).encode()))
-    assert found == ([VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)] if thing else [])
+    assert found == ([VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", target)] if target else [])
 
 
 def test_the_same_body_of_two_acts_is_two() -> None:

@@ -98,7 +98,7 @@ def published() -> Iterator[Description]:
     folder = os.environ.get("HUBSPOT_DESCRIPTIONS")
     for name, root in (("subscriptions", ROOT), ("contacts", CONTACTS)) if folder else ():
         path = Path(folder or "") / f"{name}.json"
-        yield Description(path, ignored=elsewhere(root), mend=correct)
+        yield Description(path, ignored=elsewhere(root), fix=correct)
 
 
 def elsewhere(root: str) -> Callable[[str], bool]:

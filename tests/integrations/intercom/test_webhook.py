@@ -20,7 +20,7 @@ def parse(topic: str, **item: Any) -> list[VendorEvent]:
 
 
 @pytest.mark.parametrize(
-    "topic, item, kind, thing",
+    "topic, item, kind, target",
     [
         ("contact.unsubscribed", {"contact": CONTACT}, VendorEventKind.OPTED_OUT, ALL_EMAIL),
         ("contact.unsubscribed", {"contact": CONTACT} | TYPE, VendorEventKind.OPTED_OUT, ALL_EMAIL),
@@ -32,9 +32,9 @@ def parse(topic: str, **item: Any) -> list[VendorEvent]:
     ],
 )
 def test_what_its_events_mean(
-    topic: str, item: dict[str, Any], kind: VendorEventKind, thing: str | None
+    topic: str, item: dict[str, Any], kind: VendorEventKind, target: str | None
 ) -> None:
-    assert parse(topic, **item) == [VendorEvent(kind, ANNA, thing, NOW, "notif_7")]
+    assert parse(topic, **item) == [VendorEvent(kind, ANNA, target, NOW, "notif_7")]
 
 
 @pytest.mark.parametrize("fate, permanent", [("hard_bounce", True), ("soft_bounce", False)])
@@ -69,7 +69,7 @@ def test_what_is_of_no_use_is_left_out(topic: str, item: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    "topic, item, thing",
+    "topic, item, target",
     [
         ("granular.unsubscribe", {"contact": CONTACT}, "granular.unsubscribe"),
         ("contact.unsubscribed", {"contact": {"id": "64d1"}}, "opted_out without address"),
@@ -81,5 +81,7 @@ def test_what_is_of_no_use_is_left_out(topic: str, item: dict[str, Any]) -> None
         ("contact.snoozed", CONTACT, "contact.snoozed"),
     ],
 )
-def test_what_is_ambiguous_is_kept_for_review(topic: str, item: dict[str, Any], thing: str) -> None:
-    assert parse(topic, **item) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]
+def test_what_is_ambiguous_is_kept_for_review(
+    topic: str, item: dict[str, Any], target: str
+) -> None:
+    assert parse(topic, **item) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", target)]

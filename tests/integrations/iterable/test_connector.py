@@ -81,7 +81,7 @@ def rig(server: IterableStandIn) -> Rig:
 
 
 class TestIterable(JsonApiContract, MappedContract, ReadContract, PullContract):
-    thing = "channel:11"
+    target = "channel:11"
     missing = "channel:13"
     unmapped = ("Weekly (type:31)", "Partners (type:32)")
 
@@ -249,8 +249,8 @@ def test_who_came_back_there_since_did_not_opt_out(rig: Rig, server: IterableSta
     server.leave(BO, NOW - timedelta(days=400), "EmailLink", channelIds=[11])
     del server.users[BO]
     server.strict = True
-    news, _ = whole(connect(rig).pull)
-    assert [(n.address, n.target) for n in news] == [(ANNA, "channel:12"), (BO, "channel:11")], (
+    event, _ = whole(connect(rig).pull)
+    assert [(n.address, n.target) for n in event] == [(ANNA, "channel:12"), (BO, "channel:11")], (
         "who is deleted there can't have come back"
     )
 
@@ -261,8 +261,8 @@ def test_an_event_of_an_address_that_iterable_rejects_holds_up_no_other(
     for address in (ANNA, BO):
         server.leave(address, NOW - timedelta(days=400), "EmailLink", channelIds=[11])
     server.invalid.add(ANNA)
-    news, _ = whole(connect(rig).pull)
-    assert [each.address for each in news] == [ANNA, BO]
+    event, _ = whole(connect(rig).pull)
+    assert [each.address for each in event] == [ANNA, BO]
 
 
 @pytest.mark.parametrize("apart", [0, 1], ids=["in one second", "one a second"])
@@ -274,8 +274,8 @@ def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
         at = NOW - timedelta(days=3) + timedelta(seconds=apart * n)
         server.leave(f"p{n}@example.com", at, "EmailLink", channelIds=[11])
     connector = connect(rig)
-    news, _ = whole(connector.pull)
-    assert len(news) == many, "each of them once"
+    event, _ = whole(connector.pull)
+    assert len(event) == many, "each of them once"
     last = encode_cursor(ListingCursor(since=NOW - timedelta(days=4)))
     server.seen.clear()
     assert len(connector.pull(last).rows) == (MAX_USERS_PER_PULL if apart else many)

@@ -34,8 +34,8 @@ def test_each_target_that_it_names_is_an_event(
     targets: dict[str, Any] = {"channelIds": [27447], "messageTypeIds": [1, 2], "emailListIds": []}
     found = parse(name, unsubSource=source, **targets)
     assert found == [
-        VendorEvent(kind, ANNA, thing, NOW, by_person=by_person)
-        for thing in ("channel:27447", "type:1", "type:2")
+        VendorEvent(kind, ANNA, target, NOW, by_person=by_person)
+        for target in ("channel:27447", "type:1", "type:2")
     ]
 
 
@@ -76,7 +76,7 @@ def test_what_is_of_no_use_is_left_out(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, email, source, thing",
+    "name, email, source, target",
     [
         ("emailForward", ANNA, "", "emailForward"),
         ("emailUnSubscribe", ANNA, "SMS", "emailUnSubscribe by SMS"),
@@ -85,7 +85,7 @@ def test_what_is_of_no_use_is_left_out(name: str) -> None:
     ],
 )
 def test_what_is_ambiguous_is_kept_for_review(
-    name: str, email: str, source: str, thing: str
+    name: str, email: str, source: str, target: str
 ) -> None:
     found = parse(name, email, unsubSource=source)
-    assert found == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]
+    assert found == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", target)]

@@ -16,7 +16,7 @@ from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, off,
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.described import Description
-from tests.integrations.tools.mailersend import SAID_AT, TOKEN, MailerSendStandIn
+from tests.integrations.tools.mailersend import OPTED_OUT_AT, TOKEN, MailerSendStandIn
 from tests.integrations.tools.stand_in import Fault
 
 TOPICS = {"news": "11", "offers": "12"}
@@ -117,9 +117,9 @@ def test_all_three_lists_come_home_with_their_dates(
     server.suppress("11", CY, "hard-bounces")
     server.suppress("99", CY)
     assert whole(connect(rig).pull)[0] == [
-        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=SAID_AT),
-        VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=SAID_AT),
-        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "12", occurred_at=SAID_AT),
+        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=OPTED_OUT_AT),
+        VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=OPTED_OUT_AT),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "12", occurred_at=OPTED_OUT_AT),
     ], "none of a domain that no topic maps to"
 
 

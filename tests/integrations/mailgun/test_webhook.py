@@ -66,10 +66,10 @@ def test_anything_else_is_nobodys(body: bytes, settings: dict[str, str]) -> None
 )
 def test_what_its_events_mean(event: dict[str, Any], kind: VendorEventKind | None) -> None:
     at = NOW + timedelta(milliseconds=250)
-    news = VendorEvent(
+    vendor_event = VendorEvent(
         kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, at, "W3X4", by_person=True
     )
-    assert parse(**event) == ([news] if kind else [])
+    assert parse(**event) == ([vendor_event] if kind else [])
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,19 @@ def test_what_its_events_mean(event: dict[str, Any], kind: VendorEventKind | Non
 def test_a_mail_not_sent_counts_for_what_was_noted_before(
     why: dict[str, Any], kind: VendorEventKind
 ) -> None:
-    (news,) = parse(event="failed", severity="permanent", **why)
-    assert (news.kind, news.address, news.by_person) == (kind, ANNA, False)
+    (vendor_event,) = parse(event="failed", severity="permanent", **why)
+    assert (vendor_event.kind, vendor_event.address, vendor_event.by_person) == (kind, ANNA, False)
     is_bounce = kind is VendorEventKind.BOUNCED
-    assert news.bounce == (Bounce(permanent=True) if is_bounce else None)
+    assert vendor_event.bounce == (Bounce(permanent=True) if is_bounce else None)
 
 
 def test_a_bounce_has_the_servers_words() -> None:
     text = "5.1.1 The email account does not exist"
     reported = {"code": 550, "message": text, "description": ""}
-    (news,) = parse(event="failed", severity="permanent", **{"delivery-status": reported})
-    assert (news.kind, news.by_person) == (VendorEventKind.BOUNCED, False)
-    assert news.bounce == Bounce("5.1.1", "550", text, permanent=True)
+    (vendor_event,) = parse(event="failed", severity="permanent", **{"delivery-status": reported})
+    assert (vendor_event.kind, vendor_event.by_person) == (VendorEventKind.BOUNCED, False)
+    assert vendor_event.bounce == Bounce("5.1.1", "550", text, permanent=True)
 
 
 def test_an_unknown_event_type_is_reported() -> None:
-    assert [news.target for news in parse(event="consented")] == ["consented"]
+    assert [vendor_event.target for vendor_event in parse(event="consented")] == ["consented"]

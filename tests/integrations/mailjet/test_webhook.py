@@ -21,7 +21,7 @@ def parse(*rows: dict[str, Any]) -> list[VendorEvent]:
 
 
 @pytest.mark.parametrize(
-    "row, kind, thing",
+    "row, kind, target",
     [
         (event("unsub", mj_list_id=10215), VendorEventKind.OPTED_OUT, "10215"),
         (event("unsub", mj_list_id=0), VendorEventKind.OPTED_OUT, None),
@@ -31,9 +31,9 @@ def parse(*rows: dict[str, Any]) -> list[VendorEvent]:
     ],
     ids=["of a list", "of list 0", "of an empty list", "of no list", "complaint"],
 )
-def test_what_people_say(row: dict[str, Any], kind: VendorEventKind, thing: str | None) -> None:
+def test_what_people_say(row: dict[str, Any], kind: VendorEventKind, target: str | None) -> None:
     act = f"288230376151 {row['event']} {AT}"
-    assert parse(row) == [VendorEvent(kind, ANNA, thing, NOW, act, by_person=True)]
+    assert parse(row) == [VendorEvent(kind, ANNA, target, NOW, act, by_person=True)]
 
 
 def test_one_event_comes_alone_where_they_are_not_grouped() -> None:
@@ -54,16 +54,16 @@ def test_one_event_comes_alone_where_they_are_not_grouped() -> None:
 def test_a_hard_bounce_is_for_good_only_if_it_is_the_addresss_fault(
     error: str, status: str, *, permanent: bool | None
 ) -> None:
-    (news,) = parse(event("bounce", hard_bounce=True, error=error))
-    assert news.kind is VendorEventKind.BOUNCED
-    assert not news.by_person
-    assert news.bounce == Bounce(status, diagnostic=error, permanent=permanent)
+    (vendor_event,) = parse(event("bounce", hard_bounce=True, error=error))
+    assert vendor_event.kind is VendorEventKind.BOUNCED
+    assert not vendor_event.by_person
+    assert vendor_event.bounce == Bounce(status, diagnostic=error, permanent=permanent)
 
 
 def test_the_servers_words_are_reported_where_mailjet_has_them() -> None:
     text = "550 5.7.1 Message refused by policy"
-    (news,) = parse(event("bounce", hard_bounce=False, error="policy issue", comment=text))
-    assert news.bounce == Bounce("5.7.1", diagnostic=text, permanent=False)
+    (vendor_event,) = parse(event("bounce", hard_bounce=False, error="policy issue", comment=text))
+    assert vendor_event.bounce == Bounce("5.7.1", diagnostic=text, permanent=False)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_mail_that_was_blocked_counts_for_its_reason() -> None:
 
 def test_what_cannot_be_understood_is_kept_for_a_person() -> None:
     found = parse(event("blocked", error="blacklisted"), event("consent"), event("unsub", email=""))
-    assert [news.target for news in found] == [
+    assert [vendor_event.target for vendor_event in found] == [
         "blocked blacklisted",
         "consent",
         "opted_out without address",

@@ -67,9 +67,13 @@ def test_a_bounce_is_for_good_if_mailtrap_suppresses_for_it(
     category: str, *, permanent: bool | None
 ) -> None:
     text = "bounced (550 5.1.1 No such user)"
-    (news,) = parse(event("bounce", response=text, response_code=550, bounce_category=category))
+    (vendor_event,) = parse(
+        event("bounce", response=text, response_code=550, bounce_category=category)
+    )
     bounce = Bounce("5.1.1", "550", text, permanent=permanent)
-    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "e-1", bounce=bounce)
+    assert vendor_event == VendorEvent(
+        VendorEventKind.BOUNCED, ANNA, None, NOW, "e-1", bounce=bounce
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,8 +93,8 @@ def test_a_rejected_mail_counts_for_what_was_noted_before(
     reason: str | None, kind: VendorEventKind | None
 ) -> None:
     found = parse(event("reject", reason=reason))
-    assert [news.kind for news in found] == ([kind] if kind else [])
-    assert not any(news.by_person for news in found)
+    assert [vendor_event.kind for vendor_event in found] == ([kind] if kind else [])
+    assert not any(vendor_event.by_person for vendor_event in found)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_what_changes_nothing_is_left_alone(name: str) -> None:
 
 def test_what_is_new_there_is_kept_for_a_person() -> None:
     found = parse(event("inbound.message_received"), event("unsubscribe", email=None))
-    assert [news.target for news in found] == [
+    assert [vendor_event.target for vendor_event in found] == [
         "inbound.message_received",
         "opted_out without address",
     ]

@@ -68,16 +68,18 @@ def test_what_its_events_mean(
     row: dict[str, Any], kind: VendorEventKind | None, *, by_person: bool
 ) -> None:
     act = f"7a {row['event']} {AT}"
-    news = VendorEvent(kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, NOW, act, by_person)
-    assert parse(row) == ([news] if kind else [])
+    vendor_event = VendorEvent(
+        kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, NOW, act, by_person
+    )
+    assert parse(row) == ([vendor_event] if kind else [])
 
 
 @pytest.mark.parametrize("name, permanent", [("hard_bounce", True), ("soft_bounce", False)])
 def test_a_bounce_has_the_servers_words(name: str, *, permanent: bool) -> None:
     diag = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
-    (news,) = parse(event(name, diag=diag, bounce_description="bad_mailbox"))
-    assert news.bounce == Bounce("5.1.1", "550", diag.removeprefix("smtp;"), permanent)
-    assert news.kind is VendorEventKind.BOUNCED
+    (vendor_event,) = parse(event(name, diag=diag, bounce_description="bad_mailbox"))
+    assert vendor_event.bounce == Bounce("5.1.1", "550", diag.removeprefix("smtp;"), permanent)
+    assert vendor_event.kind is VendorEventKind.BOUNCED
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,8 @@ def test_who_was_listed_for_an_opt_out_is_an_event(
     listed: str, action: str, reason: str, kind: VendorEventKind | None
 ) -> None:
     row = {"type": listed, "action": action, "reject": {"email": ANNA, "reason": reason}, "ts": AT}
-    assert [news.kind for news in parse(row)] == ([kind] if kind else [])
+    assert [vendor_event.kind for vendor_event in parse(row)] == ([kind] if kind else [])
 
 
 def test_an_unknown_event_type_is_reported() -> None:
-    assert [news.target for news in parse(event("consented"))] == ["consented"]
+    assert [vendor_event.target for vendor_event in parse(event("consented"))] == ["consented"]

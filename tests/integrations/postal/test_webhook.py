@@ -108,8 +108,8 @@ def failed(output: str, direction: str = "outgoing") -> dict[str, Any]:
 
 
 def test_a_failed_delivery_has_the_servers_words() -> None:
-    (news,) = parse(failed(GONE))
-    assert news == VendorEvent(
+    (vendor_event,) = parse(failed(GONE))
+    assert vendor_event == VendorEvent(
         VendorEventKind.BOUNCED, ANNA, None, NOW, "u-1", bounce=Bounce("5.1.1", "550", GONE)
     )
 
@@ -133,14 +133,16 @@ def test_what_means_nothing_about_the_person_does_nothing(row: dict[str, Any]) -
 @pytest.mark.parametrize("name", ["MessageBounced", "MessageDelayed"])
 def test_a_bounce_without_a_text_is_not_final(name: str) -> None:
     row = event(name, original_message={"to": ANNA}, bounce={"to": "b1@rp.example.com"})
-    (news,) = parse(row)
-    assert (news.kind, news.address) == (VendorEventKind.BOUNCED, ANNA)
-    assert news.bounce
-    assert classify_bounce(news.bounce).cause is BounceCause.UNKNOWN
+    (vendor_event,) = parse(row)
+    assert (vendor_event.kind, vendor_event.address) == (VendorEventKind.BOUNCED, ANNA)
+    assert vendor_event.bounce
+    assert classify_bounce(vendor_event.bounce).cause is BounceCause.UNKNOWN
 
 
 def test_what_is_new_there_is_kept_for_a_person() -> None:
-    assert [news.target for news in parse(event("MessageComplained"))] == ["MessageComplained"]
+    assert [vendor_event.target for vendor_event in parse(event("MessageComplained"))] == [
+        "MessageComplained"
+    ]
     with pytest.raises(InvalidInput):
         parse({"payload": {}})
 

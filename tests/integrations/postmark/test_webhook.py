@@ -24,7 +24,7 @@ def bounce(name: str, record: str = "Bounce", **row: Any) -> list[VendorEvent]:
 
 
 @pytest.mark.parametrize(
-    "name, kind, thing, by_person",
+    "name, kind, target, by_person",
     [
         ("Unsubscribe", OUT, "news", True),
         ("ManuallyDeactivated", OUT, "news", False),
@@ -32,9 +32,9 @@ def bounce(name: str, record: str = "Bounce", **row: Any) -> list[VendorEvent]:
     ],
 )
 def test_a_bounce_may_be_somebodys_word(
-    name: str, kind: VendorEventKind, thing: str | None, *, by_person: bool
+    name: str, kind: VendorEventKind, target: str | None, *, by_person: bool
 ) -> None:
-    assert bounce(name) == [VendorEvent(kind, ANNA, thing, NOW, "42", by_person)]
+    assert bounce(name) == [VendorEvent(kind, ANNA, target, NOW, "42", by_person)]
     assert bounce("SpamComplaint", "SpamComplaint")[0].kind is SPAM
 
 
@@ -64,7 +64,7 @@ def test_what_is_no_bounce_is_left_out(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason, origin, kind, thing, by_person",
+    "reason, origin, kind, target, by_person",
     [
         ("ManualSuppression", "Recipient", OUT, "news", True),
         ("ManualSuppression", "Customer", OUT, "news", False),  # maybe our own
@@ -73,12 +73,12 @@ def test_what_is_no_bounce_is_left_out(name: str) -> None:
     ],
 )
 def test_a_suppression_is_of_its_stream(
-    reason: str, origin: str, kind: VendorEventKind, thing: str | None, *, by_person: bool
+    reason: str, origin: str, kind: VendorEventKind, target: str | None, *, by_person: bool
 ) -> None:
     row = {"Recipient": ANNA, "MessageStream": "news", "ChangedAt": STAMP, "Origin": origin}
     (event,) = parse("SubscriptionChange", SuppressSending=True, SuppressionReason=reason, **row)
     why = Bounce(permanent=True) if kind is BOUNCED else None
-    assert event == VendorEvent(kind, ANNA, thing, NOW, "", by_person, bounce=why)
+    assert event == VendorEvent(kind, ANNA, target, NOW, "", by_person, bounce=why)
 
 
 def test_a_suppression_taken_back_lifts_nothing() -> None:  # I5

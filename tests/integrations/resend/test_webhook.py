@@ -85,7 +85,7 @@ def test_topics_are_reported_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, data, thing",
+    "name, data, target",
     [
         (
             "email.bounced",
@@ -96,5 +96,5 @@ def test_topics_are_reported_one_by_one() -> None:
         ("suppression.created", {}, "suppression.created"),
     ],
 )
-def test_what_is_ambiguous_is_kept_for_review(name: str, data: dict[str, Any], thing: str) -> None:
-    assert parse(name, **data) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]
+def test_what_is_ambiguous_is_kept_for_review(name: str, data: dict[str, Any], target: str) -> None:
+    assert parse(name, **data) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", target)]

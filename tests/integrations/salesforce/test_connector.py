@@ -121,7 +121,7 @@ class TestSalesforce(
     FieldContract,
     RightsContract,
 ):
-    thing: ClassVar[str] = NEWS
+    target: ClassVar[str] = NEWS
     missing: ClassVar[str] = "No_Such__c"
     unmapped: ClassVar[tuple[str, ...]] = ("Events (No_Events__c)",)
     refusal: ClassVar[str] = "400 invalid_client"

@@ -37,8 +37,8 @@ def parse(*events: dict[str, Any], wrapper: str = "message_event") -> list[Vendo
 )
 def test_what_its_events_mean(event: dict[str, Any], kind: VendorEventKind | None) -> None:
     more = {"rcpt_to": ANNA, "raw_rcpt_to": "Anna@example.com", "timestamp": AT, "event_id": "7"}
-    news = VendorEvent(kind or OUT, "Anna@example.com", None, NOW, "7", by_person=True)
-    assert parse(event | more) == ([news] if kind else [])
+    vendor_event = VendorEvent(kind or OUT, "Anna@example.com", None, NOW, "7", by_person=True)
+    assert parse(event | more) == ([vendor_event] if kind else [])
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def test_what_its_events_mean(event: dict[str, Any], kind: VendorEventKind | Non
 def test_a_bounce_has_the_servers_words(bounce_class: str, *, permanent: bool | None) -> None:
     text = "550 5.1.1 <anna@example.com>: Recipient address rejected: User unknown"
     event = {"type": "bounce", "bounce_class": bounce_class, "rcpt_to": ANNA, "raw_reason": text}
-    (news,) = parse(event | {"error_code": "550", "timestamp": "2026-11-25T12:00:00.000Z"})
+    (vendor_event,) = parse(event | {"error_code": "550", "timestamp": "2026-11-25T12:00:00.000Z"})
     bounce = Bounce("5.1.1", "550", text, permanent)
-    assert news == VendorEvent(BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
+    assert vendor_event == VendorEvent(BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
 def test_an_unknown_event_type_is_reported() -> None:
     found = parse({"type": "consent_given", "rcpt_to": ANNA})
     assert found == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "consent_given")]
-    assert [news.target for news in parse({"type": ANNA})] == ["(no name)"]  # I12
+    assert [vendor_event.target for vendor_event in parse({"type": ANNA})] == ["(no name)"]  # I12
 
 
 def test_it_tries_the_url_with_nothing() -> None:

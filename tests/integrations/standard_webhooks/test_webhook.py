@@ -52,15 +52,19 @@ def test_address_and_type_are_enough(kind: VendorEventKind) -> None:
 
 def test_a_bounce_has_the_servers_words() -> None:
     reported = {"status": "5.1.1", "reply": "550", "text": "User unknown", "permanent": True}
-    (news,) = parse(event("bounced", bounce=reported))
-    assert news.bounce == Bounce("5.1.1", "550", "User unknown", permanent=True)
+    (vendor_event,) = parse(event("bounced", bounce=reported))
+    assert vendor_event.bounce == Bounce("5.1.1", "550", "User unknown", permanent=True)
     (vague,) = parse(event("bounced", bounce={"permanent": "yes"}))
     assert vague.bounce == Bounce()
 
 
 def test_what_is_ambiguous_is_kept_for_review() -> None:
     found = parse(event("unknown"), event("clicked"), event("opted_out", address=""))
-    assert [news.target for news in found] == ["unknown", "clicked", "opted_out without address"]
+    assert [vendor_event.target for vendor_event in found] == [
+        "unknown",
+        "clicked",
+        "opted_out without address",
+    ]
 
 
 def test_the_documented_example_is_read() -> None:

@@ -28,11 +28,11 @@ class Description:
         path: Path,
         *,
         ignored: Callable[[str], bool] = lambda _: False,
-        mend: Callable[[dict[str, Any]], None] = lambda _: None,
+        fix: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         # The description names the vendor's servers; ours is any.
         spec: dict[str, Any] = json.loads(path.read_text()) | {"servers": [{"url": "/"}]}
-        mend(spec)
+        fix(spec)
         self._openapi = OpenAPI.from_dict(spec)
         self._schemas = OpenApiSchemas(spec)
         self._ignored = ignored

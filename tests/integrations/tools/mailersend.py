@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request, Response
 from tests.integrations.tools.stand_in import StandIn, Watch
 
 TOKEN = "mlsn.stand-in"
-SAID_AT = datetime(2026, 11, 25, 10, tzinfo=UTC)
+OPTED_OUT_AT = datetime(2026, 11, 25, 10, tzinfo=UTC)
 _WHEN = "2026-11-25T10:00:00.000000Z"
 LISTS = ("unsubscribes", "spam-complaints", "hard-bounces")
 

@@ -164,8 +164,8 @@ def test_any_text_can_be_written_as_a_mail(words: str) -> None:
     text = TextMessage(f"{words}1", frozenset({words}), words, "SM1", None)
     mail = message_from_bytes(to_mail(text), policy=policy.default)
     assert mail["Subject"] == "SMS"
-    said = mail.get_content().replace("\r", "").strip("\n")
-    assert said == words.encode(errors="replace").decode().replace("\r", "").strip("\n")
+    reply = mail.get_content().replace("\r", "").strip("\n")
+    assert reply == words.encode(errors="replace").decode().replace("\r", "").strip("\n")
 
 
 def test_the_answer_is_twiml() -> None:

@@ -53,16 +53,16 @@ class Moto:
             self._client.post(f"/contact-lists/{LIST}/contacts", json=body).raise_for_status()
 
     def turn_off(self, address: str, topic: str) -> None:
-        said = [{"TopicName": self.mapping[topic], "SubscriptionStatus": "OPT_OUT"}]
+        preferences = [{"TopicName": self.mapping[topic], "SubscriptionStatus": "OPT_OUT"}]
         path = f"/contact-lists/{LIST}/contacts/{address}"
-        self._client.put(path, json={"TopicPreferences": said}).raise_for_status()
+        self._client.put(path, json={"TopicPreferences": preferences}).raise_for_status()
 
     def off(self, address: str) -> set[str] | None:
         answer = self._client.get(f"/contact-lists/{LIST}/contacts/{address}")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        said = answer.raise_for_status().json()["TopicPreferences"]
-        names = {p["TopicName"] for p in said if p["SubscriptionStatus"] == "OPT_OUT"}
+        preferences = answer.raise_for_status().json()["TopicPreferences"]
+        names = {p["TopicName"] for p in preferences if p["SubscriptionStatus"] == "OPT_OUT"}
         return {topic for topic, name in self.mapping.items() if name in names}
 
     def forget(self) -> None:
