@@ -1,4 +1,4 @@
-"""Bounces judged and counted on real tables, and what they do to decisions."""
+"""Bounces evaluated and counted on real tables, and what they do to decisions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def report(
 
 
 def reported(*reports: BounceReport, keep: bool = True) -> list[BounceActionKind]:
-    """As a door does it: judge, then record what comes of it."""
+    """As an entry point does it: evaluate, then record the outcome."""
     evaluated = evaluate_bounces(reports, services().now(), store=keep)
     if keep:
         record([each.change for each in evaluated if each.change])

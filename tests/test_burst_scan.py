@@ -72,7 +72,7 @@ def test_a_burst_is_flagged_with_its_facts(app: Flask, press: Press, look: Look)
     assert flag.last_at - flag.first_at == timedelta(seconds=5)
     assert flag.first_at - flag.issued_first == timedelta(minutes=1)
     assert list(flag.message_ids) == ["spring"]
-    assert look() == []  # said once
+    assert look() == []  # reported once
 
 
 def test_it_is_honoured_all_the_same(app: Flask, press: Press, look: Look, ledger: Ledger) -> None:

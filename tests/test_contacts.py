@@ -1,4 +1,4 @@
-"""Contacts on real tables: what is stored, and what their addresses' ledger says."""
+"""Contacts on real tables: what is stored, and what their addresses' ledger has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flask check-domain`, against a real HTTPS server with things in front of the service."""
+"""`flask check-domain`, against a real HTTPS server with proxies in front of the service."""
 
 from __future__ import annotations
 

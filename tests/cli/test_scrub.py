@@ -31,7 +31,7 @@ LIST = b"name,email\nAda,ada@example.com\nBob,bob@example.com\nCy,nobody\n"
 
 @pytest.fixture
 def in_force(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    """Ada said no to offers; the folder with her on a list is the current one."""
+    """Ada opted out of offers; the folder with her on a list is the current one."""
     put_in_force(app)
     monkeypatch.chdir(tmp_path)
     with app.app_context():
@@ -114,7 +114,7 @@ def test_a_list_is_split_and_the_receipt_tells_how(in_force: Flask, tmp_path: Pa
         pytest.param(
             "email,città\nbob@example.com,Forlì\n".encode(),
             "email,città\nbob@example.com,Forlì\n".encode(),
-            id="letters-beyond-ascii",
+            id="beyond-ascii",
         ),
     ],
 )
@@ -204,9 +204,7 @@ def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
             "newsletter.monthly",
             id="unknown_message_type",
         ),
-        pytest.param(
-            LIST, ["--channel", "sms"], "omit --channel", id="channel_beside_message_type"
-        ),
+        pytest.param(LIST, ["--channel", "sms"], "omit --channel", id="channel_and_message_type"),
         pytest.param(LIST, ["--delimiter", "ab"], "one character", id="long_delimiter"),
         pytest.param(LIST, ["-o", "list.csv"], "different files", id="output_is_the_input"),
         pytest.param(LIST, ["-o", "clean.parquet"], "of one kind", id="output_of_another_kind"),

@@ -121,7 +121,7 @@ def test_a_batch_gives_its_turn_back_rather_than_have_a_worker_sleep(
     for _ in range(2):
         with pytest.raises(RateLimited) as caught:
             patient(redis_url, seconds, RateLimit(1, 10)).reserve(50)
-        # Early enough to wait for the rest, so that no room is lost.
+        # Early enough to wait for the rest, so that no capacity is lost.
         assert caught.value.retry_after == timedelta(seconds=turn - MAX_FIRST_WAIT)
     seconds.now += turn - MAX_FIRST_WAIT
     assert patient(redis_url, seconds, RateLimit(1, 10)).reserve(50) == pytest.approx(

@@ -39,7 +39,7 @@ class Run:
 
     @classmethod
     def start(cls, checkout: Path, port: int | None = None) -> Self:
-        """Start it and wait until it says that all is up."""
+        """Start it and wait until it prints that all is up."""
         foreign = {"DATABASE_URL", "REDIS_URL", "DISPLAY", "WAYLAND_DISPLAY"}
         environ = {name: value for name, value in os.environ.items() if name not in foreign}
         process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Run:
         return [line.strip() for line in list(self.output_lines) if line.startswith("  curl ")]
 
     def printed(self, label: str) -> str:
-        """What was printed beside `label`."""
+        """What was printed next to `label`."""
         found = re.search(rf"^  {label} +(\S+)$", self.text, re.MULTILINE)
         assert found, self.text
         return found[1]
@@ -122,7 +122,7 @@ class Run:
         return found[1]
 
     def states(self, recipient: str) -> list[str]:
-        """What each tool says of a recipient: `on` or `off`."""
+        """What each tool has of a recipient: `on` or `off`."""
         page = self.page()
         cells = (f'data-tool="{tool}" data-recipient="{recipient}">' for tool in TOOLS)
         return [re.split(r'class="', page.split(cell)[1])[1].split('"')[0] for cell in cells]

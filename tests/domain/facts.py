@@ -1,4 +1,4 @@
-"""What was said about a topic, and what senders send: for tests of decisions."""
+"""Facts about a topic, and what senders send: for tests of decisions."""
 
 from __future__ import annotations
 

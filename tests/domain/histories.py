@@ -24,7 +24,7 @@ from tests.clock import START
 NEWS, OFFERS = "acme.news", "acme.offers"
 TOPICS = (NEWS, OFFERS, ALL_MARKETING)
 NOW = START
-"""When everything below is looked at; what is said to come later is a foreign clock's doing."""
+"""When everything below is looked at; a later date comes from a wrong clock."""
 
 
 def scopes_of(kind: EventKind) -> Sequence[str]:

@@ -225,9 +225,9 @@ def test_spellings_found_in_the_wild_become_one(text: str, exact: str) -> None:
         "jane @example.com",
         "jane\u00a0doe@example.com",
         "jane@example.com..",
-        "a" * 243 + "@example.com",  # 255 octets
-        "\u00e9" * 122 + "@example.com",  # 256 octets in 134 characters
-        "\u0130" * 100 + "@example.com",  # 212 octets, 312 in lower case
+        "a" * 243 + "@example.com",  # 255 bytes
+        "\u00e9" * 122 + "@example.com",  # 256 bytes in 134 characters
+        "\u0130" * 100 + "@example.com",  # 212 bytes, 312 in lower case
         "x" * 100_000 + "@example.com",
         "jane@" + "a." * 5000 + "com",
     ],

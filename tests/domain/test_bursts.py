@@ -1,4 +1,4 @@
-"""What is a burst, and what is people saying no."""
+"""What is a burst, and what are people's own opt-outs."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
 @pytest.mark.parametrize(
     "facts,rule",
     [
-        pytest.param([], Rule.NOT_OPTED_OUT, id="nobody-said-anything"),
+        pytest.param([], Rule.NOT_OPTED_OUT, id="no-facts"),
         pytest.param([no()], Rule.OPTED_OUT_OF_TOPIC, id="the-topic"),
         pytest.param([no(OFFERS)], Rule.NOT_OPTED_OUT, id="another-topic"),
         pytest.param([no(ALL_MARKETING)], Rule.OPTED_OUT_OF_ALL_MARKETING, id="all-marketing"),
@@ -106,7 +106,7 @@ from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
         pytest.param([pause(), yes(at=-10)], Rule.PAUSED, id="a-pause-wins-a-tie"),
         pytest.param([pause(), no()], Rule.OPTED_OUT_OF_TOPIC, id="a-no-outlasts-a-pause"),
         # I9: wide to suppress, narrow to lift
-        pytest.param([no(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-said-no"),
+        pytest.param([no(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-opted-out"),
         pytest.param([no(exact=False), yes()], Rule.CONSENTED, id="own-yes-outranks-older-wide"),
         pytest.param(
             [no(exact=False, at=-1), yes()], Rule.OPTED_OUT_OF_TOPIC, id="newer-wide-no"
@@ -145,7 +145,7 @@ def test_marketing_of_a_topic_that_is_on_by_default(facts: list[ScopeFact], rule
 @pytest.mark.parametrize(
     "facts,allow",
     [
-        pytest.param([], False, id="nobody-said-anything"),  # I11
+        pytest.param([], False, id="no-facts"),  # I11
         pytest.param([consent()], True, id="asked-for"),
         pytest.param([yes()], True, id="their-own-yes"),
         pytest.param([consent(exact=False)], False, id="consent-is-of-the-exact-form"),  # I9

@@ -72,14 +72,14 @@ def test_mail_to_this_form_arrives_again_only_by_its_own_opt_in(bounce: ScopeFac
     [
         pytest.param([pause()], 60, id="a pause"),
         pytest.param([BOUNCING], 60, id="counted bounces"),
-        pytest.param([BOUNCING, pause(until=90)], 60, id="counted bounces beside a longer pause"),
+        pytest.param([BOUNCING, pause(until=90)], 60, id="counted bounces and a longer pause"),
         pytest.param([BOUNCED], None, id="a hard bounce"),
-        pytest.param([BOUNCED, BOUNCING], None, id="a hard bounce beside counted ones"),
-        pytest.param([BOUNCED, pause()], None, id="a hard bounce beside a pause"),
+        pytest.param([BOUNCED, BOUNCING], None, id="a hard bounce and counted ones"),
+        pytest.param([BOUNCED, pause()], None, id="a hard bounce and a pause"),
         pytest.param(
             [no(UNDELIVERABLE, -20, EventKind.BOUNCED), yes(at=-15), BOUNCING],
             60,
-            id="a lifted hard bounce beside counted ones",
+            id="a lifted hard bounce and counted ones",
         ),
         pytest.param(
             [no(UNDELIVERABLE, -20, EventKind.BOUNCED), yes(ALL_MARKETING, at=-15), BOUNCING],
@@ -101,13 +101,13 @@ def test_what_ends_by_itself_has_its_end(
 @pytest.mark.parametrize(
     "facts, changes",
     [
-        pytest.param([], True, id="nothing was said"),
+        pytest.param([], True, id="no facts"),
         pytest.param([no(ALL_MARKETING)], False, id="it stands"),
         pytest.param([no(ALL_MARKETING), yes(at=-11)], False, id="an older yes"),
         pytest.param([no(ALL_MARKETING), yes()], True, id="a topic was opted in to since"),
         pytest.param([no(ALL_MARKETING), yes(ALL_MARKETING)], True, id="all of it was"),
         pytest.param([no(ALL_MARKETING), yes(exact=False)], False, id="for another form"),
-        pytest.param([no(ALL_MARKETING, exact=False)], True, id="another form said it"),
+        pytest.param([no(ALL_MARKETING, exact=False)], True, id="another form opted out"),
         pytest.param([no(ALL_MARKETING), REOPENED], False, id="the account was reopened"),
         pytest.param([no()], True, id="a topic is off"),
     ],
@@ -138,7 +138,7 @@ def test_one_more_bounce_changes_something(facts: list[ScopeFact], *, changes: b
         pytest.param(OFFERS, -7, id="another topic"),
         pytest.param(ALL_MARKETING, -4, id="all marketing"),
         pytest.param(UNDELIVERABLE, -4, id="a bounce"),
-        pytest.param("acme.other", -9, id="a topic of which nothing was said"),
+        pytest.param("acme.other", -9, id="a topic without facts"),
     ],
 )
 def test_the_newest_own_opt_in_that_an_opt_out_would_end(scope: str, minute: int) -> None:  # I5

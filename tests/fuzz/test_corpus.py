@@ -1,4 +1,4 @@
-"""Everything that once reached something, or broke something, and odd things made of it."""
+"""Every input that once reached new code or broke it, and odd inputs made of it."""
 
 from __future__ import annotations
 

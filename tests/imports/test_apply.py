@@ -182,7 +182,7 @@ def test_a_later_opt_in_of_the_person_outlives_an_old_list(tmp_path: Path) -> No
 def test_an_undated_no_is_new_where_part_of_what_it_covers_was_turned_on_since(
     tmp_path: Path, clock: Clock, turned_on: str
 ) -> None:
-    # I5, I9: a list said so before, but neither of that topic nor of that form by now
+    # I5, I9: a list had it before, but neither of that topic nor of that form by now
     path, who = tmp_path / "list", parse_address(turned_on, Channel.EMAIL)
     path.write_text("ada@example.com\n")
     imported(path, instructions_for("addresses", ALL, only="opt-outs"))

@@ -100,7 +100,7 @@ def test_an_undone_import_might_as_well_never_have_been(
     before: Sequence[tuple[int, EventKind, str]],
     since: Sequence[tuple[int, EventKind, str]],
 ) -> None:
-    # The oracle is told nothing of the import; addresses of each example are its own.
+    # The oracle knows nothing of the import; addresses of each example are its own.
     fresh = uuid4().hex
     people = [parse_address(f"{fresh}-{n}@example.com", Channel.EMAIL) for n in range(4)]
     path = tmp_path / fresh
@@ -199,7 +199,7 @@ def test_rows_count_anew_if_what_they_lean_on_is_undone_while_they_are_recorded(
     once = iter((True,))
 
     def late(*args: object, **given: object) -> object:
-        if next(once, False):  # judged already, and not yet recorded
+        if next(once, False):  # evaluated already, and not yet recorded
             start_undo(first, "test")
         return record(*args, **given)  # type: ignore[arg-type]
 

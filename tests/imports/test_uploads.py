@@ -215,7 +215,7 @@ def test_a_tick_reads_no_more_of_a_document_the_further_it_has_come(
     assert len(events("kind = 'opted_out'")) == 300
     for parts in ticks.values():
         assert len(parts) >= 10
-        # 30 rows are in 8 parts at most, and the first part says what kind of file it is.
+        # 30 rows are in 8 parts at most, and the first part has what kind of file it is.
         assert max(parts) <= 9
 
 

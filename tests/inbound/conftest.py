@@ -66,7 +66,7 @@ def ledger(app: Flask, database_url: str) -> Ledger:
 
 @pytest.fixture
 def allowed(app: Flask) -> Callable[..., bool]:
-    """`allowed(address, message_type)`: what a check of this moment says."""
+    """`allowed(address, message_type)`: the decision of a check now."""
     from preference_center.context import services
     from preference_center.domain.decisions import decide
     from preference_center.storage.catalogues import current_catalogue

@@ -33,7 +33,7 @@ def outlook(to: str, sender: str = "jane.doe@example.com") -> bytes:
 
 
 def apple(to: str, sender: str = "jane.doe@example.com") -> bytes:
-    """Apple Mail: says of itself that it was sent by a machine (sisimai, arf-26)."""
+    """Apple Mail: marked as sent by a machine (sisimai, arf-26)."""
     return "\r\n".join(
         [
             "Content-Type: text/plain; charset=us-ascii",

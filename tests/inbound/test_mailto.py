@@ -46,7 +46,7 @@ def test_any_other_recipient_is_none_of_ours(recipient: str) -> None:  # RULES A
 
 
 def test_the_envelope_alone_counts_where_it_is_known() -> None:
-    # RULES A12: a vacation reply to a bounce address, quoting whom our mail told to write to
+    # RULES A12: a vacation reply to a bounce address, quoting the address of our header
     assert parse_inbound_mail(LINKS, outlook(TO), [f"bounce-17@{DOMAIN}"]).references == ()
     assert len(parse_inbound_mail(LINKS, outlook("nobody@example.com"), [TO]).references) == 1
 

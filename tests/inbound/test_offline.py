@@ -32,7 +32,7 @@ def test_it_opts_out_of_the_topic(app: Flask, to: str, ledger: Ledger) -> None: 
     (event,) = ledger.events()
     assert (event["kind"], event["scope"]) == ("opted_out", "acme.offers")
     assert event["evidence"]["method"] == "mailto"
-    assert "issued_on" not in event["evidence"]  # I8: not known, so not said
+    assert "issued_on" not in event["evidence"]  # I8: not known, so not stated
 
 
 def test_an_address_that_was_never_stored_is_honoured_at_once_and_recorded_later(

@@ -215,7 +215,7 @@ def test_what_twilio_has_answered_already_is_not_answered_again(text: Text, ledg
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     assert text("HELP", OptOutType="HELP") == ""
     assert text("STOP", OptOutType="START", sender="+12025550123") == ""
-    assert len(ledger.kinds()) == 2  # a stop by whoever says so
+    assert len(ledger.kinds()) == 2  # a stop by whoever sends it
 
 
 def test_start_lifts_nothing_and_is_answered_with_a_link(

@@ -1,4 +1,4 @@
-"""A vendor that wants to be told that its reports are welcome is told so by a worker."""
+"""A worker confirms the webhook subscription of a vendor that asks for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("in_context")
 
 
 class Sns:
-    """Takes confirmations, or fails as it is told to."""
+    """Accepts confirmations, or fails on request."""
 
     def __init__(self) -> None:
         self.asked: list[SubscriptionConfirmation] = []

@@ -32,7 +32,7 @@ Mailer = Tool | TwoWayTool
 def ready(tool: Mailer, clock: Clock, kind: str = "sendgrid", *, pushed: bool = True) -> int:
     """A tool, an hour after the person's own opt-in.
 
-    `pushed`: it was told the day before to turn the topic off, and now to turn it on.
+    `pushed`: it was asked the day before to turn the topic off, and now to turn it on.
     """
     if isinstance(tool, TwoWayTool):
         tool.add(ANNA)

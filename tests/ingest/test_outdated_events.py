@@ -1,4 +1,4 @@
-"""What a tool shows may be of before we told it last: then it is asked, and neither believed
+"""What a tool shows may be older than our last push: then it is read, and neither believed
 nor ignored."""
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def destination(tool: TwoWayTool) -> int:
 
 
 def turn_on_again(destination: int, tool: TwoWayTool, clock: Clock) -> None:
-    """What was told to the tool is taken back there by the person's own yes, a minute later."""
+    """What was pushed to the tool is lifted there by the person's own opt-in, a minute later."""
     clock.advance(MINUTE)
     say(EventKind.OPTED_IN)
     work(destination, tool)
@@ -174,16 +174,16 @@ def test_a_new_opt_out_is_pushed_though_the_tool_still_shows_the_old_one(
 def test_what_it_reports_late_is_pushed_to_it_for_it_may_have_turned_it_on_since(
     destination: int, tool: TwoWayTool
 ) -> None:  # I3
-    said_at = services().now() - timedelta(hours=9)
-    hear(destination, tool, id="late", occurred_at=said_at, by_person=True)
+    opted_out_at = services().now() - timedelta(hours=9)
+    hear(destination, tool, id="late", occurred_at=opted_out_at, by_person=True)
     work(destination, tool)
     assert tool.off == {ANNA: {TOPIC}}
 
 
 def test_a_whole_list_of_what_is_off_is_no_history(destination: int, tool: TwoWayTool) -> None:
-    said_at = services().now() - timedelta(days=900)
+    opted_out_at = services().now() - timedelta(days=900)
     old = VendorEvent(
-        VendorEventKind.OPTED_OUT, ANNA, TOPIC, id="old", occurred_at=said_at, by_person=True
+        VendorEventKind.OPTED_OUT, ANNA, TOPIC, id="old", occurred_at=opted_out_at, by_person=True
     )
     ingest(look(destination), tool, [old], is_full_list=True)
     work(destination, tool)

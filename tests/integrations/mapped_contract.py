@@ -1,4 +1,4 @@
-"""What a connector must do whose tool holds each topic in a thing of its own (I10)."""
+"""What a connector must do whose tool holds each topic in a target of its own (I10)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integrations.contract import ANNA, BO, CY, Rig, off
 
 
 class MappedContract:
-    """For connectors that hold each topic in a thing of its own."""
+    """For connectors that hold each topic in a target of its own."""
 
     target: ClassVar[str] = "11"
     missing: ClassVar[str] = "13"

@@ -59,7 +59,7 @@ class OddAnswersContract:
     @pytest.fixture
     def schemas(self, description: Description | None) -> AnswerSchemas:
         if description is None:
-            pytest.skip("the description is not beside this checkout")
+            pytest.skip("the description is not next to this checkout")
         return description
 
     def people(self, run: int) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """What a connector must do that holds opt-outs from text messages.
 
 Each class goes with a capability, as in `both_ways_contract`. The rig maps the topic `flash`,
-which goes by SMS, besides `news` and `offers`; its tool has phone numbers beside email
+which goes by SMS, besides `news` and `offers`; its tool has phone numbers next to email
 addresses; a number begins with `+`.
 """
 

@@ -1,4 +1,4 @@
-"""What one person says reaches every tool, by the tools' own accounts of it.
+"""What one person chooses reaches every tool, by the tools' own data.
 
 The page, the ledger, the sync and the reading are those of the service; so are the
 connectors. Each tool is asked, and acted in, by its own API and not by our connector.

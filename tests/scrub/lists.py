@@ -9,7 +9,7 @@ from preference_center.scrub.job import ScrubJob
 
 
 def job(folder: Path, message_type: str, name: str = "list.csv") -> ScrubJob:
-    """Scrub a list of this folder by the snapshot beside it."""
+    """Scrub a list of this folder by the snapshot next to it."""
     return ScrubJob(
         list_path=folder / name,
         clean_path=folder / name.replace("list", "clean"),

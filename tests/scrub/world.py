@@ -1,4 +1,4 @@
-"""A world with much said in it, and lists of its people as lists are."""
+"""A ledger with many events, and lists of its people as lists are."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def people(numbers: range) -> list[Address]:
 
 
 def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
-    """Much that was said at few moments, so that it meets and ties; some by hashes only."""
+    """Many events at few times, so that they coincide and tie; some by hashes only."""
     record([_change(random, random.choice(addresses), number) for number in range(1, count + 1)])
     keys = services().keys
     emails = [a for a in addresses if a.channel is Channel.EMAIL]
@@ -147,7 +147,7 @@ def _written(random: Random, exact: str) -> Iterator[str]:
 
 
 def answers(message_type: str, found: Sequence[str]) -> list[Decision]:
-    """What the API says of each cell."""
+    """The API's decision on each cell."""
     catalogue = current_catalogue()
     message = catalogue.message_type(message_type)
     topic = catalogue.topic(message.topic) if message.topic else None

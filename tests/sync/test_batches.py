@@ -179,7 +179,7 @@ def test_a_permanent_error_is_probed_every_five_minutes_and_burns_no_row(
     [
         pytest.param(timedelta(seconds=40), timedelta(seconds=40), id="the tool's limit"),
         pytest.param(timedelta(hours=1), PROBE_INTERVAL, id="five minutes at most"),
-        pytest.param(None, timedelta(0), id="not said"),
+        pytest.param(None, timedelta(0), id="not stated"),
     ],
 )
 def test_at_a_rate_limit_rows_are_released_until_there_is_capacity(
@@ -188,10 +188,10 @@ def test_at_a_rate_limit_rows_are_released_until_there_is_capacity(
     tool.before = failing(RateLimited("kept to its rate limit", retry_after=asked))
     opt_out(2)
     assert work(destination, tool) == 0
-    room_at = clock() + wait
-    assert rows() == [(0, room_at, False)] * 2
+    free_at = clock() + wait
+    assert rows() == [(0, free_at, False)] * 2
     found = look(destination)
-    assert (found.failures, found.retry_at, found.reason) == (0, room_at, "kept to its rate limit")
+    assert (found.failures, found.retry_at, found.reason) == (0, free_at, "kept to its rate limit")
     assert deliveries() == []
     tool.before = None
     clock.advance(wait)

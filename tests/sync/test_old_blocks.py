@@ -1,4 +1,4 @@
-"""A block that Brevo can't date any more does not beat what the person said since (I5)."""
+"""A block that Brevo can't date any more does not outrank what the person chose since (I5)."""
 
 from __future__ import annotations
 

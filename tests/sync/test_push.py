@@ -87,7 +87,7 @@ def test_a_lift_turns_on_only_what_we_turned_off(
 @pytest.mark.parametrize("end", ["timed out", "killed"])
 def test_what_was_turned_off_unheard_is_taken_back_too(
     destination: int, tool: Tool, clock: Clock, end: str
-) -> None:  # I5, I13: else the tool would show a "no" that nobody said there
+) -> None:  # I5, I13: else the tool would show an opt-out that nobody made there
     def act_unheard(batch: Sequence[PushItem]) -> None:
         tool.apply(batch)
         raise DeliveryError("no answer") if end == "timed out" else KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What a tool confirmed is looked at again: drift is mended, and absence bears watching."""
+"""What a tool confirmed is read again: drift is repaired, and absent contacts are checked again."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_contact_that_appears_is_read_back_as_soon_as_any_other(
     assert state(ANNA, "outcome") == PushResult.REFLECTED
     clock.advance(READ_BACK_DELAY)
     read(destination, tool, ListingKind.READ)
-    assert tally(destination).drift == 1
+    assert stats(destination).drift == 1
 
 
 def test_sweeps_begin_at_night_where_the_company_is() -> None:
@@ -220,7 +220,7 @@ def test_a_resubscribe_in_the_tool_gives_what_waits_there_no_later_deadline(
 
 
 class DeafTool(TwoWayTool):
-    """Says nothing of itself: only pushing shows what it knows."""
+    """Reports nothing by itself: only pushing shows what it knows."""
 
     capabilities = replace(
         TwoWayTool.capabilities, can_read=False, scans=None, pulls=None, can_hold_link=False

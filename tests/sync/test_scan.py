@@ -119,7 +119,7 @@ def test_a_sweep_that_takes_longer_than_a_day_is_followed_at_once(
 
 def test_a_sweep_has_nobody_read_back(
     destination: int, tool: TwoWayTool, clock: Clock
-) -> None:  # else everybody who ever said no would be asked for every night
+) -> None:  # else everybody who ever opted out would be read every night
     tool.add(ANNA)
     say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
@@ -212,7 +212,7 @@ def test_a_listing_that_the_tool_prepares_is_waited_for_and_survives_its_worker(
     tool.add(ANNA)
     for minutes in range(1, 5):
         read(destination, tool, ListingKind.SCAN)
-        read(destination, tool, ListingKind.SCAN)  # asked again no sooner than the tool said
+        read(destination, tool, ListingKind.SCAN)  # asked again no sooner than the tool asked
         assert len(tool.asked) == minutes
         clock.advance(timedelta(minutes=2))
     assert tool.asked == [None, "job 1", "job 1", "job 1"]

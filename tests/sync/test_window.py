@@ -53,11 +53,11 @@ class World:
         return make_connector("sendgrid", setup, http)
 
     def pass_until(
-        self, moment: datetime, *, every: timedelta, reported: Callable[[], None] = lambda: None
+        self, moment: datetime, *, every: timedelta, before_look: Callable[[], None] = lambda: None
     ) -> None:
-        """Let the scheduler look once `every`; `told` is called before each look."""
+        """Let the scheduler look once `every`; `before_look` is called before each look."""
         while self.clock() < moment:
-            reported()
+            before_look()
             for number in run_in_transaction(
                 lambda c: states.count_due_by_destination(c, self.clock())
             ):
@@ -130,7 +130,7 @@ def test_seventy_bad_hours_end_in_time(world: World, way: str) -> None:  # I3
         world.tool._faults.clear()
         world.tool.fail(*[fault] * 20)  # however often one look asks
 
-    world.pass_until(bad_until, every=timedelta(minutes=minutes), reported=misbehave)
+    world.pass_until(bad_until, every=timedelta(minutes=minutes), before_look=misbehave)
     assert not world.delivered()
     assert pending() == 1
 
@@ -150,7 +150,7 @@ def test_seventy_hours_of_everything_at_once_hold_up_none_of_many(world: World) 
         world.tool._faults.clear()
         world.tool.fail(*[next(faults)] * 20)
 
-    world.pass_until(START + timedelta(hours=70), every=timedelta(minutes=5), reported=misbehave)
+    world.pass_until(START + timedelta(hours=70), every=timedelta(minutes=5), before_look=misbehave)
     assert pending() == len(people)
     assert len(world.tool.seen) > 50
     world.tool._faults.clear()
@@ -178,7 +178,9 @@ def test_eighty_bad_hours_are_shouted_about_in_three_stages(
         world.tool.fail(Fault(500))
 
     def until(**after: float) -> None:
-        world.pass_until(START + timedelta(**after), every=timedelta(minutes=5), reported=misbehave)
+        world.pass_until(
+            START + timedelta(**after), every=timedelta(minutes=5), before_look=misbehave
+        )
 
     opt_out()
     until(hours=35, minutes=55)

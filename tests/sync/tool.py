@@ -1,4 +1,4 @@
-"""A stand-in tool for the sync loop: it remembers what is off, and misbehaves as told."""
+"""A stand-in tool for the sync loop: it remembers what is off, and misbehaves on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Hook = Callable[[Sequence[PushItem]], Mapping[int, PushOutcome] | None]
 
 @dataclass
 class Tool:
-    """`off` is what the tool's own database says: address -> topics that are off."""
+    """`off` is what the tool's own database contains: address -> topics that are off."""
 
     kind: ClassVar[str] = "tool"
     settings: ClassVar[Mapping[str, str]] = {}

@@ -1,4 +1,4 @@
-"""A stand-in tool that can be read, scanned and pulled, and that reports all it hears."""
+"""A stand-in tool that can be read, scanned and pulled, and that reports all it receives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE = 3
 
 @dataclass
 class TwoWayTool(Tool):
-    """Mails its `contacts`; `off` says what is off, as in `Tool`.
+    """Mails its `contacts`; `off` is what is off, as in `Tool`.
 
     Listings are by change: `log` grows with each, and cursors are places in it. `reported` are
     opt-outs with their topics, whoever made them.

@@ -59,7 +59,7 @@ def test_a_job_plans_and_applies_what_is_decided() -> None:
     jobs.continue_import(str(import_id))
     assert state_of(import_id) is ImportState.PLANNED
     jobs.continue_import(str(import_id))
-    assert state_of(import_id) is ImportState.PLANNED  # nobody said yes
+    assert state_of(import_id) is ImportState.PLANNED  # nobody confirmed it
 
     run_in_transaction(
         lambda c: import_jobs.change_state(

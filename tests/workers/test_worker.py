@@ -18,7 +18,7 @@ from workers.worker import make_worker, parse_queue_names
 
 
 def test_a_worker_takes_from_each_queue_in_turn(redis_url: str) -> None:
-    # I3: a tool's backlog holds up no letter and no list, and no list holds up an opt-out.
+    # I3: a tool's backlog holds up no email and no list, and no list holds up an opt-out.
     queue = JobQueue(redis_url)
     with connect_redis(redis_url) as connection:
         connection.flushdb()

@@ -1,4 +1,4 @@
-"""What a bounce really says: the words before the code, where they are clear (RULES F11)."""
+"""What a bounce really means: the words before the code, where they are clear (RULES F11)."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_without_clear_words_the_code_decides(needed: int, codes: str) -> None: 
         (NEVER, Bounce("5.5.0", diagnostic="550 connection refused", permanent=True)),
         (NEVER, Bounce("4.5.0", diagnostic="450 mailbox unavailable", permanent=True)),
         (NEVER, Bounce(diagnostic="mailbox is full", permanent=True)),
-        (NEVER, Bounce("5.7.1", permanent=True)),  # a code that says something stands
+        (NEVER, Bounce("5.7.1", permanent=True)),  # a code with a meaning stands
         (NEVER, Bounce("4.2.1", permanent=True)),
         (NEVER, Bounce(permanent=False)),
         (COUNTED, Bounce("5.1.1", permanent=False)),

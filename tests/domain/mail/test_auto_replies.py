@@ -1,4 +1,4 @@
-"""What a machine sent opts nobody out, whatever it says (RULES A12)."""
+"""What a machine sent opts nobody out, whatever its text (RULES A12)."""
 
 from __future__ import annotations
 

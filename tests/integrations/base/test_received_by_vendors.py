@@ -1,4 +1,4 @@
-"""Mails that a vendor received for us: none says anything by itself, and each is read whole."""
+"""Mails that a vendor received for us: none is an event by itself, and each is read whole."""
 
 from __future__ import annotations
 

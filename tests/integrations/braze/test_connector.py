@@ -100,7 +100,7 @@ def correct(spec: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def descriptions() -> list[Description]:
-    """Ours, see its `info`; and the community's, which says nothing of answers."""
+    """Ours, see its `info`; and the community's, which has no responses."""
     ours = Description(Path(__file__).parents[1] / "contracts" / "braze.json")
     theirs = SHARED / DESCRIPTION
     return [ours, Description(theirs, fix=correct)] if theirs.exists() else [ours]
@@ -159,7 +159,7 @@ class TestStrangers(AbsentContract):
         server.everybody = False
 
     def test_who_is_not_there_is_created_where_asked_for(self, rig: Rig) -> None:
-        """Told for when somebody has the address: only all email has such a state."""
+        """Applied once somebody has the address: only all email has such a state."""
         asked = with_settings(rig, create_contacts="yes")
         assert any("create_contacts" in p for p in asked.make().check().problems)
         with pytest.raises(UnsupportedByDestination, match="create_contacts"):

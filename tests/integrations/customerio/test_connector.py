@@ -136,7 +136,9 @@ def test_what_is_off_by_default_is_no_opt_out(rig: Rig, server: CustomerIoStandI
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
     assert connector.read([off(1, ANNA, "offers")]) == {1: frozenset({"offers"})}
     connector.push([off(1, ANNA, "offers")])
-    assert server.people[ANNA]["topics"] == {"topic_12": False}, "said, and not left to the default"
+    assert server.people[ANNA]["topics"] == {"topic_12": False}, (
+        "stated, and not left to the default"
+    )
     assert whole(connector.pull)[0] == [
         VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "topic_12", occurred_at=OPTED_OUT_AT)
     ]
@@ -275,7 +277,7 @@ def test_preferences_are_read_in_every_form(
     rig: Rig,
     server: CustomerIoStandIn,
     attributes: dict[str, Any] | None,
-    unsubscribed: bool | None,  # noqa: FBT001 - as the tool says it
+    unsubscribed: bool | None,  # noqa: FBT001 - as the tool has it
     expected: frozenset[str],
 ) -> None:
     profile = {

@@ -111,7 +111,7 @@ def test_nothing_is_left_of_a_file_that_was_not_taken_whole(
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("away", ["server", "room"])
+@pytest.mark.parametrize("away", ["server", "folder"])
 def test_a_server_that_is_down_or_full_is_tried_again(
     rig: Rig, server: SftpStandIn, away: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_a_server_that_is_down_or_full_is_tried_again(
     with pytest.raises(DeliveryError) as caught:
         connector.push([off(1, ANNA, "news")])
     assert not caught.value.permanent
-    if away == "room":
+    if away == "folder":
         server.full = False
         assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
 

@@ -161,7 +161,7 @@ def test_newsletters_that_are_not_mapped_stay_as_they_are(
 def test_what_somebody_turned_off_in_ghost_lately_is_not_lifted(
     rig: Rig, server: GhostStandIn, source: str
 ) -> None:  # I5, I13
-    """We may not have heard of it yet."""
+    """It may not be known to us yet."""
     server.leave(ANNA, NEWS, source, NOW - MIN_OPT_OUT_AGE_FOR_LIFT)
     assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: PushResult.REFUSED}

@@ -134,7 +134,7 @@ def test_who_is_in_one_list_only_is_no_stranger(rig: Rig, server: MailmanStandIn
     batch = [off(1, ANNA, "news", "offers")]
     assert results(connector.push(batch)) == {1: PushResult.REFLECTED}
     assert connector.read(batch) == {1: frozenset({"news", "offers"})}
-    # Who never joined has said no "no": not to be taken for news.
+    # Who never joined has not opted out: it is no event.
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
     assert (ANNA, "12") not in server.members
 

@@ -145,7 +145,7 @@ def test_what_is_off_by_default_is_no_opt_out(rig: Rig, server: ResendStandIn) -
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
     assert connector.read([off(1, ANNA, "offers")]) == {1: frozenset({"offers"})}
     assert results(connector.push([off(1, ANNA, "offers")])) == {1: PushResult.REFLECTED}
-    assert server.chosen[ANNA] == {"12": "opt_out"}, "said, and not left to the default"
+    assert server.chosen[ANNA] == {"12": "opt_out"}, "stated, and not left to the default"
 
 
 def test_who_unsubscribed_from_all_gets_nothing_and_is_never_freed(

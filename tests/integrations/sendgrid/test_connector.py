@@ -132,7 +132,7 @@ class TestOddAnswers(OddAnswersContract):
     @pytest.fixture
     def schemas(self, descriptions: list[Description]) -> AnswerSchemas:
         if not descriptions:
-            pytest.skip("the descriptions are not beside this checkout")
+            pytest.skip("the descriptions are not next to this checkout")
         return AllSchemas(descriptions)
 
 

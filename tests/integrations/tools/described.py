@@ -19,7 +19,7 @@ from tests.integrations.tools.answer_schemas import OpenApiSchemas, Schema
 class Description:
     """Checks traffic; what breaks the description ends in `faults`.
 
-    `ignored` are paths that another description has; `mend` puts right what this one is
+    `ignored` are paths that another description has; `fix` corrects what this one is
     known to have wrong, before it is used.
     """
 

@@ -1,7 +1,7 @@
 """Ghost's members and newsletters as its source has them (5.130.6), with memory.
 
 `=` in a filter minds the case, as on SQLite. Unsubscribing in bulk writes no event. A PUT
-replaces all active newsletters. A newsletter that is archived is told of no member. Whoever is
+replaces all active newsletters. A newsletter that is archived is shown for no member. Whoever is
 asked for is a member who signed up, unless `strict`. Tokens are held to `now`.
 """
 
@@ -153,9 +153,9 @@ class GhostStandIn(StandIn):
         if not self.strict:
             for address in addresses:
                 self.add(address)
-        return self._list(request, "members", [self._told(m) for m in self.members.values()])
+        return self._list(request, "members", [self._member_json(m) for m in self.members.values()])
 
-    def _told(self, member: dict[str, Any]) -> dict[str, Any]:
+    def _member_json(self, member: dict[str, Any]) -> dict[str, Any]:
         at = member.get("complained")
         return {
             "id": member["id"],
@@ -199,7 +199,7 @@ class GhostStandIn(StandIn):
         member["newsletters"] = wanted | (member["newsletters"] - sent)
         for each in sorted(wanted ^ held):
             self._note(id_, each, "api", self.now, subscribed=each in wanted)
-        return _json({"members": [self._told(member)]})
+        return _json({"members": [self._member_json(member)]})
 
 
 def _flat(event: dict[str, Any]) -> dict[str, str]:

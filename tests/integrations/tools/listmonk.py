@@ -72,7 +72,7 @@ class ListmonkStandIn(StandIn):
         return row
 
     def leave(self, email: str, list_id: int) -> datetime:
-        """What listmonk does when a person unsubscribes, or an API call says `unsubscribe`."""
+        """What listmonk does when a person unsubscribes, or an API call with `unsubscribe`."""
         row = self.join(email, list_id)
         row["lists"][list_id] = "unsubscribed"
         row["stamped"][list_id] = self.tick()
@@ -148,7 +148,7 @@ class ListmonkStandIn(StandIn):
             rows = [r for r in self.subscribers.values() if r["id"] > int(page[1])]
             if page["no"]:
                 assert "NOT (" in page["no"]
-                rows = [row for row in rows if self._said_no(row)]
+                rows = [row for row in rows if self._opted_out(row)]
             yield from rows[: int(page[3])]
             return
         names = _NAMES.fullmatch(query)
@@ -160,7 +160,7 @@ class ListmonkStandIn(StandIn):
             if email in self.subscribers:
                 yield self.subscribers[email]
 
-    def _said_no(self, row: dict[str, Any]) -> bool:
+    def _opted_out(self, row: dict[str, Any]) -> bool:
         blocked = row["status"] == "blocklisted"
         left = "unsubscribed" in row["lists"].values()
         return (blocked or left) and not (blocked and row["email"] in self.bounced)

@@ -1,4 +1,4 @@
-"""A webhook's receiver: checks the signature and keeps what it is told."""
+"""A webhook's receiver: checks the signature and keeps what is pushed to it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Exports:
         """Whether what is ready names no files."""
         self.allowed = True
         self.hidden = False
-        """Whether a file's host says that the files are not there."""
+        """Whether a file's host responds that the files are not there."""
         self.damage = ""
         self.bodies: list[Mapping[str, Any]] = []
         self.credentials: list[str | None] = []

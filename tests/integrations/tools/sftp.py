@@ -15,7 +15,7 @@ from paramiko import SFTPAttributes, SFTPHandle, SFTPServer, SFTPServerInterface
 USER, PASSWORD = "drop", "sftp-password"
 
 
-class _Door(paramiko.ServerInterface):  # type: ignore[misc] # paramiko has no types
+class _Login(paramiko.ServerInterface):  # type: ignore[misc] # paramiko has no types
     def __init__(self, server: SftpStandIn) -> None:
         self.server = server
 
@@ -37,8 +37,8 @@ class _Door(paramiko.ServerInterface):  # type: ignore[misc] # paramiko has no t
 class _Files(SFTPServerInterface):  # type: ignore[misc] # paramiko has no types
     """The root is `server.root`. Rights are as the system has them."""
 
-    def __init__(self, door: _Door, *_: Any) -> None:
-        self.server = door.server
+    def __init__(self, login: _Login, *_: Any) -> None:
+        self.server = login.server
 
     def _there(self, path: str) -> Path:
         return self.server.root / path.strip("/")
@@ -126,4 +126,4 @@ class SftpStandIn:
             transport.set_subsystem_handler("sftp", SFTPServer, _Files)
             self._transports.append(transport)
             # With an event it doesn't wait here for the client.
-            transport.start_server(event=threading.Event(), server=_Door(self))
+            transport.start_server(event=threading.Event(), server=_Login(self))

@@ -19,7 +19,7 @@ Change = Callable[[Request, Response], Response]
 class Fault:
     """A bad answer to one request; `after` lets that many good ones pass first.
 
-    `acts`: what was asked is done all the same, only nobody is told.
+    `acts`: what was asked is done all the same, without a response.
     """
 
     status: int = 500

@@ -123,7 +123,7 @@ class TestTwilio(JsonApiContract, MappedContract):
     def test_a_request_that_is_rejected_for_every_address_is_no_fault_of_theirs(
         self, rig: Rig
     ) -> None:
-        """Each consent has a verdict, so that nothing has to be guessed."""
+        """Each consent has a result, so that nothing has to be guessed."""
         rig.tool.reject(ANNA)  # type: ignore[attr-defined]
         rig.tool.reject(BO)  # type: ignore[attr-defined]
         found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])

@@ -1,7 +1,7 @@
 """listmonk itself, where `LISTMONK` names its program: it is in no registry to install from.
 
 Built from the source of v6.2.0, or a release's binary. A program without its files packed
-into it needs them beside it: config.toml.sample, queries, schema.sql, permissions.json, i18n and
+into it needs them next to it: config.toml.sample, queries, schema.sql, permissions.json, i18n and
 static. The pages of its owner are not needed.
 """
 
@@ -170,5 +170,5 @@ def _install(home: Path, database: Postgres, port: int) -> str:
         check=True,
     )
     found = re.search(r'LISTMONK_ADMIN_API_TOKEN="([^"]+)"', made.stderr)
-    assert found, "listmonk told no token of its owner"
+    assert found, "listmonk returned no token of its owner"
     return found[1]

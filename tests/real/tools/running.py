@@ -20,7 +20,7 @@ NEWS, OFFERS = "acme.news", "acme.offers"
 
 
 class RealTool(Protocol):
-    """One kind of tool, with a thing for each of `mapping`'s topics; none of it is ours."""
+    """One kind of tool, with a target for each of `mapping`'s topics; none of it is ours."""
 
     @property
     def kind(self) -> str: ...
