@@ -1,8 +1,8 @@
 """`python -m simulation.planting`: bugs planted on purpose, each of which must be found.
 
 Every patch of `planted/` is applied to a copy of the checkout alone; the simulation there
-must turn red within so many seeds. Exits with 1 for a bug that is not found, and for a patch
-that does not apply any more.
+must fail within so many seeds, where it does not without the patch. Exits with 1 for a bug that
+is not found, and for a patch that does not apply any more.
 """
 
 from __future__ import annotations
@@ -35,25 +35,43 @@ def copied(folder: Path) -> Path:
 
 
 def found(patch: Path, given: argparse.Namespace) -> str | None:
-    """How the simulation finds this bug, or None."""
+    """How the simulation finds this bug, or None.
+
+    A seed that fails in the same way without the bug does not count.
+    """
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         copy = copied(Path(folder))
         subprocess.run(["patch", "-p1", "-s", "-i", patch], cwd=copy, check=True)
-        command = [sys.executable, "-m", "simulation", "--until-red", "--shrink", "0"]
-        command += ["--runs", str(given.runs), "--processes", str(given.processes)]
-        command += ["--people", str(given.people)]
-        run = subprocess.run(
-            command,
-            cwd=copy,
-            check=False,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONHASHSEED": "0"},
-        )
+        seed = 0
+        while seed < given.runs:
+            red = first_failure(copy, seed + 1, given.runs - seed, given)
+            if red is None:
+                return None
+            seed, failure = red
+            if red != first_failure(ROOT, seed, 1, given):
+                return f"seed {seed}: {failure}"
+    return None
+
+
+def first_failure(
+    folder: Path, seed: int, runs: int, given: argparse.Namespace
+) -> tuple[int, str] | None:
+    """The first of these seeds that fails with the code in `folder`, and how; None if none does."""
+    command = [sys.executable, "-m", "simulation", "--until-red", "--shrink", "0"]
+    command += ["--seed", str(seed), "--runs", str(runs), "--processes", str(given.processes)]
+    command += ["--people", str(given.people)]
+    run = subprocess.run(
+        command,
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+    )
     red = _RED.search(run.stdout)
     if red is None and run.returncode:
         print(run.stderr[-2000:])
-    return f"seed {red[1]}: {red[2]}" if red else None
+    return (int(red[1]), red[2]) if red else None
 
 
 def main(arguments: list[str]) -> int:
