@@ -39,13 +39,13 @@ def mark(minute: int) -> Timestamped:
     return Timestamped(NOW + minute * MINUTE, UUID(int=10_000 + minute))
 
 
-def no(
+def off(
     scope: str = NEWS, at: int = -10, kind: EventKind = EventKind.OPTED_OUT, *, exact: bool = True
 ) -> ScopeFact:
     return ScopeFact(scope, exact, ScopeState(opt_out=mark(at), reason=kind))
 
 
-def yes(scope: str = NEWS, at: int = -5, *, exact: bool = True) -> ScopeFact:
+def on(scope: str = NEWS, at: int = -5, *, exact: bool = True) -> ScopeFact:
     """An own opt-in; of a topic it is a consent too."""
     consent = mark(at) if scope in {NEWS, OFFERS} else None
     return ScopeFact(scope, exact, ScopeState(lift=mark(at), consent=consent))
@@ -59,11 +59,11 @@ def pause(scope: str = NEWS, at: int = -10, until: int = 60, *, exact: bool = Tr
     return ScopeFact(scope, exact, ScopeState(pause=mark(at), pause_until=NOW + until * MINUTE))
 
 
-CLOSED = no(EVERYTHING, kind=EventKind.DEACTIVATED)
-CLOSED_NEARBY = no(EVERYTHING, kind=EventKind.DEACTIVATED, exact=False)
+CLOSED = off(EVERYTHING, kind=EventKind.DEACTIVATED)
+CLOSED_NEARBY = off(EVERYTHING, kind=EventKind.DEACTIVATED, exact=False)
 """Of another form of the mailbox: it may be another contact's."""
-ERASED = no(EVERYTHING, kind=EventKind.ERASED)
-BOUNCED = no(UNDELIVERABLE, kind=EventKind.BOUNCED)
+ERASED = off(EVERYTHING, kind=EventKind.ERASED)
+BOUNCED = off(UNDELIVERABLE, kind=EventKind.BOUNCED)
 BOUNCING = pause(UNDELIVERABLE)
 BOUNCED_ONCE = pause(UNDELIVERABLE, until=-1)
-REOPENED = yes(EVERYTHING)
+REOPENED = on(EVERYTHING)

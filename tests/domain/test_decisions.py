@@ -48,9 +48,9 @@ from tests.domain.facts import (
     REOPENED,
     consent,
     mark,
-    no,
+    off,
+    on,
     pause,
-    yes,
 )
 from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
 
@@ -59,75 +59,75 @@ from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
     "facts,rule",
     [
         pytest.param([], Rule.NOT_OPTED_OUT, id="no-facts"),
-        pytest.param([no()], Rule.OPTED_OUT_OF_TOPIC, id="the-topic"),
-        pytest.param([no(OFFERS)], Rule.NOT_OPTED_OUT, id="another-topic"),
-        pytest.param([no(ALL_MARKETING)], Rule.OPTED_OUT_OF_ALL_MARKETING, id="all-marketing"),
-        pytest.param([no(kind=EventKind.COMPLAINED)], Rule.COMPLAINED, id="a-complaint"),
+        pytest.param([off()], Rule.OPTED_OUT_OF_TOPIC, id="the-topic"),
+        pytest.param([off(OFFERS)], Rule.NOT_OPTED_OUT, id="another-topic"),
+        pytest.param([off(ALL_MARKETING)], Rule.OPTED_OUT_OF_ALL_MARKETING, id="all-marketing"),
+        pytest.param([off(kind=EventKind.COMPLAINED)], Rule.COMPLAINED, id="a-complaint"),
         pytest.param([CLOSED], Rule.CLOSED, id="deactivated"),
         pytest.param([ERASED], Rule.CLOSED, id="erased"),
         pytest.param([BOUNCED], Rule.BOUNCED, id="bounced"),
-        pytest.param([CLOSED, no(), BOUNCED], Rule.CLOSED, id="the-widest-no-is-named"),
+        pytest.param([CLOSED, off(), BOUNCED], Rule.CLOSED, id="the-widest-opt-out-is-named"),
         # I5: what lifts, and what does not
-        pytest.param([no(), yes()], Rule.CONSENTED, id="own-newer-yes"),
-        pytest.param([no(), yes(at=-10)], Rule.OPTED_OUT_OF_TOPIC, id="a-no-wins-a-tie"),
-        pytest.param([no(), yes(at=-11)], Rule.OPTED_OUT_OF_TOPIC, id="an-older-yes"),
-        pytest.param([no(), consent()], Rule.OPTED_OUT_OF_TOPIC, id="an-import-never-lifts"),
-        pytest.param([no(ALL_MARKETING), yes()], Rule.CONSENTED, id="a-topic-overrides-wider"),
+        pytest.param([off(), on()], Rule.CONSENTED, id="own-newer-opt-in"),
+        pytest.param([off(), on(at=-10)], Rule.OPTED_OUT_OF_TOPIC, id="an-opt-out-wins-a-tie"),
+        pytest.param([off(), on(at=-11)], Rule.OPTED_OUT_OF_TOPIC, id="an-older-opt-in"),
+        pytest.param([off(), consent()], Rule.OPTED_OUT_OF_TOPIC, id="an-import-never-lifts"),
+        pytest.param([off(ALL_MARKETING), on()], Rule.CONSENTED, id="a-topic-overrides-wider"),
         pytest.param(
-            [no(ALL_MARKETING), yes(OFFERS)],
+            [off(ALL_MARKETING), on(OFFERS)],
             Rule.OPTED_OUT_OF_ALL_MARKETING,
-            id="a-yes-to-one-topic-is-none-to-another",
+            id="a-opt-in-to-one-topic-is-none-to-another",
         ),
         pytest.param(
-            [no(), yes(ALL_MARKETING)], Rule.OPTED_OUT_OF_TOPIC, id="a-wide-yes-leaves-the-topic"
+            [off(), on(ALL_MARKETING)], Rule.OPTED_OUT_OF_TOPIC, id="a-wide-opt-in-leaves-the-topic"
         ),
         pytest.param(
-            [no(ALL_MARKETING), yes(ALL_MARKETING)], Rule.NOT_OPTED_OUT, id="a-wide-yes-lifts-wide"
+            [off(ALL_MARKETING), on(ALL_MARKETING)], Rule.NOT_OPTED_OUT, id="wide-opt-in-lifts-wide"
         ),
-        pytest.param([CLOSED, yes(), yes(ALL_MARKETING)], Rule.CLOSED, id="closed-stays-closed"),
+        pytest.param([CLOSED, on(), on(ALL_MARKETING)], Rule.CLOSED, id="closed-stays-closed"),
         pytest.param([CLOSED, REOPENED], Rule.NOT_OPTED_OUT, id="reopened"),
         pytest.param(  # I6
-            [CLOSED, no(ALL_MARKETING), REOPENED],
+            [CLOSED, off(ALL_MARKETING), REOPENED],
             Rule.OPTED_OUT_OF_ALL_MARKETING,
             id="reopening-leaves-marketing-off",
         ),
-        pytest.param([BOUNCED, yes()], Rule.CONSENTED, id="they-read-mail-again"),
+        pytest.param([BOUNCED, on()], Rule.CONSENTED, id="they-read-mail-again"),
         pytest.param([BOUNCING], Rule.BOUNCED, id="bounced-for-now"),
         pytest.param([BOUNCED_ONCE], Rule.NOT_OPTED_OUT, id="the-time-is-over"),
         pytest.param([BOUNCING, pause()], Rule.BOUNCED, id="a-bounce-before-a-pause"),
-        pytest.param([BOUNCING, yes()], Rule.CONSENTED, id="nor-do-they-bounce-any-more"),
+        pytest.param([BOUNCING, on()], Rule.CONSENTED, id="nor-do-they-bounce-any-more"),
         pytest.param([BOUNCING, consent()], Rule.BOUNCED, id="an-import-proves-nothing-of-it"),
         pytest.param([BOUNCED, consent()], Rule.BOUNCED, id="an-import-is-no-proof-of-reading"),
         # pauses
         pytest.param([pause()], Rule.PAUSED, id="paused"),
         pytest.param([pause(ALL_MARKETING)], Rule.PAUSED, id="paused-all"),
         pytest.param([pause(until=0)], Rule.NOT_OPTED_OUT, id="a-pause-ends-by-itself"),
-        pytest.param([pause(), yes()], Rule.CONSENTED, id="a-pause-ended-by-hand"),
-        pytest.param([pause(), yes(at=-10)], Rule.PAUSED, id="a-pause-wins-a-tie"),
-        pytest.param([pause(), no()], Rule.OPTED_OUT_OF_TOPIC, id="a-no-outlasts-a-pause"),
+        pytest.param([pause(), on()], Rule.CONSENTED, id="a-pause-ended-by-hand"),
+        pytest.param([pause(), on(at=-10)], Rule.PAUSED, id="a-pause-wins-a-tie"),
+        pytest.param([pause(), off()], Rule.OPTED_OUT_OF_TOPIC, id="an-opt-out-outlasts-a-pause"),
         # I9: wide to suppress, narrow to lift
-        pytest.param([no(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-opted-out"),
-        pytest.param([no(exact=False), yes()], Rule.CONSENTED, id="own-yes-outranks-older-wide"),
+        pytest.param([off(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-opted-out"),
+        pytest.param([off(exact=False), on()], Rule.CONSENTED, id="own-opt-in-outranks-older-wide"),
         pytest.param(
-            [no(exact=False, at=-1), yes()], Rule.OPTED_OUT_OF_TOPIC, id="newer-wide-no"
+            [off(exact=False, at=-1), on()], Rule.OPTED_OUT_OF_TOPIC, id="newer-wide-opt-out"
         ),
         pytest.param(
-            [no(), yes(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-can-not-lift"
+            [off(), on(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-can-not-lift"
         ),
         pytest.param([pause(exact=False)], Rule.PAUSED, id="another-form-paused"),
         pytest.param(
             [CLOSED_NEARBY], Rule.OPTED_OUT_OF_ALL_MARKETING, id="another-form-was-closed"
         ),
         pytest.param(
-            [CLOSED_NEARBY, yes()], Rule.CONSENTED, id="own-yes-outranks-the-closing-of-another"
+            [CLOSED_NEARBY, on()], Rule.CONSENTED, id="own-opt-in-outranks-the-closing-of-another"
         ),
         pytest.param(
-            [CLOSED_NEARBY, yes(OFFERS)],
+            [CLOSED_NEARBY, on(OFFERS)],
             Rule.OPTED_OUT_OF_ALL_MARKETING,
             id="but-for-another-topic-it-does-not",
         ),
         pytest.param(
-            [CLOSED, yes(EVERYTHING, exact=False)], Rule.CLOSED, id="reopening-is-of-the-exact-form"
+            [CLOSED, on(EVERYTHING, exact=False)], Rule.CLOSED, id="reopening-is-of-the-exact-form"
         ),
         pytest.param(
             [pause(at=-10), pause(at=-5, until=-1, exact=False)],
@@ -147,17 +147,17 @@ def test_marketing_of_a_topic_that_is_on_by_default(facts: list[ScopeFact], rule
     [
         pytest.param([], False, id="no-facts"),  # I11
         pytest.param([consent()], True, id="asked-for"),
-        pytest.param([yes()], True, id="their-own-yes"),
+        pytest.param([on()], True, id="their-own-opt-in"),
         pytest.param([consent(exact=False)], False, id="consent-is-of-the-exact-form"),  # I9
-        pytest.param([no(OFFERS)], False, id="nothing-on-this-topic"),
-        pytest.param([yes(ALL_MARKETING)], False, id="consent-is-per-topic"),
+        pytest.param([off(OFFERS)], False, id="nothing-on-this-topic"),
+        pytest.param([on(ALL_MARKETING)], False, id="consent-is-per-topic"),
         pytest.param(
-            [consent(-20), no(ALL_MARKETING), yes(ALL_MARKETING)], False,
-            id="a-wide-yes-does-not-bring-back-what-a-no-took",
+            [consent(-20), off(ALL_MARKETING), on(ALL_MARKETING)], False,
+            id="a-wide-opt-in-does-not-bring-back-what-an-opt-out-took",
         ),
         pytest.param([consent(-20), CLOSED, REOPENED], False, id="nor-does-a-reopening"),  # I6
-        pytest.param([consent(-20), no(exact=False), yes(at=-15)], False, id="a-wide-no-takes-it"),
-        pytest.param([consent(-20), BOUNCED, yes(ALL_MARKETING)], True, id="a-bounce-takes-none"),
+        pytest.param([consent(-20), off(exact=False), on(at=-15)], False, id="wide-opt-out"),
+        pytest.param([consent(-20), BOUNCED, on(ALL_MARKETING)], True, id="a-bounce-takes-none"),
     ],
 )  # fmt: skip
 def test_marketing_of_a_topic_that_must_be_asked_for(
@@ -166,23 +166,23 @@ def test_marketing_of_a_topic_that_must_be_asked_for(
     assert decide(NEWSLETTER, OFF, facts, NOW).allow is allow
 
 
-EVERY_MARKETING_NO = [
-    no(), no(ALL_MARKETING), no(kind=EventKind.COMPLAINED), BOUNCED, BOUNCING, pause(),
+EVERY_MARKETING_OPT_OUT = [
+    off(), off(ALL_MARKETING), off(kind=EventKind.COMPLAINED), BOUNCED, BOUNCING, pause(),
     pause(ALL_MARKETING),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("fact", EVERY_MARKETING_NO)
+@pytest.mark.parametrize("fact", EVERY_MARKETING_OPT_OUT)
 def test_no_marketing_no_stops_service_mail(fact: ScopeFact) -> None:  # I4, F1
     assert decide(INVOICE, None, [fact], NOW).allow
 
 
 def test_a_bounce_comes_back_as_an_advisory() -> None:  # I4
     assert decide(INVOICE, None, [BOUNCED], NOW).advisory == Rule.BOUNCED
-    assert decide(INVOICE, None, [BOUNCED, yes()], NOW).advisory is None
+    assert decide(INVOICE, None, [BOUNCED, on()], NOW).advisory is None
     assert decide(INVOICE, None, [BOUNCING], NOW).advisory == Rule.BOUNCED
     assert decide(INVOICE, None, [BOUNCED_ONCE], NOW).advisory is None
-    assert decide(INVOICE, None, [no()], NOW).advisory is None
+    assert decide(INVOICE, None, [off()], NOW).advisory is None
 
 
 @pytest.mark.parametrize("closing", [CLOSED, ERASED])
@@ -193,7 +193,7 @@ def test_a_closed_account_gets_service_mail_only_where_a_ground_allows(closing: 
     assert decide(LAST_INVOICE, None, [closing], NOW) == after_closing
     assert decide(LAST_INVOICE, None, [closing, BOUNCED], NOW).advisory == Rule.BOUNCED
     assert decide(INVOICE, None, [closing, REOPENED], NOW).allow  # I6
-    assert not decide(INVOICE, None, [closing, yes(ALL_MARKETING)], NOW).allow
+    assert not decide(INVOICE, None, [closing, on(ALL_MARKETING)], NOW).allow
 
 
 def test_the_closing_of_another_form_stops_no_service_mail() -> None:  # I4: it may be another's
@@ -205,17 +205,17 @@ def test_the_closing_of_another_form_stops_no_service_mail() -> None:  # I4: it 
 
 def test_the_switch_of_all_marketing_goes_by_exactly_this_form() -> None:  # I9
     assert is_marketing_suppressed([CLOSED_NEARBY])
-    assert not is_marketing_suppressed([CLOSED_NEARBY, yes(ALL_MARKETING)])
+    assert not is_marketing_suppressed([CLOSED_NEARBY, on(ALL_MARKETING)])
 
 
 def test_unknown_means_no() -> None:  # I11, F3
     assert not UNPARSEABLE_ADDRESS.allow
     assert not decide(NEWSLETTER, None, [], NOW).allow
-    assert not decide(NEWSLETTER, replace(ON, retired=True), [yes()], NOW).allow
+    assert not decide(NEWSLETTER, replace(ON, retired=True), [on()], NOW).allow
 
 
 def test_the_deciding_event_is_named() -> None:
-    assert decide(NEWSLETTER, ON, [no(at=-20), no(at=-10)], NOW) == Decision(
+    assert decide(NEWSLETTER, ON, [off(at=-20), off(at=-10)], NOW) == Decision(
         allow=False,
         rule=Rule.OPTED_OUT_OF_TOPIC,
         scope=NEWS,
@@ -231,8 +231,8 @@ def test_pages_show_what_decisions_say() -> None:
     assert topic_status(ON, both, NOW).paused_until == NOW + 90 * MINUTE
     forms = [pause(until=60), pause(at=-5, until=30, exact=False)]
     assert active_pause_end(NEWS, forms, NOW) == NOW + 60 * MINUTE
-    assert topic_status(ON, [*both, no()], NOW).suppressed
-    assert topic_status(ON, [*both, no()], NOW).paused_until is None
+    assert topic_status(ON, [*both, off()], NOW).suppressed
+    assert topic_status(ON, [*both, off()], NOW).paused_until is None
     assert not topic_status(OFF, [], NOW).subscribed
     assert topic_status(OFF, [consent()], NOW).subscribed
 
@@ -240,11 +240,11 @@ def test_pages_show_what_decisions_say() -> None:
 @pytest.mark.parametrize(
     "facts,suppressed",
     [
-        ([no(ALL_MARKETING)], True),
+        ([off(ALL_MARKETING)], True),
         ([CLOSED], True),
-        ([no()], False),
-        ([no(ALL_MARKETING), yes(ALL_MARKETING)], False),
-        ([no(ALL_MARKETING), yes()], True),
+        ([off()], False),
+        ([off(ALL_MARKETING), on(ALL_MARKETING)], False),
+        ([off(ALL_MARKETING), on()], True),
     ],
 )  # fmt: skip
 def test_the_switch_of_all_marketing(facts: list[ScopeFact], *, suppressed: bool) -> None:

@@ -45,7 +45,7 @@ def out(hours: int, kind: EventKind = EventKind.OPTED_OUT) -> ScopeState:
 
 def suppressions(*facts: tuple[str, ScopeState]) -> list[tuple[str, EventKind]]:
     found = active_suppressions([ScopeFact(scope, True, state) for scope, state in facts], NOW)
-    return [(no.scope, no.kind) for no in found]
+    return [(opted_out.scope, opted_out.kind) for opted_out in found]
 
 
 def test_every_no_that_stands_is_listed_the_newest_first() -> None:
@@ -68,9 +68,9 @@ def test_a_lift_of_all_marketing_leaves_a_topics_own_no() -> None:  # I5
 def test_a_topic_turned_on_again_is_reported_as_the_exception() -> None:  # I5
     lifted = ScopeState(lift=ago(1))
     facts = [ScopeFact(ALL_MARKETING, True, out(3)), ScopeFact("news", True, lifted)]
-    assert [no.exempt_topics for no in active_suppressions(facts, NOW)] == [("news",)]
+    assert [opted_out.exempt_topics for opted_out in active_suppressions(facts, NOW)] == [("news",)]
     facts[1] = ScopeFact("news", True, replace(out(1), lift=ago(2)))
-    assert [no.exempt_topics for no in active_suppressions(facts, NOW)] == [(), ()]
+    assert [opted_out.exempt_topics for opted_out in active_suppressions(facts, NOW)] == [(), ()]
 
 
 def test_a_pause_is_a_no_until_it_ends_or_is_lifted() -> None:
@@ -111,10 +111,10 @@ def of(
     row: SyncSummary | None,
     *deliveries: Delivery,
     tool: DestinationSummary = TOOL,
-    no: ActiveSuppression = NEWS,
+    opted_out: ActiveSuppression = NEWS,
     now: datetime = NOW,
 ) -> DeliveryStatus:
-    return compute_delivery_status(tool, row, deliveries, [(no, RECEIVED)], now)
+    return compute_delivery_status(tool, row, deliveries, [(opted_out, RECEIVED)], now)
 
 
 def test_a_tool_that_confirmed_was_reached_then() -> None:
@@ -168,10 +168,10 @@ def test_a_closed_circuit_changes_nothing_for_who_was_pushed() -> None:
 
 def test_a_tool_that_can_not_hold_a_pause_is_named() -> None:  # I10
     not_pushed = SyncSummary(None, None, "not_pushed")
-    assert of(not_pushed, no=PAUSE) == DeliveryStatus(
+    assert of(not_pushed, opted_out=PAUSE) == DeliveryStatus(
         DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED
     )
-    assert of(DONE, Delivery("reflected", AT), no=PAUSE).state is DeliveryState.CONFIRMED
+    assert of(DONE, Delivery("reflected", AT), opted_out=PAUSE).state is DeliveryState.CONFIRMED
 
 
 def test_an_address_of_which_only_the_digest_is_left_can_not_be_pushed() -> None:  # I6
@@ -188,12 +188,15 @@ def test_a_tool_that_sends_nothing_of_it_is_not_concerned() -> None:
     wide = ActiveSuppression(ALL_MARKETING, EventKind.OPTED_OUT, UUID(int=1), RECEIVED)
     assert of(None, tool=other).state is DeliveryState.NOT_APPLICABLE
     assert (
-        of(None, tool=replace(TOOL, topics=frozenset()), no=wide).state
+        of(None, tool=replace(TOOL, topics=frozenset()), opted_out=wide).state
         is DeliveryState.NOT_APPLICABLE
     )
     excepted = replace(wide, exempt_topics=("news", "offers"))
-    assert of(None, no=excepted).state is DeliveryState.NOT_APPLICABLE
-    assert of(DONE, Delivery("reflected", AT), tool=other, no=wide).state is DeliveryState.CONFIRMED
+    assert of(None, opted_out=excepted).state is DeliveryState.NOT_APPLICABLE
+    assert (
+        of(DONE, Delivery("reflected", AT), tool=other, opted_out=wide).state
+        is DeliveryState.CONFIRMED
+    )
 
 
 def test_a_tool_without_a_row_is_due_as_if_it_had_one() -> None:  # I3

@@ -87,8 +87,8 @@ def test_an_opt_out_never_counts_before_an_opt_in_of_the_same_time(
     kind: EventKind, occurred: int, received: int
 ) -> None:
     when = counts_at(kind, NOW + occurred * MINUTE, NOW + received * MINUTE)  # I5
-    yes = counts_at(EventKind.OPTED_IN, NOW + occurred * MINUTE, NOW + received * MINUTE)
-    assert yes <= when <= NOW + received * MINUTE
+    opted_in = counts_at(EventKind.OPTED_IN, NOW + occurred * MINUTE, NOW + received * MINUTE)
+    assert opted_in <= when <= NOW + received * MINUTE
 
 
 # --- what a kind may cover

@@ -27,9 +27,9 @@ from tests.domain.facts import (
     REOPENED,
     consent,
     mark,
-    no,
+    off,
+    on,
     pause,
-    yes,
 )
 from tests.domain.histories import NEWS, NOW, OFFERS
 
@@ -38,20 +38,24 @@ from tests.domain.histories import NEWS, NOW, OFFERS
     "facts, rule",
     [
         pytest.param(
-            [no(at=-5), yes(at=-10), yes(at=-1)], DecisionRule.CONSENTED, id="the newest yes"
+            [off(at=-5), on(at=-10), on(at=-1)],
+            DecisionRule.CONSENTED,
+            id="the newest opt-in",
         ),
         pytest.param(
-            [no(ALL_MARKETING, at=-5), yes(at=-10), yes(ALL_MARKETING, at=-1)],
+            [off(ALL_MARKETING, at=-5), on(at=-10), on(ALL_MARKETING, at=-1)],
             DecisionRule.NOT_OPTED_OUT,
             id="the newer of a topic's and a wide one",
         ),
         pytest.param(
-            [no(ALL_MARKETING, at=-5), yes(at=-1), yes(ALL_MARKETING, at=-10)],
+            [off(ALL_MARKETING, at=-5), on(at=-1), on(ALL_MARKETING, at=-10)],
             DecisionRule.CONSENTED,
             id="whichever of the two it is",
         ),
         pytest.param(
-            [no(at=-5), consent(-10), yes(at=-1), consent(-7)], DecisionRule.CONSENTED, id="asks"
+            [off(at=-5), consent(-10), on(at=-1), consent(-7)],
+            DecisionRule.CONSENTED,
+            id="asks",
         ),
     ],
 )
@@ -62,9 +66,9 @@ def test_the_newest_of_several_counts(facts: list[ScopeFact], rule: DecisionRule
 
 @pytest.mark.parametrize("bounce", [BOUNCED, BOUNCING], ids=["for good", "for now"])
 def test_mail_to_this_form_arrives_again_only_by_its_own_opt_in(bounce: ScopeFact) -> None:  # I9
-    assert decide(INVOICE, None, [bounce, yes(exact=False)], NOW).advisory == DecisionRule.BOUNCED
-    assert decide(INVOICE, None, [bounce, yes(at=-20), yes()], NOW).advisory is None
-    assert decide(NEWSLETTER, ON, [bounce, yes(exact=False)], NOW).rule is DecisionRule.BOUNCED
+    assert decide(INVOICE, None, [bounce, on(exact=False)], NOW).advisory == DecisionRule.BOUNCED
+    assert decide(INVOICE, None, [bounce, on(at=-20), on()], NOW).advisory is None
+    assert decide(NEWSLETTER, ON, [bounce, on(exact=False)], NOW).rule is DecisionRule.BOUNCED
 
 
 @pytest.mark.parametrize(
@@ -77,16 +81,20 @@ def test_mail_to_this_form_arrives_again_only_by_its_own_opt_in(bounce: ScopeFac
         pytest.param([BOUNCED, BOUNCING], None, id="a hard bounce and counted ones"),
         pytest.param([BOUNCED, pause()], None, id="a hard bounce and a pause"),
         pytest.param(
-            [no(UNDELIVERABLE, -20, EventKind.BOUNCED), yes(at=-15), BOUNCING],
+            [off(UNDELIVERABLE, -20, EventKind.BOUNCED), on(at=-15), BOUNCING],
             60,
             id="a lifted hard bounce and counted ones",
         ),
         pytest.param(
-            [no(UNDELIVERABLE, -20, EventKind.BOUNCED), yes(ALL_MARKETING, at=-15), BOUNCING],
+            [
+                off(UNDELIVERABLE, -20, EventKind.BOUNCED),
+                on(ALL_MARKETING, at=-15),
+                BOUNCING,
+            ],
             60,
             id="one that was lifted with all marketing",
         ),
-        pytest.param([no()], None, id="an opt-out"),
+        pytest.param([off()], None, id="an opt-out"),
     ],
 )
 def test_what_ends_by_itself_has_its_end(
@@ -102,14 +110,14 @@ def test_what_ends_by_itself_has_its_end(
     "facts, changes",
     [
         pytest.param([], True, id="no facts"),
-        pytest.param([no(ALL_MARKETING)], False, id="it stands"),
-        pytest.param([no(ALL_MARKETING), yes(at=-11)], False, id="an older yes"),
-        pytest.param([no(ALL_MARKETING), yes()], True, id="a topic was opted in to since"),
-        pytest.param([no(ALL_MARKETING), yes(ALL_MARKETING)], True, id="all of it was"),
-        pytest.param([no(ALL_MARKETING), yes(exact=False)], False, id="for another form"),
-        pytest.param([no(ALL_MARKETING, exact=False)], True, id="another form opted out"),
-        pytest.param([no(ALL_MARKETING), REOPENED], False, id="the account was reopened"),
-        pytest.param([no()], True, id="a topic is off"),
+        pytest.param([off(ALL_MARKETING)], False, id="it stands"),
+        pytest.param([off(ALL_MARKETING), on(at=-11)], False, id="an older opt-in"),
+        pytest.param([off(ALL_MARKETING), on()], True, id="a topic was opted in to since"),
+        pytest.param([off(ALL_MARKETING), on(ALL_MARKETING)], True, id="all of it was"),
+        pytest.param([off(ALL_MARKETING), on(exact=False)], False, id="for another form"),
+        pytest.param([off(ALL_MARKETING, exact=False)], True, id="another form opted out"),
+        pytest.param([off(ALL_MARKETING), REOPENED], False, id="the account was reopened"),
+        pytest.param([off()], True, id="a topic is off"),
     ],
 )
 def test_one_more_opt_out_of_all_marketing_changes_something(
@@ -122,9 +130,9 @@ def test_one_more_opt_out_of_all_marketing_changes_something(
     "facts, changes",
     [
         pytest.param([BOUNCED], False, id="it stands"),
-        pytest.param([BOUNCED, yes()], True, id="a topic was opted in to since"),
-        pytest.param([BOUNCED, yes(ALL_MARKETING)], True, id="all marketing was"),
-        pytest.param([no(ALL_MARKETING)], True, id="nothing bounced"),
+        pytest.param([BOUNCED, on()], True, id="a topic was opted in to since"),
+        pytest.param([BOUNCED, on(ALL_MARKETING)], True, id="all marketing was"),
+        pytest.param([off(ALL_MARKETING)], True, id="nothing bounced"),
     ],
 )
 def test_one_more_bounce_changes_something(facts: list[ScopeFact], *, changes: bool) -> None:  # I5
@@ -143,12 +151,16 @@ def test_one_more_bounce_changes_something(facts: list[ScopeFact], *, changes: b
 )
 def test_the_newest_own_opt_in_that_an_opt_out_would_end(scope: str, minute: int) -> None:  # I5
     facts = [
-        yes(NEWS, -4), yes(NEWS, -8), yes(OFFERS, -7), yes(ALL_MARKETING, -9),
-        yes(NEWS, -1, exact=False), yes(EVERYTHING, -2),
+        on(NEWS, -4), on(NEWS, -8), on(OFFERS, -7), on(ALL_MARKETING, -9),
+        on(NEWS, -1, exact=False), on(EVERYTHING, -2),
     ]  # fmt: skip
     assert newest_opt_in(scope, facts) == mark(minute)
 
 
 def test_the_newest_opt_in_of_any_form_of_the_mailbox() -> None:  # I9
-    facts = [yes(NEWS, -4), yes(NEWS, -1, exact=False), yes(EVERYTHING, -2, exact=False)]
+    facts = [
+        on(NEWS, -4),
+        on(NEWS, -1, exact=False),
+        on(EVERYTHING, -2, exact=False),
+    ]
     assert newest_opt_in(NEWS, facts, any_form=True) == mark(-1)

@@ -56,18 +56,22 @@ def made(
 
 
 def test_an_opt_in_counts_from_the_page_and_an_opt_out_from_the_act() -> None:  # I5
-    yes, no = made("acme.news", ON), made("acme.news", OFF)
-    assert yes
-    assert no
-    assert (yes.kind, yes.occurred_at) == (EventKind.OPTED_IN, RENDERED)
-    assert (no.kind, no.occurred_at, no.received_at) == (EventKind.OPTED_OUT, ACTED, ACTED)
-    assert no.own_act
+    opted_in, opted_out = made("acme.news", ON), made("acme.news", OFF)
+    assert opted_in
+    assert opted_out
+    assert (opted_in.kind, opted_in.occurred_at) == (EventKind.OPTED_IN, RENDERED)
+    assert (opted_out.kind, opted_out.occurred_at, opted_out.received_at) == (
+        EventKind.OPTED_OUT,
+        ACTED,
+        ACTED,
+    )
+    assert opted_out.own_act
 
 
 def test_an_opt_in_never_counts_after_the_act() -> None:
-    yes = made("acme.news", ON, rendered_at=NOW)
-    assert yes
-    assert yes.occurred_at == ACTED
+    opted_in = made("acme.news", ON, rendered_at=NOW)
+    assert opted_in
+    assert opted_in.occurred_at == ACTED
 
 
 def test_what_is_active_already_is_no_change_but_an_opt_out_always_is() -> None:

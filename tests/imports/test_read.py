@@ -181,11 +181,11 @@ def test_dates_are_read_as_vendors_write_them(text: str, moment: datetime | None
 
 def test_a_bare_day_is_its_end_for_an_opt_out_and_its_beginning_for_an_opt_in() -> None:
     # I5: where the hour is unknown, the "no" wins the day
-    no = parse_timestamp("2024-03-01", UTC, end_of_day=True)
-    yes = parse_timestamp("2024-03-01", UTC, end_of_day=False)
-    assert no is not None
-    assert yes is not None
-    assert yes < no
+    opted_out = parse_timestamp("2024-03-01", UTC, end_of_day=True)
+    opted_in = parse_timestamp("2024-03-01", UTC, end_of_day=False)
+    assert opted_out is not None
+    assert opted_in is not None
+    assert opted_in < opted_out
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 10_000], ids=str)

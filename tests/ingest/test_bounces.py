@@ -115,9 +115,9 @@ def test_a_tool_that_cannot_lift_gets_nothing_that_ends(mailer: int, clock: Cloc
         post(mailer, bounce(act))
         ingest_stored(mailer, TwoWayTool())
     [facts] = load_facts([JANE])
-    no = find_denial(TOPIC, facts, clock())
-    assert no
-    assert denial_end(no, TOPIC, facts, clock()) == clock() + timedelta(days=30)
+    opted_out = find_denial(TOPIC, facts, clock())
+    assert opted_out
+    assert denial_end(opted_out, TOPIC, facts, clock()) == clock() + timedelta(days=30)
     assert active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=True)
     assert not active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=False)
     post(mailer, bounce("3", "5.1.1") | {"type": "bounce"})

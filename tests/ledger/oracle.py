@@ -90,8 +90,8 @@ class Oracle:
         if opt_out.scope == "everything" and is_exact(opt_out.address, who):
             by = {"everything"}
         return any(
-            yes.address == who and self.at(yes) > self.at(opt_out)
-            for yes in self.changes_of(LIFT_KINDS, by)
+            opted_in.address == who and self.at(opted_in) > self.at(opt_out)
+            for opted_in in self.changes_of(LIFT_KINDS, by)
         )
 
     def runs(self, pause: Change) -> bool:

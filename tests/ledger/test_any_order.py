@@ -105,6 +105,6 @@ def test_a_repeat_that_is_dropped_changes_nothing(items: list[Change | int]) -> 
         rows = rows_of(who)
         for scope in (NEWS, ALL_MARKETING):
             row = rows.get(scope)
-            no, yes = (row.opt_out, row.lift) if row else (None, None)
-            assert (no and no[0]) == known.newest(who, scope, EventKind.OPTED_OUT)
-            assert (yes and yes[0]) == known.newest(who, scope, EventKind.OPTED_IN)
+            opted_out, opted_in = (row.opt_out, row.lift) if row else (None, None)
+            assert (opted_out and opted_out[0]) == known.newest(who, scope, EventKind.OPTED_OUT)
+            assert (opted_in and opted_in[0]) == known.newest(who, scope, EventKind.OPTED_IN)

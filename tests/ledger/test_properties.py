@@ -166,7 +166,7 @@ def test_decisions_are_those_of_the_oracle(given: Given) -> None:  # I4, I9
             opt_in = topic.default is TopicDefault.OPT_IN
             assert decision.allow is oracle.allows(who, key, opt_in=opt_in)
             if not decision.allow and decision.rule is not DecisionRule.NO_CONSENT:
-                assert decision.event in {no.id for no in oracle.opt_outs(who, key)}
+                assert decision.event in {opted_out.id for opted_out in oracle.opt_outs(who, key)}
 
 
 def _related_people(people: Sequence[Address]) -> list[Address]:

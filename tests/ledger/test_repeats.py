@@ -94,8 +94,8 @@ def test_a_repeat_is_an_event_if_another_form_was_opted_in_between(
 ) -> None:  # I7, I9
     add_destination("news", change(1).scope)
     record([change(1, own_act=True)])
-    yes = change(2, EventKind.OPTED_IN, at=clock.advance(MINUTE), address=TAGGED)
-    record([yes])
+    opted_in = change(2, EventKind.OPTED_IN, at=clock.advance(MINUTE), address=TAGGED)
+    record([opted_in])
     run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
     again = change(3, at=clock.advance(MINUTE), own_act=True)
     assert record([again]).events == (again.id,)
@@ -161,9 +161,9 @@ def test_a_lift_dated_between_two_acknowledged_acts_lifts_neither(
     for each in (first, second, lift) if lift_comes == "last" else (first, lift, second):
         record([each])
     (facts,) = load_facts([JANE])
-    no = find_denial(first.scope, facts, clock())
-    assert no is not None
-    assert no.since == second.received_at
+    opted_out = find_denial(first.scope, facts, clock())
+    assert opted_out is not None
+    assert opted_out.since == second.received_at
 
 
 def test_an_extended_event_is_kept_when_another_is_retracted(

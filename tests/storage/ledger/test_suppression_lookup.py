@@ -70,9 +70,9 @@ def test_the_newest_opt_out_of_the_mailbox_is_found_from_every_form() -> None:
     )
     for who in (*forms, parse_address("jo@gmail.com", Channel.EMAIL), _form(FORMS)):
         (facts,) = load_facts([who])
-        no = find_denial(NEWS, facts, START)
-        assert no is not None
-        assert no.event == change(0).id
+        opted_out = find_denial(NEWS, facts, START)
+        assert opted_out is not None
+        assert opted_out.event == change(0).id
 
 
 def test_a_shorter_pause_counts_where_the_longer_one_was_outranked() -> None:
@@ -87,9 +87,9 @@ def test_a_shorter_pause_counts_where_the_longer_one_was_outranked() -> None:
         ]
     )
     for facts in (load_facts([_form(2)])[0], _by_id(_form(2))):
-        no = find_denial(NEWS, facts, START)
-        assert no is not None
-        assert no.event == change(3).id
+        opted_out = find_denial(NEWS, facts, START)
+        assert opted_out is not None
+        assert opted_out.event == change(3).id
 
 
 def test_an_address_is_not_another_form_of_itself() -> None:  # I4, I9
