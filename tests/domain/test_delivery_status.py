@@ -73,7 +73,7 @@ def test_a_topic_turned_on_again_is_reported_as_the_exception() -> None:  # I5
     assert [opted_out.exempt_topics for opted_out in active_suppressions(facts, NOW)] == [(), ()]
 
 
-def test_a_pause_is_a_no_until_it_ends_or_is_lifted() -> None:
+def test_a_pause_is_an_opt_out_until_it_ends_or_is_lifted() -> None:
     pause = ScopeState(pause=ago(2), pause_until=NOW + timedelta(days=7))
     assert suppressions(("news", pause)) == [("news", EventKind.PAUSED)]
     assert suppressions(("news", replace(pause, pause_until=NOW))) == []
@@ -89,7 +89,7 @@ def test_a_bounce_ends_with_a_lift_of_all_marketing() -> None:
     ) == [(EVERYTHING, EventKind.ERASED)]
 
 
-def test_a_no_of_another_form_is_not_shown() -> None:  # I9
+def test_an_opt_out_of_another_form_is_not_shown() -> None:  # I9
     assert active_suppressions([ScopeFact("news", False, out(1))], NOW) == []
 
 

@@ -173,7 +173,7 @@ def test_a_list_without_a_date_that_can_be_true_counts_from_when_it_was_read(
     assert decision()
 
 
-def test_a_topics_lift_is_not_held_up_by_a_no_to_another(clock: Clock) -> None:  # I5
+def test_a_topics_lift_is_not_held_up_by_an_opt_out_to_another(clock: Clock) -> None:  # I5
     tool = TwoWayTool()
     number = ready(tool, clock)
     say(EventKind.OPTED_OUT)

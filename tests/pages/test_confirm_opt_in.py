@@ -75,7 +75,7 @@ class TestAsking:
         form.send(app.test_client(use_cookies=False))
         assert len(queued_emails(app)) == 1
 
-    def test_saves_a_no_of_the_same_answer_at_once(
+    def test_saves_an_opt_out_of_the_same_answer_at_once(
         self, client: FlaskClient, token: str, ledger: Ledger
     ) -> None:
         form = Form.of(client, token)

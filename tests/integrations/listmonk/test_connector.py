@@ -170,7 +170,7 @@ def test_the_blocklist_is_read_and_never_left_or_written(
     assert server.subscribers[ANNA]["lists"][11] == "unsubscribed"
 
 
-def test_a_bounce_is_not_taken_for_a_no(rig: Rig, server: ListmonkStandIn) -> None:
+def test_a_bounce_is_not_taken_for_an_opt_out(rig: Rig, server: ListmonkStandIn) -> None:
     for address in (ANNA, BO):
         server.join(address)["status"] = "blocklisted"
         rig.tool.turn_off(address, "news")
