@@ -158,7 +158,7 @@ def test_an_address_linked_while_it_is_being_closed_is_closed_in_the_end() -> No
 
 
 class TestRevealing:
-    def test_a_no_against_a_digest_goes_to_the_tools_with_its_own_clock(
+    def test_an_opt_out_against_a_digest_goes_to_the_tools_with_its_own_clock(
         self, clock: Clock
     ) -> None:  # I3, I9
         add_destination("news", NEWS)
@@ -168,7 +168,9 @@ class TestRevealing:
         ada()
         assert waiting(ADA) == {"news": START + WINDOW}
 
-    def test_a_no_of_another_form_goes_to_the_tools_for_this_one(self, clock: Clock) -> None:  # I9
+    def test_an_opt_out_of_another_form_goes_to_the_tools_for_this_one(
+        self, clock: Clock
+    ) -> None:  # I9
         add_destination("news", NEWS)
         record([change(1, address=ADA)])
         clock.advance(HOUR)

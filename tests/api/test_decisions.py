@@ -131,7 +131,7 @@ def test_a_hard_bounce_stops_marketing_and_advises_on_service_mail(
         ("ada@example.com", "Ada+Shop@Example.com"),
     ],
 )
-def test_a_no_covers_every_form_of_the_mailbox(
+def test_an_opt_out_covers_every_form_of_the_mailbox(
     sender: Sender, opted_out: str, checked: str
 ) -> None:
     # I9

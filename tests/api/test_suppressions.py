@@ -328,7 +328,7 @@ class TestLifting:
         assert shown == {"recorded": False, "lifted": False, "rule": "opted_out_of_topic"}
         assert sender.rows("SELECT count(*) FROM event") == [(3,)]
 
-    def test_a_no_dated_between_two_acts_lifts_neither(
+    def test_an_opt_out_dated_between_two_acts_lifts_neither(
         self, sender: Sender, clock: Clock
     ) -> None:  # I5: in whatever order it arrives
         self.lift(sender, clock)

@@ -341,7 +341,7 @@ class TestEcho:
         assert tools[0].off[ANNA] == {TOPIC}
         assert [len(tool.pushes) for tool in tools] == [2, 1]
 
-    def test_a_no_that_is_repeated_in_a_tool_is_in_the_ledger_too(
+    def test_an_opt_out_that_is_repeated_in_a_tool_is_in_the_ledger_too(
         self, tools: list[Talker], clock: Clock
     ) -> None:  # I5
         _say(EventKind.OPTED_OUT)

@@ -142,7 +142,7 @@ def test_a_lift_is_named_as_the_exception(
     assert "turned these on again since: Weekly digest" in text_of(client, token)
 
 
-def test_a_no_by_mail_of_an_unknown_address_is_shown(
+def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
     from preference_center.context import services

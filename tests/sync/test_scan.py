@@ -131,7 +131,7 @@ def test_a_sweep_has_nobody_read_back(
         assert (state(ANNA, "verify_at") is not None) is planned
 
 
-def test_a_no_of_which_only_a_digest_is_known_is_pushed_once_the_scan_reveals_it(
+def test_an_opt_out_of_which_only_a_digest_is_known_is_pushed_once_the_scan_reveals_it(
     destination: int, tool: TwoWayTool
 ) -> None:  # I6, I9
     import hashlib

@@ -74,7 +74,7 @@ def test_several_at_once_are_each_reported() -> None:
     ]
 
 
-def test_a_no_of_nobody_is_kept_for_a_person() -> None:
+def test_an_opt_out_of_nobody_is_kept_for_review() -> None:
     found = BrevoWebhookSource().parse(b'[{"event": "unsubscribe"}, {"event": "contact_updated"}]')
     assert found == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "opted_out without address")]
 

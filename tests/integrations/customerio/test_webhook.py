@@ -82,6 +82,6 @@ def test_preferences_that_cannot_be_read_are_kept_for_a_person(content: str | No
     assert event == VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "preferences without content")
 
 
-def test_a_no_of_nobody_and_a_new_type_are_unknown() -> None:
+def test_an_opt_out_of_nobody_and_a_new_type_are_unknown() -> None:
     found = [*parse("customer", "unsubscribed"), *parse("sms", "unsubscribed")]
     assert [event.target for event in found] == ["opted_out without address", "sms unsubscribed"]
