@@ -141,7 +141,7 @@ def add_recipient() -> ResponseReturnValue:
 
 @blueprint.post("/redis")
 def switch_redis() -> ResponseReturnValue:
-    """Stop or start Redis, as ``wanted` says."""
+    """Stop or start Redis, as ``wanted` has."""
     redis = _stage().redis
     try:
         if request.form.get("wanted") == "stopped":
