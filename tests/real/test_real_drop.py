@@ -115,7 +115,7 @@ def test_a_bucket_that_is_not_there_stops_the_destination(rig: Rig) -> None:
 def test_a_service_that_is_down_is_tried_again(rig: Rig) -> None:
     settings = {**rig.setup.settings, "base_url": "http://127.0.0.1:9"}
     connector = replace(rig, setup=replace(rig.setup, settings=settings)).make()
-    with pytest.raises(DeliveryError, match="can't be asked") as caught:
+    with pytest.raises(DeliveryError, match="can't be reached") as caught:
         connector.push([off(1, ANNA, "news")])
     assert not caught.value.permanent
 
