@@ -8,7 +8,13 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.decisions import ScopeFact
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, EventKind
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    Change,
+    EventKind,
+)
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
@@ -61,7 +67,9 @@ def closure_changes_decisions(facts: Sequence[ScopeFact], at: datetime) -> bool:
         for f in facts
         if f.exact and f.scope == ALL_MARKETING and f.state.opt_out
     ]
-    lifts = [f.state.lift.at for f in facts if f.scope != EVERYTHING and f.state.lift]
+    lifts = [
+        f.state.lift.at for f in facts if f.scope not in {EVERYTHING, RESTRICTION} and f.state.lift
+    ]
     closed_at = max(outs, default=None)
     return any((closed_at is None or closed_at < lift) and lift < at for lift in lifts)
 

@@ -19,6 +19,7 @@ from preference_center.domain.catalogue import MessageClass, MessageType, Topic,
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    RESTRICTION,
     UNDELIVERABLE,
     EventKind,
     ScopeState,
@@ -44,6 +45,8 @@ class DecisionRule(StrEnum):
     """Service mail that may go out even after the account was closed (I4)."""
     SERVICE = "service"
     """Service mail, which no marketing opt-out stops (I4)."""
+    RESTRICTED = "restricted"
+    """The person limits the use of their data: no marketing until they end that."""
     OPTED_OUT_OF_TOPIC = "opted_out_of_topic"
     OPTED_OUT_OF_ALL_MARKETING = "opted_out_of_all_marketing"
     COMPLAINED = "complained"
@@ -132,6 +135,9 @@ def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decisi
     closed = _newest_opt_out(facts, EVERYTHING)
     if closed and _is_active(closed.state.opt_out, _own_lift(facts, EVERYTHING)):
         return _deny(DecisionRule.CLOSED, closed)
+    restricted = _active_restriction(facts)
+    if restricted:
+        return _deny(DecisionRule.RESTRICTED, restricted)
     topic_lift = _own_lift(facts, topic)
     wide_lift = _newest([topic_lift, _own_lift(facts, ALL_MARKETING)])
     for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift)):
@@ -214,7 +220,9 @@ def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Top
 
 
 def is_marketing_suppressed(facts: Sequence[ScopeFact]) -> bool:
-    """Whether an opt-out of all marketing (or a closed account) is active."""
+    """Whether an opt-out of all marketing, a restriction or a closed account is active."""
+    if _active_restriction(facts):
+        return True
     for scope in (ALL_MARKETING, EVERYTHING):
         out = _newest_opt_out(facts, scope)
         if out and _is_active(out.state.opt_out, _own_lift(facts, scope)):
@@ -247,7 +255,7 @@ def newest_opt_in(
             fact.state.lift
             for fact in facts
             if (fact.exact or any_form)
-            and fact.scope != EVERYTHING
+            and fact.scope not in {EVERYTHING, RESTRICTION}
             and (scope in {ALL_MARKETING, UNDELIVERABLE} or fact.scope in within)
         ]
     )
@@ -272,11 +280,13 @@ def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
         case EventKind.COMPLAINED:
             return DecisionRule.COMPLAINED
         # An account closed under another form of the mailbox counts as an opt-out here (I9).
-        case EventKind.OPTED_OUT | EventKind.DEACTIVATED | EventKind.ERASED:
+        case EventKind.OPTED_OUT | EventKind.DEACTIVATED | EventKind.ERASED | EventKind.MOVED:
             pass
-        # A bounce has a scope of its own; the others are no opt-outs.
+        # A bounce and a restriction have scopes of their own; the others are no opt-outs.
         case (
             EventKind.BOUNCED
+            | EventKind.RESTRICTED
+            | EventKind.UNRESTRICTED
             | EventKind.PAUSED
             | EventKind.OPTED_IN
             | EventKind.CONSENTED
@@ -323,6 +333,12 @@ def _newest(timestamps: Sequence[Timestamped | None]) -> Timestamped | None:
 def _is_active(opt_out: Timestamped | None, lift: Timestamped | None) -> bool:
     """Opt-out wins a tie (I5)."""
     return opt_out is not None and (lift is None or opt_out.at >= lift.at)
+
+
+def _active_restriction(facts: Sequence[ScopeFact]) -> ScopeFact | None:
+    """The restriction of any form of the mailbox that only that form has ended (I9)."""
+    found = [f for f in facts if f.scope == RESTRICTION and f.state.is_suppressed]
+    return _newest_opt_out(found, RESTRICTION)
 
 
 def _active_bounce_denial(

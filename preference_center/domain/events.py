@@ -28,6 +28,12 @@ UNDELIVERABLE = "undeliverable"
 A pause of this scope is a suppression by counted bounces: the same, and it ends by itself.
 """
 
+RESTRICTION = "restriction"
+"""All marketing too, while the person limits the use of their data (GDPR art. 18).
+
+A scope of its own, since no opt-in ends it: only an `unrestricted` of the form that was restricted.
+"""
+
 REPEAT_INTERVAL = timedelta(seconds=5)
 """Own opt-outs by one entry point within this interval are one act: a double click, a retry.
 
@@ -35,7 +41,7 @@ Others are separate acts: undoing one must not undo the other (I5).
 See `Change.is_repeat_of` and docs/decisions/0008.
 """
 
-RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE})
+RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION})
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
 """How long after its reported time an opt-out may count (I5)."""
@@ -55,6 +61,10 @@ class EventKind(StrEnum):
     DEACTIVATED = "deactivated"
     ERASED = "erased"
     REOPENED = "reopened"
+    RESTRICTED = "restricted"
+    UNRESTRICTED = "unrestricted"
+    MOVED = "moved"
+    """The person has another address instead: this one gets no marketing any more."""
     RETRACTED = "retracted"
 
     @property
@@ -84,9 +94,11 @@ def _effect_of(kind: EventKind) -> _Effect:
             | EventKind.COMPLAINED
             | EventKind.DEACTIVATED
             | EventKind.ERASED
+            | EventKind.RESTRICTED
+            | EventKind.MOVED
         ):
             return _Effect.SUPPRESSES
-        case EventKind.OPTED_IN | EventKind.REOPENED:
+        case EventKind.OPTED_IN | EventKind.REOPENED | EventKind.UNRESTRICTED:
             return _Effect.LIFTS
         case EventKind.CONSENTED | EventKind.PAUSED | EventKind.RETRACTED:
             return _Effect.NEITHER
@@ -102,21 +114,26 @@ def is_valid_scope(kind: EventKind, scope: str) -> bool:
     """Whether an event of this kind may name this scope."""
     match kind:
         case EventKind.REOPENED:
-            return scope == EVERYTHING
+            valid = scope == EVERYTHING
         case EventKind.DEACTIVATED | EventKind.ERASED:
-            return scope in {EVERYTHING, ALL_MARKETING}  # see `account_closure`
+            valid = scope in {EVERYTHING, ALL_MARKETING}  # see `account_closure`
         case EventKind.BOUNCED:
-            return scope == UNDELIVERABLE
+            valid = scope == UNDELIVERABLE
+        case EventKind.RESTRICTED | EventKind.UNRESTRICTED:
+            valid = scope == RESTRICTION
+        case EventKind.MOVED:
+            valid = scope == ALL_MARKETING
         case EventKind.CONSENTED:
-            return scope not in RESERVED_SCOPES
+            valid = scope not in RESERVED_SCOPES
         case EventKind.RETRACTED:
-            return False  # it names events: see Retraction
+            valid = False  # it names events: see Retraction
         case EventKind.PAUSED:
-            return scope != EVERYTHING
+            valid = scope not in {EVERYTHING, RESTRICTION}
         case EventKind.OPTED_OUT | EventKind.OPTED_IN | EventKind.COMPLAINED:
-            return scope not in {EVERYTHING, UNDELIVERABLE}
+            valid = scope not in {EVERYTHING, UNDELIVERABLE, RESTRICTION}
         case _:
             assert_never(kind)
+    return valid
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ sees everything that an earlier writer of the same mailboxes committed.
 
 from __future__ import annotations
 
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, EventKind
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, RESTRICTION, EventKind
 from preference_center.ledger.sync_state_sql import (
     LIFTING_KINDS,
     RAISE_AFFECTED_CTES,
@@ -101,7 +101,7 @@ WITH input_event AS (
         FROM related WHERE lift_at IS NOT NULL GROUP BY digest, channel, kind, scope) AS b
     ON b.digest = a.digest AND b.channel = a.channel
     WHERE a.own AND {KINDS_MAY_MATCH} <> 0 AND (b.scope = a.scope
-        OR (a.scope = '{ALL_MARKETING}' AND b.scope <> '{EVERYTHING}'))
+        OR (a.scope = '{ALL_MARKETING}' AND b.scope NOT IN ('{EVERYTHING}', '{RESTRICTION}')))
     GROUP BY a.id
 ), given AS (
     SELECT e.*, effective.counts_from, repeated.id AS repeats

@@ -6,7 +6,13 @@ MAX_IMMEDIATE_FORMS others per key. The rest is stored in `deferred_form`, for `
 
 from __future__ import annotations
 
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    EventKind,
+)
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 MAX_IMMEDIATE_FORMS = 100
@@ -27,7 +33,8 @@ RAISE_CTES = f"""wanted AS (
     CROSS JOIN LATERAL (SELECT channel FROM address
         WHERE id = affected.target AND ciphertext IS NOT NULL LIMIT 1) AS address
     JOIN destination d ON address.channel = ANY(d.channels)
-        AND (affected.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
+        AND (affected.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}',
+            '{RESTRICTION}')
             OR affected.scope = ANY(d.sends))
     WHERE NOT affected.only_if_missing OR (SELECT existing.wanted_version FROM sync_state existing
         WHERE existing.destination_id = d.id AND existing.address_id = affected.target) IS NULL

@@ -207,6 +207,72 @@ TABLES: Mapping[str, Table] = {
     "idempotent_response": Table(
         {"ciphertext": _SEALED}, _other("digest stored_at"), "opening each: rows live for a day"
     ),
+    # Data-subject requests and erasures.
+    "rights_request": Table(
+        {
+            "kind": _FACT,
+            "extent": _FACT,
+            "law": _FACT,
+            "via": _FACT,
+            "language": _FACT,
+            "received_at": _FACT,
+            "state": _FACT,
+            "outcome": _FACT,
+            "refusal": _FACT,
+            "contact_id": _REFERENCE,
+            "address_ids": _REFERENCE,
+            "subject_digests": _DIGEST,
+            "sealed": _SEALED,
+        },
+        _other(
+            "id brand recorded_at confirm_by confirmed_at due_at stopped_at extended_to"
+            " extension_reason level failures closed_at forget_at next_at version"
+        ),
+        "subject_digests",
+    ),
+    "rights_step": Table(
+        {"request_id": _REFERENCE, "at": _FACT, "action": _FACT, "detail": _FACT},
+        _other("id actor"),
+        "rights_request.id",
+    ),
+    "rights_proof": Table(
+        {"request_id": _REFERENCE, "content": _SEALED, "received_at": _FACT},
+        _other("id declared_type sniffed_type size_bytes sha256 forget_at"),
+        "rights_request.id",
+    ),
+    "rights_file": Table(
+        {"request_id": _REFERENCE, "content": _SEALED},
+        _other("number created_at expires_at"),
+        "rights_request.id",
+    ),
+    "erasure": Table(
+        {"address_id": _REFERENCE, "extent": _FACT, "ciphertext": _SEALED, "begun_at": _FACT},
+        _other("id request_id give_up_at finished_at"),
+        "address_id",
+    ),
+    "erasure_task": Table(
+        {"erasure_id": _REFERENCE, "outcome": _FACT},
+        _other(
+            "destination_id destination suppressed_at erased_at confirmed_at by_hand_since done_by"
+            " next_at lease attempts"
+        ),
+        "erasure.id",
+    ),
+    "address_move": Table(
+        {
+            "from_address_id": _REFERENCE,
+            "to_address_id": _REFERENCE,
+            "event_ids": _REFERENCE,
+            "moved_at": _FACT,
+        },
+        _other("id request_id undo_until undone_at"),
+        "from_address_id",
+    ),
+    "hold": Table(
+        {"address_id": _REFERENCE, "reference": _FACT, "ground": _FACT},
+        _other("id placed_at placed_by ends_at ended_at ended_by"),
+        "address_id",
+    ),
     # The company's own: no person's data. `actor` and `name` are of staff and of systems.
     "api_key": Table(
         other=_other("id name digest scopes message_types rate created_at revoked_at")
@@ -225,8 +291,10 @@ TABLES: Mapping[str, Table] = {
         )
     ),
     "epoch": Table(other=_other("id name system timeline floor started_at")),
+    "erasure_journal": Table(other=_other("id last_entry replayed_at")),
     "ignored_question": Table(other=_other("destination_id question reason ignored_at")),
     "key_fingerprint": Table(other=_other("key fingerprint")),
+    "key_rotation": Table(other=_other("column key_id last rows_done started_at finished_at")),
     "link_key": Table(other=_other("id name ring_key topics created_at revoked_at")),
     "listing": Table(
         other=_other(
@@ -235,6 +303,7 @@ TABLES: Mapping[str, Table] = {
         )
     ),
     "md5_matching": Table(other=_other("id started_at last_address_id finished_at")),
+    "monthly_count": Table(other=_other("month what scope source outcome count")),
     "permanent_links": Table(other=_other("destination_id since")),
     "push": Table(other=_other("lease destination_id started_at expires_at")),
     "unknown_event_type": Table(other=_other("destination_id type count last_at")),

@@ -14,8 +14,19 @@ from preference_center.storage.tables import (
     ledger,
     mail,
     reports,
+    rights,
     sync,
     webhooks,
 )
 
-__all__ = ["access", "contacts", "imports", "ledger", "mail", "reports", "sync", "webhooks"]
+__all__ = [
+    "access",
+    "contacts",
+    "imports",
+    "ledger",
+    "mail",
+    "reports",
+    "rights",
+    "sync",
+    "webhooks",
+]

@@ -1,0 +1,243 @@
+"""What data-subject rights need: requests, erasures, moves, holds and statistics.
+
+Revision ID: 0002
+Revises: 0001
+Create Date: 2026-11-27
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql as pg
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+TimestampTz = sa.DateTime(timezone=True)
+
+
+def upgrade():
+    _create_rights()
+
+
+def downgrade():
+    for table in TABLES:
+        op.drop_table(table)
+
+
+def _create_rights():
+    """Requests, erasures, moves, holds and counts: see `storage.tables.rights`."""
+    op.create_table(
+        "rights_request",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("extent", sa.Text()),
+        sa.Column("law", sa.Text()),
+        sa.Column("via", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("brand", sa.Text()),
+        sa.Column("received_at", TimestampTz, nullable=False),
+        sa.Column("recorded_at", TimestampTz, nullable=False),
+        sa.Column("confirm_by", TimestampTz),
+        sa.Column("confirmed_at", TimestampTz),
+        sa.Column("due_at", TimestampTz, nullable=False),
+        sa.Column("stopped_at", TimestampTz),
+        sa.Column("extended_to", TimestampTz),
+        sa.Column("extension_reason", sa.Text(), nullable=False, server_default=""),
+        sa.Column("level", sa.SmallInteger(), nullable=False),
+        sa.Column("failures", sa.SmallInteger(), nullable=False, server_default="0"),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False, server_default=""),
+        sa.Column("refusal", sa.Text()),
+        sa.Column("contact_id", sa.Uuid()),
+        sa.Column("address_ids", pg.ARRAY(sa.BigInteger()), nullable=False, server_default="{}"),
+        sa.Column(
+            "subject_digests", pg.ARRAY(sa.LargeBinary()), nullable=False, server_default="{}"
+        ),
+        sa.Column("sealed", sa.LargeBinary()),
+        sa.Column("closed_at", TimestampTz),
+        sa.Column("forget_at", TimestampTz),
+        sa.Column("next_at", TimestampTz),
+        sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
+    )
+    op.create_index(
+        "rights_request_forget",
+        "rights_request",
+        ["forget_at"],
+        postgresql_where=sa.text("forget_at IS NOT NULL"),
+    )
+    op.create_index(
+        "rights_request_open",
+        "rights_request",
+        ["due_at"],
+        postgresql_where=sa.text("closed_at IS NULL"),
+    )
+    op.create_index(
+        "rights_request_queue",
+        "rights_request",
+        ["next_at"],
+        postgresql_where=sa.text("next_at IS NOT NULL"),
+    )
+    op.create_index(
+        "rights_request_subject", "rights_request", ["subject_digests"], postgresql_using="gin"
+    )
+    op.create_table(
+        "rights_step",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), primary_key=True),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("at", TimestampTz, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("detail", pg.JSONB(), nullable=False),
+    )
+    op.create_index("rights_step_request", "rights_step", ["request_id", "id"])
+    op.create_table(
+        "rights_proof",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("declared_type", sa.Text(), nullable=False),
+        sa.Column("sniffed_type", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at", TimestampTz, nullable=False),
+        sa.Column("forget_at", TimestampTz, nullable=False),
+    )
+    op.create_index("ix_rights_proof_forget_at", "rights_proof", ["forget_at"])
+    op.create_index("ix_rights_proof_request_id", "rights_proof", ["request_id"])
+    op.create_table(
+        "rights_file",
+        sa.Column("request_id", sa.Uuid(), primary_key=True),
+        sa.Column("number", sa.Integer(), primary_key=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", TimestampTz, nullable=False),
+        sa.Column("expires_at", TimestampTz, nullable=False),
+    )
+    op.create_index("ix_rights_file_expires_at", "rights_file", ["expires_at"])
+    op.create_table(
+        "erasure",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("address_id", sa.BigInteger(), nullable=False),
+        sa.Column("extent", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Uuid()),
+        sa.Column("ciphertext", sa.LargeBinary()),
+        sa.Column("begun_at", TimestampTz, nullable=False),
+        sa.Column("give_up_at", TimestampTz, nullable=False),
+        sa.Column("finished_at", TimestampTz),
+    )
+    op.create_index("erasure_address", "erasure", ["address_id"])
+    op.create_index(
+        "erasure_open",
+        "erasure",
+        ["give_up_at"],
+        postgresql_where=sa.text("ciphertext IS NOT NULL"),
+    )
+    op.create_index(
+        "erasure_request",
+        "erasure",
+        ["request_id"],
+        postgresql_where=sa.text("request_id IS NOT NULL"),
+    )
+    op.create_table(
+        "erasure_task",
+        sa.Column("erasure_id", sa.Uuid(), primary_key=True),
+        sa.Column("destination_id", sa.Integer(), primary_key=True),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("suppressed_at", TimestampTz),
+        sa.Column("erased_at", TimestampTz),
+        sa.Column("confirmed_at", TimestampTz),
+        sa.Column("outcome", sa.Text(), nullable=False, server_default=""),
+        sa.Column("by_hand_since", TimestampTz),
+        sa.Column("done_by", sa.Text()),
+        sa.Column("next_at", TimestampTz),
+        sa.Column("lease", sa.Uuid()),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+    )
+    op.create_index(
+        "erasure_task_by_hand",
+        "erasure_task",
+        ["by_hand_since"],
+        postgresql_where=sa.text("by_hand_since IS NOT NULL AND done_by IS NULL"),
+    )
+    op.create_index(
+        "erasure_task_queue",
+        "erasure_task",
+        ["destination_id", "next_at"],
+        postgresql_where=sa.text("next_at IS NOT NULL"),
+    )
+    op.create_table(
+        "address_move",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("request_id", sa.Uuid()),
+        sa.Column("from_address_id", sa.BigInteger(), nullable=False),
+        sa.Column("to_address_id", sa.BigInteger(), nullable=False),
+        sa.Column("event_ids", pg.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("moved_at", TimestampTz, nullable=False),
+        sa.Column("undo_until", TimestampTz, nullable=False),
+        sa.Column("undone_at", TimestampTz),
+    )
+    op.create_index("ix_address_move_from_address_id", "address_move", ["from_address_id"])
+    op.create_index("ix_address_move_to_address_id", "address_move", ["to_address_id"])
+    op.create_table(
+        "hold",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("ground", sa.Text(), nullable=False),
+        sa.Column("address_id", sa.BigInteger(), nullable=False),
+        sa.Column("placed_at", TimestampTz, nullable=False),
+        sa.Column("placed_by", sa.Text(), nullable=False),
+        sa.Column("ends_at", TimestampTz),
+        sa.Column("ended_at", TimestampTz),
+        sa.Column("ended_by", sa.Text()),
+    )
+    op.create_index("ix_hold_address_id", "hold", ["address_id"])
+    op.create_table(
+        "monthly_count",
+        sa.Column("month", sa.Date(), primary_key=True),
+        sa.Column("what", sa.Text(), primary_key=True),
+        sa.Column("scope", sa.Text(), primary_key=True),
+        sa.Column("source", sa.Text(), primary_key=True),
+        sa.Column("outcome", sa.Text(), primary_key=True),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "erasure_journal",
+        sa.Column(
+            "id",
+            sa.SmallInteger(),
+            primary_key=True,
+            autoincrement=False,
+            server_default=sa.text("1"),
+        ),
+        sa.Column("last_entry", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("replayed_at", TimestampTz),
+    )
+    op.create_table(
+        "key_rotation",
+        sa.Column("column", sa.Text(), primary_key=True),
+        sa.Column("key_id", sa.Text(), primary_key=True),
+        sa.Column("last", sa.Text(), nullable=False, server_default=""),
+        sa.Column("rows_done", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("started_at", TimestampTz, nullable=False),
+        sa.Column("finished_at", TimestampTz),
+    )
+    op.execute("""
+        CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rights_step
+        FOR EACH STATEMENT EXECUTE FUNCTION reject_mutation()
+    """)
+
+
+TABLES = (
+    "rights_request",
+    "rights_step",
+    "rights_proof",
+    "rights_file",
+    "erasure",
+    "erasure_task",
+    "address_move",
+    "hold",
+    "monthly_count",
+    "erasure_journal",
+    "key_rotation",
+)
