@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from preference_center.domain import bounces
 from preference_center.domain.catalogue.model import (
@@ -17,6 +17,9 @@ from preference_center.domain.catalogue.model import (
     TopicDefault,
     TopicGroup,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CatalogueItem: TypeAlias = Brand | TopicGroup | Topic | MessageType
 T = TypeVar("T", bound=CatalogueItem)
@@ -91,6 +94,7 @@ def diff_catalogues(old: Catalogue | None, new: Catalogue) -> CatalogueDiff:
                     new.policy.unproven_imports,
                 ),
                 *_diff_deliverability(old.deliverability, new.deliverability),
+                *_diff_privacy(old, new),
             )
             if before != after
         ),
@@ -123,6 +127,26 @@ def _diff_deliverability(
             old.threshold_for(code).describe(),
             new.threshold_for(code).describe(),
         )
+
+
+def _diff_privacy(old: Catalogue, new: Catalogue) -> Iterator[tuple[str, str, str]]:
+    """Each value about the controller, rights, retention and recipients, before and after."""
+    before, after = _privacy_settings(old), _privacy_settings(new)
+    for name in dict.fromkeys([*before, *after]):
+        yield name, before.get(name, ""), after.get(name, "none")
+
+
+def _privacy_settings(catalogue: Catalogue) -> dict[str, str]:
+    tables: dict[str, DataclassInstance] = {"rights": catalogue.rights}
+    if catalogue.controller:
+        tables["controller"] = catalogue.controller
+    tables |= {f"retention.{kind}": rule for kind, rule in catalogue.retention.items()}
+    tables |= {f"destinations.{name}": each for name, each in catalogue.recipients.items()}
+    return {
+        f"{name}.{key}": value
+        for name, table in tables.items()
+        for key, value in _flatten_fields(table).items()
+    }
 
 
 def rejection_reasons(diff: CatalogueDiff, suppressed_topics: Collection[str]) -> list[str]:
@@ -214,7 +238,7 @@ _CONSEQUENCES: Mapping[tuple[str, str | None], tuple[str, ...]] = {
 """What the company should know before it makes these changes."""
 
 
-def _flatten_fields(catalogue_item: CatalogueItem) -> dict[str, str]:
+def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
     """The fields by the name they have in the file; a text's languages one by one."""
     flat: dict[str, str] = {}
     for item in fields(catalogue_item):

@@ -10,6 +10,13 @@ from typing import TypeAlias
 from preference_center.domain import bounces as deliverability
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.branding import BrandColours, BrandLogo
+from preference_center.domain.catalogue.privacy import (
+    Controller,
+    Recipient,
+    RetainedData,
+    RetentionRule,
+    RightsPolicy,
+)
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.errors import UnknownMessageType, UnknownTopic
 
@@ -24,6 +31,15 @@ class TopicDefault(StrEnum):
     """Nothing is sent without a consent (I11)."""
     OPT_OUT = "opt_out"
     """Sent until the person opts out."""
+
+
+class LegalBasis(StrEnum):
+    """What allows marketing of a topic (GDPR art. 6(1), ePrivacy directive art. 13)."""
+
+    CONSENT = "consent"
+    LEGITIMATE_INTEREST = "legitimate_interest"
+    EXISTING_CUSTOMER = "existing_customer"
+    """The soft opt-in: similar products, addresses obtained in a sale (art. 13(2))."""
 
 
 class MessageClass(StrEnum):
@@ -107,7 +123,8 @@ class TopicGroup:
 class Topic:
     """Something one can subscribe to on one channel.
 
-    A retired topic is neither offered nor sent, but its suppressions stay.
+    A retired topic is neither offered nor sent, but its suppressions stay. `purpose` and
+    `legal_basis` are what people are told of it (GDPR art. 13(1)(c)); empty where not stated.
     """
 
     key: str
@@ -118,6 +135,8 @@ class Topic:
     title: LocalizedText
     description: LocalizedText
     retired: bool = False
+    purpose: LocalizedText = field(default_factory=dict)
+    legal_basis: LegalBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +171,11 @@ class Catalogue:
     deliverability: deliverability.DeliverabilityPolicy = field(
         default_factory=deliverability.DeliverabilityPolicy
     )
+    controller: Controller | None = None
+    rights: RightsPolicy = field(default_factory=RightsPolicy)
+    retention: Mapping[RetainedData, RetentionRule] = field(default_factory=dict)
+    recipients: Mapping[str, Recipient] = field(default_factory=dict)
+    """The destinations as people are told of them, by name."""
 
     def topic(self, key: str) -> Topic:
         """The topic of this key, retired or not. Raises UnknownTopic."""

@@ -17,6 +17,7 @@ from preference_center.domain.catalogue.model import (
     Catalogue,
     CataloguePolicy,
     GpcPolicy,
+    LegalBasis,
     MessageClass,
     MessageType,
     ServiceGround,
@@ -25,6 +26,12 @@ from preference_center.domain.catalogue.model import (
     TopicGroup,
     UnprovenImportPolicy,
 )
+from preference_center.domain.catalogue.privacy import (
+    parse_controller,
+    parse_recipients,
+    parse_retention,
+    parse_rights,
+)
 from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable, quote_toml
 from preference_center.domain.catalogue.toml_lines import find_syntax_errors, locate_keys
 from preference_center.domain.events import RESERVED_SCOPES
@@ -32,10 +39,13 @@ from preference_center.errors import CatalogueError, InvalidAddress
 
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
-    "deliverability",
+    "deliverability", "controller", "rights", "minors", "retention", "destinations",
 )  # fmt: skip
 _BRAND_FIELDS = ("name", "host", "sender", "footer", "logo", "colours")
-_TOPIC_FIELDS = ("brand", "channel", "default", "group", "title", "description", "retired")
+_TOPIC_FIELDS = (
+    "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
+    "legal_basis",
+)  # fmt: skip
 _MESSAGE_TYPE_FIELDS = (
     "class",
     "title",
@@ -100,6 +110,10 @@ class _CatalogueParser:
             message_types=self._parse_message_types(),
             policy=self._parse_policy(),
             deliverability=parse_deliverability(self._file),
+            controller=parse_controller(self._file, self._languages),
+            rights=parse_rights(self._file),
+            retention=parse_retention(self._file),
+            recipients=parse_recipients(self._file, self._languages),
         )
         self._errors.raise_if_any()
         return catalogue
@@ -186,6 +200,8 @@ class _CatalogueParser:
             title=table.get_localized_text("title", self._languages, required=True),
             description=table.get_localized_text("description", self._languages, required=True),
             retired=table.get_bool("retired"),
+            purpose=table.get_localized_text("purpose", self._languages),
+            legal_basis=table.get_choice("legal_basis", LegalBasis),
         )
 
     def _parse_message_types(self) -> Mapping[str, MessageType]:
