@@ -124,7 +124,7 @@ class Topic:
     """Something one can subscribe to on one channel.
 
     A retired topic is neither offered nor sent, but its suppressions stay. `purpose` and
-    `legal_basis` are what people are told of it (GDPR art. 13(1)(c)); empty where not stated.
+    `legal_basis` are what people are informed of (GDPR art. 13(1)(c)); empty where not stated.
     """
 
     key: str
@@ -175,7 +175,7 @@ class Catalogue:
     rights: RightsPolicy = field(default_factory=RightsPolicy)
     retention: Mapping[RetainedData, RetentionRule] = field(default_factory=dict)
     recipients: Mapping[str, Recipient] = field(default_factory=dict)
-    """The destinations as people are told of them, by name."""
+    """The destinations as people read of them, by name."""
 
     def topic(self, key: str) -> Topic:
         """The topic of this key, retired or not. Raises UnknownTopic."""

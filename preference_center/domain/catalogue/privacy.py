@@ -35,7 +35,7 @@ class AccountClosing(StrEnum):
     HERE = "here"
     """This service does, at once."""
     ASK = "ask"
-    """The company does: it is told by webhook and answers by the API."""
+    """The company does: a webhook asks it, and it answers by the API."""
 
 
 class RecipientRole(StrEnum):
@@ -107,7 +107,7 @@ class RetentionRule:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A destination as people are told of it (GDPR art. 15(1)(c))."""
+    """A recipient of the data, as people are informed of it (GDPR art. 15(1)(c))."""
 
     title: LocalizedText
     company: str
@@ -168,7 +168,7 @@ def parse_retention(file: TomlTable) -> Mapping[RetainedData, RetentionRule]:
 
 
 def parse_recipients(file: TomlTable, languages: Collection[str]) -> Mapping[str, Recipient]:
-    """`[destinations.<name>]`: the destinations as people are told of them."""
+    """`[destinations.<name>]`: the destinations as people are informed of them."""
     return {
         name: Recipient(
             title=table.get_localized_text("title", languages, required=True, allow_plain=True),
