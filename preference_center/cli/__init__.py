@@ -35,6 +35,10 @@ _COMMANDS = {
         "Write all suppressed addresses, in the format that another tool imports.",
     ),
     "feed": ("feed:feed", "The feed of changes for senders and data teams."),
+    "holds": (
+        "holds:group",
+        "Legal holds: while one lasts, neither erasure nor retention touches its subject.",
+    ),
     "imports": ("imports:imports", "Import opt-outs and subscriptions of other tools."),
     "inbound": ("inbound:group", "Process opt-outs from mail, text messages and vendor events."),
     "keys": ("keys:keys", "Manage the keys of senders, and generate those of the service."),

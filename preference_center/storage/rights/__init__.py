@@ -1,0 +1,1 @@
+"""The SQL of data-subject requests, erasures, holds and retention."""
