@@ -148,6 +148,8 @@ def _create_rights():
         sa.Column("erased_at", TimestampTz),
         sa.Column("confirmed_at", TimestampTz),
         sa.Column("outcome", sa.Text(), nullable=False, server_default=""),
+        sa.Column("reason", sa.Text(), nullable=False, server_default=""),
+        sa.Column("job", sa.Text(), nullable=False, server_default=""),
         sa.Column("by_hand_since", TimestampTz),
         sa.Column("done_by", sa.Text()),
         sa.Column("next_at", TimestampTz),

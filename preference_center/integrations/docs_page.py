@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    EraseMode,
+    ListingMode,
+    SupportedScope,
+)
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.registry import load_integrations
 
@@ -24,7 +29,7 @@ The columns:
 - **absent**: what happens to an address that the tool doesn't know. It is looked up again later; where this column has "or created", the setting `create_contacts=yes` adds it, suppressed.
 - **link field**: whether each contact's permanent link can be written into a custom field.
 - **checks rights**: whether `flask destinations check` (and `add` and `resume`) ask the tool for the key's rights, writing included, and name those that are missing. Where not, a missing right to write shows at the first push.
-- **erases**: whether a person's data there can be deleted from here. Where not, an erased person stays suppressed there, and their data in the tool must be deleted by hand.
+- **erases**: whether the data of a person who is erased is deleted there from here, always after the opt-out was pushed. `keeps opt-out`: the tool keeps the opt-out all the same. `forgets opt-out`: the opt-out goes with it, and whoever is added there again is suppressed again. `nothing held`: it holds nothing but the suppression. `by hand`: its API can't, so that a task for a person is made. Each tool's section says what is deleted.
 """  # noqa: E501 - a paragraph is a line there
 
 _WEBHOOK_ONLY_INTRODUCTION = """
@@ -34,6 +39,12 @@ These tools are set up in the same way, but nothing is pushed to them: what peop
 """  # noqa: E501 - a paragraph is a line there
 _WEBHOOK_ONLY_HEADERS = ("tool", "`--kind`", "tested against")
 _LISTING_LABELS = {ListingMode.CHANGES: "changes", ListingMode.FULL: "all", None: "no"}
+_ERASE_LABELS = {
+    EraseMode.KEEPS_OPT_OUT: "keeps opt-out",
+    EraseMode.FORGETS_OPT_OUT: "forgets opt-out",
+    EraseMode.NOTHING_HELD: "nothing held",
+    EraseMode.BY_HAND: "by hand",
+}
 _SCOPE_LABELS = {SupportedScope.TOPIC: "topics", SupportedScope.ALL: "all marketing"}
 _HEADERS = (
     "connector",
@@ -102,12 +113,18 @@ def _cells(integration: Integration) -> Iterator[str]:
     yield _absent(can)
     yield _yes_or_no(can.can_hold_link)
     yield _yes_or_no(can.checks_permissions)
-    yield _yes_or_no(can.can_erase)
+    yield _ERASE_LABELS[can.erase]
     yield spec.tested_summary
 
 
 def _yes_or_no(can: bool) -> str:  # noqa: FBT001 - a table's cell
     return "yes" if can else "no"
+
+
+def _erase_notes(can: Capabilities) -> Iterator[str]:
+    if can.erase_note:
+        by_hand = f" Without `{can.erase_setting}` that is done by hand." * bool(can.erase_setting)
+        yield f"Erasing: {can.erase_note}{by_hand}"
 
 
 def _absent(can: Capabilities) -> str:
@@ -128,8 +145,9 @@ def _section(integration: Integration) -> Iterator[str]:
         use = f" for {spec.extra_purpose}" if spec.extra_purpose else ""
         yield f"Needs the extra `{spec.extra}`{use}."
     yield ""
-    if spec.notes:
-        yield from (f"- {note}" for note in spec.notes)
+    notes = [*spec.notes, *_erase_notes(spec.capabilities)]
+    if notes:
+        yield from (f"- {note}" for note in notes)
         yield ""
     yield _row(("setting", "what it is"))
     yield _row(("---", "---"))

@@ -251,10 +251,10 @@ TABLES: Mapping[str, Table] = {
         "address_id",
     ),
     "erasure_task": Table(
-        {"erasure_id": _REFERENCE, "outcome": _FACT},
+        {"erasure_id": _REFERENCE, "outcome": _FACT, "job": _REFERENCE},
         _other(
-            "destination_id destination suppressed_at erased_at confirmed_at by_hand_since done_by"
-            " next_at lease attempts"
+            "destination_id destination suppressed_at erased_at confirmed_at reason by_hand_since"
+            " done_by next_at lease attempts"
         ),
         "erasure.id",
     ),

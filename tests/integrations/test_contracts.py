@@ -20,6 +20,7 @@ from tests.integrations.both_ways_contract import (
     ScanContract,
 )
 from tests.integrations.contract import ConnectorContract, HttpContract, JsonApiContract
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.rights_contract import RightsContract
@@ -66,6 +67,8 @@ CALLED_FOR: dict[type, Callable[[ConnectorSpec], bool]] = {
     BackfillContract: lambda entry: entry.capabilities.backfills_by_scan,
     PullContract: lambda entry: entry.capabilities.can_pull,
     FieldContract: lambda entry: entry.capabilities.can_hold_link,
+    EraseContract: lambda entry: entry.capabilities.can_erase,
+    EraseHttpContract: lambda entry: entry.capabilities.can_erase and entry.has_rate_limit,
     AbsentContract: lambda entry: entry.capabilities.can_create,
     NobodyCreatedContract: lambda entry: entry.kind not in WITHOUT_CONTACTS,
     OddAnswersContract: lambda entry: entry.kind not in UNDESCRIBED,

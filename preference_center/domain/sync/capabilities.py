@@ -25,6 +25,24 @@ class ListingMode(StrEnum):
     """Only everything from the beginning: done at night, within the rate limit."""
 
 
+class EraseMode(StrEnum):
+    """Whether a person's data in a tool can be deleted from here, and what becomes of the opt-out.
+
+    Whatever the mode, the opt-out is pushed first (I6).
+    """
+
+    KEEPS_OPT_OUT = "keeps"
+    """Deleted; the opt-out stays, in a list that the deletion leaves alone, or since the tool
+    never takes the address again."""
+    FORGETS_OPT_OUT = "forgets"
+    """Deleted together with the opt-out. Whoever is added there again is suppressed once a scan,
+    a webhook or the next push finds them (I13)."""
+    NOTHING_HELD = "nothing held"
+    """The tool holds nothing by address but the suppression, which stays."""
+    BY_HAND = "by hand"
+    """Its API can't: a person deletes the data there."""
+
+
 @dataclass(frozen=True, slots=True)
 class RateLimit:
     """A vendor's documented limit: `requests` in every `seconds`, for the whole account.
@@ -63,8 +81,15 @@ class Capabilities:
     """`SupportsScan`: how its contacts can be listed, if they can."""
     pulls: ListingMode | None = None
     """`SupportsPull`: how the opt-outs that people made in it can be listed, if they can."""
-    can_erase: bool = False
-    """`SupportsErase`."""
+    erase: EraseMode = EraseMode.BY_HAND
+    """`SupportsErase`, where it is KEEPS_OPT_OUT or FORGETS_OPT_OUT."""
+    erase_note: str = ""
+    """A sentence for the docs and for the person with the task. BY_HAND: why, and what is to be
+    deleted where. Else what is deleted, and what stays there for how long."""
+    erase_setting: str = ""
+    """The optional setting without which it is BY_HAND all the same: a credential of its own."""
+    confirms_erasure: bool = False
+    """Whether the tool can be asked if it still holds a person: `SupportsErase.find_held`."""
     can_hold_link: bool = False
     """`SupportsLinkField`: whether a custom field of a contact can hold its permanent link."""
     can_create: bool = False
@@ -91,6 +116,11 @@ class Capabilities:
         return not self.channels
 
     @property
+    def can_erase(self) -> bool:
+        """Whether a person's data can be deleted there from here."""
+        return self.erase in {EraseMode.KEEPS_OPT_OUT, EraseMode.FORGETS_OPT_OUT}
+
+    @property
     def can_scan(self) -> bool:
         """Whether its contacts can be listed at all."""
         return self.scans is not None
@@ -102,6 +132,11 @@ class Capabilities:
 
 
 WEBHOOK_ONLY = Capabilities(
-    channels=frozenset(), scopes=frozenset(), can_lift=True, batch_size=1, needs_mapping=False
+    channels=frozenset(),
+    scopes=frozenset(),
+    can_lift=True,
+    batch_size=1,
+    needs_mapping=False,
+    erase_note="It is not called: find the address there, and delete what is held about it.",
 )
 """Of a tool that reports by its webhook, and that nothing is pushed to."""

@@ -72,6 +72,9 @@ class PushOutcome:
     result: PushResult
     ack: str = ""
     retry_after: timedelta | None = None
+    job: str = ""
+    """Of an erasure that the tool does later, RETRY_LATER until then: what `EraseItem.job` is to
+    be at the next call. The tool's own id of it, at most 200 characters, never an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +122,14 @@ class LinkItem:
     address: str
     channel: Channel
     link: str
+
+
+@dataclass(frozen=True, slots=True)
+class EraseItem:
+    """An address whose data the tool is to delete. The tool reflects its opt-out already."""
+
+    ref: int
+    address: str
+    channel: Channel
+    job: str = ""
+    """What the latest outcome had as `job`; "" where no deletion was begun."""

@@ -17,6 +17,7 @@ from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
+    EraseItem,
     LinkItem,
     PushItem,
     PushOutcome,
@@ -204,8 +205,23 @@ class SupportsLinkField(Protocol):
 
 
 class SupportsErase(Protocol):
-    """A connector with `can_erase`."""
+    """A connector with `can_erase`: it deletes a person's data in the tool (GDPR art. 17, 19)."""
 
-    def erase(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """Delete the person's data in the tool, keeping its suppression."""
+    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+        """Delete what the tool holds about each address, at most `batch_size`, but no suppression.
+
+        Idempotent. REFLECTED: it is deleted. ABSENT: the tool has no such person. REFUSED: it
+        can't be deleted by the API, and becomes a task for a person; the `ack` says why. A
+        deletion that takes time is RETRY_LATER, with `job` and when to ask again: the next call
+        gets that `job`, and reports how it went or, where the tool lost it, begins anew.
+        Nobody else's data is touched, however alike the addresses are. Raises like `push`.
+        """
+        ...
+
+    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+        """Ref -> whether the tool still holds the person, apart from the suppression.
+
+        Called only with `confirms_erasure`. Changes nothing. A ref that is left out could not be
+        read: it is asked again later. Raises DeliveryError like `push`.
+        """
         ...

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
+    EraseItem,
     LinkItem,
     PushItem,
     PushOutcome,
@@ -26,12 +27,14 @@ from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     Connector,
     DestinationConfig,
+    SupportsErase,
     SupportsLinkField,
     SupportsRead,
 )
 from preference_center.integrations.base.cursors import decode_cursor, encode_cursor
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.outcomes import refused
 
 ConnectorFactories: TypeAlias = Mapping[
     Channel, Callable[[DestinationConfig, HttpContext], Connector]
@@ -39,11 +42,14 @@ ConnectorFactories: TypeAlias = Mapping[
 ChannelCursors: TypeAlias = dict[str, str | None]
 
 
+Item = TypeVar("Item", PushItem, EraseItem)
+
+
 class MultiChannelConnector:
     """A Connector made of one for each channel; subclasses state which.
 
-    `capabilities` hold for each of them, except `can_hold_link` and `pulls`: those without the
-    method are left out, and have to be SupportsRead if they have no `pull`.
+    `capabilities` hold for each of them, except `can_hold_link`, `pulls` and `erase`: those
+    without the method are left out, and have to be SupportsRead if they have no `pull`.
     """
 
     kind: ClassVar[str]
@@ -108,6 +114,23 @@ class MultiChannelConnector:
                 outcomes |= cast("SupportsLinkField", connector).write_links(items)
         return outcomes
 
+    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+        """See SupportsErase. REFUSED for a channel whose connector can't."""
+        steps = [
+            PushStep(tuple(item.ref for item in items), partial(_erase, connector, items))
+            for connector, items in self._split_by_channel(batch)
+        ]
+        outcomes = run_steps([PushItem(i.ref, i.address, i.channel) for i in batch], steps)
+        return {ref: outcomes[ref] for step in steps for ref in step.refs}
+
+    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+        """See SupportsErase."""
+        held: dict[int, bool] = {}
+        for connector, items in self._split_by_channel(batch):
+            if hasattr(connector, "find_held"):
+                held |= cast("SupportsErase", connector).find_held(items)
+        return held
+
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See SupportsScan. The contacts of one channel after those of another."""
         return self._next_page(cursor, "scan")
@@ -116,9 +139,7 @@ class MultiChannelConnector:
         """See SupportsPull. As `scan`."""
         return self._next_page(cursor, "pull")
 
-    def _split_by_channel(
-        self, batch: Sequence[PushItem]
-    ) -> list[tuple[Connector, list[PushItem]]]:
+    def _split_by_channel(self, batch: Sequence[Item]) -> list[tuple[Connector, list[Item]]]:
         split = (
             (connector, [item for item in batch if item.channel is channel])
             for channel, connector in self._connectors.items()
@@ -152,6 +173,12 @@ class MultiChannelConnector:
         return ContactPage(
             page.rows, _serialize_cursor(channels[0], cursors) if ended else None, done=True
         )
+
+
+def _erase(connector: Connector, items: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+    if hasattr(connector, "erase"):
+        return cast("SupportsErase", connector).erase(items)
+    return {item.ref: refused(f"can't be deleted by {item.channel}") for item in items}
 
 
 def connector_for_channel(connector: Connector, channel: Channel) -> Connector:

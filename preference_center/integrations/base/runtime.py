@@ -13,6 +13,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.sync.capabilities import (
     Capabilities,
+    EraseMode,
     ListingMode,
     RateLimit,
     SupportedScope,
@@ -20,6 +21,7 @@ from preference_center.domain.sync.capabilities import (
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
+    EraseItem,
     LinkItem,
     PushItem,
     PushOutcome,
@@ -34,6 +36,7 @@ from preference_center.domain.vendor_events import (
 )
 from preference_center.integrations.base.api_connector import (
     ApiConnector,
+    ErasingConnector,
     LinkFieldConnector,
     ReadableApiConnector,
 )
@@ -128,6 +131,9 @@ __all__ = [
     "DeliveryError",
     "DestinationConfig",
     "EndpointRateLimit",
+    "EraseItem",
+    "EraseMode",
+    "ErasingConnector",
     "EventPage",
     "HttpContext",
     "HttpSession",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
+from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     LINK_FIELD,
@@ -112,7 +112,12 @@ class ConnectorSpec:
 
     def capabilities_for(self, settings: Mapping[str, str]) -> Capabilities:
         """The abilities of a destination with these settings."""
-        return WEBHOOK_ONLY if self.is_webhook_only(settings) else self.capabilities
+        can = self.capabilities
+        if self.is_webhook_only(settings):
+            return replace(WEBHOOK_ONLY, erase_note=can.erase_note)
+        if can.erase_setting and not settings.get(can.erase_setting):
+            return replace(can, erase=EraseMode.BY_HAND)
+        return can
 
     @property
     def tested_summary(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import ClassVar
@@ -89,12 +90,16 @@ def webhook_only_spec(
     tested_against: TestedAgainst = TestedAgainst.DOCUMENTATION,
     notes: tuple[str, ...] = (),
     target_pattern: str = ".+",
+    erase_note: str = WEBHOOK_ONLY.erase_note,
 ) -> ConnectorSpec:
-    """The spec of a kind of tool that only reports; `sources` are the vendor's pages."""
+    """The spec of a kind of tool that only reports; `sources` are the vendor's pages.
+
+    `erase_note`: where a person deletes what it holds about an address.
+    """
     return ConnectorSpec(
         kind=kind,
         tested_against=tested_against,
-        capabilities=WebhookOnlyConnector.capabilities,
+        capabilities=replace(WEBHOOK_ONLY, erase_note=erase_note),
         own_settings={},
         secret_settings=frozenset(),
         sources=sources,

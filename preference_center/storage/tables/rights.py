@@ -142,8 +142,9 @@ class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
     """An erasure at one destination: suppress, confirm, erase, read back.
 
     `next_at` is the queue, and while a worker holds the row, the end of its lease. A task with
-    `by_hand_since` waits for a person: the tool can't erase, or the destination was removed.
-    `destination` is its name, for tasks that outlive it.
+    `by_hand_since` waits for a person, who finds in `reason` why and what to do: the tool
+    can't erase, or the destination was removed. `destination` is its name, for tasks that outlive
+    it. `job` is the tool's own id of a deletion that it does later, until that is done.
     """
 
     __tablename__ = "erasure_task"
@@ -155,6 +156,9 @@ class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
     confirmed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     """When the tool was read and no longer knew the address."""
     outcome: Mapped[str] = mapped_column(Text, server_default="")
+    """`domain.sync.erase_task.TaskOutcome`; empty while the task is open."""
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    job: Mapped[str] = mapped_column(Text, server_default="")
     by_hand_since: Mapped[datetime | None] = mapped_column(TimestampTz)
     done_by: Mapped[str | None] = mapped_column(Text)
     next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
