@@ -23,7 +23,7 @@ from preference_center.api.row_formats import COLUMNS, CsvFormat
 from preference_center.domain.addresses import Channel, PhoneChannel
 from preference_center.domain.decisions import Decision, DecisionRule
 from preference_center.domain.delivery_status import Blocker
-from preference_center.domain.events import EventKind, is_valid_scope
+from preference_center.domain.events import RESERVED_SCOPES, EventKind, is_valid_scope
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.domain.sync.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook
@@ -128,8 +128,7 @@ def test_a_page_has_a_text_for_every_member(template: str, members: set[str]) ->
 
 @pytest.mark.parametrize("kind", [kind for kind in EventKind if kind.suppresses])
 def test_every_suppressing_kind_has_a_scope(kind: EventKind) -> None:
-    scopes = ("acme.news", "all_marketing", "everything", "undeliverable")
-    assert any(is_valid_scope(kind, scope) for scope in scopes)
+    assert any(is_valid_scope(kind, scope) for scope in ("acme.news", *RESERVED_SCOPES))
 
 
 def test_a_scrubbed_list_has_a_reason_for_every_rule_that_denies() -> None:

@@ -136,6 +136,15 @@ def is_valid_scope(kind: EventKind, scope: str) -> bool:
     return valid
 
 
+def can_be_hashed(kind: EventKind) -> bool:
+    """Whether an event of this kind may be about an address that is known by a hash only.
+
+    Only a suppression may: nothing can be sent to a hash. A restriction may not: it could not be
+    ended, since nobody can prove that they own a hash.
+    """
+    return kind.suppresses and kind is not EventKind.RESTRICTED
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A request to append one event about one address.
@@ -165,7 +174,7 @@ class Change:
             raise ValueError(f"{self.kind} can't cover the scope {self.scope}")
         if (self.until is not None) != (self.kind is EventKind.PAUSED):
             raise ValueError("a pause, and only a pause, has an end")
-        if isinstance(self.address, HashedAddress) and not self.kind.suppresses:
+        if isinstance(self.address, HashedAddress) and not can_be_hashed(self.kind):
             raise ValueError(f"{self.kind} needs a readable address, not a hash")
 
     @property

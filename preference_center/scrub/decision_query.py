@@ -19,6 +19,7 @@ REMOVED_COLUMNS = ("removed_rule", "removed_reason", "removed_scope", "removed_s
 
 RULE_REASONS: Mapping[DecisionRule, str] = {
     DecisionRule.CLOSED: "the account is closed",
+    DecisionRule.RESTRICTED: "the person limits the use of their data",
     DecisionRule.OPTED_OUT_OF_TOPIC: "opted out of this topic",
     DecisionRule.OPTED_OUT_OF_ALL_MARKETING: "opted out of all marketing",
     DecisionRule.COMPLAINED: "reported our mail as spam",

@@ -18,7 +18,13 @@ from dataclasses import dataclass
 from preference_center.domain.addresses import Channel, KeyKind, may_match
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decisions import DecisionRule
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    EventKind,
+)
 from preference_center.domain.mailbox_providers import PROVIDERS
 from preference_center.keys import MD5_PREFIX
 
@@ -138,7 +144,7 @@ def deciding_scopes(message: MessageType, topic: Topic | None) -> tuple[str, ...
         return () if message.after_closing else (EVERYTHING,)
     if topic is None or topic.retired:
         return ()
-    return (topic.key, ALL_MARKETING, EVERYTHING, UNDELIVERABLE)
+    return (topic.key, ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION)
 
 
 def deciding_facts(source: str, channel: Channel, scopes: Sequence[str]) -> str:
@@ -227,6 +233,8 @@ def _newest_opt_out(scope: str) -> str:
             f" OR (scope = {sql_literal(EVERYTHING)} AND NOT exact"
             " AND (exact_closing IS NULL OR out_event <> exact_closing))"
         )
+    elif scope == RESTRICTION:  # each form ends its own (I9)
+        covers += f" AND {_is_active('out_at', 'lift_at')}"
     return f"max(CASE WHEN {covers} THEN {mark} END)"
 
 
@@ -240,6 +248,7 @@ def _decide(select: str, *, pauses: str, topic: str = "") -> str:
     lifts = {"all_lift": ALL_MARKETING, "reopened": EVERYTHING}
     if topic:
         outs["topic_out"] = lifts["topic_lift"] = topic
+        outs["restricted"] = RESTRICTION
     columns = [f"{_newest_opt_out(scope)} AS {name}" for name, scope in outs.items()]
     columns += [f"{_newest_exact('lift_at', scope)} AS {name}" for name, scope in lifts.items()]
     if topic:
@@ -291,6 +300,7 @@ def _marketing_decision(topic: Topic) -> str:
     )
     steps: list[tuple[str, DecisionRule | str, str | None, str]] = [
         (_is_active("s.closed_at", "s.reopened"), DecisionRule.CLOSED, EVERYTHING, "s.closed_at"),
+        ("s.restricted_at IS NOT NULL", DecisionRule.RESTRICTED, RESTRICTION, "s.restricted_at"),
         *_opt_out_steps(
             "all_out", "s.topic_or_all_lift", DecisionRule.OPTED_OUT_OF_ALL_MARKETING, ALL_MARKETING
         ),

@@ -18,6 +18,7 @@ from preference_center.domain.catalogue import (
 from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     EVERYTHING,
+    RESTRICTION,
     UNDELIVERABLE,
     EventKind,
     ScopeState,
@@ -67,3 +68,7 @@ BOUNCED = off(UNDELIVERABLE, kind=EventKind.BOUNCED)
 BOUNCING = pause(UNDELIVERABLE)
 BOUNCED_ONCE = pause(UNDELIVERABLE, until=-1)
 REOPENED = on(EVERYTHING)
+RESTRICTED = off(RESTRICTION, kind=EventKind.RESTRICTED)
+RESTRICTED_NEARBY = off(RESTRICTION, kind=EventKind.RESTRICTED, exact=False)
+UNRESTRICTED = replace(RESTRICTED, state=replace(RESTRICTED.state, lift=mark(-5)))
+UNRESTRICTED_NEARBY = replace(UNRESTRICTED, exact=False)

@@ -13,6 +13,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    RESTRICTION,
     UNDELIVERABLE,
     Change,
     Event,
@@ -35,6 +36,10 @@ def scopes_of(kind: EventKind) -> Sequence[str]:
         return (EVERYTHING, ALL_MARKETING)
     if kind is EventKind.BOUNCED:
         return (UNDELIVERABLE,)
+    if kind in {EventKind.RESTRICTED, EventKind.UNRESTRICTED}:
+        return (RESTRICTION,)
+    if kind is EventKind.MOVED:
+        return (ALL_MARKETING,)
     if kind is EventKind.PAUSED:
         return (NEWS, OFFERS, ALL_MARKETING, UNDELIVERABLE)
     return (NEWS, OFFERS) if kind is EventKind.CONSENTED else (NEWS, OFFERS, ALL_MARKETING)

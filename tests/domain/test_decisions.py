@@ -46,6 +46,10 @@ from tests.domain.facts import (
     OFF,
     ON,
     REOPENED,
+    RESTRICTED,
+    RESTRICTED_NEARBY,
+    UNRESTRICTED,
+    UNRESTRICTED_NEARBY,
     consent,
     mark,
     off,
@@ -134,6 +138,28 @@ from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
             Rule.PAUSED,
             id="a-pause-of-another-form-ends-nothing",
         ),
+        # a restriction
+        pytest.param([RESTRICTED], Rule.RESTRICTED, id="restricted"),
+        pytest.param([RESTRICTED, off(), BOUNCED], Rule.RESTRICTED, id="it-is-named-first"),
+        pytest.param([RESTRICTED, CLOSED], Rule.CLOSED, id="but-after-a-closed-account"),
+        pytest.param(
+            [RESTRICTED, on(), on(ALL_MARKETING), REOPENED], Rule.RESTRICTED, id="no-opt-in-ends-it"
+        ),
+        pytest.param([UNRESTRICTED], Rule.NOT_OPTED_OUT, id="the-person-ended-it"),
+        pytest.param([UNRESTRICTED, off()], Rule.OPTED_OUT_OF_TOPIC, id="and-opt-outs-stay"),
+        pytest.param([RESTRICTED_NEARBY, on()], Rule.RESTRICTED, id="another-form-is-restricted"),
+        pytest.param(
+            [RESTRICTED_NEARBY, UNRESTRICTED], Rule.RESTRICTED, id="each-form-ends-its-own"
+        ),
+        pytest.param(
+            [UNRESTRICTED_NEARBY], Rule.NOT_OPTED_OUT, id="that-form-has-ended-it-for-all"
+        ),
+        pytest.param(
+            [off(ALL_MARKETING, kind=EventKind.MOVED)], Rule.OPTED_OUT_OF_ALL_MARKETING, id="moved"
+        ),
+        pytest.param(
+            [off(ALL_MARKETING, kind=EventKind.MOVED), on()], Rule.CONSENTED, id="moved-and-back"
+        ),
     ],
 )  # fmt: skip
 def test_marketing_of_a_topic_that_is_on_by_default(facts: list[ScopeFact], rule: Rule) -> None:
@@ -158,6 +184,8 @@ def test_marketing_of_a_topic_that_is_on_by_default(facts: list[ScopeFact], rule
         pytest.param([consent(-20), CLOSED, REOPENED], False, id="nor-does-a-reopening"),  # I6
         pytest.param([consent(-20), off(exact=False), on(at=-15)], False, id="wide-opt-out"),
         pytest.param([consent(-20), BOUNCED, on(ALL_MARKETING)], True, id="a-bounce-takes-none"),
+        pytest.param([consent(-20), UNRESTRICTED], True, id="nor-does-a-restriction"),
+        pytest.param([consent(-20), RESTRICTED], False, id="while-it-lasts-it-denies"),
     ],
 )  # fmt: skip
 def test_marketing_of_a_topic_that_must_be_asked_for(
@@ -168,7 +196,7 @@ def test_marketing_of_a_topic_that_must_be_asked_for(
 
 EVERY_MARKETING_OPT_OUT = [
     off(), off(ALL_MARKETING), off(kind=EventKind.COMPLAINED), BOUNCED, BOUNCING, pause(),
-    pause(ALL_MARKETING),
+    pause(ALL_MARKETING), RESTRICTED, off(ALL_MARKETING, kind=EventKind.MOVED),
 ]  # fmt: skip
 
 
@@ -245,6 +273,8 @@ def test_pages_show_what_decisions_say() -> None:
         ([off()], False),
         ([off(ALL_MARKETING), on(ALL_MARKETING)], False),
         ([off(ALL_MARKETING), on()], True),
+        ([RESTRICTED_NEARBY, on(ALL_MARKETING)], True),
+        ([UNRESTRICTED], False),
     ],
 )  # fmt: skip
 def test_the_switch_of_all_marketing(facts: list[ScopeFact], *, suppressed: bool) -> None:
@@ -265,6 +295,8 @@ def test_nothing_but_an_own_opt_in_or_a_pause_of_their_own_ends_an_opt_out(
 ) -> None:  # I5, F4, F5
     more = [replace(e, id=UUID(int=e.id.int + 1000)) for e in more]
     added = [e for e in more if not (e.address_id == 0 and e.kind.lifts)]
+    # The end of a restriction is that of its form, for every form of the mailbox.
+    added = [e for e in added if e.kind is not EventKind.UNRESTRICTED]
     # A newer pause replaces an older one of the same address: that is the person's own act.
     added = [e for e in added if e.kind is not EventKind.PAUSED or not _paused(before, e)]
     status = decide(NEWSLETTER, topic, facts_of(before), NOW)

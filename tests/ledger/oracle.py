@@ -16,10 +16,12 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.events import Change, Retraction
 from preference_center.domain.hashed_addresses import HashedAddress, parse_hashed_address
 
-OPT_OUT_KINDS = {"opted_out", "complained", "bounced", "deactivated", "erased"}
-LIFT_KINDS = {"opted_in", "reopened"}
+OPT_OUT_KINDS = {
+    "opted_out", "complained", "bounced", "deactivated", "erased", "restricted", "moved",
+}  # fmt: skip
+LIFT_KINDS = {"opted_in", "reopened", "unrestricted"}
 CONSENT_KINDS = {"opted_in", "consented"}
-WIDE = {"all_marketing", "everything", "undeliverable"}
+WIDE = {"all_marketing", "everything", "undeliverable", "restriction"}
 
 Slot = tuple[datetime, UUID] | None
 
@@ -89,8 +91,11 @@ class Oracle:
         by = {topic} if opt_out.scope == topic else {topic, "all_marketing"}
         if opt_out.scope == "everything" and is_exact(opt_out.address, who):
             by = {"everything"}
+        lifting = who
+        if opt_out.scope == "restriction":  # ended by the form that was restricted, for all forms
+            by, lifting = {"restriction"}, opt_out.address
         return any(
-            opted_in.address == who and self.at(opted_in) > self.at(opt_out)
+            opted_in.address == lifting and self.at(opted_in) > self.at(opt_out)
             for opted_in in self.changes_of(LIFT_KINDS, by)
         )
 

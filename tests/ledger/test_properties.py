@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decisions import DecisionRule, decide
-from preference_center.domain.events import Change, EventKind, Retraction, Timestamped, fold
+from preference_center.domain.events import (
+    Change,
+    EventKind,
+    Retraction,
+    Timestamped,
+    can_be_hashed,
+    fold,
+)
 from preference_center.domain.hashed_addresses import HashAlgorithm
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
@@ -95,7 +102,7 @@ def _recordings(draw: st.DrawFn) -> tuple[list[Address], list[list[Change | Retr
 def _maybe_hashed(draw: st.DrawFn, change: Change) -> Change:
     """The change, or its like from an import that has but a hash of the address."""
     who = change.address
-    if change.kind.suppresses and isinstance(who, Address):
+    if can_be_hashed(change.kind) and isinstance(who, Address):
         algorithm = draw(st.sampled_from([None, None, *HashAlgorithm]))
         if algorithm:
             return replace(change, address=hashed(who.exact, algorithm, who))

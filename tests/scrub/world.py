@@ -14,9 +14,11 @@ from preference_center.domain.decisions import Decision, DecisionRule, decide
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    RESTRICTION,
     UNDELIVERABLE,
     Change,
     EventKind,
+    can_be_hashed,
     is_valid_scope,
 )
 from preference_center.domain.hashed_addresses import HashAlgorithm
@@ -53,7 +55,15 @@ MESSAGES = {
     "invoice": Channel.EMAIL,
     "last_invoice": Channel.EMAIL,
 }
-SCOPES = ("acme.news", "acme.offers", "acme.sms", ALL_MARKETING, EVERYTHING, UNDELIVERABLE)
+SCOPES = (
+    "acme.news",
+    "acme.offers",
+    "acme.sms",
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    RESTRICTION,
+)
 
 # {n} makes each of them another person's.
 _FORMS = (
@@ -98,7 +108,7 @@ def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
 def _change(random: Random, address: Address, number: int) -> Change:
     kind = random.choice(KINDS)
     scope = random.choice([scope for scope in SCOPES if is_valid_scope(kind, scope)])
-    by_hash = kind.suppresses and random.random() < 0.1
+    by_hash = can_be_hashed(kind) and random.random() < 0.1
     who = hashed(address.exact, random.choice(list(HashAlgorithm)), address) if by_hash else address
     return Change(
         id=UUID(int=number),
