@@ -17,7 +17,16 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import DecisionRule
 from preference_center.domain.events import EventKind
 
-SuppressionReason = Literal["opted_out", "complained", "bounced", "deactivated", "erased", "paused"]
+SuppressionReason = Literal[
+    "opted_out",
+    "complained",
+    "bounced",
+    "deactivated",
+    "erased",
+    "restricted",
+    "moved",
+    "paused",
+]
 
 _TIME_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\S+")
 

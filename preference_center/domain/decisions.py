@@ -157,9 +157,10 @@ def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decisi
 def is_opted_out(topic: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether marketing of this topic is denied by something that only the person can end.
 
-    A pause ends by itself, and a bounce is no act of the person.
+    A pause ends by itself, and a bounce is no act of the person. A restriction is no opt-out
+    either: one more would stay when it ends.
     """
-    denial = find_denial(topic, facts, now)
+    denial = find_denial(topic, [fact for fact in facts if fact.scope != RESTRICTION], now)
     return denial is not None and denial.rule not in {DecisionRule.PAUSED, DecisionRule.BOUNCED}
 
 
@@ -221,8 +222,11 @@ def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Top
 
 def is_marketing_suppressed(facts: Sequence[ScopeFact]) -> bool:
     """Whether an opt-out of all marketing, a restriction or a closed account is active."""
-    if _active_restriction(facts):
-        return True
+    return _active_restriction(facts) is not None or is_opted_out_of_all_marketing(facts)
+
+
+def is_opted_out_of_all_marketing(facts: Sequence[ScopeFact]) -> bool:
+    """The same without regard to a restriction, which ends and leaves no opt-out."""
     for scope in (ALL_MARKETING, EVERYTHING):
         out = _newest_opt_out(facts, scope)
         if out and _is_active(out.state.opt_out, _own_lift(facts, scope)):

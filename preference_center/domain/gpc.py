@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from preference_center.domain.catalogue import GpcPolicy
-from preference_center.domain.decisions import ScopeFact, is_marketing_suppressed
+from preference_center.domain.decisions import ScopeFact, is_opted_out_of_all_marketing
 from preference_center.domain.events import ALL_MARKETING
 
 
@@ -24,7 +24,7 @@ class GpcStatus(StrEnum):
 
 def gpc_status(policy: GpcPolicy, facts: Sequence[ScopeFact]) -> GpcStatus:
     """The status of the signal, given the exact facts of the address (I9)."""
-    if is_marketing_suppressed(facts):
+    if is_opted_out_of_all_marketing(facts):
         return GpcStatus.HONOURED
     if policy is GpcPolicy.OFFER:
         return GpcStatus.OFFERED

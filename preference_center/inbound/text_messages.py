@@ -17,8 +17,8 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.decisions import (
     ScopeFact,
-    is_marketing_suppressed,
     is_opted_out,
+    is_opted_out_of_all_marketing,
 )
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, fold
 from preference_center.domain.mail import ReviewReason
@@ -139,7 +139,7 @@ def _facts_before(
 
 def _is_active(scope: str, facts: Sequence[ScopeFact]) -> bool:
     if scope == ALL_MARKETING:
-        return is_marketing_suppressed(facts)
+        return is_opted_out_of_all_marketing(facts)
     return is_opted_out(scope, facts, services().now())
 
 

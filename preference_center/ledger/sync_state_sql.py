@@ -135,7 +135,8 @@ RAISE_AFFECTED_CTES = f"""matched AS (
     JOIN newest_opt_out b ON b.digest = a.digest AND b.channel = a.channel
         AND b.address_id <> e.address_id
     WHERE {KINDS_MAY_MATCH} <> 0
-        AND NOT (e.kind IN ({LIFTING_KINDS}) AND e.scope = b.scope AND e.counts_at > b.off_at)
+        AND NOT (e.kind IN ({LIFTING_KINDS}) AND e.scope = b.scope AND e.counts_at > b.off_at
+            AND e.scope <> '{RESTRICTION}')
 ), {RAISE_CTES}
 SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
     ARRAY(SELECT DISTINCT destination_id FROM raised)

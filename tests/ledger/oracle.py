@@ -91,7 +91,7 @@ class Oracle:
         by = {topic} if opt_out.scope == topic else {topic, "all_marketing"}
         if opt_out.scope == "everything" and is_exact(opt_out.address, who):
             by = {"everything"}
-        lifting = who
+        lifting: Address | HashedAddress = who
         if opt_out.scope == "restriction":  # ended by the form that was restricted, for all forms
             by, lifting = {"restriction"}, opt_out.address
         return any(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from preference_center.domain.addresses import KeyKind
+from preference_center.domain.events import RESTRICTION
 
 KeySuppressionRow = Sequence[Any]
 """Digest, kind and channel of a key, then the columns of a suppression from its scope on."""
@@ -18,7 +19,7 @@ KeySuppressionRow = Sequence[Any]
 _EXACT = KeyKind.EXACT.value
 _MAX_UNREDUCED = 3
 """Up to so many rows of one digest and scope are not reduced."""
-_OUT_AT, _OUT_EVENT, _PAUSE_AT, _PAUSE_UNTIL = 4, 5, 9, 11
+_SCOPE, _OUT_AT, _OUT_EVENT, _LIFT_AT, _PAUSE_AT, _PAUSE_UNTIL = 3, 4, 5, 7, 9, 11
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -27,7 +28,8 @@ def drop_irrelevant_rows(rows: Iterable[KeySuppressionRow]) -> Iterator[KeySuppr
 
     Of the rows found by the digest of a mailbox or base, per digest and scope, only the two newest
     opt-outs can count, since the newest may be the candidate's own, and each pause that lasts
-    longer than all newer ones: the longest may be older than an opt-in.
+    longer than all newer ones: the longest may be older than an opt-in. A restriction that its
+    form has ended counts for no form.
     """
     others: dict[tuple[Any, ...], list[KeySuppressionRow]] = {}
     for row in rows:
@@ -39,8 +41,13 @@ def drop_irrelevant_rows(rows: Iterable[KeySuppressionRow]) -> Iterator[KeySuppr
         yield from group if len(group) <= _MAX_UNREDUCED else _relevant_rows(group)
 
 
+def _is_ended_restriction(row: KeySuppressionRow) -> bool:
+    lift_at = row[_LIFT_AT]
+    return bool(row[_SCOPE] == RESTRICTION and lift_at and row[_OUT_AT] < lift_at)
+
+
 def _relevant_rows(group: list[KeySuppressionRow]) -> Iterator[KeySuppressionRow]:
-    out = [row for row in group if row[_OUT_AT]]
+    out = [row for row in group if row[_OUT_AT] and not _is_ended_restriction(row)]
     out.sort(key=lambda row: (row[_OUT_AT], row[_OUT_EVENT]), reverse=True)
     newest = out[:2]
     yield from newest

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    EventKind,
+)
 from preference_center.domain.imports import SOURCE
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
@@ -67,7 +73,8 @@ LEFT JOIN LATERAL (
     JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
     JOIN suppression s ON s.address_id = b.address_id
     WHERE a.address_id = address.id AND (s.scope = given.scope
-        OR (given.scope IN ('{ALL_MARKETING}', '{UNDELIVERABLE}') AND s.scope <> '{EVERYTHING}'))
+        OR (given.scope IN ('{ALL_MARKETING}', '{UNDELIVERABLE}')
+            AND s.scope NOT IN ('{EVERYTHING}', '{RESTRICTION}')))
 ) AS lift ON NOT given.is_opt_in
 """  # noqa: S608 - constants of this module
 

@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import ScopeFact, find_denial
+from preference_center.domain.decisions import DecisionRule, ScopeFact, find_denial
 from preference_center.domain.delivery_status import is_suppressed_by_other_form
-from preference_center.domain.events import EVERYTHING, EventKind
+from preference_center.domain.events import EVERYTHING, RESTRICTION, EventKind
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id
@@ -105,3 +105,28 @@ def test_an_address_is_not_another_form_of_itself() -> None:  # I4, I9
     assert find_denial(NEWS, facts, START) is None
     assert not is_suppressed_by_other_form(facts, START)
     assert facts == _by_id(who)
+
+
+def test_a_restriction_is_found_among_many_that_have_ended() -> None:  # I9
+    forms = [_form(n) for n in range(FORMS)]
+    acts = [
+        change(
+            n,
+            EventKind.RESTRICTED,
+            address=form,
+            scope=RESTRICTION,
+            at=START - timedelta(minutes=FORMS - n),
+        )
+        for n, form in enumerate(forms)
+    ]
+    ends = [
+        change(FORMS + n, EventKind.UNRESTRICTED, address=form, scope=RESTRICTION)
+        for n, form in enumerate(forms)
+        if n > 0
+    ]
+    record([*acts, *ends])
+    for who in (*forms, _form(FORMS)):
+        for facts in (load_facts([who])[0], _by_id(who) if who in forms else load_facts([who])[0]):
+            denial = find_denial(NEWS, facts, START)
+            assert denial is not None
+            assert (denial.rule, denial.event) == (DecisionRule.RESTRICTED, acts[0].id)
