@@ -57,6 +57,10 @@ _COMMANDS = {
         "spool:spool_group",
         "Opt-outs received while PostgreSQL was unavailable, on this host's disk.",
     ),
+    "statistics": (
+        "statistics:statistics",
+        "Print the counts of each finished month as tab-separated values, the newest first.",
+    ),
     "syncs": ("syncs:syncs", "Show late and pending opt-outs of the connected tools."),
     "unsubscribe-survey": (
         "unsubscribe_survey:unsubscribe_survey",
