@@ -174,6 +174,7 @@ def _create_rights():
         sa.Column("request_id", sa.Uuid()),
         sa.Column("from_address_id", sa.BigInteger(), nullable=False),
         sa.Column("to_address_id", sa.BigInteger(), nullable=False),
+        sa.Column("contact_id", sa.Uuid()),
         sa.Column("event_ids", pg.ARRAY(sa.Uuid()), nullable=False),
         sa.Column("moved_at", TimestampTz, nullable=False),
         sa.Column("undo_until", TimestampTz, nullable=False),

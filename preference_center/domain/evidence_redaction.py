@@ -22,7 +22,19 @@ MESSAGE_ID = "message_id"
 """The field with a sender's own id: it needs no address in it, so it may name nobody at all."""
 
 INTERNAL_FIELDS = frozenset(
-    {"destination", "import", "issued_at", "issued_on", "key_id", "method", "proof", "text_version"}
+    {
+        "destination",
+        "import",
+        "issued_at",
+        "issued_on",
+        "key_id",
+        "method",
+        "move",
+        "moved_event",
+        "moved_source",
+        "proof",
+        "text_version",
+    }
 )
 """Fields that only we fill."""
 

@@ -262,6 +262,7 @@ TABLES: Mapping[str, Table] = {
         {
             "from_address_id": _REFERENCE,
             "to_address_id": _REFERENCE,
+            "contact_id": _REFERENCE,
             "event_ids": _REFERENCE,
             "moved_at": _FACT,
         },

@@ -180,13 +180,18 @@ class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
 
 
 class AddressMoveRow(db.Model):  # type: ignore[misc,name-defined]
-    """An address that was corrected to another; until `undo_until` the old one may object."""
+    """An address that was corrected to another; until `undo_until` the old one may object.
+
+    `contact_id` is the contact that the move linked the new address to; null if it was linked
+    already, so that an undo leaves that link alone.
+    """
 
     __tablename__ = "address_move"
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     request_id: Mapped[UUID | None] = mapped_column(Uuid)
     from_address_id: Mapped[int] = mapped_column(BigInteger, index=True)
     to_address_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    contact_id: Mapped[UUID | None] = mapped_column(Uuid)
     event_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
     """What it recorded: an undo retracts exactly these."""
     moved_at: Mapped[datetime] = mapped_column(TimestampTz)

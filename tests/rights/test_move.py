@@ -1,0 +1,294 @@
+"""Corrected addresses on real tables: what holds for the new one, and what an undo takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from preference_center import contacts
+from preference_center.context import services
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
+from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    EventKind,
+)
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.errors import AddressConflict, InvalidInput
+from preference_center.ledger import record
+from preference_center.rights import move as moving
+from preference_center.rights.move import move_address, undo_move
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
+from preference_center.storage.rights.moves import Move
+from tests.clock import START, Clock
+from tests.domain.histories import NEWS
+from tests.ledger.changes import add_destination, change, id_of, together, waiting
+
+DAY = timedelta(days=1)
+OLD, NEW, OTHER = (
+    parse_address(f"ada@{name}.example", Channel.EMAIL) for name in ("old", "new", "other")
+)
+WEEKLY = MessageType("weekly", MessageClass.MARKETING, NEWS)
+INVOICE = MessageType("invoice", MessageClass.SERVICE)
+TOPIC = Topic(NEWS, "acme", Channel.EMAIL, TopicDefault.OPT_OUT, "news", {}, {})
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def origin() -> RequestOrigin:
+    return RequestOrigin("rights", "person", services().now())
+
+
+def move(old: Address = OLD, new: Address = NEW, **given: Any) -> Move:
+    return move_address(old, new, origin=origin(), **given)
+
+
+def ask(who: Address, message: MessageType = WEEKLY) -> Decision:
+    topic = TOPIC if message is WEEKLY else None
+    return decide(message, topic, load_facts([who])[0], services().now())
+
+
+def store(*addresses: Address, external_id: str = "c-1") -> Contact:
+    profile = ContactUpdate(external_id, "it", addresses)
+    return contacts.upsert_contacts([profile], origin())[0].contact
+
+
+def owner(address: Address) -> UUID | None:
+    found = contacts.load_contacts([ContactRef(address=address)]).owner(address)
+    return found.id if found else None
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    return run_in_transaction(lambda c: c.execute(query.encode()).fetchall())
+
+
+def events_of(who: Address) -> list[tuple[str, str]]:
+    return rows(f"SELECT kind, scope FROM event WHERE address_id = {id_of(who) or 0} ORDER BY seq")
+
+
+def test_an_opt_out_of_the_old_address_holds_for_the_new_one() -> None:  # I5
+    record([change(1, address=OLD)])
+    move()
+    assert ask(NEW).rule is DecisionRule.OPTED_OUT_OF_TOPIC
+    assert events_of(OLD) == [("opted_out", NEWS), ("moved", ALL_MARKETING)]
+
+
+def test_the_old_address_gets_no_marketing_but_service_mail() -> None:  # I4
+    move()
+    assert ask(OLD).rule is DecisionRule.OPTED_OUT_OF_ALL_MARKETING
+    assert ask(OLD, INVOICE).allow
+    assert ask(NEW).allow
+
+
+def test_a_newer_yes_at_the_new_address_still_wins() -> None:  # I5
+    record([change(1, address=OLD, at=START - 9 * DAY)])
+    record([change(2, EventKind.OPTED_IN, address=NEW, at=START - DAY)])
+    move()
+    assert ask(NEW).allow
+
+
+def test_an_older_yes_at_the_new_address_does_not() -> None:  # I5
+    record([change(1, address=OLD, at=START - DAY)])
+    record([change(2, EventKind.OPTED_IN, address=NEW, at=START - 9 * DAY)])
+    move()
+    assert not ask(NEW).allow
+
+
+def test_an_opt_out_by_another_form_of_the_old_mailbox_holds_too() -> None:  # I9
+    old, form = (
+        parse_address(text, Channel.EMAIL) for text in ("ada@gmail.com", "a.da+x@gmail.com")
+    )
+    record([change(1, address=form)])
+    assert not ask(old).allow
+    move(old)
+    assert ask(NEW).rule is DecisionRule.OPTED_OUT_OF_TOPIC
+
+
+def test_a_move_within_one_mailbox_copies_once() -> None:
+    old, new = (parse_address(text, Channel.EMAIL) for text in ("ada@gmail.com", "a.da@gmail.com"))
+    record([change(1, address=old)])
+    first = move(old, new)
+    assert move(old, new) == first
+    assert events_of(new) == [("opted_out", NEWS)]
+
+
+def test_a_bounce_belongs_to_the_old_mailbox() -> None:
+    record([change(1, EventKind.BOUNCED, UNDELIVERABLE, address=OLD)])
+    move()
+    assert ask(NEW).allow
+    assert ask(NEW).advisory is None
+
+
+def test_the_contact_has_the_new_address_and_remembers_the_old() -> None:
+    stored = store(OLD)
+    done = move()
+    assert done.contact_id == stored.id
+    assert owner(NEW) == owner(OLD) == stored.id
+
+
+def test_people_whom_no_contact_names_get_one() -> None:
+    done = move()
+    assert done.contact_id == owner(NEW) == owner(OLD) is not None
+
+
+def test_the_address_of_another_contact_is_refused() -> None:  # I9
+    store(OLD)
+    store(NEW, external_id="c-2")
+    record([change(1, address=OLD)])
+    with pytest.raises(AddressConflict):
+        move()
+    assert ask(NEW).allow
+    assert rows("SELECT count(*) FROM address_move") == [(0,)]
+
+
+def test_a_closed_account_is_closed_at_the_new_address() -> None:  # I4
+    store(OLD)
+    contacts.deactivate_contacts([(ContactRef(address=OLD), START)], origin())
+    move()
+    assert ask(NEW, INVOICE).rule is DecisionRule.CLOSED
+
+
+def test_a_restriction_goes_with_the_person() -> None:
+    record([change(1, EventKind.RESTRICTED, RESTRICTION, address=OLD, at=START - DAY)])
+    record([change(2, EventKind.OPTED_IN, address=OLD)])
+    move()
+    assert ask(NEW).rule is DecisionRule.RESTRICTED
+
+
+def test_an_erased_address_is_not_corrected() -> None:  # I6
+    record([change(1, address=OLD)])
+    run_in_transaction(lambda c: c.execute("UPDATE address SET erased_at = now()"))
+    for old, new in ((OLD, NEW), (NEW, OLD)):
+        with pytest.raises(InvalidInput):
+            move(old, new)
+
+
+def test_tools_are_told_about_both(clock: Clock) -> None:  # I3
+    add_destination("tool", NEWS)
+    record([change(1, address=OLD)])
+    clock.now += DAY
+    move()
+    assert waiting(OLD).keys() == waiting(NEW).keys() == {"tool"}
+
+
+def test_a_repeat_adds_only_what_was_said_since(clock: Clock) -> None:  # I7
+    record([change(1, address=OLD)])
+    first = move()
+    clock.now += DAY
+    assert move() == first
+    record([change(2, scope=ALL_MARKETING, address=OLD)])
+    again = move()
+    assert again.event_ids[: len(first.event_ids)] == first.event_ids
+    assert len(again.event_ids) == len(first.event_ids) + 1
+    assert events_of(NEW) == [("opted_out", NEWS), ("opted_out", ALL_MARKETING)]
+    assert events_of(OLD).count(("moved", ALL_MARKETING)) == 1
+
+
+def test_an_undo_takes_back_exactly_what_the_move_recorded(clock: Clock) -> None:
+    stored = store(OLD)
+    record([change(1, address=OLD)])
+    done = move()
+    record([change(2, scope=ALL_MARKETING, address=NEW, at=clock.now)])
+    clock.now += 6 * DAY
+    undone = undo_move(done.id, origin=origin())
+    assert undone.undone_at == clock.now
+    assert (owner(OLD), owner(NEW)) == (stored.id, None)
+    assert ask(NEW).rule is DecisionRule.OPTED_OUT_OF_ALL_MARKETING  # their own, which stands
+    assert ask(OLD).rule is DecisionRule.OPTED_OUT_OF_TOPIC
+    assert undo_move(done.id, origin=origin()) == undone
+    assert rows("SELECT count(*) FROM event WHERE kind = 'retracted'") == [(2,)]
+
+
+def test_an_undo_keeps_a_link_that_was_there_before(clock: Clock) -> None:
+    stored = store(OLD, NEW)
+    done = move()
+    assert done.contact_id is None
+    undo_move(done.id, origin=origin())
+    assert owner(NEW) == stored.id
+
+
+def test_an_undo_finds_the_contact_that_was_merged_since() -> None:
+    store(OLD)
+    done = move()
+    into = store(OTHER, external_id="c-2")
+    contacts.merge_contacts([(ContactRef(address=OLD), ContactRef(into.id))], origin())
+    undo_move(done.id, origin=origin())
+    assert (owner(OLD), owner(NEW)) == (into.id, None)
+
+
+def test_a_move_after_an_undo_is_another_one(clock: Clock) -> None:
+    record([change(1, address=OLD)])
+    done = move()
+    undo_move(done.id, origin=origin())
+    again = move()
+    assert again.id != done.id
+    assert not ask(NEW).allow
+
+
+def test_it_can_be_undone_for_a_week(clock: Clock) -> None:
+    done = move()
+    clock.now = done.undo_until + timedelta(seconds=1)
+    with pytest.raises(InvalidInput):
+        undo_move(done.id, origin=origin())
+    with pytest.raises(InvalidInput):
+        undo_move(UUID(int=7), origin=origin())
+    assert done.undo_until - done.moved_at == 7 * DAY
+
+
+def test_what_belongs_to_it_is_written_with_it_or_nothing_is() -> None:
+    seen: list[Move] = []
+
+    def fail(_: Connection, done: Move) -> None:
+        seen.append(done)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        move(request_id=UUID(int=5), in_transaction=fail)
+    assert seen[0].request_id == UUID(int=5)
+    assert rows("SELECT count(*) FROM event") == [(0,)]
+    assert rows("SELECT count(*) FROM contact") == [(0,)]
+
+
+def test_an_opt_out_during_the_move_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:  # I5
+    record([change(1, address=OLD)])
+    plan = moving._plan
+
+    def plan_and_opt_out(*given: Any) -> Any:
+        found = plan(*given)
+        monkeypatch.setattr(moving, "_plan", plan)
+        record([change(2, scope=ALL_MARKETING, address=OLD)])
+        return found
+
+    monkeypatch.setattr(moving, "_plan", plan_and_opt_out)
+    move()
+    assert ("opted_out", ALL_MARKETING) in events_of(NEW)
+    assert events_of(NEW).count(("opted_out", NEWS)) == 1
+
+
+def test_two_moves_at_once_are_one() -> None:
+    record([change(1, address=OLD)])
+    together(move, move, move)
+    assert rows("SELECT count(*) FROM address_move") == [(1,)]
+    assert events_of(NEW) == [("opted_out", NEWS)]
+
+
+def test_nothing_of_it_names_the_person() -> None:  # I12
+    move(request_id=UUID(int=5))
+    written = rows("SELECT actor, action, detail::text FROM audit") + rows(
+        "SELECT to_jsonb(e)::text FROM event e"
+    )
+    assert "ada" not in repr(written)
