@@ -106,6 +106,10 @@ class UnknownContact(InvalidInput):
     """There is no such contact."""
 
 
+class UnknownRequest(InvalidInput):
+    """There is no such data-subject request."""
+
+
 class AddressConflict(InvalidInput):
     """An address belongs to another contact; `index` is its index among the given addresses."""
 

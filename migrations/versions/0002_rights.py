@@ -46,6 +46,7 @@ def _create_rights():
         sa.Column("extended_to", TimestampTz),
         sa.Column("extension_reason", sa.Text(), nullable=False, server_default=""),
         sa.Column("level", sa.SmallInteger(), nullable=False),
+        sa.Column("required_level", sa.SmallInteger(), nullable=False),
         sa.Column("failures", sa.SmallInteger(), nullable=False, server_default="0"),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False, server_default=""),
@@ -81,6 +82,28 @@ def _create_rights():
     )
     op.create_index(
         "rights_request_subject", "rights_request", ["subject_digests"], postgresql_using="gin"
+    )
+    op.create_table(
+        "rights_webhook",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("created_at", TimestampTz, nullable=False),
+        sa.Column("next_at", TimestampTz),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("outcome", sa.Text(), nullable=False, server_default=""),
+    )
+    op.create_index(
+        "rights_webhook_done",
+        "rights_webhook",
+        ["created_at"],
+        postgresql_where=sa.text("next_at IS NULL"),
+    )
+    op.create_index(
+        "rights_webhook_queue",
+        "rights_webhook",
+        ["next_at"],
+        postgresql_where=sa.text("next_at IS NOT NULL"),
     )
     op.create_table(
         "rights_step",
@@ -233,6 +256,7 @@ def _create_rights():
 
 TABLES = (
     "rights_request",
+    "rights_webhook",
     "rights_step",
     "rights_proof",
     "rights_file",

@@ -85,7 +85,6 @@ class FormPurpose(StrEnum):
     PREFERENCES = "preferences"
     UNDO = "undo"
     CONFIRMATION = "confirmation"
-    RIGHTS_STATUS = "rights status"
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,9 @@ def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRe
     given = {
         (keys.exact_digest(n.address), str(n.address.channel)): n.address for n in refs if n.address
     }
-    external_ids = {_digest(keys, n.external_id): n.external_id for n in refs if n.external_id}
+    external_ids = {
+        external_id_digest(keys, n.external_id): n.external_id for n in refs if n.external_id
+    }
     ids = [n.id for n in refs if n.id]
     found = connection.execute(
         _FIND_CONTACT_IDS,
@@ -163,7 +165,7 @@ def save_contacts(
     _execute_for_all(connection, _LINK_ADDRESSES, len(links), columns)
     called = {e for contact in contact_set.stored.values() for e in contact.external_ids}
     names = [(e, contact.id) for contact in changed for e in contact.external_ids - called]
-    digests = [_digest(keys, external_id) for external_id, _ in names]
+    digests = [external_id_digest(keys, external_id) for external_id, _ in names]
     columns = {
         "digests": digests,
         "contacts": [contact_id for _, contact_id in names],
@@ -214,8 +216,11 @@ def _columns(contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
     }
 
 
-def _digest(keys: Keys, external_id: str) -> bytes:
-    """Distinct from addresses' digests: no canonical address begins like this."""
+def external_id_digest(keys: Keys, external_id: str) -> bytes:
+    """The digest under which an external id is stored.
+
+    Distinct from addresses' digests: no canonical address begins like this.
+    """
     return keys.digest(f"external_id:{external_id}")
 
 

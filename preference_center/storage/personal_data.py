@@ -226,9 +226,14 @@ TABLES: Mapping[str, Table] = {
         },
         _other(
             "id brand recorded_at confirm_by confirmed_at due_at stopped_at extended_to"
-            " extension_reason level failures closed_at forget_at next_at version"
+            " extension_reason level required_level failures closed_at forget_at next_at version"
         ),
         "subject_digests",
+    ),
+    "rights_webhook": Table(
+        {"request_id": _REFERENCE, "kind": _FACT, "created_at": _FACT},
+        _other("id next_at attempts outcome"),
+        "rights_request.id",
     ),
     "rights_step": Table(
         {"request_id": _REFERENCE, "at": _FACT, "action": _FACT, "detail": _FACT},

@@ -23,13 +23,7 @@ SECOND = timedelta(seconds=1)
 MESSAGE = LINKS.create_token(Link(ADDRESS, "news", str(ID), NOW))
 
 passes = pytest.mark.parametrize(
-    "use",
-    [
-        TokenPurpose.PAGE_VISIT,
-        TokenPurpose.EMAILED_LINK,
-        TokenPurpose.PORTAL,
-        TokenPurpose.RIGHTS,
-    ],
+    "use", [TokenPurpose.PAGE_VISIT, TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL]
 )
 
 

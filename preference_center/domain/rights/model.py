@@ -82,3 +82,82 @@ class Law(StrEnum):
     UK_GDPR = "uk_gdpr"
     CCPA = "ccpa"
     LGPD = "lgpd"
+
+
+class RequestVia(StrEnum):
+    """How a request reached the company."""
+
+    PAGE = "page"
+    PORTAL = "portal"
+    """The company's own page, behind its log-in."""
+    EMAIL = "email"
+    PHONE = "phone"
+    POSTAL_MAIL = "postal_mail"
+    IN_PERSON = "in_person"
+    CHAT = "chat"
+    API = "api"
+    AGENT = "agent"
+    """Somebody whom the person has authorized."""
+
+    @property
+    def confirms_at_once(self) -> bool:
+        """Whether the person gets the reference on the spot, as the receipt of the request."""
+        return self in {
+            RequestVia.PAGE,
+            RequestVia.PORTAL,
+            RequestVia.PHONE,
+            RequestVia.IN_PERSON,
+            RequestVia.CHAT,
+        }
+
+
+class RequestOutcome(StrEnum):
+    """How a request was fulfilled."""
+
+    FULFILLED = "fulfilled"
+    PARTLY = "partly"
+    """Something must be kept, or was not found; the answer says what."""
+    NOTHING_HELD = "nothing_held"
+    ALREADY_SO = "already_so"
+
+
+class ExtensionReason(StrEnum):
+    """Why an answer takes longer; GDPR art. 12(3) knows these two."""
+
+    COMPLEX = "complex"
+    MANY_REQUESTS = "many_requests"
+
+
+class AskedFact(StrEnum):
+    """What support asked about recent dealings; answers are never stored."""
+
+    LAST_ORDER = "last_order"
+    ORDER_AMOUNT = "order_amount"
+    PAYMENT_METHOD = "payment_method"
+    DELIVERY_PLACE = "delivery_place"
+    CUSTOMER_SINCE = "customer_since"
+    LAST_CONTACT = "last_contact"
+    SUBSCRIPTIONS = "subscriptions"
+    IDENTITY_DOCUMENT_SEEN = "identity_document_seen"
+    """Shown by the person and not copied (EDPB 01/2022, 74-78); the step has the date."""
+
+
+class StepAction(StrEnum):
+    """What a step of a request records."""
+
+    RECEIVED = "received"
+    REPEATED = "repeated"
+    """The same request came again within a day."""
+    RECEIPT_CONFIRMED = "receipt_confirmed"
+    IDENTITY_ASKED = "identity_asked"
+    IDENTITY_CONFIRMED = "identity_confirmed"
+    IDENTITY_FAILED = "identity_failed"
+    EXTENDED = "extended"
+    REMINDED = "reminded"
+    MERGED = "merged"
+    """The contact was merged; of two open requests the earlier date counts."""
+    DONE = "done"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"
+    FORGOTTEN = "forgotten"

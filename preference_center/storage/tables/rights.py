@@ -53,6 +53,8 @@ class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
     extended_to: Mapped[datetime | None] = mapped_column(TimestampTz)
     extension_reason: Mapped[str] = mapped_column(Text, server_default="")
     level: Mapped[int] = mapped_column(SmallInteger)
+    required_level: Mapped[int] = mapped_column(SmallInteger)
+    """What the act needs, as it was when the request was received."""
     failures: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     """How often the check of identity failed."""
     state: Mapped[str] = mapped_column(Text)
@@ -72,6 +74,26 @@ class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
         Index("rights_request_subject", "subject_digests", postgresql_using="gin"),
         Index("rights_request_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
         Index("rights_request_forget", "forget_at", postgresql_where=text("forget_at IS NOT NULL")),
+    )
+
+
+class RightsWebhookRow(db.Model):  # type: ignore[misc,name-defined]
+    """A signed message to the company about a request, until it is delivered; nothing personal.
+
+    `next_at` is the queue, and while a worker holds the row, the end of its lease.
+    """
+
+    __tablename__ = "rights_webhook"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(Uuid)
+    kind: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    outcome: Mapped[str] = mapped_column(Text, server_default="")
+    __table_args__ = (
+        Index("rights_webhook_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("rights_webhook_done", "created_at", postgresql_where=text("next_at IS NULL")),
     )
 
 

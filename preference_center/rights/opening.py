@@ -1,0 +1,143 @@
+"""Open a data-subject request, once however often it comes within a day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from preference_center.context import services
+from preference_center.domain.addresses import Address
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.rights.identity import Circumstance
+from preference_center.domain.rights.model import RequestKind, StepAction
+from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.domain.sender_requests import clamp_to_now
+from preference_center.ledger import RecordResult, record
+from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.contacts import external_id_digest
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.rights import requests
+from preference_center.storage.rights.requests import RightsStep, SealedPart
+
+SOURCE = "rights"
+"""The source of events that requests bring about."""
+
+
+def open_request(new: NewRequest, actor: str) -> RightsRequest:
+    """See `requests.open_request`."""
+    new.check()
+    opener = _Opener(new, actor)
+    if new.kind is RequestKind.OBJECT and new.addresses:
+        record([opener.objection(address) for address in new.addresses], opener.write_after)
+    else:
+        run_in_transaction(opener.write)
+    assert opener.opened
+    return opener.opened
+
+
+class _Opener:
+    """Writes one request; `write` may be called again after a failure."""
+
+    def __init__(self, new: NewRequest, actor: str) -> None:
+        context = services()
+        self._new, self._actor = new, actor
+        self._id, self._now = context.new_id(), context.now()
+        self._received_at = clamp_to_now(new.received_at or self._now, self._now)
+        self._catalogue = current_catalogue_or_empty()
+        self._event_ids = [context.new_id() for _ in new.addresses]
+        self.opened: RightsRequest | None = None
+
+    def objection(self, address: Address) -> Change:
+        """The opt-out of all marketing that an objection is, at any level of identity."""
+        return Change(
+            id=self._event_ids[self._new.addresses.index(address)],
+            kind=EventKind.OPTED_OUT,
+            address=address,
+            scope=ALL_MARKETING,
+            occurred_at=self._received_at,
+            received_at=self._received_at,
+            source=SOURCE,
+            actor=self._actor,
+            evidence={"request": str(self._id), "via": self._new.via},
+        )
+
+    def write_after(self, connection: Connection, _: RecordResult) -> None:
+        self.write(connection)
+
+    def write(self, connection: Connection) -> None:
+        """Store the request, or what it adds to the one that it repeats."""
+        request = self._build(connection)
+        requests.lock_subject(connection, request.subject_digests)
+        same = requests.find_repeat(connection, request)
+        self.opened = self._repeat(connection, same) if same else self._insert(connection, request)
+
+    def _build(self, connection: Connection) -> RightsRequest:
+        keys, new = services().keys, self._new
+        digests = tuple(map(keys.exact_digest, new.addresses))
+        channels = [address.channel.value for address in new.addresses]
+        known = requests.find_subject(connection, digests, channels)
+        if known.is_erased and new.kind is RequestKind.REOPEN:
+            found = new.circumstances | {Circumstance.AFTER_ERASURE}
+            new = replace(new, circumstances=found)
+        named = tuple(external_id_digest(keys, each) for each in new.external_ids)
+        return build_request(
+            new,
+            self._id,
+            SubjectRows(digests + named, known.address_ids, known.contact_id),
+            self._catalogue.rights.laws,
+            time_zone(self._catalogue),
+            self._received_at,
+            self._now,
+        )
+
+    def _insert(self, connection: Connection, request: RightsRequest) -> RightsRequest:
+        sealed = requests.seal_part(services().keys, request.id, _sealed_part(self._new))
+        request = replace(request, sealed=sealed)
+        requests.insert_request(connection, request)
+        detail = {"via": request.via, "level": request.level.value}
+        self._add_step(connection, request.id, StepAction.RECEIVED, detail)
+        if request.stopped_at or self._new.identity_asked:
+            self._add_step(connection, request.id, StepAction.IDENTITY_ASKED, {})
+        return request
+
+    def _repeat(self, connection: Connection, same: RightsRequest) -> RightsRequest:
+        level = self._new.level
+        self._add_step(connection, same.id, StepAction.REPEATED, {"level": level.value})
+        if level <= same.level:
+            return same
+        known = same.confirm_identity(level, self._now)
+        self._add_step(
+            connection, same.id, StepAction.IDENTITY_CONFIRMED, {"level": level.value, "facts": []}
+        )
+        requests.update_request(connection, known)
+        return known
+
+    def _add_step(
+        self,
+        connection: Connection,
+        request_id: UUID,
+        action: StepAction,
+        detail: Mapping[str, object],
+    ) -> None:
+        step = RightsStep(self._now, self._actor, action, detail)
+        requests.insert_step(connection, request_id, step)
+
+
+def time_zone(catalogue: Catalogue) -> ZoneInfo:
+    """The company's: days and months of deadlines are its."""
+    return ZoneInfo(catalogue.controller.timezone if catalogue.controller else "UTC")
+
+
+def _sealed_part(new: NewRequest) -> SealedPart:
+    agent = new.agent
+    return SealedPart(
+        text=new.text,
+        addresses=tuple((address.channel.value, address.exact) for address in new.addresses),
+        external_ids=new.external_ids,
+        agent={"name": agent.name, "address": agent.address} if agent else {},
+        reporter=new.reporter,
+    )
