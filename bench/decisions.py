@@ -30,9 +30,10 @@ FILL = (
     OVERRIDING SYSTEM VALUE SELECT id, 'email', digest, %(norm)s, %(now)s FROM draft""",
     "INSERT INTO address_key SELECT digest, 'email', id, 3 FROM draft",
     """INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
-        counts_at, source, actor, own, evidence)
+        counts_at, source, actor, own)
     SELECT event, id, 'opted_out', %(topic)s, %(now)s, %(now)s, %(now)s, %(now)s, 'bench',
-        'bench', false, '{}' FROM draft""",
+        'bench', false FROM draft""",
+    "INSERT INTO event_evidence SELECT event, '{}' FROM draft",
     """INSERT INTO suppression (address_id, scope, out_at, out_event, reason)
     SELECT id, %(topic)s, %(now)s, event, 'opted_out' FROM draft""",
 )

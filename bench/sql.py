@@ -40,7 +40,7 @@ _EVENTS = f"""json_build_array(json_build_object('id', {_ID}, 'owner', {_DIGEST}
     'received_at', {_NOW}, 'counts_at', {_NOW}, 'until', NULL, 'source', 'one_click',
     'actor', 'recipient', 'own', true, 'live', true, 'evidence',
     json_build_object('method', 'one_click', 'key_id', 'l1', 'message_id', {_N},
-        'issued_at', {_NOW})))"""
+        'issued_at', {_NOW}), 'evidence_hash', sha256({_N}::bytea)))"""
 _OPT_OUT = {
     "norm_version": str(NORM_VERSION),
     "now": _NOW,

@@ -16,8 +16,9 @@ _EVENTS = """SELECT e.seq, e.kind, e.source, e.occurred_at, e.recorded_at
 _STATES = """SELECT s.destination_id, s.wanted_version, s.reflected_version, s.turned_off,
         s.due_at, s.next_at, s.outcome
     FROM sync_state s JOIN address a ON a.id = s.address_id WHERE a.digest = '{}'"""
-_DELIVERIES = """SELECT d.destination_id, d.version, d.outcome, d.ack, d.at
-    FROM delivery d JOIN address a ON a.id = d.address_id WHERE a.digest = '{}' ORDER BY d.at"""
+_DELIVERIES = """SELECT d.destination_id, d.version, d.outcome, d.note, k.ack, d.at
+    FROM delivery d LEFT JOIN delivery_ack k ON k.delivery_id = d.id
+    JOIN address a ON a.id = d.address_id WHERE a.digest = '{}' ORDER BY d.at"""
 
 
 def evidence(service: Service, people: Sequence[Person], found: Sequence[str]) -> Iterator[str]:

@@ -132,9 +132,19 @@ class Keys:
         """The same for each length of the digest chain, the oldest first."""
         sha = hashlib.sha256(_EVIDENCE_PREFIX + text.encode()).digest()
         return [
-            f"hmac:{key_id}:{_apply_macs(self._macs[: position + 1], sha).hex()}"
-            for position, (key_id, _) in enumerate(self.digest_chain)
+            f"hmac:{key_id}:{digest.hex()}"
+            for (key_id, _), digest in zip(
+                self.digest_chain, self.digests_by_length(sha), strict=True
+            )
         ]
+
+    def digests_by_length(self, sha256: bytes) -> list[bytes]:
+        """The digest of a SHA-256 under each length that the chain had, the oldest first."""
+        digests, digest = [], sha256
+        for mac in self._macs:
+            digest = _apply_macs((mac,), digest)
+            digests.append(digest)
+        return digests
 
     def hmac_pads(self) -> list[tuple[bytes, bytes]]:
         """The inner and outer pad of each digest key, for an engine with SHA-256 but no HMAC.

@@ -19,9 +19,13 @@ TimestampTz = sa.DateTime(timezone=True)
 
 def upgrade():
     _create_rights()
+    _move_evidence()
+    _move_acknowledgements()
 
 
 def downgrade():
+    _restore_acknowledgements()
+    _restore_evidence()
     for table in TABLES:
         op.drop_table(table)
 
@@ -253,6 +257,79 @@ def _create_rights():
         FOR EACH STATEMENT EXECUTE FUNCTION reject_mutation()
     """)
 
+
+def _move_evidence():
+    """Evidence next to its event, so that it can be erased.
+
+    The change of type rewrites the table: a column that is only dropped would stay on disk. The
+    migration has no keys, so it can't make the hashes of older evidence.
+    """
+    op.create_table(
+        "event_evidence",
+        sa.Column("event_id", sa.Uuid(), primary_key=True),
+        sa.Column("evidence", pg.JSONB(), nullable=False),
+    )
+    op.execute("INSERT INTO event_evidence SELECT id, evidence FROM event ORDER BY seq")
+    op.execute("""
+        ALTER TABLE event ALTER COLUMN evidence DROP NOT NULL,
+            ALTER COLUMN evidence TYPE bytea USING NULL::bytea
+    """)
+    op.execute("ALTER TABLE event RENAME COLUMN evidence TO evidence_hash")
+    _reject_updates("event_evidence")
+
+
+def _restore_evidence():
+    """What was erased meanwhile is empty."""
+    op.execute("ALTER TABLE event ADD COLUMN evidence jsonb NOT NULL DEFAULT '{}'")
+    op.execute("ALTER TABLE event DISABLE TRIGGER append_only")
+    op.execute("""
+        UPDATE event SET evidence = v.evidence FROM event_evidence v WHERE v.event_id = event.id
+    """)
+    op.execute("ALTER TABLE event ENABLE TRIGGER append_only")
+    op.execute("ALTER TABLE event ALTER COLUMN evidence DROP DEFAULT")
+    op.drop_column("event", "evidence_hash")
+    op.drop_table("event_evidence")
+
+
+def _move_acknowledgements():
+    """A tool's answer next to its delivery; our own remarks stay."""
+    op.create_table(
+        "delivery_ack",
+        sa.Column("delivery_id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("ack", sa.Text(), nullable=False),
+    )
+    op.execute(f"""
+        INSERT INTO delivery_ack SELECT id, ack FROM delivery
+        WHERE ack <> '' AND NOT ({IS_NOTE}) ORDER BY id
+    """)
+    op.execute(f"""
+        ALTER TABLE delivery
+            ALTER COLUMN ack TYPE text USING CASE WHEN {IS_NOTE} THEN ack ELSE '' END
+    """)
+    op.execute("ALTER TABLE delivery RENAME COLUMN ack TO note")
+    _reject_updates("delivery_ack")
+
+
+def _restore_acknowledgements():
+    op.execute("ALTER TABLE delivery DISABLE TRIGGER append_only")
+    op.execute("ALTER TABLE delivery RENAME COLUMN note TO ack")
+    op.execute("""
+        UPDATE delivery SET ack = a.ack FROM delivery_ack a WHERE a.delivery_id = delivery.id
+    """)
+    op.execute("ALTER TABLE delivery ENABLE TRIGGER append_only")
+    op.drop_table("delivery_ack")
+
+
+def _reject_updates(table):
+    """Rows may be erased; nothing may be put in their place."""
+    op.execute(f"""
+        CREATE TRIGGER insert_or_delete_only BEFORE UPDATE OR TRUNCATE ON {table}
+        FOR EACH STATEMENT EXECUTE FUNCTION reject_mutation()
+    """)
+
+
+IS_NOTE = """outcome = 'superseded'
+    OR ack IN ('already opted out in the tool', 'not in its contact list')"""
 
 TABLES = (
     "rights_request",

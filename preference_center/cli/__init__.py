@@ -42,6 +42,7 @@ _COMMANDS = {
     "imports": ("imports:imports", "Import opt-outs and subscriptions of other tools."),
     "inbound": ("inbound:group", "Process opt-outs from mail, text messages and vendor events."),
     "keys": ("keys:keys", "Manage the keys of senders, and generate those of the service."),
+    "ledger": ("ledger:ledger", "Verify the events of the ledger."),
     "links": ("links:links", "Permanent links, to upload into a tool as a custom field."),
     "opt-out": ("opt_out:opt_out", "Record an opt-out, and push it to every connected tool."),
     "receipts": ("receipts:receipts", "Find opt-outs by the reference on a person's receipt."),

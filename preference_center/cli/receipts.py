@@ -133,6 +133,7 @@ def _opt_out_lines(found: FoundOptOut, now: datetime) -> Iterator[str]:
         ("recorded", _format_time(event.recorded_at)),
         ("source", f"{event.source}, by {event.actor}"),
         *((f"  {name}", value) for name, value in sorted(event.evidence.items())),
+        *((("  evidence", "erased on request, or expired"),) if event.evidence_erased else ()),
         *((("flagged", _burst_text(found.burst)),) if found.burst else ()),
     )
     if event.kind.suppresses or event.until:

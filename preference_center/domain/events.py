@@ -242,6 +242,8 @@ class Event:
     own_act: bool = False
     until: datetime | None = None
     retracts: tuple[UUID, ...] = ()
+    evidence_erased: bool = False
+    """Its evidence, empty here, was erased with the person, or has expired (I8)."""
 
 
 def counts_at(kind: EventKind, occurred_at: datetime, received_at: datetime) -> datetime:

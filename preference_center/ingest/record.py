@@ -151,7 +151,7 @@ def _push_now(
             if outcome is None or outcome.result is PushResult.RETRY_LATER:
                 raise DeliveryError("an erased contact could not be suppressed: tried again")
             assert state is not None
-            plan.pushed[state.address_id] = (outcome.result, outcome.ack)
+            plan.pushed[state.address_id] = outcome.result
     plan.stats += VerificationStats(newly_suppressed=len(keys))
 
 

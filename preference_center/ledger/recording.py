@@ -27,6 +27,7 @@ from preference_center.storage.db.database import (
 )
 from preference_center.storage.db.prepared_statements import NumberedStatement
 from preference_center.storage.feed.watermarks import ensure_epoch_checked
+from preference_center.storage.ledger.evidence import hash_evidence
 
 _APPEND_EVENTS = NumberedStatement(APPEND_EVENTS)
 
@@ -158,6 +159,7 @@ def _events_json(
     keys: Keys, changes: Sequence[Change], owners: Sequence[bytes], now: datetime
 ) -> str:
     """The changes as JSON. Nothing can have been received after `now`."""
+    evidence = [redact_evidence(c.evidence, c.address, keys.evidence_hmac) for c in changes]
     rows = [
         {
             "id": str(change.id),
@@ -171,10 +173,11 @@ def _events_json(
             "until": change.until and change.until.isoformat(),
             "source": change.source,
             "actor": change.actor,
-            "evidence": redact_evidence(change.evidence, change.address, keys.evidence_hmac),
+            "evidence": redacted,
+            "evidence_hash": bytea_literal(hash_evidence(keys, change.id, redacted)),
             "own": change.own_act and change.kind is EventKind.OPTED_OUT,
             "live": change.is_just_received(now),
         }
-        for change, owner in zip(changes, owners, strict=True)
+        for change, owner, redacted in zip(changes, owners, evidence, strict=True)
     ]
     return json.dumps(rows)

@@ -7,11 +7,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from preference_center.context import services
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import Retraction, ScopeState, fold
 from preference_center.ledger.sql import ACQUIRE_APPEND_LOCK, APPEND_RETRACTIONS
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_events_of
+from preference_center.storage.ledger.evidence import hash_evidence
 
 _LOCK_ADDRESSES = """
 SELECT FROM address
@@ -61,10 +63,12 @@ def retract(
     if not groups:
         return (), frozenset()
     _refold(connection, {address for address, _ in groups})
+    retraction_ids = [uuid5(retraction.id, f"{address}/{scope}") for address, scope in groups]
+    keys = services().keys
     row = connection.execute(
         APPEND_RETRACTIONS,
         {
-            "ids": [uuid5(retraction.id, f"{address}/{scope}") for address, scope in groups],
+            "ids": retraction_ids,
             "addresses": [address for address, _ in groups],
             "scopes": [scope for _, scope in groups],
             "retracts": [
@@ -74,6 +78,7 @@ def retract(
             "source": retraction.source,
             "actor": retraction.actor,
             "evidence": json.dumps(dict(retraction.evidence)),
+            "hashes": [hash_evidence(keys, each, retraction.evidence) for each in retraction_ids],
             "now": now,
             "window": WINDOW,
             "bulk": bulk,

@@ -89,7 +89,6 @@ def _destination_json(tool: ToolStatus) -> dict[str, Any]:
         "state": progress.state.value,
         "blocker": progress.blocker.value if progress.blocker else None,
         "at": _isoformat(progress.confirmed_at),
-        "acknowledgement": progress.ack or None,
         "due_at": _isoformat(progress.due_at),
         "late": progress.late,
     }

@@ -74,11 +74,12 @@ TABLES: Mapping[str, Table] = {
             "source": _FACT,
             "actor": _FACT,
             "own": _FACT,
-            "evidence": _FACT,
+            "evidence_hash": _DIGEST,
         },
         _other("id seq retracts xid"),
         "address_id",
     ),
+    "event_evidence": Table({"event_id": _REFERENCE, "evidence": _FACT}, by="event_id"),
     "event_repeat": Table({"event_id": _REFERENCE, "last_at": _FACT}, by="event_id"),
     "retraction": Table({"event_id": _REFERENCE}, _other("retraction_event_id"), by="event_id"),
     "suppression": Table(
@@ -136,10 +137,11 @@ TABLES: Mapping[str, Table] = {
         "address_id",
     ),
     "delivery": Table(
-        {"address_id": _REFERENCE, "outcome": _FACT, "ack": _FACT, "at": _FACT},
-        _other("id destination_id version"),
+        {"address_id": _REFERENCE, "outcome": _FACT, "at": _FACT},
+        _other("id destination_id version note"),
         "address_id",
     ),
+    "delivery_ack": Table({"delivery_id": _REFERENCE, "ack": _FACT}, by="delivery_id"),
     "deferred_form": Table(
         {"digest": _DIGEST, "scope": _FACT, "received_at": _FACT},
         _other("id channel kind version last_address_id started"),

@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -50,7 +51,9 @@ def rules(sender: Sender, path: str, message_type: str, *people: str) -> list[st
 
 
 def events(sender: Sender) -> list[tuple[Any, ...]]:
-    return sender.rows("SELECT kind, scope, actor, evidence FROM event ORDER BY seq")
+    return sender.rows(
+        f"SELECT kind, scope, actor, evidence FROM {EVENT_WITH_EVIDENCE} ORDER BY seq"
+    )
 
 
 def test_a_contact_is_made_and_found_again(sender: Sender) -> None:

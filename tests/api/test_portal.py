@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
 
 if TYPE_CHECKING:
     from flask import Flask
 
 ADA = "ada@example.com"
 MINUTE = timedelta(minutes=1)
-EVENTS = "SELECT kind, scope, occurred_at, received_at, evidence, actor FROM event ORDER BY seq"
+EVENTS = f"""SELECT kind, scope, occurred_at, received_at, evidence, actor
+FROM {EVENT_WITH_EVIDENCE} ORDER BY seq"""
 
 
 def changed(clock: Clock, **fields: Any) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def test_events_of_a_portal_page_can_be_traced_to_who_opened_it(sender: Sender) 
     token = page.request.path.removeprefix("/p/").split("/")[0]
     sender.client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
     ((actor, action, detail),) = sender.rows("SELECT actor, action, detail FROM audit")
-    ((evidence,),) = sender.rows("SELECT evidence FROM event")
+    ((evidence,),) = sender.rows("SELECT evidence FROM event_evidence")
     assert (actor, action) == ("key:shop", "portal_link.created")
     assert detail == {"one_time_token": evidence["message_id"]}
 

@@ -21,6 +21,7 @@ from preference_center.ledger import record
 from preference_center.storage.ledger import suppression_list
 from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
 from tests.ledger.oracle import hashed
 
 if TYPE_CHECKING:
@@ -350,7 +351,8 @@ class TestLifting:
 
     def test_the_act_is_in_the_ledger_with_its_evidence(self, sender: Sender, clock: Clock) -> None:
         event = self.lift(sender, clock)["event"]
-        assert sender.rows("SELECT id::text, kind, scope, actor, evidence FROM event") == [
+        query = f"SELECT id::text, kind, scope, actor, evidence FROM {EVENT_WITH_EVIDENCE}"
+        assert sender.rows(query) == [
             (
                 event,
                 "opted_in",

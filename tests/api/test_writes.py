@@ -8,11 +8,13 @@ import pytest
 
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
 
 if TYPE_CHECKING:
     from flask import Flask
 
-EVENTS = "SELECT kind, scope, source, actor, evidence, occurred_at, received_at FROM event"
+EVENTS = f"""SELECT kind, scope, source, actor, evidence, occurred_at, received_at
+FROM {EVENT_WITH_EVIDENCE}"""
 
 
 def test_an_opt_out_keeps_who_passed_it_on_how_and_when(sender: Sender) -> None:

@@ -8,6 +8,7 @@ import pytest
 from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.in_force import put_in_force
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -25,7 +26,7 @@ def flask(app: Flask, address: str, *words: str) -> Result:
 
 
 def events(app: Flask) -> list[tuple[Any, ...]]:
-    query = b"SELECT kind, scope, actor, evidence, received_at FROM event"
+    query = f"SELECT kind, scope, actor, evidence, received_at FROM {EVENT_WITH_EVIDENCE}".encode()
     with app.app_context():
         return run_in_transaction(lambda connection: connection.execute(query).fetchall())
 

@@ -272,7 +272,9 @@ def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_
     put_in_force(in_force, CATALOGUE + '\n[policy]\nunproven_imports = "flag"\n')
     imported(exports / "mailchimp-subscribed.csv", audience)
 
-    evidence = run_in_transaction(lambda c: c.execute("SELECT evidence FROM event").fetchall())
+    evidence = run_in_transaction(
+        lambda c: c.execute("SELECT evidence FROM event_evidence").fetchall()
+    )
     assert {row[0]["proof"] for row in evidence} == {"unproven"}
 
 

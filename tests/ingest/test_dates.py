@@ -18,6 +18,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock
 from tests.ingest.steps import ingest_stored, post, unsubscribe
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
 from tests.sync.steps import ANNA, OTHER, TOPIC, person, say, state, work
 from tests.sync.tool import Tool
 from tests.sync.two_way_tool import TwoWayTool, add_destination, look
@@ -133,7 +134,9 @@ def test_an_implausible_date_is_kept_as_evidence(clock: Clock) -> None:  # I5
     post(number, unsubscribe(timestamp=0))
     ingest_stored(number, TwoWayTool())
     row = run_in_transaction(
-        lambda c: c.execute("SELECT occurred_at, evidence FROM event").fetchone()
+        lambda c: c.execute(
+            f"SELECT occurred_at, evidence FROM {EVENT_WITH_EVIDENCE}".encode()
+        ).fetchone()
     )
     assert row
     assert row[0] == clock()

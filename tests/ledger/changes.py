@@ -21,6 +21,9 @@ from tests.domain.histories import NEWS
 if TYPE_CHECKING:
     from flask import Flask
 
+EVENT_WITH_EVIDENCE = "event JOIN event_evidence ON event_id = id"
+"""The events that still have evidence, for a query."""
+
 JANE = parse_address("jane@example.org", Channel.EMAIL)
 
 

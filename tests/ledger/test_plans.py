@@ -60,7 +60,7 @@ def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
         "occurred": START, "source": "test", "actor": "test", "evidence": "{}",
     }  # fmt: skip
     if statement is APPEND_RETRACTIONS:
-        given |= {"ids": [], "addresses": [], "scopes": [], "retracts": []}
+        given |= {"ids": [], "addresses": [], "scopes": [], "retracts": [], "hashes": []}
 
     def explained(connection: Connection) -> list[Any]:
         for forgetting in FORGET:

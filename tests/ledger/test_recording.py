@@ -200,7 +200,7 @@ def test_no_evidence_keeps_the_address_readable() -> None:  # I6, I8
     md5 = hashlib.md5(b"jane@example.com", usedforsecurity=False).hexdigest()
     given = {"id": md5, "group": "of jane@example.com", "wording": "Ask privacy@acme.example."}
     record([change(1, evidence=given)])
-    row = run_in_transaction(lambda c: c.execute("SELECT evidence FROM event").fetchone())
+    row = run_in_transaction(lambda c: c.execute("SELECT evidence FROM event_evidence").fetchone())
     assert row
     assert row[0]["id"] == services().keys.evidence_hmac(md5)
     assert row[0]["group"].startswith("hmac:")

@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
+
 TABLES = ("event", "address", "address_key", "suppression", "consent", "retraction", "sync_state")
 
 
@@ -20,7 +22,9 @@ class Ledger:
     def events(self) -> list[dict[str, Any]]:
         """All events, oldest first."""
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
-            return connection.execute("SELECT * FROM event ORDER BY seq").fetchall()
+            return connection.execute(
+                f"SELECT * FROM {EVENT_WITH_EVIDENCE} ORDER BY seq".encode()
+            ).fetchall()
 
     def kinds(self) -> list[tuple[str, str]]:
         """Kind and scope of all events, oldest first."""

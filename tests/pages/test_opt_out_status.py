@@ -211,7 +211,6 @@ def test_the_receipt_holds_the_documented_fields(
             "state": "confirmed",
             "blocker": None,
             "at": at,
-            "acknowledgement": "200",
             "due_at": None,
             "late": False,
         }

@@ -83,8 +83,8 @@ class IngestPlan:
         default_factory=lambda: defaultdict(list)
     )
     stats: VerificationStats = field(default_factory=VerificationStats)
-    pushed: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """Address id -> outcome and acknowledgement of what was pushed while ingesting."""
+    pushed: dict[int, str] = field(default_factory=dict)
+    """Address id -> outcome of what was pushed while ingesting."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from preference_center.domain.events import Event, EventKind
 from preference_center.storage.db.database import Connection
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
-    e.recorded_at, e.counts_at, e.source, e.actor, e.evidence, e.own, e.until, e.retracts"""
+    e.recorded_at, e.counts_at, e.source, e.actor, v.evidence, e.own, e.until, e.retracts"""
+_WITH_EVIDENCE = "LEFT JOIN event_evidence v ON v.event_id = e.id"
 _COLUMNS_WITH_REPEATS = _COLUMNS.replace("e.counts_at", "GREATEST(e.counts_at, again.last_at)")
 
 
@@ -22,7 +24,7 @@ def list_events_of(
     """
     rows = connection.execute(
         f"""SELECT {_COLUMNS_WITH_REPEATS}, r.event_id IS NOT NULL
-        FROM event e LEFT JOIN retraction r ON r.event_id = e.id
+        FROM event e {_WITH_EVIDENCE} LEFT JOIN retraction r ON r.event_id = e.id
         LEFT JOIN event_repeat again ON again.event_id = e.id
         WHERE e.address_id = ANY(%s) ORDER BY e.seq""",  # noqa: S608 - a constant
         (list(address_ids),),
@@ -35,7 +37,8 @@ def list_events_of(
 def list_events_between(connection: Connection, first: UUID, last: UUID) -> list[Event]:
     """The events with an id from `first` to `last`, the oldest first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS}, NULL FROM event e WHERE e.id BETWEEN %s AND %s ORDER BY e.seq",  # noqa: S608 - a constant
+        f"""SELECT {_COLUMNS}, NULL FROM event e {_WITH_EVIDENCE}
+        WHERE e.id BETWEEN %s AND %s ORDER BY e.seq""",  # noqa: S608 - constants of this module
         (first, last),
     )
     return [_to_event(row) for row in rows]
@@ -44,12 +47,13 @@ def list_events_between(connection: Connection, first: UUID, last: UUID) -> list
 def load_events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Event]:
     """Those of these events that the ledger has."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS}, NULL FROM event e WHERE e.id = ANY(%s)",  # noqa: S608 - a constant
+        f"SELECT {_COLUMNS}, NULL FROM event e {_WITH_EVIDENCE} WHERE e.id = ANY(%s)",  # noqa: S608 - constants of this module
         (list(ids),),
     )
     return {row[0]: _to_event(row) for row in rows}
 
 
-def _to_event(row: tuple[object, ...]) -> Event:
-    event_id, seq, kind, *rest, retracts, _ = row
-    return Event(event_id, seq, EventKind(kind), *rest, retracts=tuple(retracts or ()))  # type: ignore[arg-type,misc]
+def _to_event(row: tuple[Any, ...]) -> Event:
+    event_id, seq, kind, *facts, evidence, own, until, retracts, _ = row
+    facts += [evidence or {}, own, until, tuple(retracts or ()), evidence is None]
+    return Event(event_id, seq, EventKind(kind), *facts)

@@ -27,20 +27,24 @@ _FETCH_SIZE = 2_000
 
 _SELECT_ADDRESSES = "SELECT id, channel, digest, ciphertext FROM address ORDER BY id"
 
-_EVENT_COLUMNS = "e.id, e.kind, e.occurred_at, e.received_at, e.source, e.evidence"
+_EVENT_COLUMNS = """e.id, e.kind, e.occurred_at, e.received_at, e.source,
+    COALESCE(v.evidence, '{}')"""
 _SELECT_ROWS = f"""
 SELECT s.address_id, s.scope, NULL::timestamptz, {_EVENT_COLUMNS}
 FROM suppression s JOIN event e ON e.id = s.out_event
+    LEFT JOIN event_evidence v ON v.event_id = e.id
 WHERE s.address_id = ANY(%(ids)b) AND s.active AND (%(all_scopes)s OR s.scope = ANY(%(scopes)s))
 UNION ALL
 SELECT s.address_id, s.scope, s.pause_until, {_EVENT_COLUMNS}
 FROM suppression s JOIN event e ON e.id = s.pause_event
+    LEFT JOIN event_evidence v ON v.event_id = e.id
 WHERE s.address_id = ANY(%(ids)b) AND s.pause_until > %(now)s
     AND (%(all_scopes)s OR s.scope = ANY(%(scopes)s))
     AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at)
 UNION ALL
 SELECT c.address_id, c.topic, NULL, {_EVENT_COLUMNS}
 FROM consent c JOIN event e ON e.id = c.event
+    LEFT JOIN event_evidence v ON v.event_id = e.id
 WHERE c.address_id = ANY(%(ids)b) AND %(subscriptions)s
     AND (%(all_scopes)s OR c.topic = ANY(%(scopes)s))
 """  # noqa: S608 - constants of this module
@@ -60,7 +64,7 @@ class ExportRow:
     """One active suppression, pause or subscription of an address, and its event.
 
     `kind` is that of the suppression or pause; CONSENTED or OPTED_IN for a subscription, which is
-    exported only while no newer opt-out denies it.
+    exported only while no newer opt-out denies it. `evidence` is empty if it was erased.
     """
 
     channel: Channel

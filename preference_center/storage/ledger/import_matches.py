@@ -58,14 +58,14 @@ FROM unnest(%(indexes)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(sc
     %(is_opt_in)b::boolean[]) AS given (n, digest, channel, scope, is_opt_in)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
 CROSS JOIN LATERAL (
-    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN e.evidence->>'import' END AS import_id
-    FROM event e
+    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN v.evidence->>'import' END AS import_id
+    FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
     WHERE e.address_id = address.id AND e.scope = given.scope
         AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id)
         AND e.kind = ANY(
             CASE WHEN given.is_opt_in THEN %(opt_ins)s::text[] ELSE %(opt_outs)s::text[] END)
         AND e.id NOT BETWEEN %(first)s AND %(last)s
-        AND NOT (e.source = '{SOURCE}' AND e.evidence->>'import' = ANY(%(undoing)s::text[]))
+        AND (e.source = '{SOURCE}' AND v.evidence->>'import' = ANY(%(undoing)s::text[])) IS NOT TRUE
     ORDER BY e.counts_at DESC, import_id NULLS FIRST LIMIT 1
 ) AS newest
 LEFT JOIN LATERAL (

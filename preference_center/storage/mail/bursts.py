@@ -34,10 +34,11 @@ ON CONFLICT DO NOTHING RETURNING scanned_until
 _SELECT_OPT_OUTS = f"""
 WITH opt_out AS (
     SELECT event.id, event.address_id, address.domain_digest, event.received_at,
-        event.evidence ->> 'issued_at' AS issued_at, event.evidence ->> 'message_id' AS message
+        v.evidence ->> 'issued_at' AS issued_at, v.evidence ->> 'message_id' AS message
     FROM event JOIN address ON address.id = event.address_id
+    JOIN event_evidence v ON v.event_id = event.id
     WHERE event.id BETWEEN %(first)s AND %(last)s AND event.kind = '{EventKind.OPTED_OUT}'
-        AND event.own AND event.evidence ? 'issued_at' AND NOT event.evidence ? 'destination'
+        AND event.own AND v.evidence ? 'issued_at' AND NOT v.evidence ? 'destination'
         AND address.domain_digest IS NOT NULL
 )
 SELECT * FROM opt_out WHERE (domain_digest IN (SELECT domain_digest FROM opt_out
@@ -59,10 +60,11 @@ INSERT INTO burst (id, domain_digest, detected_at, first_at, last_at, issued_fir
 SELECT %(burst)s, %(domain)s, %(now)s, min(event.received_at), max(event.received_at),
     min(issued.at), max(issued.at), count(*), count(DISTINCT event.address_id),
     (SELECT count(*) FROM address WHERE domain_digest = %(domain)s),
-    COALESCE((array_agg(DISTINCT event.evidence ->> 'message_id')
-        FILTER (WHERE event.evidence ->> 'message_id' <> ''))[:%(messages)s], '{}')
-FROM burst_event JOIN event ON event.id = burst_event.event_id,
-    LATERAL (SELECT (event.evidence ->> 'issued_at')::timestamptz AS at) AS issued
+    COALESCE((array_agg(DISTINCT v.evidence ->> 'message_id')
+        FILTER (WHERE v.evidence ->> 'message_id' <> ''))[:%(messages)s], '{}')
+FROM burst_event JOIN event ON event.id = burst_event.event_id
+    JOIN event_evidence v ON v.event_id = event.id,
+    LATERAL (SELECT (v.evidence ->> 'issued_at')::timestamptz AS at) AS issued
 WHERE burst_event.burst_id = %(burst)s
 ON CONFLICT (id) DO UPDATE SET first_at = EXCLUDED.first_at, last_at = EXCLUDED.last_at,
     issued_first = EXCLUDED.issued_first, issued_last = EXCLUDED.issued_last,

@@ -25,10 +25,10 @@ WHERE a.id = %s ORDER BY d.name
 """
 
 _SELECT_DELIVERIES = """
-SELECT destination_id, outcome, at, ack FROM (
+SELECT destination_id, outcome, at, COALESCE(ack, note) FROM (
     SELECT DISTINCT ON (destination_id, outcome) * FROM delivery WHERE address_id = %s
     ORDER BY destination_id, outcome, id DESC
-) AS newest ORDER BY id DESC
+) AS newest LEFT JOIN delivery_ack ON delivery_id = id ORDER BY id DESC
 """
 
 _CONNECTION_STATES = {

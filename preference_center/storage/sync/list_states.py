@@ -76,7 +76,7 @@ def settle_unseen_as_absent(
             WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id
             RETURNING s.address_id, s.wanted_version
         )
-        INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+        INSERT INTO delivery (destination_id, address_id, version, outcome, note, at)
         SELECT %(destination)s, address_id, wanted_version, 'absent', 'not in its contact list',
             %(now)s
         FROM settled""",  # noqa: S608 - a constant

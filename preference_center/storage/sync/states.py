@@ -53,19 +53,25 @@ WITH given AS (
         %(turned_on)b::text[], %(verify)b::interval[]) AS n (address_id, version,
         previous_version, outcome, ack, is_done, is_final, next_at, turned_on, verify_after)
     ORDER BY address_id
-), delivered AS (
-    INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
-    SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
-    FROM given WHERE outcome <> 'not_pushed' AND NOT (outcome = 'refused' AND EXISTS (
+), pushed AS (
+    SELECT *, nextval('delivery_id_seq') AS id FROM given
+    WHERE outcome <> 'not_pushed' AND NOT (outcome = 'refused' AND EXISTS (
         SELECT FROM sync_state s JOIN delivery d USING (destination_id, address_id)
         WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
             AND s.outcome = 'refused' AND d.outcome = 'refused' AND d.version = given.version))
-    UNION ALL
+), delivered AS (
+    INSERT INTO delivery (id, destination_id, address_id, version, outcome, note, at)
+        OVERRIDING SYSTEM VALUE
+    SELECT id, %(destination)s, address_id, version, outcome, '', %(now)s FROM pushed
+), superseded AS (
+    INSERT INTO delivery (destination_id, address_id, version, outcome, note, at)
     SELECT d.id, e.address_id, e.seq, 'superseded', 'by ' || given.version, %(now)s
     FROM given JOIN destination d ON d.id = %(destination)s
     JOIN event e ON e.address_id = given.address_id AND e.recorded_at >= d.created_at
         AND e.seq > given.previous_version AND e.seq < given.version
     WHERE given.is_done
+), acknowledged AS (
+    INSERT INTO delivery_ack (delivery_id, ack) SELECT id, ack FROM pushed WHERE ack <> ''
 )
 UPDATE sync_state s SET
     reflected_version = CASE WHEN given.is_final AND given.is_done

@@ -13,8 +13,8 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.storage.db.database import Connection
 
-FOUND_IN_TOOL_ACK = "already opted out in the tool"
-"""The acknowledgement of an opt-out that was found in the tool."""
+FOUND_IN_TOOL_NOTE = "already opted out in the tool"
+"""The note on the delivery of an opt-out that was found in the tool."""
 
 
 _COLUMNS = """a.id, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
@@ -22,7 +22,7 @@ _COLUMNS = """a.id, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
     s.lease IS NOT NULL OR s.due_at IS NOT NULL OR COALESCE(s.next_at <= %(now)s, false),
     s.outcome, last_delivery.at, last_delivery.pushed_at"""
 _LAST_DELIVERIES = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (
-        WHERE d.outcome = 'reflected' AND d.ack <> '{FOUND_IN_TOOL_ACK}') AS pushed_at
+        WHERE d.outcome = 'reflected' AND d.note <> '{FOUND_IN_TOOL_NOTE}') AS pushed_at
     FROM delivery d WHERE d.address_id = a.id AND d.destination_id = %(destination)s
 ) AS last_delivery ON true"""  # noqa: S608 - a constant
 
@@ -275,7 +275,7 @@ def settle_already_opted_out(
         },
     ).fetchall()
     versions = {row[0]: opted_out[row[0]].version for row in rows}
-    _insert_deliveries(connection, destination, versions, "reflected", FOUND_IN_TOOL_ACK, now)
+    _insert_deliveries(connection, destination, versions, "reflected", FOUND_IN_TOOL_NOTE, now)
     return len(versions)
 
 
@@ -295,12 +295,15 @@ def load_states(
 def append_deliveries(
     connection: Connection,
     destination: int,
-    outcomes: Mapping[int, tuple[str, str]],
+    outcomes: Mapping[int, str],
     now: datetime,
 ) -> None:
-    """Append deliveries of pushes without a sync state: address id -> outcome, ack."""
-    for address_id, (outcome, ack) in outcomes.items():
-        _insert_deliveries(connection, destination, {address_id: 0}, outcome, ack, now)
+    """Append deliveries of pushes without a sync state: address id -> outcome.
+
+    They are of erased addresses, so what the tool answered is not stored (I6).
+    """
+    for address_id, outcome in outcomes.items():
+        _insert_deliveries(connection, destination, {address_id: 0}, outcome, "", now)
 
 
 def _update_unchanged_rows(
@@ -336,15 +339,15 @@ def _insert_deliveries(
     destination: int,
     versions: Mapping[int, int],
     outcome: str,
-    ack: str,
+    note: str,
     now: datetime,
 ) -> None:
     if versions:
         connection.execute(
-            """INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+            """INSERT INTO delivery (destination_id, address_id, version, outcome, note, at)
             SELECT %s, id, version, %s, %s, %s
             FROM unnest(%s::bigint[], %s::bigint[]) AS given (id, version)""",
-            (destination, outcome, ack[:200], now, list(versions), list(versions.values())),
+            (destination, outcome, note, now, list(versions), list(versions.values())),
         )
 
 

@@ -98,11 +98,23 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     source: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)
     own: Mapped[bool] = mapped_column(Boolean)
-    evidence: Mapped[dict[str, str]] = mapped_column(JSONB)
+    evidence_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Keyed hash of its evidence (`storage.ledger.evidence`); null for events older than that."""
     retracts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
     """The transaction that wrote it. See `watermarks`."""
     __table_args__ = (Index("event_xid_seq", "xid", "seq"),)
+
+
+class EventEvidenceRow(db.Model):  # type: ignore[misc,name-defined]
+    """The evidence of an event, next to it so that it can be erased; a trigger rejects updates.
+
+    Every event had a row once: where there is none, it was erased or has expired (I6, I8).
+    """
+
+    __tablename__ = "event_evidence"
+    event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    evidence: Mapped[dict[str, str]] = mapped_column(JSONB)
 
 
 class RetractionRow(db.Model):  # type: ignore[misc,name-defined]

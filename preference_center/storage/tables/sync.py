@@ -172,7 +172,10 @@ class DeferredFormRow(db.Model):  # type: ignore[misc,name-defined]
 
 
 class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
-    """What was pushed to a destination about an address; append-only like the ledger."""
+    """What was pushed to a destination about an address; append-only like the ledger.
+
+    `note` is our own remark, of a few fixed ones; what the tool answered is in `delivery_ack`.
+    """
 
     __tablename__ = "delivery"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -180,8 +183,19 @@ class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
     address_id: Mapped[int] = mapped_column(BigInteger, index=True)
     version: Mapped[int] = mapped_column(BigInteger)
     outcome: Mapped[str] = mapped_column(Text)
-    ack: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(TimestampTz)
+
+
+class DeliveryAckRow(db.Model):  # type: ignore[misc,name-defined]
+    """What the tool answered to a delivery, if anything: it may be its own id of the person.
+
+    It is next to the delivery so that it can be erased; a trigger rejects updates.
+    """
+
+    __tablename__ = "delivery_ack"
+    delivery_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    ack: Mapped[str] = mapped_column(Text)
 
 
 class ListingRow(db.Model):  # type: ignore[misc,name-defined]

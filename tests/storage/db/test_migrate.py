@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import click
 import psycopg
@@ -22,11 +23,11 @@ from preference_center.storage.db import migrate
 from tests.environment import MIGRATIONS, Environment, settings_for, with_database
 
 LOCKED = "pending_mail_opt_out"
-"""A table of the first migration, which the next one alters."""
+"""A table that the next migration alters."""
 NEXT_MIGRATION = f"""
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 
 def upgrade():
@@ -43,7 +44,7 @@ def migrations(tmp_path: Path) -> str:
     """The folder of our migrations, and one more."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
-    (folder / "versions" / "0002_next.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / "0003_next.py").write_text(NEXT_MIGRATION)
     return str(folder)
 
 
@@ -51,12 +52,12 @@ def migrations(tmp_path: Path) -> str:
 def app(
     environment: Environment, database_url: str, redis_url: str, migrations: str
 ) -> Iterator[Flask]:
-    """On a database of its own, with the tables of 0001."""
+    """On a database of its own, with the tables of today."""
     name = f"{environment.run}_migrating_{secrets.token_hex(4)}"
     make_database(database_url, name)
     app = create_app(settings_for(with_database(database_url, name), redis_url))
     with app.app_context():
-        upgrade(directory=migrations, revision="0001")
+        upgrade(directory=migrations, revision="0002")
         yield app
         db.engine.dispose()
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -117,4 +118,56 @@ def test_migrations_can_be_downgraded(app: Flask, migrations: str) -> None:
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         )
         assert {name for (name,) in left} == {"alembic_version", "alembic_version_pkc"}
+    upgrade(directory=migrations)
+
+
+EVENT = UUID(int=1)
+INSERTS = (
+    """INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
+        counts_at, source, actor, own, evidence)
+    VALUES (%(id)s, 1, 'opted_out', 'news', now(), now(), now(), now(), 's', 'a', true,
+        '{"wording": "of the first"}')""",
+    """INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+    VALUES (1, 1, 1, 'reflected', 'profile-1', now()), (1, 1, 1, 'superseded', 'by 2', now()),
+        (1, 1, 1, 'reflected', '', now()),
+        (1, 1, 1, 'reflected', 'already opted out in the tool', now()),
+        (1, 1, 1, 'absent', 'not in its contact list', now())""",
+)
+"""Rows of the first schema: evidence in the event, acknowledgements in the delivery."""
+OLD_ROWS = (
+    "SELECT evidence FROM event",
+    "SELECT ack FROM delivery ORDER BY id",
+)
+
+
+def test_evidence_and_acknowledgements_move_and_leave_nothing_in_their_old_place(
+    app: Flask, migrations: str
+) -> None:  # I6, I8
+    downgrade(directory=migrations, revision="0001")
+    with psycopg.connect(url(app)) as connection:
+        for statement in INSERTS:
+            connection.execute(statement.encode(), {"id": EVENT})
+        old = [connection.execute(query.encode()).fetchall() for query in OLD_ROWS]
+    upgrade(directory=migrations, revision="0002")
+    with psycopg.connect(url(app)) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pageinspect")
+        rows = connection.execute("SELECT * FROM event_evidence").fetchall()
+        assert rows == [(EVENT, {"wording": "of the first"})]
+        assert connection.execute("SELECT ack FROM delivery_ack").fetchall() == [("profile-1",)]
+        assert connection.execute("SELECT note FROM delivery ORDER BY id").fetchall() == [
+            ("",),
+            ("by 2",),
+            ("",),
+            ("already opted out in the tool",),
+            ("not in its contact list",),
+        ]
+        pages = connection.execute(
+            "SELECT get_raw_page('event', 0), get_raw_page('delivery', 0)"
+        ).fetchone()
+        assert pages
+        assert b"wording" not in pages[0]
+        assert b"profile-1" not in pages[1]
+    downgrade(directory=migrations, revision="0001")
+    with psycopg.connect(url(app)) as connection:
+        assert [connection.execute(query.encode()).fetchall() for query in OLD_ROWS] == old
     upgrade(directory=migrations)

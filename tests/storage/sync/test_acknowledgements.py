@@ -1,0 +1,73 @@
+"""What a tool answered is next to its delivery, so that it can be erased (I6, I8)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import EventKind
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.sync.acknowledgements import erase_acks, expire_acks
+from preference_center.storage.sync.delivery_status import list_address_progress
+from tests.clock import START, Clock
+from tests.in_force import put_in_force
+from tests.ledger.changes import id_of
+from tests.pages.tools import connect, push
+from tests.sync.steps import ANNA, BO, TOPIC, say
+from tests.sync.tool import Tool
+
+
+def acks(address: str) -> list[str]:
+    """The acknowledgements that a receipt of this address can show."""
+    address_id = id_of(parse_address(address, Channel.EMAIL))
+    assert address_id is not None
+    progress = run_in_transaction(lambda c: list_address_progress(c, address_id, [TOPIC]))
+    return [delivery.ack for tool in progress for delivery in tool.deliveries]
+
+
+@pytest.fixture
+def pushed(app: Flask) -> Flask:
+    """Two addresses whose opt-outs were pushed."""
+    put_in_force(app)
+    destination = connect(app, "crm", {TOPIC})
+    with app.app_context():
+        say(EventKind.OPTED_OUT, ANNA)
+        say(EventKind.OPTED_OUT, BO)
+    push(app, destination, Tool())
+    return app
+
+
+def test_erasing_leaves_the_delivery_and_what_others_have(pushed: Flask) -> None:  # I6
+    with pushed.app_context():
+        assert (acks(ANNA), acks(BO)) == (["200"], ["200"])
+        anna = id_of(parse_address(ANNA, Channel.EMAIL))
+        assert anna is not None
+        assert run_in_transaction(lambda c: erase_acks(c, [anna])) == 1
+        assert (acks(ANNA), acks(BO)) == ([""], ["200"])
+
+
+def test_an_acknowledgement_may_be_erased_and_not_replaced(pushed: Flask) -> None:  # I8
+    with (
+        pushed.app_context(),
+        pytest.raises(psycopg.errors.RaiseException, match="append-only"),
+    ):
+        run_in_transaction(lambda c: c.execute("UPDATE delivery_ack SET ack = '201'"))
+
+
+def test_old_acknowledgements_expire_but_those_of_kept_addresses(
+    pushed: Flask, clock: Clock
+) -> None:
+    with pushed.app_context():
+        anna = id_of(parse_address(ANNA, Channel.EMAIL))
+        assert anna is not None
+        before = START + timedelta(days=1)
+        assert run_in_transaction(lambda c: expire_acks(c, START, kept=[anna])) is None
+        assert (acks(ANNA), acks(BO)) == (["200"], ["200"])
+        last = run_in_transaction(lambda c: expire_acks(c, before, kept=[anna]))
+        assert last is not None
+        assert run_in_transaction(lambda c: expire_acks(c, before, after=last)) is None
+        assert (acks(ANNA), acks(BO)) == (["200"], [""])
