@@ -25,6 +25,7 @@ CONTINUE_IMPORT = "workers.jobs.continue_import"
 VERIFY = "workers.jobs.verify"
 PROCESS_WEBHOOKS = "workers.jobs.process_webhooks"
 BACKFILL = "workers.jobs.backfill"
+ERASE = "workers.jobs.erase"
 JOB_QUEUES = {
     SYNC_FRESH: "fresh",
     SYNC: "sync",
@@ -33,6 +34,7 @@ JOB_QUEUES = {
     VERIFY: "lists",
     PROCESS_WEBHOOKS: "lists",
     BACKFILL: "lists",
+    ERASE: "lists",
 }
 """The queue of each job. Workers take from each in turn, so that a tool's backlog does not
 delay email, nor a list of millions an opt-out. Jobs in `fresh` are short: recent changes, for
@@ -130,6 +132,10 @@ class JobQueue:
     def enqueue_backfill(self, destination: int) -> bool:
         """Enqueue one job that continues its backfill for this tick."""
         return self._enqueue(f"backfill-{destination}", BACKFILL, destination)
+
+    def enqueue_erase(self, destination: int) -> bool:
+        """Enqueue one job that erases people there for this tick."""
+        return self._enqueue(f"erase-{destination}", ERASE, destination)
 
     def _nudge(self, job_key: str, job: str, *args: int | str) -> None:
         now = self._monotonic()

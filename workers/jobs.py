@@ -20,6 +20,7 @@ from preference_center.ledger.backfilling import continue_backfill
 from preference_center.mailer.send import send_due_emails
 from preference_center.queue import TICK_SECONDS
 from preference_center.storage.sync.listings import ListingKind
+from preference_center.sync.erase import erase_due
 from preference_center.sync.listings import verify as verify_listing
 from preference_center.sync.push import sync as sync_destination
 from workers.process import stop_requested
@@ -87,6 +88,13 @@ def process_webhooks(destination_id: int) -> None:
     """Process a destination's webhook requests for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK_SECONDS)
     ingest_webhooks(destination_id, connect, until=until, stop=stop_requested.is_set)
+
+
+@_end_when_unavailable
+def erase(destination_id: int) -> None:
+    """Erase people in one destination for a tick, or until asked to stop."""
+    until = services().now() + timedelta(seconds=TICK_SECONDS)
+    erase_due(destination_id, connect, until=until, stop=stop_requested.is_set)
 
 
 @_end_when_unavailable

@@ -30,6 +30,7 @@ from preference_center.storage.mail import outbox, review_queue
 from preference_center.storage.sync import (
     active_pushes,
     backfills,
+    erasure_tasks,
     states,
     undecided_events,
     webhook_inbox,
@@ -79,7 +80,7 @@ def tick() -> int:
             if not context.queue.enqueue_sync(due.destination_id, slot=slot):
                 return wanted
     wanted += _tick_mail(now) + _tick_imports(now) + _tick_listings(now)
-    return wanted + _tick_backfills()
+    return wanted + _tick_backfills() + _tick_erasures(now)
 
 
 def _slot_count(due: DueCounts) -> int:
@@ -144,6 +145,16 @@ def _tick_backfills() -> int:
         if not services().queue.enqueue_backfill(destination):
             break
     return len(unfinished)
+
+
+def _tick_erasures(now: datetime) -> int:
+    """Enqueue what is to be erased in tools; what can't be goes to a person at once."""
+    run_autocommit(lambda connection: erasure_tasks.hand_over_inactive(connection, now))
+    due = run_autocommit(lambda connection: erasure_tasks.list_due_destinations(connection, now))
+    for destination in due:
+        if not services().queue.enqueue_erase(destination):
+            break
+    return len(due)
 
 
 def _tick_mail(now: datetime) -> int:

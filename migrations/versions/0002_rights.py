@@ -176,6 +176,7 @@ def _create_rights():
         sa.Column("confirmed_at", TimestampTz),
         sa.Column("outcome", sa.Text(), nullable=False, server_default=""),
         sa.Column("reason", sa.Text(), nullable=False, server_default=""),
+        sa.Column("ack", sa.Text(), nullable=False, server_default=""),
         sa.Column("job", sa.Text(), nullable=False, server_default=""),
         sa.Column("by_hand_since", TimestampTz),
         sa.Column("done_by", sa.Text()),

@@ -258,7 +258,7 @@ TABLES: Mapping[str, Table] = {
         "address_id",
     ),
     "erasure_task": Table(
-        {"erasure_id": _REFERENCE, "outcome": _FACT, "job": _REFERENCE},
+        {"erasure_id": _REFERENCE, "outcome": _FACT, "ack": _REFERENCE, "job": _REFERENCE},
         _other(
             "destination_id destination suppressed_at erased_at confirmed_at reason by_hand_since"
             " done_by next_at lease attempts"

@@ -19,6 +19,7 @@ def test_a_job_ends_without_a_traceback_while_the_database_is_away(
         jobs.sync(1)
         jobs.verify(1, "pull")
         jobs.process_webhooks(1)
+        jobs.erase(1)
     reported = "".join(capfd.readouterr())
-    assert reported.count("job_ended_early") == 3
+    assert reported.count("job_ended_early") == 4
     assert "Traceback" not in reported

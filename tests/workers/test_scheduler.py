@@ -9,11 +9,13 @@ import pytest
 from redis import Redis
 
 from preference_center.context import services
-from preference_center.queue import JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
+from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from tests.sync.two_way_tool import add_destination
+from workers import jobs as worker_jobs
 from workers import scheduler
 from workers.process import stop_requested
 
@@ -86,3 +88,44 @@ def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
             jobs = rq_queue(redis, JOB_QUEUES[PROCESS_WEBHOOKS]).get_jobs()
             args = sorted(job.args[0] for job in jobs if job.func_name == PROCESS_WEBHOOKS)
     assert args == [busy] * 3 + [quiet]
+
+
+def test_due_erasures_of_active_destinations_are_enqueued_and_others_are_a_persons(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[int] = []
+    with app.app_context():
+        active = add_destination("active")
+        paused = add_destination("paused", status=DestinationStatus.PAUSED)
+        later = add_destination("later")
+        due = {active: clock(), paused: clock(), later: clock() + timedelta(hours=1)}
+        for number, at in due.items():
+            run_in_transaction(
+                lambda c, number=number, at=at: c.execute(  # type: ignore[misc]
+                    """INSERT INTO erasure_task (erasure_id, destination_id, destination, next_at)
+                    VALUES (gen_random_uuid(), %s, '', %s)""",
+                    (number, at),
+                )
+            )
+
+        def enqueue_erase(number: int) -> bool:
+            jobs.append(number)
+            return True
+
+        monkeypatch.setattr(services().queue, "enqueue_erase", enqueue_erase)
+        scheduler.tick()
+        by_hand = run_in_transaction(
+            lambda c: c.execute(
+                "SELECT destination_id FROM erasure_task WHERE by_hand_since IS NOT NULL"
+            ).fetchall()
+        )
+    assert jobs == [active]
+    assert by_hand == [(paused,)]
+
+
+def test_a_job_that_erases_is_run(app: Flask, redis_url: str) -> None:
+    with app.app_context():
+        assert services().queue.enqueue_erase(7)
+        (job,) = rq_queue(Redis.from_url(redis_url), JOB_QUEUES[ERASE]).jobs
+        assert (job.func, job.args) == (worker_jobs.erase, [7])
+        worker_jobs.erase(7)  # there is no such destination any more

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from preference_center.domain.addresses import Channel
@@ -119,6 +120,12 @@ class Capabilities:
     def can_erase(self) -> bool:
         """Whether a person's data can be deleted there from here."""
         return self.erase in {EraseMode.KEEPS_OPT_OUT, EraseMode.FORGETS_OPT_OUT}
+
+    def for_settings(self, settings: Mapping[str, str]) -> Capabilities:
+        """Those of a destination with these settings."""
+        if self.erase_setting and not settings.get(self.erase_setting):
+            return replace(self, erase=EraseMode.BY_HAND)
+        return self
 
     @property
     def can_scan(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
+from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     LINK_FIELD,
@@ -112,12 +112,9 @@ class ConnectorSpec:
 
     def capabilities_for(self, settings: Mapping[str, str]) -> Capabilities:
         """The abilities of a destination with these settings."""
-        can = self.capabilities
         if self.is_webhook_only(settings):
-            return replace(WEBHOOK_ONLY, erase_note=can.erase_note)
-        if can.erase_setting and not settings.get(can.erase_setting):
-            return replace(can, erase=EraseMode.BY_HAND)
-        return can
+            return replace(WEBHOOK_ONLY, erase_note=self.capabilities.erase_note)
+        return self.capabilities.for_settings(settings)
 
     @property
     def tested_summary(self) -> str:

@@ -180,6 +180,8 @@ class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
     outcome: Mapped[str] = mapped_column(Text, server_default="")
     """`domain.sync.erase_task.TaskOutcome`; empty while the task is open."""
     reason: Mapped[str] = mapped_column(Text, server_default="")
+    ack: Mapped[str] = mapped_column(Text, server_default="")
+    """How the tool acknowledged the deletion."""
     job: Mapped[str] = mapped_column(Text, server_default="")
     by_hand_since: Mapped[datetime | None] = mapped_column(TimestampTz)
     done_by: Mapped[str | None] = mapped_column(Text)
