@@ -85,6 +85,7 @@ class FormPurpose(StrEnum):
     PREFERENCES = "preferences"
     UNDO = "undo"
     CONFIRMATION = "confirmation"
+    RIGHTS_STATUS = "rights status"
 
 
 @dataclass(frozen=True, slots=True)

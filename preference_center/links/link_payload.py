@@ -40,7 +40,7 @@ class TokenPurpose(IntEnum):
     MESSAGE = 0
     """In a message. Opts out for ever, and proves no control: messages get forwarded."""
     PAGE_VISIT = 1
-    """One visit of the preference page."""
+    """One visit of the preference page and of the pages of rights."""
     EMAILED_LINK = 2
     """Requested with the form and emailed; opens the page once."""
     PORTAL = 3
@@ -49,12 +49,15 @@ class TokenPurpose(IntEnum):
     """In a column of a connected tool. Like MESSAGE, but of no message; revocable."""
     PROBE = 5
     """Names nobody: what `flask check-domain` posts."""
+    RIGHTS = 6
+    """Requested on `/rights` and emailed; opens the page of one right once."""
 
 
 LIFETIMES: Mapping[TokenPurpose, timedelta] = {
     TokenPurpose.PAGE_VISIT: timedelta(minutes=30),
     TokenPurpose.EMAILED_LINK: timedelta(hours=24),
     TokenPurpose.PORTAL: timedelta(minutes=5),
+    TokenPurpose.RIGHTS: timedelta(hours=24),
 }
 """How long each proves control of the address. A message link does not expire."""
 

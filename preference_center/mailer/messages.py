@@ -24,12 +24,16 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Brand, Catalogue
+from preference_center.domain.rights.model import RequestKind
 from preference_center.errors import ConfigError
 from preference_center.languages import in_language, match_language
+from preference_center.mailer.right_titles import right_title
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
+
+_TO_TYPED_ADDRESSES = {EmailKind.ONE_TIME_LINK, EmailKind.RIGHTS_LINK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
 
 def _language(email: OutgoingEmail) -> str:
     """The contact's language for a one-time link, whose page must not look up the typed address."""
-    if email.kind is not EmailKind.ONE_TIME_LINK or LANGUAGE_SWITCHED in email.values:
+    if email.kind not in _TO_TYPED_ADDRESSES or LANGUAGE_SWITCHED in email.values:
         return email.language
     keys = services().keys
     locale = run_autocommit(lambda connection: find_locale(connection, keys, email.recipient))
@@ -102,6 +106,22 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
             button=_("Choose what you receive"),
             expiry=_("The link works until %(time)s. It is for you alone.", time=time),
             disclaimer=_("If it was not you, you need not do anything: nothing was changed."),
+        )
+    if email.kind is EmailKind.RIGHTS_LINK:
+        right = right_title(RequestKind(email.values["right"]))
+        return EmailTexts(
+            subject=_("Your link to go on: %(right)s", right=right),
+            reason=_(
+                "Somebody, probably you, asked %(name)s on our page for this: %(right)s.",
+                name=sender_name,
+                right=right,
+            ),
+            button=_("Go on"),
+            expiry=_("The link works once, until %(time)s. It is for you alone.", time=time),
+            disclaimer=_(
+                "If it was not you, you need not do anything: nothing was changed. Please do"
+                " not pass this mail on."
+            ),
         )
     return EmailTexts(
         subject=_("Please confirm: messages from %(name)s", name=sender_name),

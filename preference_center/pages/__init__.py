@@ -28,6 +28,9 @@ from preference_center.pages.one_time_link import (
 from preference_center.pages.opt_out_status_page import opt_out_status, receipt_json
 from preference_center.pages.preference_page import preferences
 from preference_center.pages.rendering import can_mail, error_page_values, handle_invalid_link
+from preference_center.pages.rights_act import RIGHTS_WITH_PAGES, rights_act
+from preference_center.pages.rights_identity import open_rights_link
+from preference_center.pages.rights_list import rights
 from preference_center.pages.unsubscribe_page import unsubscribe
 from preference_center.pages.unsubscribe_survey import submit_survey
 
@@ -128,3 +131,16 @@ for _rule, _view in (
     blueprint.add_url_rule(_rule, view_func=_view, methods=["GET"], merge_slashes=False)
 for _rule in ("/reason", "/reason/<token:token>"):
     blueprint.add_url_rule(_rule, view_func=submit_survey, methods=["POST"], merge_slashes=False)
+for _path in ("/rights", "/rights/<token:token>"):
+    blueprint.add_url_rule(_path, view_func=rights, methods=["GET"], merge_slashes=False)
+for _act in RIGHTS_WITH_PAGES:
+    # Static parts, which are matched before a token of any syntax.
+    for _path, _page in (("/rights", rights_act), ("/rights/open", open_rights_link)):
+        for _rule in (f"{_path}/{_act}", f"{_path}/{_act}/<token:token>"):
+            blueprint.add_url_rule(
+                _rule,
+                view_func=_page,
+                methods=["GET", "POST"],
+                defaults={"act": _act},
+                merge_slashes=False,
+            )

@@ -31,7 +31,9 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
     use_contact_language(link.address)
     if "open" not in request.form:
         self_path = url_for("pages.open_mailed_link", token=token, lang=None)
-        return render_link_page("open_mailed_link", token, link, self_path=self_path)
+        return render_link_page(
+            "open_mailed_link", token, link, self_path=self_path, rights_token=None
+        )
     expires_at = link.issued_at + LIFETIMES[TokenPurpose.EMAILED_LINK]
     token_id = UUID(link.message_id)
     if not run_in_transaction(

@@ -50,6 +50,7 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
         language=language,
         languages=LANGUAGES,
         can_mail=can_mail(),
+        controller=catalogue_or_empty().controller,
         **values,
     )
     return html, status, {"Content-Language": language}
@@ -61,6 +62,7 @@ def render_link_page(template: str, token: str, link: Link, **values: Any) -> Re
     topic = catalogue.topics.get(link.scope)
     if request.method not in _SAFE_METHODS:  # the response to a POST can't be requested again
         values.setdefault("self_path", url_for("pages.preferences", token=token, lang=None))
+    values.setdefault("rights_token", token)
     return render_page(
         template,
         token=token,
@@ -147,7 +149,11 @@ def error_page_values() -> dict[str, Any]:
         with suppress(Unavailable):
             catalogue = catalogue_or_empty()
     catalogue = catalogue or EMPTY_CATALOGUE
-    return {"brands": tuple(catalogue.brands.values()), "text": CatalogueText(catalogue)}
+    return {
+        "brands": tuple(catalogue.brands.values()),
+        "text": CatalogueText(catalogue),
+        "controller": catalogue.controller,
+    }
 
 
 def lead_brand(brands: tuple[Brand, ...]) -> Brand | None:

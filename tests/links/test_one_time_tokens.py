@@ -23,7 +23,13 @@ SECOND = timedelta(seconds=1)
 MESSAGE = LINKS.create_token(Link(ADDRESS, "news", str(ID), NOW))
 
 passes = pytest.mark.parametrize(
-    "use", [TokenPurpose.PAGE_VISIT, TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL]
+    "use",
+    [
+        TokenPurpose.PAGE_VISIT,
+        TokenPurpose.EMAILED_LINK,
+        TokenPurpose.PORTAL,
+        TokenPurpose.RIGHTS,
+    ],
 )
 
 

@@ -28,6 +28,12 @@ BRANDED = CATALOGUE.replace(
     'footer = { it = "Acme S.p.A., Torino", en = "Acme Ltd, Turin" }',
 )
 
+MORE_VALUES = {
+    EmailKind.ONE_TIME_LINK: {},
+    EmailKind.CONFIRM_OPT_IN: {"what": "Notizie"},
+    EmailKind.RIGHTS_LINK: {"right": "erase"},
+}
+
 
 def text_and_html(message: EmailMessage) -> tuple[str, str]:
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
@@ -85,18 +91,52 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
 @pytest.mark.parametrize(
     "language, button",
     [
-        ("it", {"one_time_link": "Scegliere che cosa ricevere", "confirm_opt_in": "Confermare"}),
-        ("en", {"one_time_link": "Choose what you receive", "confirm_opt_in": "Confirm"}),
-        ("de", {"one_time_link": "Auswählen, was Sie erhalten", "confirm_opt_in": "Bestätigen"}),
-        ("fr", {"one_time_link": "Choisir ce que vous recevez", "confirm_opt_in": "Confirmer"}),
-        ("es", {"one_time_link": "Elegir lo que recibe", "confirm_opt_in": "Confirmar"}),
+        (
+            "it",
+            {
+                "one_time_link": "Scegliere che cosa ricevere",
+                "confirm_opt_in": "Confermare",
+                "rights_link": "Continua",
+            },
+        ),
+        (
+            "en",
+            {
+                "one_time_link": "Choose what you receive",
+                "confirm_opt_in": "Confirm",
+                "rights_link": "Go on",
+            },
+        ),
+        (
+            "de",
+            {
+                "one_time_link": "Auswählen, was Sie erhalten",
+                "confirm_opt_in": "Bestätigen",
+                "rights_link": "Weiter",
+            },
+        ),
+        (
+            "fr",
+            {
+                "one_time_link": "Choisir ce que vous recevez",
+                "confirm_opt_in": "Confirmer",
+                "rights_link": "Continuer",
+            },
+        ),
+        (
+            "es",
+            {
+                "one_time_link": "Elegir lo que recibe",
+                "confirm_opt_in": "Confirmar",
+                "rights_link": "Continuar",
+            },
+        ),
     ],
 )
 def test_it_speaks_the_language_of_its_reader(
     kind: EmailKind, language: str, button: dict[str, str]
 ) -> None:
-    values = {"link": LINK} | ({"what": "Notizie"} if kind is EmailKind.CONFIRM_OPT_IN else {})
-    message = rendered(kind=kind, language=language, values=values)
+    message = rendered(kind=kind, language=language, values={"link": LINK} | MORE_VALUES[kind])
     assert message["Content-Language"] == language
     text, html = text_and_html(message)
     assert f'<html lang="{language}">' in html
@@ -111,6 +151,15 @@ def test_it_states_what_is_to_be_confirmed() -> None:
     text, html = text_and_html(rendered(kind=EmailKind.CONFIRM_OPT_IN, values=values))
     assert "Notizie & <Offerte>" in text
     assert "Notizie &amp; &lt;Offerte&gt;" in html
+
+
+def test_it_states_which_right_the_link_is_for() -> None:
+    values = {"link": LINK, "right": "erase"}
+    message = rendered(kind=EmailKind.RIGHTS_LINK, language="en", values=values)
+    assert message["Subject"] == "Your link to go on: Delete your data"
+    for part in text_and_html(message):
+        assert "asked Acme on our page for this: Delete your data." in part
+        assert "nothing was changed" in part
 
 
 def test_it_comes_from_its_brand(app: Flask) -> None:

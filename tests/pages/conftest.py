@@ -59,6 +59,16 @@ ground = "security"
 [message_types.weekly]
 class = "marketing"
 topic = "digest"
+
+[controller]
+name = "Acme Ltd"
+address = "1 High Street, London"
+privacy_contact = "privacy@acme.example"
+privacy_notice = "https://acme.example/privacy"
+
+[controller.authorities.gdpr]
+name = "Garante"
+url = "https://garante.example"
 """
 
 MESSAGE_ID = "0198f1de-7c1a-7000-8000-0000000000ab"

@@ -6,18 +6,18 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel
 from preference_center.languages import LANGUAGES
-from preference_center.pages.link_request import network_of
+from preference_center.pages.mailed_links import network_of
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
+from tests.pages.work import work_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -89,36 +89,12 @@ def test_known_and_unknown_addresses_cost_the_same_work(
 ) -> None:  # so they take the same time: nothing is looked up, and one row is written
     is_known(client, token)
     ask(client, "warm.up@example.com")
-    known, unknown = (work_of(client, address, monkeypatch) for address in (KNOWN, UNKNOWN))
+    _, known = work_of(ask, client, KNOWN, monkeypatch)
+    _, unknown = work_of(ask, client, UNKNOWN, monkeypatch)
     assert known == unknown
     assert [step for step in known if "outgoing_mail" in step]
     assert not [step for step in known if "address" in step]
     assert len(queued_emails(app)) == 3
-
-
-def work_of(client: FlaskClient, address: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement and Redis command that one request takes."""
-    import redis
-
-    steps: list[str] = []
-    with monkeypatch.context() as patch:
-        for name in ("execute", "executemany"):
-            real = getattr(psycopg.Cursor, name)
-
-            def spy(self: Any, query: Any, *rest: Any, _real: Any = real, **more: Any) -> Any:
-                steps.append(str(query))
-                return _real(self, query, *rest, **more)
-
-            patch.setattr(psycopg.Cursor, name, spy)
-        command: Any = redis.Redis.execute_command
-
-        def listen(self: Any, *args: Any, **more: Any) -> Any:
-            steps.append(str(args[0]))
-            return command(self, *args, **more)
-
-        patch.setattr(redis.Redis, "execute_command", listen)
-        assert ask(client, address).status_code == 200
-    return steps
 
 
 def test_nothing_but_the_outbox_is_written(client: FlaskClient, ledger: Ledger) -> None:

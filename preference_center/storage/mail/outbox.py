@@ -27,13 +27,17 @@ class EmailKind(StrEnum):
     """Somebody entered an address into the form: the email has the link to its page."""
     CONFIRM_OPT_IN = "confirm_opt_in"
     """Somebody opted in from a link, which may have been forwarded: the email asks to confirm."""
+    RIGHTS_LINK = "rights_link"
+    """Somebody entered an address on a page of rights: the email has the link to go on."""
 
 
 REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.ONE_TIME_LINK: frozenset({"link"}),
     EmailKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
+    EmailKind.RIGHTS_LINK: frozenset({"link", "right"}),
 }
-"""The values of each kind: `link` is valid until `expires_at`, `what` is what was opted in to."""
+"""The values of each kind: `link` is valid until `expires_at`, `what` is what was opted in to,
+`right` is a RequestKind."""
 
 RETENTION = timedelta(days=30)
 """How long the outcome of an email is kept; it holds nothing personal by then."""

@@ -1,0 +1,24 @@
+"""What each right is called on pages and in mails."""
+
+from __future__ import annotations
+
+from flask_babel import gettext as _
+
+from preference_center.domain.rights.model import RequestKind
+
+
+def right_title(kind: RequestKind) -> str:
+    """The title of a right, in the current language, as on the page that lists them."""
+    titles: dict[RequestKind, str] = {
+        RequestKind.ACCESS: _("See and download your data"),
+        RequestKind.CORRECT: _("Correct your data"),
+        RequestKind.ERASE: _("Delete your data"),
+        RequestKind.RESTRICT: _("Limit what we do with your data"),
+        RequestKind.UNRESTRICT: _("End the limit"),
+        RequestKind.CLOSE: _("Close your account"),
+        RequestKind.REOPEN: _("Come back"),
+        RequestKind.OBJECT: _("Object to marketing"),
+        RequestKind.COMPLAINT: _("Complain"),
+        RequestKind.MINOR: _("Report that an address belongs to a child"),
+    }
+    return titles[kind]

@@ -1,0 +1,155 @@
+"""Mailing a one-time link to an address that somebody typed, or to that of a link.
+
+The work done, one row in the outbox, is the same whether the address is known, unknown or
+erased, so nobody can find out who is in the database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from flask import request
+
+from preference_center.context import services
+from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
+from preference_center.errors import InvalidAddress
+from preference_center.languages import chosen_language, page_language
+from preference_center.links import LIFETIMES, TokenPurpose
+from preference_center.pages.rendering import catalogue_or_empty, lead_brand
+from preference_center.storage.mail.outbox import (
+    LANGUAGE_SWITCHED,
+    EmailKind,
+    OutgoingEmail,
+    enqueue_emails,
+)
+
+ADDRESS_RATE = "3 per hour; 10 per day"
+"""Links to one mailbox. Beyond it the response is the same, but no more email is sent."""
+
+NETWORK_RATE = "30 per hour"
+"""From one network, for any addresses; beyond it the response is 429."""
+
+_NETWORK_PREFIX_BITS = {4: 24, 6: 48}  # bits that one household or office shares
+_SEPARATORS = re.compile(r"[\s,;]+")
+_MAX_ADDRESS_LENGTH = 320  # characters; RFC 5321 4.5.3.1 allows fewer still
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAddress:
+    """The posted address to email, or what is wrong with it."""
+
+    display_address: str = field(repr=False)
+    """What the page may show: the typed text, or a token's address, masked (RULES C6)."""
+    address: Address | None = None
+    error: str = ""
+    """`phone`, `several` or `invalid`."""
+
+
+def read_typed_address() -> GivenAddress:
+    """The email address in the form's field `address`."""
+    typed = request.form.get("address", "").strip()[:_MAX_ADDRESS_LENGTH]
+    try:
+        return GivenAddress(typed, parse_address(typed, Channel.EMAIL))
+    except InvalidAddress:
+        return GivenAddress(typed, error=_find_error(typed))
+
+
+def address_of_link(address: Address) -> GivenAddress:
+    """The address of a link, as long as it can be emailed; its holder may be somebody else."""
+    if address.channel is not Channel.EMAIL:
+        return GivenAddress("", error="phone")
+    return GivenAddress(mask_address(address), address)
+
+
+def send_one_time_link(
+    address: Address,
+    kind: EmailKind,
+    purpose: TokenPurpose,
+    path: str,
+    values: Mapping[str, str] | None = None,
+) -> None:
+    """Queue an email with a one-time link, up to ADDRESS_RATE per mailbox.
+
+    `path` is the first part of the link's path: the token follows it. `values` are those of
+    the email besides the link.
+    """
+    context = services()
+    if not context.limiter.hit(ADDRESS_RATE, "link-to", context.keys.digest(address.mailbox).hex()):
+        return
+    now, email_id = context.now(), context.new_id()
+    brand = lead_brand(tuple(catalogue_or_empty().brands.values()))
+    token = context.links.create_one_time_token(purpose, address, email_id, now)
+    base_url = context.links.base_url(brand.host if brand else None)
+    values = {"link": f"{base_url}/{path}/{token}", **(values or {})}
+    if chosen := chosen_language():
+        values[LANGUAGE_SWITCHED] = chosen
+    enqueue_emails(
+        [
+            OutgoingEmail(
+                id=email_id,
+                kind=kind,
+                recipient=address,
+                language=page_language(),
+                brand=brand.key if brand else None,
+                values=values,
+                expires_at=now + LIFETIMES[purpose],
+            )
+        ]
+    )
+
+
+def network_allowed() -> bool:
+    """Whether this request's network is within NETWORK_RATE; counts the request."""
+    network = network_of(request.remote_addr)
+    return network is None or services().limiter.hit(NETWORK_RATE, "links-from", network)
+
+
+def network_of(remote: str | None) -> str | None:
+    """The /24 (IPv4) or /48 (IPv6) of a public address.
+
+    None for any other: then it is a proxy of our own that TRUSTED_PROXIES does not count,
+    and everybody would share its limit.
+    """
+    try:
+        address: IPv4Address | IPv6Address = ip_address(remote or "")
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if not address.is_global:
+        return None
+    return str(ip_network((address, _NETWORK_PREFIX_BITS[address.version]), strict=False))
+
+
+def is_cross_site() -> bool:
+    """Whether a page of another site sent this (Fetch Metadata, else RFC 6454).
+
+    There is no session and no cookie to protect; but other sites must not use their
+    visitors' networks to make us send email.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get("Origin", "null")  # "null": our own, by no-referrer
+    ours = {request.host, urlsplit(services().settings.public_url).netloc}
+    ours.update(brand.host for brand in catalogue_or_empty().brands.values() if brand.host)
+    return origin != "null" and urlsplit(origin).netloc not in ours
+
+
+def _find_error(typed: str) -> str:
+    if _is_phone(typed):
+        return "phone"
+    parts = [part for part in _SEPARATORS.split(typed) if "@" in part]
+    return "several" if len(parts) > 1 else "invalid"
+
+
+def _is_phone(typed: str) -> bool:
+    try:
+        parse_address(typed, Channel.PHONE, region=services().settings.phone_region)
+    except InvalidAddress:
+        return False
+    return True

@@ -1,0 +1,27 @@
+"""`/rights/<act>`: the page of one right. Which identity it needs is `domain.rights`' to say."""
+
+from __future__ import annotations
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from preference_center.domain.rights.identity import may_act
+from preference_center.domain.rights.model import Extent, RequestKind
+from preference_center.domain.rights.offered import rights_offered
+from preference_center.pages.rendering import catalogue_or_empty
+from preference_center.pages.rights_identity import identify
+from preference_center.pages.rights_list import contact_page
+from preference_center.pages.rights_visitor import read_visitor
+
+RIGHTS_WITH_PAGES = tuple(kind.value for kind in RequestKind if kind is not RequestKind.MINOR)
+"""What `/rights/<act>` can be."""
+
+
+def rights_act(act: str, token: str = "") -> ResponseReturnValue:
+    """The page of a right (GET), or what its form asks for (POST). Raises InvalidLink."""
+    kind, visitor = RequestKind(act), read_visitor(token)
+    if not rights_offered(catalogue_or_empty()):
+        return contact_page(visitor, status=503 if request.method == "POST" else 200)
+    if not may_act(visitor.level, kind, Extent.MARKETING if kind is RequestKind.ERASE else None):
+        return identify(visitor, kind)
+    return contact_page(visitor)

@@ -1,0 +1,40 @@
+"""The work that a request takes, to compare it with that of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+if TYPE_CHECKING:
+    import pytest
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+
+def work_of(
+    ask: Callable[..., TestResponse], client: FlaskClient, address: str, patcher: pytest.MonkeyPatch
+) -> tuple[TestResponse, list[str]]:
+    """The answer to `ask(client, address)`, and every statement and Redis command it took."""
+    import redis
+
+    steps: list[str] = []
+    with patcher.context() as patch:
+        for name in ("execute", "executemany"):
+            real = getattr(psycopg.Cursor, name)
+
+            def spy(self: Any, query: Any, *rest: Any, _real: Any = real, **more: Any) -> Any:
+                steps.append(str(query))
+                return _real(self, query, *rest, **more)
+
+            patch.setattr(psycopg.Cursor, name, spy)
+        command: Any = redis.Redis.execute_command
+
+        def listen(self: Any, *args: Any, **more: Any) -> Any:
+            steps.append(str(args[0]))
+            return command(self, *args, **more)
+
+        patch.setattr(redis.Redis, "execute_command", listen)
+        answer = ask(client, address)
+    return answer, steps
