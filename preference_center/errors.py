@@ -145,6 +145,10 @@ class InvalidRows(InvalidInput):
         self.errors = tuple(errors)
 
 
+class UnderHold(InvalidInput):
+    """Nothing of this person may be erased while a legal hold lasts; the message has its ground."""
+
+
 class DestinationError(InvalidInput):
     """A destination can't be set up or changed like this; the message states the remedy."""
 

@@ -16,6 +16,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -161,9 +162,15 @@ class Keys:
         """
         if isinstance(address, Address):
             return self.digest(address.exact)
-        if address.algorithm is HashAlgorithm.SHA256:
-            return self.digest_sha256(address.digest)
-        return self.digest_md5(address.digest)
+        match address.algorithm:
+            case HashAlgorithm.SHA256:
+                return self.digest_sha256(address.digest)
+            case HashAlgorithm.MD5:
+                return self.digest_md5(address.digest)
+            case HashAlgorithm.KEYED:
+                return address.digest
+            case _:
+                assert_never(address.algorithm)
 
     def match_keys(self, address: Address | HashedAddress) -> dict[bytes, KeyKind]:
         """Every digest under which the address may be found, with its kinds.

@@ -24,6 +24,7 @@ def upgrade():
 
 
 def downgrade():
+    op.drop_column("outgoing_mail", "recipient_digest")
     _restore_acknowledgements()
     _restore_evidence()
     for table in TABLES:
@@ -145,15 +146,31 @@ def _create_rights():
     op.create_table(
         "erasure",
         sa.Column("id", sa.Uuid(), primary_key=True),
-        sa.Column("address_id", sa.BigInteger(), nullable=False),
+        sa.Column("address_id", sa.BigInteger()),
+        sa.Column("contact_id", sa.Uuid()),
         sa.Column("extent", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Uuid()),
         sa.Column("ciphertext", sa.LargeBinary()),
         sa.Column("begun_at", TimestampTz, nullable=False),
         sa.Column("give_up_at", TimestampTz, nullable=False),
         sa.Column("finished_at", TimestampTz),
+        sa.Column("entry", sa.BigInteger()),
+        sa.Column("journaled_at", TimestampTz),
     )
     op.create_index("erasure_address", "erasure", ["address_id"])
+    op.create_index("erasure_entry", "erasure", ["entry"], unique=True)
+    op.create_index(
+        "erasure_not_journaled",
+        "erasure",
+        ["entry"],
+        postgresql_where=sa.text("entry IS NOT NULL AND journaled_at IS NULL"),
+    )
+    op.create_index(
+        "erasure_not_finished",
+        "erasure",
+        ["begun_at"],
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
     op.create_index(
         "erasure_open",
         "erasure",
@@ -252,6 +269,14 @@ def _create_rights():
         sa.Column("rows_done", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("started_at", TimestampTz, nullable=False),
         sa.Column("finished_at", TimestampTz),
+    )
+    # So that mails to a person who is erased are found and not sent.
+    op.add_column("outgoing_mail", sa.Column("recipient_digest", sa.LargeBinary()))
+    op.create_index(
+        "outgoing_mail_recipient",
+        "outgoing_mail",
+        ["recipient_digest"],
+        postgresql_where=sa.text("recipient_digest IS NOT NULL"),
     )
     op.execute("""
         CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rights_step

@@ -35,7 +35,12 @@ class HashAlgorithm(StrEnum):
 
     SHA256 = "sha256"
     MD5 = "md5"
+    KEYED = "keyed"
+    """Not a list's: our own digest, by which a stored row is known when nothing else is left."""
 
+
+LIST_ALGORITHMS = (HashAlgorithm.SHA256, HashAlgorithm.MD5)
+"""Those of lists that are handed over hashed."""
 
 _ALGORITHM_BY_LENGTH = {64: HashAlgorithm.SHA256, 32: HashAlgorithm.MD5}
 
@@ -43,6 +48,8 @@ _ALGORITHM_BY_LENGTH = {64: HashAlgorithm.SHA256, 32: HashAlgorithm.MD5}
 @dataclass(frozen=True, slots=True, repr=False)
 class HashedAddress:
     """The hash of one address, 32 bytes (SHA-256) or 16 (MD5). Made by `parse_hashed_address`.
+
+    One that is KEYED, 32 bytes, is made from a stored row only.
 
     Guessing the address from it is easy: it is personal data, and never stored as it is.
     """

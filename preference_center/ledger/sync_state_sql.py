@@ -13,6 +13,7 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     EventKind,
 )
+from preference_center.storage.ledger.addresses import is_pushable
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 MAX_IMMEDIATE_FORMS = 100
@@ -31,7 +32,7 @@ RAISE_CTES = f"""wanted AS (
         min(affected.waiting_since) AS waiting_since
     FROM affected
     CROSS JOIN LATERAL (SELECT channel FROM address
-        WHERE id = affected.target AND ciphertext IS NOT NULL LIMIT 1) AS address
+        WHERE id = affected.target AND {is_pushable("address")} LIMIT 1) AS address
     JOIN destination d ON address.channel = ANY(d.channels)
         AND (affected.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}',
             '{RESTRICTION}')
@@ -51,10 +52,10 @@ RAISE_CTES = f"""wanted AS (
     RETURNING destination_id
 )
 """  # noqa: S608 - constants of this module
-"""Raise the wanted version of the sync states of `affected`, of every readable form.
+"""Raise the wanted version of the sync states of `affected`, of every form that can be pushed.
 
 `only_if_missing`: only at destinations without a row of this address. Each destination has a row
-for every readable form with an active suppression, so a missing row means that the address could
+for every such form with an active suppression, so a missing row means that the address could
 not be pushed before.
 
 While a worker holds a row, the end of its lease is unchanged. Forms of one mailbox commit in any

@@ -149,9 +149,9 @@ TABLES: Mapping[str, Table] = {
     ),
     # Mail and webhooks, sealed as they were received or are to be sent.
     "outgoing_mail": Table(
-        {"ciphertext": _SEALED, "language": _FACT},
+        {"ciphertext": _SEALED, "recipient_digest": _DIGEST, "language": _FACT},
         _other("id kind brand created_at expires_at next_at attempts lease outcome"),
-        "opening each: rows live for days",
+        "recipient_digest",
     ),
     "review_queue": Table(
         {"content_digest": _DIGEST, "head": _SEALED, "received_at": _FACT},
@@ -253,8 +253,14 @@ TABLES: Mapping[str, Table] = {
         "rights_request.id",
     ),
     "erasure": Table(
-        {"address_id": _REFERENCE, "extent": _FACT, "ciphertext": _SEALED, "begun_at": _FACT},
-        _other("id request_id give_up_at finished_at"),
+        {
+            "address_id": _REFERENCE,
+            "contact_id": _REFERENCE,
+            "extent": _FACT,
+            "ciphertext": _SEALED,
+            "begun_at": _FACT,
+        },
+        _other("id request_id give_up_at finished_at entry journaled_at"),
         "address_id",
     ),
     "erasure_task": Table(

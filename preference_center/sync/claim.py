@@ -21,7 +21,7 @@ from preference_center.domain.sync.push_concurrency import can_start_push
 from preference_center.domain.sync.state import LanePosition, SyncClaim
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
-from preference_center.storage.ledger.addresses import load_readable
+from preference_center.storage.ledger.addresses import load_pushable
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import active_pushes, reported_opt_outs, states
 
@@ -139,7 +139,7 @@ def _plan_current_state(
     if not claims:
         return {}
     ids = [claim.address_id for claim in claims]
-    addresses = load_readable(connection, services().keys, ids)
+    addresses = load_pushable(connection, services().keys, ids)
     facts = load_facts_by_id(connection, ids)
     topics = topics_by_channel(destination, current_catalogue())
     return {

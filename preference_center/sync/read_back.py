@@ -17,7 +17,7 @@ from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, SupportsRead
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.storage.ledger.addresses import load_readable
+from preference_center.storage.ledger.addresses import load_pushable
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut
@@ -92,7 +92,7 @@ def _expected_items(
     """What should be off there for each address that is still readable."""
     context = services()
     topics = topics_by_channel(destination, current_catalogue())
-    addresses = run_autocommit(lambda c: load_readable(c, context.keys, list(states)))
+    addresses = run_autocommit(lambda c: load_pushable(c, context.keys, list(states)))
     facts = run_autocommit(lambda c: load_facts_by_id(c, list(states)))
     can_lift = connector.capabilities.can_lift
     items = {}

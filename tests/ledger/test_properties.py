@@ -25,7 +25,7 @@ from preference_center.domain.events import (
     can_be_hashed,
     fold,
 )
-from preference_center.domain.hashed_addresses import HashAlgorithm
+from preference_center.domain.hashed_addresses import LIST_ALGORITHMS
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.events import list_events_of
@@ -103,7 +103,7 @@ def _maybe_hashed(draw: st.DrawFn, change: Change) -> Change:
     """The change, or its like from an import that has but a hash of the address."""
     who = change.address
     if can_be_hashed(change.kind) and isinstance(who, Address):
-        algorithm = draw(st.sampled_from([None, None, *HashAlgorithm]))
+        algorithm = draw(st.sampled_from([None, None, *LIST_ALGORITHMS]))
         if algorithm:
             return replace(change, address=hashed(who.exact, algorithm, who))
     return change

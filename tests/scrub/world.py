@@ -21,7 +21,7 @@ from preference_center.domain.events import (
     can_be_hashed,
     is_valid_scope,
 )
-from preference_center.domain.hashed_addresses import HashAlgorithm
+from preference_center.domain.hashed_addresses import LIST_ALGORITHMS
 from preference_center.errors import InvalidAddress
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
@@ -109,7 +109,7 @@ def _change(random: Random, address: Address, number: int) -> Change:
     kind = random.choice(KINDS)
     scope = random.choice([scope for scope in SCOPES if is_valid_scope(kind, scope)])
     by_hash = can_be_hashed(kind) and random.random() < 0.1
-    who = hashed(address.exact, random.choice(list(HashAlgorithm)), address) if by_hash else address
+    who = hashed(address.exact, random.choice(LIST_ALGORITHMS), address) if by_hash else address
     return Change(
         id=UUID(int=number),
         kind=kind,

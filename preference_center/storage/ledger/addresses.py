@@ -11,6 +11,22 @@ from preference_center.keys import DIGEST_BYTES, Keys
 from preference_center.storage.db.database import Connection
 
 
+def pushable_ciphertext(address: str) -> str:
+    """SQL: the sealed form that may be sent to tools, of a row of `address` with this alias.
+
+    That of an erased address is stored with its erasure, and only while tools must still be brought
+    to suppress and erase it (I6). Nothing that shows addresses to anybody may use this.
+    """
+    return f"""CASE WHEN {address}.erased_at IS NULL THEN {address}.ciphertext
+        ELSE (SELECT erasure.ciphertext FROM erasure WHERE erasure.address_id = {address}.id
+            AND erasure.ciphertext IS NOT NULL LIMIT 1) END"""  # noqa: S608 - an alias
+
+
+def is_pushable(address: str) -> str:
+    """SQL: whether an address with this alias has a `pushable_ciphertext`."""
+    return f"({pushable_ciphertext(address)}) IS NOT NULL"
+
+
 def seal_address(keys: Keys, address: Address) -> bytes:
     """The address encrypted for its row."""
     return keys.seal(address.exact, context=keys.exact_digest(address))
@@ -39,6 +55,22 @@ def load_readable(
     rows = connection.execute(
         """SELECT id, channel, digest, ciphertext FROM address
         WHERE id = ANY(%(ids)b) AND ciphertext IS NOT NULL""",
+        {"ids": list(ids)},
+        binary=True,
+    )
+    return {row[0]: (Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows}
+
+
+def load_pushable(
+    connection: Connection, keys: Keys, ids: Collection[int]
+) -> dict[int, tuple[Channel, str]]:
+    """`load_readable` for what is sent to tools: erased addresses too, while it lasts (I6)."""
+    if not ids:
+        return {}
+    rows = connection.execute(
+        f"""SELECT * FROM (SELECT a.id, a.channel, a.digest, {pushable_ciphertext("a")} AS sealed
+            FROM address a WHERE a.id = ANY(%(ids)b)) AS given
+        WHERE sealed IS NOT NULL""",  # noqa: S608 - a constant
         {"ids": list(ids)},
         binary=True,
     )

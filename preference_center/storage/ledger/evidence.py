@@ -21,6 +21,11 @@ from preference_center.storage.db.database import Connection
 
 _PREFIX = b"preference-center: evidence of an event\0"
 
+ERASE_EVIDENCE = """
+DELETE FROM event_evidence
+WHERE event_id = ANY(ARRAY(SELECT id FROM event WHERE address_id = ANY(%(addresses)s)))
+"""
+
 _SELECT_AFTER = """
 SELECT e.seq, e.id, e.evidence_hash, v.evidence
 FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
@@ -71,11 +76,7 @@ def hash_evidence(keys: Keys, event_id: UUID, evidence: Mapping[str, str]) -> by
 
 def erase_evidence(connection: Connection, address_ids: Collection[int]) -> int:
     """Erase the evidence of all events of these addresses; returns of how many."""
-    return connection.execute(
-        """DELETE FROM event_evidence WHERE event_id = ANY(ARRAY(
-            SELECT id FROM event WHERE address_id = ANY(%s)))""",
-        (list(address_ids),),
-    ).rowcount
+    return connection.execute(ERASE_EVIDENCE, {"addresses": list(address_ids)}).rowcount
 
 
 def expire_evidence(

@@ -56,6 +56,8 @@ class SendResult(StrEnum):
     """The mail server rejected it permanently for this recipient."""
     EXPIRED = "expired"
     """Its link expired before it was sent."""
+    CANCELLED = "cancelled"
+    """The person was erased before it was sent."""
     RETRY_LATER = "later"
 
 
@@ -122,12 +124,20 @@ def enqueue_emails(emails: Sequence[OutgoingEmail]) -> None:
         raise MailServerNotConfigured(
             "Set SMTP_URL and MAIL_FROM: without them no mail can be sent."
         )
+    run_in_transaction(lambda connection: insert_emails(connection, emails))
+    context.queue.nudge_mail()
+
+
+def insert_emails(connection: Connection, emails: Sequence[OutgoingEmail]) -> None:
+    """Store `emails` to be sent, in a transaction of the caller's. An id is stored once."""
+    context = services()
     now = context.now()
     rows = [
         {
             "id": email.id,
             "kind": email.kind,
             "ciphertext": _seal_email(context.keys, email),
+            "recipient_digest": context.keys.exact_digest(email.recipient),
             "language": email.language,
             "brand": email.brand,
             "now": now,
@@ -135,13 +145,14 @@ def enqueue_emails(emails: Sequence[OutgoingEmail]) -> None:
         }
         for email in emails
     ]
-    run_in_transaction(lambda connection: connection.cursor().executemany(_INSERT, rows))
-    context.queue.nudge_mail()
+    connection.cursor().executemany(_INSERT, rows)
 
 
 _INSERT = """
-INSERT INTO outgoing_mail (id, kind, ciphertext, language, brand, created_at, expires_at, next_at)
-VALUES (%(id)s, %(kind)s, %(ciphertext)s, %(language)s, %(brand)s, %(now)s, %(expires_at)s, %(now)s)
+INSERT INTO outgoing_mail (id, kind, ciphertext, recipient_digest, language, brand, created_at,
+    expires_at, next_at)
+VALUES (%(id)s, %(kind)s, %(ciphertext)s, %(recipient_digest)s, %(language)s, %(brand)s, %(now)s,
+    %(expires_at)s, %(now)s)
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -159,7 +170,8 @@ RETURNING m.id, m.kind, m.ciphertext, m.language, m.brand, m.expires_at, m.attem
 _SETTLE = """
 UPDATE outgoing_mail SET outcome = %(outcome)s, next_at = %(next_at)s, lease = NULL,
     attempts = attempts + 1,
-    ciphertext = CASE WHEN %(next_at)s::timestamptz IS NULL THEN NULL ELSE ciphertext END
+    ciphertext = CASE WHEN %(next_at)s::timestamptz IS NOT NULL THEN ciphertext END,
+    recipient_digest = CASE WHEN %(next_at)s::timestamptz IS NOT NULL THEN recipient_digest END
 WHERE id = %(id)s AND (lease = %(lease)s OR %(outcome)s = 'sent')
 """
 
@@ -213,7 +225,7 @@ def expire_emails(connection: Connection, now: datetime) -> int:
     """Mark emails that expired, and that no worker holds, as done; returns how many."""
     return connection.execute(
         """UPDATE outgoing_mail SET outcome = %(outcome)s, next_at = NULL, lease = NULL,
-            ciphertext = NULL
+            ciphertext = NULL, recipient_digest = NULL
         WHERE next_at <= %(now)s AND expires_at <= %(now)s""",
         {"outcome": SendResult.EXPIRED, "now": now},
     ).rowcount

@@ -7,6 +7,11 @@ from datetime import datetime
 
 from preference_center.storage.db.database import Connection
 
+ERASE_ACKS = """
+DELETE FROM delivery_ack
+WHERE delivery_id = ANY(ARRAY(SELECT id FROM delivery WHERE address_id = ANY(%(addresses)s)))
+"""
+
 _EXPIRE = """
 WITH old AS (
     SELECT id, address_id, at FROM delivery WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
@@ -24,11 +29,7 @@ def erase_acks(connection: Connection, address_ids: Collection[int]) -> int:
 
     A push that was claimed before may still add one: erase again once nothing is outstanding.
     """
-    return connection.execute(
-        """DELETE FROM delivery_ack WHERE delivery_id = ANY(ARRAY(
-            SELECT id FROM delivery WHERE address_id = ANY(%s)))""",
-        (list(address_ids),),
-    ).rowcount
+    return connection.execute(ERASE_ACKS, {"addresses": list(address_ids)}).rowcount
 
 
 def expire_acks(

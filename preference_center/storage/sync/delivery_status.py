@@ -14,15 +14,16 @@ from preference_center.domain.delivery_status import ConnectionStatus as Line
 from preference_center.domain.delivery_status import Delivery, DestinationSummary, SyncSummary
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.addresses import is_pushable
 
-_SELECT_DESTINATIONS = """
-SELECT d.id, d.name, d.status, d.retry_at IS NOT NULL, d.sends, a.ciphertext IS NOT NULL,
+_SELECT_DESTINATIONS = f"""
+SELECT d.id, d.name, d.status, d.retry_at IS NOT NULL, d.sends, {is_pushable("a")},
     s.wanted_version IS NOT NULL, s.due_at, s.next_at, s.outcome
 FROM address a
 JOIN destination d ON a.channel = ANY(d.channels)
 LEFT JOIN sync_state s ON s.destination_id = d.id AND s.address_id = a.id
 WHERE a.id = %s ORDER BY d.name
-"""
+"""  # noqa: S608 - a constant
 
 _SELECT_DELIVERIES = """
 SELECT destination_id, outcome, at, COALESCE(ack, note) FROM (

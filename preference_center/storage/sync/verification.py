@@ -12,13 +12,14 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.addresses import is_pushable
 
 FOUND_IN_TOOL_NOTE = "already opted out in the tool"
 """The note on the delivery of an opt-out that was found in the tool."""
 
 
-_COLUMNS = """a.id, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
-    s.wanted_version IS NOT NULL, COALESCE(s.wanted_version, 0), COALESCE(s.turned_off, '{}'),
+_COLUMNS = f"""a.id, {is_pushable("a")}, a.erased_at IS NOT NULL,
+    s.wanted_version IS NOT NULL, COALESCE(s.wanted_version, 0), COALESCE(s.turned_off, '{{}}'),
     s.lease IS NOT NULL OR s.due_at IS NOT NULL OR COALESCE(s.next_at <= %(now)s, false),
     s.outcome, last_delivery.at, last_delivery.pushed_at"""
 _LAST_DELIVERIES = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (

@@ -139,22 +139,36 @@ class RightsFileRow(db.Model):  # type: ignore[misc,name-defined]
 class ErasureRow(db.Model):  # type: ignore[misc,name-defined]
     """An erasure of one address. It hides at once: the address is readable here only (I6).
 
-    `ciphertext` is the address, sealed, for what is still to be pushed to tools and erased
-    there; null once all is done, and at `give_up_at` at the latest. An address that a tool
-    shows again after that gets another erasure.
+    `ciphertext` is the address, sealed as in its own row, for what is still to be pushed to
+    tools and erased there; null once all is done, and at `give_up_at` at the latest. An address
+    that a tool shows again after that gets another erasure. Of one address, one at most has it.
+
+    `address_id` is null where a contact without any address was erased. `contact_id` is the
+    contact of an erased account. `entry` numbers the entries of the erasure journal; it has this
+    one since `journaled_at`. An erasure of what a tool showed again needs none.
     """
 
     __tablename__ = "erasure"
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    address_id: Mapped[int] = mapped_column(BigInteger)
+    address_id: Mapped[int | None] = mapped_column(BigInteger)
+    contact_id: Mapped[UUID | None] = mapped_column(Uuid)
     extent: Mapped[str] = mapped_column(Text)
     request_id: Mapped[UUID | None] = mapped_column(Uuid)
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
     begun_at: Mapped[datetime] = mapped_column(TimestampTz)
     give_up_at: Mapped[datetime] = mapped_column(TimestampTz)
     finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    entry: Mapped[int | None] = mapped_column(BigInteger)
+    journaled_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     __table_args__ = (
         Index("erasure_address", "address_id"),
+        Index("erasure_entry", "entry", unique=True),
+        Index(
+            "erasure_not_journaled",
+            "entry",
+            postgresql_where=text("entry IS NOT NULL AND journaled_at IS NULL"),
+        ),
+        Index("erasure_not_finished", "begun_at", postgresql_where=text("finished_at IS NULL")),
         Index("erasure_request", "request_id", postgresql_where=text("request_id IS NOT NULL")),
         Index("erasure_open", "give_up_at", postgresql_where=text("ciphertext IS NOT NULL")),
     )

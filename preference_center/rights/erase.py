@@ -1,0 +1,237 @@
+"""Erase people in our own stores: forget the person, keep the opt-out (I6).
+
+One transaction records `erased`, makes the address unreadable to everything but what must still
+be pushed to tools, deletes or clears what `storage.rights.erasure_rules` names, and creates the
+tasks of the tools. Contacts are read first and compared when they are written, so that the ledger
+keeps its one order of locks: addresses, then contacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from preference_center import contacts
+from preference_center.context import services
+from preference_center.domain.account_closure import build_erasure_changes
+from preference_center.domain.addresses import Address
+from preference_center.domain.contacts import ContactRef
+from preference_center.domain.events import Change
+from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
+from preference_center.domain.rights.model import Extent
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.errors import (
+    Unavailable,
+    UnavailableCause,
+    UnderHold,
+    UnknownContact,
+)
+from preference_center.ledger import RecordResult, record
+from preference_center.links import restore_address
+from preference_center.storage.access import audit
+from preference_center.storage.contacts import ConcurrentContactUpdate
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.rights import erasures, holds
+from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
+from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject, NewErasure
+
+CHUNK_SIZE = 500
+"""Addresses of one transaction: it holds their locks for less than a second."""
+_ATTEMPTS = 5
+
+InTransaction = Callable[[Connection, Sequence[UUID]], None]
+"""Writes what belongs to the same transaction, given the ids of the erasures.
+
+As for `record`, it may be called again after a broken connection.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked for, of whomever. `begun_at` is when it counts from (UTC)."""
+
+    extent: Extent
+    origin: RequestOrigin
+    request_id: UUID | None
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one transaction erases. `covered` are erasures that went that far already."""
+
+    subjects: Sequence[ErasureSubject]
+    accounts: Sequence[ErasedAccount]
+    new: Sequence[NewErasure]
+    covered: Sequence[UUID]
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [*(each.id for each in self.new), *self.covered]
+
+
+def erase_addresses(
+    address_ids: Collection[int],
+    extent: Extent,
+    *,
+    origin: RequestOrigin,
+    request_id: UUID | None = None,
+    in_transaction: InTransaction | None = None,
+) -> list[UUID]:
+    """Erase these stored addresses; returns the ids of their erasures.
+
+    ACCOUNT erases the contacts that they belong to, with all their addresses. Addresses are
+    committed in chunks of CHUNK_SIZE, and what was erased that far already stays as it is: to
+    resume, call it again. With `in_transaction` all is one transaction, for CHUNK_SIZE addresses
+    at most. Raises UnderHold if one of them is held, with its chunk as it was, and Unavailable.
+    """
+    request = _Request(extent, origin, request_id, origin.now)
+    if in_transaction is not None and len(address_ids) > CHUNK_SIZE:
+        raise ValueError(f"one transaction erases up to {CHUNK_SIZE} addresses")
+    erased: list[UUID] = []
+    ordered = sorted(address_ids)
+    for start in range(0, len(ordered), CHUNK_SIZE):
+        erased += _erase(ordered[start : start + CHUNK_SIZE], (), request, in_transaction)
+    return erased
+
+
+def erase_contacts(
+    refs: Sequence[ContactRef],
+    extent: Extent,
+    *,
+    origin: RequestOrigin,
+    request_id: UUID | None = None,
+    in_transaction: InTransaction | None = None,
+) -> list[UUID]:
+    """Erase contacts, each with all its addresses; returns the ids of their erasures.
+
+    An address that is not known yet is stored first, so that a tool that knows it is brought to
+    erase it too. All is one transaction, for few contacts. Raises UnknownContact, UnderHold and
+    Unavailable.
+    """
+    named = [ref.address for ref in refs if ref.address is not None]
+    if named:
+        record([], known_addresses=named)
+    contact_set = contacts.load_contacts(refs)
+    found = {contact_set.find(ref).id for ref in refs if ref.address is None}
+    request = _Request(extent, origin, request_id, origin.now)
+    keys = services().keys
+    ids = run_in_transaction(lambda c: erasures.find_address_ids(c, keys, named))
+    return _erase(ids, found, request, in_transaction, whole_contacts=True)
+
+
+def _erase(
+    address_ids: Collection[int],
+    contact_ids: Collection[UUID],
+    request: _Request,
+    in_transaction: InTransaction | None,
+    *,
+    whole_contacts: bool = False,
+) -> list[UUID]:
+    for _ in range(_ATTEMPTS):
+        plan = _make_plan(address_ids, contact_ids, request.extent, whole_contacts=whole_contacts)
+        try:
+            _save(plan, request, in_transaction)
+        except ConcurrentContactUpdate:
+            continue
+        return plan.ids
+    raise Unavailable("the database is too busy with these contacts", UnavailableCause.LOCK_TIMEOUT)
+
+
+def _make_plan(
+    address_ids: Collection[int],
+    contact_ids: Collection[UUID],
+    extent: Extent,
+    *,
+    whole_contacts: bool,
+) -> _Plan:
+    keys, new_id = services().keys, services().new_id
+
+    def load(connection: Connection) -> tuple[list[ErasedAccount], list[ErasureSubject]]:
+        accounts = erasures.load_accounts(connection, address_ids, contact_ids)
+        if not whole_contacts and extent is Extent.MARKETING:
+            return accounts, erasures.load_subjects(connection, keys, address_ids, ())
+        ids = [account.id for account in accounts]
+        return accounts, erasures.load_subjects(connection, keys, address_ids, ids)
+
+    accounts, subjects = run_in_transaction(load)
+    if not accounts and not subjects:
+        raise UnknownContact("none of these addresses is known")
+    open_subjects = [each for each in subjects if not each.is_covered(extent)]
+    new = [NewErasure(new_id(), each.address_id, each.contact_id) for each in open_subjects]
+    if extent is Extent.ACCOUNT:
+        linked = {each.contact_id for each in subjects}
+        bare = [each for each in accounts if each.id not in linked and not each.is_erased]
+        new += [NewErasure(new_id(), None, each.id) for each in bare]
+    covered = [each.erasure_id for each in subjects if each.is_covered(extent) and each.erasure_id]
+    open_accounts = [each for each in accounts if not each.is_erased]
+    return _Plan(open_subjects, open_accounts, new, covered)
+
+
+def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) -> None:
+    now = services().now()
+
+    def write(connection: Connection, _: RecordResult) -> None:
+        _refuse_held(connection, plan.subjects, now)
+        erasures.lock_accounts(connection, plan.accounts)
+        erasures.insert_erasures(
+            connection,
+            plan.new,
+            request.extent,
+            request.request_id,
+            begun_at=request.begun_at,
+            now=now,
+        )
+        erase_rows(connection, _erased_rows(plan, request), now)
+        ids = [each.id for each in plan.new]
+        erasures.finish_erasures(connection, now, ids)
+        detail = {"erasures": [str(each) for each in ids], "extent": request.extent.value}
+        audit.insert_audit_entry(connection, now, request.origin.actor, "contacts.erased", detail)
+        if in_transaction:
+            in_transaction(connection, plan.ids)
+        erasures.number_entries(connection, ids)
+
+    if plan.new:
+        record([*_changes(plan, request)], write)
+    elif in_transaction:
+        run_in_transaction(lambda connection: in_transaction(connection, plan.ids))
+
+
+def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now: datetime) -> None:
+    held = holds.held_addresses(connection, [each.address_id for each in subjects], now)
+    if held:
+        ground = min(held.values())
+        raise UnderHold(f"not erased while a legal hold lasts: {ground}")
+
+
+def _changes(plan: _Plan, request: _Request) -> Iterator[Change]:
+    new_id = services().new_id
+    for subject in plan.subjects:
+        yield from build_erasure_changes(
+            (new_id(), new_id()),
+            _named(subject),
+            request.extent,
+            request.origin,
+            request.begun_at,
+        )
+
+
+def _named(subject: ErasureSubject) -> Address | HashedAddress:
+    """The address for the ledger: as it reads, else by its digest."""
+    if subject.text is not None:
+        address = restore_address(subject.text, subject.channel)
+        if services().keys.exact_digest(address) == subject.digest:
+            return address
+    return HashedAddress(subject.channel, HashAlgorithm.KEYED, subject.digest)
+
+
+def _erased_rows(plan: _Plan, request: _Request) -> ErasedRows:
+    accounts = plan.accounts if request.extent is Extent.ACCOUNT else ()
+    return ErasedRows(
+        [each.address_id for each in plan.subjects],
+        [each.digest for each in plan.subjects],
+        [each.id for each in accounts],
+        request.begun_at,
+    )
