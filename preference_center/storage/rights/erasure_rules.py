@@ -116,6 +116,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
         "UPDATE rights_request SET sealed = NULL WHERE subject_digests && %(digests)s",
     ),
     "rights_step": ErasureRule(_KEEP, "what was done, with nothing personal"),
+    "rights_webhook": ErasureRule(_KEEP, "ids of requests, for the company's own systems"),
     "rights_proof": ErasureRule(_EXPIRE, "an agent's authority, deleted after 90 days"),
     "rights_file": ErasureRule(
         _DELETE,
