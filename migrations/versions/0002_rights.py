@@ -18,6 +18,7 @@ TimestampTz = sa.DateTime(timezone=True)
 
 
 def upgrade():
+    _split_contact_state()
     _create_rights()
     _move_evidence()
     _move_acknowledgements()
@@ -27,8 +28,30 @@ def downgrade():
     op.drop_column("outgoing_mail", "recipient_digest")
     _restore_acknowledgements()
     _restore_evidence()
+    _join_contact_state()
     for table in TABLES:
         op.drop_table(table)
+
+
+def _split_contact_state():
+    """A restriction is no state of the account: it has a time of its own."""
+    op.alter_column("contact", "state", new_column_name="account")
+    op.add_column("contact", sa.Column("restricted_at", TimestampTz))
+    op.execute("""
+        UPDATE contact SET account = 'open',
+            restricted_at = CASE WHEN account = 'restricted' THEN changed_at END
+        WHERE account IN ('active', 'restricted')
+    """)
+
+
+def _join_contact_state():
+    op.execute("""
+        UPDATE contact SET account = CASE WHEN restricted_at IS NULL
+            THEN 'active' ELSE 'restricted' END
+        WHERE account = 'open'
+    """)
+    op.drop_column("contact", "restricted_at")
+    op.alter_column("contact", "account", new_column_name="state")
 
 
 def _create_rights():

@@ -33,6 +33,7 @@ from preference_center.api import (
     decision_stream,
     docs_page,
     imports,
+    restrictions,
     routes,
     suppressions,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "handle_http_exception",
     "imports",
     "install_openapi",
+    "restrictions",
     "routes",
     "suppressions",
 ]

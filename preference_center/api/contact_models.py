@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
 from preference_center.api.requests import EvidenceBody, LanguageTag, RawAddress
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
-from preference_center.domain.contacts import MAX_ADDRESSES, ContactState
+from preference_center.domain.contacts import MAX_ADDRESSES, AccountState
 
 ExternalId = Annotated[
     str,
@@ -22,16 +31,27 @@ ExternalId = Annotated[
 ]
 
 _SELECTORS = ("contact", "external_id", "address")
-_EXACTLY_ONE_SELECTOR: JsonDict = {
-    "oneOf": [
+
+
+def _exactly_one(types: Mapping[str, str]) -> list[JsonValue]:
+    """Alternatives of a JSON Schema: one of these fields is given, and is of its type."""
+    return [
         {
             "required": [name],
             "properties": {
-                name: {"type": "string"},
-                **{other: {"type": "null"} for other in _SELECTORS if other != name},
+                name: {"type": of_type},
+                **{other: {"type": "null"} for other in types if other != name},
             },
         }
-        for name in _SELECTORS
+        for name, of_type in types.items()
+    ]
+
+
+_EXACTLY_ONE_SELECTOR: JsonDict = {"oneOf": _exactly_one(dict.fromkeys(_SELECTORS, "string"))}
+_SELECTOR_AND_PROOF: JsonDict = {
+    "allOf": [
+        _EXACTLY_ONE_SELECTOR,
+        {"oneOf": _exactly_one({"evidence": "object", "notice_sent_at": "string"})},
     ]
 }
 _ID_OR_ADDRESS_REQUIRED: JsonDict = {
@@ -94,6 +114,27 @@ class ReopenContactRequest(ContactSelector):
     evidence: EvidenceBody
 
 
+class RestrictContactRequest(ContactSelector):
+    """A contact who limits the use of their data, and when the company received that."""
+
+    received_at: AwareDatetime | None = None
+
+
+class UnrestrictContactRequest(ContactSelector):
+    """A contact whose restriction ends: by the person's own act, or 7 days after a notice."""
+
+    model_config = ConfigDict(json_schema_extra=_SELECTOR_AND_PROOF)
+
+    evidence: EvidenceBody | None = None
+    notice_sent_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _require_one_proof(self) -> UnrestrictContactRequest:
+        if (self.evidence is None) == (self.notice_sent_at is None):
+            raise ValueError("give exactly one of evidence and notice_sent_at")
+        return self
+
+
 class MergeContactsRequest(RequestBody):
     """Two contacts that are one person: `merge` is merged into `into`."""
 
@@ -102,10 +143,11 @@ class MergeContactsRequest(RequestBody):
 
 
 class ContactWriteResult(ResponseBody):
-    """The contact, its state now, and whether the request changed anything."""
+    """The contact as it is now, and whether the request changed anything."""
 
     contact: UUID
-    state: ContactState
+    account: AccountState
+    restricted_at: datetime | None = None
     recorded: bool
 
 
@@ -120,7 +162,8 @@ class ContactResponse(ResponseBody):
     """All stored data of a contact."""
 
     contact: UUID
-    state: ContactState
+    account: AccountState
+    restricted_at: datetime | None = None
     locale: str | None = None
     external_ids: list[str]
     addresses: list[ContactAddressResponse]

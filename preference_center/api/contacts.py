@@ -5,9 +5,6 @@ Everything that identifies a person is sent in bodies, never in a URL (I12).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 from flask import Response
 
 from preference_center import contacts
@@ -23,6 +20,12 @@ from preference_center.api.contact_models import (
     MergeContactsRequest,
     ReopenContactRequest,
 )
+from preference_center.api.contact_rows import (
+    contact_ref,
+    parse_received,
+    phone_region,
+    write_contacts,
+)
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.parsing import RequestRows
 from preference_center.api.problems import (
@@ -32,14 +35,9 @@ from preference_center.api.problems import (
     UNKNOWN_CONTACT,
     FieldErrors,
 )
-from preference_center.contacts import InTransaction, WrittenContact
-from preference_center.context import services
 from preference_center.domain.addresses import Address, parse_address
-from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.sender_requests import clamp_to_now
-from preference_center.errors import InvalidInput, InvalidRows
+from preference_center.domain.contacts import ContactUpdate
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import Connection
 
 
 @endpoint(
@@ -66,7 +64,7 @@ def post_contacts(call: ApiCall, rows: RequestRows[ContactRequest]) -> Response:
         ]
         updates.append(ContactUpdate(row.external_id, row.locale, tuple(filter(None, addresses))))
     errors.raise_if_any()
-    return _write_contacts(
+    return write_contacts(
         call,
         rows,
         lambda in_transaction: contacts.upsert_contacts(updates, call.origin, in_transaction),
@@ -87,13 +85,14 @@ def post_contacts_query(_: ApiCall, body: ContactSelector) -> Response:
 
     An address selects the contact that has exactly this form of it.
     """
-    ref = _contact_ref(body)
+    ref = contact_ref(body)
     contact = contacts.load_contacts([ref]).find(ref)
     addresses = sorted((address.channel, address.exact) for address in contact.addresses)
     return json_response(
         ContactResponse(
             contact=contact.id,
-            state=contact.state,
+            account=contact.account,
+            restricted_at=contact.restricted_at,
             locale=contact.locale,
             external_ids=sorted(contact.external_ids),
             addresses=[
@@ -120,20 +119,8 @@ def post_contacts_deactivate(
     From now on nothing may be sent to any of their addresses, also those that are linked later,
     except message types with `after_closing`.
     """
-    errors = FieldErrors()
-    requests = []
-    for pointer, row in rows.with_pointers():
-        ref = errors.collect(f"{pointer}/address", _contact_ref, row)
-        received_at = errors.collect(
-            f"{pointer}/received_at",
-            clamp_to_now,
-            row.received_at or call.origin.now,
-            call.origin.now,
-        )
-        if ref and received_at:
-            requests.append((ref, received_at))
-    errors.raise_if_any()
-    return _write_contacts(
+    requests = parse_received(call, rows)
+    return write_contacts(
         call,
         rows,
         lambda in_transaction: contacts.deactivate_contacts(requests, call.origin, in_transaction),
@@ -157,14 +144,14 @@ def post_contacts_reopen(call: ApiCall, rows: RequestRows[ReopenContactRequest])
     errors = FieldErrors()
     requests = []
     for pointer, row in rows.with_pointers():
-        ref = errors.collect(f"{pointer}/address", _contact_ref, row)
+        ref = errors.collect(f"{pointer}/address", contact_ref, row)
         evidence = parse_consent_evidence(
             errors, f"{pointer}/evidence", row.evidence, call.origin.now
         )
         if ref and evidence:
             requests.append((ref, evidence))
     errors.raise_if_any()
-    return _write_contacts(
+    return write_contacts(
         call,
         rows,
         lambda in_transaction: contacts.reopen_contacts(requests, call.origin, in_transaction),
@@ -184,81 +171,22 @@ def post_contacts_merge(call: ApiCall, rows: RequestRows[MergeContactsRequest]) 
     """Merge pairs of contacts that are one person.
 
     The remaining contact has all external ids and addresses of both; if one of the accounts was
-    closed, it is closed. A merge can't be undone.
+    closed, it is closed, and if one was restricted, it is restricted. A merge can't be undone.
     """
     errors = FieldErrors()
     pairs = []
     for pointer, row in rows.with_pointers():
-        source = errors.collect(f"{pointer}/merge/address", _contact_ref, row.merge)
-        target = errors.collect(f"{pointer}/into/address", _contact_ref, row.into)
+        source = errors.collect(f"{pointer}/merge/address", contact_ref, row.merge)
+        target = errors.collect(f"{pointer}/into/address", contact_ref, row.into)
         if source and target:
             pairs.append((source, target))
     errors.raise_if_any()
-    return _write_contacts(
+    return write_contacts(
         call,
         rows,
         lambda in_transaction: contacts.merge_contacts(pairs, call.origin, in_transaction),
     )
 
 
-def _write_contacts(
-    call: ApiCall,
-    rows: RequestRows[Any],
-    write: Callable[[InTransaction | None], list[WrittenContact]],
-) -> Response:
-    """Call `write` and respond; with an Idempotency-Key, store the response in its transaction."""
-    idempotent = call.idempotent_request
-    stored: list[Response] = []
-
-    def make_response(written: Sequence[WrittenContact]) -> Response:
-        results = [
-            {
-                "contact": str(each.contact.id),
-                "state": each.contact.state,
-                "recorded": each.is_changed,
-            }
-            for each in written
-        ]
-        return json_response(rows.to_json(results))
-
-    def in_transaction(connection: Connection, written: Sequence[WrittenContact]) -> None:
-        if idempotent:
-            stored[:] = [make_response(written)]
-            idempotent.store_response(connection, stored[0])
-
-    written: Sequence[WrittenContact] = ()
-    try:
-        written = write(in_transaction if idempotent else None)
-    except InvalidRows as error:
-        _raise_row_errors(rows, error)
-    return stored[0] if stored else make_response(written)
-
-
-def _raise_row_errors(rows: RequestRows[Any], error: InvalidRows) -> None:
-    """Raises InvalidBody, with a pointer for every error."""
-    pointers = [pointer for pointer, _ in rows.with_pointers()]
-    errors = FieldErrors()
-    for each in error.errors:
-        pointer = pointers[each.row] + (f"/{each.field}" if each.field else "")
-        errors.collect(pointer, _raise, each.error)
-    errors.raise_if_any()
-
-
-def _raise(error: InvalidInput) -> None:
-    raise error
-
-
-def _contact_ref(selector: ContactSelector) -> ContactRef:
-    if selector.address is None:
-        return ContactRef(selector.contact, selector.external_id)
-    return ContactRef(
-        address=parse_address(selector.address, selector.channel, region=_phone_region())
-    )
-
-
 def _parse_address(body: ContactAddressBody) -> Address:
-    return parse_address(body.address, body.channel, region=_phone_region())
-
-
-def _phone_region() -> str:
-    return services().settings.phone_region
+    return parse_address(body.address, body.channel, region=phone_region())

@@ -1,8 +1,9 @@
-"""`flask contacts`: look up a contact, and close or reopen its account, for support."""
+"""`flask contacts`: look up a contact, close or restrict it and end that, for support."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -13,12 +14,14 @@ from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
 from preference_center.domain.contacts import Contact, ContactRef
+from preference_center.domain.restriction import EndNotice, UnrestrictionProof
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
 group = CommandGroup(
     "contacts",
-    help="Look up a contact by an address, close or reopen its account."
+    help="Look up a contact by an address; close or reopen its account; restrict the use of its"
+    " data or end that."
     " The address is read from a prompt or standard input, so that it appears in no shell"
     " history and no list of processes.",
 )
@@ -106,6 +109,79 @@ def reopen(channel: str, source: str, wording: str, language: str, occurred_at: 
     _print_contact(written.contact)
 
 
+@group.command("restrict")
+@_channel
+@click.option(
+    "--received-at",
+    type=Timestamp(),
+    help="When the company received it, e.g. 2026-11-24T09:30+01:00; default: now.",
+)
+def restrict(channel: str, received_at: datetime | None) -> None:
+    """Limit the use of a person's data: no marketing to any address of the contact any more.
+
+    Service messages are still sent, and the account stays as it is. Only unrestrict ends it; no
+    opt-in does. An address that belongs to no contact yet becomes a new contact.
+    """
+    now = services().now()
+    with click_bad_parameter("--received-at"):
+        received = sender_requests.clamp_to_now(received_at or now, now)
+    address = _prompt_address(channel)
+    with click_errors():
+        require_known_keys()
+        [written] = contacts.restrict_contacts(
+            [(ContactRef(address=address), received)], _origin(now)
+        )
+    click.echo("Restricted." if written.is_changed else "It was already restricted.")
+    _print_contact(written.contact)
+
+
+@group.command("unrestrict")
+@_channel
+@click.option("--source", help="Where the person ended it, e.g. phone.")
+@click.option("--wording", help="What the person agreed to or said.")
+@click.option("--language", help="The language of the wording (BCP 47), e.g. it.")
+@click.option("--occurred-at", type=Timestamp(), help="When the person did.")
+@click.option(
+    "--notice-sent-at",
+    type=Timestamp(),
+    help="Instead of the four: when the company informed the person that it ends the restriction;"
+    " at least 7 days ago.",
+)
+def unrestrict(channel: str, notice_sent_at: datetime | None, **proof: Any) -> None:
+    """End a restriction, at the person's request or 7 days after a notice to them. Opt-outs stay.
+
+    Example: flask contacts unrestrict --source phone --wording "End the restriction"
+    --language en --occurred-at 2026-11-24T09:30+01:00
+    """
+    now = services().now()
+    given = _unrestriction_proof(notice_sent_at, proof, now)
+    address = _prompt_address(channel)
+    with click_errors():
+        require_known_keys()
+        [written] = contacts.unrestrict_contacts(
+            [(ContactRef(address=address), given)], _origin(now)
+        )
+    click.echo("No longer restricted." if written.is_changed else "It was not restricted.")
+    _print_contact(written.contact)
+
+
+def _unrestriction_proof(
+    notice_sent_at: datetime | None, proof: dict[str, Any], now: datetime
+) -> UnrestrictionProof:
+    """The person's own act or the notice. Raises click.UsageError unless it is one of both."""
+    if notice_sent_at is not None and not any(proof.values()):
+        with click_bad_parameter("--notice-sent-at"):
+            return EndNotice(sender_requests.clamp_to_now(notice_sent_at, now))
+    if notice_sent_at is not None or not all(proof.values()):
+        raise click.UsageError(
+            "Give --source, --wording, --language and --occurred-at of the person's own act, or"
+            " --notice-sent-at."
+        )
+    with click_bad_parameter("--occurred-at"):
+        acted_at = sender_requests.clamp_to_now(proof["occurred_at"], now)
+    return ConsentEvidence(proof["source"], proof["wording"], proof["language"], acted_at)
+
+
 def _prompt_address(channel: str) -> Address:
     """The address, from a prompt or standard input. Raises BadParameter if it is invalid."""
     raw = click.prompt("Address", err=True)
@@ -119,7 +195,9 @@ def _origin(now: datetime) -> RequestOrigin:
 
 def _print_contact(contact: Contact) -> None:
     click.echo(f"contact    {contact.id}")
-    click.echo(f"state      {contact.state}")
+    click.echo(f"account    {contact.account}")
+    if contact.restricted_at is not None:
+        click.echo(f"restricted since {contact.restricted_at:%Y-%m-%d %H:%M} UTC")
     click.echo(f"language   {contact.locale or 'not known'}")
     click.echo(f"known as   {len(contact.external_ids)} external ids")
     for address in sorted(contact.addresses, key=lambda address: (address.channel, address.exact)):

@@ -36,7 +36,8 @@ for command in (link_key, link_keys, revoke_link_key):
     help="What the key may do; repeatable. check: request decisions. read: read all addresses with"
     " their history, contacts, and the feed of changes. write: record opt-outs, consents, contacts"
     " and closed accounts, and import lists. lift: record a person's own opt-in, which lifts"
-    " opt-outs, and reopen accounts. links: create signed links. portal: open and read the"
+    " opt-outs, and reopen accounts. rights: restrict and erase, and handle requests of data"
+    " subjects. links: create signed links. portal: open and read the"
     " preferences of any person, for your account page only; with write also change them.",
 )
 @click.option(

@@ -14,7 +14,8 @@ from uuid import UUID, uuid5
 from preference_center.contacts import load_contacts
 from preference_center.context import services
 from preference_center.domain.addresses import Address
-from preference_center.domain.contacts import ContactRef, ContactSet, ContactUpdate
+from preference_center.domain.contact_set import ContactSet
+from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.events import Change, Retraction
 from preference_center.domain.rights.move import (
     SOURCE,

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.contacts import Contact, ContactRef, ContactSet, ContactState
+from preference_center.domain.contact_set import ContactSet
+from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.errors import PreferenceCenterError
 from preference_center.keys import Keys
 from preference_center.links import restore_address
@@ -30,7 +31,8 @@ UNION
 SELECT COALESCE(merged_into, id) FROM contact WHERE id = ANY(%(ids)b)
 """
 _SELECT_CONTACTS = """
-SELECT id, state, locale, version FROM contact WHERE id = ANY(%(ids)b) AND merged_into IS NULL
+SELECT id, account, locale, version, restricted_at FROM contact
+WHERE id = ANY(%(ids)b) AND merged_into IS NULL
 """
 _SELECT_MERGED = (
     "SELECT id, merged_into FROM contact WHERE id = ANY(%(ids)b) AND merged_into IS NOT NULL"
@@ -45,16 +47,18 @@ SELECT contact_id, digest, ciphertext FROM contact_external_id WHERE contact_id 
 """
 
 _INSERT = """
-INSERT INTO contact (id, state, locale, version, created_at, changed_at)
-SELECT id, state, locale, 1, %(now)s, %(now)s
-FROM unnest(%(ids)b::uuid[], %(states)b::text[], %(locales)b::text[]) AS given (id, state, locale)
+INSERT INTO contact (id, account, locale, version, restricted_at, created_at, changed_at)
+SELECT id, account, locale, 1, restricted_at, %(now)s, %(now)s
+FROM unnest(%(ids)b::uuid[], %(accounts)b::text[], %(locales)b::text[],
+    %(restricted)b::timestamptz[]) AS given (id, account, locale, restricted_at)
 ON CONFLICT DO NOTHING
 """
 _UPDATE = """
-UPDATE contact SET state = given.state, locale = given.locale, version = contact.version + 1,
-    changed_at = %(now)s
-FROM (SELECT * FROM unnest(%(ids)b::uuid[], %(states)b::text[], %(locales)b::text[],
-    %(versions)b::int[]) AS n (id, state, locale, version) ORDER BY id) AS given
+UPDATE contact SET account = given.account, locale = given.locale,
+    restricted_at = given.restricted_at, version = contact.version + 1, changed_at = %(now)s
+FROM (SELECT * FROM unnest(%(ids)b::uuid[], %(accounts)b::text[], %(locales)b::text[],
+    %(restricted)b::timestamptz[], %(versions)b::int[])
+    AS n (id, account, locale, restricted_at, version) ORDER BY id) AS given
 WHERE contact.id = given.id AND contact.version = given.version
     AND contact.merged_into IS NULL
 """
@@ -83,7 +87,10 @@ FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(contacts)b::uuid[])
     AS given (digest, channel, contact_id)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
 ORDER BY address.id
-ON CONFLICT DO NOTHING
+ON CONFLICT (address_id) DO UPDATE
+    SET contact_id = EXCLUDED.contact_id, linked_at = EXCLUDED.linked_at
+    WHERE EXISTS (SELECT FROM contact
+        WHERE id = contact_address.contact_id AND account = 'erased')
 """
 _LINK_EXTERNAL_IDS = """
 INSERT INTO contact_external_id (digest, contact_id, ciphertext, linked_at)
@@ -91,8 +98,12 @@ SELECT digest, contact_id, ciphertext, %(now)s
 FROM unnest(%(digests)b::bytea[], %(contacts)b::uuid[], %(ciphertexts)b::bytea[])
     AS given (digest, contact_id, ciphertext)
 ORDER BY digest
-ON CONFLICT DO NOTHING
+ON CONFLICT (digest) DO UPDATE SET contact_id = EXCLUDED.contact_id,
+    ciphertext = EXCLUDED.ciphertext, linked_at = EXCLUDED.linked_at
+    WHERE EXISTS (SELECT FROM contact
+        WHERE id = contact_external_id.contact_id AND account = 'erased')
 """
+"""An id of an erased contact passes to the living one; of another contact it stays."""
 _SELECT_LOCALE = """
 SELECT contact.locale
 FROM address JOIN contact_address linked ON linked.address_id = address.id
@@ -126,13 +137,16 @@ def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRe
     contacts = [
         Contact(
             id=contact_id,
-            state=ContactState(state),
+            account=AccountState(account),
             locale=locale,
             external_ids=_external_ids(keys, names.get(contact_id, ()), external_ids),
             addresses=_addresses(keys, addresses.get(contact_id, ()), given),
             version=version,
+            restricted_at=restricted_at,
         )
-        for contact_id, state, locale, version in connection.execute(_SELECT_CONTACTS, wanted)
+        for contact_id, account, locale, version, restricted_at in connection.execute(
+            _SELECT_CONTACTS, wanted
+        )
     ]
     merged: dict[UUID, UUID] = {}
     if ids:
@@ -154,8 +168,7 @@ def save_contacts(
     _execute_for_all(connection, _UPDATE, len(known), _columns(known, now))
     _execute_for_all(connection, _INSERT, len(new), _columns(new, now))
     _save_merges(connection, contact_set, now)
-    owned = {a for contact in contact_set.stored.values() for a in contact.addresses}
-    links = [(a, contact.id) for contact in changed for a in contact.addresses - owned]
+    links = contact_set.new_address_links()
     columns: dict[str, Any] = {
         "digests": [keys.exact_digest(address) for address, _ in links],
         "channels": [address.channel.value for address, _ in links],
@@ -163,8 +176,7 @@ def save_contacts(
         "now": now,
     }
     _execute_for_all(connection, _LINK_ADDRESSES, len(links), columns)
-    called = {e for contact in contact_set.stored.values() for e in contact.external_ids}
-    names = [(e, contact.id) for contact in changed for e in contact.external_ids - called]
+    names = contact_set.new_external_ids()
     digests = [external_id_digest(keys, external_id) for external_id, _ in names]
     columns = {
         "digests": digests,
@@ -209,7 +221,8 @@ def _execute_for_all(
 def _columns(contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
     return {
         "ids": [contact.id for contact in contacts],
-        "states": [contact.state.value for contact in contacts],
+        "accounts": [contact.account.value for contact in contacts],
+        "restricted": [contact.restricted_at for contact in contacts],
         "locales": [contact.locale for contact in contacts],
         "versions": [contact.version for contact in contacts],
         "now": now,

@@ -106,8 +106,9 @@ TABLES: Mapping[str, Table] = {
     "contact": Table(
         {
             "id": _REFERENCE,
-            "state": _FACT,
+            "account": _FACT,
             "locale": _FACT,
+            "restricted_at": _FACT,
             "created_at": _FACT,
             "changed_at": _FACT,
             "merged_into": _REFERENCE,

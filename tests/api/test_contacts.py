@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +23,7 @@ NUMBER = {"address": "+39 333 1234567", "channel": "sms"}
 @pytest.fixture
 def sender(in_force: Flask) -> Sender:
     """A sender that may write, lift and read."""
-    return make_sender(in_force, scopes=("check", "write", "lift", "read"))
+    return make_sender(in_force, scopes=("check", "write", "lift", "read", "rights"))
 
 
 def post(sender: Sender, path: str, body: Any) -> Any:
@@ -58,12 +58,12 @@ def events(sender: Sender) -> list[tuple[Any, ...]]:
 
 def test_a_contact_is_made_and_found_again(sender: Sender) -> None:
     made = post(sender, "", ADA)
-    assert made == {"contact": made["contact"], "state": "active", "recorded": True}
+    assert made == {"contact": made["contact"], "account": "open", "recorded": True}
     assert post(sender, "", ADA) == made | {"recorded": False}
     post(sender, "", {"external_id": "c-1", "addresses": [NUMBER]})
     assert post(sender, "/query", {"address": "ada@example.com"}) == {
         "contact": made["contact"],
-        "state": "active",
+        "account": "open",
         "locale": "it",
         "external_ids": ["c-1"],
         "addresses": [
@@ -116,7 +116,7 @@ class TestClosing:
     def test_a_closed_account_gets_no_service_mail(self, sender: Sender) -> None:  # I4
         post(sender, "", ADA)
         closed = post(sender, "/deactivate", {"external_id": "c-1"})
-        assert (closed["state"], closed["recorded"]) == ("deactivated", True)
+        assert (closed["account"], closed["recorded"]) == ("deactivated", True)
         assert sender.ask("invoice", "ada@example.com")["rule"] == "closed"
         assert post(sender, "/deactivate", {"external_id": "c-1"})["recorded"] is False
         assert len(events(sender)) == 2
@@ -153,7 +153,7 @@ class TestClosing:
         assert faults(sender, "/deactivate", rows[:2]) == [("/1", "unknown-contact")]
         assert events(sender) == []
         rows = [{"external_id": "c-1"}, {"address": "grace@example.com"}]
-        assert [row["state"] for row in post(sender, "/deactivate", rows)] == ["deactivated"] * 2
+        assert [row["account"] for row in post(sender, "/deactivate", rows)] == ["deactivated"] * 2
 
     def test_a_time_in_the_future_is_refused(self, sender: Sender) -> None:
         late = (START + timedelta(days=1)).isoformat()
@@ -173,7 +173,7 @@ class TestReopening:
         post(sender, "/deactivate", {"external_id": "c-1"})
         clock.advance(timedelta(hours=1))
         opened = post(sender, "/reopen", self.reopening(clock))
-        assert (opened["state"], opened["recorded"]) == ("active", True)
+        assert (opened["account"], opened["recorded"]) == ("open", True)
         assert sender.ask("invoice", "ada@example.com")["allow"]
         assert (
             sender.ask("offers.weekly", "ada@example.com")["rule"] == "opted_out_of_all_marketing"
@@ -198,6 +198,59 @@ class TestReopening:
 
     def test_without_evidence_nothing_is_opened(self, sender: Sender) -> None:
         assert faults(sender, "/reopen", {"external_id": "c-1"}) == [("/evidence", "missing-field")]
+
+
+class TestRestricting:
+    def test_marketing_stops_and_service_mail_flows(self, sender: Sender) -> None:  # I4
+        made = post(sender, "", ADA)
+        restricted = post(sender, "/restrict", {"external_id": "c-1"})
+        assert restricted == {
+            "contact": made["contact"],
+            "account": "open",
+            "restricted_at": START.isoformat(),
+            "recorded": True,
+        }
+        assert post(sender, "/restrict", {"external_id": "c-1"})["recorded"] is False  # I7
+        assert sender.ask("offers.weekly", "ada+x@example.com")["rule"] == "restricted"  # I9
+        assert sender.ask("invoice", "ada@example.com")["allow"]
+        found = post(sender, "/query", {"external_id": "c-1"})
+        assert datetime.fromisoformat(found["restricted_at"]) == START
+
+    def test_the_person_ends_it(self, sender: Sender, clock: Clock) -> None:
+        post(sender, "/restrict", {"address": "ada@example.com"})
+        clock.advance(timedelta(hours=1))
+        given = evidence(occurred_at=clock.now.isoformat())
+        body = {"address": "ada@example.com", "evidence": given}
+        ended = post(sender, "/unrestrict", body)
+        assert (ended["recorded"], "restricted_at" in ended) == (True, False)
+        assert post(sender, "/unrestrict", body)["recorded"] is False
+        assert sender.ask("offers.weekly", "ada@example.com")["rule"] == "not_opted_out"
+
+    def test_the_company_ends_it_seven_days_after_a_notice(
+        self, sender: Sender, clock: Clock
+    ) -> None:
+        post(sender, "/restrict", {"address": "ada@example.com"})
+        clock.advance(timedelta(hours=1))
+        body = {"address": "ada@example.com", "notice_sent_at": clock.now.isoformat()}
+        assert faults(sender, "/unrestrict", body) == [("/notice_sent_at", "rule-violation")]
+        clock.advance(timedelta(days=7))
+        assert post(sender, "/unrestrict", body)["recorded"]
+
+    def test_one_proof_is_needed(self, sender: Sender) -> None:
+        post(sender, "", ADA)
+        both = {"evidence": evidence(), "notice_sent_at": START.isoformat()}
+        for proof in ({}, both):
+            assert faults(sender, "/unrestrict", {"external_id": "c-1"} | proof) == [
+                ("", "invalid-value")
+            ]
+
+    def test_many_are_restricted_at_once_or_none(self, sender: Sender) -> None:
+        post(sender, "", [ADA, GRACE])
+        rows = [{"external_id": "c-1"}, {"external_id": "c-404"}]
+        assert faults(sender, "/restrict", rows) == [("/1", "unknown-contact")]
+        assert events(sender) == []
+        rows = [{"external_id": "c-1"}, {"address": "grace@example.com"}]
+        assert [row["recorded"] for row in post(sender, "/restrict", rows)] == [True, True]
 
 
 class TestMerging:
@@ -226,11 +279,13 @@ class TestMerging:
         ("/query", {"external_id": "c-1"}, "read"),
         ("/deactivate", {"external_id": "c-1"}, "write"),
         ("/reopen", {"external_id": "c-1", "evidence": evidence()}, "lift"),
+        ("/restrict", {"external_id": "c-1"}, "rights"),
+        ("/unrestrict", {"external_id": "c-1", "evidence": evidence()}, "rights"),
         ("/merge", {"merge": {"external_id": "c-1"}, "into": {"external_id": "c-2"}}, "write"),
     ],
 )
 def test_each_needs_its_scope(in_force: Flask, path: str, body: Any, scope: str) -> None:
-    others = {"check", "write", "lift", "links", "portal", "read"} - {scope}
+    others = {"check", "write", "lift", "links", "portal", "read", "rights"} - {scope}
     sender = make_sender(in_force, scopes=sorted(others))
     answer = sender.post(f"/v1/contacts{path}", body)
     assert answer.status_code == 403

@@ -50,7 +50,7 @@ def test_show_tells_who_it_is_and_shows_no_address(ada: Flask) -> None:  # I12
     result = flask(ada, "show", typed="Ada@Example.com")
 
     assert result.exit_code == 0
-    assert "state      active" in result.stdout
+    assert "account    open" in result.stdout
     assert "language   it" in result.stdout
     assert "a***@e***.com" in result.stdout
     assert "ada@" not in result.stdout
@@ -112,3 +112,35 @@ def test_a_wrong_word_is_named_and_nothing_written(
     assert result.exit_code == 2
     assert shown in result.stderr
     assert events(ada) == []
+
+
+def test_a_restriction_is_shown_and_ended_by_the_person(ada: Flask, clock: Clock) -> None:
+    restricted = flask(ada, "restrict", "--received-at", START.isoformat())
+    assert "Restricted." in restricted.stdout
+    assert f"restricted since {START:%Y-%m-%d %H:%M} UTC" in restricted.stdout
+    assert "already restricted" in flask(ada, "restrict").stdout
+    clock.advance(timedelta(hours=1))
+    ended = flask(ada, "unrestrict", *REOPEN, clock.now.isoformat())
+    assert "No longer restricted." in ended.stdout
+    assert "since" not in ended.stdout
+    assert "not restricted" in flask(ada, "unrestrict", *REOPEN, clock.now.isoformat()).stdout
+
+
+def test_support_ends_a_restriction_seven_days_after_a_notice(ada: Flask, clock: Clock) -> None:
+    flask(ada, "restrict")
+    clock.advance(timedelta(hours=1))
+    sent_at = clock.now.isoformat()
+    too_early = flask(ada, "unrestrict", "--notice-sent-at", sent_at)
+    assert (too_early.exit_code, "7 days" in too_early.stderr) == (1, True)
+    clock.advance(timedelta(days=7))
+    assert "No longer" in flask(ada, "unrestrict", "--notice-sent-at", sent_at).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [(), REOPEN[:-1], ("--notice-sent-at", START.isoformat(), *REOPEN[:2])]
+)
+def test_a_restriction_is_not_ended_without_one_proof(ada: Flask, words: tuple[str, ...]) -> None:
+    flask(ada, "restrict")
+    result = flask(ada, "unrestrict", *words)
+    assert (result.exit_code, "--notice-sent-at" in result.stderr) == (2, True)
+    assert "unrestricted" not in [kind for kind, *_ in events(ada)]

@@ -45,6 +45,8 @@ class KeyScope(StrEnum):
     """Record opt-outs and consents."""
     LIFT = "lift"
     """Record a person's own newer opt-in, which lifts older opt-outs (I5)."""
+    RIGHTS = "rights"
+    """Act on the rights of data subjects: restrict, erase, and handle their requests."""
     LINKS = "links"
     """Create signed links."""
     PORTAL = "portal"

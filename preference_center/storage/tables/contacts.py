@@ -17,12 +17,14 @@ class ContactRow(db.Model):  # type: ignore[misc,name-defined]
 
     __tablename__ = "contact"
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    state: Mapped[str] = mapped_column(Text)
+    account: Mapped[str] = mapped_column(Text)
+    """`open`, `deactivated` or `erased`: `domain.contacts.AccountState`."""
     locale: Mapped[str | None] = mapped_column(Text)
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(TimestampTz)
     changed_at: Mapped[datetime] = mapped_column(TimestampTz)
     merged_into: Mapped[UUID | None] = mapped_column(Uuid)
+    restricted_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     __table_args__ = (
         Index(
             "contact_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")

@@ -171,3 +171,26 @@ def test_evidence_and_acknowledgements_move_and_leave_nothing_in_their_old_place
     with psycopg.connect(url(app)) as connection:
         assert [connection.execute(query.encode()).fetchall() for query in OLD_ROWS] == old
     upgrade(directory=migrations)
+
+
+def test_a_state_of_a_contact_becomes_its_account_and_its_restriction(
+    app: Flask, migrations: str
+) -> None:
+    states = {"active", "restricted", "deactivated", "erased"}
+    downgrade(directory=migrations, revision="0001")
+    with psycopg.connect(url(app)) as connection:
+        for state in states:
+            connection.execute(
+                "INSERT INTO contact (id, state, version, created_at, changed_at)"
+                " VALUES (gen_random_uuid(), %s, 1, '2026-01-01Z', '2026-02-03Z')",
+                (state,),
+            )
+    upgrade(directory=migrations, revision="0002")
+    with psycopg.connect(url(app)) as connection:
+        rows = connection.execute("SELECT account, restricted_at::date::text FROM contact")
+        assert set(rows) == {
+            ("open", None), ("open", "2026-02-03"), ("deactivated", None), ("erased", None),
+        }  # fmt: skip
+    downgrade(directory=migrations, revision="0001")
+    with psycopg.connect(url(app)) as connection:
+        assert {state for (state,) in connection.execute("SELECT state FROM contact")} == states

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import (
     MAX_ADDRESSES,
+    AccountState,
     Contact,
     ContactRef,
-    ContactSet,
-    ContactState,
     ContactUpdate,
 )
 from preference_center.errors import (
@@ -21,6 +23,7 @@ from preference_center.errors import (
     InvalidInput,
     UnknownContact,
 )
+from tests.domain.histories import NOW
 
 ADA, GRACE, MARY = (
     parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace", "mary")
@@ -44,7 +47,7 @@ NEW = UUID(int=9)
 def test_somebody_unknown_becomes_a_contact() -> None:
     book = ContactSet.from_contacts([])
     made = book.upsert(ContactUpdate("c-9", "de-AT", (ADA,)), NEW)
-    assert made == Contact(NEW, ContactState.ACTIVE, "de-AT", called("c-9"), frozenset({ADA}))
+    assert made == Contact(NEW, AccountState.OPEN, "de-AT", called("c-9"), frozenset({ADA}))
     assert (book.changed_contacts(), book.new_addresses()) == ([made], [ADA])
 
 
@@ -102,13 +105,13 @@ def test_a_contact_with_absurdly_many_addresses_is_refused() -> None:
 
 
 def test_nothing_is_kept_of_somebody_erased() -> None:  # I6
-    book = ContactSet.from_contacts([contact(1, ADA, state=ContactState.ERASED)])
+    book = ContactSet.from_contacts([contact(1, ADA, account=AccountState.ERASED)])
     book.upsert(ContactUpdate("c-1", "it", (ADA, MARY)), NEW)
     assert (book.changed_contacts(), book.new_addresses()) == ([], [])
 
 
 def test_an_address_linked_while_the_account_is_closed_is_closed_too() -> None:  # I4
-    shut = contact(1, ADA, state=ContactState.DEACTIVATED)
+    shut = contact(1, ADA, account=AccountState.DEACTIVATED)
     book = ContactSet.from_contacts([shut])
     written = book.upsert(ContactUpdate(addresses=(ADA, MARY)), NEW)
     assert [*book.newly_closed()] == [(written, MARY)]
@@ -125,16 +128,15 @@ def test_closing_an_account_closes_every_address_once() -> None:
 
 
 def test_reopening_opens_every_address() -> None:
-    book = ContactSet.from_contacts([contact(1, ADA, state=ContactState.DEACTIVATED)])
+    book = ContactSet.from_contacts([contact(1, ADA, account=AccountState.DEACTIVATED)])
     opened = book.reopen(book.find(ContactRef(address=ADA)))
-    assert opened.state is ContactState.ACTIVE
+    assert opened.account is AccountState.OPEN
     assert ([*book.newly_reopened()], [*book.newly_closed()]) == ([(opened, ADA)], [])
 
 
-@pytest.mark.parametrize("state", [ContactState.RESTRICTED, ContactState.ERASED])
-def test_only_a_closed_account_is_reopened(state: ContactState) -> None:
-    with pytest.raises(InvalidInput, match=state.value):
-        ContactSet.from_contacts([]).reopen(contact(1, state=state))
+def test_somebody_erased_is_not_reopened() -> None:
+    with pytest.raises(InvalidInput, match="erased"):
+        ContactSet.from_contacts([]).reopen(contact(1, account=AccountState.ERASED))
 
 
 def test_two_become_one_who_is_found_by_all_that_either_was() -> None:
@@ -148,11 +150,11 @@ def test_two_become_one_who_is_found_by_all_that_either_was() -> None:
 
 
 def test_of_two_states_the_more_restrictive_wins() -> None:
-    book = ContactSet.from_contacts([ONE, contact(2, GRACE, state=ContactState.DEACTIVATED)])
+    book = ContactSet.from_contacts([ONE, contact(2, GRACE, account=AccountState.DEACTIVATED)])
     survivor = book.merge(book.find(ContactRef(TWO.id)), ONE)
-    assert survivor.state is ContactState.DEACTIVATED
+    assert survivor.account is AccountState.DEACTIVATED
     assert [*book.newly_closed()] == [(survivor, ADA)]  # the other was closed before
-    assert max(ContactState, key=lambda state: state.rank) is ContactState.ERASED
+    assert max(AccountState, key=lambda account: account.rank) is AccountState.ERASED
 
 
 def test_merging_twice_in_a_row_leads_to_the_last_survivor() -> None:
@@ -165,7 +167,7 @@ def test_merging_twice_in_a_row_leads_to_the_last_survivor() -> None:
 
 
 def test_somebody_erased_is_not_merged() -> None:
-    book = ContactSet.from_contacts([ONE, contact(2, state=ContactState.ERASED)])
+    book = ContactSet.from_contacts([ONE, contact(2, account=AccountState.ERASED)])
     with pytest.raises(InvalidInput, match="erased"):
         book.merge(ONE, book.find(ContactRef(TWO.id)))
 
@@ -180,3 +182,100 @@ def test_nothing_personal_shows_in_a_traceback() -> None:  # I12
     shown = repr(ONE) + repr(ContactUpdate("c-1", addresses=(ADA,))) + repr(ContactRef(None, "c-1"))
     assert "ada@" not in shown
     assert "c-1" not in shown + repr(ContactSet.from_contacts([ONE]))
+
+
+# --- restrictions
+
+
+def test_a_restriction_is_independent_of_the_account() -> None:
+    book = ContactSet.from_contacts([contact(1, ADA, account=AccountState.DEACTIVATED)])
+    restricted = book.restrict(book.find(ContactRef(address=ADA)), NOW)
+    assert (restricted.account, restricted.restricted_at) == (AccountState.DEACTIVATED, NOW)
+    assert book.reopen(restricted).restricted_at == NOW
+    assert book.unrestrict(restricted) == replace(restricted, restricted_at=None)
+    assert book.unrestrict(ONE) == ONE
+
+
+def test_a_restriction_begins_once() -> None:  # I7
+    book = ContactSet.from_contacts([contact(1, ADA, restricted_at=NOW)])
+    again = book.restrict(book.find(ContactRef(address=ADA)), NOW + timedelta(hours=1))
+    assert (again.restricted_at, book.changed_contacts()) == (NOW, [])
+
+
+def test_somebody_erased_is_not_restricted() -> None:  # nothing of theirs is used
+    erased = contact(1, ADA, account=AccountState.ERASED)
+    assert ContactSet.from_contacts([erased]).restrict(erased, NOW) == erased
+
+
+def test_an_address_linked_while_the_contact_is_restricted_is_restricted_too() -> None:
+    book = ContactSet.from_contacts([contact(1, ADA, restricted_at=NOW)])
+    written = book.upsert(ContactUpdate(addresses=(ADA, MARY)), NEW)
+    assert [*book.newly_restricted()] == [(written, MARY)]
+
+
+def test_of_two_restrictions_the_earlier_counts_for_both() -> None:
+    later = contact(2, GRACE, restricted_at=NOW + timedelta(hours=1))
+    book = ContactSet.from_contacts([contact(1, ADA, restricted_at=NOW), later, contact(3, MARY)])
+    survivor = book.merge(book.find(ContactRef(UUID(int=1))), later)
+    assert survivor.restricted_at == NOW
+    last = book.merge(survivor, book.find(ContactRef(UUID(int=3))))
+    assert (last.restricted_at, last.account) == (NOW, AccountState.OPEN)
+    assert (last, MARY) in [*book.newly_restricted()]
+
+
+# --- people who were erased and came back (I6)
+
+
+def test_an_address_that_returned_belongs_to_a_new_contact() -> None:
+    erased = contact(1, ADA, account=AccountState.ERASED, external_ids=called("c-1"))
+    book = ContactSet.from_contacts([erased])
+    anew = book.start_anew(ADA, NEW)
+    assert anew == Contact(NEW, addresses=frozenset({ADA}))
+    assert book.find(ContactRef(address=ADA)) == anew
+    assert book.find(ContactRef(None, "c-1")).account is AccountState.ERASED
+    assert (book.new_addresses(), [*book.newly_reopened()]) == ([ADA], [(anew, ADA)])
+    assert book.new_address_links() == [(ADA, NEW)]
+
+
+def test_a_restriction_outlives_an_erasure() -> None:
+    erased = contact(1, ADA, account=AccountState.ERASED, restricted_at=NOW)
+    assert ContactSet.from_contacts([erased]).start_anew(ADA, NEW).restricted_at == NOW
+
+
+def test_who_was_not_erased_does_not_start_anew() -> None:
+    assert ContactSet.from_contacts([ONE]).start_anew(ADA, NEW) == ONE
+    unknown = ContactSet.from_contacts([]).start_anew(ADA, NEW)
+    assert unknown == Contact(NEW, addresses=frozenset({ADA}))
+
+
+def test_the_external_id_of_somebody_erased_passes_to_who_has_the_address() -> None:
+    erased = contact(1, GRACE, account=AccountState.ERASED, external_ids=called("c-1"))
+    book = ContactSet.from_contacts([erased, contact(2, ADA)])
+    written = book.upsert(ContactUpdate("c-1", addresses=(ADA, MARY)), NEW)
+    assert (written.id, written.external_ids) == (UUID(int=2), called("c-1"))
+    assert book.find(ContactRef(None, "c-1")) == written
+    assert book.new_external_ids() == [("c-1", UUID(int=2))]
+    assert book.find(ContactRef(address=GRACE)).external_ids == frozenset()
+
+
+def test_without_such_an_address_it_stays_with_the_erased_contact() -> None:
+    erased = contact(1, ADA, account=AccountState.ERASED, external_ids=called("c-1"))
+    book = ContactSet.from_contacts([erased])
+    for addresses in ((), (ADA,), (MARY,)):
+        assert book.upsert(ContactUpdate("c-1", "it", addresses), NEW) == erased
+    assert (book.changed_contacts(), book.new_external_ids()) == ([], [])
+
+
+def test_a_contact_with_an_id_of_its_own_takes_over_none() -> None:
+    erased = contact(1, account=AccountState.ERASED, external_ids=called("c-7"))
+    book = ContactSet.from_contacts([erased, ONE])
+    with pytest.raises(ExternalIdConflict):
+        book.upsert(ContactUpdate("c-7", addresses=(ADA,)), NEW)
+
+
+def test_an_address_of_somebody_erased_is_linked_to_nobody() -> None:
+    erased = contact(2, GRACE, account=AccountState.ERASED)
+    book = ContactSet.from_contacts([ONE, erased])
+    written = book.upsert(ContactUpdate("c-1", addresses=(GRACE, MARY)), NEW)
+    assert written.addresses == {ADA, MARY}
+    assert book.new_addresses() == [MARY]

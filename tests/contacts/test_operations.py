@@ -14,7 +14,7 @@ from preference_center.contacts import WrittenContact
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
-from preference_center.domain.contacts import Contact, ContactRef, ContactState, ContactUpdate
+from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decisions import Decision, DecisionRule, decide
 from preference_center.domain.events import Change, EventKind
@@ -92,7 +92,7 @@ def test_a_contact_is_found_by_its_external_id_and_every_address() -> None:
         ContactRef(address=NUMBER),
     ):
         assert contacts.load_contacts([named]).find(named) == Contact(
-            stored.id, ContactState.ACTIVE, "it", frozenset({"c-1"}), frozenset({ADA, NUMBER}), 1
+            stored.id, AccountState.OPEN, "it", frozenset({"c-1"}), frozenset({ADA, NUMBER}), 1
         )
 
 
@@ -251,7 +251,7 @@ class TestReopening:
         assert refused.value.errors[0].field == "evidence"
         assert ask(INVOICE, ADA).rule is DecisionRule.CLOSED
         assert (
-            contacts.load_contacts([ContactRef(address=ADA)]).find(ContactRef(address=ADA)).state
+            contacts.load_contacts([ContactRef(address=ADA)]).find(ContactRef(address=ADA)).account
             == "deactivated"
         )
 
@@ -336,7 +336,7 @@ class TestMerging:
         put(ContactUpdate("c-1", addresses=(ADA,)), ContactUpdate("c-2", addresses=(GRACE,)))
         close(ADA)
         assert (
-            self.merge(ContactRef(address=ADA), ContactRef(address=GRACE)).contact.state
+            self.merge(ContactRef(address=ADA), ContactRef(address=GRACE)).contact.account
             == "deactivated"
         )
         assert [ask(INVOICE, who).rule for who in (ADA, GRACE)] == [DecisionRule.CLOSED] * 2

@@ -1,0 +1,26 @@
+"""Write contacts, and what follows for the ledger, in one transaction."""
+
+from __future__ import annotations
+
+from preference_center.contacts.batch import WrittenContact
+from preference_center.contacts.operations import (
+    deactivate_contacts,
+    merge_contacts,
+    reopen_contacts,
+    restrict_contacts,
+    unrestrict_contacts,
+    upsert_contacts,
+)
+from preference_center.contacts.saving import InTransaction, load_contacts
+
+__all__ = [
+    "InTransaction",
+    "WrittenContact",
+    "deactivate_contacts",
+    "load_contacts",
+    "merge_contacts",
+    "reopen_contacts",
+    "restrict_contacts",
+    "unrestrict_contacts",
+    "upsert_contacts",
+]
