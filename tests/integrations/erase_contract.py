@@ -16,6 +16,8 @@ from preference_center.integrations.base.http import LeaseExpired
 from preference_center.integrations.registry import get_spec
 from tests.integrations.contract import ANNA, BO, ODD, Rig, off, results
 from tests.integrations.rig import channel_of
+from tests.integrations.sms_contract import ANNA as PHONE
+from tests.integrations.sms_contract import BO as OTHER_PHONE
 from tests.integrations.tools.stand_in import Fault, StandIn
 
 GONE = {PushResult.REFLECTED, PushResult.ABSENT}
@@ -167,3 +169,20 @@ class EraseHttpContract:
 
     def test_credentials_that_may_not_erase_stop_the_erasing(self, rig: Rig) -> None:
         assert self._fail(rig, Fault(401)).permanent
+
+
+class SmsEraseContract:
+    """For connectors that erase by phone number: the rig is that of `sms_contract`."""
+
+    def test_a_number_is_erased_and_no_other(self, rig: Rig) -> None:
+        for number in (PHONE, OTHER_PHONE):
+            persons(rig).add(number)
+        assert results(erase(rig, PHONE)) == {0: PushResult.REFLECTED}
+        assert not persons(rig).has(PHONE)
+        assert persons(rig).has(OTHER_PHONE)
+        assert results(erase(rig, PHONE))[0] in GONE
+
+    def test_the_tool_says_which_numbers_it_still_holds(self, rig: Rig) -> None:
+        if get_spec(rig.kind).capabilities.confirms_erasure:
+            persons(rig).add(PHONE)
+            assert eraser(rig).find_held(erase_items([PHONE, OTHER_PHONE])) == {0: True, 1: False}

@@ -20,7 +20,11 @@ from tests.integrations.both_ways_contract import (
     ScanContract,
 )
 from tests.integrations.contract import ConnectorContract, HttpContract, JsonApiContract
-from tests.integrations.erase_contract import EraseContract, EraseHttpContract
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    SmsEraseContract,
+)
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.rights_contract import RightsContract
@@ -80,6 +84,7 @@ CALLED_FOR: dict[type, Callable[[ConnectorSpec], bool]] = {
     SmsReadContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
     SmsScanContract: lambda entry: _by_sms(entry) and entry.capabilities.can_scan,
     SmsPullContract: lambda entry: _by_sms(entry) and texts_of(entry).can_pull,
+    SmsEraseContract: lambda entry: _by_sms(entry) and texts_of(entry).can_erase,
     SmsAbsentContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
 }
 

@@ -48,7 +48,9 @@ _SINGLE_CALLS_HINT = (
 
 
 class HubSpot(
-    runtime.ReadableApiConnector[HubSpotClient], runtime.LinkFieldConnector[HubSpotClient]
+    runtime.ReadableApiConnector[HubSpotClient],
+    runtime.LinkFieldConnector[HubSpotClient],
+    runtime.ErasingConnector[HubSpotClient],
 ):
     """One HubSpot account (portal)."""
 
@@ -68,6 +70,11 @@ class HubSpot(
         pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         checks_permissions=True,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
+        erase_note="The contact is permanently deleted with its history (GDPR delete), which takes "
+        "the scope crm.objects.contacts.write, and HubSpot bars its address from coming back. "
+        "Notes, tickets and deals that name the person in their text stay.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "token": "a service key (Development, Keys, Service keys) or the access token of an app "
@@ -75,7 +82,7 @@ class HubSpot(
         "and communication_preferences.write; with Marketing Hub Enterprise also "
         "communication_preferences.statuses.batch.read and .write, by which 100 addresses go in "
         "one request; to read contacts also crm.objects.contacts.read, and "
-        "crm.objects.contacts.write to write links",
+        "crm.objects.contacts.write to write links and to erase people",
         "unsubscribe_all?": "yes: an opt-out from all marketing also sets HubSpot's own "
         "unsubscribe-all; only where no service mail goes through this account",
         "legal_basis?": f"one of {', '.join(sorted(LEGAL_BASES))}; accounts with data privacy "
@@ -190,6 +197,14 @@ class HubSpot(
     ) -> Mapping[int, runtime.PushOutcome]:
         """See LinkFieldConnector. The field is a contact property's internal name."""
         return contacts.write_links(client, items, field)
+
+    def erase_contact(self, client: HubSpotClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        return contacts.erase(client, item.address)
+
+    def holds_contact(self, client: HubSpotClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return contacts.has_contact(client, item.address)
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""

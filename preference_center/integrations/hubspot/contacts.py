@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import Field
@@ -108,6 +109,32 @@ def write_links(
         else runtime.absent("no contact")
         for item in batch
     }
+
+
+def erase(client: HubSpotClient, address: str) -> runtime.PushOutcome:
+    """Delete a contact for good; its address is barred from the account, also if it has none.
+
+    https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/guide
+    """
+    response = client.session.send(
+        "POST",
+        f"{_CONTACTS_PATH}/gdpr-delete",
+        body={"idProperty": "email", "objectId": address},
+        allowed_statuses={HTTPStatus.NOT_FOUND},
+    )
+    return runtime.outcome_for_status(response.status)
+
+
+def has_contact(client: HubSpotClient, address: str) -> bool:
+    """Whether there is a contact with this address, also as an additional one."""
+    body = {
+        "idProperty": "email",
+        "inputs": [{"id": address}],
+        "properties": ["email"],
+        "propertiesWithHistory": [],
+    }
+    response = client.session.send("POST", f"{_CONTACTS_PATH}/batch/read", body=body)
+    return bool(response.parse(_ContactsResponse).results)
 
 
 def _search(

@@ -74,5 +74,7 @@ def list_permissions(
     yield permission(
         ("crm.objects.contacts.read",), "find contacts and their opt-outs", is_required=False
     )
-    if config.link_field:
-        yield permission(("crm.objects.contacts.write",), "write links", is_required=True)
+    use = "write links and erase people" if config.link_field else "erase people"
+    yield permission(
+        ("crm.objects.contacts.write",), use, is_required=config.link_field is not None
+    )

@@ -196,6 +196,22 @@ class MailchimpClient:
         member = response.parse(MailchimpMember)
         return runtime.acknowledged(is_applied(member), member.status)
 
+    def delete_permanently(self, address: str) -> runtime.PushOutcome:
+        """Delete a member for good; only one of Mailchimp's own forms can add the address again.
+
+        405 is how Mailchimp answers for a member that it won't delete.
+        """
+        response = self.send(
+            "POST",
+            f"{_MEMBER}/actions/delete-permanent",
+            query={},
+            allowed_statuses={HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED},
+            member=member_id(address),
+        )
+        if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            return runtime.refused(response.status)
+        return runtime.outcome_for_status(response.status)
+
     def unsubscribe(self, addresses: Sequence[str]) -> dict[str, runtime.PushOutcome]:
         """Unsubscribe up to 500, adding unknown ones unsubscribed. By casefolded address."""
         members = [{"email_address": address, "status": UNSUBSCRIBED} for address in addresses]

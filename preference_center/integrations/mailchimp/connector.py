@@ -35,7 +35,9 @@ _DOCS = "https://mailchimp.com/developer/marketing"
 
 
 class Mailchimp(
-    runtime.ReadableConnector[MailchimpClient], runtime.LinkFieldConnector[MailchimpClient]
+    runtime.ReadableConnector[MailchimpClient],
+    runtime.LinkFieldConnector[MailchimpClient],
+    runtime.ErasingConnector[MailchimpClient],
 ):
     """One audience of a Mailchimp account."""
 
@@ -53,6 +55,11 @@ class Mailchimp(
         can_hold_link=True,
         off_means_opt_out=False,
         can_create=True,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
+        erase_note="The contact is permanently deleted from the audience, and Mailchimp never lets "
+        "it be imported again; only the person can come back, by a form of Mailchimp's. Reports "
+        "of campaigns stay, without it.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "an API key of a manager, an admin or the owner; it ends with the data "
@@ -141,6 +148,16 @@ class Mailchimp(
                 item.address, changes, lambda member: member.merge_fields.get(field) == item.link
             )
         }
+
+    def erase_contact(
+        self, client: MailchimpClient, item: runtime.EraseItem
+    ) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        return client.delete_permanently(item.address)
+
+    def holds_contact(self, client: MailchimpClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector. Archived members are held, too."""
+        return client.member(item.address) is not None
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
@@ -277,6 +294,7 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS}/api/list-members/update-list-member/",
         f"{_DOCS}/api/lists/batch-subscribe-or-unsubscribe/",
         f"{_DOCS}/api/list-members/list-members-info/",
+        f"{_DOCS}/api/list-members/delete-list-member/",
         f"{_DOCS}/docs/audiences-introduction/",
     ),
     notes=(

@@ -127,6 +127,11 @@ class SmsContactsClient:
             contact=contact.id or f"sms:{hash_phone(number)}",
         ).parse(SmsContact)
 
+    def forget(self, contact: SmsContact) -> int:
+        """Delete a contact for good, with all its channels; the HTTP status."""
+        route = f"{_CONTACT}/actions/forget"
+        return self._client.send("POST", route, query={}, contact=contact.id).status
+
     def list_contacts(self, since: datetime | None, token: str) -> tuple[list[SmsContact], str]:
         """A page of contacts by time of change, and the token of the next."""
         query = {"count": str(PAGE_SIZE), "sort_field": "updated_at", "sort_dir": "ASC"}
@@ -138,7 +143,9 @@ class SmsContactsClient:
         return page.contacts, page.next_cursor if page.contacts else ""
 
 
-class MailchimpSms(runtime.MappedSmsConnector[SmsContactsClient]):
+class MailchimpSms(
+    runtime.MappedSmsConnector[SmsContactsClient], runtime.ErasingConnector[SmsContactsClient]
+):
     """The phone numbers of one audience."""
 
     kind: ClassVar[str] = "mailchimp"
@@ -151,6 +158,8 @@ class MailchimpSms(runtime.MappedSmsConnector[SmsContactsClient]):
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
         off_means_opt_out=False,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
+        confirms_erasure=True,
     )
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="switch",
@@ -205,6 +214,21 @@ class MailchimpSms(runtime.MappedSmsConnector[SmsContactsClient]):
         # A lift is "pending" until then.
         is_applied = status != (SUBSCRIBED if change.off else UNSUBSCRIBED)
         return runtime.acknowledged(is_applied, status)
+
+    def erase_contact(
+        self, client: SmsContactsClient, item: runtime.EraseItem
+    ) -> runtime.PushOutcome:
+        """See ErasingConnector. The contact is deleted by its id, which names one for certain."""
+        contact = client.find(item.address)
+        if contact is None:
+            return runtime.absent()
+        if contact.phone != item.address or not contact.id:
+            return runtime.retry_later("another contact was answered")
+        return runtime.reflected(client.forget(contact))
+
+    def holds_contact(self, client: SmsContactsClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return client.find(item.address) is not None
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""

@@ -33,6 +33,7 @@ from tests.integrations.both_ways_contract import (
     whole,
 )
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.rights_contract import RightsContract
@@ -64,6 +65,9 @@ class Portal:
 
     def has(self, address: str) -> bool:
         return address.lower() in self.server.contacts
+
+    def bars(self, address: str) -> bool:
+        return address.lower() in self.server.barred
 
     def link(self, address: str) -> str | None:
         return self.server.contacts[address.lower()].get("choices")
@@ -146,6 +150,15 @@ class TestHubSpot(
 ):
     def _two_requests_worth(self) -> list[PushItem]:
         return [off(n, f"p{n}@example.com", "news", "offers") for n in range(60)]
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    pass
+
+
+def test_an_address_without_a_contact_is_barred_too(rig: Rig, server: HubSpotStandIn) -> None:  # I6
+    erase(rig, ANNA)
+    assert server.barred == {ANNA}
 
 
 class TestWithoutBatches(JsonApiContract, MappedContract, ReadContract, PullContract):

@@ -31,6 +31,14 @@ from tests.integrations.both_ways_contract import (
 )
 from tests.integrations.both_ways_contract import whole as listed
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    SmsEraseContract,
+    erase,
+    erase_items,
+    eraser,
+)
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.sms_contract import ANNA as PHONE
@@ -80,6 +88,9 @@ class Groups:
     def has(self, address: str) -> bool:
         return member_id(address) in self.server.members
 
+    def bars(self, address: str) -> bool:
+        return member_id(address) in self.server.forgotten
+
     def link(self, address: str) -> str | None:
         return cast("str | None", self.server.of(address)["merge_fields"].get("PREFS"))
 
@@ -124,6 +135,35 @@ def rig(server: MailchimpStandIn) -> Rig:
 
 class TestMailchimp(JsonApiContract, MappedContract, ReadContract):
     pass
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    @pytest.fixture(autouse=True)
+    def _known_only(self, server: MailchimpStandIn) -> None:
+        server.strict = True
+
+
+def test_who_was_erased_can_not_be_added_again(rig: Rig, server: MailchimpStandIn) -> None:  # I6
+    server.add(ANNA, "subscribed")
+    erase(rig, ANNA)
+    whole_list = with_settings(rig, create_contacts="yes")
+    whole_list = replace(whole_list, setup=replace(whole_list.setup, topics={"news": WHOLE_LIST}))
+    assert results(whole_list.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFUSED}
+    assert member_id(ANNA) not in server.members
+
+
+def test_a_member_that_mailchimp_will_not_delete_is_left_to_a_person(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    server.add(ANNA, "subscribed")
+    server.fail(Fault(405, after=1))
+    assert results(eraser(rig).erase(erase_items([ANNA]))) == {0: PushResult.REFUSED}
+
+
+def test_an_audience_that_is_gone_makes_nobody_absent(rig: Rig, server: MailchimpStandIn) -> None:
+    server.audiences.clear()
+    with pytest.raises(DeliveryError, match="the audience is gone"):
+        eraser(rig).erase(erase_items([ANNA]))
 
 
 class TestOddAnswers(OddAnswersContract):
@@ -478,7 +518,13 @@ class TestOddAnswersAboutTexts(SmsOddAnswersContract):
 
 
 class TestMailchimpsTexts(
-    RigOfTexts, SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
+    RigOfTexts,
+    SmsContract,
+    SmsReadContract,
+    SmsScanContract,
+    SmsPullContract,
+    SmsAbsentContract,
+    SmsEraseContract,
 ):
     pass
 

@@ -47,6 +47,8 @@ class HubSpotStandIn(StandIn):
         self.stamps: dict[tuple[str, int | None], datetime] = {}
         self.contacts: dict[str, dict[str, str]] = {}
         self.ids: list[str] = []
+        """Addresses of the contacts by their ids; empty for one that was deleted."""
+        self.barred: set[str] = set()
 
     def handle(self, request: Request) -> Response:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -142,6 +144,16 @@ class HubSpotStandIn(StandIn):
     def _contacts(self, path: str, body: dict[str, Any]) -> Response:
         if path == "/search":
             return self._search(body)
+        if path == "/gdpr-delete":
+            assert body["idProperty"] == "email"
+            email = body["objectId"].lower()
+            self.barred.add(email)
+            self.contacts.pop(email, None)
+            self.ids = ["" if each == email else each for each in self.ids]
+            return Response(status=204)
+        if path == "/batch/read" and body.get("idProperty") == "email":
+            asked = [i["id"].lower() for i in body["inputs"]]
+            return _batch([self._contact(email) for email in asked if email in self.contacts])
         if path == "/batch/read":
             found = [self.ids[int(i["id"])] for i in body["inputs"] if int(i["id"]) < len(self.ids)]
             return _batch([self._contact(email) for email in found])
@@ -155,7 +167,9 @@ class HubSpotStandIn(StandIn):
         groups = [group["filters"] for group in body["filterGroups"]]
         found = [
             email
-            for email in sorted(self.ids, key=lambda e: self.contacts[e]["lastmodifieddate"])
+            for email in sorted(
+                filter(None, self.ids), key=lambda e: self.contacts[e]["lastmodifieddate"]
+            )
             if any(all(self._fits(email, each) for each in filters) for filters in groups)
         ]
         start = int(body.get("after", 0))

@@ -41,6 +41,8 @@ class MailchimpStandIn(StandIn):
         self.written: list[dict[str, Any]] = []
         self.texts: dict[str, dict[str, Any]] = {}
         """Phone number -> contact, whose consent to text messages it has."""
+        self.forgotten: set[str] = set()
+        """Members that were permanently deleted: none of them can be added again."""
         self.double_optin = False
 
     def member(self, id_: str) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class MailchimpStandIn(StandIn):
         self.texts[number] = contact | {"email_channel": {}, "last_updated_at": changed}
 
     def _knows(self, id_: str) -> bool:
-        return id_ not in self.unknown and (not self.strict or id_ in self.members)
+        return id_ not in self.unknown | self.forgotten and (not self.strict or id_ in self.members)
 
     def of(self, address: str) -> dict[str, Any]:
         return self.member(member_id(address))
@@ -91,10 +93,13 @@ class MailchimpStandIn(StandIn):
     def _contacts(self, path: list[str], request: Request) -> Response:
         if not path:
             return self._listed_contacts(request.args)
-        (name,) = path
-        for number, contact in self.texts.items():
+        name, *action = path
+        for number, contact in [*self.texts.items()]:
             sms = contact["sms_channel"]
             if name in {contact["id"], f"sms:{sms['hashed_sms_phone']}"}:
+                if action == ["actions", "forget"]:
+                    del self.texts[number]
+                    return Response(status=204)
                 if request.method == "PATCH":
                     if member_id(number) in self.invalid:
                         return _problem(400, "Invalid Resource")
@@ -123,6 +128,10 @@ class MailchimpStandIn(StandIn):
         match request.method, path:
             case "POST", []:
                 return self._batch(request.get_json())
+            case "POST", ["members", id_, "actions", "delete-permanent"] if self._knows(id_):
+                self.members.pop(id_, None)
+                self.forgotten.add(id_)
+                return Response(status=204)
             case "PATCH", ["members", id_] if self._knows(id_):
                 return self._change(id_, request.get_json())
             case "GET", path:
@@ -167,7 +176,7 @@ class MailchimpStandIn(StandIn):
         answer: dict[str, list[Any]] = {"new_members": [], "updated_members": [], "errors": []}
         for change in body["members"]:
             id_, address = member_id(change["email_address"]), change["email_address"]
-            if id_ in self.invalid:
+            if id_ in self.invalid | self.forgotten:
                 error = {"email_address": address, "error": "", "error_code": "ERROR_GENERIC"}
                 answer["errors"].append(error)
                 continue
