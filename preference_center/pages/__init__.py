@@ -31,6 +31,7 @@ from preference_center.pages.rendering import can_mail, error_page_values, handl
 from preference_center.pages.rights_act import RIGHTS_WITH_PAGES, rights_act
 from preference_center.pages.rights_identity import open_rights_link
 from preference_center.pages.rights_list import rights
+from preference_center.pages.rights_status import rights_status
 from preference_center.pages.unsubscribe_page import unsubscribe
 from preference_center.pages.unsubscribe_survey import submit_survey
 
@@ -133,6 +134,12 @@ for _rule in ("/reason", "/reason/<token:token>"):
     blueprint.add_url_rule(_rule, view_func=submit_survey, methods=["POST"], merge_slashes=False)
 for _path in ("/rights", "/rights/<token:token>"):
     blueprint.add_url_rule(_path, view_func=rights, methods=["GET"], merge_slashes=False)
+blueprint.add_url_rule(
+    "/rights/status/<token:token>",
+    view_func=rights_status,
+    methods=["GET", "POST"],
+    merge_slashes=False,
+)
 for _act in RIGHTS_WITH_PAGES:
     # Static parts, which are matched before a token of any syntax.
     for _path, _page in (("/rights", rights_act), ("/rights/open", open_rights_link)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from flask import request
 from flask.typing import ResponseReturnValue
 
@@ -11,7 +13,14 @@ from preference_center.domain.rights.offered import rights_offered
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights_identity import identify
 from preference_center.pages.rights_list import contact_page
-from preference_center.pages.rights_visitor import read_visitor
+from preference_center.pages.rights_own_words import complain, object_to_marketing
+from preference_center.pages.rights_visitor import RightsVisitor, read_visitor
+
+_VIEWS: Mapping[RequestKind, Callable[[RightsVisitor], ResponseReturnValue]] = {
+    RequestKind.OBJECT: object_to_marketing,
+    RequestKind.COMPLAINT: complain,
+}
+"""The page of each right, for a visitor whose identity is enough for it."""
 
 RIGHTS_WITH_PAGES = tuple(kind.value for kind in RequestKind if kind is not RequestKind.MINOR)
 """What `/rights/<act>` can be."""
@@ -24,4 +33,5 @@ def rights_act(act: str, token: str = "") -> ResponseReturnValue:
         return contact_page(visitor, status=503 if request.method == "POST" else 200)
     if not may_act(visitor.level, kind, Extent.MARKETING if kind is RequestKind.ERASE else None):
         return identify(visitor, kind)
-    return contact_page(visitor)
+    view = _VIEWS.get(kind)
+    return view(visitor) if view else contact_page(visitor)

@@ -10,7 +10,10 @@ from psycopg.rows import dict_row
 
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
 
-TABLES = ("event", "address", "address_key", "suppression", "consent", "retraction", "sync_state")
+TABLES = (
+    "event", "address", "address_key", "suppression", "consent", "retraction", "sync_state",
+    "rights_request", "rights_step",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
