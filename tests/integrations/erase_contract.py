@@ -149,7 +149,8 @@ class EraseHttpContract:
 
     def _fail(self, rig: Rig, fault: Fault) -> DeliveryError:
         persons(rig).add(ANNA)
-        cast("StandIn", rig.tool.server).fail(fault)  # type: ignore[attr-defined]
+        server = cast("StandIn", rig.tool.server)  # type: ignore[attr-defined]
+        server.fail(replace(fault, after=rig.requests_before_erasing))
         with pytest.raises(DeliveryError) as caught:
             eraser(rig).erase(erase_items([ANNA]))
         assert persons(rig).has(ANNA)

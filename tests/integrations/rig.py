@@ -33,6 +33,8 @@ class Rig:
     )
     requests_before_writing: int = 0
     """How many requests of a push come before the first that changes something."""
+    requests_before_erasing: int = 0
+    """The same of a deletion."""
     one_by_one: bool = False
     """Whether each address takes a request of its own: then a row of them is shorter here,
     unless the environment asks for it whole (TEST_ROW=10000)."""

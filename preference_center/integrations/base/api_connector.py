@@ -1,14 +1,14 @@
 """What every connector of a vendor's API does alike; a vendor's file holds only what differs.
 
-Four classes, each with methods of one request that a vendor writes:
+Three classes, each with methods of one request that a vendor writes:
 
 - `ApiConnector`: check and push. A vendor yields the steps of a push.
 - `ReadableApiConnector`: reading back, too.
 - `LinkFieldConnector`: writing permanent links, for those with `can_hold_link`.
-- `ErasingConnector`: deleting a person's data, for those with `can_erase`.
 
 A vendor that holds each topic in a target of its own takes `mapped_connector` instead, which
-also makes the steps. docs/decisions/0056 states why these are classes.
+also makes the steps; `erasing_connector` has the classes that delete a person's data.
+docs/decisions/0056 states why these are classes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
     ContactPage,
-    EraseItem,
     LinkItem,
     PushItem,
     PushOutcome,
 )
-from preference_center.integrations.base.batching import PushStep, read_each, run_steps
+from preference_center.integrations.base.batching import PushStep, run_steps
 from preference_center.integrations.base.bisecting import Bisector
 from preference_center.integrations.base.check_report import CheckReport, Permission
 from preference_center.integrations.base.contract import (
@@ -301,56 +300,9 @@ class LinkFieldConnector(ApiConnector[Client]):
         self.ensure_settings()
         with self.open_client() as client:
             self.prepare(client, [item.address for item in batch])
-            return _write_groups(
+            return write_groups(
                 batch, self.link_group_size, partial(self.write_link_group, client, field)
             )
-
-
-class ErasingConnector(ApiConnector[Client]):
-    """An ApiConnector with `can_erase`. A vendor writes `erase_contact`, or `erase_group`.
-
-    With `confirms_erasure` also `holds_contact`.
-    """
-
-    erase_group_size: ClassVar[int] = 1
-    """The most addresses that one `erase_group` is given."""
-
-    def erase_group(self, client: Client, items: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
-        """Delete what is held about these, as in `SupportsErase.erase`.
-
-        Raises RequestRejected like `write_changes`.
-        """
-        return {item.ref: self.erase_contact(client, item) for item in items}
-
-    def erase_contact(self, client: Client, item: EraseItem) -> PushOutcome:
-        """The same of one address, for a vendor with an `erase_group_size` of 1."""
-        raise NotImplementedError
-
-    def holds_contact(self, client: Client, item: EraseItem) -> bool:
-        """Whether the vendor still holds the person, apart from the suppression."""
-        raise NotImplementedError
-
-    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
-        """See SupportsErase."""
-        if not batch:
-            return {}
-        self._ensure_erasable(batch)
-        with self.open_client() as client:
-            self.prepare(client, [item.address for item in batch])
-            return _write_groups(batch, self.erase_group_size, partial(self.erase_group, client))
-
-    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
-        """See SupportsErase."""
-        if not batch:
-            return {}
-        self._ensure_erasable(batch)
-        with self.open_client() as client:
-            self.prepare(client, [item.address for item in batch])
-            held = read_each(batch, partial(self.holds_contact, client))
-        return {item.ref: is_held for item, is_held in held.items()}
-
-    def _ensure_erasable(self, batch: Sequence[EraseItem]) -> None:
-        self.ensure_supported([PushItem(item.ref, item.address, item.channel) for item in batch])
 
 
 class _Addressed(Protocol):
@@ -365,7 +317,7 @@ class _Addressed(Protocol):
 Item = TypeVar("Item", bound=_Addressed)
 
 
-def _write_groups(
+def write_groups(
     batch: Sequence[Item],
     size: int,
     write: Callable[[Sequence[Item]], Mapping[int, PushOutcome]],

@@ -36,7 +36,6 @@ from preference_center.domain.vendor_events import (
 )
 from preference_center.integrations.base.api_connector import (
     ApiConnector,
-    ErasingConnector,
     LinkFieldConnector,
     ReadableApiConnector,
 )
@@ -50,6 +49,10 @@ from preference_center.integrations.base.contract import (
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.cursors import TimeWindow, decode_cursor, encode_cursor
+from preference_center.integrations.base.erasing_connector import (
+    ErasingConnector,
+    RequestedErasureConnector,
+)
 from preference_center.integrations.base.http import (
     HttpContext,
     HttpSession,
@@ -160,6 +163,7 @@ __all__ = [
     "ReadableConnector",
     "RemoteContact",
     "RequestRejected",
+    "RequestedErasureConnector",
     "Response",
     "Session",
     "SnapshotPage",
