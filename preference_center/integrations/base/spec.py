@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
+from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     LINK_FIELD,
@@ -112,9 +112,13 @@ class ConnectorSpec:
 
     def capabilities_for(self, settings: Mapping[str, str]) -> Capabilities:
         """The abilities of a destination with these settings."""
+        can = self.capabilities
+        if can.webhook_only:
+            return can
         if self.is_webhook_only(settings):
-            return replace(WEBHOOK_ONLY, erase_note=self.capabilities.erase_note)
-        return self.capabilities.for_settings(settings)
+            by_hand = can if can.erase is EraseMode.BY_HAND else WEBHOOK_ONLY
+            return replace(WEBHOOK_ONLY, erase_note=by_hand.erase_note)
+        return can.for_settings(settings)
 
     @property
     def tested_summary(self) -> str:

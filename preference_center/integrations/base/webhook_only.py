@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
-from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
+from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
 from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.domain.vendor_events import (
     NotConfigured,
@@ -90,16 +90,18 @@ def webhook_only_spec(
     tested_against: TestedAgainst = TestedAgainst.DOCUMENTATION,
     notes: tuple[str, ...] = (),
     target_pattern: str = ".+",
+    erase: EraseMode = EraseMode.BY_HAND,
     erase_note: str = WEBHOOK_ONLY.erase_note,
 ) -> ConnectorSpec:
     """The spec of a kind of tool that only reports; `sources` are the vendor's pages.
 
-    `erase_note`: where a person deletes what it holds about an address.
+    `erase`: BY_HAND or NOTHING_HELD. `erase_note`: where a person deletes what it holds about an
+    address, or why there is nothing to delete.
     """
     return ConnectorSpec(
         kind=kind,
         tested_against=tested_against,
-        capabilities=replace(WEBHOOK_ONLY, erase_note=erase_note),
+        capabilities=replace(WEBHOOK_ONLY, erase=erase, erase_note=erase_note),
         own_settings={},
         secret_settings=frozenset(),
         sources=sources,

@@ -61,6 +61,9 @@ class MailerSend(runtime.MappedConnector[runtime.HttpSession]):
         # https://developers.mailersend.com/general.html; a plan's daily quota comes on top.
         rate_limit=runtime.RateLimit(60, 60),
         scans=runtime.ListingMode.FULL,
+        erase_note="MailerSend finds a recipient by its own id only: look the address up there "
+        "under Recipients, and delete it; leave its suppression. The activity goes by itself when "
+        "the days of the plan are over.",
         pulls=runtime.ListingMode.FULL,
     )
     settings: ClassVar[Mapping[str, str]] = {

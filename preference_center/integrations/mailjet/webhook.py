@@ -158,4 +158,6 @@ SPEC = webhook_only_spec(
     "https://dev.mailjet.com/email/guides/parse-api/",
     notes=("Map each topic to the id of a contact list.",),
     target_pattern=r"\d+",
+    erase_note="Look the address up under Contacts and delete it, or by DELETE /v4/contacts/{id}. "
+    "That forgets the opt-out: keep the address out of imports.",
 )

@@ -145,4 +145,7 @@ SPEC = webhook_only_spec(
     MailtrapWebhookSource,
     "https://docs.mailtrap.io/email-api-smtp/advanced/webhooks",
     "https://docs.mailtrap.io/email-api-smtp/deliverability/bounce-categorization",
+    erase_note="Look the address up under Contacts and delete it, or by DELETE "
+    "/api/accounts/{account}/contacts/{email}; leave its suppression. Logs of mails go by "
+    "themselves when the plan's days are over.",
 )

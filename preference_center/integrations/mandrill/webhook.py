@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.sync.capabilities import EraseMode
 from preference_center.domain.vendor_events import (
     ReceivedMail,
     SignatureError,
@@ -151,4 +152,8 @@ SPEC = webhook_only_spec(
     MandrillWebhookSource,
     "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
     "https://mailchimp.com/developer/transactional/docs/webhooks/",
+    "https://mandrill.zendesk.com/hc/en-us/articles/205583187-About-Email-Content-Storage",
+    erase=EraseMode.NOTHING_HELD,
+    erase_note="it keeps no contacts. Copies of mails go after 30 days by themselves, and its "
+    "denylist stays.",
 )

@@ -203,4 +203,6 @@ SPEC = webhook_only_spec(
     "https://docs.postalserver.io/developer/webhooks",
     "https://github.com/postalserver/postal/blob/main/lib/postal/http.rb",
     notes=("It knows neither opt-outs nor complaints: only bounces come from it.",),
+    erase_note="It keeps no contacts, and can't delete the messages of one address: they go after "
+    "the days that the server's settings state under Retention.",
 )

@@ -132,4 +132,6 @@ SPEC = webhook_only_spec(
     SparkPostWebhookSource,
     "https://developers.sparkpost.com/api/webhooks/",
     "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
+    erase_note="Request the right to be forgotten for the address on its page Data and Privacy, or "
+    "by POST /api/v1/data-privacy/rtbf-request; leave its suppression.",
 )

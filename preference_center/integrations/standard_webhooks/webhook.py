@@ -85,4 +85,5 @@ SPEC = webhook_only_spec(
     StandardWebhookSource,
     "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
     notes=("Name with --sends the topics that it may report.",),
+    erase_note="Have the program that reports delete what it holds about the address.",
 )

@@ -46,6 +46,8 @@ class Twilio(runtime.MappedConnector[runtime.HttpSession]):
         can_lift=True,
         batch_size=250,
         rate_limit=runtime.RateLimit(100, 60),
+        erase_note="its Consent API can't delete: delete the messages to and from the number under "
+        "Monitor > Logs > Messaging, or by the API's Messages; the consent stays.",
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "the SID of an API key, SK..., or of the account, AC...",

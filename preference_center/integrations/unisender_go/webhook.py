@@ -144,4 +144,6 @@ SPEC = webhook_only_spec(
     UnisenderGoWebhookSource,
     "https://godocs.unisender.ru/web-api-ref#callback-format",
     "https://godocs.unisender.ru/email-statuses",
+    erase_note="It keeps no contacts that its API could delete: have its support delete the mails "
+    "to the address, and leave its suppression.",
 )
