@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.domain.sync.capabilities import EraseMode
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import (
@@ -66,25 +67,15 @@ def test_a_settings_value_is_never_quoted() -> None:  # I12
 
 
 NOT_DECLARED = {
-    "braze",
-    "brevo",
-    "customerio",
     "file_drop",
     "ghost",
-    "intercom",
-    "iterable",
-    "klaviyo",
     "listmonk",
-    "mailersend",
     "mailgun",
     "mailman",
     "postmark",
-    "resend",
-    "salesforce",
     "sendgrid",
     "ses",
     "tryton",
-    "twilio",
     "webhook",
 }
 """Those whose erasure has still to be looked up; a person does it by hand meanwhile."""
@@ -99,3 +90,13 @@ def test_every_connector_declares_what_erasing_does(kind: str) -> None:
     if setting:
         assert not spec.capabilities_for({}).can_erase
         assert spec.capabilities_for(dict.fromkeys([*spec.secret_settings, setting], "x")).can_erase
+
+
+def test_a_person_who_erases_by_hand_reads_what_to_do_and_not_what_an_api_does() -> None:
+    reports_only = get_integration("iterable").load_spec().capabilities_for({})
+    assert reports_only.erase is EraseMode.BY_HAND
+    assert "delete what is held" in reports_only.erase_note
+    twilio = get_integration("twilio").load_spec()
+    assert twilio.capabilities_for({}).erase_note == twilio.capabilities.erase_note
+    mandrill = get_integration("mandrill").load_spec()
+    assert mandrill.capabilities_for({}).erase is EraseMode.NOTHING_HELD

@@ -4,6 +4,7 @@ https://www.braze.com/docs/api/endpoints/subscription_groups/post_update_user_su
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_group_status/
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_groups/
 https://www.braze.com/docs/api/endpoints/email/get_query_unsubscribed_email_addresses/
+https://www.braze.com/docs/api/endpoints/user_data/post_user_delete/
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class _SubscriptionGroup(runtime.LenientModel):
     status: str = ""
 
 
-class _BrazeUser(runtime.LenientModel):
+class BrazeUser(runtime.LenientModel):
+    """One user; several may share an address."""
+
     email: str = ""
     phone: str = ""
     subscription_groups: tuple[_SubscriptionGroup, ...] = ()
@@ -95,26 +98,31 @@ class BrazeClient:
         A value without a user is left out when the response has a user with none of the values,
         who may be the one. Raises RequestRejected where a value can't be looked up.
         """
-        found: dict[str, list[frozenset[str]]] = {value.casefold(): [] for value in values}
+        return {
+            value: frozenset.intersection(*(user.unsubscribed_group_ids() for user in users))
+            if users
+            else None
+            for value, users in self.find_users(id_type, values).items()
+        }
+
+    def find_users(self, id_type: str, values: Sequence[str]) -> dict[str, list[BrazeUser]]:
+        """Address -> all users with it, as `find_unsubscribed_groups`."""
+        found: dict[str, list[BrazeUser]] = {value.casefold(): [] for value in values}
         is_clear = True
         for part in _split_by_url_length(values):
             for user in self._list_users(id_type, part):
                 held = found.get(user.identifier(id_type))
                 is_clear &= held is not None
                 if held is not None:
-                    held.append(user.unsubscribed_group_ids())
-        return {
-            value: frozenset.intersection(*held) if held else None
-            for value in values
-            if (held := found[value.casefold()]) or is_clear
-        }
+                    held.append(user)
+        return {value: held for value in values if (held := found[value.casefold()]) or is_clear}
 
-    def _list_users(self, id_type: str, values: Sequence[str]) -> Iterator[_BrazeUser]:
+    def _list_users(self, id_type: str, values: Sequence[str]) -> Iterator[BrazeUser]:
         """All users of these: several may share an address."""
         for offset in count(0, USERS_PER_PAGE):
             query = {f"{id_type}[]": values, "limit": str(USERS_PER_PAGE), "offset": str(offset)}
             answer = self._session.send("GET", "/subscription/user/status", query=query)
-            users = answer.parse_member(list[_BrazeUser], "users")
+            users = answer.parse_member(list[BrazeUser], "users")
             yield from users
             if len(users) < USERS_PER_PAGE:
                 return
@@ -129,6 +137,13 @@ class BrazeClient:
         """Set up to 50 addresses' state for all email, also of unknown ones."""
         body = {"email": list(addresses), "subscription_state": state}
         self._ensure_success(self._session.send("POST", "/email/status", body=body))
+
+    def delete_users(self, id_type: str, values: Sequence[str]) -> None:
+        """Have one user of each of up to 50 addresses deleted; Braze queues it."""
+        name = {EMAIL: "email_addresses", PHONE: "phone_numbers"}[id_type]
+        users = [{id_type: value, "prioritization": ["most_recently_updated"]} for value in values]
+        answer = self._session.send("POST", "/users/delete", body={name: users})
+        answer.parse_member(int, "deleted")
 
     def ensure_group_exists(self, group: str, id_type: str, probe_identifier: str) -> None:
         """Raise RequestRejected when Braze takes `group` for no subscription group."""

@@ -1,17 +1,15 @@
-"""Braze: a topic is an email or SMS subscription group of one workspace, or all its email.
+"""Braze: a topic is a subscription group of one workspace, or all its email.
 
 https://www.braze.com/docs/user_guide/message_building_by_channel/email/managing_user_subscriptions/
-https://www.braze.com/docs/user_guide/message_building_by_channel/sms/sms_subscription_group
 The global email state stops every campaign that respects it, so a topic may be mapped to it
 only where the workspace sends nothing else (I10). Braze answers "success" for addresses that no
-user there has, so users are looked up first, 50 a request; unknown ones are not written. An SMS
-group is what one set of numbers sends; who is in none of them is sent nothing.
+user there has, so users are looked up first, 50 a request; unknown ones are not written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -24,100 +22,19 @@ from preference_center.integrations.braze.client import (
     EMAIL,
     MAX_ADDRESSES_PER_CALL,
     OVERLAP,
-    PHONE,
     BrazeClient,
 )
-from preference_center.integrations.braze.push_steps import build_steps, find_off_groups
+from preference_center.integrations.braze.sms import BrazeSms
+from preference_center.integrations.braze.workspace import RULES, BrazeWorkspace
 
 EMAIL_EVENT_ROUTES = {
     "/email/unsubscribes": runtime.VendorEventKind.OPTED_OUT,
     "/email/hard_bounces": runtime.VendorEventKind.BOUNCED,
 }
-_RULES = runtime.ConnectorRules(
-    target_noun="subscription group",
-    credentials_hint="the URL, the API key and its permissions",
-    rate_limit_headers=runtime.parse_reset_headers(
-        "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
-    ),
-)
 _DOCS_URL = "https://www.braze.com/docs/api"
 
 
-class _BrazeConnector(runtime.ReadableApiConnector[BrazeClient]):
-    """What both channels do alike."""
-
-    kind = "braze"
-    rules = _RULES
-    id_type: ClassVar[str]
-    probe_identifier: ClassVar[str]
-    """An identifier that nobody has."""
-    not_a_group: ClassVar[str]
-    """Why no topic may be mapped to what Braze does not know, with the remedy."""
-
-    @contextmanager
-    def open_client(self) -> Iterator[BrazeClient]:
-        """See ApiConnector. Each workspace names its own URL."""
-        settings, name = self.config.settings, self.config.name
-        with self.http.session(
-            name,
-            settings["url"],
-            headers={"Authorization": f"Bearer {settings['api_key']}"},
-            rate_limit_headers=self.rules.rate_limit_headers,
-        ) as session:
-            yield BrazeClient(name, session)
-
-    @property
-    def groups_by_topic(self) -> Mapping[str, str]:
-        """Those of the topics that are mapped to a group."""
-        switch = self.rules.account_target
-        return {topic: id_ for topic, id_ in self.config.topics.items() if id_ != switch}
-
-    def list_targets(self, client: BrazeClient) -> Iterator[runtime.Target]:
-        """See ApiConnector. Groups can't be listed: those that are mapped."""
-        for group in sorted(set(self.groups_by_topic.values())):
-            try:
-                client.ensure_group_exists(group, self.id_type, self.probe_identifier)
-            except runtime.RequestRejected:
-                yield runtime.Target(group, group, self.not_a_group)
-            else:
-                yield runtime.Target(group, group)
-
-    def find_problems(self, client: BrazeClient) -> Iterator[str]:
-        """See ApiConnector. Tries the requests that only read."""
-        client.find_unsubscribed_groups(self.id_type, [self.probe_identifier])
-        yield from ()
-
-    def push_batch(
-        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
-        """See ApiConnector. Opt-outs first, a topic at a time."""
-        set_state = partial(self._set_state, client)
-        creates = self.capabilities.can_create and self.config.create_contacts
-        steps = build_steps(client, self.id_type, batch, set_state, existing_only=not creates)
-        return runtime.run_steps(batch, list(steps))
-
-    def _set_state(
-        self, client: BrazeClient, topic: str, state: str, identifiers: Sequence[str]
-    ) -> None:
-        if group := self.groups_by_topic.get(topic):
-            client.set_group_state(group, state, self.id_type, identifiers)
-        else:
-            client.set_email_state(state, identifiers)
-
-    def read_batch(
-        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
-        """See ReadableApiConnector. Who was never in a group has not left it."""
-        off_groups, _ = find_off_groups(client, self.id_type, batch)
-        return {
-            ref: None if ids is None else self._off_topics(ids) for ref, ids in off_groups.items()
-        }
-
-    def _off_topics(self, off_groups: frozenset[str]) -> frozenset[str]:
-        return frozenset(t for t, group in self.groups_by_topic.items() if group in off_groups)
-
-
-class Braze(_BrazeConnector):
+class Braze(BrazeWorkspace):
     """The email addresses of one Braze workspace."""
 
     capabilities = runtime.Capabilities(
@@ -131,14 +48,20 @@ class Braze(_BrazeConnector):
         can_read=True,
         pulls=runtime.ListingMode.CHANGES,
         can_create=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="all users of the address are deleted, with their groups; Braze can't list who "
+        "is added again, so keep them out of imports. A number of a user who also has an email "
+        "address is by hand: remove it from the user's profile.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "url": "the REST endpoint, as in https://rest.fra-01.braze.eu",
         "api_key": "an API key with the permissions subscription.groups.get, "
         "subscription.status.get, subscription.status.set, email.unsubscribe and "
-        f"email.hard_bounces; and email.status where a topic is mapped to {runtime.ALL_EMAIL}",
+        f"email.hard_bounces; email.status where a topic is mapped to {runtime.ALL_EMAIL}; and "
+        "users.delete to erase people",
     }
-    rules = replace(_RULES, account_target=runtime.ALL_EMAIL)
+    rules = replace(RULES, account_target=runtime.ALL_EMAIL)
     id_type = EMAIL
     probe_identifier = "preference-center-check@example.com"
     not_a_group = (
@@ -212,36 +135,6 @@ class Braze(_BrazeConnector):
         return events, following
 
 
-class BrazeSms(_BrazeConnector):
-    """The phone numbers of one Braze workspace.
-
-    Opt-outs of a group can't be listed: they are found when a number is read, and reported by
-    the webhook.
-    """
-
-    capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.SMS}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
-        can_lift=True,
-        batch_size=MAX_ADDRESSES_PER_CALL,
-        can_read=True,
-    )
-    settings: ClassVar[Mapping[str, str]] = {}
-    rules = replace(_RULES, target_noun="SMS subscription group")
-    id_type = PHONE
-    probe_identifier = "+15005550006"
-    not_a_group = "Braze takes for no SMS subscription group: map it to a group's id"
-
-    def find_problems(self, client: BrazeClient) -> Iterator[str]:
-        """See ApiConnector."""
-        yield from super().find_problems(client)
-        if self.config.create_contacts:
-            yield (
-                f"{CREATE_CONTACTS}: Braze keeps no group's state for a number that nobody there "
-                "has: take the setting away"
-            )
-
-
 class BrazeMultiChannel(runtime.MultiChannelConnector):
     """One Braze workspace, for email and SMS."""
 
@@ -266,6 +159,7 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS_URL}/endpoints/subscription_groups/get_list_user_subscription_groups/",
         f"{_DOCS_URL}/endpoints/subscription_groups/get_list_user_subscription_group_status/",
         f"{_DOCS_URL}/endpoints/email/get_query_unsubscribed_email_addresses/",
+        f"{_DOCS_URL}/endpoints/user_data/post_user_delete/",
         f"{_DOCS_URL}/api_limits/",
     ),
     notes=(

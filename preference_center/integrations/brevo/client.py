@@ -24,6 +24,8 @@ _CONTACT_PATH = "/v3/contacts/{address}"
 _BY_EMAIL, _BY_PHONE = {"identifierType": "email_id"}, {"identifierType": "phone_id"}
 _PHONE_ATTRIBUTE = "SMS"
 """The attribute that holds the phone number, of 6 to 15 digits, mostly without its `+`."""
+WITHOUT_PHONE: Mapping[str, object] = {"attributes": {_PHONE_ATTRIBUTE: ""}}
+"""The change of a contact that takes its phone number away."""
 
 
 class BrevoContactEvent(runtime.CamelModel):
@@ -167,6 +169,17 @@ class BrevoClient:
             path_params={"address": address},
             query=_BY_PHONE if by_phone else _BY_EMAIL,
             body=changes,
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        )
+        return runtime.outcome_for_status(answer.status)
+
+    def delete_contact(self, address: str, *, by_phone: bool = False) -> runtime.PushOutcome:
+        """Delete a contact. Raises RequestRejected as `update_contact`."""
+        answer = self.session.send(
+            "DELETE",
+            _CONTACT_PATH,
+            path_params={"address": address},
+            query=_BY_PHONE if by_phone else _BY_EMAIL,
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
         return runtime.outcome_for_status(answer.status)

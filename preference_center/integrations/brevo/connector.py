@@ -5,101 +5,50 @@ https://developers.brevo.com/reference/update-contact
 https://help.brevo.com/hc/en-us/articles/209458705
 Blocklisting a contact stops all campaigns (transactional mail has a blocklist of its own),
 but who blocklisted them isn't reported: it is the person's own switch, which we only read (I13).
-A list holds people, whatever channel they are written to by, so none stands for a topic by SMS:
-a contact is blocklisted for SMS or not (I10). When and by whom is not reported: no later than the
-contact was changed last.
+A list holds people, whatever channel they are written to by, so none stands for a topic by SMS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.brevo.client import (
-    BrevoClient,
-    BrevoContact,
-    parse_rate_limit_headers,
+from preference_center.integrations.brevo.account import (
+    CAPABILITIES,
+    OVERLAP,
+    RULES,
+    BrevoAccount,
 )
+from preference_center.integrations.brevo.client import BrevoClient, BrevoContact
+from preference_center.integrations.brevo.sms import BrevoSms
 from preference_center.integrations.brevo.vendor_events import (
     list_block_events,
     list_contact_events,
 )
 
-PAGE_SIZE = 500
-OVERLAP = timedelta(minutes=10)
-"""Passes overlap: an index may lag behind, and clocks differ."""
-MAX_NUMBERS_PER_PUSH = 100
-"""Numbers of one push: each takes a request, at 10 a second, and the lease is 90 seconds."""
 _IS_OFF = runtime.OffState("not on the list, or blocklisted")
-Row = TypeVar("Row")
 _DOCS_URL = "https://developers.brevo.com"
 
 
-class _BrevoAccount(runtime.ApiConnector[BrevoClient]):
-    """What both channels of an account share."""
-
-    def headers(self) -> Mapping[str, str]:
-        """See ApiConnector."""
-        return {"api-key": self.config.settings["api_key"]}
-
-    def make_client(self, session: runtime.Session) -> BrevoClient:
-        """See ApiConnector."""
-        return BrevoClient(session)
-
-    def list_modified(
-        self, cursor: str | None, to_rows: Callable[[BrevoContact], Iterable[Row]]
-    ) -> runtime.ContactPage[Row]:
-        """The next page of the contacts that were modified since the last pass, as rows."""
-
-        def list_page(
-            client: BrevoClient, since: datetime | None, offset: str
-        ) -> tuple[list[Row], str]:
-            contacts, following = client.list_modified_contacts(since, offset, PAGE_SIZE)
-            return [row for contact in contacts for row in to_rows(contact)], following
-
-        return self.changes_page(cursor, list_page, overlap=OVERLAP)
-
-
 class Brevo(
-    _BrevoAccount,
+    BrevoAccount,
     runtime.ReadableConnector[BrevoClient],
     runtime.LinkFieldConnector[BrevoClient],
+    runtime.ErasingConnector[BrevoClient],
 ):
     """The email addresses of one Brevo account."""
 
-    kind = "brevo"
-    capabilities = runtime.Capabilities(
-        channels=frozenset({runtime.Channel.EMAIL}),
-        scopes=frozenset({runtime.SupportedScope.TOPIC}),
-        can_lift=True,
-        batch_size=150,
-        rate_limit=runtime.RateLimit(10, 1),
-        can_read=True,
-        scans=runtime.ListingMode.CHANGES,
-        pulls=runtime.ListingMode.CHANGES,
-        can_hold_link=True,
-        off_means_opt_out=False,
-    )
+    capabilities = CAPABILITIES
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "an API key (v3); if the account allows API calls from known addresses "
         "only, the workers' are among them",
         "base_url?": "another address of the API, for tests",
     }
-    rules = runtime.ConnectorRules(
-        target_noun="list",
-        credentials_hint="the API key and where it may be used",
-        api_url="https://api.brevo.com",
-        rate_limit_headers=parse_rate_limit_headers,
-        numeric_ids=True,
-        group_size=150,
-        by_target=True,
-        target_check=runtime.TargetCheck.ON_REJECTION,
-    )
+    rules = RULES
 
     def list_targets(self, client: BrevoClient) -> Iterator[runtime.Target]:
         """See ApiConnector."""
@@ -157,6 +106,14 @@ class Brevo(
             for item in items
         }
 
+    def erase_contact(self, client: BrevoClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        return client.delete_contact(item.address)
+
+    def holds_contact(self, client: BrevoClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return isinstance(client.get_contact(item.address), BrevoContact)
+
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
         return self.list_modified(cursor, self._to_snapshots)
@@ -174,63 +131,6 @@ class Brevo(
         lists, now = [*self.config.topics.values()], self.http.now()
         contacts = partial(list_contact_events, lists, now)
         return self.changes_page(cursor, contacts, list_block_events, overlap=OVERLAP)
-
-
-class BrevoSms(_BrevoAccount, runtime.MappedSmsConnector[BrevoClient]):
-    """The phone numbers of one Brevo account. One that Brevo doesn't know is answered by 404."""
-
-    kind = Brevo.kind
-    capabilities = replace(
-        Brevo.capabilities,
-        channels=frozenset({runtime.Channel.SMS}),
-        can_hold_link=False,
-    )
-    rules = replace(
-        Brevo.rules,
-        numeric_ids=False,
-        by_target=False,
-        group_size=1,
-        max_changes=MAX_NUMBERS_PER_PUSH,
-        max_reads=MAX_NUMBERS_PER_PUSH,
-        target_check=runtime.TargetCheck.NEVER,
-    )
-
-    def find_problems(self, client: BrevoClient) -> Iterator[str]:
-        """See ApiConnector."""
-        client.list_modified_contacts(None, "", 1)
-        return iter(())
-
-    def write_change(
-        self, client: BrevoClient, change: runtime.TargetChange
-    ) -> runtime.PushOutcome:
-        """See MappedConnector."""
-        changes = {"smsBlacklisted": bool(change.off)}
-        return client.update_contact(change.address, changes, by_phone=True)
-
-    def fetch_contact(
-        self,
-        client: BrevoClient,
-        address: str,
-        target_ids: Collection[str],  # noqa: ARG002 - there is one
-    ) -> runtime.RemoteContact | None:
-        """See MappedConnector."""
-        contact = client.get_contact(address, by_phone=True)
-        if not isinstance(contact, BrevoContact):
-            return None
-        return runtime.sms_contact("blocklisted" if contact.sms_blacklisted else None)
-
-    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
-        """See SupportsScan."""
-        return self.list_modified(cursor, self._to_snapshots)
-
-    def _to_snapshots(self, contact: BrevoContact) -> Iterator[runtime.ContactSnapshot]:
-        if contact.phone:
-            off = self.all_topics(is_off=contact.sms_blacklisted)
-            yield runtime.ContactSnapshot(contact.phone, runtime.Channel.SMS, off=off)
-
-    def pull(self, cursor: str | None) -> runtime.EventPage:
-        """See SupportsPull."""
-        return self.list_modified(cursor, _to_sms_events)
 
 
 def _check_contact(client: BrevoClient, change: runtime.TargetChange) -> runtime.PushOutcome:
@@ -254,21 +154,10 @@ def _to_remote(contact: BrevoContact, lists: Iterable[str]) -> runtime.RemoteCon
     )
 
 
-def _to_sms_events(contact: BrevoContact) -> Iterator[runtime.VendorEvent]:
-    if contact.phone and contact.sms_blacklisted:
-        yield runtime.VendorEvent(
-            runtime.VendorEventKind.OPTED_OUT,
-            contact.phone,
-            runtime.ALL_SMS,
-            contact.modified_at,
-            channel=runtime.Channel.SMS,
-        )
-
-
 class BrevoMultiChannel(runtime.MultiChannelConnector):
     """One Brevo account, for email and SMS."""
 
-    kind = Brevo.kind
+    kind = BrevoAccount.kind
     capabilities = replace(
         Brevo.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
     )
@@ -289,6 +178,7 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS_URL}/reference/get-contact-info",
         f"{_DOCS_URL}/reference/get-contacts",
         f"{_DOCS_URL}/reference/update-contact",
+        f"{_DOCS_URL}/reference/delete-contact",
         f"{_DOCS_URL}/reference/get-transac-blocked-contacts",
         f"{_DOCS_URL}/docs/api-limits",
     ),

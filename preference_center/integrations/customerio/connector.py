@@ -36,7 +36,10 @@ class CustomerIoContact(runtime.RemoteContact):
     cio_id: str = ""
 
 
-class CustomerIo(runtime.ReadableConnector[CustomerIoClient]):
+class CustomerIo(
+    runtime.ReadableConnector[CustomerIoClient],
+    runtime.RequestedErasureConnector[CustomerIoClient],
+):
     """One workspace, whose people are identified by their email addresses."""
 
     kind = "customerio"
@@ -50,6 +53,10 @@ class CustomerIo(runtime.ReadableConnector[CustomerIoClient]):
         can_read=True,
         scans=runtime.ListingMode.FULL,
         pulls=runtime.ListingMode.FULL,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
+        erase_note="the person is suppressed: everything about them is deleted, and Customer.io "
+        "never takes their identifiers again until somebody unsuppresses them there.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "site_id": "the site id of a Track API credential of the workspace",
@@ -65,6 +72,8 @@ class CustomerIo(runtime.ReadableConnector[CustomerIoClient]):
         lookups=runtime.LookupMode.ALL,
         target_check=runtime.TargetCheck.ALWAYS,
     )
+
+    erase_group_size = 100
 
     @property
     def _region(self) -> str:
@@ -116,12 +125,24 @@ class CustomerIo(runtime.ReadableConnector[CustomerIoClient]):
     ) -> Mapping[int, runtime.PushOutcome]:
         """See MappedConnector. Customer.io accepts a change, and applies it later."""
         rejected = client.update_people([_to_update(change) for change in changes])
-        if len(rejected) == len(changes):
-            raise runtime.RequestRejected("all of the batch was rejected", HTTPStatus.BAD_REQUEST)
-        return {
-            change.ref: runtime.refused(207) if index in rejected else runtime.reflected("accepted")
-            for index, change in enumerate(changes)
-        }
+        accepted = {change.ref: runtime.reflected("accepted") for change in changes}
+        return accepted | _rejected(changes, rejected)
+
+    def find_held_contacts(
+        self, client: CustomerIoClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, bool]:
+        """See ErasingConnector."""
+        held: dict[int, bool] = {}
+        for group in runtime.chunked(items, self.erase_group_size):
+            contacts = self.fetch_contacts(client, [item.address for item in group], ())
+            held |= {item.ref: contacts[item.address] is not None for item in group}
+        return held
+
+    def request_erasures(
+        self, client: CustomerIoClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See RequestedErasureConnector."""
+        return _rejected(items, client.update_people([_to_suppression(item) for item in items]))
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
@@ -160,6 +181,15 @@ class CustomerIo(runtime.ReadableConnector[CustomerIoClient]):
                 )
 
 
+def _rejected(
+    sent: Sequence[runtime.TargetChange | runtime.EraseItem], indices: Collection[int]
+) -> dict[int, runtime.PushOutcome]:
+    """The outcomes of those that were rejected. Raises RequestRejected if all were."""
+    if len(indices) == len(sent):
+        raise runtime.RequestRejected("all of the batch was rejected", HTTPStatus.BAD_REQUEST)
+    return {sent[index].ref: runtime.refused(207) for index in indices if index < len(sent)}
+
+
 def _list_contacts(
     client: CustomerIoClient, token: str
 ) -> tuple[list[runtime.ContactSnapshot], str]:
@@ -181,6 +211,11 @@ def _to_contact(
         elif person.topics_with_defaults.get(target) is False:
             off[target] = runtime.OffState("the topic's default", is_opt_out=False)
     return CustomerIoContact(off, person.cio_id)
+
+
+def _to_suppression(item: runtime.EraseItem) -> Mapping[str, object]:
+    """Deletes a person, and bars all of their identifiers."""
+    return {"type": "person", "action": "suppress", "identifiers": {"email": item.address}}
 
 
 def _to_update(change: runtime.TargetChange) -> Mapping[str, object]:
@@ -206,6 +241,7 @@ SPEC = runtime.ConnectorSpec.of(
     sources=(
         f"{_DOCS_URL}/journeys/channels/subscriptions/center/",
         f"{_DOCS_URL}/integrations/api/track/",
+        f"{_DOCS_URL}/integrations/api/track/tag/track-customers/suppress/",
         f"{_DOCS_URL}/integrations/api/app/tag/customers/getPeopleById/",
         f"{_DOCS_URL}/integrations/api/app/tag/customers/getpeoplefilter/",
         f"{_DOCS_URL}/integrations/api/webhooks",

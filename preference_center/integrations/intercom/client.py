@@ -194,6 +194,13 @@ class IntercomClient:
         answer = self._send("PUT", _CONTACT_PATH, contact, changes)
         return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(IntercomContact)
 
+    def delete_contact(self, contact: IntercomContact) -> runtime.PushOutcome:
+        """Delete a contact; ABSENT if it is gone already."""
+        answer = self._send("DELETE", _CONTACT_PATH, contact)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return runtime.absent()
+        return runtime.acknowledged(answer.parse_member(bool, "deleted", or_empty=True))
+
     def _search(
         self, query: Mapping[str, Any], token: str, *, newest_first: bool = False
     ) -> tuple[list[IntercomContact], str]:

@@ -30,7 +30,9 @@ _DOCS_URL = "https://developers.intercom.com/docs/references"
 
 
 class Intercom(
-    runtime.ReadableConnector[IntercomClient], runtime.LinkFieldConnector[IntercomClient]
+    runtime.ReadableConnector[IntercomClient],
+    runtime.LinkFieldConnector[IntercomClient],
+    runtime.ErasingConnector[IntercomClient],
 ):
     """One Intercom workspace."""
 
@@ -47,10 +49,15 @@ class Intercom(
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="every user and lead of the address is deleted; Intercom destroys them after "
+        "7 days. Conversations stay in the inbox: delete those there that hold personal data. "
+        "Contacts who were archived before are not found.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "access_token": "access token of an app of the workspace that may read and write users "
-        "and leads",
+        "access_token": "access token of an app of the workspace that may read, write and delete "
+        "users and leads",
         "base_url?": "https://api.eu.intercom.io or https://api.au.intercom.io for workspaces "
         "that are hosted there",
     }
@@ -152,6 +159,14 @@ class Intercom(
         return {
             item.ref: _update_all(client, item.address, partial(write, item.link)) for item in items
         }
+
+    def erase_contact(self, client: IntercomClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector. All contacts of an address."""
+        return _update_all(client, item.address, client.delete_contact)
+
+    def holds_contact(self, client: IntercomClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector. Searches may find who is deleted for some minutes."""
+        return bool(client.contacts_of(item.address))
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. A listing doesn't show which types a contact is attached to."""
@@ -269,6 +284,7 @@ SPEC = runtime.ConnectorSpec.of(
     sources=(
         f"{_DOCS_URL}/2.15/rest-api/api.intercom.io/subscription-types",
         f"{_DOCS_URL}/2.15/rest-api/api.intercom.io/contacts/searchcontacts",
+        f"{_DOCS_URL}/2.15/rest-api/api.intercom.io/contacts/deletecontact",
         f"{_DOCS_URL}/rest-api/errors/rate-limiting",
     ),
     notes=(

@@ -13,6 +13,7 @@ from preference_center.integrations.base import runtime
 CHANNEL, TYPE, LIST = "channel", "type", "list"
 """Kinds of targets, as the webhook's module names them, too."""
 EXPORT_LIMIT = runtime.EndpointRateLimit("exports", runtime.RateLimit(4, 60))
+FORGET_LIMIT = runtime.EndpointRateLimit("forget", runtime.RateLimit(3, 1))
 MAX_EXPORT_BYTES = 100_000_000
 """Bytes of an export, which has no pages."""
 
@@ -138,6 +139,14 @@ class IterableClient:
         if profile is None or (profile.email or address).casefold() != address.casefold():
             return None
         return profile.data_fields
+
+    def forget_user(self, address: str) -> None:
+        """Have a user deleted, and never taken again. Raises RequestRejected as `get_user`."""
+        answer = self.session.send(
+            "POST", "/api/users/forget", body={"email": address}, limit=FORGET_LIMIT
+        )
+        if answer.parse_member(str, "code") != "Success":
+            raise runtime.UnexpectedResponse("Iterable answered without success")
 
     def update_subscriptions(
         self, requests: Sequence[Mapping[str, object]]

@@ -41,7 +41,9 @@ class IterableContact(runtime.RemoteContact):
     user: IterableUser = field(default_factory=IterableUser)
 
 
-class IterableConnector(runtime.ReadableConnector[IterableClient]):
+class IterableConnector(
+    runtime.ReadableConnector[IterableClient], runtime.RequestedErasureConnector[IterableClient]
+):
     """One project of Iterable's, whose users are known by their email addresses."""
 
     kind = "iterable"
@@ -54,6 +56,11 @@ class IterableConnector(runtime.ReadableConnector[IterableClient]):
         rate_limit=runtime.RateLimit(100, 1),
         can_read=True,
         pulls=runtime.ListingMode.CHANGES,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
+        erase_note="the user is forgotten: the profile and all events are deleted, up to ten "
+        "minutes later, and Iterable keeps a hash of the address, by which it takes it never again "
+        "until somebody unforgets it there. At most 1,000 a day.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "a server-side API key of the project",
@@ -112,6 +119,18 @@ class IterableConnector(runtime.ReadableConnector[IterableClient]):
             elif change.address.casefold() not in failed.temporary:
                 outcomes[change.ref] = runtime.reflected()
         return outcomes
+
+    def request_erasures(
+        self, client: IterableClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See RequestedErasureConnector."""
+        for item in items:
+            client.forget_user(item.address)
+        return {}
+
+    def holds_contact(self, client: IterableClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector. A user who is forgotten is not found."""
+        return client.get_user(item.address) is not None
 
     def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
         """See SupportsPull. Opt-outs that are still in effect; complaints too, but no bounces.
@@ -256,6 +275,7 @@ SPEC = runtime.ConnectorSpec.of(
         "https://github.com/Iterable/api-client",
         f"{_HELP_URL}/articles/208463956",
         f"{_HELP_URL}/articles/29156459027348",
+        f"{_HELP_URL}/articles/360029174171-Responding-to-GDPR-Requests",
         f"{_HELP_URL}/en-us/articles/208013936-System-Webhooks",
         f"{_HELP_URL}/en-us/articles/208508736-Subscribe-and-Unsubscribe-Events",
     ),

@@ -6,7 +6,7 @@ https://developers.klaviyo.com/en/reference/api_overview
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -27,6 +27,8 @@ OVERLAP = timedelta(minutes=10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_VALUES_PER_FILTER = 50
 """Addresses are sent in the URL, whose length is limited."""
+DELETION_JOB = "data-privacy-deletion-job"
+DELETION_LIMIT = runtime.EndpointRateLimit("deletions", runtime.RateLimit(60, 60))
 _MEDIA_TYPE = "application/vnd.api+json"
 _PROFILES_PATH = "/api/profiles"
 _LIST_PROFILES_PATH = "/api/lists/{list}/profiles"
@@ -77,10 +79,14 @@ class KlaviyoClient:
         Of several with the same number, one that is sent text messages counts.
         """
         found: dict[str, KlaviyoProfile] = {}
-        for profile in self._find_matching("phone_number", numbers, _PROFILES_PATH, _WITH_CONSENT):
+        for profile in self.list_profiles_by_phone(numbers):
             if profile.phone not in found or profile.sms_consent.is_subscribed:
                 found[profile.phone] = profile
         return {number: found[number] for number in numbers if number in found}
+
+    def list_profiles_by_phone(self, numbers: Sequence[str]) -> Iterator[KlaviyoProfile]:
+        """All profiles with these numbers: several may have the same."""
+        return self._find_matching("phone_number", numbers, _PROFILES_PATH, _WITH_CONSENT)
 
     def find_addresses(
         self, profile_ids: Sequence[str], get_address: Callable[[KlaviyoProfile], str], fields: str
@@ -193,20 +199,53 @@ class KlaviyoClient:
 
     def set_property(self, profile: KlaviyoProfile, name: str, value: str) -> bool:
         """Set a custom property; whether it then has the value."""
-        body = {
-            "data": {
-                "type": "profile",
-                "id": profile.id,
-                "attributes": {"properties": {name: value}},
-            }
-        }
-        response = self._write("PATCH", f"{_PROFILES_PATH}/{{profile}}", body, profile=profile.id)
-        properties = response.parse_member(KlaviyoProfile, "data").attributes.properties
-        return bool(properties.get(name) == value)
+        after = self._update_profile(profile, {"properties": {name: value}})
+        return bool(after.attributes.properties.get(name) == value)
 
-    def _write(self, method: str, route: str, body: object, **path_params: str) -> runtime.Response:
+    def clear_phone(self, profile: KlaviyoProfile) -> bool:
+        """Take the phone number from a profile; whether it then has none."""
+        return not self._update_profile(profile, {"phone_number": None}).phone
+
+    def request_deletion(self, profile: KlaviyoProfile) -> runtime.PushOutcome | None:
+        """Have a profile deleted, which Klaviyo does later; why not, if it does not accept that."""
+        found = {"type": "profile", "id": profile.id, "attributes": {}}
+        job = {"type": DELETION_JOB, "attributes": {"profile": {"data": found}}}
+        response = self._write(
+            "POST",
+            f"/api/{DELETION_JOB}s",
+            {"data": job},
+            limit=DELETION_LIMIT,
+            allowed_statuses={HTTPStatus.FORBIDDEN},
+        )
+        if response.status == HTTPStatus.ACCEPTED:
+            return None
+        return runtime.refused(f"{response.status}: the API key has no scope data-privacy:write")
+
+    def _update_profile(
+        self, profile: KlaviyoProfile, changes: Mapping[str, object]
+    ) -> KlaviyoProfile:
+        body = {"data": {"type": "profile", "id": profile.id, "attributes": changes}}
+        response = self._write("PATCH", f"{_PROFILES_PATH}/{{profile}}", body, profile=profile.id)
+        return response.parse_member(KlaviyoProfile, "data")
+
+    def _write(
+        self,
+        method: str,
+        route: str,
+        body: object,
+        *,
+        limit: runtime.EndpointRateLimit | None = None,
+        allowed_statuses: Collection[int] = (),
+        **path_params: str,
+    ) -> runtime.Response:
         return self._session.send(
-            method, route, path_params=path_params, body=body, headers={"Content-Type": _MEDIA_TYPE}
+            method,
+            route,
+            path_params=path_params,
+            body=body,
+            headers={"Content-Type": _MEDIA_TYPE},
+            limit=limit,
+            allowed_statuses=allowed_statuses,
         )
 
 

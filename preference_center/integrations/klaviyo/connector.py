@@ -42,6 +42,7 @@ class Klaviyo(
     KlaviyoAccountConnector,
     runtime.ReadableApiConnector[KlaviyoClient],
     runtime.LinkFieldConnector[KlaviyoClient],
+    runtime.RequestedErasureConnector[KlaviyoClient],
 ):
     """One Klaviyo account."""
 
@@ -59,10 +60,15 @@ class Klaviyo(
         pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         off_means_opt_out=False,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="the profile is deleted with its lists, consent and suppressions, and removed "
+        "from the events, minutes or hours later; Klaviyo keeps a list of deleted profiles as a "
+        "record. A number is taken from a profile that also has an email address.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "a private API key with the scopes lists:read, lists:write, profiles:read, "
-        "profiles:write and subscriptions:write",
+        "profiles:write and subscriptions:write; and data-privacy:write to erase people",
         "suppress_all?": "yes: an opt-out from all marketing is also a suppression, which stops "
         "flows and segments; only where no service mail goes through this account",
         "base_url?": "another base URL of the API, for tests",
@@ -161,6 +167,19 @@ class Klaviyo(
         is_written = client.set_property(profile, field, item.link)
         return {item.ref: runtime.acknowledged(is_written, profile.id)}
 
+    def holds_contact(self, client: KlaviyoClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector. An address that Klaviyo calls invalid is nobody's."""
+        if item.address not in client.profiles.keys() | client.unknown.keys():
+            raise runtime.UnexpectedResponse("an address was not looked up")
+        return item.address in client.profiles
+
+    def request_erasures(
+        self, client: KlaviyoClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See RequestedErasureConnector."""
+        outcomes = {i.ref: client.request_deletion(client.profiles[i.address]) for i in items}
+        return {ref: outcome for ref, outcome in outcomes.items() if outcome}
+
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan. Profiles that joined one of the mapped lists."""
         page = self.changes_page(
@@ -228,6 +247,7 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS_URL}/get_profiles",
         f"{_DOCS_URL}/bulk_suppress_profiles",
         f"{_DOCS_URL}/bulk_unsubscribe_profiles",
+        f"{_DOCS_URL}/request_profile_deletion",
     ),
     notes=(
         (

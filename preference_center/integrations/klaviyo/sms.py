@@ -39,7 +39,11 @@ class _RemotePhone(runtime.RemoteContact):
     profile: KlaviyoProfile = field(default_factory=KlaviyoProfile)
 
 
-class KlaviyoSms(KlaviyoAccountConnector, runtime.MappedSmsConnector[KlaviyoClient]):
+class KlaviyoSms(
+    KlaviyoAccountConnector,
+    runtime.MappedSmsConnector[KlaviyoClient],
+    runtime.RequestedErasureConnector[KlaviyoClient],
+):
     """The phone numbers of one Klaviyo account."""
 
     kind: ClassVar[str] = "klaviyo"
@@ -53,6 +57,8 @@ class KlaviyoSms(KlaviyoAccountConnector, runtime.MappedSmsConnector[KlaviyoClie
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
         off_means_opt_out=False,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        confirms_erasure=True,
     )
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="switch",
@@ -103,6 +109,25 @@ class KlaviyoSms(KlaviyoAccountConnector, runtime.MappedSmsConnector[KlaviyoClie
             profile = after.get(change.address)
             is_done = profile is not None and not profile.sms_consent.is_subscribed
             outcomes[change.ref] = runtime.reflected("202") if is_done else waiting
+        return outcomes
+
+    def holds_contact(self, client: KlaviyoClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return any(client.list_profiles_by_phone([item.address]))
+
+    def request_erasures(
+        self, client: KlaviyoClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See RequestedErasureConnector. Whoever has an email address too may be somebody else."""
+        outcomes: dict[int, runtime.PushOutcome] = {}
+        for item in items:
+            for profile in client.list_profiles_by_phone([item.address]):
+                if not profile.email:
+                    outcome = client.request_deletion(profile)
+                else:
+                    outcome = None if client.clear_phone(profile) else runtime.retry_later()
+                if outcome:
+                    outcomes[item.ref] = outcome
         return outcomes
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:

@@ -20,7 +20,7 @@ from preference_center.integrations.resend.webhook import ResendWebhookSource
 
 PAGE_SIZE = "100"
 OPT_OUT, OPT_IN = "opt_out", "opt_in"
-_TOPICS = "/contacts/{address}/topics"
+_CONTACT, _TOPICS = "/contacts/{address}", "/contacts/{address}/topics"
 _EVENT_KIND_BY_ORIGIN = {
     "complaint": runtime.VendorEventKind.COMPLAINED,
     "bounce": runtime.VendorEventKind.BOUNCED,
@@ -66,6 +66,16 @@ class ResendClient:
         rows = runtime.list_all(partial(self.list_page, "/topics"))
         return {row.id: row for row in rows if row.id}
 
+    def get_contact(self, address: str) -> _Row | None:
+        """One contact; None if there is none of this address."""
+        answer = self.session.send(
+            "GET",
+            _CONTACT,
+            path_params={"address": address},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        )
+        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_Row)
+
     def list_page(
         self,
         route: str,
@@ -90,7 +100,7 @@ class ResendClient:
         return page.data, token
 
 
-class Resend(runtime.ReadableConnector[ResendClient]):
+class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[ResendClient]):
     """One team of Resend's."""
 
     kind = "resend"
@@ -105,6 +115,10 @@ class Resend(runtime.ReadableConnector[ResendClient]):
         scans=runtime.ListingMode.FULL,
         pulls=runtime.ListingMode.FULL,
         can_create=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="the contact is deleted, with its topics and segments. What was sent stays in "
+        "the log of emails for as long as the plan keeps it; a suppression stays.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "an API key with full access; one that may only send is refused",
@@ -162,15 +176,10 @@ class Resend(runtime.ReadableConnector[ResendClient]):
         self, client: ResendClient, address: str, target_ids: Collection[str]
     ) -> runtime.RemoteContact | None:
         """See MappedConnector. What is off by a topic's default is no opt-out."""
-        answer = client.session.send(
-            "GET",
-            "/contacts/{address}",
-            path_params={"address": address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        contact = client.get_contact(address)
+        if contact is None:
             return None
-        if answer.parse(_Row).unsubscribed:
+        if contact.unsubscribed:
             return runtime.RemoteContact(dict.fromkeys(target_ids, _UNSUBSCRIBED))
         states = runtime.list_all(partial(client.list_page, _TOPICS, address=address))
         off_ids = {r.id for r in states if r.subscription == OPT_OUT}
@@ -181,6 +190,22 @@ class Resend(runtime.ReadableConnector[ResendClient]):
                 for id_, topic in topics.items()
             }
         )
+
+    def erase_contact(self, client: ResendClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        answer = client.session.send(
+            "DELETE",
+            _CONTACT,
+            path_params={"address": item.address},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        )
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return runtime.absent()
+        return runtime.acknowledged(answer.parse_member(bool, "deleted", or_empty=True))
+
+    def holds_contact(self, client: ResendClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return client.get_contact(item.address) is not None
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan. The list contains who unsubscribed from all, but no topics."""
@@ -245,6 +270,7 @@ SPEC = runtime.ConnectorSpec.of(
     sources=(
         f"{_DOCS}/dashboard/contacts/manage-topics",
         f"{_DOCS}/api-reference/contacts/update-contact-topics",
+        f"{_DOCS}/api-reference/contacts/delete-contact",
         f"{_DOCS}/api-reference/rate-limit",
         "https://github.com/resend/resend-openapi",
         f"{_DOCS}/webhooks/verify-webhooks-requests",

@@ -37,6 +37,7 @@ OVERLAP = timedelta(minutes=15)
 QUOTA_RETRY_DELAY = timedelta(minutes=30)
 """The daily quota is used up; it counts the last 24 hours, so some of it is free again soon."""
 _DATA = "/services/data/v62.0"
+_COLLECTION = f"{_DATA}/composite/sobjects"
 _KEEP_OWNER_HEADERS = {"Sforce-Auto-Assign": "FALSE"}
 """For every write: without it the org's assignment rules run for an updated lead, and for what
 triggers update with it, as if it were new, and change its owner."""
@@ -111,23 +112,40 @@ class SalesforceClient:
         return self._descriptions[object_name]
 
     def query_records(
-        self, object_name: str, fields: Collection[str], condition: str, order: str = ""
+        self,
+        object_name: str,
+        fields: Collection[str],
+        condition: str,
+        order: str = "",
+        *,
+        with_converted: bool = False,
     ) -> list[SalesforceRecord]:
-        """The records of an object that meet `condition`, which is SOQL."""
+        """The records of an object that meet `condition`, which is SOQL.
+
+        A converted lead can't be changed any more, and is not mailed: it can only be deleted.
+        """
         names = ", ".join(["Id", "Email", "SystemModstamp", *sorted(fields)])
-        # A converted lead can't be changed any more, and is not mailed.
-        unconverted = " AND IsConverted = false" if object_name == "Lead" else ""
+        only_unconverted = object_name == "Lead" and not with_converted
+        unconverted = " AND IsConverted = false" if only_unconverted else ""
         soql = f"SELECT {names} FROM {object_name} WHERE {condition}{unconverted}{order}"  # noqa: S608
         return self._query(soql)
 
     def find_records(
-        self, object_name: str, fields: Collection[str], addresses: Sequence[str]
+        self,
+        object_name: str,
+        fields: Collection[str],
+        addresses: Sequence[str],
+        *,
+        with_converted: bool = False,
     ) -> list[SalesforceRecord]:
         """The records of addresses; Salesforce compares them case-insensitively."""
+        conditions = [f"Email IN ({','.join(part)})" for part in split_literals(addresses)]
         return [
             record
-            for part in split_literals(addresses)
-            for record in self.query_records(object_name, fields, f"Email IN ({','.join(part)})")
+            for condition in conditions
+            for record in self.query_records(
+                object_name, fields, condition, with_converted=with_converted
+            )
         ]
 
     def list_changed(
@@ -168,8 +186,18 @@ class SalesforceClient:
                 for change in changes
             ],
         }
-        route = f"{_DATA}/composite/sobjects"
-        response = self._send("PATCH", route, body=body, headers=_KEEP_OWNER_HEADERS)
+        response = self._send("PATCH", _COLLECTION, body=body, headers=_KEEP_OWNER_HEADERS)
+        return self._parse_results(response, changes)
+
+    def delete(self, changes: Sequence[RecordChange]) -> list[SaveResult]:
+        """Move up to 200 records to the Recycle Bin, as `update`."""
+        ids = ",".join(change.record.id for change in changes)
+        query = {"ids": ids, "allOrNone": "false"}
+        return self._parse_results(self._send("DELETE", _COLLECTION, query=query), changes)
+
+    def _parse_results(
+        self, response: runtime.Response, changes: Sequence[RecordChange]
+    ) -> list[SaveResult]:
         results = response.parse(list[SaveResult])
         if len(results) != len(changes):
             raise runtime.DeliveryError(f"{self._config.name}: the response leaves out records")

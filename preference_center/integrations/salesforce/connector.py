@@ -10,7 +10,7 @@ of them are changed, and a topic is off when it is off in all.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -24,8 +24,10 @@ from preference_center.integrations.salesforce.client import (
     SalesforceClient,
     open_client,
 )
-from preference_center.integrations.salesforce.models import SalesforceRecord, SaveResult
+from preference_center.integrations.salesforce.models import SalesforceRecord
+from preference_center.integrations.salesforce.record_changes import find_changes, save_changes
 from preference_center.integrations.salesforce.validation import (
+    ERASE_SETTING,
     OPT_OUT_FIELD,
     field_problems,
     list_permissions,
@@ -33,16 +35,6 @@ from preference_center.integrations.salesforce.validation import (
     setting_problems,
 )
 
-# The next push will succeed: locks are released, and a merged record is no longer found.
-_TEMPORARY_ERRORS = frozenset(
-    {
-        "ENTITY_IS_DELETED",
-        "INVALID_CROSS_REFERENCE_KEY",
-        "REQUEST_LIMIT_EXCEEDED",
-        "SERVER_UNAVAILABLE",
-        "UNABLE_TO_LOCK_ROW",
-    }
-)
 _DOCS = "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest"
 
 
@@ -52,7 +44,9 @@ class _RemotePerson(runtime.RemoteContact):
 
 
 class Salesforce(
-    runtime.ReadableConnector[SalesforceClient], runtime.LinkFieldConnector[SalesforceClient]
+    runtime.ReadableConnector[SalesforceClient],
+    runtime.LinkFieldConnector[SalesforceClient],
+    runtime.ErasingConnector[SalesforceClient],
 ):
     """Contacts and leads of one Salesforce org."""
 
@@ -69,12 +63,20 @@ class Salesforce(
         pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         checks_permissions=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="the contacts and leads of the address are deleted, converted leads too, and "
+        "stay in the Recycle Bin for 15 days. Their accounts, opportunities and logged emails "
+        "stay: delete those by hand that hold personal data.",
+        erase_setting=ERASE_SETTING,
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "url": "the org's My Domain URL, as in https://example.my.salesforce.com",
         "client_id": "consumer key of an external client app with the client credentials flow",
         "client_secret": "its consumer secret",
         "objects?": "Contact or Lead, if the other is not used; by default both",
+        "erase_records?": "yes: delete the contacts and leads of people who are erased; needs the "
+        "right to delete them, and View All and Modify All to reach everybody's",
     }
     rules: ClassVar[runtime.ConnectorRules] = runtime.ConnectorRules(
         target_noun="checkbox",
@@ -86,6 +88,7 @@ class Salesforce(
         account_target=OPT_OUT_FIELD,
     )
     link_group_size: ClassVar[int] = MAX_COLLECTION_SIZE
+    erase_group_size: ClassVar[int] = MAX_COLLECTION_SIZE
 
     def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
         super().__init__(config, http)
@@ -150,7 +153,7 @@ class Salesforce(
             change.address.casefold(): cast("_RemotePerson", change.contact).records
             for change in changes
         }
-        return _write_records(client, changes, records, desired_fields)
+        return save_changes(client.update, changes, find_changes(records, desired_fields))
 
     def write_link_group(
         self, client: SalesforceClient, field: str, items: Sequence[runtime.LinkItem]
@@ -158,7 +161,31 @@ class Salesforce(
         """See LinkFieldConnector."""
         records = self._find_records(client, [item.address for item in items], {field})
         desired_fields = {item.address.casefold(): {field: item.link} for item in items}
-        return _write_records(client, items, records, desired_fields)
+        return save_changes(client.update, items, find_changes(records, desired_fields))
+
+    def erase_group(
+        self, client: SalesforceClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See ErasingConnector. Only where the setting says so: a CRM is more than mail."""
+        if self.config.settings.get(ERASE_SETTING) != "yes":
+            return {item.ref: runtime.refused(f"{ERASE_SETTING} is not yes") for item in items}
+        records = self._find_records(
+            client, [item.address for item in items], (), with_converted=True
+        )
+        return save_changes(
+            client.delete,
+            items,
+            {email: [RecordChange(row, {}) for row in rows] for email, rows in records.items()},
+        )
+
+    def find_held_contacts(
+        self, client: SalesforceClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, bool]:
+        """See ErasingConnector."""
+        records = self._find_records(
+            client, [item.address for item in items], (), with_converted=True
+        )
+        return {item.ref: item.address.casefold() in records for item in items}
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""
@@ -194,12 +221,19 @@ class Salesforce(
         return runtime.ContactPage(tuple(events), page.cursor, page.done)
 
     def _find_records(
-        self, client: SalesforceClient, addresses: Sequence[str], fields: Collection[str]
+        self,
+        client: SalesforceClient,
+        addresses: Sequence[str],
+        fields: Collection[str],
+        *,
+        with_converted: bool = False,
     ) -> dict[str, list[SalesforceRecord]]:
         """Casefolded address -> its records of all objects."""
         found = defaultdict[str, list[SalesforceRecord]](list)
         for name in self._objects:
-            for record in client.find_records(name, fields, addresses):
+            for record in client.find_records(
+                name, fields, addresses, with_converted=with_converted
+            ):
                 if record.email:
                     found[record.email.casefold()].append(record)
         return found
@@ -224,58 +258,6 @@ class Salesforce(
         return frozenset(topic for topic, name in self.config.topics.items() if name in off)
 
 
-def _write_records(
-    client: SalesforceClient,
-    items: Iterable[runtime.TargetChange | runtime.LinkItem],
-    records: Mapping[str, Sequence[SalesforceRecord]],
-    desired_fields: Mapping[str, Mapping[str, Any]],
-) -> Mapping[int, runtime.PushOutcome]:
-    """Change what differs in the records of each casefolded address, 200 records a request."""
-    refs = defaultdict[str, tuple[int, ...]](tuple)
-    for item in items:
-        refs[item.address.casefold()] += (item.ref,)
-    outcomes: dict[int, runtime.PushOutcome] = {}
-    changes = list[tuple[RecordChange, tuple[int, ...]]]()
-    for email, refs_of_email in refs.items():
-        outcome = runtime.reflected() if records.get(email) else runtime.absent("no record")
-        outcomes |= dict.fromkeys(refs_of_email, outcome)
-        for record in records.get(email, ()):
-            fields = desired_fields[email].items()
-            if differing := {n: value for n, value in fields if record.fields.get(n) != value}:
-                changes.append((RecordChange(record, differing), refs_of_email))
-    # A request may switch between the object types ten times at most.
-    changes.sort(key=lambda change: change[0].record.object_type)
-    steps = [
-        runtime.PushStep(
-            tuple(dict.fromkeys(ref for _, refs_of_email in part for ref in refs_of_email)),
-            partial(_save, client, part),
-        )
-        for part in runtime.chunked(changes, MAX_COLLECTION_SIZE)
-    ]
-    return outcomes | runtime.run_steps((), steps)
-
-
-def _save(
-    client: SalesforceClient, changes: Sequence[tuple[RecordChange, tuple[int, ...]]]
-) -> Mapping[int, runtime.PushOutcome]:
-    outcomes: dict[int, runtime.PushOutcome] = {}
-    results = client.update([change for change, _ in changes])
-    for (_, refs), result in zip(changes, results, strict=True):
-        outcome = _to_outcome(result)
-        for ref in refs:
-            outcomes[ref] = runtime.worst(outcomes.get(ref, outcome), outcome)
-    return outcomes
-
-
-def _to_outcome(result: SaveResult) -> runtime.PushOutcome:
-    if result.success:
-        return runtime.reflected("saved")
-    codes = sorted({error.status_code for error in result.errors})
-    if not codes or not _TEMPORARY_ERRORS.isdisjoint(codes):
-        return runtime.retry_later(" ".join(codes))
-    return runtime.refused(" ".join(codes))
-
-
 SPEC = runtime.ConnectorSpec.of(
     Salesforce,
     tested_against=runtime.TestedAgainst.DOCUMENTATION,
@@ -283,6 +265,7 @@ SPEC = runtime.ConnectorSpec.of(
     secrets={"client_secret"},
     sources=(
         f"{_DOCS}/resources_composite_sobjects_collections_update.htm",
+        f"{_DOCS}/resources_composite_sobjects_collections_delete.htm",
         f"{_DOCS}/resources_query.htm",
         "https://help.salesforce.com/s/articleView?id=sales.emailadmin_opting_out_differences.htm",
         "https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm",

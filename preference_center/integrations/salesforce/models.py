@@ -91,6 +91,8 @@ class ObjectDescription(runtime.LenientModel):
     field_list: tuple[FieldDescription, ...] = Field(default=(), alias="fields")
     updateable: bool = False
     """Whether the app's user may edit records of it."""
+    deletable: bool = False
+    """Whether the app's user may delete records of it."""
 
     @property
     def fields_by_name(self) -> dict[str, FieldDescription]:

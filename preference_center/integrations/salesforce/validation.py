@@ -10,6 +10,7 @@ from preference_center.integrations.base.contract import LINK_FIELD, Destination
 from preference_center.integrations.salesforce.models import FieldDescription, ObjectDescription
 
 OPT_OUT_FIELD = "HasOptedOutOfEmail"
+ERASE_SETTING = "erase_records"
 OBJECTS = ("Contact", "Lead")
 MIN_LINK_FIELD_LENGTH = 255
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
@@ -35,6 +36,8 @@ def setting_problems(config: DestinationConfig) -> Iterator[str]:
             yield f"topic {topic} is mapped to {name!r}, which is no field's API name"
     if config.link_field and not _FIELD_NAME.fullmatch(config.link_field):
         yield f"{LINK_FIELD} is no field's API name"
+    if config.settings.get(ERASE_SETTING, "no") not in {"yes", "no"}:
+        yield f"{ERASE_SETTING}: write yes or no"
 
 
 def field_problems(
@@ -73,6 +76,10 @@ def list_permissions(
     grant = "grant it to the app's user, in a permission set"
     use = f"change a {object_name.lower()}"
     yield Permission(f"Edit on {object_name}", use, description.updateable, grant)
+    if config.settings.get(ERASE_SETTING) == "yes":
+        use = "delete people who are erased"
+        name = f"Delete on {object_name}"
+        yield Permission(name, use, description.deletable, grant, is_required=False)
     uses = {name: f"turn {topic} off and on" for topic, name in sorted(config.topics.items())}
     if config.link_field:
         uses[config.link_field] = "write links"

@@ -27,6 +27,13 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    erase,
+    erase_items,
+    eraser,
+)
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.sms_contract import ANNA as PHONE
@@ -36,6 +43,7 @@ from tests.integrations.sms_contract import (
     RigOfTexts,
     SmsAbsentContract,
     SmsContract,
+    SmsEraseContract,
     SmsOddAnswersContract,
     SmsReadContract,
     text_off,
@@ -74,6 +82,9 @@ class Workspace:
     def has(self, address: str) -> bool:
         return address.lower() in self.server.users
 
+    def finish_erasures(self) -> None:
+        self.server.finish_deleting()
+
     def link(self, _address: str) -> str | None:
         return None
 
@@ -103,7 +114,10 @@ def descriptions() -> list[Description]:
     """Ours, see its `info`; and the community's, which has no responses."""
     ours = Description(Path(__file__).parents[1] / "contracts" / "braze.json")
     theirs = SHARED / DESCRIPTION
-    return [ours, Description(theirs, fix=correct)] if theirs.exists() else [ours]
+    if not theirs.exists():
+        return [ours]
+    cut = Description(theirs, ignored=lambda path: path == "/users/delete", fix=correct)
+    return [ours, cut]
 
 
 @pytest.fixture
@@ -124,7 +138,9 @@ def server(descriptions: list[Description]) -> Iterator[BrazeStandIn]:
 def rig(server: BrazeStandIn) -> Rig:
     setup = DestinationConfig("engage", {"api_key": KEY, "url": server.url}, TOPICS)
     # A push looks first who is there.
-    return Rig("braze", setup, Workspace(server), requests_before_writing=1)
+    return Rig(
+        "braze", setup, Workspace(server), requests_before_writing=1, requests_before_erasing=1
+    )
 
 
 class TestBraze(JsonApiContract, MappedContract, ReadContract):
@@ -153,7 +169,7 @@ class TestWhoLeftEverything(WholePullContract):
     pass
 
 
-class TestStrangers(AbsentContract):
+class TestStrangers(AbsentContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def strangers(self, server: BrazeStandIn) -> None:
         server.everybody = False
@@ -352,6 +368,12 @@ class TestBrazesTexts(RigOfTexts, SmsContract, SmsReadContract, SmsAbsentContrac
     pass
 
 
+class TestErasingBrazesTexts(RigOfTexts, SmsEraseContract):
+    @pytest.fixture(autouse=True)
+    def strangers(self, server: BrazeStandIn) -> None:
+        server.everybody = False
+
+
 def test_fifty_numbers_are_searched_for_and_turned_off_by_two_requests_each(
     texts: Rig, server: BrazeStandIn
 ) -> None:
@@ -432,3 +454,26 @@ def test_an_address_in_the_lists_that_can_not_be_read_holds_up_no_other(
     rows.append({"email": ANNA, "unsubscribed_at": "yesterday"})
     server.fail(Fault(200, body=json.dumps({"message": "success", "emails": rows})))
     assert whole(connect(rig).pull)[0] == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA)]
+
+
+def test_all_users_who_share_an_address_are_deleted_one_after_another(
+    rig: Rig, server: BrazeStandIn
+) -> None:
+    server.add(ANNA)
+    server.copies[ANNA] = 3
+    assert results(erase(rig, ANNA)) == {0: PushResult.REFLECTED}
+    assert not server.users
+    assert server.seen.count(("POST", "/users/delete")) == 3
+
+
+def test_a_number_of_who_has_an_email_address_too_is_left_to_a_person(
+    texts: Rig, server: BrazeStandIn
+) -> None:
+    """They may be two people with one telephone."""
+    for number in (PHONE, OTHER_PHONE):
+        server.add(number)
+    server.emails[PHONE] = BO
+    found = eraser(texts).erase(erase_items([PHONE, OTHER_PHONE]))
+    assert results(found) == {0: PushResult.REFUSED, 1: PushResult.RETRY_LATER}
+    assert "email address" in found[0].ack
+    assert server.deleting == [OTHER_PHONE]

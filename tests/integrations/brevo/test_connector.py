@@ -24,6 +24,7 @@ from tests.integrations.both_ways_contract import (
 )
 from tests.integrations.both_ways_contract import whole as listed
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.sms_contract import ANNA as PHONE
@@ -33,6 +34,7 @@ from tests.integrations.sms_contract import (
     RigOfTexts,
     SmsAbsentContract,
     SmsContract,
+    SmsEraseContract,
     SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
@@ -117,7 +119,9 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestBrevosContacts(AbsentContract, FieldContract, ScanContract):
+class TestBrevosContacts(
+    AbsentContract, FieldContract, ScanContract, EraseContract, EraseHttpContract
+):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: BrevoStandIn) -> None:
         server.strict = True
@@ -297,6 +301,12 @@ class TestBrevosTexts(
     pass
 
 
+class TestErasingBrevosTexts(RigOfTexts, SmsEraseContract):
+    @pytest.fixture(autouse=True)
+    def _only_who_was_added(self, server: BrevoStandIn) -> None:
+        server.strict = True
+
+
 @pytest.mark.parametrize("held", ["393331234567", "+393331234567", "00393331234567", 393331234567])
 def test_a_number_is_read_however_brevo_holds_it(
     texts: Rig, server: BrevoStandIn, held: object
@@ -381,3 +391,13 @@ def test_one_contact_that_can_not_be_read_leaves_the_others_readable(
     server.fail(Fault(200, body="[]"))
     batch = [PushItem(n, address, by) for n, address in enumerate(addresses)]
     assert connect(texts).read(batch).keys() == {1}
+
+
+def test_a_number_is_taken_from_a_contact_who_has_an_email_address_too(
+    texts: Rig, server: BrevoStandIn
+) -> None:
+    """They may be two people with one telephone."""
+    server.strict = True
+    server.add(BO, attributes={"SMS": PHONE[1:], "CHOICES": "x"})
+    assert results(erase(texts, PHONE)) == {0: PushResult.REFLECTED}
+    assert server.contacts[BO]["attributes"] == {"SMS": "", "CHOICES": "x"}

@@ -23,6 +23,7 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.customerio import APP_KEY, CHANGED, KEY, SITE, CustomerIoStandIn
@@ -54,7 +55,13 @@ class Workspace:
         self.server.add(address)
 
     def has(self, address: str) -> bool:
-        return address in self.server.people
+        return address.lower() in self.server.people
+
+    def finish_erasures(self) -> None:
+        self.server.finish_suppressing()
+
+    def bars(self, address: str) -> bool:
+        return address.lower() in self.server.suppressed
 
     def link(self, address: str) -> str | None:
         raise NotImplementedError
@@ -83,6 +90,7 @@ def rig(server: CustomerIoStandIn) -> Rig:
         DestinationConfig("cio", settings, TOPICS),
         Workspace(server),
         requests_before_writing=2,
+        requests_before_erasing=1,
     )
 
 
@@ -99,7 +107,7 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestCustomerIosPeople(AbsentContract, ScanContract):
+class TestCustomerIosPeople(AbsentContract, ScanContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: CustomerIoStandIn) -> None:
         server.strict = True
@@ -297,3 +305,26 @@ def test_people_without_an_address_fail_no_listing(rig: Rig, server: CustomerIoS
     assert connect(rig).scan(None).rows == ()
     server.fail(Fault(200, body=body))
     assert connect(rig).pull(None).rows == ()
+
+
+def test_one_person_who_can_not_be_suppressed_does_not_hold_up_the_others(
+    rig: Rig, server: CustomerIoStandIn
+) -> None:
+    for address in (ANNA, BO, CY):
+        server.add(address)
+    server.strict = True
+    server.invalid.add(BO)
+    found = results(erase(rig, ANNA, BO, CY))
+    assert found == {0: PushResult.REFLECTED, 1: PushResult.REFUSED, 2: PushResult.REFLECTED}
+    assert set(server.people) == {BO}
+
+
+def test_a_batch_is_looked_up_and_suppressed_a_hundred_at_a_time(
+    rig: Rig, server: CustomerIoStandIn
+) -> None:
+    batch = [f"p{n}@example.com" for n in range(150)]
+    for address in batch:
+        server.add(address)
+    server.strict = True
+    assert set(results(erase(rig, *batch)).values()) == {PushResult.REFLECTED}
+    assert len(server.seen) == 2 * 2 + 2  # looked up and suppressed; looked up again

@@ -26,6 +26,7 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.described import Description
@@ -79,7 +80,25 @@ def description() -> Description | None:
     if not (SHARED / DESCRIPTION).exists():
         return None  # the stand-in alone then; one test below skips
     # Attributes of contacts are described elsewhere.
-    return Description(SHARED / DESCRIPTION, ignored=lambda path: path == "/data_attributes")
+    return Description(
+        SHARED / DESCRIPTION, ignored=lambda path: path == "/data_attributes", fix=add_deletion
+    )
+
+
+def add_deletion(spec: dict[str, Any]) -> None:
+    """What the cut of Intercom's description leaves out: `DeleteContact`."""
+    properties = {"type": {"enum": ["contact"]}, "id": {"type": "string"}}
+    answer = {"type": "object", "properties": properties | {"deleted": {"type": "boolean"}}}
+    path = spec["paths"]["/contacts/{contact_id}"]
+    path["delete"] = {
+        "parameters": path["get"]["parameters"],
+        "responses": {
+            "200": {
+                "description": "successful",
+                "content": {"application/json": {"schema": answer}},
+            }
+        },
+    }
 
 
 @pytest.fixture
@@ -97,7 +116,14 @@ def rig(server: IntercomStandIn) -> Rig:
     settings = {"access_token": TOKEN, "base_url": server.url, "link_field": LINK}
     # The types, the contacts, and what one of them is attached to.
     setup = DestinationConfig("chat", settings, TOPICS)
-    return Rig("intercom", setup, Workspace(server), requests_before_writing=3, one_by_one=True)
+    return Rig(
+        "intercom",
+        setup,
+        Workspace(server),
+        requests_before_writing=3,
+        requests_before_erasing=1,
+        one_by_one=True,
+    )
 
 
 class TestIntercom(JsonApiContract, MappedContract, ReadContract, ScanContract, FieldContract):
@@ -116,7 +142,7 @@ class TestWhoLeftEverything(WholePullContract):
     pass
 
 
-class TestStrangers(AbsentContract):
+class TestStrangers(AbsentContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def strangers(self, server: IntercomStandIn) -> None:
         server.everybody = False
@@ -290,3 +316,12 @@ def test_a_contact_without_an_address_makes_nobody_absent(
     server.fail(Fault(200, body=json.dumps({"type": "list", "data": contacts}), after=1))
     found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
     assert results(found) == {1: PushResult.RETRY_LATER, 2: PushResult.REFLECTED}
+
+
+def test_every_user_and_lead_of_an_address_is_deleted(rig: Rig, server: IntercomStandIn) -> None:
+    server.everybody = False
+    server.add(ANNA)
+    server.add(ANNA, "lead")
+    server.add(BO)
+    assert results(erase(rig, ANNA)) == {0: PushResult.REFLECTED}
+    assert [contact["email"] for contact in server.contacts.values()] == [BO]

@@ -21,6 +21,7 @@ from preference_center.integrations.base.rate_limit import (
 from preference_center.integrations.iterable.connector import MAX_USERS_PER_PULL, IterableConnector
 from tests.integrations.both_ways_contract import AbsentContract, PullContract, ReadContract, whole
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.described import Description
@@ -55,6 +56,12 @@ class Project:
     def has(self, address: str) -> bool:
         return address in self.server.users
 
+    def finish_erasures(self) -> None:
+        self.server.finish_forgetting()
+
+    def bars(self, address: str) -> bool:
+        return address in self.server.forgotten
+
     def link(self, address: str) -> str | None:
         raise NotImplementedError
 
@@ -77,7 +84,14 @@ def server(description: Description) -> Iterator[IterableStandIn]:
 def rig(server: IterableStandIn) -> Rig:
     setup = DestinationConfig("it", {"api_key": KEY, "base_url": server.url}, TOPICS)
     # Channels, message types, and the user.
-    return Rig("iterable", setup, Project(server), requests_before_writing=3, one_by_one=True)
+    return Rig(
+        "iterable",
+        setup,
+        Project(server),
+        requests_before_writing=3,
+        requests_before_erasing=1,
+        one_by_one=True,
+    )
 
 
 class TestIterable(JsonApiContract, MappedContract, ReadContract, PullContract):
@@ -97,7 +111,7 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestIterablesUsers(AbsentContract):
+class TestIterablesUsers(AbsentContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: IterableStandIn) -> None:
         server.strict = True

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,7 @@ from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
+    SupportsErase,
     SupportsFind,
 )
 from preference_center.integrations.base.multi_channel import connector_for_channel
@@ -28,6 +29,13 @@ from tests.integrations.both_ways_contract import (
 )
 from tests.integrations.both_ways_contract import whole as listed
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    erase,
+    erase_items,
+    eraser,
+)
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.sms_contract import (
@@ -35,6 +43,7 @@ from tests.integrations.sms_contract import (
     RigOfTexts,
     SmsAbsentContract,
     SmsContract,
+    SmsEraseContract,
     SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
@@ -77,6 +86,9 @@ class Lists:
     def has(self, address: str) -> bool:
         return address in self.server.profiles
 
+    def finish_erasures(self) -> None:
+        self.server.finish_deleting()
+
     def link(self, address: str) -> str | None:
         link = self.server.profiles[address]["properties"].get("Choices")
         return cast("str | None", link)
@@ -87,7 +99,40 @@ def description() -> Description | None:
     if not (SHARED / DESCRIPTION).exists():
         return None  # only the stand-in has it; see one test below
     elsewhere = ("/api/lists", "/api/profiles/")
-    return Description(SHARED / DESCRIPTION, ignored=lambda p: p.startswith(elsewhere))
+    return Description(
+        SHARED / DESCRIPTION, ignored=lambda p: p.startswith(elsewhere), fix=add_deletions
+    )
+
+
+def add_deletions(spec: dict[str, Any]) -> None:
+    """What the cut of Klaviyo's description leaves out: `request_profile_deletion`."""
+    text = {"type": "string", "nullable": True}
+    profile = {
+        "type": "object",
+        "required": ["type", "attributes"],
+        "properties": {
+            "type": {"enum": ["profile"]},
+            "id": text,
+            "attributes": {"type": "object", "properties": {"email": text, "phone_number": text}},
+        },
+    }
+    for name in ("data", "profile"):
+        profile = {"type": "object", "required": [name], "properties": {name: profile}}
+    data = {
+        "type": "object",
+        "required": ["type", "attributes"],
+        "properties": {"type": {"enum": ["data-privacy-deletion-job"]}, "attributes": profile},
+    }
+    body = {"type": "object", "required": ["data"], "properties": {"data": data}}
+    spec["paths"]["/api/data-privacy-deletion-jobs"] = {
+        "post": {
+            "requestBody": {
+                "required": True,
+                "content": {"application/vnd.api+json": {"schema": body}},
+            },
+            "responses": {"202": {"description": "Success"}},
+        }
+    }
 
 
 @pytest.fixture
@@ -109,6 +154,7 @@ def rig(server: KlaviyoStandIn) -> Rig:
         DestinationConfig("klaviyo-main", settings, TOPICS),
         Lists(server),
         requests_before_writing=2,
+        requests_before_erasing=1,
     )
 
 
@@ -120,7 +166,9 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestKlaviyosContacts(AbsentContract, FieldContract, ScanContract):
+class TestKlaviyosContacts(
+    AbsentContract, FieldContract, ScanContract, EraseContract, EraseHttpContract
+):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: KlaviyoStandIn) -> None:
         server.strict = True
@@ -165,6 +213,12 @@ class TestKlaviyosTexts(
     RigOfTexts, SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
 ):
     pass
+
+
+class TestErasingKlaviyosTexts(RigOfTexts, SmsEraseContract):
+    @pytest.fixture(autouse=True)
+    def _only_who_was_added(self, server: KlaviyoStandIn) -> None:
+        server.strict = True
 
 
 def connect(rig: Rig) -> Klaviyo:
@@ -481,3 +535,50 @@ def test_addresses_that_could_not_be_looked_up_are_tried_again(
         PushResult.RETRY_LATER,
     }
     assert [ref for ref, result in found.items() if result is PushResult.REFLECTED] == [0]
+
+
+def test_a_deletion_is_requested_once_a_day_until_it_has_happened(
+    rig: Rig, server: KlaviyoStandIn
+) -> None:
+    server.add(ANNA)
+    (found,) = eraser(rig).erase(erase_items([ANNA])).values()
+    assert found.result is PushResult.RETRY_LATER
+    assert found.retry_after == timedelta(minutes=10)
+    asked = [replace(item, job=found.job) for item in erase_items([ANNA])]
+    for hours, requests in [(23, 1), (24, 2)]:
+        later = rig.http.now() + timedelta(hours=hours)
+        connector = cast("SupportsErase", rig.make(now=lambda later=later: later))
+        assert results(connector.erase(asked)) == {0: PushResult.RETRY_LATER}
+        assert len(server.deleting) == requests
+    server.finish_deleting()
+    server.strict = True
+    assert results(eraser(rig).erase(asked)) == {0: PushResult.REFLECTED}
+
+
+def test_a_key_that_may_not_delete_leaves_it_to_a_person(rig: Rig, server: KlaviyoStandIn) -> None:
+    server.add(ANNA)
+    server.may_delete = False
+    (found,) = eraser(rig).erase(erase_items([ANNA])).values()
+    assert found.result is PushResult.REFUSED
+    assert "data-privacy:write" in found.ack
+
+
+def test_an_address_that_klaviyo_calls_invalid_is_nobodys(rig: Rig, server: KlaviyoStandIn) -> None:
+    server.add(ANNA)
+    server.invalid.add(BO)
+    found = eraser(rig).erase(erase_items([ANNA, BO]))
+    assert results(found) == {0: PushResult.RETRY_LATER, 1: PushResult.ABSENT}
+
+
+def test_a_number_is_taken_from_a_profile_that_has_an_email_address_too(
+    texts: Rig, server: KlaviyoStandIn
+) -> None:
+    """They may be two people with one telephone."""
+    server.strict = True
+    server.add(BO)
+    server.add_phone(PHONE)
+    server.emails[PHONE] = BO
+    assert results(erase(texts, PHONE)) == {0: PushResult.REFLECTED}
+    assert PHONE not in server.phones
+    assert BO in server.profiles
+    assert server.deleting == []

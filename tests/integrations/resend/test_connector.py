@@ -29,6 +29,7 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.described import Description
@@ -104,7 +105,7 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestResendsContacts(AbsentContract, ScanContract):
+class TestResendsContacts(AbsentContract, ScanContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: ResendStandIn) -> None:
         server.strict = True

@@ -28,6 +28,7 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, ODD, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.rights_contract import RightsContract
@@ -103,12 +104,14 @@ def rig(server: SalesforceStandIn) -> Rig:
         "client_id": CLIENT,
         "client_secret": SECRET,
         "link_field": LINK,
+        "erase_records": "yes",
     }
     return Rig(
         "salesforce",
         DestinationConfig("crm", settings, TOPICS),
         Org(server),
         requests_before_writing=3,
+        requests_before_erasing=3,
     )
 
 
@@ -142,7 +145,7 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestStrangers(AbsentContract):
+class TestStrangers(AbsentContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def strangers(self, server: SalesforceStandIn) -> None:
         server.everybody = False
@@ -382,3 +385,39 @@ def test_a_link_that_stands_is_not_written_again(rig: Rig, server: SalesforceSta
         assert results(connect(rig).write_links(items)) == {1: PushResult.REFLECTED}
     assert len(server.updates) == 1
     assert connect(with_settings(rig, link_field="")).write_links(items) == {}
+
+
+def test_contacts_leads_and_converted_leads_are_deleted(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    for object_, fields in [("Contact", {}), ("Lead", {}), ("Lead", {"IsConverted": True})]:
+        server.add(ANNA, object_, **fields)
+        server.add(BO, object_, **fields)
+    assert results(erase(rig, ANNA.upper())) == {0: PushResult.REFLECTED}
+    assert [record["Email"] for record in server.records] == [BO] * 3
+
+
+def test_no_record_is_deleted_where_the_setting_does_not_say_so(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    server.add(ANNA)
+    found = erase(with_settings(rig, erase_records="no"), ANNA)
+    assert results(found) == {0: PushResult.REFUSED}
+    assert server.of(ANNA)
+    (problem,) = with_settings(rig, erase_records="maybe").make().check().problems
+    assert "write yes or no" in problem
+
+
+def test_a_record_that_can_not_be_deleted_is_left_to_a_person(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    """One with cases or an open contract, for instance."""
+    server.add(ANNA)
+    server.add(ANNA, "Lead")
+    server.add(BO)
+    server.undeletable.add("Lead")
+    found = erase(rig, ANNA, BO)
+    assert results(found) == {0: PushResult.REFUSED, 1: PushResult.REFLECTED}
+    assert found[0].ack == "INSUFFICIENT_ACCESS_OR_READONLY"
+    assert [record["type"] for record in server.records] == ["Lead"]
+    assert any("Delete on Lead" in hint for hint in rig.make().check().hints)

@@ -23,6 +23,12 @@ class BrazeStandIn(StandIn):
         self.groups: dict[str, dict[str, str]] = {"11": {}, "12": {}, "99": {}}
         self.users: set[str] = set()
         """By email address, or by phone number."""
+        self.copies: dict[str, int] = {}
+        """How many users share an address, where it is not two."""
+        self.emails: dict[str, str] = {}
+        """Number -> the address of who has both."""
+        self.deleting: list[str] = []
+        """Queued: one user of each is deleted."""
         self.unsubscribed: dict[str, str] = {}
         self.bounced: dict[str, str] = {}
         self.poison: set[str] = set()
@@ -45,6 +51,8 @@ class BrazeStandIn(StandIn):
                 return self._users(request.args)
             case "/v2/subscription/status/set":
                 return self._set(request.get_json()["subscription_groups"])
+            case "/users/delete":
+                return self._delete(request.get_json())
             case "/email/status":
                 return self._set_global(request.get_json())
             case "/subscription/status/get":
@@ -63,15 +71,34 @@ class BrazeStandIn(StandIn):
         if not 1 <= len(asked) <= 50 or self.unaskable & set(asked):
             return _json({"message": f"{by} is invalid"}, 400)
         users = [
-            {"external_id": f"{value}-{n}" if n else None, "email": None, "phone": None}
+            {
+                "external_id": f"{value}-{n}" if n else None,
+                "email": self.emails.get(value),
+                "phone": None,
+            }
             | {by: value, "subscription_groups": self._groups_of(value)}
             for value in asked
             if value in self.users or (self.everybody and by == "email")
-            for n in range(2)
+            for n in range(self.copies.get(value, 2))
         ]
         start, limit = int(query["offset"]), min(100, int(query["limit"]))
         shown = users[start : start + limit]
         return _json({"message": "success", "total_count": len(users), "users": shown})
+
+    def _delete(self, body: dict[str, Any]) -> Response:
+        ((name, rows),) = body.items()
+        by = {"email_addresses": "email", "phone_numbers": "phone"}[name]
+        self.deleting += [row[by].lower() for row in rows]
+        return _json({"deleted": len(rows), "message": "success"}, 201)
+
+    def finish_deleting(self) -> None:
+        for value in self.deleting:
+            self.copies[value] = self.copies.get(value, 2) - 1
+            if self.copies[value] <= 0:
+                self.users.discard(value)
+                for held in self.groups.values():
+                    held.pop(value, None)
+        self.deleting.clear()
 
     def _groups_of(self, value: str) -> list[dict[str, str]]:
         channel = "email" if "@" in value else "sms"

@@ -100,16 +100,26 @@ class BrevoStandIn(StandIn):
         by_phone = request.args.get("identifierType") == "phone_id"
         if address in self.no_address or by_phone != address.startswith("+"):
             return _error("invalid_parameter", 400)
-        if not self.strict and not address.startswith("+"):
+        if by_phone:
+            address = self._holder(address)
+        elif not self.strict:
             self.add(address)
         if address not in self.contacts:
             return _error("document_not_found", 404)
         if request.method == "GET":
             return _json(self.contacts[address])
+        if request.method == "DELETE":
+            del self.contacts[address]
+            return Response(status=204)
         body = request.get_json()
         self.contacts[address]["attributes"] |= body.pop("attributes", {})
         self.contacts[address] |= body | {"modifiedAt": WHEN}
         return Response(status=204)
+
+    def _holder(self, number: str) -> str:
+        """How the contact with this number is known here."""
+        held = (a for a, c in self.contacts.items() if f"+{c['attributes'].get('SMS')}" == number)
+        return next(held, number)
 
     def _move(self, list_: int, action: str, emails: list[str]) -> Response:
         if len(emails) > 150 or (self.invalid | self.no_address) & set(emails):

@@ -29,6 +29,10 @@ class CustomerIoStandIn(StandIn):
         self.people: dict[str, dict[str, Any]] = {}
         self.invalid: set[str] = set()
         self.strict = False
+        self.suppressed: set[str] = set()
+        """Whom Customer.io never takes again."""
+        self.suppressing: list[str] = []
+        """Who is to be deleted and suppressed; what is accepted takes effect later."""
         self.bodies: list[dict[str, Any]] = []
 
     def add(self, address: str, **changes: Any) -> dict[str, Any]:
@@ -124,9 +128,20 @@ class CustomerIoStandIn(StandIn):
         self.bodies += batch
         errors = []
         for index, entity in enumerate(batch):
-            if not self._identify(entity["identifiers"], dict(entity["attributes"])):
+            if entity["action"] == "suppress":
+                is_valid = entity["identifiers"]["email"] not in self.invalid
+                self.suppressing += [entity["identifiers"]["email"]] * is_valid
+            else:
+                is_valid = self._identify(entity["identifiers"], dict(entity["attributes"]))
+            if not is_valid:
                 errors.append({"batch_index": index, "reason": "invalid", "field": "identifiers"})
         return _json({"errors": errors}, 207) if errors else _json({})
+
+    def finish_suppressing(self) -> None:
+        for address in self.suppressing:
+            self.people.pop(address.lower(), None)
+            self.suppressed.add(address.lower())
+        self.suppressing.clear()
 
     def _identify(self, ids: dict[str, str], attributes: dict[str, Any]) -> bool:
         """Whether the change is accepted. Nothing tells whether it did anything."""

@@ -78,6 +78,9 @@ class IntercomStandIn(StandIn):
             return _error(400)
         self.writes += 1
         self.touch(contact)
+        if request.method == "DELETE" and not rest:
+            del self.contacts[contact["id"]]
+            return _json({"type": "contact", "id": contact["id"], "deleted": True})
         if request.method == "PUT":
             body = request.get_json()
             contact["custom_attributes"] |= body.pop("custom_attributes", {})

@@ -45,6 +45,9 @@ class IterableStandIn(StandIn):
         self.invalid: set[str] = set()
         self.failing: set[str] = set()
         self.forgotten: set[str] = set()
+        """Whom Iterable never takes again."""
+        self.forgetting: list[str] = []
+        """Who is to be forgotten; it takes up to ten minutes."""
         self.fails_unnamed: set[str] = set()
         self.strict = False
         self.bodies: list[dict[str, Any]] = []
@@ -62,7 +65,7 @@ class IterableStandIn(StandIn):
         row = {"email": address, "createdAt": at.strftime(_TIME), "unsubSource": source}
         self.events.append(row | ids)
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:  # noqa: PLR0911 - one for each route
         if request.headers.get("Api-Key") != KEY:
             return _error(401, "BadApiKey")
         match request.method, request.path.removeprefix("/api/"):
@@ -76,6 +79,8 @@ class IterableStandIn(StandIn):
                 return self._user(request.args["email"])
             case "POST", "users/bulkUpdateSubscriptions":
                 return self._update(request.get_json()["updateSubscriptionsRequests"])
+            case "POST", "users/forget":
+                return self._forget(request.get_json()["email"])
             case "GET", "export/data.json":
                 return self._export(request)
         return _error(404, "NotFound")
@@ -96,13 +101,25 @@ class IterableStandIn(StandIn):
     def _user(self, address: str) -> Response:
         if address in self.invalid:
             return _error(400, "InvalidEmailAddressError")
-        if not self.strict:
+        if not self.strict and address not in self.forgotten:
             self.add(address)
         if address not in self.users or address in self.forgotten:
             return _json({})
         # An empty array is left out.
         fields = {name: ids for name, ids in self.users[address].items() if ids}
         return _json({"user": {"email": address, "dataFields": fields}})
+
+    def _forget(self, address: str) -> Response:
+        if address in self.invalid:
+            return _error(400, "InvalidEmailAddressError")
+        self.forgetting.append(address)
+        return _json({"code": "Success", "msg": "", "params": None})
+
+    def finish_forgetting(self) -> None:
+        for address in self.forgetting:
+            self.users.pop(address, None)
+            self.forgotten.add(address)
+        self.forgetting.clear()
 
     def _update(self, changes: list[dict[str, Any]]) -> Response:
         self.bodies += changes

@@ -42,6 +42,11 @@ class KlaviyoStandIn(StandIn):
         self.null_for = ""
         self.invalid: set[str] = set()
         self.jobs: list[tuple[str, list[str]]] = []
+        self.emails: dict[str, str] = {}
+        """Number -> the address of the profile that has both."""
+        self.may_delete = True
+        self.deleting: list[str] = []
+        """Whose profile is to be deleted, which takes time."""
 
     def add(self, address: str) -> dict[str, Any]:
         """A profile on every list."""
@@ -69,7 +74,7 @@ class KlaviyoStandIn(StandIn):
         self.add(address)[_LIST_FIELD].append(entry)
         self.on[list_].remove(address)
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:  # noqa: PLR0911 - one for each route
         if request.headers.get("Authorization") != f"Klaviyo-API-Key {KEY}":
             return _error(401)
         match request.method, *request.path.strip("/").split("/")[1:]:
@@ -82,14 +87,39 @@ class KlaviyoStandIn(StandIn):
                 return self._listing(request, self.on[list_])
             case method, "lists", list_, "relationships", "profiles" if list_ in self.lists:
                 return self._relate(method, list_, request.get_json(force=True)["data"])
+            case "POST", "data-privacy-deletion-jobs":
+                return self._delete(request.get_json(force=True)["data"]["attributes"])
             case "POST", jobs:
                 return self._job(jobs, request.get_json(force=True))
             case "PATCH", "profiles", id_:
-                address = id_.removeprefix("id:")
-                properties = request.get_json(force=True)["data"]["attributes"]["properties"]
-                self.profiles[address]["properties"] |= properties
-                return _json(_document(self._profile(address), request))
+                changes = request.get_json(force=True)["data"]["attributes"]
+                return self._change(request, id_.removeprefix("id:"), changes)
         return _error(404)
+
+    def _change(self, request: Request, holder: str, changes: dict[str, Any]) -> Response:
+        if "phone_number" in changes:
+            assert changes["phone_number"] is None
+            row = self._known_by_phone(holder)
+            del self.phones[holder]
+            row["attributes"]["phone_number"] = None
+            return _json(_document(row, request))
+        self.profiles[holder]["properties"] |= changes["properties"]
+        return _json(_document(self._profile(holder), request))
+
+    def _delete(self, attributes: dict[str, Any]) -> Response:
+        if not self.may_delete:
+            return _error(403)
+        self.deleting.append(attributes["profile"]["data"]["id"].removeprefix("id:"))
+        return Response(status=202)
+
+    def finish_deleting(self) -> None:
+        for holder in self.deleting:
+            for held in (self.profiles, self.phones, self.twins):
+                held.pop(holder, None)
+            for members in self.on.values():
+                if holder in members:
+                    members.remove(holder)
+        self.deleting.clear()
 
     def _profiles(self, request: Request) -> Response:
         """By phone, or all that were updated; else `_listing`."""
@@ -119,6 +149,7 @@ class KlaviyoStandIn(StandIn):
     def _known_by_phone(self, number: str, consent: dict[str, Any] | None = None) -> dict[str, Any]:
         attributes = {
             "phone_number": number,
+            "email": self.emails.get(number),
             "properties": {},
             "subscriptions": {"sms": {"marketing": consent or self.phones[number]}},
         }

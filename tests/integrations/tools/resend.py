@@ -95,6 +95,10 @@ class ResendStandIn(StandIn):
             self.add(address)
         if address not in self.contacts:
             return _error(404, "not_found")
+        if method == "DELETE":
+            del self.chosen[address]
+            id_ = self.contacts.pop(address)["id"]
+            return _json({"object": "contact", "id": id_, "deleted": True})
         if method == "GET" and not rest:
             return _json({"object": "contact", **self.contacts[address], "properties": {}})
         if method == "GET":

@@ -31,6 +31,7 @@ class SalesforceStandIn(StandIn):
         self.hidden: set[str] = set()
         self.frozen: set[str] = set()
         self.locked: set[str] = set()
+        self.undeletable: set[str] = set()
         self.records: list[dict[str, Any]] = []
         self.locators: dict[str, list[dict[str, Any]]] = {}
         self.poison: set[str] = set()
@@ -69,12 +70,18 @@ class SalesforceStandIn(StandIn):
             return _error("INVALID_SESSION_ID", 401)
         match request.path.removeprefix(DATA).strip("/").split("/"):
             case ["sobjects", object_, "describe"]:
-                described = {"name": object_, "updateable": object_ not in self.locked}
+                described = {
+                    "name": object_,
+                    "updateable": object_ not in self.locked,
+                    "deletable": object_ not in self.undeletable,
+                }
                 return _json(described | {"fields": self._fields()})
             case ["query"]:
                 return self._query(request.args["q"])
             case ["query", locator]:
                 return self._rows(self.locators.pop(locator))
+            case ["composite", "sobjects"] if request.method == "DELETE":
+                return _json([self._delete(id_) for id_ in request.args["ids"].split(",")])
             case ["composite", "sobjects"]:
                 assigns = request.headers.get("Sforce-Auto-Assign", "TRUE").upper() != "FALSE"
                 return self._update(request.get_json()["records"], assigns=assigns)
@@ -154,6 +161,17 @@ class SalesforceStandIn(StandIn):
             if held[update["id"]]["type"] == "Lead":
                 held[update["id"]]["OwnerId"] = QUEUE
         return _json(saved)
+
+    def _delete(self, id_: str) -> dict[str, Any]:
+        (record,) = [each for each in self.records if each["Id"] == id_]
+        code = self.faults.get(record["Email"])
+        if record["type"] in self.undeletable:
+            code = "INSUFFICIENT_ACCESS_OR_READONLY"
+        if code:
+            fault = {"statusCode": code, "message": record["Email"], "fields": []}
+            return {"id": id_, "success": False, "errors": [fault]}
+        self.records.remove(record)
+        return {"id": id_, "success": True, "errors": []}
 
     def _save(self, record: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
         code = self.faults.get(record["Email"])
