@@ -187,3 +187,16 @@ class SmsEraseContract:
         if get_spec(rig.kind).capabilities.confirms_erasure:
             persons(rig).add(PHONE)
             assert eraser(rig).find_held(erase_items([PHONE, OTHER_PHONE])) == {0: True, 1: False}
+
+    def test_a_number_that_is_not_there_is_not_created_by_erasing_it(self, rig: Rig) -> None:
+        persons(rig).add(OTHER_PHONE)
+        assert results(erase(rig, PHONE))[0] in GONE
+        assert not persons(rig).has(PHONE)
+
+    def test_both_channels_are_erased_at_once(self, rig: Rig) -> None:
+        for address in (ANNA, PHONE):
+            persons(rig).add(address)
+        found = results(erase(rig, ANNA, PHONE))
+        assert found == {0: PushResult.REFLECTED, 1: PushResult.REFLECTED}
+        assert not persons(rig).has(ANNA)
+        assert not persons(rig).has(PHONE)

@@ -34,7 +34,6 @@ from tests.integrations.both_ways_contract import Contacts, hands, whole
 from tests.integrations.contract import ANNA as ANNAS_EMAIL
 from tests.integrations.contract import BO as BOS_EMAIL
 from tests.integrations.contract import NOW, Rig, Tool, off, results
-from tests.integrations.erase_contract import GONE, erase, erase_items, eraser
 from tests.integrations.odd_answers_contract import OddAnswersContract
 
 ANNA, BO, CY = "+393331234567", "+4915123456789", "+15005550001"
@@ -216,34 +215,6 @@ class SmsAbsentContract:
         if get_spec(rig.kind).capabilities.can_read:
             asked = [PushItem(1, BO, Channel.SMS)]
             assert cast("SupportsRead", rig.make()).read(asked) == {1: None}
-
-
-class SmsEraseContract:
-    """For those of them whose connector by SMS has `can_erase`; see `erase_contract`."""
-
-    def test_a_number_is_erased_and_no_other(self, rig: Rig) -> None:
-        prepare(rig, ANNA, BO)
-        assert results(erase(rig, ANNA)) == {0: PushResult.REFLECTED}
-        assert not hands(rig).has(ANNA)
-        assert hands(rig).has(BO)
-        assert results(erase(rig, ANNA))[0] in GONE
-
-    def test_a_number_that_is_not_there_is_not_created_by_erasing_it(self, rig: Rig) -> None:
-        prepare(rig, BO)
-        assert results(erase(rig, ANNA)) == {0: PushResult.ABSENT}
-        assert not hands(rig).has(ANNA)
-
-    def test_the_tool_says_which_number_it_still_holds(self, rig: Rig) -> None:
-        prepare(rig, ANNA, BO)
-        erase(rig, ANNA)
-        assert eraser(rig).find_held(erase_items([ANNA, BO])) == {0: False, 1: True}
-
-    def test_both_channels_are_erased_at_once(self, rig: Rig) -> None:
-        prepare(rig, ANNA, ANNAS_EMAIL)
-        found = results(erase(rig, ANNAS_EMAIL, ANNA))
-        assert found == {0: PushResult.REFLECTED, 1: PushResult.REFLECTED}
-        assert not hands(rig).has(ANNAS_EMAIL)
-        assert not hands(rig).has(ANNA)
 
 
 class SmsOddAnswersContract(OddAnswersContract):

@@ -31,7 +31,6 @@ from tests.integrations.rights_contract import RightsContract
 from tests.integrations.sms_contract import (
     SmsAbsentContract,
     SmsContract,
-    SmsEraseContract,
     SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
@@ -86,7 +85,6 @@ CALLED_FOR: dict[type, Callable[[ConnectorSpec], bool]] = {
     SmsScanContract: lambda entry: _by_sms(entry) and entry.capabilities.can_scan,
     SmsEraseContract: lambda entry: _by_sms(entry) and texts_of(entry).can_erase,
     SmsPullContract: lambda entry: _by_sms(entry) and texts_of(entry).can_pull,
-    SmsEraseContract: lambda entry: _by_sms(entry) and texts_of(entry).can_erase,
     SmsAbsentContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
 }
 

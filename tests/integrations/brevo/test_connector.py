@@ -24,7 +24,12 @@ from tests.integrations.both_ways_contract import (
 )
 from tests.integrations.both_ways_contract import whole as listed
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
-from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    SmsEraseContract,
+    erase,
+)
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.sms_contract import ANNA as PHONE
@@ -34,7 +39,6 @@ from tests.integrations.sms_contract import (
     RigOfTexts,
     SmsAbsentContract,
     SmsContract,
-    SmsEraseContract,
     SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,

@@ -32,6 +32,7 @@ from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift
 from tests.integrations.erase_contract import (
     EraseContract,
     EraseHttpContract,
+    SmsEraseContract,
     erase,
     erase_items,
     eraser,
@@ -43,7 +44,6 @@ from tests.integrations.sms_contract import (
     RigOfTexts,
     SmsAbsentContract,
     SmsContract,
-    SmsEraseContract,
     SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
