@@ -202,6 +202,14 @@ class Keys:
         sealed = self._ciphers[name].encrypt(nonce, text.encode(), header + context)
         return header + nonce + sealed
 
+    def sealing_key_id(self, ciphertext: bytes) -> str:
+        """Id of the key that sealed this. Raises DecryptionError if it is damaged."""
+        return _split_seal(ciphertext)[0].decode()
+
+    def reseal(self, ciphertext: bytes, *, context: bytes) -> bytes:
+        """The same text sealed for the same context by the first key. Raises as `open` does."""
+        return self.seal(self.open(ciphertext, context=context), context=context)
+
     def open(self, ciphertext: bytes, *, context: bytes) -> str:
         """The text that `seal` encrypted for the same context.
 

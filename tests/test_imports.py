@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),
-    frozenset({"burst_scan", "destinations", "imports", "scrub", "spool"}),
+    frozenset({"burst_scan", "destinations", "imports", "key_rotation", "scrub", "spool"}),
     frozenset({"rights"}),
     frozenset({"ingest", "sync"}),
     ENTRY_POINTS,

@@ -8,6 +8,7 @@ import click
 
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
+from preference_center.cli.key_rotation import rotate, status
 from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
 from preference_center.context import services
 from preference_center.errors import InvalidInput
@@ -21,7 +22,7 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 ACTOR = "cli"
 
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
-for command in (link_key, link_keys, revoke_link_key):
+for command in (link_key, link_keys, revoke_link_key, rotate, status):
     keys.add_command(command)
 
 

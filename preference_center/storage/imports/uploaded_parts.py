@@ -10,6 +10,7 @@ from uuid import UUID
 from preference_center.context import services
 from preference_center.errors import ImportConflict
 from preference_center.storage.db.database import Connection
+from preference_center.storage.sealed_columns import import_part_context
 
 PART_BYTES = 512 * 1024
 """Bytes of the file in one part."""
@@ -18,7 +19,7 @@ PART_BYTES = 512 * 1024
 def insert_part(connection: Connection, import_id: UUID, part_number: int, data: bytes) -> None:
     """Store one part. Safe to repeat."""
     packed = base64.b64encode(zlib.compress(data, 1)).decode()
-    content = services().keys.seal(packed, context=_seal_context(import_id, part_number))
+    content = services().keys.seal(packed, context=import_part_context(import_id, part_number))
     connection.execute(
         """INSERT INTO list_import_part (import_id, number, size_bytes, content)
         VALUES (%s, %s, %s, %s) ON CONFLICT (import_id, number)
@@ -35,7 +36,7 @@ def load_part(connection: Connection, import_id: UUID, part_number: int) -> byte
     ).fetchone()
     if row is None:  # another process went on meanwhile
         raise ImportConflict("another process has finished this import, or its file was replaced")
-    packed = services().keys.open(row[0], context=_seal_context(import_id, part_number))
+    packed = services().keys.open(row[0], context=import_part_context(import_id, part_number))
     return zlib.decompress(base64.b64decode(packed))
 
 
@@ -64,7 +65,3 @@ def delete_expired_parts(connection: Connection, before: datetime) -> int:
         DELETE FROM list_import_part p USING expired WHERE p.import_id = expired.id""",
         (before,),
     ).rowcount
-
-
-def _seal_context(import_id: UUID, part_number: int) -> bytes:
-    return b"list_import_part " + import_id.bytes + part_number.to_bytes(4)

@@ -18,6 +18,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.errors import MailServerNotConfigured
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.sealed_columns import outgoing_mail_context
 
 
 class EmailKind(StrEnum):
@@ -100,7 +101,7 @@ class ClaimedEmail:
 
     def decrypt(self, keys: Keys) -> OutgoingEmail:
         """The email. Raises DecryptionError or KeyMismatch."""
-        personal = json.loads(keys.open(self.ciphertext, context=_seal_context(self.id)))
+        personal = json.loads(keys.open(self.ciphertext, context=outgoing_mail_context(self.id)))
         return OutgoingEmail(
             id=self.id,
             kind=EmailKind(self.kind),
@@ -239,8 +240,4 @@ def purge_emails(connection: Connection, now: datetime) -> int:
 
 def _seal_email(keys: Keys, email: OutgoingEmail) -> bytes:
     personal = {"to": email.recipient.exact, "values": dict(email.values)}
-    return keys.seal(json.dumps(personal), context=_seal_context(email.id))
-
-
-def _seal_context(email_id: UUID) -> bytes:
-    return b"outgoing_mail " + email_id.bytes
+    return keys.seal(json.dumps(personal), context=outgoing_mail_context(email.id))

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
+from preference_center.storage.sealed_columns import review_queue_context
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a mail that are stored."""
@@ -112,12 +113,10 @@ def purge_items(connection: Connection, now: datetime) -> None:
 
 def _seal_head(keys: Keys, item_id: UUID, head: bytes) -> bytes:
     text = base64.b64encode(zlib.compress(head[:MAX_HEAD_BYTES])).decode()
-    return keys.seal(text, context=_seal_context(item_id))
+    return keys.seal(text, context=review_queue_context(item_id))
 
 
 def _open_head(keys: Keys, item_id: UUID, sealed: bytes) -> bytes:
-    return zlib.decompress(base64.b64decode(keys.open(sealed, context=_seal_context(item_id))))
-
-
-def _seal_context(item_id: UUID) -> bytes:
-    return b"kept_mail " + item_id.bytes
+    return zlib.decompress(
+        base64.b64decode(keys.open(sealed, context=review_queue_context(item_id)))
+    )

@@ -28,6 +28,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
+from preference_center.storage.sealed_columns import rights_request_context
 
 _COLUMNS = tuple(column.name for column in fields(RightsRequest))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM rights_request"  # noqa: S608 - constants
@@ -240,21 +241,17 @@ def list_steps(connection: Connection, request_id: UUID) -> list[RightsStep]:
 
 def seal_part(keys: Keys, request_id: UUID, part: SealedPart) -> bytes:
     """`part`, encrypted for the row of this request."""
-    return keys.seal(json.dumps(asdict(part)), context=_seal_context(request_id))
+    return keys.seal(json.dumps(asdict(part)), context=rights_request_context(request_id))
 
 
 def open_part(keys: Keys, request: RightsRequest) -> SealedPart:
     """What was sealed with the request; empty once it was forgotten. Raises DecryptionError."""
     if request.sealed is None:
         return SealedPart()
-    content = json.loads(keys.open(request.sealed, context=_seal_context(request.id)))
+    content = json.loads(keys.open(request.sealed, context=rights_request_context(request.id)))
     content["addresses"] = tuple((channel, text) for channel, text in content["addresses"])
     content["external_ids"] = tuple(content["external_ids"])
     return SealedPart(**content)
-
-
-def _seal_context(request_id: UUID) -> bytes:
-    return b"rights_request " + request_id.bytes
 
 
 def _fetch_one(

@@ -14,6 +14,7 @@ from preference_center.domain.sync.destination import Destination, DestinationSt
 from preference_center.errors import DestinationError
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
+from preference_center.storage.sealed_columns import destination_context
 
 _COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
     reason, failures, retry_at, pulled_at, slow_until"""
@@ -48,7 +49,7 @@ def insert_destination(  # noqa: PLR0913 - a row has that many columns
         (
             name,
             kind,
-            keys.seal(json.dumps(dict(settings)), context=name.encode()),
+            keys.seal(json.dumps(dict(settings)), context=destination_context(name)),
             sorted(channels),
             sorted(sends),
             Jsonb(dict(mapping)),
@@ -124,7 +125,7 @@ def set_settings(
     """Replace a destination's settings, e.g. a secret; nothing if none has this name."""
     connection.execute(
         "UPDATE destination SET settings = %s WHERE name = %s",
-        (keys.seal(json.dumps(dict(settings)), context=name.encode()), name),
+        (keys.seal(json.dumps(dict(settings)), context=destination_context(name)), name),
     )
 
 
@@ -187,7 +188,7 @@ def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
         id=destination_id,
         name=name,
         kind=kind,
-        settings=json.loads(keys.open(settings, context=name.encode())),
+        settings=json.loads(keys.open(settings, context=destination_context(name))),
         channels=frozenset(Channel(channel) for channel in channels),
         sends=frozenset(sends),
         mapping=mapping,

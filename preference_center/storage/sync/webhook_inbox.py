@@ -11,6 +11,7 @@ from uuid import UUID
 
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
+from preference_center.storage.sealed_columns import webhook_context
 
 RETENTION = timedelta(days=7)
 """How long a body is kept after it was received, for replays. It is kept longer while it is not
@@ -186,8 +187,8 @@ def purge_webhooks(connection: Connection, now: datetime) -> None:
 
 
 def _seal_body(keys: Keys, body: bytes, webhook_id: UUID) -> bytes:
-    return keys.seal(base64.b64encode(body).decode(), context=webhook_id.bytes)
+    return keys.seal(base64.b64encode(body).decode(), context=webhook_context(webhook_id))
 
 
 def _open_body(keys: Keys, body: bytes, webhook_id: UUID) -> bytes:
-    return base64.b64decode(keys.open(body, context=webhook_id.bytes))
+    return base64.b64decode(keys.open(body, context=webhook_context(webhook_id)))

@@ -1,0 +1,82 @@
+"""`flask keys rotate` and `flask keys status`: bringing stored data to the newest keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import click
+
+from preference_center.cli.command_app import CommandGroup, with_service
+from preference_center.cli.errors import click_errors
+from preference_center.context import services
+from preference_center.key_rotation.encryption import (
+    ColumnProgress,
+    count_sealed,
+    rotate_encryption,
+)
+from preference_center.storage.access import audit
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.db.database import run_in_transaction
+
+_ACTOR = "cli"
+_PROGRESS_ROWS = 10_000
+
+
+@click.group("rotate", cls=CommandGroup)
+def rotate() -> None:
+    """Bring stored data to the newest key while the service runs."""
+
+
+@rotate.command("encryption")
+@click.option("--dry-run", is_flag=True, help="Only show how many rows would be encrypted anew.")
+def encryption(*, dry_run: bool) -> None:
+    """Encrypt all stored data with the first of ENCRYPTION_KEYS.
+
+    Needs the older keys, too. Safe to interrupt and to repeat: it continues. Afterwards the older
+    keys can be removed, as `flask keys status` shows. Backups still need them.
+    """
+    with click_errors():
+        require_known_keys()
+        if dry_run:
+            _print_counts(count_sealed(), services().keys.encryption_id)
+            return
+        key_id = services().keys.encryption_id
+        rotate_encryption(_progress_printer())
+        run_in_transaction(
+            lambda connection: audit.insert_audit_entry(
+                connection, services().now(), _ACTOR, "encryption_keys.rotated", {"key": key_id}
+            )
+        )
+    click.echo(f"All stored data is encrypted with the key {key_id}: older keys can be removed.")
+
+
+@click.command("status")
+@with_service
+def status() -> None:
+    """Show how many rows each key still has, by column.
+
+    A key of which no row is left can be removed from ENCRYPTION_KEYS, unless a backup needs it.
+    Digest keys are never removed: see docs/deploy.md.
+    """
+    with click_errors():
+        require_known_keys()
+        _print_counts(count_sealed(), services().keys.encryption_id)
+
+
+def _print_counts(counts: Mapping[str, Mapping[str, int]], current: str) -> None:
+    for column, by_key in counts.items():
+        for key_id, rows in by_key.items():
+            note = "" if key_id == current else "\tolder key"
+            click.echo(f"encryption\t{column}\t{key_id}\t{rows}{note}")
+
+
+def _progress_printer() -> Callable[[ColumnProgress], None]:
+    """A callback that prints a column's progress when it has grown noticeably."""
+    printed: dict[str, int] = {}
+
+    def print_progress(progress: ColumnProgress) -> None:
+        if progress.rows_done >= printed.get(progress.column, 0) + _PROGRESS_ROWS:
+            printed[progress.column] = progress.rows_done
+            click.echo(f"{progress.column}: {progress.rows_done:,} rows", err=True)
+
+    return print_progress

@@ -1,0 +1,1 @@
+"""Rotating the keys of stored data, while the service runs: see docs/deploy.md."""
