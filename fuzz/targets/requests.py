@@ -49,7 +49,7 @@ _MODULES = (requests, change_feed, contact_models, import_models, pagination, de
 _NOWHERE = "127.0.0.1:1"
 _LINK = Link(parse_address("ann@example.com", Channel.EMAIL), ALL_MARKETING, "", NOW)
 _SHOWN = {"link": "mark", "all": True, "topics": {"acme.news": True, "acme.offers": False}}
-_CURRENT = Preferences(ScopeStatus(PreferenceState.ON), topics={}, closed=False)
+_CURRENT = Preferences(ScopeStatus(PreferenceState.ON), topics={}, closed=False, restricted=False)
 _METHODS = {name: name for name in ("POST", "GET", "PUT", "OPTIONS", "HEAD", "DELETE")}
 _FAULTS = frozenset({500, 502, 504})
 """Statuses that no request may get; 503 requests a retry."""

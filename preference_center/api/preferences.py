@@ -24,6 +24,7 @@ from preference_center.domain.preferences import (
     ScopeStatus,
     build_preference_change,
     compute_preferences,
+    shown_facts,
 )
 from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
@@ -31,7 +32,7 @@ from preference_center.ledger.recording import RecordResult
 from preference_center.links import LIFETIMES, TokenPurpose
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
+from preference_center.storage.ledger.suppression_lookup import load_facts
 
 
 def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Services) -> str:
@@ -143,13 +144,15 @@ def _parse_address(
 def _load_preferences(
     address: Address, catalogue: Catalogue, now: datetime, connection: Connection | None = None
 ) -> Preferences:
-    return compute_preferences(catalogue, address, load_exact_facts([address], connection)[0], now)
+    facts = shown_facts(load_facts([address], connection)[0])
+    return compute_preferences(catalogue, address, facts, now)
 
 
 def _preferences_json(preferences: Preferences, now: datetime) -> dict[str, Any]:
     return {
         "read_at": now.isoformat(),
         "closed": preferences.closed,
+        "restricted": preferences.restricted,
         "all_marketing": _setting_json(preferences.all_marketing),
         "topics": {key: _setting_json(status) for key, status in preferences.topics.items()},
     }

@@ -138,6 +138,7 @@ class PreferencesResponse(ResponseBody):
 
     read_at: datetime
     closed: bool
+    restricted: bool
     all_marketing: ScopeSetting
     topics: dict[str, ScopeSetting]
 

@@ -208,13 +208,11 @@ def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Top
     """The state of `topic`: subscribed unless it is denied or lacks a needed consent."""
     denial = find_denial(topic.key, facts, now)
     paused = denial is not None and denial.rule is DecisionRule.PAUSED
-    has_consent = (
-        topic.default is TopicDefault.OPT_OUT or _active_consent(topic.key, facts) is not None
-    )
+    consented = has_consent(topic, facts)
     return TopicStatus(
-        subscribed=denial is None and has_consent,
+        subscribed=denial is None and consented,
         suppressed=denial is not None and not paused,
-        has_consent=has_consent,
+        has_consent=consented,
         paused_until=active_pause_end(topic.key, facts, now) if paused else None,
         denial=denial,
     )
@@ -243,6 +241,11 @@ def is_redundant_opt_out(scope: str, facts: Sequence[ScopeFact]) -> bool:
     exact = [fact for fact in facts if fact.exact]
     out = _newest_opt_out(exact, scope)
     return out is not None and _is_active(out.state.opt_out, newest_opt_in(scope, exact))
+
+
+def has_consent(topic: Topic, facts: Sequence[ScopeFact]) -> bool:
+    """Whether the consent that the topic needs is there, if it needs one."""
+    return topic.default is TopicDefault.OPT_OUT or _active_consent(topic.key, facts) is not None
 
 
 def newest_opt_in(

@@ -21,6 +21,7 @@ from preference_center.domain.decisions import (
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
+    RESTRICTION,
     Change,
     EventKind,
     ScopeState,
@@ -73,6 +74,8 @@ class Preferences:
     topics: Mapping[str, ScopeStatus]
     closed: bool
     """The account is deactivated or erased: nothing can be turned on (I4)."""
+    restricted: bool
+    """The person limits the use of their data: nothing can be turned on until they end that."""
 
     def for_scope(self, scope: str) -> ScopeStatus | None:
         """The setting of a scope; None for a topic that can't be chosen."""
@@ -127,7 +130,7 @@ class PreferenceSubmission:
 def compute_preferences(
     catalogue: Catalogue, address: Address, facts: Sequence[ScopeFact], now: datetime
 ) -> Preferences:
-    """The settings of `address`; to show them, pass the facts of its exact form only (I9)."""
+    """The settings of `address`; to show them, pass its `shown_facts` (I9)."""
     wide_denial = find_denial(ALL_MARKETING, facts, now)
     own_denial = find_denial(ALL_MARKETING, [fact for fact in facts if fact.exact], now)
     return Preferences(
@@ -137,7 +140,16 @@ def compute_preferences(
             for topic in catalogue.topics_for_channel(address.channel)
         },
         closed=own_denial is not None and own_denial.rule is DecisionRule.CLOSED,
+        restricted=wide_denial is not None and wide_denial.rule is DecisionRule.RESTRICTED,
     )
+
+
+def shown_facts(facts: Sequence[ScopeFact]) -> list[ScopeFact]:
+    """What the person may see of the facts of every form: those of the exact form (I9).
+
+    And that the mailbox is restricted, for as long as that is so no form can opt in.
+    """
+    return [fact for fact in facts if fact.exact or fact.scope == RESTRICTION]
 
 
 def build_preference_change(
@@ -203,6 +215,11 @@ def _validate_choice(
         return  # an opt-out is always accepted
     if current.closed:
         raise InvalidInput("the account is closed: nothing can be turned on or paused")
+    if current.restricted:
+        raise InvalidInput(
+            "the person limits the use of their data: nothing can be turned on or paused until"
+            " they end that"
+        )
     if scope != ALL_MARKETING and topic_for_address(submission.address, scope, catalogue).retired:
         raise InvalidInput(f"the topic {scope} is retired: nobody can ask for it any more")
     if choice.until is not None and not now < choice.until <= now + MAX_PAUSE:

@@ -13,6 +13,7 @@ from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     REPEAT_INTERVAL,
+    RESTRICTION,
     UNDELIVERABLE,
     Change,
     EventKind,
@@ -27,6 +28,7 @@ from preference_center.domain.sender_requests import (
 from preference_center.errors import InvalidInput
 
 _UNLIFTABLE_SCOPES = {
+    RESTRICTION: "a restriction is ended, not lifted: see contacts",
     EVERYTHING: "a closed account is reopened, not lifted: see contacts",
     UNDELIVERABLE: "a bounce ends when the person opts in: lift a topic, or all_marketing",
 }

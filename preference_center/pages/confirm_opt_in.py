@@ -21,7 +21,7 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.domain.preferences import compute_preferences
+from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
@@ -32,7 +32,7 @@ from preference_center.pages.rendering import (
     render_link_page,
     use_contact_language,
 )
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_emails
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
@@ -138,13 +138,20 @@ def confirm(token: str = "") -> ResponseReturnValue:
             "confirm", requested.token, requested.link, confirmation=token, **shown
         )
     changes = requested.changes(now)
+    if _load_preferences(requested.link, catalogue).restricted:  # recorded, it would not apply
+        return render_link_page(
+            "confirmed", requested.token, requested.link, restricted=True, **shown
+        )
     record(changes)
-    address = requested.link.address
-    facts = load_exact_facts([address])[0]
-    applied = compute_preferences(catalogue, address, facts, services().now()).has_applied(changes)
+    applied = _load_preferences(requested.link, catalogue).has_applied(changes)
     return render_link_page(
         "confirmed", requested.token, requested.link, all_applied=applied, **shown
     )
+
+
+def _load_preferences(link: Link, catalogue: Catalogue) -> Preferences:
+    facts = shown_facts(load_facts([link.address])[0])
+    return compute_preferences(catalogue, link.address, facts, services().now())
 
 
 def link_from_confirmation(token: str, now: datetime) -> Link:

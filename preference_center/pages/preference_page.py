@@ -19,7 +19,7 @@ from preference_center.domain.catalogue import Catalogue, MessageClass, MessageT
 from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.link_access import OptInMethod, opt_in_method
 from preference_center.domain.preference_form import PAUSE_DAYS, SubmittedPreferences
-from preference_center.domain.preferences import Preferences, compute_preferences
+from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.errors import InvalidLink
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
@@ -40,7 +40,7 @@ from preference_center.pages.rendering import (
     use_contact_language,
 )
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import destinations
 
 
@@ -99,7 +99,8 @@ def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
 
 
 def _load_preferences(catalogue: Catalogue, link: Link, now: datetime) -> Preferences:
-    return compute_preferences(catalogue, link.address, load_exact_facts([link.address])[0], now)
+    facts = shown_facts(load_facts([link.address])[0])
+    return compute_preferences(catalogue, link.address, facts, now)
 
 
 def _form_state(current: Preferences, token: str) -> dict[str, Any]:
@@ -178,6 +179,8 @@ def _save(token: str, link: Link, form: PreferenceForm) -> SaveResult:
         return SaveResult(("saved", "turned_off", *ignored))
     if not changes.turned_on:
         return SaveResult(_saved_notices(changes))
+    if current.restricted:
+        return SaveResult((*(_saved_notices(changes) if changes.turned_off else ()), "restricted"))
     result = _turn_on(token, link, form, rendered_at, changes)
     saved = _saved_notices(changes) if changes.turned_off or result.turned_on else ()
     return SaveResult(

@@ -141,7 +141,8 @@ def _plan_current_state(
     ids = [claim.address_id for claim in claims]
     addresses = load_pushable(connection, services().keys, ids)
     facts = load_facts_by_id(connection, ids)
-    topics = topics_by_channel(destination, current_catalogue())
+    catalogue = current_catalogue()
+    topics = topics_by_channel(destination, catalogue)
     return {
         claim.address_id: plan_push(
             claim,
@@ -149,6 +150,7 @@ def _plan_current_state(
             facts.get(claim.address_id, NO_SCOPE_FACTS),
             topics.get(addresses[claim.address_id][0], frozenset()),
             now,
+            catalogue,
             can_lift=capabilities.can_lift,
         )
         for claim in claims

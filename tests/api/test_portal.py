@@ -98,6 +98,7 @@ def test_reading_tells_each_topic_with_the_rule_that_holds_it_off(
     assert read(sender) == {
         "read_at": START.isoformat(),
         "closed": False,
+        "restricted": False,
         "all_marketing": {"state": "on"},
         "topics": {
             "acme.news": {"state": "off", "rule": "no_consent"},
@@ -290,6 +291,18 @@ def test_on_a_closed_account_nothing_is_turned_on(sender: Sender, clock: Clock) 
     answer = sender.put("/v1/preferences", changed(clock, topics=topics(offers="on")))
     assert answer.status_code == 422
     assert "closed" in answer.get_json()["detail"]
+    assert len(put(sender, clock, topics=topics(offers="off"))["events"]) == 1
+
+
+def test_who_is_restricted_is_refused_an_opt_in(sender: Sender, clock: Clock) -> None:
+    assert sender.post("/v1/contacts/restrict", {"address": ADA}).status_code == 200
+    found = read(sender)
+    assert found["restricted"]
+    assert found["topics"]["acme.offers"] == {"state": "off", "rule": "restricted"}
+    clock.advance(timedelta(hours=1))
+    answer = sender.put("/v1/preferences", changed(clock, topics=topics(offers="on")))
+    assert answer.status_code == 422
+    assert "limits the use" in answer.get_json()["detail"]
     assert len(put(sender, clock, topics=topics(offers="off"))["events"]) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from preference_center.domain.decisions import DecisionRule, ScopeFact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    RESTRICTION,
     UNDELIVERABLE,
     Change,
     EventKind,
@@ -28,6 +30,7 @@ from preference_center.domain.preferences import (
     PreferenceSubmission,
     build_preference_change,
     compute_preferences,
+    shown_facts,
 )
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidInput
@@ -154,3 +157,26 @@ def test_all_marketing_restores_a_topic_that_needs_no_consent_and_has_no_opt_out
 
 def test_the_page_offers_no_pause_that_the_api_refuses() -> None:
     assert timedelta(days=max(PAUSE_DAYS)) <= MAX_PAUSE
+
+
+PAUSED = PreferenceChoice(PreferenceState.PAUSED, NOW + timedelta(days=7))
+RESTRICTED = ScopeState(opt_out=Timestamped(NOW, UUID(int=7)), reason=EventKind.RESTRICTED)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_who_limits_the_use_of_their_data_can_only_say_no(*, exact: bool) -> None:
+    restricted = ScopeFact(RESTRICTION, exact, RESTRICTED)
+    shown = preferences_of(*shown_facts([restricted]))
+    assert shown.restricted
+    assert not shown.closed
+    assert shown.all_marketing.rule is DecisionRule.RESTRICTED
+    for choice in (ON, PAUSED):
+        with pytest.raises(InvalidInput, match="limits the use"):
+            made("acme.news", choice, restricted)
+    assert made("acme.news", OFF, restricted)
+
+
+def test_of_other_forms_only_a_restriction_is_shown() -> None:  # I9: narrow to reveal
+    own = ScopeFact("acme.news", True, OUT)
+    other, restricted = replace(own, exact=False), ScopeFact(RESTRICTION, False, RESTRICTED)
+    assert shown_facts([own, other, restricted]) == [own, restricted]

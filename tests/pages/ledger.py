@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from preference_center.contacts import restrict_contacts
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.contacts import ContactRef
+from preference_center.domain.sender_requests import RequestOrigin
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
 
 TABLES = (
     "event", "address", "address_key", "suppression", "consent", "retraction", "sync_state",
     "rights_request", "rights_step",
 )  # fmt: skip
+
+
+def restrict(text: str, at: datetime) -> None:
+    """Limit the use of the data of this email address."""
+    address = parse_address(text, Channel.EMAIL)
+    restrict_contacts([(ContactRef(address=address), at)], RequestOrigin("test", "test", at))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from preference_center.links import FormPurpose
 from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START, Clock
 from tests.pages.conftest import MESSAGE_ID, MakeToken
-from tests.pages.ledger import Ledger
+from tests.pages.ledger import Ledger, restrict
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
 
@@ -49,6 +49,17 @@ def mailed(app: Flask, client: FlaskClient, token: str) -> str:
     ask(client, token)
     (email,) = queued_emails(app)
     return link_in(email)
+
+
+def test_nothing_is_turned_on_for_who_limits_the_use_of_their_data(
+    app: Flask, client: FlaskClient, mailed: str, ledger: Ledger, clock: Clock
+) -> None:
+    with app.app_context():
+        restrict("jane.doe@example.com", clock())
+    clock.advance(MINUTE)
+    page = press(client, mailed)
+    assert "Nothing was turned on." in page.text
+    assert ledger.kinds() == [("restricted", "restriction")]
 
 
 class TestAsking:

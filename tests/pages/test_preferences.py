@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from preference_center.context import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
+from tests.pages.ledger import Ledger, restrict
 from tests.pages.mailing import give_mail_server, queued_emails
 
 Subscribed = Callable[..., bool]
@@ -117,6 +117,22 @@ class TestShows:
         text = client.get(f"/p/{token}").text
         assert "This account is closed" in text
         assert "checkbox" not in text
+
+    @pytest.mark.parametrize("restricted", ["jane.doe@example.com", "jane.doe+x@example.com"])
+    def test_nothing_to_turn_on_for_who_limits_the_use_of_their_data(
+        self, client: FlaskClient, token: str, clock: Clock, ledger: Ledger, restricted: str
+    ) -> None:  # I9: by whichever form of the mailbox
+        form = Form.of(client, token)
+        form.ticks.add("offers")
+        with client.application.app_context():
+            restrict(restricted, clock())
+        text = client.get(f"/p/{token}").text
+        assert "You have limited what we do with your data." in text
+        assert "checkbox" not in text
+        clock.advance(timedelta(seconds=1))
+        after = form.send(client)  # opened before
+        assert "Nothing was turned on." in after.text
+        assert ledger.kinds() == [("restricted", "restriction")]
 
 
 class TestSaves:

@@ -12,7 +12,7 @@ import pytest
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import DeadlineStage
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.events import ALL_MARKETING, RESTRICTION, Change, EventKind
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.integrations.base.contract import DeliveryError, EndpointGone
@@ -337,3 +337,20 @@ def test_overtaken_events_are_superseded(destination: int, tool: Tool) -> None:
     say(EventKind.COMPLAINED, scope=ALL_MARKETING)
     work(destination, tool)
     assert sorted(deliveries()) == ["reflected", "superseded"]
+
+
+def test_a_restriction_turns_off_and_its_end_turns_on_again(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I9: for every known form
+    tagged = parse_address("jane+shop@example.com", Channel.EMAIL)
+    for each in (JANE, tagged):
+        say(EventKind.CONSENTED, each)
+    say(EventKind.RESTRICTED, scope=RESTRICTION)
+    clock.advance(timedelta(minutes=1))
+    say(EventKind.OPTED_IN)  # no opt-in ends it
+    work(destination, tool)
+    assert tool.off == {JANE.exact: {TOPIC}, tagged.exact: {TOPIC}}
+    clock.advance(timedelta(minutes=1))
+    say(EventKind.UNRESTRICTED, scope=RESTRICTION)
+    work(destination, tool)
+    assert tool.off == {JANE.exact: set(), tagged.exact: set()}

@@ -12,9 +12,10 @@ from preference_center.domain.decisions import (
     ScopeFact,
     denial_end,
     find_denial,
+    has_consent,
     is_marketing_suppressed,
 )
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.events import ALL_MARKETING, RESTRICTION
 from preference_center.domain.sync.contract import PushItem, TopicOffReason
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim
@@ -40,13 +41,15 @@ def plan_push(
     facts: Sequence[ScopeFact],
     topics: frozenset[str],
     now: datetime,
+    catalogue: Catalogue,
     *,
     can_lift: bool,
 ) -> PushPlan:
     """The state that one claimed address should have at a destination sending `topics`.
 
-    Only what we turned off is ever turned on (I13). Where a tool can't lift, what ends by
-    itself is not pushed, since nothing could end it there (I10).
+    Only what we turned off is ever turned on (I13), and after a restriction, only with the consent
+    that the topic needs (I11): it turned off also what had never been on. Where a tool can't lift,
+    what ends by itself is not pushed, since nothing could end it there (I10).
     """
     channel, text = address
     reasons = active_suppressions(topics, facts, now, can_lift=can_lift)
@@ -56,13 +59,26 @@ def plan_push(
         address=text,
         channel=channel,
         off=off,
-        lift=frozenset(claim.turned_off) & topics - off if can_lift else frozenset(),
+        lift=_lifts(frozenset(claim.turned_off) & topics - off, facts, catalogue)
+        if can_lift
+        else frozenset(),
         all_off=is_marketing_suppressed(facts),
         version=claim.wanted_version,
         since=max((fact.state.opt_out.at for fact in facts if fact.state.opt_out), default=None),
         reasons=reasons,
     )
     return PushPlan(item, first_end(reasons))
+
+
+def _lifts(
+    topics: frozenset[str], facts: Sequence[ScopeFact], catalogue: Catalogue
+) -> frozenset[str]:
+    """Those of these topics, turned off by us and denied no more, that may be turned on."""
+    if not any(fact.scope == RESTRICTION for fact in facts):
+        return topics
+    return frozenset(
+        key for key in topics if (topic := catalogue.topics.get(key)) and has_consent(topic, facts)
+    )
 
 
 def first_end(reasons: Mapping[str, TopicOffReason]) -> datetime | None:

@@ -25,6 +25,7 @@ from preference_center.domain.vendor_events import (
     VendorEventKind,
 )
 from preference_center.integrations.registry import get_webhook_source
+from tests.domain.facts import RESTRICTED
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
@@ -105,3 +106,14 @@ def test_what_we_pushed_does_not_come_back_as_a_persons_act(kind: str, by_us: bo
     here = AddressContext((), frozenset({"news"}), frozenset(), state)
     found = classify_event(event, here, {target: "news"}, DeliverabilityPolicy(), NOW)
     assert found.action is (EventAction.ECHO if by_us else EventAction.RECORD)
+
+
+@pytest.mark.parametrize("target, scope", [("11", "news"), (None, ALL_MARKETING)])
+def test_an_opt_out_made_in_a_tool_during_a_restriction_is_recorded(
+    target: str | None, scope: str
+) -> None:  # I13: it stays when the restriction ends
+    facts = (RESTRICTED,)
+    here = AddressContext(facts, frozenset({"news", "offers"}), frozenset(), None)
+    event = VendorEvent(VendorEventKind.OPTED_OUT, "anna@example.com", target, NOW)
+    found = classify_event(event, here, {"11": "news"}, DeliverabilityPolicy(), NOW)
+    assert found == Evaluation(EventAction.RECORD, EventKind.OPTED_OUT, scope)
