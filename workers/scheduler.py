@@ -23,6 +23,7 @@ from preference_center.errors import PreferenceCenterError
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
+from preference_center.rights.retention import run_retention
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
@@ -107,6 +108,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(
         lambda connection: uploaded_parts.delete_expired_parts(connection, now - UPLOAD_RETENTION)
     )
+    run_retention(now)
 
 
 def _tick_listings(now: datetime) -> int:

@@ -264,6 +264,14 @@ def _create_rights():
     )
     op.create_index("ix_hold_address_id", "hold", ["address_id"])
     op.create_table(
+        "retention_run",
+        sa.Column("kind", sa.Text(), primary_key=True),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("removed", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", TimestampTz, nullable=False),
+        sa.Column("finished_at", TimestampTz),
+    )
+    op.create_table(
         "monthly_count",
         sa.Column("month", sa.Date(), primary_key=True),
         sa.Column("what", sa.Text(), primary_key=True),
@@ -390,6 +398,7 @@ TABLES = (
     "erasure_task",
     "address_move",
     "hold",
+    "retention_run",
     "monthly_count",
     "erasure_journal",
     "key_rotation",

@@ -24,7 +24,10 @@ _COMMANDS = {
         "mailcheck:check_mail",
         "Check one received mail: FILE as .eml, or - for standard input.",
     ),
-    "contacts": ("contacts:group", "Look up a contact by an address, close or reopen its account."),
+    "contacts": (
+        "contacts:group",
+        "Look up a contact; close or reopen its account, restrict the use of its data.",
+    ),
     "db": ("migrations:migrations", "Perform database migrations."),
     "destinations": (
         "destinations:destinations",
@@ -46,6 +49,10 @@ _COMMANDS = {
     "links": ("links:links", "Permanent links, to upload into a tool as a custom field."),
     "opt-out": ("opt_out:opt_out", "Record an opt-out, and push it to every connected tool."),
     "receipts": ("receipts:receipts", "Find opt-outs by the reference on a person's receipt."),
+    "retention": (
+        "retention:group",
+        "Remove what is past its retention, as the catalogue's [retention] states it.",
+    ),
     "scrub": (
         "scrub:scrub_",
         "Split LIST into rows that may be sent a message and rows that may not.",

@@ -20,8 +20,7 @@ from preference_center.storage.access.key_fingerprints import require_known_keys
 
 group = CommandGroup(
     "contacts",
-    help="Look up a contact by an address; close or reopen its account; restrict the use of its"
-    " data or end that."
+    help="Look up a contact; close or reopen its account, restrict the use of its data."
     " The address is read from a prompt or standard input, so that it appears in no shell"
     " history and no list of processes.",
 )

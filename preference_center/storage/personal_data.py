@@ -321,6 +321,7 @@ TABLES: Mapping[str, Table] = {
     "monthly_count": Table(other=_other("month what scope source outcome count")),
     "permanent_links": Table(other=_other("destination_id since")),
     "push": Table(other=_other("lease destination_id started_at expires_at")),
+    "retention_run": Table(other=_other("kind position removed started_at finished_at")),
     "unknown_event_type": Table(other=_other("destination_id type count last_at")),
     "unsubscribe_survey_count": Table(other=_other("month scope reason count")),
     "verification": Table(

@@ -67,7 +67,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "contact": ErasureRule(
         _CLEAR,
         "the row of an erased account stays, so that an update of it stores nothing",
-        """UPDATE contact SET state = 'erased', locale = NULL, version = version + 1,
+        """UPDATE contact SET account = 'erased', locale = NULL, version = version + 1,
             changed_at = %(now)s
         WHERE id = ANY(%(contacts)s) OR merged_into = ANY(%(contacts)s)""",
     ),

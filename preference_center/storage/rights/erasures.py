@@ -31,7 +31,7 @@ ORDER BY a.id
 """  # noqa: S608 - constants
 
 _SELECT_ACCOUNTS = """
-SELECT id, version, locale, state = 'erased' FROM contact
+SELECT id, version, locale, account = 'erased' FROM contact
 WHERE merged_into IS NULL AND (id = ANY(%(contacts)s) OR id = ANY(ARRAY(
     SELECT contact_id FROM contact_address WHERE address_id = ANY(%(addresses)s))))
 ORDER BY id

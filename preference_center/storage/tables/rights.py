@@ -253,6 +253,17 @@ class HoldRow(db.Model):  # type: ignore[misc,name-defined]
     ended_by: Mapped[str | None] = mapped_column(Text)
 
 
+class RetentionRunRow(db.Model):  # type: ignore[misc,name-defined]
+    """The last run of the retention of one kind of data; items up to `position` were looked at."""
+
+    __tablename__ = "retention_run"
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    removed: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
 class MonthlyCountRow(db.Model):  # type: ignore[misc,name-defined]
     """Events and deliveries of a month, counted before they expire; no ids, no small cells."""
 

@@ -1,0 +1,83 @@
+"""`flask retention`: what the catalogue's rules would remove, and removing it."""
+
+from __future__ import annotations
+
+import click
+
+from preference_center.cli.command_app import CommandGroup
+from preference_center.cli.errors import click_errors
+from preference_center.context import services
+from preference_center.domain.addresses import mask_address, parse_address
+from preference_center.domain.catalogue import RetainedData
+from preference_center.rights.retention import (
+    PlannedRemoval,
+    plan_retention,
+    retained_addresses,
+    run_retention,
+)
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
+
+_LISTED = 20
+
+group = CommandGroup(
+    "retention",
+    help="Remove what is past its retention, as the catalogue's [retention] states it."
+    " The scheduler does so once a day; holds, restrictions and open requests are respected.",
+)
+
+
+@group.command("plan")
+@click.option(
+    "--list",
+    "is_listed",
+    is_flag=True,
+    help=f"Show to whom it belongs, masked: the first {_LISTED}.",
+)
+def plan(*, is_listed: bool) -> None:
+    """Show what each rule would remove now; change nothing.
+
+    Columns: kind, how many, kept until, ground.
+    """
+    _require_rules()
+    with click_errors():
+        require_known_keys()
+        for planned in plan_retention(services().now(), _show_progress):
+            columns = (planned.kind, str(len(planned.items)), f"{planned.before:%Y-%m-%d}")
+            click.echo("\t".join((*columns, planned.rule.ground)))
+            if is_listed:
+                _list_owners(planned)
+
+
+@group.command("run")
+def run() -> None:
+    """Remove now what is past its retention, instead of waiting for the scheduler.
+
+    Nothing is removed twice, so it can be stopped and started again at any time.
+    """
+    _require_rules()
+    with click_errors():
+        require_known_keys()
+        removed = run_retention(services().now(), max_windows=None)
+    click.echo(f"Removed {removed:,}.")
+
+
+def _require_rules() -> None:
+    if not current_catalogue_or_empty().retention:
+        raise click.ClickException(
+            "the catalogue has no [retention] rules, so everything is kept: see docs/catalogue.md"
+        )
+
+
+def _show_progress(kind: RetainedData, done: int, total: int) -> None:
+    if total:
+        click.echo(f"{kind}: {done * 100 // total}%", err=True)
+
+
+def _list_owners(planned: PlannedRemoval) -> None:
+    ids = retained_addresses(planned)[:_LISTED]
+    found = run_in_transaction(lambda connection: load_readable(connection, services().keys, ids))
+    for channel, text in found.values():
+        click.echo(f"    {mask_address(parse_address(text, channel))}")

@@ -1,0 +1,142 @@
+"""Remove what is past its retention, by the rules of the catalogue.
+
+Evidence, acknowledgements and audit entries are deleted, addresses and closed accounts are erased
+like at a person's own request. Each kind is walked once a day in windows of ids; every window is
+a transaction, so a run can be killed anywhere and goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from preference_center.domain.catalogue import RetainedData, RetentionRule
+from preference_center.domain.rights.model import Extent
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.rights.erase import erase_addresses
+from preference_center.rights.statistics import count_finished_months
+from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.rights import retention
+from preference_center.storage.rights.retention import RetentionRun
+
+WINDOW = 5_000
+"""How many ids one transaction looks at."""
+RUN_INTERVAL = timedelta(days=1)
+WINDOWS_PER_TICK = 20
+
+_ERASED: dict[RetainedData, Extent] = {
+    RetainedData.SUPPRESSED_ADDRESSES: Extent.MARKETING,
+    RetainedData.CLOSED_ACCOUNTS: Extent.ACCOUNT,
+}
+"""The kinds that are erased, here and in tools; the others are deleted here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRemoval:
+    """What one rule would remove now: `items` are ids of its kind of data."""
+
+    kind: RetainedData
+    rule: RetentionRule
+    before: datetime
+    items: tuple[Any, ...]
+
+
+def plan_retention(
+    now: datetime, progress: Callable[[RetainedData, int, int], None] | None = None
+) -> Iterator[PlannedRemoval]:
+    """What each rule would remove at `now`; changes nothing.
+
+    `progress(kind, done, all)` is called after each window of ids. Raises Unavailable.
+    """
+    for kind, rule in current_catalogue_or_empty().retention.items():
+        before = now - rule.duration
+        last = run_in_transaction(
+            lambda connection, kind=kind: retention.newest_number(connection, kind)  # type: ignore[misc]
+        )
+        items: list[Any] = []
+        for after in range(0, last, WINDOW):
+            items += _find(kind, before, now, after)
+            if progress:
+                progress(kind, min(after + WINDOW, last), last)
+        yield PlannedRemoval(kind, rule, before, tuple(items))
+
+
+def run_retention(now: datetime, max_windows: int | None = WINDOWS_PER_TICK) -> int:
+    """Remove what is past its retention, up to `max_windows` windows of ids; None: all there is.
+
+    Returns how many items were removed. A kind is walked again a day after its last run began.
+    Finished months are counted first. Raises Unavailable; what was removed stays removed.
+    """
+    rules = current_catalogue_or_empty().retention
+    if not rules:
+        return 0
+    count_finished_months(now)
+    left = max_windows
+    removed = 0
+    for kind, rule in rules.items():
+        while left is None or left > 0:
+            step = _run_window(kind, now - rule.duration, now)
+            if step is None:
+                break
+            removed += step
+            left = None if left is None else left - 1
+    return removed
+
+
+def _run_window(kind: RetainedData, before: datetime, now: datetime) -> int | None:
+    """Remove what the next window of a run holds; None if no run is due."""
+    extent = _ERASED.get(kind)
+
+    def step(connection: Connection) -> tuple[RetentionRun, list[Any]] | None:
+        run = _due_run(connection, kind, now)
+        if run is None:
+            return None
+        items = retention.find_expired(
+            connection, kind, before, now, after=run.position, window=WINDOW
+        )
+        last = retention.newest_number(connection, kind)
+        moved = replace(
+            run,
+            position=run.position + WINDOW,
+            removed=run.removed + len(items),
+            finished_at=now if run.position + WINDOW >= last else None,
+        )
+        if extent is None:
+            retention.delete_expired(connection, kind, items)
+            retention.save_run(connection, moved)
+        return moved, items
+
+    found = run_in_transaction(step)
+    if found is None:
+        return None
+    run, items = found
+    if extent is not None:
+        # Erased before the position is stored: a run that is killed finds them again, or gone.
+        erase_addresses(items, extent, origin=RequestOrigin("retention", "retention", now))
+        run_in_transaction(lambda connection: retention.save_run(connection, run))
+    return len(items)
+
+
+def _due_run(connection: Connection, kind: RetainedData, now: datetime) -> RetentionRun | None:
+    run = retention.load_run(connection, kind)
+    if run is not None and run.finished_at is None:
+        return run
+    if run is not None and now - run.started_at < RUN_INTERVAL:
+        return None
+    return RetentionRun(kind, position=0, removed=0, started_at=now, finished_at=None)
+
+
+def _find(kind: RetainedData, before: datetime, now: datetime, after: int) -> list[Any]:
+    return run_in_transaction(
+        lambda connection: retention.find_expired(
+            connection, kind, before, now, after=after, window=WINDOW
+        )
+    )
+
+
+def retained_addresses(planned: PlannedRemoval) -> list[int]:
+    """The ids of the addresses that a plan concerns; none for evidence, deliveries and audit."""
+    return list(planned.items) if planned.kind in _ERASED else []

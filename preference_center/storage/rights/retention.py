@@ -1,0 +1,161 @@
+"""What is past its retention: found in bounded steps, so that no step holds anything up.
+
+What somebody limits the use of, what is under a hold and what an open request is about is left
+alone (GDPR art. 17(3), 18(2)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from preference_center.domain.catalogue import RetainedData
+from preference_center.domain.contacts import AccountState
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, RESTRICTION
+from preference_center.storage.db.database import Connection
+from preference_center.storage.rights.holds import IN_FORCE
+
+
+def _exempt(address: str) -> str:
+    """A condition: whether the address of this column must be left alone."""
+    return f"""(EXISTS (SELECT FROM hold WHERE hold.address_id = {address} AND {IN_FORCE})
+        OR EXISTS (SELECT FROM suppression r WHERE r.address_id = {address}
+            AND r.scope = '{RESTRICTION}' AND r.active)
+        OR EXISTS (SELECT FROM rights_request q WHERE q.closed_at IS NULL
+            AND q.address_ids @> ARRAY[{address}]))"""  # noqa: S608 - constants
+
+
+_EVIDENCE = f"""
+SELECT e.seq, e.id AS item FROM event e JOIN event_evidence v ON v.event_id = e.id
+WHERE e.seq > %(after)s AND e.seq <= %(after)s + %(window)s AND e.recorded_at < %(before)s
+    AND EXISTS (SELECT FROM event n WHERE n.address_id = e.address_id AND n.scope = e.scope
+        AND n.seq > e.seq AND n.recorded_at < %(before)s)
+    AND NOT EXISTS (SELECT FROM suppression s WHERE s.address_id = e.address_id
+        AND s.scope = e.scope AND e.id IN (s.out_event, s.lift_event, s.pause_event))
+    AND NOT EXISTS (SELECT FROM consent c WHERE c.address_id = e.address_id
+        AND c.topic = e.scope AND c.event = e.id)
+    AND NOT {_exempt("e.address_id")}
+"""  # noqa: S608 - constants
+"""Of events that a newer one of their scope has replaced: what is in force stays proven."""
+
+_DELIVERIES = f"""
+SELECT d.id AS seq, d.id AS item FROM delivery d JOIN delivery_ack a ON a.delivery_id = d.id
+WHERE d.id > %(after)s AND d.id <= %(after)s + %(window)s AND d.at < %(before)s
+    AND NOT {_exempt("d.address_id")}
+"""  # noqa: S608 - constants
+
+_ADDRESSES = f"""
+SELECT a.id AS seq, a.id AS item FROM address a
+JOIN suppression s ON s.address_id = a.id AND s.scope = '{ALL_MARKETING}' AND s.active
+WHERE a.id > %(after)s AND a.id <= %(after)s + %(window)s
+    AND a.ciphertext IS NOT NULL
+    AND NOT EXISTS (SELECT FROM contact_address c WHERE c.address_id = a.id)
+    AND NOT EXISTS (SELECT FROM event e WHERE e.address_id = a.id AND e.recorded_at >= %(before)s)
+    AND NOT {_exempt("a.id")}
+"""  # noqa: S608 - constants
+
+_ACCOUNTS = f"""
+SELECT ca.address_id AS seq, ca.address_id AS item FROM contact_address ca
+JOIN contact c ON c.id = ca.contact_id AND c.account = '{AccountState.DEACTIVATED}'
+WHERE ca.address_id > %(after)s AND ca.address_id <= %(after)s + %(window)s
+    AND NOT EXISTS (SELECT FROM contact_address o JOIN suppression s
+        ON s.address_id = o.address_id AND s.scope = '{EVERYTHING}' AND s.out_at >= %(before)s
+        WHERE o.contact_id = c.id)
+    AND NOT EXISTS (SELECT FROM contact_address o
+        WHERE o.contact_id = c.id AND {_exempt("o.address_id")})
+"""  # noqa: S608 - constants
+"""The addresses of accounts that were closed before; all of an account or none."""
+
+_AUDIT = """
+SELECT id AS seq, id AS item FROM audit
+WHERE id > %(after)s AND id <= %(after)s + %(window)s AND at < %(before)s
+"""
+
+_EXPIRED: Mapping[RetainedData, str] = {
+    RetainedData.EVIDENCE: _EVIDENCE,
+    RetainedData.DELIVERIES: _DELIVERIES,
+    RetainedData.SUPPRESSED_ADDRESSES: _ADDRESSES,
+    RetainedData.CLOSED_ACCOUNTS: _ACCOUNTS,
+    RetainedData.AUDIT: _AUDIT,
+}
+_NEWEST: Mapping[RetainedData, str] = {
+    RetainedData.EVIDENCE: "SELECT max(seq) FROM event",
+    RetainedData.DELIVERIES: "SELECT max(id) FROM delivery",
+    RetainedData.SUPPRESSED_ADDRESSES: "SELECT max(id) FROM address",
+    RetainedData.CLOSED_ACCOUNTS: "SELECT max(address_id) FROM contact_address",
+    RetainedData.AUDIT: "SELECT max(id) FROM audit",
+}
+_DELETE: Mapping[RetainedData, str] = {
+    RetainedData.EVIDENCE: "DELETE FROM event_evidence WHERE event_id = ANY(%s)",
+    RetainedData.DELIVERIES: "DELETE FROM delivery_ack WHERE delivery_id = ANY(%s)",
+    RetainedData.AUDIT: "DELETE FROM audit WHERE id = ANY(%s)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRun:
+    """How far the run of one kind is: what is up to `position` was looked at."""
+
+    kind: RetainedData
+    position: int
+    removed: int
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def find_expired(
+    connection: Connection,
+    kind: RetainedData,
+    before: datetime,
+    now: datetime,
+    *,
+    after: int,
+    window: int,
+) -> list[Any]:
+    """The expired items whose number is above `after` and up to `after + window`.
+
+    Ids of events, deliveries, addresses or audit entries, by kind.
+    """
+    given = {"before": before, "now": now, "after": after, "window": window}
+    return [row[1] for row in connection.execute(_EXPIRED[kind].encode(), given)]
+
+
+def newest_number(connection: Connection, kind: RetainedData) -> int:
+    """The highest number of this kind: a run ends there."""
+    row = connection.execute(_NEWEST[kind].encode()).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def delete_expired(connection: Connection, kind: RetainedData, items: list[Any]) -> int:
+    """Delete items of a kind that is deleted, not erased; returns how many were there."""
+    return connection.execute(_DELETE[kind].encode(), (items,)).rowcount
+
+
+def load_run(connection: Connection, kind: RetainedData) -> RetentionRun | None:
+    """The run of a kind that is under way, or the last one."""
+    row = connection.execute(
+        """SELECT kind, position, removed, started_at, finished_at FROM retention_run
+        WHERE kind = %s FOR UPDATE""",
+        (kind,),
+    ).fetchone()
+    return RetentionRun(RetainedData(row[0]), *row[1:]) if row else None
+
+
+def save_run(connection: Connection, run: RetentionRun) -> None:
+    """Store how far a run is."""
+    connection.execute(
+        """INSERT INTO retention_run AS r (kind, position, removed, started_at, finished_at)
+        VALUES (%(kind)s, %(position)s, %(removed)s, %(started_at)s, %(finished_at)s)
+        ON CONFLICT (kind) DO UPDATE SET position = EXCLUDED.position,
+            removed = EXCLUDED.removed, started_at = EXCLUDED.started_at,
+            finished_at = EXCLUDED.finished_at""",
+        {
+            "kind": run.kind,
+            "position": run.position,
+            "removed": run.removed,
+            "started_at": run.started_at,
+            "finished_at": run.finished_at,
+        },
+    )

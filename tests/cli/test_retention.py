@@ -1,0 +1,47 @@
+"""`flask retention`, as compliance uses it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.ledger import record
+from tests.clock import Clock
+from tests.in_force import CATALOGUE, put_in_force
+from tests.ledger.changes import change
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+RULE = '\n[retention.suppressed_addresses]\ndays = 30\nground = "two years are enough"\n'
+
+
+def flask(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=["retention", *words])
+
+
+def test_without_rules_it_says_where_to_write_them(app: Flask) -> None:
+    put_in_force(app)
+    for command in ("plan", "run"):
+        result = flask(app, command)
+        assert result.exit_code == 1
+        assert "see docs/catalogue.md" in result.stderr
+
+
+def test_a_plan_shows_what_a_run_removes(app: Flask, clock: Clock) -> None:  # I12
+    put_in_force(app, CATALOGUE + RULE)
+    with app.app_context():
+        record([change(1, scope=ALL_MARKETING)])
+    clock.advance(timedelta(days=40))
+
+    plan = flask(app, "plan", "--list")
+
+    assert plan.exit_code == 0
+    line, owner = plan.stdout.splitlines()
+    assert line == "suppressed_addresses\t1\t2026-12-04\ttwo years are enough"
+    assert owner == "    j***@e***.org"
+    assert "suppressed_addresses: 100%" in plan.stderr
+    assert flask(app, "run").stdout == "Removed 1.\n"
+    assert flask(app, "plan").stdout.startswith("suppressed_addresses\t0\t")

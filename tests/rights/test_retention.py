@@ -1,0 +1,162 @@
+"""What is past its retention goes, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from preference_center import contacts
+from preference_center.domain.catalogue import RetainedData
+from preference_center.domain.contacts import ContactRef, ContactUpdate
+from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.ledger import record
+from preference_center.rights.holds import place_hold
+from preference_center.rights.retention import plan_retention, run_retention
+from preference_center.storage.access import audit
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from tests.clock import START, Clock
+from tests.in_force import CATALOGUE, put_in_force
+from tests.ledger.changes import JANE, change, id_of
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+ORIGIN = RequestOrigin("test", "test", START)
+
+
+def rule(kind: RetainedData, days: int = 30) -> str:
+    return f'{CATALOGUE}\n[retention.{kind}]\ndays = {days}\nground = "test"\n'
+
+
+def rows(query: bytes) -> list[tuple[Any, ...]]:
+    return run_in_transaction(lambda c: c.execute(query).fetchall())
+
+
+@pytest.fixture
+def with_evidence(in_context: None, app: Flask, clock: Clock) -> None:
+    """Jane opted out twice, and in between in; the newest of each counts."""
+    put_in_force(app, rule(RetainedData.EVIDENCE))
+    for number, kind in enumerate(
+        (EventKind.OPTED_OUT, EventKind.OPTED_IN, EventKind.OPTED_OUT), start=1
+    ):
+        record([change(number, kind, at=clock(), evidence={"method": f"m{number}"})])
+        clock.advance(timedelta(days=1))
+
+
+@pytest.mark.usefixtures("with_evidence")
+def test_evidence_that_was_replaced_goes_and_what_is_in_force_stays(clock: Clock) -> None:  # I8
+    assert run_retention(clock()) == 0
+
+    clock.advance(timedelta(days=60))
+
+    assert run_retention(clock()) == 1
+    left = [row[0]["method"] for row in rows(b"SELECT evidence FROM event_evidence ORDER BY 1")]
+    assert left == ["m2", "m3"]  # the opt-out in force, and the consent in force before it
+    assert len(rows(b"SELECT FROM event")) == 3
+
+
+@pytest.mark.usefixtures("with_evidence")
+def test_a_plan_names_what_a_run_removes_and_changes_nothing(clock: Clock) -> None:
+    clock.advance(timedelta(days=60))
+
+    [planned] = plan_retention(clock())
+
+    assert (planned.kind, len(planned.items)) == (RetainedData.EVIDENCE, 1)
+    assert len(rows(b"SELECT FROM event_evidence")) == 3
+    assert run_retention(clock()) == 1
+
+
+@pytest.mark.usefixtures("with_evidence")
+def test_a_kind_is_walked_once_a_day(clock: Clock) -> None:
+    run_retention(clock())
+    clock.advance(timedelta(hours=23))
+    run_retention(clock())
+    assert rows(b"SELECT started_at FROM retention_run") == [(clock() - timedelta(hours=23),)]
+    clock.advance(timedelta(hours=1))
+    run_retention(clock())
+    assert rows(b"SELECT started_at FROM retention_run") == [(clock(),)]
+
+
+@pytest.mark.usefixtures("with_evidence")
+@pytest.mark.parametrize("reason", ["hold", "restriction"])
+def test_a_hold_or_a_restriction_keeps_it(reason: str, clock: Clock) -> None:
+    if reason == "hold":
+        place_hold(JANE, "C-14", "claims", "test")
+    else:
+        record([change(9, EventKind.RESTRICTED, "restriction", at=clock())])
+    clock.advance(timedelta(days=60))
+    assert run_retention(clock()) == 0
+    assert len(rows(b"SELECT FROM event_evidence WHERE evidence ? 'method'")) == 3
+
+
+def test_an_address_that_gets_nothing_becomes_a_digest(app: Flask, clock: Clock) -> None:  # I6
+    put_in_force(app, rule(RetainedData.SUPPRESSED_ADDRESSES))
+    record([change(1, scope=ALL_MARKETING)])
+    clock.advance(timedelta(days=31))
+
+    assert run_retention(clock()) == 1
+
+    assert rows(b"SELECT ciphertext FROM address WHERE erased_at IS NOT NULL") == [(None,)]
+    [facts] = load_exact_facts([JANE])
+    assert any(fact.scope == ALL_MARKETING and fact.state.is_suppressed for fact in facts)
+
+
+def test_an_address_of_a_contact_or_with_a_newer_event_stays(app: Flask, clock: Clock) -> None:
+    put_in_force(app, rule(RetainedData.SUPPRESSED_ADDRESSES))
+    record([change(1, scope=ALL_MARKETING)])
+    contacts.upsert_contacts([ContactUpdate("c-1", "it", (JANE,))], ORIGIN)
+    clock.advance(timedelta(days=31))
+    assert run_retention(clock()) == 0
+
+
+def test_a_closed_account_is_erased_when_its_time_is_over(app: Flask, clock: Clock) -> None:
+    put_in_force(app, rule(RetainedData.CLOSED_ACCOUNTS, days=365))
+    contacts.upsert_contacts([ContactUpdate("c-1", "it", (JANE,))], ORIGIN)
+    contacts.deactivate_contacts([(ContactRef(address=JANE), START)], ORIGIN)
+    clock.now = START + timedelta(days=364)
+    assert run_retention(clock()) == 0
+    clock.advance(timedelta(days=2))
+
+    assert run_retention(clock()) == 1
+
+    assert rows(b"SELECT account, locale FROM contact") == [("erased", None)]
+    assert id_of(JANE) is not None
+    assert rows(b"SELECT ciphertext FROM contact_external_id") == [(None,)]
+
+
+def test_old_audit_entries_go(app: Flask, clock: Clock) -> None:
+    put_in_force(app, rule(RetainedData.AUDIT, days=365))
+    run_in_transaction(lambda c: audit.insert_audit_entry(c, START, "cli", "old", {}))
+    clock.advance(timedelta(days=366))
+    run_in_transaction(lambda c: audit.insert_audit_entry(c, clock(), "cli", "new", {}))
+    run_retention(clock())
+    assert [row[0] for row in rows(b"SELECT action FROM audit")] == ["new"]
+
+
+def test_a_run_goes_on_where_it_was(app: Flask, clock: Clock, monkeypatch: Any) -> None:
+    monkeypatch.setattr("preference_center.rights.retention.WINDOW", 1)
+    put_in_force(app, rule(RetainedData.AUDIT, days=1))
+    for action in ("a", "b", "c"):
+        run_in_transaction(
+            partial(audit.insert_audit_entry, at=START, actor="cli", action=action, detail={})
+        )
+    clock.advance(timedelta(days=2))
+    removed = 0
+    while not rows(b"SELECT FROM retention_run WHERE finished_at IS NOT NULL"):
+        removed += run_retention(clock(), max_windows=1)
+    assert removed == 3
+    assert rows(b"SELECT removed, finished_at IS NULL FROM retention_run") == [(3, False)]
+
+
+def test_without_rules_everything_is_kept(app: Flask, clock: Clock) -> None:
+    put_in_force(app)
+    record([change(1, scope=ALL_MARKETING)])
+    assert run_retention(clock() + timedelta(days=10_000)) == 0
+    assert not rows(b"SELECT FROM retention_run")
