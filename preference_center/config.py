@@ -16,6 +16,7 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.bursts import BurstRule
 from preference_center.domain.mail.mailboxes import Mailboxes, parse_mailboxes
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
+from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.mail_server import MailServer
 from preference_center.rate_limiter import parse_rate
 
@@ -75,6 +76,17 @@ class Settings(BaseSettings):
         default=None,
         validate_default=True,
         description="Its From where a brand has no sender, e.g. Example <choices@example.com>",
+    )
+    rights_webhook_url: str | None = Field(
+        default=None,
+        description="Program of the company that is informed of data-subject requests, if any",
+    )
+    rights_webhook_secret: str = Field(
+        default="",
+        repr=False,
+        validate_default=True,
+        description="Signs these webhooks: whsec_ and 24 to 64 bytes in base64; several, separated"
+        " by spaces, while one replaces another",
     )
     phone_region: str = Field(
         default="IT", description="Region of phone numbers without a country code"
@@ -174,6 +186,15 @@ class Settings(BaseSettings):
         except InvalidAddress:
             raise ValueError("write it as in Example <choices@example.com>") from None
         return sender
+
+    @field_validator("rights_webhook_secret")
+    @classmethod
+    def _validate_rights_webhook_secret(cls, secrets: str, info: ValidationInfo) -> str:
+        if info.data.get("rights_webhook_url") and not secrets.split():
+            raise ValueError("must be set where RIGHTS_WEBHOOK_URL is")
+        if not all(map(is_standard_secret, secrets.split())):
+            raise ValueError("write whsec_ and 24 to 64 bytes in base64")
+        return secrets
 
     @property
     def burst_rule(self) -> BurstRule:

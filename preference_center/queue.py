@@ -25,11 +25,13 @@ CONTINUE_IMPORT = "workers.jobs.continue_import"
 VERIFY = "workers.jobs.verify"
 PROCESS_WEBHOOKS = "workers.jobs.process_webhooks"
 BACKFILL = "workers.jobs.backfill"
+SEND_RIGHTS_WEBHOOKS = "workers.jobs.send_rights_webhooks"
 ERASE = "workers.jobs.erase"
 JOB_QUEUES = {
     SYNC_FRESH: "fresh",
     SYNC: "sync",
     SEND_MAIL: "mail",
+    SEND_RIGHTS_WEBHOOKS: "mail",
     CONTINUE_IMPORT: "lists",
     VERIFY: "lists",
     PROCESS_WEBHOOKS: "lists",
@@ -106,6 +108,10 @@ class JobQueue:
     def enqueue_mail(self, *, slot: int) -> bool:
         """Enqueue one job that sends emails for this tick; False if Redis can't be reached."""
         return self._enqueue(f"mail-{slot}", SEND_MAIL)
+
+    def enqueue_rights_webhooks(self) -> bool:
+        """Enqueue one job that informs the company's program of requests, for this tick."""
+        return self._enqueue("rights-webhooks", SEND_RIGHTS_WEBHOOKS)
 
     def nudge_import(self, import_id: UUID) -> None:
         """Enqueue the continuation of an uploaded import, in the same way."""

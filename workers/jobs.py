@@ -19,6 +19,7 @@ from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.ledger.backfilling import continue_backfill
 from preference_center.mailer.send import send_due_emails
 from preference_center.queue import TICK_SECONDS
+from preference_center.rights import company_webhooks
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.erase import erase_due
 from preference_center.sync.listings import verify as verify_listing
@@ -108,3 +109,10 @@ def send_mail() -> None:
             until=context.now() + timedelta(seconds=TICK_SECONDS),
             stop=stop_requested.is_set,
         )
+
+
+@_end_when_unavailable
+def send_rights_webhooks() -> None:
+    """Send due webhooks about data-subject requests for a tick, or until asked to stop."""
+    until = services().now() + timedelta(seconds=TICK_SECONDS)
+    company_webhooks.send_due_webhooks(until=until, stop=stop_requested.is_set)

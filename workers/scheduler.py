@@ -23,11 +23,13 @@ from preference_center.errors import PreferenceCenterError
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
+from preference_center.rights.clocks import run_clocks
 from preference_center.rights.retention import run_retention
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.mail import outbox, review_queue
+from preference_center.storage.rights import webhooks as rights_webhooks
 from preference_center.storage.sync import (
     active_pushes,
     backfills,
@@ -80,7 +82,7 @@ def tick() -> int:
         for slot in range(slots):
             if not context.queue.enqueue_sync(due.destination_id, slot=slot):
                 return wanted
-    wanted += _tick_mail(now) + _tick_imports(now) + _tick_listings(now)
+    wanted += _tick_mail(now) + _tick_imports(now) + _tick_listings(now) + _tick_rights(now)
     return wanted + _tick_backfills() + _tick_erasures(now)
 
 
@@ -105,6 +107,7 @@ def purge_expired(now: datetime) -> None:
     run_in_transaction(lambda connection: webhook_inbox.purge_webhooks(connection, now))
     run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
+    run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
     run_autocommit(
         lambda connection: uploaded_parts.delete_expired_parts(connection, now - UPLOAD_RETENTION)
     )
@@ -171,6 +174,13 @@ def _tick_mail(now: datetime) -> int:
     return wanted
 
 
+def _tick_rights(now: datetime) -> int:
+    due = run_autocommit(lambda connection: rights_webhooks.count_due_webhooks(connection, now))
+    if due:
+        services().queue.enqueue_rights_webhooks()
+    return min(1, due)
+
+
 def main() -> None:
     """Tick until asked to stop, whatever is unavailable meanwhile."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -183,6 +193,7 @@ def main() -> None:
                 tick()
                 flag_bursts(services().now())
                 if time.monotonic() >= purged_at + CLEANUP_INTERVAL:
+                    run_clocks(services().now())
                     purge_expired(services().now())
                     purged_at = time.monotonic()
             except PreferenceCenterError as error:

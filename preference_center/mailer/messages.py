@@ -27,7 +27,9 @@ from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.rights.model import RequestKind
 from preference_center.errors import ConfigError
 from preference_center.languages import in_language, match_language
+from preference_center.mailer.email_texts import EmailTexts
 from preference_center.mailer.right_titles import right_title
+from preference_center.mailer.rights_letters import RIGHTS_LETTERS, rights_letter_texts
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
@@ -47,17 +49,6 @@ class SenderIdentity:
     """Background and text of the button, `#rrggbb`."""
 
 
-@dataclass(frozen=True, slots=True)
-class EmailTexts:
-    """The sentences of an email. `button` is the label of the link."""
-
-    subject: str
-    reason: str
-    button: str
-    expiry: str
-    disclaimer: str
-
-
 def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     """The MIME message for the mail server; the same Message-ID at every attempt.
 
@@ -66,13 +57,16 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     with in_language(_language(email)) as language:
         sender = _sender_identity(email, language)
         texts = _texts(email, sender.name)
-        values = {"texts": texts, "sender": sender, "link": email.values["link"]}
+        values = {"texts": texts, "sender": sender, "link": email.values.get("link")}
         text = render_template("mail/message.txt", **values)
         html = render_template("mail/message.html", language=language, **values)
     from_mailbox = _parse_mailbox(sender.from_address, sender.name)
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = from_mailbox
     message["To"] = _parse_mailbox(email.recipient.exact)
+    controller = current_catalogue_or_empty().controller
+    if controller and email.kind in RIGHTS_LETTERS:
+        message["Reply-To"] = _parse_mailbox(controller.privacy_contact)
     message["Subject"] = _one_line(texts.subject)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{email.id}@{from_mailbox.domain}>"
@@ -107,6 +101,8 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
             expiry=_("The link works until %(time)s. It is for you alone.", time=time),
             disclaimer=_("If it was not you, you need not do anything: nothing was changed."),
         )
+    if email.kind in RIGHTS_LETTERS:
+        return rights_letter_texts(email, sender_name)
     if email.kind is EmailKind.RIGHTS_LINK:
         right = right_title(RequestKind(email.values["right"]))
         return EmailTexts(

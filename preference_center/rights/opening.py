@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.rights.identity import Circumstance
-from preference_center.domain.rights.model import RequestKind, StepAction
+from preference_center.domain.rights.model import (
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    StepAction,
+)
 from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import clamp_to_now
 from preference_center.ledger import RecordResult, record
+from preference_center.rights.request_steps import SOURCE, append_step, store_change, time_zone
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import external_id_digest
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import requests
-from preference_center.storage.rights.requests import RightsStep, SealedPart
-
-SOURCE = "rights"
-"""The source of events that requests bring about."""
+from preference_center.storage.rights.requests import SealedPart
 
 
 def open_request(new: NewRequest, actor: str) -> RightsRequest:
-    """See `requests.open_request`."""
+    """Record a request; see `requests.open_request`."""
     new.check()
     opener = _Opener(new, actor)
     if new.kind is RequestKind.OBJECT and new.addresses:
@@ -99,37 +98,23 @@ class _Opener:
         request = replace(request, sealed=sealed)
         requests.insert_request(connection, request)
         detail = {"via": request.via, "level": request.level.value}
-        self._add_step(connection, request.id, StepAction.RECEIVED, detail)
-        if request.stopped_at or self._new.identity_asked:
-            self._add_step(connection, request.id, StepAction.IDENTITY_ASKED, {})
+        append_step(connection, request, self._actor, StepAction.RECEIVED, detail)
+        if request.state is RequestState.IDENTIFYING:
+            append_step(connection, request, self._actor, StepAction.IDENTITY_ASKED)
+        if request.kind is RequestKind.OBJECT and not self._new.text:
+            request = request.complete(RequestOutcome.FULFILLED, self._now)
+            done = {"outcome": RequestOutcome.FULFILLED}
+            store_change(connection, request, self._actor, StepAction.DONE, done)
         return request
 
     def _repeat(self, connection: Connection, same: RightsRequest) -> RightsRequest:
         level = self._new.level
-        self._add_step(connection, same.id, StepAction.REPEATED, {"level": level.value})
+        append_step(connection, same, self._actor, StepAction.REPEATED, {"level": level.value})
         if level <= same.level:
             return same
         known = same.confirm_identity(level, self._now)
-        self._add_step(
-            connection, same.id, StepAction.IDENTITY_CONFIRMED, {"level": level.value, "facts": []}
-        )
-        requests.update_request(connection, known)
-        return known
-
-    def _add_step(
-        self,
-        connection: Connection,
-        request_id: UUID,
-        action: StepAction,
-        detail: Mapping[str, object],
-    ) -> None:
-        step = RightsStep(self._now, self._actor, action, detail)
-        requests.insert_step(connection, request_id, step)
-
-
-def time_zone(catalogue: Catalogue) -> ZoneInfo:
-    """The company's: days and months of deadlines are its."""
-    return ZoneInfo(catalogue.controller.timezone if catalogue.controller else "UTC")
+        detail: dict[str, object] = {"level": level.value, "facts": []}
+        return store_change(connection, known, self._actor, StepAction.IDENTITY_CONFIRMED, detail)
 
 
 def _sealed_part(new: NewRequest) -> SealedPart:

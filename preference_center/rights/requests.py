@@ -1,98 +1,67 @@
-"""Data-subject requests: each act on one is a transaction, with its step (docs/rights.md).
+"""Data-subject requests, as entry points use them (docs/rights.md).
 
-The rules are those of `domain.rights`. What a request brings about is written in the same
-transaction, by `in_transaction` or by calling an act with the `connection` of the effect.
+The rules are those of `domain.rights`. What a request brings about is written in one
+transaction with its step: by `complete(..., in_transaction)`, or by `complete` with the
+`connection` of the effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection
 from uuid import UUID
 
-from preference_center.context import services
-from preference_center.domain.receipt_codes import parse_receipt_code
-from preference_center.domain.rights.laws import Deadlines, compute_deadlines
-from preference_center.domain.rights.model import (
-    AskedFact,
-    ExtensionReason,
-    IdentityLevel,
-    RefusalGround,
-    RequestOutcome,
-    RequestState,
-    StepAction,
-)
+from preference_center.domain.rights.model import AskedFact, IdentityLevel
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import UnknownRequest
-from preference_center.rights import opening
-from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
-from preference_center.storage.rights import requests
-from preference_center.storage.rights.requests import RightsStep, SealedPart
+from preference_center.rights import acts, opening, request_steps
+from preference_center.rights.request_steps import (
+    PERSON,
+    InTransaction,
+    add_step,
+    ask_identity,
+    complete,
+    confirm_receipt,
+    deadlines_of,
+    extend,
+    fail_identity,
+    find_by_reference,
+    list_steps,
+    load_request,
+    open_sealed,
+    refuse,
+    withdraw,
+)
+from preference_center.storage.db.database import Connection
 
-PERSON = "person"
-"""The actor of what people do themselves."""
-InTransaction = Callable[[Connection], None]
-"""Writes what belongs to the same transaction; it may be called again after a failure."""
-Change = Callable[[RightsRequest], RightsRequest]
+__all__ = [
+    "PERSON",
+    "InTransaction",
+    "add_step",
+    "ask_identity",
+    "complete",
+    "confirm_identity",
+    "confirm_receipt",
+    "deadlines_of",
+    "extend",
+    "fail_identity",
+    "find_by_reference",
+    "list_steps",
+    "load_request",
+    "open_request",
+    "open_sealed",
+    "refuse",
+    "withdraw",
+]
 
 
 def open_request(new: NewRequest, actor: str = PERSON) -> RightsRequest:
     """Record a request and send its reference; returns it, or the one that it repeats.
 
     The same request about the same person within a day is one, to which it may add identity.
-    An objection to marketing counts in the same transaction. Raises InvalidInput, Unavailable.
+    An objection to marketing counts in the same transaction. What acts by itself is done at once
+    if identity is proven, else the scheduler does it. Raises InvalidInput, Unavailable.
     """
-    return opening.open_request(new, actor)
-
-
-def load_request(request_id: UUID) -> RightsRequest:
-    """The request of this id. Raises UnknownRequest, Unavailable."""
-    return _require(run_autocommit(lambda c: requests.load_request(c, request_id)))
-
-
-def find_by_reference(text: str) -> RightsRequest:
-    """The request with this reference, however it is written.
-
-    Raises InvalidInput if it is no reference, UnknownRequest if none has it.
-    """
-    first, last = parse_receipt_code(text)
-    return _require(run_autocommit(lambda c: requests.find_between(c, first, last)))
-
-
-def list_steps(request_id: UUID) -> list[RightsStep]:
-    """The history of a request."""
-    return run_autocommit(lambda c: requests.list_steps(c, request_id))
-
-
-def open_sealed(request: RightsRequest) -> SealedPart:
-    """What the request says in words, and whom it names; empty once it was forgotten."""
-    return requests.open_part(services().keys, request)
-
-
-def add_step(
-    connection: Connection,
-    request_id: UUID,
-    at: datetime,
-    actor: str,
-    action: str,
-    detail: Mapping[str, Any] | None = None,
-) -> None:
-    """Append a step in the caller's transaction. `detail` has codes and ids, nothing personal."""
-    requests.insert_step(connection, request_id, RightsStep(at, actor, action, detail or {}))
-
-
-def ask_identity(request_id: UUID, actor: str) -> RightsRequest:
-    """Record that the person was asked to prove who they are; the clock may stop."""
-
-    def ask(request: RightsRequest) -> RightsRequest:
-        stops = deadlines_of(request).stops_for_identity
-        return request.ask_identity(services().now(), stops_clock=stops)
-
-    return _act(request_id, actor, StepAction.IDENTITY_ASKED, ask)
+    return acts.act_if_ready(opening.open_request(new, actor))
 
 
 def confirm_identity(
@@ -105,144 +74,8 @@ def confirm_identity(
 ) -> RightsRequest:
     """Record that identity is proven to `level`; `facts` are what support asked about.
 
-    Opens the request if that is enough for it.
+    Opens the request if that is enough for it; what acts by itself is then done, with a
+    `connection` by the scheduler. Raises UnknownRequest, ForbiddenTransition, Unavailable.
     """
-    detail = {"level": level.value, "facts": sorted(facts)}
-    return _act(
-        request_id,
-        actor,
-        StepAction.IDENTITY_CONFIRMED,
-        lambda request: request.confirm_identity(level, services().now()),
-        detail,
-        connection=connection,
-    )
-
-
-def fail_identity(request_id: UUID, actor: str, facts: Collection[AskedFact] = ()) -> RightsRequest:
-    """Record a failed check of identity; the third refuses the request."""
-    return _act(
-        request_id,
-        actor,
-        StepAction.IDENTITY_FAILED,
-        lambda request: request.fail_identity(services().now()),
-        {"facts": sorted(facts)},
-    )
-
-
-def confirm_receipt(request_id: UUID, actor: str) -> RightsRequest:
-    """Record that the person was informed that the request was received, e.g. by letter."""
-
-    def confirm(request: RightsRequest) -> RightsRequest:
-        return replace(request, confirmed_at=request.confirmed_at or services().now())
-
-    return _act(request_id, actor, StepAction.RECEIPT_CONFIRMED, confirm)
-
-
-def extend(request_id: UUID, reason: ExtensionReason, actor: str) -> RightsRequest:
-    """Take the longer time that the law allows, and inform the person of it and why."""
-
-    def lengthen(request: RightsRequest) -> RightsRequest:
-        extendable_to = deadlines_of(request).extendable_to
-        return request.extend(extendable_to, reason, services().now())
-
-    return _act(request_id, actor, StepAction.EXTENDED, lengthen, {"reason": reason})
-
-
-def refuse(request_id: UUID, ground: RefusalGround, actor: str) -> RightsRequest:
-    """Refuse the request, and inform the person why and how to complain."""
-    return _act(
-        request_id,
-        actor,
-        StepAction.REFUSED,
-        lambda request: request.refuse(ground, services().now()),
-        {"ground": ground},
-    )
-
-
-def complete(
-    request_id: UUID,
-    outcome: RequestOutcome,
-    actor: str,
-    in_transaction: InTransaction | None = None,
-    *,
-    connection: Connection | None = None,
-) -> RightsRequest:
-    """Record that the request is fulfilled, with its effect, and inform the person.
-
-    The effect is what `in_transaction` writes; or pass the `connection` of the transaction that
-    writes it. Raises ForbiddenTransition unless identity is proven.
-    """
-    return _act(
-        request_id,
-        actor,
-        StepAction.DONE,
-        lambda request: request.complete(outcome, services().now()),
-        {"outcome": outcome},
-        in_transaction,
-        connection=connection,
-    )
-
-
-def withdraw(request_id: UUID, actor: str) -> RightsRequest:
-    """Record that the person no longer asks for it."""
-    return _act(
-        request_id,
-        actor,
-        StepAction.WITHDRAWN,
-        lambda request: request.withdraw(services().now()),
-    )
-
-
-def deadlines_of(request: RightsRequest) -> Deadlines:
-    """The dates of a request by the laws configured now, with what its clock was stopped."""
-    catalogue = current_catalogue_or_empty()
-    laws = [request.law] if request.law else catalogue.rights.laws
-    zone = opening.time_zone(catalogue)
-    plain = compute_deadlines(request.kind, laws, request.received_at, zone)
-    stopped = request.due_at - plain.due_at
-    return compute_deadlines(request.kind, laws, request.received_at, zone, stopped=stopped)
-
-
-def _act(
-    request_id: UUID,
-    actor: str,
-    action: StepAction,
-    change: Change,
-    detail: Mapping[str, Any] | None = None,
-    in_transaction: InTransaction | None = None,
-    *,
-    connection: Connection | None = None,
-) -> RightsRequest:
-    """Change the locked request, append its step, and write what follows from it."""
-
-    def write(connection: Connection) -> RightsRequest:
-        before = _require(requests.load_request(connection, request_id, for_update=True))
-        after = change(before)
-        stored = store_change(connection, after, actor, action, detail)
-        if in_transaction:
-            in_transaction(connection)
-        return stored
-
-    return write(connection) if connection else run_in_transaction(write)
-
-
-def store_change(
-    connection: Connection,
-    after: RightsRequest,
-    actor: str,
-    action: StepAction,
-    detail: Mapping[str, Any] | None = None,
-) -> RightsRequest:
-    """Write a changed request, which this transaction has locked, with its step."""
-    now = services().now()
-    add_step(connection, after.id, now, actor, action, detail)
-    if action is StepAction.IDENTITY_FAILED and after.state is RequestState.REFUSED:
-        add_step(connection, after.id, now, actor, StepAction.REFUSED, {"ground": after.refusal})
-    requests.update_request(connection, after)
-    return after
-
-
-def _require(request: RightsRequest | None) -> RightsRequest:
-    if request is None:
-        raise UnknownRequest("there is no such request")
-    return request
+    request = request_steps.confirm_identity(request_id, level, actor, facts, connection=connection)
+    return request if connection else acts.act_if_ready(request)

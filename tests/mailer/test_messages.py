@@ -87,7 +87,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
     assert max(map(len, stub.received[0].raw.split(b"\r\n"))) <= 78  # RFC 5322 2.1.1
 
 
-@pytest.mark.parametrize("kind", EmailKind)
+@pytest.mark.parametrize("kind", MORE_VALUES)
 @pytest.mark.parametrize(
     "language, button",
     [

@@ -126,6 +126,7 @@ class ExtensionReason(StrEnum):
 
     COMPLEX = "complex"
     MANY_REQUESTS = "many_requests"
+    """Of the same person."""
 
 
 class AskedFact(StrEnum):

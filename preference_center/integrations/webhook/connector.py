@@ -91,7 +91,7 @@ class WebhookConnector:
     def _push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         body = self._body(batch)
         name = message_id(self._config.name, body)
-        origin, path = _split_url(self._config.settings["url"])
+        origin, path = split_url(self._config.settings["url"])
         with self._http.session(self._config.name, origin) as session:
             answer = session.send(
                 "POST",
@@ -169,7 +169,7 @@ def _reason_json(reason: TopicOffReason) -> dict[str, str | None]:
     }
 
 
-def _split_url(url: str) -> tuple[str, str]:
+def split_url(url: str) -> tuple[str, str]:
     """Origin, and path with query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}", urlunsplit(

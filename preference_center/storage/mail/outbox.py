@@ -30,15 +30,31 @@ class EmailKind(StrEnum):
     """Somebody opted in from a link, which may have been forwarded: the email asks to confirm."""
     RIGHTS_LINK = "rights_link"
     """Somebody entered an address on a page of rights: the email has the link to go on."""
+    RIGHTS_RECEIVED = "rights_received"
+    """A data-subject request was received: the email has its reference."""
+    RIGHTS_DONE = "rights_done"
+    RIGHTS_REFUSED = "rights_refused"
+    RIGHTS_EXTENDED = "rights_extended"
+    RIGHTS_LAPSED = "rights_lapsed"
+    RIGHTS_REMINDER = "rights_reminder"
+    """To the company: a request is to be answered soon."""
 
 
+_LETTER_VALUES = frozenset({"link", "reference", "right", "law", "received", "due", "why"})
 REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.ONE_TIME_LINK: frozenset({"link"}),
     EmailKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
     EmailKind.RIGHTS_LINK: frozenset({"link", "right"}),
+    EmailKind.RIGHTS_RECEIVED: _LETTER_VALUES,
+    EmailKind.RIGHTS_DONE: _LETTER_VALUES,
+    EmailKind.RIGHTS_REFUSED: _LETTER_VALUES,
+    EmailKind.RIGHTS_EXTENDED: _LETTER_VALUES,
+    EmailKind.RIGHTS_LAPSED: _LETTER_VALUES,
+    EmailKind.RIGHTS_REMINDER: frozenset({"reference", "right", "due"}),
 }
 """The values of each kind: `link` is valid until `expires_at`, `what` is what was opted in to,
-`right` is a RequestKind."""
+`right` is a RequestKind, `law` a Law or empty, `received` and `due` are times (ISO 8601; `due`
+empty while the clock is stopped), `why` is the outcome, the ground or the reason."""
 
 RETENTION = timedelta(days=30)
 """How long the outcome of an email is kept; it holds nothing personal by then."""

@@ -209,6 +209,18 @@ def list_woken(connection: Connection, now: datetime, limit: int) -> list[UUID]:
     return [row[0] for row in rows]
 
 
+def list_open(
+    connection: Connection, kinds: Collection[RequestKind], limit: int
+) -> list[RightsRequest]:
+    """Open requests of these kinds whose identity is proven, the earliest first."""
+    return _fetch_all(
+        connection,
+        f"{_SELECT} WHERE closed_at IS NULL AND state = 'open' AND kind = ANY(%(kinds)s)"
+        " ORDER BY id LIMIT %(limit)s",
+        {"kinds": [str(kind) for kind in kinds], "limit": limit},
+    )
+
+
 def forget_requests(connection: Connection, now: datetime, limit: int) -> list[UUID]:
     """Wipe whom requests were about whose time of keeping is over; returns their ids."""
     rows = connection.execute(

@@ -1,0 +1,182 @@
+"""Bring about what a request asks for, in one transaction with its last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from preference_center import contacts
+from preference_center.contacts import WrittenContact
+from preference_center.context import services
+from preference_center.domain.contacts import ContactRef
+from preference_center.domain.rights.model import (
+    Extent,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    StepAction,
+)
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.domain.rights.transitions import ForbiddenTransition, require_transition
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.errors import (
+    InvalidInput,
+    InvalidRows,
+    PreferenceCenterError,
+    UnknownContact,
+)
+from preference_center.languages import SOURCE_LANGUAGE
+from preference_center.ledger import record
+from preference_center.rights import erase, letters, request_steps
+from preference_center.rights.request_steps import SOURCE, part_addresses
+from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.rights import erasures
+
+SERVICE = "service"
+"""The actor of what this service does by itself."""
+
+InTransaction = Callable[[Connection, Sequence[Any]], None]
+"""Called in the transaction of the effect, with what that has written."""
+Effect = Callable[[RightsRequest, RequestOrigin, InTransaction], object]
+
+log = structlog.get_logger()
+
+
+def act_if_ready(request: RightsRequest) -> RightsRequest:
+    """Fulfil the request if it acts by itself and is open; else return it as it is.
+
+    A failure is logged: the scheduler tries again.
+    """
+    closing = current_catalogue_or_empty().rights.closing
+    if request.state is not RequestState.OPEN or not request.acts_by_itself(closing):
+        return request
+    if request.kind not in OWN_ACTS:
+        return request
+    try:
+        return fulfil(request, SERVICE)
+    except ForbiddenTransition:  # another process was faster
+        return request_steps.load_request(request.id)
+    except PreferenceCenterError as error:
+        log.warning("rights_act_failed", request=str(request.id), error=type(error).__name__)
+        return request
+
+
+def fulfil(
+    request: RightsRequest, actor: str, outcome: RequestOutcome = RequestOutcome.FULFILLED
+) -> RightsRequest:
+    """Do what the request asks for and complete it; what has no effect here is only completed.
+
+    The outcome is another where nothing is held, or nothing had to be changed. Raises
+    ForbiddenTransition unless the request is open; then nothing is done. Raises InvalidInput
+    where the effect is not possible, with the remedy, and Unavailable.
+    """
+    require_transition(request.state, RequestState.DONE)
+    effect = _EFFECTS.get(request.kind)
+    if effect is None:
+        return request_steps.complete(request.id, outcome, actor)
+    completion = _Completion(request, actor, outcome)
+    try:
+        effect(request, RequestOrigin(SOURCE, actor, services().now()), completion.write)
+    except UnknownContact:
+        return request_steps.complete(request.id, RequestOutcome.NOTHING_HELD, actor)
+    except InvalidRows as error:
+        if not all(isinstance(each.error, UnknownContact) for each in error.errors):
+            raise
+        return request_steps.complete(request.id, RequestOutcome.NOTHING_HELD, actor)
+    assert completion.completed
+    return completion.completed
+
+
+@dataclass(slots=True)
+class _Completion:
+    """Completes the request in the transaction of its effect."""
+
+    request: RightsRequest
+    actor: str
+    outcome: RequestOutcome
+    completed: RightsRequest | None = None
+
+    def write(self, connection: Connection, written: Sequence[object]) -> None:
+        contacts_written = [each for each in written if isinstance(each, WrittenContact)]
+        outcome = self.outcome
+        if contacts_written and not any(each.is_changed for each in contacts_written):
+            outcome = RequestOutcome.ALREADY_SO
+        self.completed = request_steps.complete(
+            self.request.id, outcome, self.actor, connection=connection
+        )
+        if self.request.kind is RequestKind.ERASE:
+            # From the copy made before: the stored request no longer names anybody.
+            notice = replace(self.completed, sealed=self.request.sealed)
+            letters.insert_letter(connection, notice, StepAction.DONE)
+
+
+def _refs(request: RightsRequest) -> list[ContactRef]:
+    """The contacts that the request is about, by what it names exactly (I9)."""
+    part = request_steps.open_sealed(request)
+    refs = [ContactRef(address=each) for each in part_addresses(part)]
+    refs += [ContactRef(external_id=each) for each in part.external_ids]
+    if not refs:
+        raise InvalidInput("the request names nobody any more: what it named was erased")
+    return refs
+
+
+def _proof(request: RightsRequest, act: str) -> ConsentEvidence:
+    wording = f"Data-subject request {request.reference}: {act}"
+    return ConsentEvidence(SOURCE, wording, SOURCE_LANGUAGE, request.received_at)
+
+
+def _close(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    named = [(ref, request.received_at) for ref in _refs(request)]
+    return contacts.deactivate_contacts(named, origin, done)
+
+
+def _reopen(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    proof = _proof(request, "reopen the account")
+    return contacts.reopen_contacts([(ref, proof) for ref in _refs(request)], origin, done)
+
+
+def _restrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    named = [(ref, request.received_at) for ref in _refs(request)]
+    return contacts.restrict_contacts(named, origin, done)
+
+
+def _unrestrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    proof = _proof(request, "end the restriction")
+    return contacts.unrestrict_contacts([(ref, proof) for ref in _refs(request)], origin, done)
+
+
+def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    """MARKETING erases exactly the addresses that it names, ACCOUNT their contacts.
+
+    An address that is not known yet is stored first, so that its suppression remains.
+    """
+    refs, extent = _refs(request), request.extent
+    assert extent
+    if extent is Extent.ACCOUNT:
+        return erase.erase_contacts(
+            refs, extent, origin=origin, request_id=request.id, in_transaction=done
+        )
+    named = [ref.address for ref in refs if ref.address is not None]
+    record([], known_addresses=named)
+    keys = services().keys
+    ids = run_in_transaction(lambda c: erasures.find_address_ids(c, keys, named))
+    return erase.erase_addresses(
+        ids, extent, origin=origin, request_id=request.id, in_transaction=done
+    )
+
+
+_EFFECTS: Mapping[RequestKind, Effect] = {
+    RequestKind.CLOSE: _close,
+    RequestKind.ERASE: _erase,
+    RequestKind.REOPEN: _reopen,
+    RequestKind.RESTRICT: _restrict,
+    RequestKind.UNRESTRICT: _unrestrict,
+}
+"""What requests bring about here. The others are fulfilled by those who complete them."""
+
+OWN_ACTS = frozenset(_EFFECTS) - {RequestKind.REOPEN}
+"""The kinds that may act by themselves: see `RightsRequest.acts_by_itself`."""

@@ -1,0 +1,126 @@
+"""What mails about data-subject requests say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.rights.model import (
+    ExtensionReason,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+)
+from preference_center.languages import LANGUAGES
+from preference_center.mailer.rights_letters import RIGHTS_LETTERS
+from preference_center.storage.mail.outbox import REQUIRED_VALUES, EmailKind
+from tests.clock import START
+from tests.in_force import CATALOGUE, put_in_force
+from tests.mailer.test_messages import rendered, text_and_html
+from tests.storage.emails import LINK
+
+CONTROLLER = """
+[controller]
+name = "Acme S.p.A."
+address = "Via Roma 1, 20121 Milano"
+privacy_contact = "privacy@acme.example"
+timezone = "Europe/Rome"
+
+[controller.authorities.gdpr]
+name = "Garante"
+url = "https://www.garanteprivacy.it/"
+"""
+REFERENCE = "06H0-SJ4E-G1WH-34VF"
+REASONS = {
+    EmailKind.RIGHTS_DONE: RequestOutcome,
+    EmailKind.RIGHTS_REFUSED: RefusalGround,
+    EmailKind.RIGHTS_EXTENDED: ExtensionReason,
+}
+
+
+def values(kind: EmailKind, **given: str) -> dict[str, str]:
+    """The values of a mail of this kind."""
+    reasons = REASONS.get(kind)
+    every = {
+        "link": LINK,
+        "reference": REFERENCE,
+        "right": RequestKind.ACCESS.value,
+        "law": "",
+        "received": START.isoformat(),
+        "due": (START + timedelta(days=30, hours=14, minutes=30)).isoformat(),
+        "why": next(iter(reasons)).value if reasons else "",
+    } | given
+    return {name: every[name] for name in REQUIRED_VALUES[kind]}
+
+
+def letter(kind: EmailKind, language: str = "en", **given: str) -> tuple[str, str, str]:
+    """Subject, text and HTML."""
+    message = rendered(kind=kind, language=language, values=values(kind, **given))
+    return (message["Subject"], *text_and_html(message))
+
+
+@pytest.mark.parametrize("kind", sorted(RIGHTS_LETTERS))
+def test_each_names_the_reference_in_every_language(kind: EmailKind) -> None:
+    subjects = set()
+    for language in LANGUAGES:
+        subject, text, html = letter(kind, language)
+        subjects.add(subject)
+        assert REFERENCE in subject
+        assert f'<html lang="{language}">' in html
+        assert "None" not in text
+        assert (LINK in text) is (kind is not EmailKind.RIGHTS_REMINDER)
+        assert ("<a href" in html) is (kind is not EmailKind.RIGHTS_REMINDER)
+    assert len(subjects) == len(LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    "kind, why", [(kind, why) for kind, reasons in REASONS.items() for why in reasons]
+)
+def test_every_outcome_ground_and_reason_has_words_of_its_own(kind: EmailKind, why: str) -> None:
+    for language in LANGUAGES:
+        others = {letter(kind, language, why=other)[1] for other in REASONS[kind] if other != why}
+        assert letter(kind, language, why=why)[1] not in others
+
+
+def test_the_receipt_states_by_when_the_answer_comes() -> None:
+    _, text, _ = letter(EmailKind.RIGHTS_RECEIVED)
+    assert "On November 24, 2026 you asked Acme for this: See and download your data." in text
+    assert "You get our answer by December 24, 2026 at the latest." in text
+
+
+def test_while_the_clock_stands_it_states_no_date() -> None:
+    _, text, _ = letter(EmailKind.RIGHTS_RECEIVED, due="")
+    assert "make sure that it is you" in text
+    assert "December" not in text
+
+
+def test_a_date_is_a_day_of_the_company(app: Flask) -> None:
+    """At half past eleven in the evening in London it is the next day in Rome."""
+    put_in_force(app, CATALOGUE + CONTROLLER)
+    assert "December 25, 2026" in letter(EmailKind.RIGHTS_EXTENDED)[1]
+
+
+@pytest.mark.parametrize("law, named", [("gdpr", "Garante: https://www.garante"), ("ccpa", "cppa")])
+def test_a_refusal_says_how_to_complain(app: Flask, law: str, named: str) -> None:
+    put_in_force(app, CATALOGUE + CONTROLLER)
+    _, text, _ = letter(EmailKind.RIGHTS_REFUSED, law=law)
+    assert "complain to an authority" in text
+    assert named in text
+    assert "go to court" in text
+
+
+def test_without_a_stated_law_the_authorities_of_the_configured_ones_are_named(app: Flask) -> None:
+    put_in_force(app, CATALOGUE + CONTROLLER + '\n[rights]\nlaws = ["gdpr", "uk_gdpr"]\n')
+    _, text, _ = letter(EmailKind.RIGHTS_REFUSED)
+    assert "Garante" in text
+    assert "ico.org.uk" in text
+
+
+def test_replies_go_to_the_privacy_contact(app: Flask) -> None:
+    put_in_force(app, CATALOGUE + CONTROLLER)
+    kind = EmailKind.RIGHTS_DONE
+    message = rendered(kind=kind, values=values(kind))
+    assert message["Reply-To"] == "privacy@acme.example"
+    assert rendered()["Reply-To"] is None

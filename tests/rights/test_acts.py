@@ -1,0 +1,147 @@
+"""What a request brings about, in one transaction with its last step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center import contacts
+from preference_center.context import services
+from preference_center.domain.contacts import AccountState, Contact, ContactRef
+from preference_center.domain.rights.model import (
+    Extent,
+    IdentityLevel,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+)
+from preference_center.domain.rights.transitions import ForbiddenTransition
+from preference_center.errors import InvalidInput, UnderHold
+from preference_center.rights import acts, clocks, request_steps, requests
+from preference_center.rights.holds import end_hold, place_hold
+from preference_center.storage.db.database import run_in_transaction
+from tests.clock import Clock
+from tests.in_force import CATALOGUE, put_in_force
+from tests.rights.asking import ADA, CONTROLS, actions, ask, rows
+
+CONTACT = IdentityLevel.CONTACT
+EVENTS = "SELECT kind, scope FROM event ORDER BY seq"
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app, CATALOGUE)
+    with app.app_context():
+        yield
+
+
+def stored_contact() -> Contact:
+    return contacts.load_contacts([ContactRef(address=ADA)]).find(ContactRef(address=ADA))
+
+
+def test_a_restriction_acts_by_itself_and_so_does_its_end(clock: Clock) -> None:
+    assert ask(RequestKind.RESTRICT, level=CONTROLS).outcome is RequestOutcome.FULFILLED
+    assert stored_contact().restricted_at is not None
+    clock.advance(timedelta(minutes=1))
+    assert ask(RequestKind.RESTRICT, level=CONTROLS).outcome is RequestOutcome.ALREADY_SO
+    assert ask(RequestKind.UNRESTRICT, level=CONTROLS).outcome is RequestOutcome.FULFILLED
+    assert stored_contact().restricted_at is None
+    assert rows(EVENTS) == [("restricted", "restriction"), ("unrestricted", "restriction")]
+
+
+def test_a_request_about_nobody_known_ends_with_that() -> None:
+    done = ask(RequestKind.UNRESTRICT, level=CONTROLS)
+    assert (done.state, done.outcome) == (RequestState.DONE, RequestOutcome.NOTHING_HELD)
+
+
+def test_an_erasure_of_marketing_acts_by_itself_and_keeps_the_opt_out() -> None:  # I6
+    done = ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
+    assert done.state is RequestState.DONE
+    assert rows("SELECT ciphertext, erased_at IS NOT NULL FROM address") == [(None, True)]
+    assert rows("SELECT extent, request_id FROM erasure") == [("marketing", done.id)]
+    assert rows("SELECT scope FROM suppression WHERE active") == [("all_marketing",)]
+
+
+def test_an_erasure_of_the_account_waits_for_the_company() -> None:
+    asked = ask(RequestKind.ERASE, extent=Extent.ACCOUNT, level=CONTACT)
+    assert asked.state is RequestState.OPEN
+    clocks.run_clocks(services().now())
+    assert rows(EVENTS) == []
+    done = acts.fulfil(asked, "company")
+    assert done.state is RequestState.DONE
+    assert ("erased", "everything") in rows(EVENTS)
+
+
+@pytest.mark.parametrize("closing, state", [("here", "done"), ("ask", "open")])
+def test_the_catalogue_says_who_closes_an_account(app: Flask, closing: str, state: str) -> None:
+    put_in_force(app, f'{CATALOGUE}\n[rights]\nclosing = "{closing}"\n')
+    asked = ask(RequestKind.CLOSE, level=CONTROLS)
+    assert asked.state == state
+    if closing == "ask":
+        acts.fulfil(asked, "company")
+    assert stored_contact().account is AccountState.DEACTIVATED
+
+
+def test_a_closed_account_is_reopened_when_support_fulfils_it(clock: Clock) -> None:
+    ask(RequestKind.CLOSE, level=CONTROLS)
+    clock.advance(timedelta(minutes=1))
+    asked = ask(RequestKind.REOPEN, level=CONTROLS)
+    assert asked.state is RequestState.OPEN
+    acts.fulfil(asked, "support")
+    assert stored_contact().account is AccountState.OPEN
+
+
+@pytest.mark.parametrize("kind", [RequestKind.RESTRICT, RequestKind.CLOSE, RequestKind.ERASE])
+def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
+    asked = ask(kind, extent=Extent.MARKETING if kind is RequestKind.ERASE else None)
+    with pytest.raises(ForbiddenTransition):
+        acts.fulfil(asked, "support")
+    clocks.run_clocks(services().now())
+    assert rows(EVENTS) == []
+    requests.confirm_identity(asked.id, CONTROLS, "support")
+    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert rows(EVENTS)
+
+
+def test_what_is_confirmed_within_another_transaction_is_done_by_the_scheduler() -> None:
+    asked = ask(RequestKind.RESTRICT)
+    run_in_transaction(
+        lambda c: requests.confirm_identity(asked.id, CONTROLS, "support", connection=c)
+    )
+    assert requests.load_request(asked.id).state is RequestState.OPEN
+    clocks.run_clocks(services().now())
+    assert requests.load_request(asked.id).state is RequestState.DONE
+
+
+def test_an_effect_and_its_step_are_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise InvalidInput("no")
+
+    monkeypatch.setattr(request_steps, "complete", fail)
+    asked = ask(RequestKind.RESTRICT, level=CONTROLS)
+    assert asked.state is RequestState.OPEN
+    assert rows(EVENTS) == []
+    monkeypatch.undo()
+    clocks.run_clocks(services().now())
+    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert actions(asked) == ["received", "done"]
+
+
+def test_a_held_address_stays_until_the_hold_ends() -> None:
+    place_hold(ADA, "case-1", "claims", "legal")
+    asked = ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
+    assert asked.state is RequestState.OPEN
+    with pytest.raises(UnderHold):
+        acts.fulfil(asked, "support")
+    end_hold("case-1", "legal")
+    clocks.run_clocks(services().now())
+    assert requests.load_request(asked.id).state is RequestState.DONE
+
+
+def test_an_objection_with_words_is_read_by_somebody_and_one_without_is_done() -> None:
+    assert ask(RequestKind.OBJECT, text="And who gave you my name?").state is RequestState.OPEN
+    other = ask(RequestKind.OBJECT, external_ids=("c-1",))
+    assert other.state is RequestState.DONE

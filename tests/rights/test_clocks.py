@@ -1,0 +1,100 @@
+"""What happens to requests by time alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from preference_center.domain.rights.model import (
+    ExtensionReason,
+    IdentityLevel,
+    Law,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+)
+from preference_center.rights import requests
+from preference_center.rights.clocks import run_clocks
+from preference_center.rights.request_steps import list_steps
+from tests.clock import Clock
+from tests.rights.asking import CONTROLS, actions, ask, rows
+from tests.rights.test_letters import kinds, mails
+
+DAY = timedelta(days=1)
+pytestmark = pytest.mark.usefixtures("can_mail")
+
+
+def run_until(clock: Clock, days: int) -> None:
+    """Run the clocks once a day, as the scheduler does more often."""
+    for _ in range(days):
+        run_clocks(clock.advance(DAY))
+
+
+def test_the_company_is_reminded_at_half_at_four_fifths_and_when_it_is_late(clock: Clock) -> None:
+    asked = ask(RequestKind.CORRECT, level=CONTROLS)
+    run_until(clock, 40)
+    reminders = [step for step in list_steps(asked.id) if step.action == "reminded"]
+    assert [(step.at - asked.received_at).days for step in reminders] == [15, 24, 30]
+    assert [step.detail["stage"] for step in reminders] == ["past_target", "due_soon", "overdue"]
+    assert kinds() == ["received", "reminder", "reminder", "reminder"]
+    assert mails()[-1].recipient.exact == "privacy@acme.example"
+
+
+def test_no_reminder_comes_twice_however_often_the_clocks_run(clock: Clock) -> None:
+    asked = ask(RequestKind.CORRECT, level=CONTROLS)
+    clock.advance(15 * DAY)
+    for _ in range(3):
+        run_clocks(clock.now)
+    assert actions(asked) == ["received", "reminded"]
+
+
+def test_an_extension_gives_reminders_of_its_own(clock: Clock) -> None:
+    asked = ask(RequestKind.CORRECT, level=CONTROLS)
+    clock.advance(29 * DAY)
+    requests.extend(asked.id, ExtensionReason.COMPLEX, "support")
+    run_until(clock, 70)
+    assert actions(asked).count("reminded") == 3
+
+
+def test_a_stopped_clock_reminds_of_nothing_and_the_request_lapses(clock: Clock) -> None:
+    asked = ask(identity_asked=True)
+    run_until(clock, 29)
+    assert requests.load_request(asked.id).state is RequestState.IDENTIFYING
+    assert actions(asked) == ["received", "identity_asked"]
+    run_until(clock, 1)
+    lapsed = requests.load_request(asked.id)
+    assert lapsed.state is RequestState.LAPSED
+    assert lapsed.forget_at
+    assert kinds() == ["received", "lapsed"]
+
+
+def test_a_clock_that_runs_on_lapses_at_its_deadline(clock: Clock) -> None:  # 11 CCR 7021(b)
+    asked = ask(identity_asked=True, law=Law.CCPA)
+    run_until(clock, 44)
+    assert requests.load_request(asked.id).state is RequestState.IDENTIFYING
+    run_until(clock, 1)
+    assert requests.load_request(asked.id).state is RequestState.LAPSED
+
+
+def test_a_request_whose_identity_nobody_asked_for_never_lapses(clock: Clock) -> None:
+    asked = ask()
+    run_until(clock, 60)
+    assert requests.load_request(asked.id).state is RequestState.RECEIVED
+
+
+def test_after_two_years_only_what_can_be_counted_is_left(clock: Clock) -> None:
+    asked = ask(RequestKind.CORRECT, text="secret", external_ids=("c-1",))
+    requests.confirm_identity(asked.id, IdentityLevel.CONTACT, "test")
+    requests.complete(asked.id, RequestOutcome.FULFILLED, "test")
+    clock.advance(730 * DAY)
+    run_clocks(clock.now)
+    assert rows("SELECT sealed IS NULL FROM rights_request") == [(False,)]
+    clock.advance(2 * DAY)
+    run_clocks(clock.now)
+    assert rows(
+        "SELECT kind, state, outcome, sealed, contact_id, address_ids, subject_digests, forget_at"
+        " FROM rights_request"
+    ) == [("correct", "done", "fulfilled", None, None, [], [], None)]
+    assert actions(asked)[-1] == "forgotten"
+    assert requests.open_sealed(requests.load_request(asked.id)).text == ""

@@ -1,0 +1,123 @@
+"""Who is mailed what about a request, in the transaction that decides it."""
+
+from __future__ import annotations
+
+import pytest
+
+from preference_center.context import services
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.rights.model import (
+    ExtensionReason,
+    Extent,
+    IdentityLevel,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+)
+from preference_center.domain.rights.new_request import Agent
+from preference_center.rights import requests
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail
+from tests.rights.asking import ADA, CONTROLS, NUMBER, ask, rows
+
+pytestmark = pytest.mark.usefixtures("can_mail")
+
+
+def mails() -> list[OutgoingEmail]:
+    """What waits in the outbox, in its order."""
+
+    def load(connection: Connection) -> list[OutgoingEmail]:
+        found = connection.execute(
+            "SELECT id, kind, ciphertext, language, brand, expires_at, attempts"
+            " FROM outgoing_mail ORDER BY ctid"  # of one moment: as they were stored
+        )
+        return [ClaimedEmail(*row).decrypt(services().keys) for row in found]
+
+    return run_in_transaction(load)
+
+
+def kinds() -> list[str]:
+    return [mail.kind.removeprefix("rights_") for mail in mails()]
+
+
+def test_the_reference_is_mailed_at_once_in_the_persons_language() -> None:
+    asked = ask(language="it-CH", brand="acme")
+    [mail] = mails()
+    assert (mail.kind, mail.language, mail.brand) == ("rights_received", "it", "acme")
+    assert mail.recipient == ADA
+    assert mail.values["reference"] == asked.reference
+    assert "/rights/status/" in mail.values["link"]
+    assert "ada" not in mail.values["link"]  # I12
+    assert requests.list_steps(asked.id)[0].detail["mail"] == str(mail.id)
+
+
+def test_every_decision_is_mailed_with_its_reason() -> None:
+    extended = ask(level=CONTROLS)
+    requests.extend(extended.id, ExtensionReason.COMPLEX, "support")
+    requests.complete(extended.id, RequestOutcome.PARTLY, "support")
+    refused = ask(RequestKind.CORRECT, level=CONTROLS)
+    requests.refuse(refused.id, RefusalGround.EXCESSIVE, "support")
+    assert [(mail.kind, mail.values["why"]) for mail in mails()] == [
+        ("rights_received", ""),
+        ("rights_extended", "complex"),
+        ("rights_done", "partly"),
+        ("rights_received", ""),
+        ("rights_refused", "excessive"),
+    ]
+
+
+def test_the_third_failed_check_is_mailed_as_a_refusal() -> None:
+    asked = ask(identity_asked=True)
+    for _ in range(3):
+        requests.fail_identity(asked.id, "support")
+    assert kinds() == ["received", "refused"]
+    assert mails()[-1].values["why"] == "not_identified"
+
+
+def test_a_person_who_withdraws_is_not_mailed_again() -> None:
+    requests.withdraw(ask().id, "person")
+    assert kinds() == ["received"]
+
+
+def test_results_go_to_the_principal_and_not_to_the_agent() -> None:
+    ask(agent=Agent("Max", "max@agents.example"))
+    assert [mail.recipient for mail in mails()] == [ADA]
+
+
+def test_a_person_without_an_email_address_needs_a_letter_and_the_step_shows_it() -> None:
+    asked = ask(addresses=(NUMBER,))
+    assert mails() == []
+    assert requests.list_steps(asked.id)[0].detail["mail"] is None
+
+
+def test_a_report_of_a_minor_mails_nobody() -> None:
+    ask(RequestKind.MINOR)
+    assert mails() == []
+
+
+def test_what_is_done_at_once_is_mailed_once() -> None:
+    objected = ask(RequestKind.OBJECT)
+    restricted = ask(RequestKind.RESTRICT, level=CONTROLS)
+    assert {objected.state, restricted.state} == {RequestState.DONE}
+    assert kinds() == ["received", "done", "done"]
+
+
+def test_the_last_notice_of_an_erasure_outlives_what_it_erased() -> None:  # I6
+    asked = ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
+    assert asked.state is RequestState.DONE
+    assert [(mail.kind, mail.recipient) for mail in mails()] == [("rights_done", ADA)]
+    assert rows("SELECT sealed FROM rights_request") == [(None,)]
+
+
+def test_a_refused_act_writes_no_mail() -> None:
+    asked = ask(RequestKind.ERASE, level=IdentityLevel.CONTROLS_ADDRESS)
+    with pytest.raises(Exception, match="confirm who the person is"):
+        requests.complete(asked.id, RequestOutcome.FULFILLED, "support")
+    assert kinds() == ["received"]
+
+
+def test_a_mail_goes_to_the_first_address_of_several() -> None:
+    grace = parse_address("grace@example.com", Channel.EMAIL)
+    ask(addresses=(NUMBER, grace, ADA))
+    assert [mail.recipient for mail in mails()] == [grace]
