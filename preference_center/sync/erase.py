@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from typing import cast
 from uuid import UUID
 
 import structlog
@@ -51,7 +51,10 @@ from preference_center.storage.sync import destinations, erasure_tasks
 from preference_center.sync.settle import safe_message
 
 log = structlog.get_logger()
-R = TypeVar("R")
+
+MAX_BATCH = 25
+"""Tasks of one claim: an address takes a request or two of its own in most tools, and more than
+these would not end inside a lease."""
 
 
 def erase_due(
@@ -100,7 +103,7 @@ def erase_batch(destination: Destination, connect: ConnectorFactory) -> int:
             lease,
             now=now,
             until=ends_at,
-            limit=claim_limit(destination, capabilities),
+            limit=min(MAX_BATCH, claim_limit(destination, capabilities)),
         )
     )
     if claims:

@@ -4,14 +4,17 @@ https://postmarkapp.com/developer/api/suppressions-api
 https://postmarkapp.com/developer/api/message-streams-api
 Each stream has suppressions of its own. Those of transactional streams would stop service
 mail and are never written: the kind of each stream is checked before each push (I10). There are
-no contacts, so nobody is absent.
+no contacts, so nobody is absent. What is logged about a recipient is removed by another API, of the
+whole account: https://postmarkapp.com/developer/api/data-removals-api
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import ClassVar
 
 from pydantic import Field
@@ -32,6 +35,9 @@ EVENT_KIND_BY_REASON = {
     "SpamComplaint": runtime.VendorEventKind.COMPLAINED,
     BOUNCE: runtime.VendorEventKind.BOUNCED,
 }
+ACCOUNT_TOKEN, REQUESTER = "account_token", "removals_requested_by"
+REMOVAL_POLL_DELAY = timedelta(hours=1)
+"""How long a removal takes is not documented."""
 _SUPPRESSIONS = "/message-streams/{stream}/suppressions"
 _NOT_BROADCAST = (
     "is archived or not for broadcasts, so that service mail may go through it: make a broadcast "
@@ -60,7 +66,14 @@ class _Suppression(runtime.PascalModel):
     """The result of changing it."""
 
 
-class Postmark(runtime.ReadableConnector[runtime.Session]):
+class _DataRemoval(runtime.PascalModel):
+    id: int = Field(0, alias="ID")
+    status: str = ""
+
+
+class Postmark(
+    runtime.ReadableConnector[runtime.Session], runtime.ErasingConnector[runtime.Session]
+):
     """One server of a Postmark account."""
 
     kind = "postmark"
@@ -72,9 +85,17 @@ class Postmark(runtime.ReadableConnector[runtime.Session]):
         batch_size=200,
         can_read=True,
         pulls=runtime.ListingMode.CHANGES,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
+        erase_note="Postmark removes what it logged about the recipient from the account (Data "
+        "Removal), for which Postmark's support enables the API; the suppressions are written "
+        "again afterwards, should it have removed them, too.",
+        erase_setting=ACCOUNT_TOKEN,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "server_token": "API token of the server whose streams are mapped",
+        f"{ACCOUNT_TOKEN}?": "API token of the account, by which erased people's data is removed",
+        f"{REQUESTER}?": "with that token: the email address of the user of Postmark who requests "
+        "the removals",
         "base_url?": "another address of the API, for tests",
     }
     rules = runtime.ConnectorRules(
@@ -93,6 +114,13 @@ class Postmark(runtime.ReadableConnector[runtime.Session]):
         """See ApiConnector."""
         token = self.config.settings["server_token"]
         return {"Accept": "application/json", "X-Postmark-Server-Token": token}
+
+    def mapping_problems(self) -> Iterator[str]:
+        """See ApiConnector. Also of the two settings for removals."""
+        yield from super().mapping_problems()
+        settings = self.config.settings
+        if bool(settings.get(ACCOUNT_TOKEN)) != bool(settings.get(REQUESTER)):
+            yield f"{ACCOUNT_TOKEN} and {REQUESTER} go together: set both or neither"
 
     def list_targets(self, client: runtime.Session) -> Iterator[runtime.Target]:
         """See ApiConnector. Streams of all kinds."""
@@ -136,6 +164,49 @@ class Postmark(runtime.ReadableConnector[runtime.Session]):
                 if reason is not None
             }
         )
+
+    def erase_contact(
+        self, client: runtime.Session, item: runtime.EraseItem
+    ) -> runtime.PushOutcome:
+        """See ErasingConnector. Whether a removal takes the suppressions too is not documented."""
+        removal = self._fetch_removal(client, item.job) if item.job else None
+        if removal is None:
+            removal = self._request_removal(client, item.address)
+        job = str(removal.id)
+        if removal.status != "Done":
+            waiting = runtime.retry_later(removal.status, REMOVAL_POLL_DELAY)
+            return replace(waiting, job=job)
+        targets = set(self.config.topics.values())
+        self.ensure_targets(client, targets)
+        for id_ in sorted(targets):
+            change = runtime.TargetChange(item.ref, item.address, off=frozenset({id_}))
+            outcome = self.write_changes(client, [change])[item.ref]
+            if outcome.result is not runtime.PushResult.REFLECTED:
+                return replace(runtime.retry_later(outcome.ack), job=job)
+        return runtime.reflected(f"data removal {job}")
+
+    def _request_removal(self, client: runtime.Session, address: str) -> _DataRemoval:
+        body = {
+            "RequestedBy": self.config.settings.get(REQUESTER, ""),
+            "RequestedFor": address,
+            "NotifyWhenCompleted": False,
+        }
+        headers = self._account_headers()
+        return client.send("POST", "/data-removals", body=body, headers=headers).parse(_DataRemoval)
+
+    def _fetch_removal(self, client: runtime.Session, id_: str) -> _DataRemoval | None:
+        """The removal; None if Postmark does not know it any more."""
+        answer = client.send(
+            "GET",
+            "/data-removals/{id}",
+            path_params={"id": id_},
+            headers=self._account_headers(),
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        )
+        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_DataRemoval)
+
+    def _account_headers(self) -> Mapping[str, str]:
+        return {"X-Postmark-Account-Token": self.config.settings[ACCOUNT_TOKEN]}
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. A stream and a year at a time, then what the last days brought."""
@@ -206,8 +277,12 @@ SPEC = runtime.ConnectorSpec.of(
     Postmark,
     tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Postmark's API reference, read in November 2026",
-    secrets={"server_token"},
-    sources=(f"{_DOCS}/suppressions-api", f"{_DOCS}/message-streams-api"),
+    secrets={"server_token", ACCOUNT_TOKEN},
+    sources=(
+        f"{_DOCS}/suppressions-api",
+        f"{_DOCS}/message-streams-api",
+        f"{_DOCS}/data-removals-api",
+    ),
     notes=(
         "Map each topic to the ID of a broadcast stream; transactional streams are refused.",
         "Postmark may take a minute until a suppression counts.",

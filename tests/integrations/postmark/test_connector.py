@@ -14,13 +14,25 @@ from preference_center.integrations.base.contract import DeliveryError, Destinat
 from preference_center.integrations.postmark.connector import MAX_LOOKUPS, Postmark
 from tests.integrations.both_ways_contract import PullContract, ReadContract, whole
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    erase,
+    erase_items,
+    eraser,
+)
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.described import Description
-from tests.integrations.tools.postmark import TOKEN, PostmarkStandIn
+from tests.integrations.tools.postmark import ACCOUNT_TOKEN, TOKEN, PostmarkStandIn
 from tests.integrations.tools.stand_in import Fault
 
 TOPICS = {"news": "11", "offers": "12"}
+SETTINGS = {
+    "server_token": TOKEN,
+    "account_token": ACCOUNT_TOKEN,
+    "removals_requested_by": "owner@example.com",
+}
 
 
 @dataclass(slots=True)
@@ -39,6 +51,15 @@ class Server:
     def reject(self, address: str) -> None:
         self.server.poison.add(address)
 
+    def add(self, address: str) -> None:
+        self.server.recipients.add(address.lower())
+
+    def has(self, address: str) -> bool:
+        return address.lower() in self.server.recipients
+
+    def finish_erasures(self) -> None:
+        self.server.finish_removals()
+
 
 @pytest.fixture(scope="module")
 def description() -> Description:
@@ -56,13 +77,59 @@ def server(description: Description) -> Iterator[PostmarkStandIn]:
 
 @pytest.fixture
 def rig(server: PostmarkStandIn) -> Rig:
-    setup = DestinationConfig("pm", {"server_token": TOKEN, "base_url": server.url}, TOPICS)
+    setup = DestinationConfig("pm", SETTINGS | {"base_url": server.url}, TOPICS)
     # A push looks first what its streams are.
     return Rig("postmark", setup, Server(server), requests_before_writing=1)
 
 
 class TestPostmark(JsonApiContract, MappedContract, ReadContract, PullContract):
     pass
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    pass
+
+
+def test_a_removal_is_requested_once_and_asked_about(rig: Rig, server: PostmarkStandIn) -> None:
+    server.recipients.add(ANNA)
+    (item,) = erase_items([ANNA])
+    for _ in range(3):
+        outcome = eraser(rig).erase([item])[0]
+        assert outcome.result is PushResult.RETRY_LATER
+        assert outcome.retry_after
+        item = replace(item, job=outcome.job)
+    assert server.removals == [(ANNA, "Pending")]
+    server.removals.clear()
+    assert eraser(rig).erase([item])[0].job == "1", "a lost one is requested again"
+
+
+def test_suppressions_that_a_removal_takes_are_written_again(
+    rig: Rig, server: PostmarkStandIn
+) -> None:  # I6
+    server.removes_suppressions = True
+    server.recipients.add(ANNA)
+    rig.make().push([off(1, ANNA, "news", "offers")])
+    erase(rig, ANNA)
+    assert rig.tool.off(ANNA) == {"news", "offers"}
+
+
+def test_a_removal_is_not_done_before_the_suppressions_are_there(
+    rig: Rig, server: PostmarkStandIn
+) -> None:  # I6
+    server.recipients.add(ANNA)
+    server.invalid.add(ANNA)
+    (item,) = erase_items([ANNA])
+    job = eraser(rig).erase([item])[0].job
+    server.finish_removals()
+    outcome = eraser(rig).erase([replace(item, job=job)])[0]
+    assert outcome.result is PushResult.RETRY_LATER
+    assert outcome.job == job
+
+
+def test_one_setting_for_removals_without_the_other_is_a_fault(rig: Rig) -> None:
+    settings = {k: v for k, v in rig.setup.settings.items() if k != "removals_requested_by"}
+    (problem,) = connect(rig, settings=settings).check().problems
+    assert "account_token and removals_requested_by go together" in problem
 
 
 class TestOddAnswers(OddAnswersContract):

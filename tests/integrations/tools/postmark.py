@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from tests.integrations.tools.stand_in import StandIn, Watch
 
-TOKEN = "f1e2d3c4-stand-in"
+TOKEN, ACCOUNT_TOKEN = "f1e2d3c4-stand-in", "a9b8c7d6-stand-in"
 
 
 class PostmarkStandIn(StandIn):
@@ -27,6 +27,11 @@ class PostmarkStandIn(StandIn):
         self.held: dict[str, dict[str, dict[str, Any]]] = {id_: {} for id_ in self.streams}
         self.invalid: set[str] = set()
         self.poison: set[str] = set()
+        self.recipients: set[str] = set()
+        """Those whom something is logged about."""
+        self.removals: list[tuple[str, str]] = []
+        """Address and status of each data removal."""
+        self.removes_suppressions = False
         self.clock = datetime(2026, 11, 25, 11, tzinfo=UTC)
 
     def suppress(
@@ -41,7 +46,26 @@ class PostmarkStandIn(StandIn):
         }
         self.held[stream].setdefault(address.lower(), row)
 
+    def finish_removals(self) -> None:
+        for address, _ in self.removals:
+            self.recipients.discard(address.lower())
+            for held in self.held.values() if self.removes_suppressions else ():
+                held.pop(address.lower(), None)
+        self.removals = [(address, "Done") for address, _ in self.removals]
+
+    def _removal(self, request: Request, id_: str) -> Response:
+        if request.headers.get("X-Postmark-Account-Token") != ACCOUNT_TOKEN:
+            return _json({"ErrorCode": 10, "Message": "Bad or missing API token."}, 401)
+        if request.method == "POST":
+            self.removals.append((request.get_json()["RequestedFor"], "Pending"))
+            id_ = str(len(self.removals))
+        if int(id_) > len(self.removals):
+            return _json({"ErrorCode": 1, "Message": "no such request"}, 404)
+        return _json({"ID": int(id_), "Status": self.removals[int(id_) - 1][1]})
+
     def handle(self, request: Request) -> Response:
+        if request.path.startswith("/data-removals"):
+            return self._removal(request, request.path.removeprefix("/data-removals").strip("/"))
         if request.headers.get("X-Postmark-Server-Token") != TOKEN:
             return _json({"ErrorCode": 10, "Message": "Bad or missing API token."}, 401)
         match request.path.strip("/").split("/"):
