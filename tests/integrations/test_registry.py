@@ -72,7 +72,6 @@ NOT_DECLARED = {
     "listmonk",
     "mailgun",
     "mailman",
-    "sendgrid",
     "ses",
     "tryton",
     "webhook",

@@ -13,6 +13,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from preference_center.integrations.base import runtime
+from preference_center.integrations.sendgrid import erasure
 from preference_center.integrations.sendgrid.contacts import scan_page, write_links
 from preference_center.integrations.sendgrid.export import LOST_STATUSES, MAX_FILE_BYTES
 from preference_center.integrations.sendgrid.suppressions import pull_page
@@ -32,6 +33,7 @@ READ_PERMISSIONS = (
     "marketing.read",
 )
 LINK_PERMISSION = "marketing.update"
+ERASE_PERMISSION = "recipients.erasejob.create"
 _DOCS = "https://www.twilio.com/docs/sendgrid/api-reference"
 _SUPPRESSIONS = "/v3/asm/groups/{group}/suppressions"
 _IS_OFF = runtime.OffState("suppressed")
@@ -42,10 +44,13 @@ class _SendGridGroup(runtime.LenientModel):
     name: str = ""
 
 
-class SendGrid(runtime.ReadableConnector[runtime.Session]):
+class SendGrid(
+    runtime.ReadableConnector[runtime.Session], runtime.ErasingConnector[runtime.Session]
+):
     """One SendGrid account or subuser."""
 
     kind = "sendgrid"
+    erase_group_size = 1_000
     capabilities = runtime.Capabilities(
         channels=frozenset({runtime.Channel.EMAIL}),
         scopes=frozenset({runtime.SupportedScope.TOPIC}),
@@ -56,10 +61,17 @@ class SendGrid(runtime.ReadableConnector[runtime.Session]):
         pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         checks_permissions=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="SendGrid erases the recipient's names, address, subject lines, categories and "
+        f"IP addresses, which takes the right {ERASE_PERMISSION} (SendGrid's support enables it in "
+        "older accounts). It doesn't report when it is done; two days later the unsubscribe "
+        "groups are written again, should it have erased them, too.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": f"an API key with the rights {', '.join(PERMISSIONS)}; to read what people did "
-        f"there also {', '.join(READ_PERMISSIONS)}, and marketing.update to write links",
+        f"there also {', '.join(READ_PERMISSIONS)}, marketing.update to write links, and "
+        f"{ERASE_PERMISSION} to erase people",
         "base_url?": "https://api.eu.sendgrid.com for EU subusers",
         "on_behalf_of?": "user name of the subuser, if the key is its parent's",
     }
@@ -99,6 +111,8 @@ class SendGrid(runtime.ReadableConnector[runtime.Session]):
         for name in READ_PERMISSIONS:
             use = "read what people did there"
             yield runtime.Permission(name, use, name in granted, add, is_required=False)
+        name, use = ERASE_PERMISSION, "erase people"
+        yield runtime.Permission(name, use, name in granted, add, is_required=False)
         if self.config.link_field:
             name = LINK_PERMISSION
             yield runtime.Permission(name, "write links", name in granted, add)
@@ -157,6 +171,24 @@ class SendGrid(runtime.ReadableConnector[runtime.Session]):
         with self.open_client() as client:
             return pull_page(client, cursor, groups, self.http.now(), secret)
 
+    def erase_group(
+        self, client: runtime.Session, items: Sequence[runtime.EraseItem]
+    ) -> runtime.Outcomes:
+        """See ErasingConnector. Those whose job is over are suppressed again."""
+        new = [item for item in items if not item.job]
+        over = [item for item in items if item.job]
+        groups = set(self.config.topics.values()) if over else set()
+        outcomes: dict[int, runtime.PushOutcome] = {}
+        self.ensure_targets(client, groups)
+        for changes in erasure.suppression_changes(over, groups):
+            for ref, outcome in self.write_changes(client, changes).items():
+                outcomes[ref] = runtime.worst(outcome, outcomes.get(ref, outcome))
+        return {**outcomes, **erasure.start_job(client, new)} if new else outcomes
+
+    def holds_contact(self, client: runtime.Session, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return erasure.has_contact(client, item.address)
+
     def write_links(self, batch: Sequence[runtime.LinkItem]) -> runtime.Outcomes:
         """See SupportsLinkField: `link_field` is a custom field's name."""
         field = self.config.link_field
@@ -194,5 +226,6 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS}/suppressions-suppressions",
         f"{_DOCS}/suppressions-unsubscribe-groups",
         f"{_DOCS}/api-key-permissions",
+        f"{_DOCS}/recipients-data-erasure-api",
     ),
 )

@@ -22,6 +22,13 @@ from tests.integrations.both_ways_contract import (
     whole,
 )
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    erase,
+    erase_items,
+    eraser,
+)
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.rights_contract import RightsContract
@@ -56,6 +63,9 @@ class Account:
     def has(self, address: str) -> bool:
         return address.lower() in self.server.contacts
 
+    def finish_erasures(self) -> None:
+        self.server.finish_erasing()
+
     def link(self, address: str) -> str | None:
         return cast(
             "str | None", self.server.contacts[address.lower()]["custom_fields"].get("choices")
@@ -77,7 +87,9 @@ def descriptions() -> list[Description]:
     return [
         Description(
             SHARED / DESCRIPTION,
-            ignored=lambda path: path == "/v3/scopes" or path.startswith("/v3/marketing"),
+            ignored=lambda path: (
+                path == "/v3/scopes" or path.startswith(("/v3/marketing", "/v3/recipients"))
+            ),
         ),
         Description(
             SHARED / CONTACTS,
@@ -122,6 +134,37 @@ class TestSendGrid(
     RightsContract,
 ):
     pass
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    pass
+
+
+def test_suppressions_that_the_job_takes_are_written_again(
+    rig: Rig, server: SendGridStandIn
+) -> None:  # I6
+    server.add(ANNA, NOW)
+    rig.make().push([off(1, ANNA, "news")])
+    (item,) = erase_items([ANNA])
+    outcome = eraser(rig).erase([item])[0]
+    assert (outcome.job, outcome.retry_after) == ("job-1", timedelta(days=2))
+    server.finish_erasing()
+    assert rig.tool.off(ANNA) == set()
+    assert results(eraser(rig).erase([replace(item, job="job-1")])) == {0: PushResult.REFLECTED}
+    assert rig.tool.off(ANNA) == {"news", "offers"}
+    assert server.erase_jobs == [[ANNA]]
+
+
+def test_a_key_that_may_not_erase_says_so(rig: Rig, server: SendGridStandIn) -> None:
+    server.rights.remove("recipients.erasejob.create")
+    report = rig.make().check()
+    assert report.ok
+    assert "recipients.erasejob.create" in {
+        each.name for each in report.permissions if not each.is_granted
+    }
+    with pytest.raises(DeliveryError) as caught:
+        erase(rig, ANNA)
+    assert caught.value.permanent
 
 
 class TestStrangers(NobodyCreatedContract):

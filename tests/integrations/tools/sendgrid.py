@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from werkzeug.wrappers import Request, Response
 
 from preference_center.integrations.sendgrid.connector import (
+    ERASE_PERMISSION,
     LINK_PERMISSION,
     PERMISSIONS,
     READ_PERMISSIONS,
@@ -30,7 +31,7 @@ class SendGridStandIn(StandIn):
         self.groups = {11: "News", 12: "Offers", 99: "Events"}
         self.held: dict[int, set[str]] = {group: set() for group in self.groups}
         self.everywhere: set[str] = set()
-        self.rights = [*PERMISSIONS, *READ_PERMISSIONS, LINK_PERMISSION]
+        self.rights = [*PERMISSIONS, *READ_PERMISSIONS, LINK_PERMISSION, ERASE_PERMISSION]
         self.contacts: dict[str, dict[str, Any]] = {}
         self.created = 1_700_000_000
         """When whatever is held was suppressed, and reported."""
@@ -38,6 +39,7 @@ class SendGridStandIn(StandIn):
         """Whether the list of groups heeds `limit`, `offset` and `start_time`."""
         self.reported: dict[str, list[dict[str, Any]]] = {"spam_reports": [], "bounces": []}
         self.exports = Exports()
+        self.erase_jobs: list[list[str]] = []
         self._stamps: dict[tuple[str | int, str], int] = {}
         self.odd_groups: list[dict[str, Any]] = []
         self.invalid: set[str] = set()
@@ -58,6 +60,8 @@ class SendGridStandIn(StandIn):
                 return _json([self._group(i) for i in self.groups])
             case ["v3", "asm", "suppressions"]:
                 return _json(self._part(self._all(), request) if self.pages_groups else self._all())
+            case ["v3", "recipients", "erasejob"]:
+                return self._start_erasing(request.get_json()["email_addresses"])
             case ["v3", "suppression", name]:
                 return self._listed(name, request)
             case ["v3", "marketing", *rest]:
@@ -71,6 +75,21 @@ class SendGridStandIn(StandIn):
                 self.held[int(group)].discard(unquote(email).lower())
                 return Response(status=204)
         return _json({"errors": [{"message": "not found"}]}, 404)
+
+    def _start_erasing(self, emails: list[str]) -> Response:
+        if ERASE_PERMISSION not in self.rights:
+            return _json({"errors": [{"message": "Not authorized", "field": ""}]}, 403)
+        if self.invalid & set(emails):
+            return _json({"errors": [{"message": "not valid", "field": "email_addresses"}]}, 400)
+        self.erase_jobs.append(emails)
+        return _json({"job_id": f"job-{len(self.erase_jobs)}"}, 202)
+
+    def finish_erasing(self) -> None:
+        """End all jobs; they take the suppressions, too, which nothing rules out."""
+        for email in (email.lower() for job in self.erase_jobs for email in job):
+            self.contacts.pop(email, None)
+            for held in self.held.values():
+                held.discard(email)
 
     def _group(self, group: int) -> dict[str, Any]:
         return {
