@@ -70,7 +70,6 @@ NOT_DECLARED = {
     "file_drop",
     "ghost",
     "listmonk",
-    "mailgun",
     "mailman",
     "ses",
     "tryton",

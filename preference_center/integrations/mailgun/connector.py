@@ -18,6 +18,7 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from preference_center.integrations.base import runtime
+from preference_center.integrations.mailgun import mailing_lists
 
 MAX_READS = 100
 """An address is a request of its own: more would not end inside a lease."""
@@ -60,7 +61,9 @@ class _Tracking(runtime.LenientModel):
     unsubscribe: Unsubscribe
 
 
-class Mailgun(runtime.ReadableConnector[runtime.Session]):
+class Mailgun(
+    runtime.ReadableConnector[runtime.Session], runtime.ErasingConnector[runtime.Session]
+):
     """One sending domain of a Mailgun account. Tags are case-insensitive: ids are casefolded."""
 
     kind = "mailgun"
@@ -71,6 +74,12 @@ class Mailgun(runtime.ReadableConnector[runtime.Session]):
         batch_size=1_000,
         can_read=True,
         pulls=runtime.ListingMode.FULL,
+        erase=runtime.EraseMode.KEEPS_OPT_OUT,
+        erase_note="The address is deleted from the domain's mailing lists, which takes an API "
+        f"key of the account; with more than {mailing_lists.MAX_LISTS} of them by hand. "
+        "Suppressions stay. Events and stored messages can't be deleted by recipient, and go "
+        "after the days that the plan keeps them, 30 at most.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "an API key that may manage suppressions; a domain's sending key may not",
@@ -97,6 +106,7 @@ class Mailgun(runtime.ReadableConnector[runtime.Session]):
         super().__init__(replace(config, topics=topics), http)
         self._tag_by_id = {tag.casefold(): tag for tag in config.topics.values()}
         self._domain = {"domain": config.settings["domain"]}
+        self._mailing_lists: list[str] | None = None
 
     def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
@@ -191,6 +201,21 @@ class Mailgun(runtime.ReadableConnector[runtime.Session]):
         off = target_ids if ALL_TAGS in held else held
         return runtime.RemoteContact(dict.fromkeys(off, runtime.OffState("unsubscribed")))
 
+    def erase_contact(
+        self, client: runtime.Session, item: runtime.EraseItem
+    ) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        return mailing_lists.erase_member(client, self._find_lists(client), item.address)
+
+    def holds_contact(self, client: runtime.Session, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return mailing_lists.is_member(client, self._find_lists(client), item.address)
+
+    def _find_lists(self, client: runtime.Session) -> list[str]:
+        if self._mailing_lists is None:
+            self._mailing_lists = mailing_lists.find_lists(client, self._domain["domain"])
+        return self._mailing_lists
+
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Three lists, in the order of the alphabet."""
         sources = [partial(self._list_events, kind) for kind in EVENT_KIND_BY_LIST]
@@ -252,6 +277,7 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS}/api-reference/send/mailgun/unsubscribe",
         f"{_DOCS}/user-manual/tracking-messages/tracking-unsubscribes",
         f"{_DOCS}/user-manual/tracking-messages/track-tagging",
+        f"{_DOCS}/api-reference/send/mailgun/mailing-lists",
     ),
     notes=(
         "Map each topic to a tag that all its messages carry, and that no service mail carries.",

@@ -15,6 +15,7 @@ from preference_center.integrations.mailgun.connector import LIFTS_PER_PUSH, MAX
 from tests.integrations.both_ways_contract import PullContract, ReadContract
 from tests.integrations.both_ways_contract import whole as listed
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.described import Description
@@ -44,6 +45,14 @@ class Domain:
     def reject(self, address: str) -> None:
         self.server.invalid.add(address)
 
+    def add(self, address: str) -> None:
+        for members in self.server.mailing_lists.values():
+            members.add(address.lower())
+
+    def has(self, address: str) -> bool:
+        lists = self.server.mailing_lists.items()
+        return any(address.lower() in held for name, held in lists if name.endswith(DOMAIN))
+
 
 def fix(spec: dict[str, Any]) -> None:
     """Put right what Mailgun's description has wrong: its own examples break it."""
@@ -61,9 +70,9 @@ def fix(spec: dict[str, Any]) -> None:
 def description() -> Description | None:
     if not (SHARED / DESCRIPTION).exists():
         return None  # the stand-in alone then; one test below skips
-    # Tags and a domain's settings are described elsewhere.
-    ignored = {"/v1/analytics/tags", f"/v3/domains/{DOMAIN}/tracking"}
-    return Description(SHARED / DESCRIPTION, ignored=ignored.__contains__, fix=fix)
+    # Tags, a domain's settings and mailing lists are described elsewhere.
+    ignored = ("/v1/analytics/tags", f"/v3/domains/{DOMAIN}/tracking", "/v3/lists")
+    return Description(SHARED / DESCRIPTION, ignored=lambda path: path.startswith(ignored), fix=fix)
 
 
 @pytest.fixture
@@ -88,6 +97,30 @@ class TestMailgun(JsonApiContract, MappedContract, ReadContract, PullContract):
 
     def test_check_names_what_no_topic_maps_to(self, rig: Rig) -> None:
         assert rig.make().check().unmapped_targets == ("99",)  # a tag is its own name
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    pass
+
+
+def test_lists_of_another_domain_are_left_alone(rig: Rig, server: MailgunStandIn) -> None:
+    rig.tool.add(ANNA)  # type: ignore[attr-defined]
+    erase(rig, ANNA)
+    assert server.mailing_lists["all@other.example.com"] == {ANNA}
+
+
+def test_lists_on_every_page_are_found(rig: Rig, server: MailgunStandIn) -> None:
+    others = {f"l{n}@other.example.com": set[str]() for n in range(100)}
+    server.mailing_lists = others | {f"last@{DOMAIN}": {ANNA}}
+    assert results(erase(rig, ANNA)) == {0: PushResult.REFLECTED}
+    assert server.mailing_lists[f"last@{DOMAIN}"] == set()
+
+
+def test_more_lists_than_end_inside_a_lease_are_left_to_a_person(
+    rig: Rig, server: MailgunStandIn
+) -> None:
+    server.mailing_lists |= {f"l{n}@{DOMAIN}": set() for n in range(20)}
+    assert results(erase(rig, ANNA)) == {0: PushResult.REFUSED}
 
 
 class TestOddAnswers(OddAnswersContract):

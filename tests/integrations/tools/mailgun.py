@@ -27,6 +27,11 @@ class MailgunStandIn(StandIn):
         self.bounced: set[str] = set()
         self.odd_rows: dict[str, list[dict[str, Any]]] = {}
         self.invalid: set[str] = set()
+        self.mailing_lists: dict[str, set[str]] = {
+            f"all@{DOMAIN}": set(),
+            f"friends@{DOMAIN}": set(),
+            "all@other.example.com": set(),
+        }
         self.knows_tag_of_delete = True
 
     def handle(self, request: Request) -> Response:
@@ -38,6 +43,10 @@ class MailgunStandIn(StandIn):
         if path == "/v1/analytics/tags":
             return self._tags(request.get_json())
         match path.strip("/").split("/")[1:]:
+            case ["lists"]:
+                return self._mailing_lists(request)
+            case ["lists", name, "members", address]:
+                return self._member(request.method, unquote(name), unquote(address).lower())
             case ["domains", domain, "tracking"] if domain == DOMAIN:
                 return _json({"tracking": {"unsubscribe": {"active": self.handles}}})
             case [domain, "unsubscribes", address] if domain == DOMAIN:
@@ -45,6 +54,21 @@ class MailgunStandIn(StandIn):
             case [domain, kind] if domain == DOMAIN:
                 return self._list(request, kind)
         return _json({"message": "Domain not found"}, 404)
+
+    def _mailing_lists(self, request: Request) -> Response:
+        start, limit = int(request.args["skip"]), int(request.args["limit"])
+        found = [
+            {"address": name, "name": "", "access_level": "readonly"} for name in self.mailing_lists
+        ]
+        return _json({"items": found[start : start + limit], "total_count": len(found)})
+
+    def _member(self, method: str, name: str, address: str) -> Response:
+        members = self.mailing_lists[name]
+        if address not in members:
+            return _json({"message": f"Member {address} of mailing list {name} not found"}, 404)
+        if method == "DELETE":
+            members.discard(address)
+        return _json({"member": {"address": address}, "message": "Mailing list member"})
 
     def _tags(self, body: dict[str, Any]) -> Response:
         skip, limit = body["pagination"]["skip"], body["pagination"]["limit"]
