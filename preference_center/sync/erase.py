@@ -43,7 +43,7 @@ from preference_center.integrations.base.contract import (
     SupportsLinkField,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import LeaseExpired
+from preference_center.integrations.base.http import LeaseExpired, RequestRejected
 from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.integrations.registry import load_integrations
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
@@ -192,7 +192,9 @@ class _Batch:
         if isinstance(error, RateLimited):
             return settle_unchanged(claim, now + min(retry_after or timedelta(0), PROBE_INTERVAL))
         log.warning("erase_failed", destination=self.destination.id, error=type(error).__name__)
-        if isinstance(error, UnsupportedByDestination) or getattr(error, "permanent", False):
+        if isinstance(error, UnsupportedByDestination | RequestRejected) or getattr(
+            error, "permanent", False
+        ):
             reason = f"{safe_message(error)}. {self.capabilities.erase_note}"
             return settle_permanent_failure(claim, reason, now, jitter)
         return settle_failure(claim, now, jitter, retry_after)

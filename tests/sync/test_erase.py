@@ -16,7 +16,7 @@ from preference_center.domain.sync.capabilities import EraseMode
 from preference_center.domain.sync.contract import EraseItem, PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.integrations.base.contract import LINK_FIELD, DeliveryError
-from preference_center.integrations.base.http import LeaseExpired
+from preference_center.integrations.base.http import LeaseExpired, RequestRejected
 from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, erasure_tasks
@@ -266,6 +266,19 @@ def test_a_missing_right_is_reported_at_once_and_the_erasure_done_when_it_is_the
     erase(destination, tool)
     assert task("outcome", ANNA) == "erased"
     assert task("by_hand_since", ANNA) is None
+
+
+def test_a_request_that_the_tool_rejects_is_left_to_a_person_and_tried_daily(
+    destination: int, tool: ErasingTool, clock: Clock
+) -> None:
+    def reject(_: Sequence[EraseItem]) -> None:
+        raise RequestRejected("mailer: HTTP 400", 400)
+
+    suppress_and_begin(destination, tool)
+    tool.before_erase = reject
+    erase(destination, tool)
+    assert task("by_hand_since", ANNA)
+    assert task("next_at", ANNA) > clock() + timedelta(hours=22)
 
 
 def test_a_tool_that_can_not_erase_leaves_it_to_a_person_at_once(

@@ -11,12 +11,12 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
-from preference_center.domain.sync.contract import PushItem, PushOutcome
+from preference_center.domain.sync.capabilities import Capabilities, EraseMode, SupportedScope
+from preference_center.domain.sync.contract import EraseItem, PushItem, PushOutcome
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import HttpContext
@@ -30,10 +30,10 @@ COLUMNS = {
     "channel": "email, sms or phone",
     "topic": "what is turned off or on, by the tool's own name where one is mapped; "
     "* is all marketing",
-    "state": "off or on",
+    "state": "off or on; erase: delete what the tool holds about the address, but its opt-out",
     "since": "when we received the choice (UTC, ISO 8601); empty if unknown",
     "version": "the ledger's version of the choice: of two rows for one address and topic, "
-    "the larger holds",
+    "the larger holds; empty for erase",
 }
 ALL_TOPICS = "*"
 _FORMULA = re.compile(r"[=+\-@\t\r\n|%]")
@@ -50,6 +50,10 @@ class FileDropConnector:
         can_lift=True,
         batch_size=10_000,
         needs_mapping=False,
+        erase=EraseMode.KEEPS_OPT_OUT,
+        erase_note="A file with the state `erase` is written; whoever imports the files deletes "
+        "what the tool holds about the address, and keeps the opt-out. Files that hold the "
+        "address are deleted by whoever owns the folder.",
     )
     settings: ClassVar[Mapping[str, str]] = {
         "folder": "absolute path of an existing folder that the workers may write to, or "
@@ -92,6 +96,28 @@ class FileDropConnector:
             outcomes |= {item.ref: reflected(name) for item in safe}
         return outcomes
 
+    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+        """See SupportsErase. A retry may write a second file, which does no harm."""
+        if not batch:
+            return {}
+        items = [PushItem(item.ref, item.address, item.channel) for item in batch]
+        validate_batch(items, self._config, self.capabilities)
+        outcomes = {item.ref: refused("begins like a formula") for item in batch}
+        safe = [item for item in batch if is_csv_safe(item.address)]
+        if safe:
+            rows = [(i.address, i.channel.value, ALL_TOPICS, "erase", "", "") for i in safe]
+            now = self._http.now()
+            digest = hashlib.sha256(json.dumps([self._config.name, str(now), rows]).encode())
+            ending = f"-erase-{digest.hexdigest()[:12]}.csv"
+            self._folder.write_file(f"{now:%Y%m%dT%H%M%SZ}{ending}", ending, _to_csv(rows).encode())
+            # Not the file's name: it is a digest of what is to be forgotten.
+            outcomes |= {item.ref: reflected("in the folder") for item in safe}
+        return outcomes
+
+    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+        """See SupportsErase. What becomes of a file is not known."""
+        raise NotImplementedError
+
     def _write_file(self, items: Sequence[PushItem]) -> str:
         ending = f"-{_content_id(self._config.name, items)}.csv"
         name = f"{self._http.now():%Y%m%dT%H%M%SZ}{ending}"
@@ -115,11 +141,14 @@ def _content_id(destination: str, items: Sequence[PushItem]) -> str:
 
 
 def _format_csv(items: Sequence[PushItem], topic_names: Mapping[str, str]) -> str:
+    return _to_csv(row for item in items for row in _rows(item, topic_names))
+
+
+def _to_csv(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for item in items:
-        writer.writerows(_rows(item, topic_names))
+    writer.writerows(rows)
     return text.getvalue()
 
 

@@ -147,6 +147,13 @@ class SesClient:
             body["AttributesData"] = contact.attributes_data
         self._ensure_done(self.send("PUT", _CONTACT, body, address=address))
 
+    def delete_contact(self, address: str) -> int:
+        """Remove a contact from the list, with its preferences; the HTTP status."""
+        response = self.send("DELETE", _CONTACT, address=address)
+        if response.status != HTTPStatus.NOT_FOUND:
+            self._ensure_done(response)
+        return response.status
+
     def list_contacts(
         self, token: str, *, limit: int = PAGE_SIZE
     ) -> tuple[Sequence[SesContact], str]:

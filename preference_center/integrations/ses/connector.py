@@ -35,7 +35,7 @@ class _RemoteSesContact(runtime.RemoteContact):
     contact: SesContact | None = None
 
 
-class Ses(runtime.ReadableConnector["SesClient"]):
+class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesClient"]):
     """The contact list of an AWS account in one region."""
 
     kind: ClassVar[str] = "ses"
@@ -51,13 +51,20 @@ class Ses(runtime.ReadableConnector["SesClient"]):
         pulls=runtime.ListingMode.FULL,
         can_create=True,
         backfills_by_scan=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="The contact is deleted from the contact list with its preferences, which takes "
+        "the permission ses:DeleteContact; the account's suppression list stays. SES makes a new "
+        "contact of an address that is sent to with `ListManagementOptions` again; the nightly "
+        "scan suppresses and erases it.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "region": "the AWS region that sends the mail, as in eu-central-1",
         "contact_list": "name of the contact list; an account has one in each region",
         "access_key_id?": "key of a user with the permissions ses:GetContactList, "
         "ses:ListContacts, ses:GetContact, ses:CreateContact, ses:UpdateContact and "
-        "ses:ListSuppressedDestinations; if left out, the role of the worker is used",
+        "ses:ListSuppressedDestinations, and ses:DeleteContact to erase people; if left out, the "
+        "role of the worker is used",
         "secret_access_key?": "the secret of that key",
         "import_bucket?": "an S3 bucket in the same region, without dots in its name, for imports "
         "of many opt-outs at once; also needs ses:CreateImportJob and ses:ListImportJobs, and "
@@ -132,6 +139,14 @@ class Ses(runtime.ReadableConnector["SesClient"]):
                 _write_preferences(client, replace(change, on=frozenset()))
             return runtime.retry_later("an import is in progress", import_jobs.POLL_INTERVAL)
         return _write_preferences(client, change)
+
+    def erase_contact(self, client: SesClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        return runtime.outcome_for_status(client.delete_contact(item.address))
+
+    def holds_contact(self, client: SesClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return client.get_contact(item.address) is not None
 
     def push_scanned(
         self, batch: Sequence[tuple[runtime.PushItem, runtime.ContactSnapshot]]
@@ -237,6 +252,7 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS}/dg/sending-email-list-management.html",
         f"{_DOCS}/APIReference-V2/API_UpdateContact.html",
         f"{_DOCS}/APIReference-V2/API_ListContacts.html",
+        f"{_DOCS}/APIReference-V2/API_DeleteContact.html",
         f"{_DOCS}/dg/quotas.html",
     ),
     notes=(

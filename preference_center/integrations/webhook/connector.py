@@ -15,8 +15,14 @@ from urllib.parse import urlsplit, urlunsplit
 from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult, TopicOffReason
+from preference_center.domain.sync.capabilities import Capabilities, EraseMode, SupportedScope
+from preference_center.domain.sync.contract import (
+    EraseItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    TopicOffReason,
+)
 from preference_center.integrations.base.bisecting import push_bisecting
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
@@ -47,6 +53,9 @@ class WebhookConnector:
         can_lift=True,
         batch_size=500,
         needs_mapping=False,
+        erase=EraseMode.KEEPS_OPT_OUT,
+        erase_note="The receiver is sent a request of the type `contact.erased` (docs/webhook.md), "
+        "deletes what it holds about the address, and keeps the opt-out.",
     )
     settings: ClassVar[Mapping[str, str]] = {
         "url": "https URL of the receiver, on port 443 or 8443 of a public host",
@@ -86,10 +95,21 @@ class WebhookConnector:
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
-        return push_bisecting(batch, self._push)
+        return push_bisecting(batch, lambda items: self._send(items, self._body(items)))
 
-    def _push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        body = self._body(batch)
+    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+        """See SupportsErase. A 2xx says that the receiver has stored the whole batch."""
+        if not batch:
+            return {}
+        items = [PushItem(item.ref, item.address, item.channel) for item in batch]
+        validate_batch(items, self._config, self.capabilities)
+        return push_bisecting(items, lambda items: self._send(items, _erase_body(items)))
+
+    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+        """See SupportsErase. A receiver can't be asked."""
+        raise NotImplementedError
+
+    def _send(self, batch: Sequence[PushItem], body: str) -> Mapping[int, PushOutcome]:
         name = message_id(self._config.name, body)
         origin, path = split_url(self._config.settings["url"])
         with self._http.session(self._config.name, origin) as session:
@@ -135,6 +155,14 @@ class WebhookConnector:
             "data": {"items": [_item_json(item, names) for item in ordered]},
         }
         return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+
+
+def _erase_body(batch: Sequence[PushItem]) -> str:
+    """Without a time, so that a retry has the same body."""
+    rows = [{"address": item.address, "channel": item.channel.value} for item in batch]
+    rows.sort(key=lambda row: row["address"])
+    payload = {"type": "contact.erased", "timestamp": None, "data": {"items": rows}}
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
 
 
 def message_id(destination: str, body: str) -> str:

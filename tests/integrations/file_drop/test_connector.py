@@ -4,7 +4,7 @@ import csv
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from preference_center.integrations.base.contract import DeliveryError, Destinat
 from preference_center.integrations.file_drop.connector import COLUMNS, is_csv_safe
 from preference_center.integrations.registry import make_connector
 from tests.integrations.contract import ANNA, BO, NOW, ConnectorContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, SmsEraseContract, erase
 from tests.integrations.sms_contract import SmsContract
 
 
@@ -25,10 +26,19 @@ class Uploader:
 
     folder: Path
     before: dict[str, set[str]]
+    persons: set[str] = field(default_factory=set)
+
+    def add(self, address: str) -> None:
+        self.persons.add(address)
+
+    def has(self, address: str) -> bool:
+        erased = {row["address"] for row in rows(self.folder) if row["state"] == "erase"}
+        return address in self.persons - erased
 
     def off(self, address: str) -> set[str]:
         held = set(self.before.get(address, set()))
-        for row in sorted(rows(self.folder), key=lambda row: int(row["version"])):
+        states = [row for row in rows(self.folder) if row["state"] != "erase"]
+        for row in sorted(states, key=lambda row: int(row["version"])):
             if row["address"] == address and row["state"] == "off":
                 held.add(row["topic"])
             elif row["address"] == address:
@@ -57,8 +67,26 @@ def rig(tmp_path: Path) -> Rig:
     )
 
 
-class TestFileDrop(ConnectorContract, SmsContract):
+class TestFileDrop(ConnectorContract, SmsContract, EraseContract, SmsEraseContract):
     pass
+
+
+def test_who_is_erased_has_a_row_in_a_file_of_its_own(rig: Rig, tmp_path: Path) -> None:
+    outcomes = erase(rig, ANNA, "=1@example.com")
+    assert results(outcomes) == {0: PushResult.REFLECTED, 1: PushResult.REFUSED}
+    (file,) = tmp_path.iterdir()
+    assert "-erase-" in file.name
+    assert file.name not in outcomes[0].ack
+    assert rows(tmp_path) == [
+        {
+            "address": ANNA,
+            "channel": "email",
+            "topic": "*",
+            "state": "erase",
+            "since": "",
+            "version": "",
+        }
+    ]
 
 
 def test_a_file_is_named_by_time_and_content_and_acknowledged_by_that(

@@ -27,6 +27,7 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase_items, eraser
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.answer_schemas import AnswerSchemas, AwsSchemas
@@ -108,6 +109,22 @@ class TestSes(
             2: PushResult.REFLECTED,
             3: PushResult.RETRY_LATER,
         }
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    @pytest.fixture(autouse=True)
+    def _known_only(self, server: SesStandIn) -> None:
+        server.everybody = False
+
+    # AWS refuses credentials with 403.
+    def test_credentials_that_may_not_erase_stop_the_erasing(self, rig: Rig) -> None:
+        assert self._fail(rig, Fault(403)).permanent
+
+
+def test_a_list_that_is_gone_makes_nobody_absent(rig: Rig, server: SesStandIn) -> None:
+    server.lists.clear()
+    with pytest.raises(DeliveryError, match="no such contact list"):
+        eraser(rig).erase(erase_items([ANNA]))
 
 
 class TestOddAnswers(OddAnswersContract):

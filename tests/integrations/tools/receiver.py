@@ -19,6 +19,7 @@ class Receiver(StandIn):
         super().__init__()
         self.secret = SECRET
         self.off: dict[str, set[str]] = {}
+        self.persons: set[str] = set()
         self.ids: list[str] = []
         self.payloads: list[dict[str, Any]] = []
         self.targets: list[str] = []
@@ -39,6 +40,10 @@ class Receiver(StandIn):
         self.ids.append(headers["webhook-id"])
         self.payloads.append(payload)
         self.targets.append(request.full_path)
+        if payload["type"] == "contact.erased":
+            for item in payload["data"]["items"]:
+                self.persons.discard(item["address"])
+            return Response(status=204)
         for item in payload["data"]["items"]:
             held = self.off.setdefault(item["address"], set())
             held |= set(item["off"])

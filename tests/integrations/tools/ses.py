@@ -35,6 +35,7 @@ ROUTES: list[tuple[str, re.Pattern[str], str]] = [
     ("POST", re.compile(r"/v2/email/contact-lists/([^/]+)/contacts"), "CreateContact"),
     ("GET", re.compile(r"/v2/email/contact-lists/([^/]+)/contacts/([^/]+)"), "GetContact"),
     ("PUT", re.compile(r"/v2/email/contact-lists/([^/]+)/contacts/([^/]+)"), "UpdateContact"),
+    ("DELETE", re.compile(r"/v2/email/contact-lists/([^/]+)/contacts/([^/]+)"), "DeleteContact"),
     ("GET", re.compile(r"/v2/email/suppression/addresses"), "ListSuppressedDestinations"),
     ("POST", re.compile(r"/v2/email/import-jobs"), "CreateImportJob"),
     ("POST", re.compile(r"/v2/email/import-jobs/list"), "ListImportJobs"),
@@ -119,7 +120,7 @@ class SesStandIn(StandIn):
             self.faults.append(f"{operation.name}: {report.generate_report()}")
         self.checked += 1
 
-    def _answer(self, name: str, holes: list[str], request: Request) -> Response:  # noqa: PLR0911 - a route each
+    def _answer(self, name: str, holes: list[str], request: Request) -> Response:
         if holes and holes[0] not in self.lists:
             return _error("NotFoundException", 404)
         match name:
@@ -138,9 +139,15 @@ class SesStandIn(StandIn):
             case "ListImportJobs":
                 jobs = self.imports.list(self.contacts, self.touch)
                 return _json({"ImportJobs": jobs})
-        contact = self.of(holes[1])
+        return self._answer_about_contact(name, holes[1], request)
+
+    def _answer_about_contact(self, name: str, address: str, request: Request) -> Response:
+        contact = self.of(address)
         if contact is None:
             return _error("NotFoundException", 404)
+        if name == "DeleteContact":
+            del self.contacts[address.lower()]
+            return _json({})
         if name == "GetContact":
             return _json({"ContactListName": LIST, **contact})
         return self._update(contact, request.get_json())

@@ -23,6 +23,12 @@ from preference_center.integrations.base.http import HttpContext, RequestRejecte
 from preference_center.integrations.registry import make_connector
 from preference_center.integrations.webhook.connector import message_id
 from tests.integrations.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off
+from tests.integrations.erase_contract import (
+    EraseContract,
+    EraseHttpContract,
+    SmsEraseContract,
+    erase,
+)
 from tests.integrations.sms_contract import SmsContract
 from tests.integrations.tools.receiver import SECRET, Receiver
 from tests.integrations.tools.stand_in import Fault
@@ -44,6 +50,12 @@ class Books:
     def requests(self) -> int:
         return len(self.server.seen)
 
+    def add(self, address: str) -> None:
+        self.server.persons.add(address)
+
+    def has(self, address: str) -> bool:
+        return address in self.server.persons
+
 
 @pytest.fixture
 def server() -> Iterator[Receiver]:
@@ -57,8 +69,34 @@ def rig(server: Receiver) -> Rig:
     return Rig("webhook", setup, Books(server))
 
 
-class TestWebhook(HttpContract, SmsContract):
+class TestWebhook(HttpContract, SmsContract, EraseContract, EraseHttpContract, SmsEraseContract):
     pass
+
+
+def test_a_request_to_erase_names_the_addresses_and_is_the_same_again(
+    rig: Rig, server: Receiver
+) -> None:
+    for refs in ((BO, ANNA), (ANNA, BO)):
+        erase(rig, *refs)
+    assert server.payloads[0] == {
+        "type": "contact.erased",
+        "timestamp": None,
+        "data": {
+            "items": [
+                {"address": ANNA, "channel": "email"},
+                {"address": BO, "channel": "email"},
+            ]
+        },
+    }
+    assert server.ids[0] == server.ids[1]
+
+
+def test_a_receiver_that_does_not_know_the_type_leaves_it_to_a_person(
+    rig: Rig, server: Receiver
+) -> None:
+    server.fail(Fault(400))
+    with pytest.raises(RequestRejected):
+        erase(rig, ANNA)
 
 
 def with_settings(rig: Rig, **settings: str) -> Rig:
