@@ -29,7 +29,6 @@ from preference_center.errors import (
     InvalidInput,
     Unavailable,
     UnavailableCause,
-    UnknownContact,
 )
 from preference_center.ledger import RecordResult, record
 from preference_center.storage import contacts
@@ -72,11 +71,11 @@ def move_address(
     """Record that the person of `old` has `new` instead.
 
     Opt-outs, pauses, consents, a restriction and the closing of the account hold for `new`, with
-    their own times; `old` gets no marketing any more; the contact has both. A repeat returns the
-    same move, and adds what was said at `old` meanwhile.
+    their own times; `old` gets no marketing any more; its contact, if it has one, has both. A
+    repeat returns the same move, and adds what was said at `old` meanwhile.
 
     Raises InvalidInput where the two are on different channels, are the same, or one was erased;
-    AddressConflict where `new` belongs to another contact: support merges these; Unavailable.
+    AddressConflict where each has a contact of its own: support merges these; Unavailable.
     """
     check_move(old, new)
     asked = _Correction(old, new, origin, request_id)
@@ -131,13 +130,14 @@ def undo_move(
 
 
 def _link(asked: _Correction) -> ContactSet:
-    """The contact with both addresses. Raises AddressConflict."""
-    refs = [ContactRef(address=asked.old), ContactRef(address=asked.new)]
-    contact_set = load_contacts(refs)
-    owner = contact_set.owner(asked.new)
-    if owner is not None and owner != contact_set.owner(asked.old):
+    """The contact of the old address, if it has one, with both. Raises AddressConflict."""
+    contact_set = load_contacts([ContactRef(address=asked.old), ContactRef(address=asked.new)])
+    contact, owner = (contact_set.owner(address) for address in (asked.old, asked.new))
+    if contact is None:
+        return ContactSet({})
+    if owner is not None and owner != contact:
         raise AddressConflict(0)
-    contact_set.upsert(ContactUpdate(addresses=(asked.old, asked.new)), services().new_id())
+    contact_set.upsert(ContactUpdate(addresses=(asked.old, asked.new)), contact.id)
     return contact_set
 
 
@@ -185,7 +185,7 @@ def _write(
     in_transaction: InTransaction | None,
 ) -> Move:
     """Record the changes and the move. Raises _ConcurrentChange and ConcurrentContactUpdate."""
-    linked = asked.new in contact_set.new_addresses()
+    owner = contact_set.owner(asked.new) if contact_set.new_addresses() else None
     written: list[Move] = []
 
     def write(connection: Connection, _: RecordResult) -> None:
@@ -195,7 +195,7 @@ def _write(
             move,
             from_address_id=rows[asked.old].id,
             to_address_id=rows[asked.new].id,
-            contact_id=move.contact_id or (_owner_id(contact_set, asked) if linked else None),
+            contact_id=owner.id if owner else move.contact_id,
             event_ids=tuple(dict.fromkeys([*move.event_ids, *(each.id for each in changes)])),
         )
         _ensure_unchanged(connection, asked, done)
@@ -206,15 +206,8 @@ def _write(
             in_transaction(connection, done)
         written[:] = [done]
 
-    record(changes, write, known_addresses=contact_set.new_addresses())
+    record(changes, write, known_addresses=[asked.new])
     return written[0]
-
-
-def _owner_id(contact_set: ContactSet, asked: _Correction) -> UUID:
-    owner = contact_set.owner(asked.new)
-    if owner is None:  # `_link` has linked it
-        raise UnknownContact("there is no such contact")
-    return owner.id
 
 
 def _ensure_unchanged(connection: Connection, asked: _Correction, move: Move) -> None:

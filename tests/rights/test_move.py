@@ -140,9 +140,16 @@ def test_the_contact_has_the_new_address_and_remembers_the_old() -> None:
     assert owner(NEW) == owner(OLD) == stored.id
 
 
-def test_people_whom_no_contact_names_get_one() -> None:
-    done = move()
-    assert done.contact_id == owner(NEW) == owner(OLD) is not None
+def test_no_contact_is_made_for_it() -> None:
+    assert move().contact_id is owner(NEW) is owner(OLD) is None
+
+
+def test_an_old_address_without_contact_moves_to_somebody_known() -> None:
+    stored = store(NEW)
+    record([change(1, address=OLD)])
+    assert move().contact_id is None
+    assert (owner(NEW), owner(OLD)) == (stored.id, None)
+    assert not ask(NEW).allow
 
 
 def test_the_address_of_another_contact_is_refused() -> None:  # I9
