@@ -27,6 +27,7 @@ PROCESS_WEBHOOKS = "workers.jobs.process_webhooks"
 BACKFILL = "workers.jobs.backfill"
 SEND_RIGHTS_WEBHOOKS = "workers.jobs.send_rights_webhooks"
 ERASE = "workers.jobs.erase"
+BUILD_ACCESS_FILE = "workers.jobs.build_access_file"
 JOB_QUEUES = {
     SYNC_FRESH: "fresh",
     SYNC: "sync",
@@ -37,6 +38,7 @@ JOB_QUEUES = {
     PROCESS_WEBHOOKS: "lists",
     BACKFILL: "lists",
     ERASE: "lists",
+    BUILD_ACCESS_FILE: "lists",
 }
 """The queue of each job. Workers take from each in turn, so that a tool's backlog does not
 delay email, nor a list of millions an opt-out. Jobs in `fresh` are short: recent changes, for
@@ -142,6 +144,10 @@ class JobQueue:
     def enqueue_erase(self, destination: int) -> bool:
         """Enqueue one job that erases people there for this tick."""
         return self._enqueue(f"erase-{destination}", ERASE, destination)
+
+    def enqueue_access_file(self, request_id: UUID) -> bool:
+        """Enqueue one job that builds the file of a request for access."""
+        return self._enqueue(f"access-{request_id}", BUILD_ACCESS_FILE, str(request_id))
 
     def _nudge(self, job_key: str, job: str, *args: int | str) -> None:
         now = self._monotonic()

@@ -20,6 +20,7 @@ from preference_center.ledger.backfilling import continue_backfill
 from preference_center.mailer.send import send_due_emails
 from preference_center.queue import TICK_SECONDS
 from preference_center.rights import company_webhooks
+from preference_center.rights.access_file import build as access_files
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.erase import erase_due
 from preference_center.sync.listings import verify as verify_listing
@@ -96,6 +97,12 @@ def erase(destination_id: int) -> None:
     """Erase people in one destination for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK_SECONDS)
     erase_due(destination_id, connect, until=until, stop=stop_requested.is_set)
+
+
+@_end_when_unavailable
+def build_access_file(request_id: str) -> None:
+    """Build the file that answers a request for access, unless that was done."""
+    access_files.build_access_file(UUID(request_id))
 
 
 @_end_when_unavailable

@@ -29,6 +29,7 @@ from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.mail import outbox, review_queue
+from preference_center.storage.rights import files
 from preference_center.storage.rights import webhooks as rights_webhooks
 from preference_center.storage.sync import (
     active_pushes,
@@ -52,6 +53,8 @@ CLEANUP_INTERVAL = 60.0
 ROWS_PER_SLOT = 500
 EMAILS_PER_SLOT = 20
 WEBHOOKS_PER_SLOT = 1_000
+ACCESS_FILES = 20
+"""How many files of requests for access are asked for in one tick."""
 MAX_RESPONSES_PER_CLEANUP = 10_000
 """How many expired ones are deleted at once."""
 
@@ -83,7 +86,7 @@ def tick() -> int:
             if not context.queue.enqueue_sync(due.destination_id, slot=slot):
                 return wanted
     wanted += _tick_mail(now) + _tick_imports(now) + _tick_listings(now) + _tick_rights(now)
-    return wanted + _tick_backfills() + _tick_erasures(now)
+    return wanted + _tick_backfills() + _tick_erasures(now) + _tick_access_files()
 
 
 def _slot_count(due: DueCounts) -> int:
@@ -106,6 +109,7 @@ def purge_expired(now: datetime) -> None:
     )
     run_in_transaction(lambda connection: webhook_inbox.purge_webhooks(connection, now))
     run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
+    run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
     run_autocommit(
@@ -160,6 +164,14 @@ def _tick_erasures(now: datetime) -> int:
         if not services().queue.enqueue_erase(destination):
             break
     return len(due)
+
+
+def _tick_access_files() -> int:
+    waiting = run_autocommit(lambda connection: files.list_waiting(connection, ACCESS_FILES))
+    for request_id in waiting:
+        if not services().queue.enqueue_access_file(request_id):
+            break
+    return len(waiting)
 
 
 def _tick_mail(now: datetime) -> int:

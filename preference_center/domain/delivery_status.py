@@ -127,7 +127,15 @@ _BLOCKERS = {
     ConnectionStatus.OBSERVED: Blocker.OBSERVED,
     ConnectionStatus.UNREACHABLE: Blocker.UNREACHABLE,
 }
+_ACRONYMS = {"cdp", "crm", "erp", "esp", "sms"}
 _FINAL_STATES = {"reflected": DeliveryState.CONFIRMED, "absent": DeliveryState.ABSENT}
+
+
+def tool_title(name: str) -> str:
+    """The destination's name for display: `Email tool` for `email-tool`."""
+    words = name.replace("-", " ").replace("_", " ").split()
+    text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
+    return text[:1].upper() + text[1:]
 
 
 def active_suppressions(facts: Sequence[ScopeFact], now: datetime) -> list[ActiveSuppression]:

@@ -19,6 +19,7 @@ from preference_center.domain.delivery_status import (
     DeliveryStatus,
     active_suppressions,
     compute_delivery_status,
+    tool_title,
 )
 from preference_center.domain.events import Event
 from preference_center.domain.receipt_codes import format_receipt_code
@@ -27,7 +28,6 @@ from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.sync.delivery_status import find_address_id, list_address_progress
 
-_ACRONYMS = {"cdp", "crm", "erp", "esp", "sms"}
 _SHOWN_OUTCOMES = {DeliveryState.CONFIRMED: "reflected", DeliveryState.ABSENT: "absent"}
 
 
@@ -63,13 +63,6 @@ class RecordedOptOut:
             return "mailto"
         evidence = self.event.evidence
         return evidence.get("via") or evidence.get("method") or self.event.source
-
-
-def tool_title(name: str) -> str:
-    """The destination's name for display: `Email tool` for `email-tool`."""
-    words = name.replace("-", " ").replace("_", " ").split()
-    text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
-    return text[:1].upper() + text[1:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType, Topic
+from preference_center.domain.delivery_status import tool_title
 from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.link_access import OptInMethod, opt_in_method
 from preference_center.domain.preference_form import PAUSE_DAYS, SubmittedPreferences
@@ -27,7 +28,6 @@ from preference_center.pages.confirm_opt_in import scope_titles, send_confirmati
 from preference_center.pages.forms import PreferenceForm, parse_pauses
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, is_opt_out_only
-from preference_center.pages.opt_out_status import tool_title
 from preference_center.pages.preference_changes import (
     PreferenceChanges,
     diff_preferences,

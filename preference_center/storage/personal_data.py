@@ -340,6 +340,7 @@ FILES: Mapping[str, str] = {
     "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/folders.py": "addresses, readable: the drop itself",
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
+    "preference_center/rights/access_file/archive.py": "nothing on disk: into sealed parts of rows",
     "preference_center/scrub": "lists of addresses, readable; snapshots of digests",
     "preference_center/spool": "opt-outs, sealed, until the database has them",
 }
@@ -359,5 +360,7 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
 }
 """Prefixes and namespaces of keys; all expire but RQ's, whose jobs hold ids (JOB_ARGUMENTS)."""
 
-JOB_ARGUMENTS: frozenset[str] = frozenset({"destination_id", "import_id", "kind"})
-"""What a job may be given: ids of destinations and imports and the kind of a listing (I12)."""
+JOB_ARGUMENTS: frozenset[str] = frozenset({"destination_id", "import_id", "kind", "request_id"})
+"""What a job may be given: ids of destinations, imports and requests, and the kind of a listing
+(I12).
+"""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,13 @@ _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.recei
     e.recorded_at, e.counts_at, e.source, e.actor, v.evidence, e.own, e.until, e.retracts"""
 _WITH_EVIDENCE = "LEFT JOIN event_evidence v ON v.event_id = e.id"
 _COLUMNS_WITH_REPEATS = _COLUMNS.replace("e.counts_at", "GREATEST(e.counts_at, again.last_at)")
+_SELECT_EVENTS_OF = f"""
+SELECT {_COLUMNS_WITH_REPEATS}, r.event_id IS NOT NULL
+FROM event e {_WITH_EVIDENCE} LEFT JOIN retraction r ON r.event_id = e.id
+LEFT JOIN event_repeat again ON again.event_id = e.id
+WHERE e.address_id = ANY(%s) ORDER BY e.seq
+"""  # noqa: S608 - a constant
+_FETCH_SIZE = 500
 
 
 def list_events_of(
@@ -22,16 +30,20 @@ def list_events_of(
 
     An event counts from when it was last repeated (`domain.events.REPEAT_INTERVAL`).
     """
-    rows = connection.execute(
-        f"""SELECT {_COLUMNS_WITH_REPEATS}, r.event_id IS NOT NULL
-        FROM event e {_WITH_EVIDENCE} LEFT JOIN retraction r ON r.event_id = e.id
-        LEFT JOIN event_repeat again ON again.event_id = e.id
-        WHERE e.address_id = ANY(%s) ORDER BY e.seq""",  # noqa: S608 - a constant
-        (list(address_ids),),
-    ).fetchall()
+    rows = connection.execute(_SELECT_EVENTS_OF, (list(address_ids),)).fetchall()
     events = [_to_event(row) for row in rows]
     retracted = frozenset(row[0] for row in rows if row[-1])
     return events, retracted
+
+
+def iter_events_of(
+    connection: Connection, address_ids: Collection[int]
+) -> Iterator[tuple[Event, bool]]:
+    """The same one by one, each with whether it is retracted, however many there are."""
+    with closing(connection.cursor("events")) as cursor:
+        cursor.execute(_SELECT_EVENTS_OF, (list(address_ids),))
+        while rows := cursor.fetchmany(_FETCH_SIZE):
+            yield from ((_to_event(row), row[-1]) for row in rows)
 
 
 def list_events_between(connection: Connection, first: UUID, last: UUID) -> list[Event]:

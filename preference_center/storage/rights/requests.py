@@ -191,6 +191,15 @@ def list_requests(
     )
 
 
+def list_of_subject(connection: Connection, digests: Collection[bytes]) -> list[RightsRequest]:
+    """Every request about one of these exact addresses or external ids, the oldest first (I9)."""
+    return _fetch_all(
+        connection,
+        f"{_SELECT} WHERE subject_digests && %(digests)s::bytea[] ORDER BY recorded_at, id",
+        {"digests": list(digests)},
+    )
+
+
 def list_running(connection: Connection, limit: int) -> list[RightsRequest]:
     """Open requests whose clock runs, the earliest deadline first."""
     return _fetch_all(

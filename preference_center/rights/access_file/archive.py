@@ -1,0 +1,137 @@
+"""Write the file: a ZIP of a page, of JSON and of tables, one part of it after the other.
+
+Events and deliveries may be many: they are read again for each format, so that none of them is
+in memory longer than it takes to write it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import chain
+from typing import IO
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from flask import current_app
+
+from preference_center.domain.export_formats import is_spreadsheet_formula
+from preference_center.rights.access_file import ledger_records, other_records
+from preference_center.rights.access_file.records import AccessFileHead, Record
+from preference_center.rights.access_file.subject import AccessSubject
+from preference_center.storage.rights import subject as stored
+
+PAGE, DATA = "index.html", "data.json"
+TEMPLATE = "rights/access_file.html"
+
+
+def write_archive(output: IO[bytes], subject: AccessSubject, expires_at: datetime) -> None:
+    """Write the whole file about these people to `output`, which need not be able to seek."""
+    head = build_head(subject, expires_at)
+    with ZipFile(output, "w", ZIP_DEFLATED) as archive:
+        with _open_member(archive, PAGE, subject.now) as text:
+            _write_page(text, head, subject)
+        with _open_member(archive, DATA, subject.now) as text:
+            _write_json(text, head, subject)
+        for name, records in _tables(head, subject).items():
+            with _open_member(archive, f"{name}.csv", subject.now) as text:
+                _write_csv(text, records)
+
+
+def build_head(subject: AccessSubject, expires_at: datetime) -> AccessFileHead:
+    """Everything but events and deliveries."""
+    rows = stored.load_rows(
+        subject.connection, subject.ids, [each.digest for each in subject.addresses]
+    )
+    return AccessFileHead(
+        made_at=subject.now,
+        expires_at=expires_at,
+        language=subject.language,
+        reference=subject.request.reference,
+        controller=other_records.controller_record(subject),
+        addresses=ledger_records.address_records(subject),
+        contacts=other_records.contact_records(subject),
+        choices=list(ledger_records.choice_records(subject)),
+        suppressions=list(ledger_records.suppression_records(subject)),
+        consents=list(ledger_records.consent_records(subject)),
+        topics=other_records.topic_records(subject),
+        recipients=other_records.recipient_records(subject, rows),
+        bounces=other_records.bounce_records(subject, rows),
+        requests=other_records.request_records(subject),
+        erasures=other_records.erasure_records(subject, rows),
+        moves=other_records.move_records(subject, rows),
+        holds=other_records.hold_records(subject, rows),
+        retention=other_records.retention_records(subject),
+        looks_by_staff=None,
+        notes=other_records.notes(),
+    )
+
+
+def _write_page(text: IO[str], head: AccessFileHead, subject: AccessSubject) -> None:
+    template = current_app.jinja_env.get_template(TEMPLATE)
+    stream = template.stream(
+        head=head,
+        events=ledger_records.event_records(subject),
+        deliveries=other_records.delivery_records(subject),
+        text_of={each.number: each.address or each.number for each in head.addresses},
+    )
+    stream.enable_buffering(100)
+    text.writelines(stream)
+
+
+def _write_json(text: IO[str], head: AccessFileHead, subject: AccessSubject) -> None:
+    text.write(head.model_dump_json(indent=2).removesuffix("\n}"))
+    for name, records in (
+        ("events", ledger_records.event_records(subject)),
+        ("deliveries", other_records.delivery_records(subject)),
+    ):
+        text.write(f',\n  "{name}": [')
+        for number, record in enumerate(records):
+            text.write((",\n    " if number else "\n    ") + record.model_dump_json())
+        text.write("\n  ]")
+    text.write("\n}\n")
+
+
+def _tables(head: AccessFileHead, subject: AccessSubject) -> dict[str, Iterable[Record]]:
+    return {
+        "addresses": head.addresses,
+        "choices": head.choices,
+        "suppressions": head.suppressions,
+        "consents": head.consents,
+        "events": ledger_records.event_records(subject),
+        "deliveries": other_records.delivery_records(subject),
+    }
+
+
+def _write_csv(text: IO[str], records: Iterable[Record]) -> None:
+    """One line per record; a table without any has nothing, not even a header."""
+    found = iter(records)
+    first = next(found, None)
+    if first is None:
+        return
+    writer = csv.writer(text)
+    writer.writerow(type(first).model_fields)
+    writer.writerows(
+        [_cell(value) for value in record.model_dump(mode="json").values()]
+        for record in chain([first], found)
+    )
+
+
+def _cell(value: object) -> str:
+    """A text for a spreadsheet, which runs no formula that somebody else may have written."""
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        value = "; ".join(f"{name}: {given}" for name, given in value.items())
+    text = str(value)
+    return f"'{text}" if is_spreadsheet_formula(text) else text
+
+
+@contextmanager
+def _open_member(archive: ZipFile, name: str, at: datetime) -> Iterator[IO[str]]:
+    info = ZipInfo(name, at.astimezone(UTC).timetuple()[:6])
+    info.compress_type = ZIP_DEFLATED
+    with archive.open(info, "w") as member, io.TextIOWrapper(member, "utf-8", newline="") as text:
+        yield text

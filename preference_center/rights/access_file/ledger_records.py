@@ -1,0 +1,163 @@
+"""The parts of the file that come from the ledger: events, and what they add up to now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask_babel import format_date
+from flask_babel import gettext as _
+
+from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
+from preference_center.domain.events import ALL_MARKETING, Event
+from preference_center.domain.preferences import ScopeStatus, compute_preferences
+from preference_center.domain.receipt_codes import format_receipt_code
+from preference_center.rights.access_file import words
+from preference_center.rights.access_file.records import (
+    AddressRecord,
+    ChoiceRecord,
+    ConsentRecord,
+    EventRecord,
+    SuppressionRecord,
+)
+from preference_center.rights.access_file.subject import AccessSubject, readable_address
+from preference_center.storage.ledger.events import iter_events_of, load_events_by_id
+from preference_center.storage.rights.subject import SubjectAddress
+
+_INTERNAL_EVIDENCE = frozenset(
+    {"destination", "import", "key_id", "move", "moved_event", "moved_source", "request"}
+)
+"""Ids of our own, which say nothing about the person."""
+
+
+def address_records(subject: AccessSubject) -> list[AddressRecord]:
+    """The addresses, each with what is held of it."""
+    return [
+        _address_record(number, each, active_suppressions(facts, subject.now))
+        for number, (each, facts) in enumerate(
+            zip(subject.addresses, subject.facts, strict=True), 1
+        )
+    ]
+
+
+def _address_record(
+    number: int, each: SubjectAddress, active: list[ActiveSuppression]
+) -> AddressRecord:
+    off_since = min((found.since for found in active), default=None)
+    if each.id is None and off_since is None:
+        what = _("We hold nothing about this address.")
+    elif each.text:
+        what = _("We hold this address.")
+    elif off_since:
+        what = _(
+            "We hold nothing readable of this address, but a mark that keeps marketing off since"
+            " %(date)s.",
+            date=format_date(off_since, "long"),
+        )
+    else:
+        what = _("We hold nothing readable of this address, but a mark by which we recognize it.")
+    return AddressRecord(
+        number=number,
+        channel=each.channel,
+        address=each.text,
+        known_since=each.created_at,
+        erased_at=each.erased_at,
+        off_since=off_since,
+        what=what,
+    )
+
+
+def choice_records(subject: AccessSubject) -> Iterator[ChoiceRecord]:
+    """What is on and off now for each address that can be read."""
+    for number, (each, facts) in enumerate(zip(subject.addresses, subject.facts, strict=True), 1):
+        address = readable_address(each)
+        if address is None or each.id is None:
+            continue
+        preferences = compute_preferences(subject.catalogue, address, facts, subject.now)
+        statuses = {ALL_MARKETING: preferences.all_marketing, **preferences.topics}
+        for scope, status in statuses.items():
+            yield _choice_record(subject, number, scope, status)
+
+
+def _choice_record(
+    subject: AccessSubject, number: int, scope: str, status: ScopeStatus
+) -> ChoiceRecord:
+    return ChoiceRecord(
+        address=number,
+        scope=scope,
+        title=_title(subject, scope),
+        state=status.state.value,
+        until=status.until,
+        what=words.choice(status.state),
+    )
+
+
+def suppression_records(subject: AccessSubject) -> Iterator[SuppressionRecord]:
+    """Every "do not send" in force, the newest of each address first."""
+    for number, facts in enumerate(subject.facts, 1):
+        for found in active_suppressions(facts, subject.now):
+            yield SuppressionRecord(
+                address=number,
+                scope=found.scope,
+                title=_title(subject, found.scope),
+                kind=found.kind.value,
+                what=words.event_kind(found.kind),
+                since=found.since,
+                until=found.until,
+                reference=format_receipt_code(found.event_id),
+            )
+
+
+def consent_records(subject: AccessSubject) -> Iterator[ConsentRecord]:
+    """The newest consent of each topic, with the words that were agreed to."""
+    given = [
+        (number, fact.scope, fact.state.consent)
+        for number, facts in enumerate(subject.facts, 1)
+        for fact in facts
+        if fact.exact and fact.state.consent
+    ]
+    events = load_events_by_id(subject.connection, [consent.event for _, _, consent in given])
+    for number, topic, consent in given:
+        event = events[consent.event]
+        yield ConsentRecord(
+            address=number,
+            topic=topic,
+            title=_title(subject, topic),
+            given_at=consent.at,
+            source=event.evidence.get("source") or words.event_source(event, subject.tool_title),
+            wording=event.evidence.get("wording"),
+            language=event.evidence.get("language"),
+            text_version=event.evidence.get("text_version"),
+            reference=format_receipt_code(event.id),
+        )
+
+
+def event_records(subject: AccessSubject) -> Iterator[EventRecord]:
+    """Every event about these addresses, the oldest first."""
+    numbers = subject.numbers
+    for event, is_retracted in iter_events_of(subject.connection, subject.ids):
+        yield EventRecord(
+            address=numbers[event.address_id],
+            reference=format_receipt_code(event.id),
+            kind=event.kind.value,
+            what=words.event_kind(event.kind),
+            scope=event.scope,
+            title=_title(subject, event.scope),
+            occurred_at=event.occurred_at,
+            received_at=event.received_at,
+            recorded_at=event.recorded_at,
+            counts_from=event.counts_at,
+            until=event.until,
+            source=event.source,
+            source_in_words=words.event_source(event, subject.tool_title),
+            evidence=_shown_evidence(event),
+            evidence_erased=event.evidence_erased,
+            retracted=is_retracted,
+        )
+
+
+def _shown_evidence(event: Event) -> dict[str, str]:
+    return {name: value for name, value in event.evidence.items() if name not in _INTERNAL_EVIDENCE}
+
+
+def _title(subject: AccessSubject, scope: str) -> str:
+    return words.scope_title(scope, subject.catalogue, subject.language)

@@ -1,0 +1,264 @@
+"""The parts of the file about the contact, tools, requests, and what the company has stated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask_babel import gettext as _
+
+from preference_center.context import services
+from preference_center.domain.rights.model import IdentityLevel
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.imports.uploads import UPLOAD_RETENTION
+from preference_center.mailer.right_titles import right_title
+from preference_center.rights.access_file import words
+from preference_center.rights.access_file.records import (
+    AuthorityRecord,
+    BounceRecord,
+    ContactRecord,
+    ControllerRecord,
+    DeliveryRecord,
+    ErasureRecord,
+    ErasureTaskRecord,
+    HoldRecord,
+    MoveRecord,
+    RecipientRecord,
+    RequestRecord,
+    RetentionRecord,
+    StepRecord,
+    TopicRecord,
+)
+from preference_center.rights.access_file.subject import AccessSubject
+from preference_center.storage.mail import review_queue
+from preference_center.storage.rights import requests
+from preference_center.storage.rights import subject as stored
+from preference_center.storage.rights.requests import RightsStep
+from preference_center.storage.rights.subject import SubjectRows
+from preference_center.storage.sync import webhook_inbox
+
+
+def controller_record(subject: AccessSubject) -> ControllerRecord | None:
+    """The company, as its catalogue states it."""
+    company, localize = subject.catalogue.controller, subject.catalogue.localize
+    if company is None:
+        return None
+    return ControllerRecord(
+        name=localize(company.name, subject.language),
+        address=company.address,
+        privacy_contact=company.privacy_contact,
+        officer=company.officer,
+        privacy_notice=localize(company.privacy_notice, subject.language) or None,
+        authorities=[
+            AuthorityRecord(name=each.name, url=each.url) for each in company.authorities.values()
+        ],
+    )
+
+
+def contact_records(subject: AccessSubject) -> list[ContactRecord]:
+    """The contacts of these addresses. Other addresses of theirs are not in the file.
+
+    The company's own ids of a person may name them elsewhere, so they need the identity of the
+    contact, not only of one address.
+    """
+    shows_ids = subject.request.level >= IdentityLevel.CONTACT
+    connection, keys, numbers = subject.connection, services().keys, subject.numbers
+    return [
+        ContactRecord(
+            account=each.account,
+            account_in_words=words.account_state(each.account),
+            restricted_at=each.restricted_at,
+            language=each.locale,
+            created_at=each.created_at,
+            changed_at=each.changed_at,
+            external_ids=stored.list_external_ids(connection, keys, each.id) if shows_ids else None,
+            addresses=[numbers[address_id] for address_id in each.address_ids],
+        )
+        for each in stored.list_contacts(connection, subject.ids)
+    ]
+
+
+def topic_records(subject: AccessSubject) -> list[TopicRecord]:
+    """What the addresses may be used for, and what allows it."""
+    channels = {each.channel for each in subject.addresses}
+    localize = subject.catalogue.localize
+    return [
+        TopicRecord(
+            topic=topic.key,
+            title=localize(topic.title, subject.language),
+            purpose=localize(topic.purpose, subject.language) or None,
+            legal_basis=topic.legal_basis and topic.legal_basis.value,
+            legal_basis_in_words=words.legal_basis(topic.legal_basis),
+        )
+        for topic in subject.catalogue.topics.values()
+        if topic.channel in channels
+    ]
+
+
+def recipient_records(subject: AccessSubject, rows: SubjectRows) -> list[RecipientRecord]:
+    """The tools to which these addresses were reported, or are to be."""
+    return [
+        RecipientRecord(
+            tool=name,
+            title=subject.tool_title(name),
+            company=recipient.company if recipient else None,
+            country=recipient.country if recipient else None,
+            role=recipient.role.value if recipient else None,
+            role_in_words=words.recipient_role(recipient.role if recipient else None),
+            topics=list(sends),
+            addresses=[subject.numbers[address_id] for address_id in address_ids],
+        )
+        for name, sends, address_ids in rows.tools
+        for recipient in (subject.catalogue.recipients.get(name),)
+    ]
+
+
+def delivery_records(subject: AccessSubject) -> Iterator[DeliveryRecord]:
+    """What was reported to each tool, and its answer; the oldest first."""
+    numbers = subject.numbers
+    for each in stored.iter_deliveries(subject.connection, subject.ids):
+        yield DeliveryRecord(
+            address=numbers[each.address_id],
+            tool=subject.tool_title(each.tool) or _("a tool that we no longer use"),
+            at=each.at,
+            outcome=each.outcome,
+            what=words.delivery_outcome(each.outcome),
+            acknowledgement=each.ack or None,
+        )
+
+
+def bounce_records(subject: AccessSubject, rows: SubjectRows) -> list[BounceRecord]:
+    """Messages that came back and count for some days."""
+    numbers = {each.digest: number for number, each in enumerate(subject.addresses, 1)}
+    return [
+        BounceRecord(address=numbers[digest], at=at, code=code) for digest, at, code in rows.bounces
+    ]
+
+
+def erasure_records(subject: AccessSubject, rows: SubjectRows) -> list[ErasureRecord]:
+    """Erasures of these addresses, here and in each tool."""
+    return [
+        ErasureRecord(
+            address=subject.numbers[address_id],
+            extent=extent,
+            begun_at=begun_at,
+            finished_at=finished_at,
+            tools=[
+                ErasureTaskRecord(
+                    tool=subject.tool_title(tool),
+                    suppressed_at=suppressed_at,
+                    erased_at=erased_at,
+                    confirmed_at=confirmed_at,
+                    by_hand_since=by_hand_since,
+                )
+                for tool, suppressed_at, erased_at, confirmed_at, by_hand_since in (
+                    rows.erasure_tasks.get(erasure_id, ())
+                )
+            ],
+        )
+        for erasure_id, address_id, extent, begun_at, finished_at in rows.erasures
+    ]
+
+
+def move_records(subject: AccessSubject, rows: SubjectRows) -> list[MoveRecord]:
+    """Corrections of these addresses."""
+    return [
+        MoveRecord(
+            from_address=subject.numbers.get(old),
+            to_address=subject.numbers.get(new),
+            moved_at=moved_at,
+            undone_at=undone_at,
+        )
+        for old, new, moved_at, undone_at in rows.moves
+    ]
+
+
+def hold_records(subject: AccessSubject, rows: SubjectRows) -> list[HoldRecord]:
+    """What keeps these addresses from being erased; the company's name of the case is its own."""
+    return [
+        HoldRecord(
+            address=subject.numbers[address_id],
+            ground=ground,
+            placed_at=placed_at,
+            ends_at=ends_at,
+            ended_at=ended_at,
+        )
+        for address_id, ground, placed_at, ends_at, ended_at in rows.holds
+    ]
+
+
+def retention_records(subject: AccessSubject) -> list[RetentionRecord]:
+    """How long the company keeps what it does not keep for good."""
+    return [
+        RetentionRecord(
+            kind=kind.value,
+            what=words.retained_data(kind),
+            days=rule.duration.days,
+            ground=rule.ground,
+        )
+        for kind, rule in subject.catalogue.retention.items()
+    ]
+
+
+def request_records(subject: AccessSubject) -> list[RequestRecord]:
+    """Every request about these addresses, this one included."""
+    found = requests.list_of_subject(subject.connection, subject.request.subject_digests)
+    return [_request_record(subject, each) for each in found]
+
+
+def _request_record(subject: AccessSubject, each: RightsRequest) -> RequestRecord:
+    steps = requests.list_steps(subject.connection, each.id)
+    return RequestRecord(
+        reference=each.reference,
+        kind=each.kind.value,
+        what=right_title(each.kind),
+        extent=each.extent and each.extent.value,
+        law=each.law and each.law.value,
+        received_at=each.received_at,
+        due_at=each.due_at,
+        extended_to=each.extended_to,
+        state=each.state.value,
+        state_in_words=words.request_state(each.state),
+        outcome=each.outcome and each.outcome.value,
+        refusal=each.refusal and each.refusal.value,
+        closed_at=each.closed_at,
+        text=_own_words(each),
+        steps=[_step_record(step) for step in steps],
+    )
+
+
+def _own_words(each: RightsRequest) -> str | None:
+    """The text of the request, unless somebody else may have written it."""
+    sealed = requests.open_part(services().keys, each)
+    is_own = each.level >= IdentityLevel.CONTROLS_ADDRESS and not (sealed.agent or sealed.reporter)
+    return sealed.text or None if is_own else None
+
+
+def _step_record(step: RightsStep) -> StepRecord:
+    return StepRecord(
+        at=step.at,
+        action=step.action,
+        what=words.step_action(step.action),
+        by=words.step_actor(step.actor),
+    )
+
+
+def notes() -> list[str]:
+    """What can't be in the file, and why; and how to read the tables."""
+    return [
+        _(
+            "Mails to us that somebody still has to read are kept sealed for %(days)s days. Only"
+            " opening each would show whose they are, so they are not in this file.",
+            days=review_queue.RETENTION.days,
+        ),
+        _(
+            "The same is true of what tools report to us, for %(days)s days, and of lists that"
+            " were uploaded but not imported yet, for %(list_days)s days.",
+            days=webhook_inbox.RETENTION.days,
+            list_days=UPLOAD_RETENTION.days,
+        ),
+        _(
+            "In the tables (CSV), what a spreadsheet program would run as a formula begins with an"
+            " apostrophe. In data.json it is unchanged."
+        ),
+        _("How often our staff looked at your data is not counted."),
+    ]

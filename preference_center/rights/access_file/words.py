@@ -1,0 +1,210 @@
+"""What the codes of the file mean, in the current language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from flask_babel import gettext as _
+
+from preference_center.domain.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    Event,
+    EventKind,
+)
+from preference_center.domain.preferences import PreferenceState
+from preference_center.domain.rights import move
+from preference_center.domain.rights.model import RequestState, StepAction
+from preference_center.domain.sync.destination import DESTINATION_SOURCE
+
+FILE_DOWNLOADED = "file_downloaded"
+"""The step of a request whose file somebody downloaded."""
+_API_SOURCE = "senders"
+_KEY_PREFIX = "key:"
+
+
+def event_kind(kind: EventKind) -> str:
+    """What happened."""
+    words: Mapping[EventKind, str] = {
+        EventKind.OPTED_OUT: _("Opt-out"),
+        EventKind.OPTED_IN: _("Opt-in by yourself"),
+        EventKind.CONSENTED: _("Consent, as others recorded it"),
+        EventKind.PAUSED: _("Pause"),
+        EventKind.BOUNCED: _("A message came back"),
+        EventKind.COMPLAINED: _("Complaint about a message"),
+        EventKind.DEACTIVATED: _("Account closed"),
+        EventKind.ERASED: _("Data erased"),
+        EventKind.REOPENED: _("Account reopened"),
+        EventKind.RESTRICTED: _("Use of the data limited"),
+        EventKind.UNRESTRICTED: _("Limit of the use ended"),
+        EventKind.MOVED: _("Address replaced by another"),
+        EventKind.RETRACTED: _("Earlier entries taken back"),
+    }
+    return words[kind]
+
+
+def scope_title(scope: str, catalogue: Catalogue, language: str) -> str:
+    """What it covers: a topic by its title, or by its key once the catalogue has it no longer."""
+    words: Mapping[str, str] = {
+        ALL_MARKETING: _("All marketing"),
+        EVERYTHING: _("Everything, since the account is closed"),
+        UNDELIVERABLE: _("Marketing, since messages to you came back"),
+        RESTRICTION: _("All marketing, while the use of your data is limited"),
+    }
+    topic = catalogue.topics.get(scope)
+    return words.get(scope) or (catalogue.localize(topic.title, language) if topic else scope)
+
+
+def event_source(event: Event, tool_title: Callable[[str], str]) -> str:
+    """How an event reached the company, and from whom; of staff only that it was staff."""
+    if event.source == move.SOURCE:
+        return str(_("Copied from the address that this one replaced"))
+    if event.source == DESTINATION_SOURCE:
+        tool = tool_title(event.actor)
+        return str(_("Reported by %(tool)s, a tool that we send with", tool=tool))
+    how = event.evidence.get("via") or event.evidence.get("method") or event.source
+    words = _entry_points().get(how)
+    if words:
+        return words
+    if event.source == _API_SOURCE:
+        system = event.actor.removeprefix(_KEY_PREFIX)
+        return str(_("Sent by %(system)s, a system of ours", system=system))
+    return event.source
+
+
+def _entry_points() -> Mapping[str, str]:
+    return {
+        "one_click": _("With the unsubscribe button of your mail program"),
+        "mailto": _("By a mail to our unsubscribe address"),
+        "unsubscribe_page": _("On our unsubscribe page"),
+        "preference_page": _("On the page where you choose what you receive"),
+        "confirmed_by_mail": _("By a link that we mailed to you to confirm"),
+        "global_privacy_control": _("By your browser’s Global Privacy Control"),
+        "phone": _("By phone"),
+        "postal_mail": _("By letter"),
+        "reply": _("By a reply to one of our messages"),
+        "certified_mail": _("By certified mail"),
+        "in_person": _("In person"),
+        "chat": _("In a chat"),
+        "form": _("With a form on our site"),
+        "app": _("In our app"),
+        "sms": _("By a text message"),
+        "feedback_report": _("With the spam button of your mail program"),
+        "delivery_report": _("By the mail server that returned our message"),
+        "import": _("From a list that was imported"),
+        "cli": _("Entered by our staff"),
+        "rights": _("On the pages about your rights"),
+    }
+
+
+def delivery_outcome(outcome: str) -> str:
+    """What a tool answered."""
+    words: Mapping[str, str] = {
+        "reflected": _("confirmed"),
+        "absent": _("did not know the address"),
+        "later": _("not done at the first try"),
+        "refused": _("refused"),
+        "superseded": _("replaced by something newer before it was sent"),
+    }
+    return words.get(outcome, outcome)
+
+
+def choice(state: PreferenceState) -> str:
+    """The setting of a topic."""
+    words: Mapping[PreferenceState, str] = {
+        PreferenceState.ON: _("on"),
+        PreferenceState.OFF: _("off"),
+        PreferenceState.PAUSED: _("paused"),
+    }
+    return words[state]
+
+
+def legal_basis(basis: LegalBasis | None) -> str:
+    """What allows marketing of a topic."""
+    words: Mapping[LegalBasis, str] = {
+        LegalBasis.CONSENT: _("your consent"),
+        LegalBasis.LEGITIMATE_INTEREST: _("our legitimate interest"),
+        LegalBasis.EXISTING_CUSTOMER: _("that you are our customer"),
+    }
+    return words[basis] if basis else not_stated()
+
+
+def recipient_role(role: RecipientRole | None) -> str:
+    """What the company behind a tool is in law."""
+    words: Mapping[RecipientRole, str] = {
+        RecipientRole.PROCESSOR: _("works on our instructions"),
+        RecipientRole.CONTROLLER: _("responsible by itself"),
+        RecipientRole.JOINT_CONTROLLER: _("responsible together with us"),
+    }
+    return words[role] if role else not_stated()
+
+
+def retained_data(kind: RetainedData) -> str:
+    """A kind of data that is kept for a limited time."""
+    words: Mapping[RetainedData, str] = {
+        RetainedData.EVIDENCE: _("Evidence of choices that newer ones have replaced"),
+        RetainedData.DELIVERIES: _("What tools answered to us"),
+        RetainedData.SUPPRESSED_ADDRESSES: _("Readable addresses that get no marketing"),
+        RetainedData.CLOSED_ACCOUNTS: _("Closed accounts"),
+        RetainedData.AUDIT: _("What our staff did"),
+    }
+    return words[kind]
+
+
+def not_stated() -> str:
+    """What the company has not stated in its catalogue."""
+    return str(_("not stated"))
+
+
+def step_action(action: str) -> str:
+    """A step of a request."""
+    words: Mapping[str, str] = {
+        StepAction.RECEIVED: _("received"),
+        StepAction.REPEATED: _("received again"),
+        StepAction.RECEIPT_CONFIRMED: _("receipt confirmed"),
+        StepAction.IDENTITY_ASKED: _("proof of identity asked for"),
+        StepAction.IDENTITY_CONFIRMED: _("identity proven"),
+        StepAction.IDENTITY_FAILED: _("identity not proven"),
+        StepAction.EXTENDED: _("time extended"),
+        StepAction.REMINDED: _("we were reminded"),
+        StepAction.MERGED: _("joined with another request"),
+        StepAction.DONE: _("done"),
+        StepAction.REFUSED: _("not granted"),
+        StepAction.WITHDRAWN: _("withdrawn"),
+        StepAction.LAPSED: _("ended, since the proof did not come"),
+        StepAction.FORGOTTEN: _("forgotten"),
+        FILE_DOWNLOADED: _("file downloaded"),
+    }
+    return words.get(action, action)
+
+
+def request_state(state: RequestState) -> str:
+    """Where a request is."""
+    words: Mapping[RequestState, str] = {
+        RequestState.RECEIVED: _("received"),
+        RequestState.IDENTIFYING: _("waits for proof of identity"),
+        RequestState.OPEN: _("in progress"),
+        RequestState.DONE: _("done"),
+        RequestState.REFUSED: _("not granted"),
+        RequestState.WITHDRAWN: _("withdrawn"),
+        RequestState.LAPSED: _("ended, since the proof did not come"),
+    }
+    return words[state]
+
+
+def step_actor(actor: str) -> str:
+    """Who took a step of a request: `you`, `company` or `service`. A code, never a name."""
+    return {"person": "you", "service": "service"}.get(actor, "company")
+
+
+def account_state(account: str) -> str:
+    """The account of a contact."""
+    words: Mapping[str, str] = {
+        "open": _("open"),
+        "deactivated": _("closed"),
+        "erased": _("erased"),
+    }
+    return words.get(account, account)

@@ -1,0 +1,324 @@
+"""A person's file on real tables: what is in it, what is not, and for how long."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import EventKind
+from preference_center.domain.rights.model import (
+    IdentityLevel,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    RequestVia,
+)
+from preference_center.domain.rights.new_request import NewRequest
+from preference_center.errors import Unavailable
+from preference_center.languages import LANGUAGES
+from preference_center.ledger import record
+from preference_center.rights.access_file.build import (
+    NoAccessFile,
+    build_access_file,
+    read_access_file,
+)
+from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
+from preference_center.rights.access_file.records import AccessFile
+from preference_center.rights.requests import list_steps, load_request, open_request
+from preference_center.storage.db.database import run_in_transaction, transaction
+from preference_center.storage.personal_data import TABLES
+from preference_center.storage.rights import files
+from tests.clock import START, Clock
+from tests.in_force import put_in_force
+from tests.ledger.changes import change
+from tests.rights.access_file.people import (
+    ADA,
+    DAY,
+    GRACE,
+    WORDING,
+    ask,
+    data_of,
+    execute,
+    file_of,
+    store_everything,
+)
+
+SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/access-file-1.json"
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        put_in_force(app)
+        yield
+
+
+def everything(**given: Any) -> dict[str, Any]:
+    store_everything()
+    return data_of(file_of(ask(ADA, **given)))
+
+
+def test_the_schema_is_published() -> None:
+    published = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert published == AccessFile.model_json_schema() | {"$schema": published["$schema"]}
+
+
+def test_the_file_follows_the_published_schema() -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.FormatChecker(["date-time"])
+    )
+    assert list(validator.iter_errors(everything())) == []
+
+
+def test_every_table_with_personal_data_is_in_the_file_or_has_a_reason_not_to_be() -> None:
+    personal = {name for name, table in TABLES.items() if table.personal}
+    assert IN_FILE.keys() | NOT_IN_FILE.keys() == personal
+    assert not IN_FILE.keys() & NOT_IN_FILE.keys()
+    assert {part for parts in IN_FILE.values() for part in parts} <= AccessFile.model_fields.keys()
+
+
+def test_every_part_that_a_table_goes_to_is_filled() -> None:
+    data = everything()
+    assert [part for parts in IN_FILE.values() for part in parts if not data[part]] == []
+
+
+def test_every_event_is_there_with_its_source_in_words() -> None:
+    data = everything(language="en")
+    shown = [(each["kind"], each["source_in_words"], each["retracted"]) for each in data["events"]]
+    assert shown == [
+        ("opted_in", "Sent by test, a system of ours", False),
+        ("opted_out", "With the unsubscribe button of your mail program", False),
+        ("opted_out", "Reported by Test, a tool that we send with", True),
+        ("paused", "=cmd|calc", False),
+        ("retracted", "Entered by our staff", False),
+    ]
+
+
+def test_a_consent_has_the_words_that_were_agreed_to() -> None:
+    [consent] = everything()["consents"]
+    assert consent["wording"] == WORDING
+    assert consent["source"] == "shop"
+
+
+def test_a_tools_answer_is_there_though_receipts_leave_it_out() -> None:
+    [delivery] = everything()["deliveries"]
+    assert delivery["tool"] == "Email tool"
+    assert delivery["acknowledgement"] == "id-of-ada-at-the-tool"
+
+
+def test_the_file_names_no_staff_no_key_and_no_id_of_ours() -> None:
+    store_everything()
+    request = ask(ADA)
+    archive = file_of(request)
+    text = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "maria" not in text
+    assert "case 12" not in text
+    for number in (1, 2, 3, 4, 9, 70, 71, 72):
+        assert str(UUID(int=number)) not in text
+    assert str(request.id) not in text
+
+
+def test_nothing_about_anybody_else_is_there() -> None:  # I9
+    store_everything()
+    form = parse_address("ada+shop@people.example", Channel.EMAIL)
+    record([change(50, address=form), change(51, EventKind.COMPLAINED, address=GRACE)])
+    data = data_of(file_of(ask(ADA)))
+    assert {each["address"] for each in data["addresses"]} == {ADA.exact}
+    assert len(data["events"]) == 5
+    assert "shop@" not in json.dumps(data)
+    [move] = data["moves"]
+    assert move["from_address"] is None
+
+
+def test_ids_of_the_company_need_the_identity_of_the_contact() -> None:
+    [contact] = everything()["contacts"]
+    assert contact["external_ids"] is None
+    [contact] = data_of(file_of(ask(ADA, level=IdentityLevel.CONTACT)))["contacts"]
+    assert contact["external_ids"] == ["customer-77"]
+
+
+def test_what_somebody_else_may_have_written_is_not_shown(clock: Clock) -> None:
+    for level in (IdentityLevel.NONE, IdentityLevel.CONTROLS_ADDRESS):
+        open_request(
+            NewRequest(
+                RequestKind.COMPLAINT, RequestVia.PAGE, "en", (ADA,), level=level, text=f"I {level}"
+            )
+        )
+        clock.now += 2 * DAY
+    shown = data_of(file_of(ask(ADA)))["requests"]
+    assert [each["text"] for each in shown] == [None, "I 2", None]
+
+
+def test_an_address_of_which_nothing_is_stored_is_an_answer() -> None:
+    request = ask(GRACE, language="en")
+    data = data_of(file_of(request))
+    [address] = data["addresses"]
+    assert address["what"] == "We hold nothing about this address."
+    assert address["known_since"] is None
+    assert load_request(request.id).outcome is RequestOutcome.NOTHING_HELD
+
+
+def test_a_mailbox_that_another_form_has_locked_is_not_a_known_address() -> None:  # I9
+    record([change(1, address=parse_address("grace+x@people.example", Channel.EMAIL))])
+    [address] = data_of(file_of(ask(GRACE)))["addresses"]
+    assert address["known_since"] is None
+
+
+def test_a_mark_without_a_readable_address_is_an_answer() -> None:  # I6
+    record([change(1, address=ADA, scope="all_marketing", at=START - 9 * DAY)])
+    execute("UPDATE address SET ciphertext = NULL, erased_at = %(at)s", at=START - DAY)
+    archive = file_of(ask(ADA, language="en"))
+    [address] = data_of(archive)["addresses"]
+    assert address["what"].startswith("We hold nothing readable of this address, but a mark that")
+    assert address["off_since"] == (START - 9 * DAY).isoformat().replace("+00:00", "Z")
+    assert ADA.exact not in archive.read("index.html").decode()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_is_in_the_persons_language(language: str) -> None:
+    store_everything()
+    page = file_of(ask(ADA, language=language)).read("index.html").decode()
+    assert f'<html lang="{language}">' in page
+    title = {
+        "en": "Your data", "de": "Ihre Daten", "fr": "Vos données", "es": "Sus datos",
+        "it": "I Suoi dati",
+    }[language]  # fmt: skip
+    assert f"<h1>{title}</h1>" in page
+    assert "<script" not in page
+    assert "http://" not in page
+
+
+def test_no_cell_is_run_as_a_formula_and_the_data_stays_exact() -> None:
+    store_everything()
+    archive = file_of(ask(ADA))
+    rows = list(csv.DictReader(io.StringIO(archive.read("events.csv").decode())))
+    assert "'=cmd|calc" in {row["source"] for row in rows}
+    assert "=cmd|calc" in {each["source"] for each in data_of(archive)["events"]}
+
+
+def test_a_sentence_of_somebody_else_is_no_markup() -> None:
+    evidence = {"source": "shop", "wording": "<img src=x onerror=alert(1)>", "language": '"><b>'}
+    record([change(1, EventKind.OPTED_IN, address=ADA, evidence=evidence)])
+    page = file_of(ask(ADA)).read("index.html").decode()
+    assert "<img" not in page
+    assert '"><b>' not in page
+
+
+def test_the_request_is_done_when_its_file_is_there(clock: Clock) -> None:
+    request = ask(ADA)
+    file_of(request)
+    done = load_request(request.id)
+    assert (done.state, done.closed_at) == (RequestState.DONE, clock.now)
+    assert not build_access_file(request.id)
+
+
+def test_each_download_is_a_step() -> None:
+    request = ask(ADA)
+    file_of(request)
+    read_access_file(request.id)
+    actions = [step.action for step in list_steps(request.id)]
+    assert actions == ["received", "done", "file_downloaded", "file_downloaded"]
+
+
+def test_a_request_again_gives_the_same_file(clock: Clock) -> None:
+    first = ask(ADA)
+    file_of(first)
+    content = read_access_file(first.id)
+    clock.now += 2 * DAY
+    record([change(1, address=ADA)])
+    again = ask(ADA)
+    assert again.id != first.id
+    file_of(again)
+    assert read_access_file(again.id) == content
+    clock.now = START + files.RETENTION
+    for request in (first, again):
+        with pytest.raises(NoAccessFile):
+            read_access_file(request.id)
+
+
+def test_somebody_elses_request_gets_a_file_of_its_own() -> None:  # I9
+    store_everything()
+    file_of(ask(ADA))
+    assert data_of(file_of(ask(GRACE)))["events"] == []
+
+
+def test_the_file_is_deleted_after_a_week(clock: Clock) -> None:
+    file_of(ask(ADA))
+    clock.now += files.RETENTION
+    assert run_in_transaction(lambda c: files.delete_expired(c, clock.now)) == 1
+
+
+def test_the_file_is_sealed() -> None:  # I12
+    store_everything()
+    request = ask(ADA)
+    file_of(request)
+    [row] = run_in_transaction(lambda c: c.execute("SELECT content FROM rights_file").fetchall())
+    assert b"PK" not in row[0][:40]
+    assert ADA.exact.encode() not in row[0]
+
+
+def test_a_file_of_many_parts_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PART_BYTES", 1_000)
+    store_everything()
+    request = ask(ADA)
+    assert data_of(file_of(request))["reference"] == request.reference
+    parts = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM rights_file").fetchone())
+    assert parts
+    assert parts[0] > 3
+
+
+def test_a_request_that_waits_for_proof_gets_no_file() -> None:
+    request = ask(ADA, level=IdentityLevel.NONE)
+    assert not build_access_file(request.id)
+    with pytest.raises(NoAccessFile):
+        read_access_file(request.id)
+
+
+def test_a_build_that_failed_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ask(ADA)
+    monkeypatch.setattr(files.FileWriter, "finish", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        build_access_file(request.id)
+    assert load_request(request.id).state is RequestState.OPEN
+    monkeypatch.undo()
+    assert data_of(file_of(request))
+
+
+def test_two_workers_build_one_file() -> None:
+    request = ask(ADA)
+    with transaction() as connection:
+        assert files.try_lock(connection, request.id)
+        assert not build_access_file(request.id)
+    assert build_access_file(request.id)
+
+
+def test_nobody_who_is_erased_meanwhile_stays_in_the_file(  # I6
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_everything()
+    request = ask(ADA)
+    finish = files.FileWriter.finish
+
+    def finish_after_an_erasure(writer: files.FileWriter) -> None:
+        execute("UPDATE address SET ciphertext = NULL, erased_at = %(at)s", at=clock.now)
+        finish(writer)
+
+    monkeypatch.setattr(files.FileWriter, "finish", finish_after_an_erasure)
+    with pytest.raises(Unavailable):
+        build_access_file(request.id)
+    monkeypatch.undo()
+    clock.now += DAY
+    [address] = data_of(file_of(request))["addresses"]
+    assert address["address"] is None
