@@ -122,6 +122,14 @@ class Settings(BaseSettings):
     spool_max_bytes: int = Field(
         default=64 * MEBIBYTE, ge=MEBIBYTE, description="Size of that folder; about 90,000 opt-outs"
     )
+    erasure_journal: str | None = Field(
+        default=None,
+        description="Second place for erasures, so that a restored backup brings nobody back: a"
+        " folder on another disk, or s3://bucket/folder",
+    )
+    erasure_journal_s3_endpoint: str | None = Field(
+        default=None, description="URL of a service that speaks S3, if it is not Amazon's"
+    )
     burst_addresses: int = Field(
         default=5, ge=2, description="Opt-outs from one domain that make a burst"
     )

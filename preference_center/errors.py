@@ -145,6 +145,10 @@ class InvalidRows(InvalidInput):
         self.errors = tuple(errors)
 
 
+class UnknownErasure(InvalidInput):
+    """There is no such erasure, or no such open task of it."""
+
+
 class UnderHold(InvalidInput):
     """Nothing of this person may be erased while a legal hold lasts; the message has its ground."""
 
@@ -188,6 +192,14 @@ class Unavailable(PreferenceCenterError):
     ) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class JournalUnavailable(Unavailable):
+    """The erasure journal can't be read or written; what was erased stays erased."""
+
+
+class ReplayPending(Unavailable):
+    """The database was restored: erasures of the journal must be replayed first."""
 
 
 class MailServerNotConfigured(Unavailable):

@@ -25,6 +25,7 @@ from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.retention import run_retention
+from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
@@ -112,6 +113,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
+    tidy_erasures(now)
     run_autocommit(
         lambda connection: uploaded_parts.delete_expired_parts(connection, now - UPLOAD_RETENTION)
     )

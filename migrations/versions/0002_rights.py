@@ -228,7 +228,7 @@ def _create_rights():
         "erasure_task_by_hand",
         "erasure_task",
         ["by_hand_since"],
-        postgresql_where=sa.text("by_hand_since IS NOT NULL AND done_by IS NULL"),
+        postgresql_where=sa.text("by_hand_since IS NOT NULL AND outcome = ''"),
     )
     op.create_index(
         "erasure_task_queue",

@@ -42,6 +42,7 @@ from preference_center.errors import CatalogueError, InvalidInput, Unavailable
 from preference_center.extensions import csrf
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
+from preference_center.rights.journal import require_replayed
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
 from preference_center.storage.db.database import Connection, run_in_transaction
 
@@ -66,6 +67,7 @@ _COMMON_PROBLEMS = (
     problems.RATE_LIMITED,
     problems.INTERNAL_ERROR,
     problems.UNAVAILABLE,
+    problems.ERASURES_NOT_REPLAYED,
 )
 _BODY_PROBLEMS = (
     problems.TOO_LARGE,
@@ -196,6 +198,7 @@ def endpoint(
 
 def _authorize(view: View, scopes: Sequence[KeyScope]) -> View:
     def wrapper(**arguments: Any) -> Response:
+        require_replayed()
         key, context = authenticate(), services()
         allowance = rate_limit.consume_allowance(key, context)
         try:

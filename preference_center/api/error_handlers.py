@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from preference_center.api import rate_limit
 from preference_center.api.problems import (
+    ERASURES_NOT_REPLAYED,
     INTERNAL_ERROR,
     NOT_FOUND,
     PROBLEM_BY_ERROR,
@@ -31,7 +32,7 @@ from preference_center.api.problems import (
     ParameterError,
     Problem,
 )
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidInput, ReplayPending
 
 log = structlog.get_logger()
 
@@ -99,9 +100,8 @@ def handle_invalid_input(error: InvalidInput) -> Response:
 def handle_unavailable(error: Exception) -> Response:
     """The response while the database is unavailable, or before a catalogue was applied."""
     log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__)
-    return problem_response(
-        UNAVAILABLE, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
-    )
+    problem = ERASURES_NOT_REPLAYED if isinstance(error, ReplayPending) else UNAVAILABLE
+    return problem_response(problem, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def handle_unexpected_error(error: Exception) -> Response:

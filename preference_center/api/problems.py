@@ -184,6 +184,13 @@ UNAVAILABLE = Problem(
     "Try again after `Retry-After` seconds. Until then do not send: unknown means deny.",
 )
 
+ERASURES_NOT_REPLAYED = Problem(
+    "erasures-not-replayed",
+    503,
+    "The database was restored and lacks erasures; nothing was read or written",
+    "An operator runs `flask erasures replay`. Until then do not send: unknown means deny.",
+)
+
 PROBLEMS: Mapping[str, Problem] = {
     problem.slug: problem for problem in list(globals().values()) if isinstance(problem, Problem)
 }

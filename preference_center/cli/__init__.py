@@ -33,6 +33,10 @@ _COMMANDS = {
         "destinations:destinations",
         "Manage the connected tools, to which every opt-out is pushed.",
     ),
+    "erasures": (
+        "erasures:group",
+        "Erase people, see what is still open in which tool, replay the journal.",
+    ),
     "export": (
         "export:export",
         "Write all suppressed addresses, in the format that another tool imports.",

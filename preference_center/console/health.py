@@ -21,6 +21,9 @@ from preference_center.storage.db.database import (
     run_in_transaction,
 )
 from preference_center.storage.mail import bursts, review_queue
+from preference_center.storage.rights import erasures
+from preference_center.storage.rights.erasures import OpenErasures
+from preference_center.storage.rights.journal import count_unwritten
 from preference_center.storage.sync import states, undecided_events
 from preference_center.storage.sync.states import LateRows
 from preference_center.storage.sync.undecided_events import OverdueBacklog
@@ -67,8 +70,10 @@ def healthz() -> tuple[Response, int]:
     `late` with `waits_for` (BacklogKind). `late` was counted at `counted_at`, at most
     LATE_CACHE_LIFETIME ago; with `at_least` the count is a lower bound. `bursts` is the
     number of bursts of opt-outs in the last day, `review_queue` that of mails and texts
-    that wait for review (up to 1,000). `spool` is what waits on this host's disk, null
-    where SPOOL_DIR is none; its oldest record counts in `window` too.
+    that wait for review (up to 1,000). `erasures` counts the tasks of erasing in a tool that wait
+    for a person, and has the time when the address of the earliest open erasure is forgotten;
+    `not_in_journal` stays 0 while the erasure journal can be written. `spool` is what waits on
+    this host's disk, null where SPOOL_DIR is none; its oldest record counts in `window` too.
 
     A late tool is no reason to take web processes out of service, so it does not change
     the status: alert on `window`. Redis is not checked, since nothing depends on it.
@@ -77,6 +82,7 @@ def healthz() -> tuple[Response, int]:
     try:
         counted_at, late = _cached_late_rows(now)
         burst_count, queued = run_in_transaction(lambda connection: _load_counts(connection, now))
+        open_erasures, unwritten = run_in_transaction(_load_erasures)
     except Unavailable:
         return jsonify(status="unavailable", window="unknown", spool=_spool_to_json(spooled)), 503
     stages = {row.stage for row in late}
@@ -90,6 +96,7 @@ def healthz() -> tuple[Response, int]:
         counted_at=counted_at.isoformat(),
         bursts=burst_count,
         review_queue=queued,
+        erasures=_erasures_to_json(open_erasures, unwritten),
         spool=_spool_to_json(spooled),
     ), 200
 
@@ -146,6 +153,20 @@ def _load_counts(connection: Connection, now: datetime) -> tuple[int, int]:
     return bursts.count_bursts_since(
         connection, now - RECENT_BURSTS_PERIOD
     ), review_queue.count_open_items(connection)
+
+
+def _load_erasures(connection: Connection) -> tuple[OpenErasures, int]:
+    journaled = services().settings.erasure_journal is not None
+    return erasures.count_open(connection), count_unwritten(connection) if journaled else 0
+
+
+def _erasures_to_json(open_erasures: OpenErasures, unwritten: int) -> dict[str, Any]:
+    at = open_erasures.forgotten_at
+    return {
+        "by_hand": open_erasures.by_hand,
+        "earliest_forgotten_at": None if at is None else at.isoformat(),
+        "not_in_journal": unwritten,
+    }
 
 
 def _readiness() -> ReadinessProbe:

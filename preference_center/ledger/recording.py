@@ -13,6 +13,7 @@ from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import REPEAT_INTERVAL, Change, EventKind, Retraction
 from preference_center.domain.evidence_redaction import redact_evidence
+from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.keys import Keys
 from preference_center.ledger.address_rows import addresses_json, bytea_literal
 from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
@@ -57,7 +58,7 @@ class RecordResult:
 def record(
     changes: Sequence[Change | Retraction],
     in_transaction: Callable[[Connection, RecordResult], None] | None = None,
-    known_addresses: Sequence[Address] = (),
+    known_addresses: Sequence[Address | HashedAddress] = (),
     *,
     bulk: bool = False,
 ) -> RecordResult:
@@ -119,7 +120,7 @@ def _append(
     connection: Connection,
     context: Services,
     changes: Sequence[Change],
-    known_addresses: Sequence[Address] = (),
+    known_addresses: Sequence[Address | HashedAddress] = (),
     *,
     bulk: bool = False,
 ) -> RecordResult:

@@ -9,6 +9,7 @@ keeps its one order of locks: addresses, then contacts.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -30,6 +31,7 @@ from preference_center.errors import (
 )
 from preference_center.ledger import RecordResult, record
 from preference_center.links import restore_address
+from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -50,12 +52,16 @@ As for `record`, it may be called again after a broken connection.
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is asked for, of whomever. `begun_at` is when it counts from (UTC)."""
+    """What is asked for, of whomever. `begun_at` is when it counts from (UTC).
+
+    A replay repeats what was allowed then, holds or not, and the journal has it already.
+    """
 
     extent: Extent
     origin: RequestOrigin
     request_id: UUID | None
     begun_at: datetime
+    is_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +91,18 @@ def erase_addresses(
     ACCOUNT erases the contacts that they belong to, with all their addresses. Addresses are
     committed in chunks of CHUNK_SIZE, and what was erased that far already stays as it is: to
     resume, call it again. With `in_transaction` all is one transaction, for CHUNK_SIZE addresses
-    at most. Raises UnderHold if one of them is held, with its chunk as it was, and Unavailable.
+    at most. Raises UnderHold if one of them is held, with its chunk as it was, and Unavailable,
+    also where the journal could not be written: call it again then.
     """
     request = _Request(extent, origin, request_id, origin.now)
     if in_transaction is not None and len(address_ids) > CHUNK_SIZE:
         raise ValueError(f"one transaction erases up to {CHUNK_SIZE} addresses")
+    require_replayed()
     erased: list[UUID] = []
     ordered = sorted(address_ids)
     for start in range(0, len(ordered), CHUNK_SIZE):
         erased += _erase(ordered[start : start + CHUNK_SIZE], (), request, in_transaction)
+    write_journal()
     return erased
 
 
@@ -107,10 +116,12 @@ def erase_contacts(
 ) -> list[UUID]:
     """Erase contacts, each with all its addresses; returns the ids of their erasures.
 
-    An address that is not known yet is stored first, so that a tool that knows it is brought to
-    erase it too. All is one transaction, for few contacts. Raises UnknownContact, UnderHold and
+    Of a contact that is given by an address, MARKETING erases exactly this one (I9). An address
+    that is not known yet is stored first, so that a tool that knows it is brought to erase it too.
+    All is one transaction, for few contacts. Raises UnknownContact, UnderHold and
     Unavailable.
     """
+    require_replayed()
     named = [ref.address for ref in refs if ref.address is not None]
     if named:
         record([], known_addresses=named)
@@ -119,7 +130,26 @@ def erase_contacts(
     request = _Request(extent, origin, request_id, origin.now)
     keys = services().keys
     ids = run_in_transaction(lambda c: erasures.find_address_ids(c, keys, named))
-    return _erase(ids, found, request, in_transaction, whole_contacts=True)
+    erased = _erase(ids, found, request, in_transaction)
+    write_journal()
+    return erased
+
+
+def erase_again(
+    address_ids: Collection[int],
+    contact_ids: Collection[UUID],
+    extent: Extent,
+    *,
+    origin: RequestOrigin,
+    begun_at: datetime,
+) -> None:
+    """Erase what was erased at `begun_at` (UTC) already, before the database was restored.
+
+    Contacts that this database does not know are skipped. Raises Unavailable.
+    """
+    request = _Request(extent, origin, None, begun_at, is_replay=True)
+    with suppress(UnknownContact):
+        _erase(address_ids, contact_ids, request, None)
 
 
 def _erase(
@@ -127,11 +157,9 @@ def _erase(
     contact_ids: Collection[UUID],
     request: _Request,
     in_transaction: InTransaction | None,
-    *,
-    whole_contacts: bool = False,
 ) -> list[UUID]:
     for _ in range(_ATTEMPTS):
-        plan = _make_plan(address_ids, contact_ids, request.extent, whole_contacts=whole_contacts)
+        plan = _make_plan(address_ids, contact_ids, request.extent)
         try:
             _save(plan, request, in_transaction)
         except ConcurrentContactUpdate:
@@ -141,19 +169,13 @@ def _erase(
 
 
 def _make_plan(
-    address_ids: Collection[int],
-    contact_ids: Collection[UUID],
-    extent: Extent,
-    *,
-    whole_contacts: bool,
+    address_ids: Collection[int], contact_ids: Collection[UUID], extent: Extent
 ) -> _Plan:
     keys, new_id = services().keys, services().new_id
 
     def load(connection: Connection) -> tuple[list[ErasedAccount], list[ErasureSubject]]:
         accounts = erasures.load_accounts(connection, address_ids, contact_ids)
-        if not whole_contacts and extent is Extent.MARKETING:
-            return accounts, erasures.load_subjects(connection, keys, address_ids, ())
-        ids = [account.id for account in accounts]
+        ids = [each.id for each in accounts if extent is Extent.ACCOUNT or each.id in contact_ids]
         return accounts, erasures.load_subjects(connection, keys, address_ids, ids)
 
     accounts, subjects = run_in_transaction(load)
@@ -174,7 +196,8 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
     now = services().now()
 
     def write(connection: Connection, _: RecordResult) -> None:
-        _refuse_held(connection, plan.subjects, now)
+        if not request.is_replay:
+            _refuse_held(connection, plan.subjects, now)
         erasures.lock_accounts(connection, plan.accounts)
         erasures.insert_erasures(
             connection,
@@ -191,7 +214,8 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
         audit.insert_audit_entry(connection, now, request.origin.actor, "contacts.erased", detail)
         if in_transaction:
             in_transaction(connection, plan.ids)
-        erasures.number_entries(connection, ids)
+        if not request.is_replay:
+            erasures.number_entries(connection, ids)
 
     if plan.new:
         record([*_changes(plan, request)], write)

@@ -10,6 +10,7 @@ from uuid import UUID
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.domain.rights.model import Extent
+from preference_center.domain.sync.erase_task import TaskOutcome
 from preference_center.keys import Keys
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.db.database import Connection
@@ -17,6 +18,7 @@ from preference_center.storage.ledger.addresses import pushable_ciphertext
 
 READABLE_FOR = timedelta(days=30)
 """How long the address of an unfinished erasure is kept at most (I6)."""
+LATE_REASON = "the tool was not brought to erase it: do it there before the address is forgotten"
 WARNED_BEFORE = timedelta(days=5)
 """How long before that what is open becomes a task for a person."""
 
@@ -52,7 +54,7 @@ WITH given AS (
     WHERE e.address_id = given.address_id AND e.finished_at IS NULL AND e.id <> ALL(%(ids)s)
     RETURNING e.id
 ), ended AS (
-    UPDATE erasure_task t SET outcome = 'replaced', next_at = NULL, lease = NULL,
+    UPDATE erasure_task t SET outcome = '{TaskOutcome.REPLACED}', next_at = NULL, lease = NULL,
         by_hand_since = NULL
     FROM replaced WHERE t.erasure_id = replaced.id AND t.outcome = ''
 ), created AS (
@@ -91,7 +93,7 @@ FROM given WHERE erasure.id = given.id
 
 _END = """
 WITH ended AS (
-    UPDATE erasure SET ciphertext = NULL, {assignments} WHERE {condition} RETURNING address_id
+    UPDATE erasure SET {assignments} WHERE {condition} RETURNING address_id
 ), acknowledged AS (
     DELETE FROM delivery_ack USING ended JOIN delivery d USING (address_id)
     WHERE delivery_ack.delivery_id = d.id
@@ -108,10 +110,28 @@ What tools answered since the erasure goes, too.
 
 _NO_OPEN_TASK = """finished_at IS NULL AND NOT EXISTS (
     SELECT FROM erasure_task t WHERE t.erasure_id = erasure.id AND t.outcome = '')"""
-_FINISH = _END.format(assignments="finished_at = %(now)s", condition=_NO_OPEN_TASK)
-_FINISH_SOME = _END.format(
-    assignments="finished_at = %(now)s", condition=f"{_NO_OPEN_TASK} AND id = ANY(%(ids)s)"
+_DONE = "ciphertext = NULL, finished_at = %(now)s"
+_FINISH = _END.format(assignments=_DONE, condition=_NO_OPEN_TASK)
+_FINISH_SOME = _END.format(assignments=_DONE, condition=f"{_NO_OPEN_TASK} AND id = ANY(%(ids)s)")
+_FORGET = _END.format(
+    assignments="ciphertext = NULL", condition="ciphertext IS NOT NULL AND give_up_at <= %(now)s"
 )
+
+_HAND_OVER = """
+UPDATE erasure_task t SET by_hand_since = %(now)s,
+    reason = CASE WHEN t.reason = '' THEN %(reason)s ELSE t.reason END
+FROM erasure e WHERE e.id = t.erasure_id AND e.ciphertext IS NOT NULL
+    AND e.give_up_at <= %(warned)s AND t.outcome = '' AND t.by_hand_since IS NULL
+RETURNING t.destination
+"""
+"""The tool is tried on until the address is forgotten: whoever comes first does it."""
+
+_LEAVE_TO_PEOPLE = """
+UPDATE erasure_task t SET by_hand_since = COALESCE(by_hand_since, %(now)s), next_at = NULL,
+    lease = NULL
+FROM erasure e WHERE e.id = t.erasure_id AND e.ciphertext IS NOT NULL AND e.give_up_at <= %(now)s
+    AND t.outcome = ''
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,3 +271,34 @@ def finish_erasures(
         connection.execute(_FINISH.encode(), {"now": now})
     else:
         connection.execute(_FINISH_SOME.encode(), {"now": now, "ids": list(ids)})
+
+
+def forget_overdue(connection: Connection, now: datetime) -> None:
+    """Forget the addresses that were readable for 30 days, whatever is open (I6)."""
+    connection.execute(_LEAVE_TO_PEOPLE, {"now": now})
+    connection.execute(_FORGET.encode(), {"now": now})
+
+
+def hand_over_late_tasks(connection: Connection, now: datetime) -> list[str]:
+    """Make tasks for a person of those whose address is soon forgotten; returns the tools."""
+    given = {"now": now, "warned": now + WARNED_BEFORE, "reason": LATE_REASON}
+    return [row[0] for row in connection.execute(_HAND_OVER, given)]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenErasures:
+    """Tasks that wait for a person, and the earliest time at which an open one is forgotten."""
+
+    by_hand: int
+    forgotten_at: datetime | None
+
+
+def count_open(connection: Connection) -> OpenErasures:
+    """What is open, for alarms (tasks by hand are counted to 1,000)."""
+    row = connection.execute(
+        """SELECT (SELECT count(*) FROM (SELECT FROM erasure_task
+                WHERE by_hand_since IS NOT NULL AND outcome = '' LIMIT 1000) AS open),
+            (SELECT min(give_up_at) FROM erasure WHERE ciphertext IS NOT NULL)"""
+    ).fetchone()
+    assert row
+    return OpenErasures(*row)

@@ -212,7 +212,7 @@ class ErasureTaskRow(db.Model):  # type: ignore[misc,name-defined]
         Index(
             "erasure_task_by_hand",
             "by_hand_since",
-            postgresql_where=text("by_hand_since IS NOT NULL AND done_by IS NULL"),
+            postgresql_where=text("by_hand_since IS NOT NULL AND outcome = ''"),
         ),
     )
 
