@@ -24,8 +24,8 @@ from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.rights.clocks import run_clocks
-from preference_center.rights.retention import run_retention
 from preference_center.rights.erasure_upkeep import tidy_erasures
+from preference_center.rights.retention import run_retention
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
