@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
     ContactPage,
+    EraseItem,
     LinkItem,
     PushItem,
     PushOutcome,
@@ -30,6 +31,7 @@ from preference_center.domain.sync.contract import (
 )
 from preference_center.integrations.base.contract import (
     DeliveryError,
+    SupportsErase,
     SupportsLinkField,
     SupportsPull,
     SupportsRead,
@@ -38,6 +40,7 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import LINK, hands
 from tests.integrations.contract import Rig, lift, off
+from tests.integrations.rig import channel_of
 from tests.integrations.tools.answer_schemas import AnswerSchemas
 from tests.integrations.tools.described import Description
 from tests.integrations.tools.odd_answers import OddAnswers, Place
@@ -130,6 +133,8 @@ class Run:
             yield from self._scan()
         if abilities.can_pull:
             yield from self._pull()
+        if abilities.can_erase:
+            yield from self._erase()
 
     def _check(self) -> Iterator[str]:
         report, problem = self._oddly(lambda: self._rig.make().check())
@@ -156,6 +161,38 @@ class Run:
         connector = cast("SupportsLinkField", self._rig.make())
         found, problem = self._oddly(lambda: connector.write_links(batch))
         yield from self._outcomes("links", found, problem)
+
+    def _erase(self) -> Iterator[str]:
+        """Whom the tool holds is never said to be gone."""
+        if hasattr(self._rig.tool, "add"):
+            for address in self.people.values():
+                hands(self._rig).add(address)
+        items = [EraseItem(ref, a, channel_of(a)) for ref, a in self.people.items()]
+        connector = cast("SupportsErase", self._rig.make())
+        if get_spec(self._rig.kind).capabilities.confirms_erasure:
+            yield from self._find_held(connector, items)
+        found, problem = self._oddly(lambda: connector.erase(items))
+        if problem:
+            yield f"erase: {problem}"
+        for ref, address in self.people.items() if found is not None else ():
+            outcome = found.get(ref)
+            if outcome and outcome.result is PushResult.REFLECTED and self._holds(address):
+                yield f"erase: {self._name(ref)} counts as erased and is not"
+            is_right = outcome and (outcome.result is PushResult.REFLECTED or outcome.job)
+            if self._must_be_right(ref) and not is_right:
+                yield f"erase: {self._name(ref)} is {outcome}"
+
+    def _find_held(self, connector: SupportsErase, items: Sequence[EraseItem]) -> Iterator[str]:
+        held, problem = self._oddly(lambda: connector.find_held(items))
+        if problem:
+            yield f"find_held: {problem}"
+        for ref in self.people if held is not None else ():
+            if self._must_be_right(ref) and held.get(ref) is not True:
+                yield f"find_held: {self._name(ref)} is {held.get(ref)}"
+
+    def _holds(self, address: str) -> bool:
+        has = getattr(self._rig.tool, "has", None)
+        return bool(has and has(address))
 
     def _outcomes(
         self, act: str, found: Mapping[int, PushOutcome] | None, problem: str | None

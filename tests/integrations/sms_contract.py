@@ -249,6 +249,9 @@ class _News:
     def add(self, address: str) -> None:
         cast("Contacts", self.tool).add(address)
 
+    def has(self, address: str) -> bool:
+        return cast("Contacts", self.tool).has(address)
+
     def off(self, address: str) -> set[str]:
         return {"news"} if TOPIC in self.tool.off(address) else set()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ class BrevoStandIn(StandIn):
         super().__init__(watch)
         self.lists = {11: "News", 12: "Offers", 99: "Events"}
         self.attributes = {"CHOICES": "text", "AGE": "float"}
+        self._ids = count(1)
         self.contacts: dict[str, dict[str, Any]] = {}
         """By email address, or for who has none by phone number."""
         self.blocks: list[dict[str, Any]] = []
@@ -36,7 +38,7 @@ class BrevoStandIn(StandIn):
         contact = self.contacts.setdefault(
             address,
             {
-                "id": len(self.contacts) + 1,
+                "id": next(self._ids),
                 "email": address,
                 "emailBlacklisted": False,
                 "modifiedAt": WHEN,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from itertools import count
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -26,6 +27,7 @@ class CustomerIoStandIn(StandIn):
         self.topics_there = {11: ("News", True), 12: ("Offers", True), 99: ("Events", True)}
         self.region = "us"
         self.identifies_by_email = True
+        self._ids = count()
         self.people: dict[str, dict[str, Any]] = {}
         self.invalid: set[str] = set()
         self.strict = False
@@ -40,7 +42,7 @@ class CustomerIoStandIn(StandIn):
             address.lower(),
             {
                 "email": address,
-                "cio_id": f"0300{len(self.people):04}",
+                "cio_id": f"0300{next(self._ids):04}",
                 "topics": {},
                 "unsubscribed": False,
                 "times": {},

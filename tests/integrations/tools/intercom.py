@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -25,6 +26,7 @@ class IntercomStandIn(StandIn):
         self.consent = dict.fromkeys(self.types, "opt_out")
         self.content = dict.fromkeys(self.types, "email")
         self.archived: set[str] = set()
+        self._ids = count()
         self.contacts: dict[str, dict[str, Any]] = {}
         self.attached: dict[str, set[str]] = {}
         self.poison: set[str] = set()
@@ -35,7 +37,7 @@ class IntercomStandIn(StandIn):
     def add(self, address: str, role: str = "user", **fields: Any) -> dict[str, Any]:
         contact = {
             "type": "contact",
-            "id": f"6762f0{len(self.contacts):018}",
+            "id": f"6762f0{next(self._ids):018}",
             "role": role,
             "email": address.lower(),
             "unsubscribed_from_emails": False,

@@ -7,6 +7,7 @@ an unknown contact (404) is an assumption, and the worst case.
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,6 +27,7 @@ class ResendStandIn(StandIn):
             "12": ("Offers", "opt_in"),
             "99": ("Events", "opt_in"),
         }
+        self._ids = count()
         self.contacts: dict[str, dict[str, Any]] = {}
         self.chosen: dict[str, dict[str, str]] = {}
         self.suppressions: list[dict[str, Any]] = []
@@ -38,7 +40,7 @@ class ResendStandIn(StandIn):
         contact = self.contacts.setdefault(
             address,
             {
-                "id": f"c{len(self.contacts):05}",
+                "id": f"c{next(self._ids):05}",
                 "email": address,
                 "first_name": "",
                 "last_name": "",

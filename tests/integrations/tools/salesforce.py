@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -32,6 +33,7 @@ class SalesforceStandIn(StandIn):
         self.frozen: set[str] = set()
         self.locked: set[str] = set()
         self.undeletable: set[str] = set()
+        self._ids = count(1)
         self.records: list[dict[str, Any]] = []
         self.locators: dict[str, list[dict[str, Any]]] = {}
         self.poison: set[str] = set()
@@ -41,7 +43,7 @@ class SalesforceStandIn(StandIn):
 
     def add(self, address: str, object_: str = "Contact", **fields: Any) -> dict[str, Any]:
         """A new record, or a new contact's; SystemModstamp is the time."""
-        number = len(self.records) + 1
+        number = next(self._ids)
         record = {
             "type": object_,
             "Id": f"{'003' if object_ == 'Contact' else '00Q'}{number:015}",
