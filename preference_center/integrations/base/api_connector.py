@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
@@ -65,6 +65,8 @@ class ApiConnector(ABC, Generic[Client]):
     capabilities: ClassVar[Capabilities]
     settings: ClassVar[Mapping[str, str]]
     rules: ClassVar[ConnectorRules]
+    client_class: ClassVar[type[Any] | None] = None
+    """Makes a `Client` around a session; None where the session is the client."""
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
         self.config = config
@@ -72,12 +74,15 @@ class ApiConnector(ABC, Generic[Client]):
 
     def headers(self) -> Mapping[str, str]:
         """The headers of each request: the credentials, a version of the API."""
-        token = self.config.settings.get(self.rules.bearer_setting)
-        return {"Authorization": f"Bearer {token}"} if token else {}
+        settings, rules = self.config.settings, self.rules
+        token, key = settings.get(rules.bearer_setting), settings.get("api_key")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return headers | ({rules.key_header: key} if rules.key_header and key else {})
 
     def make_client(self, session: HttpSession) -> Client:
-        """The client around a session; by default the session itself."""
-        return cast("Client", session)
+        """The client around a session: see `client_class`."""
+        make = type(self).client_class
+        return cast("Client", make(session) if make else session)
 
     def open_client(self) -> AbstractContextManager[Client]:
         """The client, for one `with` block."""
@@ -87,7 +92,7 @@ class ApiConnector(ABC, Generic[Client]):
     def _open_client(self) -> Iterator[Client]:
         with self.http.session(
             self.config.name,
-            self.config.settings.get("base_url") or self.rules.api_url,
+            self.config.settings.get(self.rules.url_setting) or self.rules.api_url,
             headers=self.headers(),
             rate_limit_headers=self.rules.rate_limit_headers,
         ) as session:

@@ -108,8 +108,15 @@ from preference_center.integrations.base.targets import (
 from preference_center.integrations.base.webhook_only import build_webhook_only
 
 Session: TypeAlias = HttpSession
+Items: TypeAlias = Sequence[PushItem]
+LinkItems: TypeAlias = Sequence[LinkItem]
+EraseItems: TypeAlias = Sequence[EraseItem]
 Changes: TypeAlias = Sequence[TargetChange]
 Outcomes: TypeAlias = Mapping[int, PushOutcome]
+OffTopics: TypeAlias = Mapping[int, frozenset[str] | None]
+"""Ref -> the topics that are off, None if the address is absent; see `SupportsRead`."""
+RemoteContacts: TypeAlias = Mapping[str, RemoteContact | None]
+"""Address -> what the tool holds, None if nothing; see `MappedConnector.fetch_contacts`."""
 EventPage: TypeAlias = ContactPage[VendorEvent]
 SnapshotPage: TypeAlias = ContactPage[ContactSnapshot]
 
@@ -135,15 +142,18 @@ __all__ = [
     "DestinationConfig",
     "EndpointRateLimit",
     "EraseItem",
+    "EraseItems",
     "EraseMode",
     "ErasingConnector",
     "EventPage",
     "HttpContext",
     "HttpSession",
     "IsoDatetime",
+    "Items",
     "LenientModel",
     "LinkFieldConnector",
     "LinkItem",
+    "LinkItems",
     "ListingMode",
     "LookupMode",
     "MailDatetime",
@@ -151,6 +161,7 @@ __all__ = [
     "MappedSmsConnector",
     "MultiChannelConnector",
     "OffState",
+    "OffTopics",
     "Outcomes",
     "PascalModel",
     "Permission",
@@ -162,6 +173,7 @@ __all__ = [
     "ReadableApiConnector",
     "ReadableConnector",
     "RemoteContact",
+    "RemoteContacts",
     "RequestRejected",
     "RequestedErasureConnector",
     "Response",

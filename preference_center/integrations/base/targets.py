@@ -108,7 +108,10 @@ class ConnectorRules:
     group_size: int = 1
     """The most addresses that one `fetch_contacts` or `write_changes` is given."""
     api_url: str = ""
-    """The base URL, unless the setting `base_url` names another."""
+    """The base URL, unless the `url_setting` names another."""
+    url_setting: str = "base_url"
+    key_header: str = ""
+    """The header that the setting `api_key` is sent in, for vendors with one of their own."""
     bearer_setting: str = ""
     """The setting whose value is sent as a bearer token (RFC 6750), for vendors that take one."""
     rate_limit_headers: RateLimitHeaders | None = None

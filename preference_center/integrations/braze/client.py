@@ -85,8 +85,7 @@ class BrazeEmailEvent(runtime.LenientModel):
 class BrazeClient:
     """One workspace, for one push or listing."""
 
-    def __init__(self, name: str, session: runtime.HttpSession) -> None:
-        self._name = name
+    def __init__(self, session: runtime.Session) -> None:
         self._session = session
 
     def find_unsubscribed_groups(
@@ -174,7 +173,7 @@ class BrazeClient:
 
     def _ensure_success(self, response: runtime.Response) -> None:
         if response.parse_member(str, "message") != "success":
-            raise runtime.DeliveryError(f"{self._name}: Braze answered without success")
+            raise runtime.UnexpectedResponse("Braze answered without success")
 
 
 def _split_by_url_length(addresses: Sequence[str]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ user there has, so users are looked up first, 50 a request; unknown ones are not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -85,9 +85,7 @@ class Braze(BrazeWorkspace):
         for route in EMAIL_EVENT_ROUTES:
             client.list_email_events(route, since=today - OVERLAP, until=today + OVERLAP)
 
-    def read_batch(
-        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: BrazeClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector. Whether somebody left all email takes a request each.
 
         Only those are looked up alone who are still in a group that a topic maps to.
@@ -104,21 +102,16 @@ class Braze(BrazeWorkspace):
                 found[item.ref] = everything if left else off
         return found
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Unsubscribes from all email, and hard bounces.
 
         Opt-outs of a single group can't be listed: they are found when an address is read.
         """
-        with self.open_client() as client:
-            return runtime.next_changes_page(
-                cursor,
-                [partial(self._list_events, client, route) for route in EMAIL_EVENT_ROUTES],
-                now=self.http.now(),
-                overlap=OVERLAP,
-            )
+        sources = (partial(self._list_events, route=route) for route in EMAIL_EVENT_ROUTES)
+        return self.changes_page(cursor, *sources, overlap=OVERLAP)
 
     def _list_events(
-        self, client: BrazeClient, route: str, since: datetime | None, offset: str
+        self, client: BrazeClient, since: datetime | None, offset: str, *, route: str
     ) -> tuple[list[runtime.VendorEvent], str]:
         first = since.date() if since else EARLIEST_DATE
         until = self.http.now().date() + OVERLAP

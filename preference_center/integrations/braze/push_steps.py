@@ -5,7 +5,7 @@ Users are looked up before anything is written: Braze answers "success" for unkn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from preference_center.integrations.base import runtime
@@ -20,7 +20,7 @@ StateSetter = Callable[[str, str, Sequence[str]], None]
 def build_steps(
     client: BrazeClient,
     id_type: str,
-    batch: Sequence[runtime.PushItem],
+    batch: runtime.Items,
     set_state: StateSetter,
     *,
     existing_only: bool = True,
@@ -43,8 +43,8 @@ def build_steps(
 
 
 def _set_state(
-    items: Sequence[runtime.PushItem], set_addresses: Callable[[Sequence[str]], None]
-) -> Mapping[int, runtime.PushOutcome]:
+    items: runtime.Items, set_addresses: Callable[[Sequence[str]], None]
+) -> runtime.Outcomes:
     outcomes = {item.ref: runtime.refused() for item in items}
     for part, _ in send_bisecting(
         items, lambda some: set_addresses([item.address for item in some])
@@ -54,7 +54,7 @@ def _set_state(
 
 
 def find_off_groups(
-    client: BrazeClient, id_type: str, items: Sequence[runtime.PushItem]
+    client: BrazeClient, id_type: str, items: runtime.Items
 ) -> tuple[OffGroupsByRef, set[int]]:
     """Ref -> groups that are off, None without a user; and refs that Braze rejects.
 
@@ -74,7 +74,7 @@ def find_off_groups(
 
 
 def _find_unwritable(
-    client: BrazeClient, id_type: str, items: Sequence[runtime.PushItem]
+    client: BrazeClient, id_type: str, items: runtime.Items
 ) -> dict[int, runtime.PushOutcome]:
     """Ref -> the outcome of an address that is not written, and why."""
     if not items:

@@ -6,7 +6,7 @@ An SMS group is what one set of numbers sends; who is in none of them is sent no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -47,9 +47,7 @@ class BrazeSms(BrazeWorkspace):
                 "has: take the setting away"
             )
 
-    def request_erasures(
-        self, client: BrazeClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def request_erasures(self, client: BrazeClient, items: runtime.EraseItems) -> runtime.Outcomes:
         """See RequestedErasureConnector. Whoever has an email address too may be somebody else."""
         users = client.find_users(self.id_type, [item.address for item in items])
         shared = [i for i in items if any(user.email for user in users.get(i.address, ()))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import ClassVar
@@ -15,6 +14,8 @@ from preference_center.integrations.braze.push_steps import build_steps, find_of
 RULES = runtime.ConnectorRules(
     target_noun="subscription group",
     credentials_hint="the URL, the API key and its permissions",
+    url_setting="url",
+    bearer_setting="api_key",
     rate_limit_headers=runtime.parse_reset_headers(
         "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
     ),
@@ -28,6 +29,7 @@ class BrazeWorkspace(
 
     kind = "braze"
     rules = RULES
+    client_class = BrazeClient
     id_type: ClassVar[str]
     probe_identifier: ClassVar[str]
     """An identifier that nobody has."""
@@ -36,18 +38,6 @@ class BrazeWorkspace(
     erase_group_size = MAX_ADDRESSES_PER_CALL
     repeat_after = timedelta()
     """A request deletes one of the users that share an address: it is repeated until all are."""
-
-    @contextmanager
-    def open_client(self) -> Iterator[BrazeClient]:
-        """See ApiConnector. Each workspace names its own URL."""
-        settings, name = self.config.settings, self.config.name
-        with self.http.session(
-            name,
-            settings["url"],
-            headers={"Authorization": f"Bearer {settings['api_key']}"},
-            rate_limit_headers=self.rules.rate_limit_headers,
-        ) as session:
-            yield BrazeClient(name, session)
 
     @property
     def groups_by_topic(self) -> Mapping[str, str]:
@@ -70,9 +60,7 @@ class BrazeWorkspace(
         client.find_unsubscribed_groups(self.id_type, [self.probe_identifier])
         yield from ()
 
-    def push_batch(
-        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def push_batch(self, client: BrazeClient, batch: runtime.Items) -> runtime.Outcomes:
         """See ApiConnector. Opt-outs first, a topic at a time."""
         set_state = partial(self._set_state, client)
         creates = self.capabilities.can_create and self.config.create_contacts
@@ -87,9 +75,7 @@ class BrazeWorkspace(
         else:
             client.set_email_state(state, identifiers)
 
-    def read_batch(
-        self, client: BrazeClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: BrazeClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector. Who was never in a group has not left it."""
         off_groups, _ = find_off_groups(client, self.id_type, batch)
         return {
@@ -97,15 +83,13 @@ class BrazeWorkspace(
         }
 
     def find_held_contacts(
-        self, client: BrazeClient, items: Sequence[runtime.EraseItem]
+        self, client: BrazeClient, items: runtime.EraseItems
     ) -> Mapping[int, bool]:
         """See ErasingConnector."""
         users = client.find_users(self.id_type, [item.address for item in items])
         return {item.ref: bool(users[item.address]) for item in items if item.address in users}
 
-    def request_erasures(
-        self, client: BrazeClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def request_erasures(self, client: BrazeClient, items: runtime.EraseItems) -> runtime.Outcomes:
         """See RequestedErasureConnector."""
         client.delete_users(self.id_type, [item.address for item in items])
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -40,6 +40,7 @@ RULES = runtime.ConnectorRules(
     target_noun="list",
     credentials_hint="the API key and where it may be used",
     api_url="https://api.brevo.com",
+    key_header="api-key",
     rate_limit_headers=parse_rate_limit_headers,
     numeric_ids=True,
     group_size=150,
@@ -52,14 +53,7 @@ class BrevoAccount(runtime.ApiConnector[BrevoClient]):
     """A connector of one account and channel."""
 
     kind = "brevo"
-
-    def headers(self) -> Mapping[str, str]:
-        """See ApiConnector."""
-        return {"api-key": self.config.settings["api_key"]}
-
-    def make_client(self, session: runtime.Session) -> BrevoClient:
-        """See ApiConnector."""
-        return BrevoClient(session)
+    client_class = BrevoClient
 
     def list_modified(
         self, cursor: str | None, to_rows: Callable[[BrevoContact], Iterable[Row]]

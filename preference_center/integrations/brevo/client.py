@@ -111,7 +111,7 @@ def parse_rate_limit_headers(
 class BrevoClient:
     """One Brevo account, for one push, read or page."""
 
-    session: runtime.HttpSession
+    session: runtime.Session
     _contacts: dict[str, BrevoContact | int] = field(default_factory=dict)
 
     def list_lists(self, offset: str) -> tuple[list[runtime.Target], str]:

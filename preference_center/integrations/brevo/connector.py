@@ -10,19 +10,14 @@ A list holds people, whatever channel they are written to by, so none stands for
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.brevo.account import (
-    CAPABILITIES,
-    OVERLAP,
-    RULES,
-    BrevoAccount,
-)
+from preference_center.integrations.brevo.account import CAPABILITIES, OVERLAP, RULES, BrevoAccount
 from preference_center.integrations.brevo.client import BrevoClient, BrevoContact
 from preference_center.integrations.brevo.sms import BrevoSms
 from preference_center.integrations.brevo.vendor_events import (
@@ -98,7 +93,7 @@ class Brevo(
         return client.list_text_attributes()
 
     def write_link_group(
-        self, client: BrevoClient, field: str, items: Sequence[runtime.LinkItem]
+        self, client: BrevoClient, field: str, items: runtime.LinkItems
     ) -> runtime.Outcomes:
         """See LinkFieldConnector."""
         return {

@@ -11,11 +11,7 @@ from dataclasses import replace
 
 from preference_center.integrations.base import runtime
 from preference_center.integrations.brevo.account import CAPABILITIES, RULES, BrevoAccount
-from preference_center.integrations.brevo.client import (
-    WITHOUT_PHONE,
-    BrevoClient,
-    BrevoContact,
-)
+from preference_center.integrations.brevo.client import WITHOUT_PHONE, BrevoClient, BrevoContact
 
 MAX_NUMBERS_PER_PUSH = 100
 """Numbers of one push: each takes a request, at 10 a second, and the lease is 90 seconds."""
@@ -27,9 +23,7 @@ class BrevoSms(
     """The phone numbers of one Brevo account. One that Brevo doesn't know is answered by 404."""
 
     capabilities = replace(
-        CAPABILITIES,
-        channels=frozenset({runtime.Channel.SMS}),
-        can_hold_link=False,
+        CAPABILITIES, channels=frozenset({runtime.Channel.SMS}), can_hold_link=False
     )
     rules = replace(
         RULES,

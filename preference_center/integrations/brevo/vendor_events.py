@@ -35,11 +35,7 @@ _BLOCK_CODES_BY_PERSON = frozenset(
 
 
 def list_contact_events(
-    list_ids: Sequence[str],
-    now: datetime,
-    client: BrevoClient,
-    since: datetime | None,
-    offset: str,
+    list_ids: Sequence[str], now: datetime, client: BrevoClient, since: datetime | None, offset: str
 ) -> tuple[list[VendorEvent], str]:
     """A page of who was blocklisted or unsubscribed from a list: a ChangeSource."""
     contacts, following = client.list_modified_contacts(since, offset, PULL_PAGE_SIZE)

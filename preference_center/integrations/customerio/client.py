@@ -108,8 +108,8 @@ class _BatchError(runtime.LenientModel):
 class CustomerIoClient:
     """One workspace, for one push or listing."""
 
-    app_api: runtime.HttpSession
-    track_api: runtime.HttpSession
+    app_api: runtime.Session
+    track_api: runtime.Session
 
     def list_topics(self) -> dict[str, str]:
         """Id of each topic, as in `topic_7` -> its name."""

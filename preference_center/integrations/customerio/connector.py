@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -37,8 +36,7 @@ class CustomerIoContact(runtime.RemoteContact):
 
 
 class CustomerIo(
-    runtime.ReadableConnector[CustomerIoClient],
-    runtime.RequestedErasureConnector[CustomerIoClient],
+    runtime.ReadableConnector[CustomerIoClient], runtime.RequestedErasureConnector[CustomerIoClient]
 ):
     """One workspace, whose people are identified by their email addresses."""
 
@@ -115,21 +113,19 @@ class CustomerIo(
 
     def fetch_contacts(
         self, client: CustomerIoClient, addresses: Sequence[str], target_ids: Collection[str]
-    ) -> Mapping[str, runtime.RemoteContact | None]:
+    ) -> runtime.RemoteContacts:
         """See MappedConnector. One request for all."""
         people = {p.email.casefold(): p for p in client.find_people(addresses, id_type="email")}
         return {a: _to_contact(people.get(a.casefold()), target_ids) for a in addresses}
 
-    def write_changes(
-        self, client: CustomerIoClient, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: CustomerIoClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. Customer.io accepts a change, and applies it later."""
         rejected = client.update_people([_to_update(change) for change in changes])
         accepted = {change.ref: runtime.reflected("accepted") for change in changes}
         return accepted | _rejected(changes, rejected)
 
     def find_held_contacts(
-        self, client: CustomerIoClient, items: Sequence[runtime.EraseItem]
+        self, client: CustomerIoClient, items: runtime.EraseItems
     ) -> Mapping[int, bool]:
         """See ErasingConnector."""
         held: dict[int, bool] = {}
@@ -139,20 +135,18 @@ class CustomerIo(
         return held
 
     def request_erasures(
-        self, client: CustomerIoClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: CustomerIoClient, items: runtime.EraseItems
+    ) -> runtime.Outcomes:
         """See RequestedErasureConnector."""
         return _rejected(items, client.update_people([_to_suppression(item) for item in items]))
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
-        with self.open_client() as client:
-            return runtime.next_full_page(cursor, [partial(_list_contacts, client)])
+        return self.full_page(cursor, _list_contacts)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Each person's choices, with the date of their last change."""
-        with self.open_client() as client:
-            return runtime.next_full_page(cursor, [partial(self._list_events, client)])
+        return self.full_page(cursor, self._list_events)
 
     def _list_events(
         self, client: CustomerIoClient, token: str

@@ -72,14 +72,11 @@ class Intercom(
         account_target=GLOBAL_TARGET,
         target_check=runtime.TargetCheck.NEVER,  # All mapped types, by `push_batch`.
     )
+    client_class = IntercomClient
 
     def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
         return {**super().headers(), "Intercom-Version": "2.15"}
-
-    def make_client(self, session: runtime.Session) -> IntercomClient:
-        """See ApiConnector."""
-        return IntercomClient(session)
 
     def prepare(self, client: IntercomClient, addresses: Sequence[str]) -> None:
         """See ApiConnector."""
@@ -102,16 +99,12 @@ class Intercom(
                 )
         yield from super().find_problems(client)
 
-    def push_batch(
-        self, client: IntercomClient, batch: Sequence[runtime.PushItem]
-    ) -> runtime.Outcomes:
+    def push_batch(self, client: IntercomClient, batch: runtime.Items) -> runtime.Outcomes:
         """See ApiConnector. Each contact is looked up, and changed where it differs."""
         self.ensure_targets(client, self.config.topics.values())
         return super().push_batch(client, batch)
 
-    def read_batch(
-        self, client: IntercomClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: IntercomClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector."""
         self.ensure_targets(client, self.config.topics.values())
         return super().read_batch(client, batch)
@@ -144,7 +137,7 @@ class Intercom(
         return client.list_text_attributes()
 
     def write_link_group(
-        self, client: IntercomClient, field: str, items: Sequence[runtime.LinkItem]
+        self, client: IntercomClient, field: str, items: runtime.LinkItems
     ) -> runtime.Outcomes:
         """See LinkFieldConnector."""
 
@@ -212,9 +205,7 @@ class Intercom(
 
 
 def _update_all(
-    client: IntercomClient,
-    address: str,
-    update: Callable[[IntercomContact], runtime.PushOutcome],
+    client: IntercomClient, address: str, update: Callable[[IntercomContact], runtime.PushOutcome]
 ) -> runtime.PushOutcome:
     """Change every contact of an address; the worst outcome of one counts."""
     outcomes, rejection = [], None

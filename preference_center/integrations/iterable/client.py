@@ -102,7 +102,7 @@ class SubscriptionFailures:
 class IterableClient:
     """One project, for one push or listing."""
 
-    session: runtime.HttpSession
+    session: runtime.Session
 
     @cached_property
     def channels(self) -> Mapping[int, MessageChannel]:

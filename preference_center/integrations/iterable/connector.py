@@ -70,18 +70,12 @@ class IterableConnector(
         target_noun="channel, type or list",
         credentials_hint="the API key, and base_url for a project in Europe",
         api_url="https://api.iterable.com",
+        key_header="Api-Key",
         group_size=25,
         lookups=runtime.LookupMode.ALL,
         target_check=runtime.TargetCheck.ALWAYS,
     )
-
-    def headers(self) -> Mapping[str, str]:
-        """See ApiConnector."""
-        return {"Api-Key": self.config.settings["api_key"]}
-
-    def make_client(self, session: runtime.HttpSession) -> IterableClient:
-        """See ApiConnector."""
-        return IterableClient(session)
+    client_class = IterableClient
 
     def list_targets(self, client: IterableClient) -> Iterator[runtime.Target]:
         """See ApiConnector. Lists only where some are mapped: a project has thousands."""
@@ -99,13 +93,11 @@ class IterableConnector(
 
     def fetch_contacts(
         self, client: IterableClient, addresses: Sequence[str], target_ids: Collection[str]
-    ) -> Mapping[str, runtime.RemoteContact | None]:
+    ) -> runtime.RemoteContacts:
         """See MappedConnector. A request for each address."""
         return {a: _to_contact(client, client.get_user(a), target_ids) for a in addresses}
 
-    def write_changes(
-        self, client: IterableClient, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: IterableClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector."""
         failed = client.update_subscriptions([_to_request(client, change) for change in changes])
         if failed.unidentified_count:
@@ -121,8 +113,8 @@ class IterableConnector(
         return outcomes
 
     def request_erasures(
-        self, client: IterableClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: IterableClient, items: runtime.EraseItems
+    ) -> runtime.Outcomes:
         """See RequestedErasureConnector."""
         for item in items:
             client.forget_user(item.address)
@@ -132,7 +124,7 @@ class IterableConnector(
         """See ErasingConnector. A user who is forgotten is not found."""
         return client.get_user(item.address) is not None
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Opt-outs that are still in effect; complaints too, but no bounces.
 
         Each user of an event is looked up, since it may have been revoked. Of more than

@@ -40,7 +40,7 @@ _WITH_CONSENT = {"additional-fields[profile]": "subscriptions"}
 class KlaviyoClient:
     """One Klaviyo account."""
 
-    def __init__(self, session: runtime.HttpSession) -> None:
+    def __init__(self, session: runtime.Session) -> None:
         self._session = session
         self.profiles: dict[str, KlaviyoProfile] = {}
         """Address -> profile, of those that `look_up` found."""
@@ -261,6 +261,8 @@ def _format_time(since: datetime | None) -> str:
 class KlaviyoAccountConnector(runtime.ApiConnector[KlaviyoClient]):
     """A connector of one account and channel."""
 
+    client_class = KlaviyoClient
+
     def headers(self) -> Mapping[str, str]:
         """See ApiConnector."""
         return {
@@ -268,7 +270,3 @@ class KlaviyoAccountConnector(runtime.ApiConnector[KlaviyoClient]):
             "revision": REVISION,
             "Accept": _MEDIA_TYPE,
         }
-
-    def make_client(self, session: runtime.HttpSession) -> KlaviyoClient:
-        """See ApiConnector."""
-        return KlaviyoClient(session)

@@ -95,9 +95,7 @@ class Klaviyo(
         """See ApiConnector. Unknown addresses are left out: bulk jobs would create profiles."""
         client.look_up(addresses)
 
-    def push_batch(
-        self, client: KlaviyoClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def push_batch(self, client: KlaviyoClient, batch: runtime.Items) -> runtime.Outcomes:
         """See ApiConnector. Removes from lists first, then suppresses, then adds to lists."""
         changed = [item for item in batch if item.off or item.lift]
         known = [item for item in changed if item.address in client.profiles]
@@ -127,18 +125,16 @@ class Klaviyo(
 
     def _list_steps(
         self,
-        items: Sequence[runtime.PushItem],
+        items: runtime.Items,
         topics_of: Callable[[runtime.PushItem], Collection[str]],
-        call: Callable[[str, Sequence[runtime.PushItem]], Mapping[int, runtime.PushOutcome]],
+        call: Callable[[str, runtime.Items], runtime.Outcomes],
     ) -> Iterator[runtime.PushStep]:
         for topic, list_ in sorted(self.config.topics.items()):
             if listed := [item for item in items if topic in topics_of(item)]:
                 refs = tuple(item.ref for item in listed)
                 yield runtime.PushStep(refs, partial(call, list_, listed))
 
-    def read_batch(
-        self, client: KlaviyoClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: KlaviyoClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector. A topic is off for everybody who isn't on its list."""
         topics, profiles = self.config.topics, client.profiles
         members = {t: client.find_list_members(i, [*profiles]) for t, i in topics.items()}
@@ -155,8 +151,8 @@ class Klaviyo(
         return {item.ref: off[item.address] for item in batch if item.address in off}
 
     def write_link_group(
-        self, client: KlaviyoClient, field: str, items: Sequence[runtime.LinkItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: KlaviyoClient, field: str, items: runtime.LinkItems
+    ) -> runtime.Outcomes:
         """See LinkFieldConnector. Writes a custom property, which need not exist yet."""
         (item,) = items
         profile = client.profiles.get(item.address)
@@ -174,13 +170,13 @@ class Klaviyo(
         return item.address in client.profiles
 
     def request_erasures(
-        self, client: KlaviyoClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: KlaviyoClient, items: runtime.EraseItems
+    ) -> runtime.Outcomes:
         """See RequestedErasureConnector."""
         outcomes = {i.ref: client.request_deletion(client.profiles[i.address]) for i in items}
         return {ref: outcome for ref, outcome in outcomes.items() if outcome}
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. Profiles that joined one of the mapped lists."""
         page = self.changes_page(
             cursor,
@@ -197,7 +193,7 @@ class Klaviyo(
         )
         return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Suppressions of all marketing, then of each mapped list."""
         return self.changes_page(
             cursor,

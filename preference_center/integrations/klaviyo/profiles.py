@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from preference_center.integrations.base import runtime
@@ -27,9 +27,7 @@ EVENT_KIND_BY_REASON = {
 }
 
 
-def remove_from_list(
-    client: KlaviyoClient, list_id: str, items: Sequence[runtime.PushItem]
-) -> Mapping[int, runtime.PushOutcome]:
+def remove_from_list(client: KlaviyoClient, list_id: str, items: runtime.Items) -> runtime.Outcomes:
     """Remove those of `items` who are on a list from it."""
     members = client.find_list_members(list_id, [item.address for item in items])
     named = {address: profile for address, profile in members.items() if profile.id}
@@ -41,9 +39,7 @@ def remove_from_list(
     return {item.ref: outcomes.get(item.address, unchanged) for item in items}
 
 
-def add_to_list(
-    client: KlaviyoClient, list_id: str, items: Sequence[runtime.PushItem]
-) -> Mapping[int, runtime.PushOutcome]:
+def add_to_list(client: KlaviyoClient, list_id: str, items: runtime.Items) -> runtime.Outcomes:
     """Add `items`, whose profiles were looked up, to a list."""
     named = {item.ref: client.profiles[item.address] for item in items}
     named = {ref: profile for ref, profile in named.items() if profile.id}
@@ -56,13 +52,13 @@ def add_to_list(
 def bulk_job_steps(
     client: KlaviyoClient,
     job_type: str,
-    items: Sequence[runtime.PushItem],
+    items: runtime.Items,
     *,
     is_done: Callable[[KlaviyoProfile], bool],
 ) -> Iterator[runtime.PushStep]:
     """A job is only accepted (202); items are reflected once their profiles show it."""
 
-    def call() -> Mapping[int, runtime.PushOutcome]:
+    def call() -> runtime.Outcomes:
         addresses = [item.address for item in items]
         job = client.create_bulk_job(job_type, addresses)
         after = client.find_profiles(addresses)

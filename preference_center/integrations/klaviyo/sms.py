@@ -80,7 +80,7 @@ class KlaviyoSms(
         client: KlaviyoClient,
         addresses: Sequence[str],
         target_ids: Collection[str],  # noqa: ARG002 - there is one
-    ) -> Mapping[str, runtime.RemoteContact | None]:
+    ) -> runtime.RemoteContacts:
         """See MappedConnector. Numbers that never subscribed are off, too."""
         found: dict[str, runtime.RemoteContact | None] = dict.fromkeys(addresses)
         for number, profile in client.find_profiles_by_phone(addresses).items():
@@ -88,9 +88,7 @@ class KlaviyoSms(
             found[number] = _RemotePhone(runtime.sms_contact(reason).off_targets, profile)
         return found
 
-    def write_changes(
-        self, client: KlaviyoClient, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: KlaviyoClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. With double opt-in the person has to answer a text message."""
         turns_off = bool(changes[0].off)
         pending = [change for change in changes if _differs(change)]
@@ -116,8 +114,8 @@ class KlaviyoSms(
         return any(client.list_profiles_by_phone([item.address]))
 
     def request_erasures(
-        self, client: KlaviyoClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: KlaviyoClient, items: runtime.EraseItems
+    ) -> runtime.Outcomes:
         """See RequestedErasureConnector. Whoever has an email address too may be somebody else."""
         outcomes: dict[int, runtime.PushOutcome] = {}
         for item in items:
@@ -130,7 +128,7 @@ class KlaviyoSms(
                     outcomes[item.ref] = outcome
         return outcomes
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. Profiles that were created or changed."""
         page = self._list_updated(cursor)
         rows = (
@@ -144,7 +142,7 @@ class KlaviyoSms(
         )
         return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Profiles that changed and are unsubscribed.
 
         Changes of SMS consents can't be listed, and who made them is not reported.

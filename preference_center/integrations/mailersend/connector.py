@@ -49,7 +49,7 @@ class _Rows(runtime.LenientModel):
     links: _Links = _Links()
 
 
-class MailerSend(runtime.MappedConnector[runtime.HttpSession]):
+class MailerSend(runtime.MappedConnector[runtime.Session]):
     """One MailerSend account."""
 
     kind = "mailersend"
@@ -73,6 +73,7 @@ class MailerSend(runtime.MappedConnector[runtime.HttpSession]):
     rules = runtime.ConnectorRules(
         target_noun="domain",
         credentials_hint="the API token and what it may access",
+        bearer_setting="api_token",
         api_url="https://api.mailersend.com",
         rate_limit_headers=runtime.parse_reset_headers(
             "x-ratelimit-remaining", "x-ratelimit-reset", epoch=True
@@ -81,17 +82,13 @@ class MailerSend(runtime.MappedConnector[runtime.HttpSession]):
         by_target=True,
     )
 
-    def headers(self) -> Mapping[str, str]:
-        """See ApiConnector."""
-        return {"Authorization": f"Bearer {self.config.settings['api_token']}"}
-
-    def list_targets(self, client: runtime.HttpSession) -> Iterator[runtime.Target]:
+    def list_targets(self, client: runtime.Session) -> Iterator[runtime.Target]:
         """See ApiConnector."""
         for row in runtime.list_all(partial(_fetch_page, client, "/v1/domains")):
             if row.id:
                 yield runtime.Target(row.id, row.name)
 
-    def find_problems(self, client: runtime.HttpSession) -> Iterator[str]:  # noqa: ARG002 - nothing to ask for
+    def find_problems(self, client: runtime.Session) -> Iterator[str]:  # noqa: ARG002 - nothing to ask for
         """See ApiConnector."""
         if self.config.sends_service:
             yield (
@@ -99,9 +96,7 @@ class MailerSend(runtime.MappedConnector[runtime.HttpSession]):
                 "from a domain that is not mapped, and set this up without --sends-service (I10)"
             )
 
-    def write_changes(
-        self, client: runtime.HttpSession, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: runtime.Session, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. All of a request are accepted, or none."""
         body = {
             "domain_id": changes[0].target,
@@ -111,31 +106,27 @@ class MailerSend(runtime.MappedConnector[runtime.HttpSession]):
         answer.parse(_Rows)  # its rows leave out those that were there already
         return {change.ref: runtime.reflected(answer.status) for change in changes}
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. Everybody who was ever sent an email from a mapped domain."""
-        with self.open_client() as client:
-            return runtime.next_full_page(
-                cursor, [partial(_list_recipients, client, id_) for id_ in self._domain_ids()]
-            )
+        return self.full_page(
+            cursor, *(partial(_list_recipients, domain=id_) for id_ in self._domain_ids())
+        )
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. It does not contain who made an entry, so ours are among them."""
-        with self.open_client() as client:
-            return runtime.next_full_page(
-                cursor,
-                [
-                    partial(_list_suppressions, client, d, list_)
-                    for d in self._domain_ids()
-                    for list_ in EVENT_KIND_BY_LIST
-                ],
-            )
+        sources = (
+            partial(_list_suppressions, domain=id_, list_=list_)
+            for id_ in self._domain_ids()
+            for list_ in EVENT_KIND_BY_LIST
+        )
+        return self.full_page(cursor, *sources)
 
     def _domain_ids(self) -> list[str]:
         return sorted(set(self.config.topics.values()))
 
 
 def _fetch_page(
-    client: runtime.HttpSession, route: str, page: str, *, domain: str = "", list_: str = ""
+    client: runtime.Session, route: str, page: str, *, domain: str = "", list_: str = ""
 ) -> tuple[Sequence[_Row], str]:
     """The rows of a page by its number, "" for the first, and the next one's, "" at the end."""
     number = page or "1"
@@ -145,7 +136,7 @@ def _fetch_page(
 
 
 def _list_recipients(
-    client: runtime.HttpSession, domain: str, page: str
+    client: runtime.Session, page: str, *, domain: str
 ) -> tuple[list[runtime.ContactSnapshot], str]:
     rows, following = _fetch_page(client, "/v1/recipients", page, domain=domain)
     return [
@@ -154,7 +145,7 @@ def _list_recipients(
 
 
 def _list_suppressions(
-    client: runtime.HttpSession, domain: str, list_: str, page: str
+    client: runtime.Session, page: str, *, domain: str, list_: str
 ) -> tuple[list[runtime.VendorEvent], str]:
     rows, following = _fetch_page(client, _SUPPRESSIONS, page, domain=domain, list_=list_)
     kind = EVENT_KIND_BY_LIST[list_]

@@ -58,7 +58,7 @@ class _Rows(runtime.LenientModel):
 class ResendClient:
     """One team of Resend's, for one push or listing."""
 
-    session: runtime.HttpSession
+    session: runtime.Session
 
     @cached_property
     def topics(self) -> Mapping[str, _Row]:
@@ -128,28 +128,20 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
         target_noun="topic",
         credentials_hint="the API key, which needs full access",
         api_url="https://api.resend.com",
+        bearer_setting="api_key",
         rate_limit_headers=runtime.parse_reset_headers(
             "ratelimit-remaining", "ratelimit-reset", epoch=False
         ),
         max_reads=40,
     )
-
-    def headers(self) -> Mapping[str, str]:
-        """See ApiConnector."""
-        return {"Authorization": f"Bearer {self.config.settings['api_key']}"}
-
-    def make_client(self, session: runtime.HttpSession) -> ResendClient:
-        """See ApiConnector."""
-        return ResendClient(session)
+    client_class = ResendClient
 
     def list_targets(self, client: ResendClient) -> Iterator[runtime.Target]:
         """See ApiConnector."""
         for id_, topic in client.topics.items():
             yield runtime.Target(id_, topic.name)
 
-    def write_changes(
-        self, client: ResendClient, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: ResendClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. Topics that a request does not name stay as they are."""
         (change,) = changes
         states = dict.fromkeys(change.on, OPT_IN) | dict.fromkeys(change.off, OPT_OUT)
@@ -207,24 +199,21 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
         """See ErasingConnector."""
         return client.get_contact(item.address) is not None
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. The list contains who unsubscribed from all, but no topics."""
         everything = frozenset(self.config.topics)
-        with self.open_client() as client:
-            return runtime.next_full_page(cursor, [partial(_list_contacts, client, everything)])
+        return self.full_page(cursor, partial(_list_contacts, everything=everything))
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Contacts who unsubscribed from all, then suppressions with dates.
 
         Since when a contact has been unsubscribed is not documented.
         """
-        with self.open_client() as client:
-            sources = [partial(_list_unsubscribed, client), partial(_list_suppressed, client)]
-            return runtime.next_full_page(cursor, sources)
+        return self.full_page(cursor, _list_unsubscribed, _list_suppressed)
 
 
 def _list_contacts(
-    client: ResendClient, everything: frozenset[str], after: str
+    client: ResendClient, after: str, *, everything: frozenset[str]
 ) -> tuple[list[runtime.ContactSnapshot], str]:
     rows, following = client.list_page("/contacts", after)
     return [

@@ -98,7 +98,7 @@ def open_client(
 class SalesforceClient:
     """One org, made by `open_client`. Requests a token before its first request."""
 
-    def __init__(self, config: runtime.DestinationConfig, session: runtime.HttpSession) -> None:
+    def __init__(self, config: runtime.DestinationConfig, session: runtime.Session) -> None:
         self._config = config
         self._session = session
         self._descriptions: dict[str, ObjectDescription] = {}

@@ -129,7 +129,7 @@ class Salesforce(
         client: SalesforceClient,
         addresses: Sequence[str],
         target_ids: Collection[str],  # noqa: ARG002 - all fields are of one query
-    ) -> Mapping[str, runtime.RemoteContact | None]:
+    ) -> runtime.RemoteContacts:
         """See MappedConnector."""
         records_by_email = self._find_records(client, addresses, self._watched_fields)
         people: dict[str, runtime.RemoteContact | None] = dict.fromkeys(addresses)
@@ -140,9 +140,7 @@ class Salesforce(
                 people[address] = _RemotePerson(states, records)
         return people
 
-    def write_changes(
-        self, client: SalesforceClient, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: SalesforceClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. An opt-out wins where two forms of an address are one there."""
         desired_fields = defaultdict[str, dict[str, Any]](dict)
         for change in changes:
@@ -156,16 +154,14 @@ class Salesforce(
         return save_changes(client.update, changes, find_changes(records, desired_fields))
 
     def write_link_group(
-        self, client: SalesforceClient, field: str, items: Sequence[runtime.LinkItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: SalesforceClient, field: str, items: runtime.LinkItems
+    ) -> runtime.Outcomes:
         """See LinkFieldConnector."""
         records = self._find_records(client, [item.address for item in items], {field})
         desired_fields = {item.address.casefold(): {field: item.link} for item in items}
         return save_changes(client.update, items, find_changes(records, desired_fields))
 
-    def erase_group(
-        self, client: SalesforceClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def erase_group(self, client: SalesforceClient, items: runtime.EraseItems) -> runtime.Outcomes:
         """See ErasingConnector. Only where the setting says so: a CRM is more than mail."""
         if self.config.settings.get(ERASE_SETTING) != "yes":
             return {item.ref: runtime.refused(f"{ERASE_SETTING} is not yes") for item in items}
@@ -179,7 +175,7 @@ class Salesforce(
         )
 
     def find_held_contacts(
-        self, client: SalesforceClient, items: Sequence[runtime.EraseItem]
+        self, client: SalesforceClient, items: runtime.EraseItems
     ) -> Mapping[int, bool]:
         """See ErasingConnector."""
         records = self._find_records(
@@ -187,7 +183,7 @@ class Salesforce(
         )
         return {item.ref: item.address.casefold() in records for item in items}
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
         link_field = self.config.link_field
         fields = self._watched_fields | ({link_field} if link_field else set())
@@ -201,7 +197,7 @@ class Salesforce(
         )
         return runtime.ContactPage(tuple(rows), page.cursor, page.done)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Opt-outs are dated by the record's last change."""
         ticked = " OR ".join(f"{name} = true" for name in sorted(self._watched_fields))
         page = self._list_changed(self._watched_fields, f"Email != null AND ({ticked})", cursor)

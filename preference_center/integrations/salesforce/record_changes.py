@@ -49,7 +49,7 @@ def save_changes(
     save: Callable[[Sequence[RecordChange]], Sequence[SaveResult]],
     items: Iterable[Item],
     changes: ChangesByEmail,
-) -> Mapping[int, runtime.PushOutcome]:
+) -> runtime.Outcomes:
     """Save the changes of each casefolded address, 200 records a request.
 
     ABSENT for an address without an entry in `changes`.
@@ -78,7 +78,7 @@ def save_changes(
 def _save(
     save: Callable[[Sequence[RecordChange]], Sequence[SaveResult]],
     changes: Sequence[tuple[RecordChange, tuple[int, ...]]],
-) -> Mapping[int, runtime.PushOutcome]:
+) -> runtime.Outcomes:
     outcomes: dict[int, runtime.PushOutcome] = {}
     results = save([change for change, _ in changes])
     for (_, refs), result in zip(changes, results, strict=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from http import HTTPStatus
 from typing import ClassVar
@@ -36,7 +36,7 @@ class _Status(runtime.LenientModel):
     error_messages: tuple[str, ...] = ()
 
 
-class Twilio(runtime.MappedConnector[runtime.HttpSession]):
+class Twilio(runtime.MappedConnector[runtime.Session]):
     """The consents of one Twilio account."""
 
     kind = "twilio"
@@ -67,13 +67,13 @@ class Twilio(runtime.MappedConnector[runtime.HttpSession]):
         settings = self.config.settings
         return runtime.basic_auth_headers(settings["api_key"], settings["api_secret"])
 
-    def list_targets(self, client: runtime.HttpSession) -> Iterator[runtime.Target]:  # noqa: ARG002 - can't be asked
+    def list_targets(self, client: runtime.Session) -> Iterator[runtime.Target]:  # noqa: ARG002 - can't be asked
         """See ApiConnector. Senders can't be listed here: those that are mapped and well formed."""
         for sender in set(self.config.topics.values()):
             if re.fullmatch(SENDER, sender):
                 yield runtime.Target(sender, sender)
 
-    def find_problems(self, client: runtime.HttpSession) -> Iterator[str]:
+    def find_problems(self, client: runtime.Session) -> Iterator[str]:
         """See ApiConnector. An empty request is rejected, unless the key is wrong."""
         client.send(
             "POST", _CONSENTS, body=b"", headers=_FORM, allowed_statuses={HTTPStatus.BAD_REQUEST}
@@ -84,9 +84,7 @@ class Twilio(runtime.MappedConnector[runtime.HttpSession]):
                 "by another sender, and take sends-service from this destination (I10)"
             )
 
-    def write_changes(
-        self, client: runtime.HttpSession, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: runtime.Session, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. Each consent has a status of its own."""
         nonce = self.http.nonce()
         sent = {uuid5(_CORRELATION, f"{nonce} {c.ref}").hex: c for c in changes}
