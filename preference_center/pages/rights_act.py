@@ -11,18 +11,34 @@ from preference_center.domain.rights.identity import may_act
 from preference_center.domain.rights.model import Extent, RequestKind
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.pages.rendering import catalogue_or_empty
+from preference_center.pages.rights_correct import correct
+from preference_center.pages.rights_erase import erase
 from preference_center.pages.rights_identity import identify
 from preference_center.pages.rights_list import contact_page
+from preference_center.pages.rights_one_button import (
+    access,
+    close,
+    reopen,
+    restrict,
+    unrestrict,
+)
 from preference_center.pages.rights_own_words import complain, object_to_marketing
 from preference_center.pages.rights_visitor import RightsVisitor, read_visitor
 
 _VIEWS: Mapping[RequestKind, Callable[[RightsVisitor], ResponseReturnValue]] = {
+    RequestKind.ACCESS: access,
+    RequestKind.CORRECT: correct,
+    RequestKind.ERASE: erase,
+    RequestKind.RESTRICT: restrict,
+    RequestKind.UNRESTRICT: unrestrict,
+    RequestKind.CLOSE: close,
+    RequestKind.REOPEN: reopen,
     RequestKind.OBJECT: object_to_marketing,
     RequestKind.COMPLAINT: complain,
 }
 """The page of each right, for a visitor whose identity is enough for it."""
 
-RIGHTS_WITH_PAGES = tuple(kind.value for kind in RequestKind if kind is not RequestKind.MINOR)
+RIGHTS_WITH_PAGES = tuple(kind.value for kind in _VIEWS)
 """What `/rights/<act>` can be."""
 
 
@@ -33,5 +49,4 @@ def rights_act(act: str, token: str = "") -> ResponseReturnValue:
         return contact_page(visitor, status=503 if request.method == "POST" else 200)
     if not may_act(visitor.level, kind, Extent.MARKETING if kind is RequestKind.ERASE else None):
         return identify(visitor, kind)
-    view = _VIEWS.get(kind)
-    return view(visitor) if view else contact_page(visitor)
+    return _VIEWS[kind](visitor)

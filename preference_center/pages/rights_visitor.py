@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.context import services
 from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.rights.model import IdentityLevel
+from preference_center.errors import InvalidLink
 from preference_center.links import Link
 from preference_center.pages.rendering import (
     catalogue_or_empty,
@@ -60,6 +61,13 @@ def read_visitor(token: str) -> RightsVisitor:
     link = services().links.read_token(token, services().now())
     use_contact_language(link.address)
     return RightsVisitor(token, link)
+
+
+def proven_address(visitor: RightsVisitor) -> Address:
+    """The address that the visitor controls. For the pages that `identify` has let through."""
+    if visitor.address is None or visitor.level < IdentityLevel.CONTROLS_ADDRESS:
+        raise InvalidLink("this visit does not prove control of an address")
+    return visitor.address
 
 
 def render_rights_page(
