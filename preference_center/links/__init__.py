@@ -85,6 +85,7 @@ class FormPurpose(StrEnum):
     PREFERENCES = "preferences"
     UNDO = "undo"
     CONFIRMATION = "confirmation"
+    RIGHTS = "rights"
     RIGHTS_STATUS = "rights status"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from flask import abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
+from wtforms import HiddenField
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address
@@ -18,26 +20,39 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import MAX_TEXT, NewRequest
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.errors import InvalidLink
 from preference_center.languages import page_language
+from preference_center.links import FormPurpose
 from preference_center.links.rights_status import create_rights_status_token
 from preference_center.pages.mailed_links import is_cross_site, network_allowed
-from preference_center.pages.rendering import catalogue_or_empty, lead_brand
+from preference_center.pages.rendering import (
+    catalogue_or_empty,
+    lead_brand,
+    link_fingerprint,
+)
 from preference_center.pages.rights_visitor import RightsVisitor
 from preference_center.rights.requests import open_request
 
 
 class RightsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    """A form of a proven visitor: its token shows that it comes from our own page."""
+    """A form: of a proven visitor, its CSRF token shows that it comes from our own page."""
 
     class Meta:
         """A visit ends long before."""
 
         csrf_time_limit = int(timedelta(days=1).total_seconds())
 
+    state = HiddenField()
+    """The id of the request that the form makes, sealed: sent twice, it makes one."""
+
 
 def form_of(visitor: RightsVisitor) -> RightsForm:
     """The form to render. Only what takes a proven visitor needs the cookie of its token."""
-    return RightsForm(meta={"csrf": visitor.level >= IdentityLevel.CONTROLS_ADDRESS})
+    form = RightsForm(meta={"csrf": visitor.level >= IdentityLevel.CONTROLS_ADDRESS})
+    context = services()
+    data = {"id": str(context.new_id()), "link": link_fingerprint(visitor.token)}
+    form.state.data = context.links.seal_form(FormPurpose.RIGHTS, data, context.now())
+    return form
 
 
 def find_form_error(visitor: RightsVisitor) -> str:
@@ -47,7 +62,7 @@ def find_form_error(visitor: RightsVisitor) -> str:
     mailed; beyond that it aborts with 429.
     """
     if visitor.level >= IdentityLevel.CONTROLS_ADDRESS:
-        return "" if form_of(visitor).validate() else "missing_cookie"
+        return "" if RightsForm().validate() else "missing_cookie"
     if is_cross_site():
         return "cross_site"
     if not network_allowed():
@@ -84,8 +99,21 @@ def ask(
         brand=brand.key if brand else None,
         level=visitor.level if address == visitor.address else IdentityLevel.NONE,
         text=text,
+        id=_read_form_id(visitor),
     )
     return open_request(new)
+
+
+def _read_form_id(visitor: RightsVisitor) -> UUID | None:
+    """The id in the posted form, if we sealed it for this visitor's page."""
+    context = services()
+    try:
+        _, data = context.links.open_form(
+            FormPurpose.RIGHTS, request.form.get("state", ""), None, context.now()
+        )
+    except InvalidLink:
+        return None
+    return UUID(data["id"]) if data["link"] == link_fingerprint(visitor.token) else None
 
 
 def redirect_to_status(visitor: RightsVisitor, asked: RightsRequest) -> ResponseReturnValue:

@@ -44,7 +44,7 @@ class _Opener:
     def __init__(self, new: NewRequest, actor: str) -> None:
         context = services()
         self._new, self._actor = new, actor
-        self._id, self._now = context.new_id(), context.now()
+        self._id, self._now = new.id or context.new_id(), context.now()
         self._received_at = clamp_to_now(new.received_at or self._now, self._now)
         self._catalogue = current_catalogue_or_empty()
         self._event_ids = [context.new_id() for _ in new.addresses]
@@ -71,8 +71,19 @@ class _Opener:
         """Store the request, or what it adds to the one that it repeats."""
         request = self._build(connection)
         requests.lock_subject(connection, request.subject_digests)
+        self.opened = requests.load_request(connection, self._id)
+        if self.opened is None:
+            same = self._find_repeat(connection, request)
+            self.opened = (
+                self._repeat(connection, same) if same else self._insert(connection, request)
+            )
+
+    def _find_repeat(self, connection: Connection, request: RightsRequest) -> RightsRequest | None:
+        """The request that this one repeats. Other words are not a repeat: they are read, too."""
         same = requests.find_repeat(connection, request)
-        self.opened = self._repeat(connection, same) if same else self._insert(connection, request)
+        if same is None or not self._new.text:
+            return same
+        return same if requests.open_part(services().keys, same).text == self._new.text else None
 
     def _build(self, connection: Connection) -> RightsRequest:
         keys, new = services().keys, self._new

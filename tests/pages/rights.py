@@ -17,24 +17,27 @@ if TYPE_CHECKING:
     from preference_center.domain.rights.request import RightsRequest
 
 
-def csrf_token(page: str) -> str:
-    """The CSRF token of a page's form, or an empty text."""
-    found = re.search(r'name="csrf_token" value="([^"]*)"', page)
-    return found[1] if found else ""
-
-
-def open_form(client: FlaskClient, path: str, fields: Mapping[str, str] | None = None) -> str:
-    """The CSRF token of the form at `path`, after its first step if it has two."""
+def form_fields(
+    client: FlaskClient, path: str, fields: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The hidden fields of the form at `path`, after its first step if it has two."""
     query = {"what": fields["what"]} if fields and "what" in fields else {}
-    first = csrf_token(client.get(path, query_string=query).text)
-    if first or not fields or "extent" not in fields:
-        return first
-    return csrf_token(client.post(path, data={"extent": fields["extent"]}).text)
+    page = client.get(path, query_string=query).text
+    if fields and "extent" in fields and 'name="confirm"' not in page:
+        page = client.post(path, data={"extent": fields["extent"]}).text
+    return dict(re.findall(r'type="hidden" name="(csrf_token|state)" value="([^"]*)"', page))
 
 
 def press(client: FlaskClient, path: str, **fields: str) -> TestResponse:
     """Open the form at `path` and post it with these fields."""
-    return client.post(path, data={**fields, "csrf_token": open_form(client, path, fields)})
+    return client.post(path, data=form_fields(client, path, fields) | fields)
+
+
+def reference_in(client: FlaskClient, answer: TestResponse) -> str:
+    """The reference on the page that `answer` leads to."""
+    found = re.search(r"<code>(.*)</code>", client.get(answer.location).text)
+    assert found
+    return found[1]
 
 
 def requests_in(app: Flask) -> list[RightsRequest]:

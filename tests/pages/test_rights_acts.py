@@ -13,7 +13,7 @@ from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.sender_requests import RequestOrigin
 from tests.clock import START
-from tests.pages.rights import press, requests_in
+from tests.pages.rights import form_fields, press, reference_in, requests_in
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,15 +30,17 @@ ORIGIN = RequestOrigin("test", "test", START)
 def test_one_button_is_one_request_however_often_it_is_pressed(
     app: Flask, client: FlaskClient, proven: str, act: str
 ) -> None:  # I7
-    for _ in range(2):
-        answer = press(client, f"/rights/{act}/{proven}", confirm="yes")
-        assert answer.status_code == 303
-        assert answer.location.startswith("/rights/status/")
-    asked = requests_in(app)[0]
+    path = f"/rights/{act}/{proven}"
+    fields = form_fields(client, path) | {"confirm": "yes"}
+    first, answer = client.post(path, data=fields), client.post(path, data=fields)
+    assert reference_in(client, first) == reference_in(client, answer)
+    assert answer.status_code == 303
+    assert answer.location.startswith("/rights/status/")
+    (asked,) = requests_in(app)
     assert asked.kind == RequestKind(act)
     assert asked.via is RequestVia.PAGE
     assert asked.level is IdentityLevel.CONTROLS_ADDRESS
-    assert asked.reference in client.get(answer.location).text
+    assert asked.reference == reference_in(client, answer)
 
 
 def test_an_erasure_takes_two_steps_and_says_what_goes_and_stays(

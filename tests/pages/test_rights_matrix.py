@@ -14,7 +14,7 @@ from preference_center.domain.rights.model import Extent, RequestKind
 from preference_center.links import TokenPurpose
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
-from tests.pages.rights import open_form, requests_in
+from tests.pages.rights import form_fields, press, requests_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,9 +76,8 @@ def test_an_act_takes_the_identity_that_it_needs_and_nothing_less_does_anything(
 ) -> None:
     act, token = form.partition(" ")[0], tokens[visitor]
     path = f"/rights/{act}/{token}" if token else f"/rights/{act}"
-    csrf = open_form(client, path, FORMS[form])
     before = ledger.rows()
-    answer = client.post(path, data={**FORMS[form], "csrf_token": csrf})
+    answer = press(client, path, **FORMS[form])
     if act in NEEDS_NOTHING or visitor == "visit":
         assert answer.status_code in {200, 303}
         return
@@ -113,9 +112,7 @@ def test_a_visit_acts_for_its_own_address_only(
     app: Flask, client: FlaskClient, tokens: dict[str, str], form: str
 ) -> None:  # I9: rights are exact
     path = f"/rights/{form.partition(' ')[0]}/{tokens['visit']}"
-    csrf = open_form(client, path, FORMS[form])
-    fields = {**FORMS[form], "address": "j.ane.doe@example.com", "csrf_token": csrf}
-    client.post(path, data=fields)
+    press(client, path, **{**FORMS[form], "address": "j.ane.doe@example.com"})
     with app.app_context():
         from preference_center.rights.requests import open_sealed
 
@@ -128,11 +125,11 @@ def test_a_form_of_another_site_lacks_the_cookie_and_changes_nothing(
     app: Flask, client: FlaskClient, tokens: dict[str, str], form: str, ledger: Ledger
 ) -> None:
     path = f"/rights/{form.partition(' ')[0]}/{tokens['visit']}"
-    csrf = open_form(client, path, FORMS[form])
+    hidden = form_fields(client, path, FORMS[form])
     before = ledger.rows()
     stranger = app.test_client()  # who has the token of the form, but not its cookie
-    for given in (csrf, "", "forged"):
-        answer = stranger.post(path, data={**FORMS[form], "csrf_token": given})
+    for given in (hidden["csrf_token"], "", "forged"):
+        answer = stranger.post(path, data={**FORMS[form], **hidden, "csrf_token": given})
         assert answer.status_code == 400
         assert "allow cookies" in answer.text
     assert ledger.rows() == before

@@ -11,7 +11,7 @@ from preference_center.domain.rights.model import IdentityLevel, RequestKind, Re
 from preference_center.rights.requests import find_by_reference, open_sealed
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
-from tests.pages.rights import csrf_token, requests_in
+from tests.pages.rights import form_fields, press, reference_in, requests_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,6 @@ def object_to(client: FlaskClient, path: str = "/rights/object", **fields: Any) 
     return client.post(path, data={"address": KNOWN, "text": "Basta!", **fields})
 
 
-def reference_in(page: TestResponse) -> str:
-    found = re.search(r"<code>(.*)</code>", page.text)
-    assert found
-    return found[1]
-
-
 def test_an_objection_counts_at_once_and_gets_its_reference(
     app: Flask, client: FlaskClient, subscribed: Callable[..., Any]
 ) -> None:
@@ -45,7 +39,7 @@ def test_an_objection_counts_at_once_and_gets_its_reference(
     page = client.get(answer.location)
     assert "All marketing to you is off already" in page.text
     with app.app_context():
-        asked = find_by_reference(reference_in(page))
+        asked = find_by_reference(reference_in(client, answer))
         assert (asked.kind, asked.level) == (RequestKind.OBJECT, IdentityLevel.NONE)
         assert open_sealed(asked).text == "Basta!"
     assert "Basta" not in page.text
@@ -59,8 +53,7 @@ def test_it_takes_any_level_and_no_words(
     client: FlaskClient, token: str, proven: str, path: str, subscribed: Callable[..., Any]
 ) -> None:
     path = path.format(link=token, visit=proven)
-    csrf = csrf_token(client.get(path).text)
-    assert object_to(client, path, text="", csrf_token=csrf).status_code == 303
+    assert press(client, path, address=KNOWN, text="").status_code == 303
     assert not subscribed()
 
 
@@ -73,9 +66,19 @@ def test_a_link_objects_for_its_own_address_only(
 
 
 def test_pressed_twice_it_is_one_request(app: Flask, client: FlaskClient) -> None:
-    first, second = (client.get(object_to(client).location) for _ in range(2))
-    assert reference_in(first) == reference_in(second)
+    path = "/rights/object"
+    fields = form_fields(client, path) | {"address": KNOWN, "text": ""}
+    first, second = client.post(path, data=fields), client.post(path, data=fields)
+    assert reference_in(client, first) == reference_in(client, second)
     assert len(requests_in(app)) == 1
+
+
+def test_other_words_are_read_too(app: Flask, client: FlaskClient) -> None:
+    for text in ("Basta!", "And my neighbour's as well."):
+        client.post("/rights/object", data={"address": KNOWN, "text": text})
+    with app.app_context():
+        texts = {open_sealed(asked).text for asked in requests_in(app)}
+    assert texts == {"Basta!", "And my neighbour's as well."}
 
 
 def test_known_unknown_and_erased_addresses_get_the_same_answer(

@@ -46,7 +46,8 @@ class NewRequest:
     `level` is what is proven of the person that the request is about, for all of `addresses`.
     `received_at` (aware) may be stated for what came by letter or phone. `law` is stated where
     the person said where they live. With `identity_asked` the person was asked for proof at the
-    same time, which stops the clock where the law allows it.
+    same time, which stops the clock where the law allows it. `id` is given where a form may be
+    sent twice: it is recorded once.
     """
 
     kind: RequestKind
@@ -64,6 +65,7 @@ class NewRequest:
     text: str = ""
     agent: Agent | None = None
     reporter: str = ""
+    id: UUID | None = None
 
     def check(self) -> None:
         """Raises InvalidInput, which states what to fix."""
