@@ -35,7 +35,9 @@ class BatchResult:
     restricted_at: dict[UUID, datetime] = field(default_factory=dict)
     """Contacts that a row restricts, and since when."""
     unrestricted: dict[UUID, tuple[int, UnrestrictionProof]] = field(default_factory=dict)
-    """Contacts whose restriction a row ends."""
+    """Contacts whose restriction a row ends, with the index of the row."""
+    ended_restrictions: set[int] = field(default_factory=set)
+    """Indexes of rows that ended a restriction of an address, with or without the contact's."""
     errors: list[RowError] = field(default_factory=list)
 
     def add(self, contact: Contact, *, is_changed: bool) -> None:

@@ -103,6 +103,7 @@ def unrestriction_changes(
             changes.append(
                 build_unrestriction_change(services().new_id(), address, proof, origin, facts)
             )
+            result.ended_restrictions.add(row)
     return changes
 
 

@@ -65,8 +65,11 @@ def apply_and_save(
         if rows.errors:
             raise InvalidRows(rows.errors)
         written = [
-            WrittenContact(contact_set.find(ContactRef(row.contact.id)), row.is_changed)
-            for row in rows.written
+            WrittenContact(
+                contact_set.find(ContactRef(row.contact.id)),
+                row.is_changed or index in rows.ended_restrictions,
+            )
+            for index, row in enumerate(rows.written)
         ]
         try:
             _save(contact_set, changes, written, origin, action, in_transaction)

@@ -13,6 +13,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    RESTRICTION,
     UNDELIVERABLE,
     Change,
     EventKind,
@@ -95,8 +96,12 @@ class TestListing:
         happen(2, EventKind.BOUNCED, UNDELIVERABLE, GRACE)
         happen(3, EventKind.DEACTIVATED, EVERYTHING, MARY)
         happen(4, EventKind.PAUSED, "acme.sms", NUMBER, until=START + HOUR)
+        happen(5, EventKind.RESTRICTED, RESTRICTION, ADA)
+        happen(6, EventKind.MOVED, ALL_MARKETING, GRACE)
         assert listed(sender) == [
             ("ada@example.com", "all_marketing", "complained"),
+            ("ada@example.com", "restriction", "restricted"),
+            ("grace@example.com", "all_marketing", "moved"),
             ("grace@example.com", "undeliverable", "bounced"),
             ("mary@example.com", "everything", "deactivated"),
             ("+393331234567", "acme.sms", "paused"),
@@ -257,6 +262,17 @@ class TestOneAddress:
             "history": [],
         }
 
+    def test_another_forms_restriction_is_hinted_at_until_that_form_ends_it(
+        self, sender: Sender, clock: Clock
+    ) -> None:  # I9
+        tagged = parse_address("ada+shop@example.com", Channel.EMAIL)
+        happen(1, EventKind.RESTRICTED, RESTRICTION, tagged)
+        clock.advance(HOUR)
+        happen(2, EventKind.OPTED_IN, at=clock.now)
+        assert self.ask(sender)["other_form_suppressed"] is True
+        happen(3, EventKind.UNRESTRICTED, RESTRICTION, tagged, clock.now)
+        assert self.ask(sender)["other_form_suppressed"] is False
+
     def test_an_own_opt_in_outranks_another_form(self, sender: Sender, clock: Clock) -> None:  # I9
         happen(1, who=parse_address("ada+shop@example.com", Channel.EMAIL))
         clock.advance(HOUR)
@@ -315,6 +331,14 @@ class TestLifting:
         shown = self.lift(sender, clock, evidence=given)
         assert (shown["lifted"], shown["rule"]) == (False, "opted_out_of_topic")
 
+    def test_a_restriction_keeps_off_what_was_opted_in_to(
+        self, sender: Sender, clock: Clock
+    ) -> None:
+        happen(1, EventKind.RESTRICTED, RESTRICTION)
+        clock.advance(HOUR)
+        result = self.lift(sender, clock)
+        assert (result["recorded"], result["lifted"], result["rule"]) == (True, False, "restricted")
+
     def test_a_repeat_adds_nothing(self, sender: Sender, clock: Clock) -> None:  # I7
         happen(1)
         clock.advance(HOUR)
@@ -367,6 +391,7 @@ class TestLifting:
         [
             ({"scope": EVERYTHING}, "/scope", "rule-violation"),
             ({"scope": UNDELIVERABLE}, "/scope", "rule-violation"),
+            ({"scope": RESTRICTION}, "/scope", "rule-violation"),
             ({"scope": "acme.nothing"}, "/scope", "unknown-topic"),
             ({"scope": "acme.old"}, "/scope", "rule-violation"),
             ({"scope": "acme.sms"}, "/scope", "wrong-channel"),

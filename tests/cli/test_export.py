@@ -12,7 +12,13 @@ import pytest
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.decisions import find_denial
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    EventKind,
+)
 from preference_center.ledger import record
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import run_in_transaction
@@ -210,6 +216,17 @@ def test_a_closed_account_is_written_as_an_opt_out_of_everything(
     flask(recorded, "--for", "csv", "-o", tmp_path / "x.csv")
     (row,) = [row for row in rows(tmp_path / "x.csv") if row["address"] == EVE.exact]
     assert (row["status"], row["scope"], row["reason"]) == ("opted_out", EVERYTHING, "deactivated")
+
+
+def test_who_limits_the_use_of_their_data_is_in_every_file(recorded: Flask, tmp_path: Path) -> None:
+    with recorded.app_context():
+        record([change(9, EventKind.RESTRICTED, RESTRICTION, address=EVE)])
+        record([change(10, EventKind.OPTED_IN, NEWS, address=EVE)])
+    flask(recorded, "--for", "csv", "--subscriptions", "-o", tmp_path / "x.csv")
+    (row,) = [row for row in rows(tmp_path / "x.csv") if row["address"] == EVE.exact]
+    assert (row["status"], row["scope"], row["reason"]) == ("opted_out", RESTRICTION, "restricted")
+    flask(recorded, "--for", "sendgrid", "--topic", NEWS, "-o", tmp_path / "files")
+    assert any(EVE.exact in column(path) for path in (tmp_path / "files").iterdir())
 
 
 @pytest.mark.parametrize("tool", ["csv", "sendgrid"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import AddressConflict, InvalidRows
 from preference_center.ledger import record
-from preference_center.storage.contacts import find_locale
+from preference_center.storage.contacts import find_locale, save_contacts
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
@@ -385,6 +386,52 @@ def test_the_locale_of_exactly_the_address_is_known() -> None:  # I9
     assert run_in_transaction(lambda c: find_locale(c, keys, ADA)) == "it"
     for who in (MARY, parse_address("ada+shop@example.com", Channel.EMAIL)):
         assert run_in_transaction(lambda c, who=who: find_locale(c, keys, who)) is None  # type: ignore[misc]
+
+
+class TestAfterAnErasure:
+    """An erased contact keeps its links, and nothing readable (I6)."""
+
+    @pytest.fixture
+    def erased(self) -> Contact:
+        contact = put(ContactUpdate("c-1", "it", (ADA,)))[0]
+        rows("UPDATE contact SET account = 'erased', locale = NULL RETURNING id")
+        rows("UPDATE contact_external_id SET ciphertext = NULL RETURNING digest")
+        rows("UPDATE address SET ciphertext = NULL, erased_at = now() RETURNING id")
+        return contact
+
+    def test_its_external_id_passes_to_who_has_the_address(self, erased: Contact) -> None:
+        put(ContactUpdate(addresses=(GRACE,)))
+        found = put(ContactUpdate("c-1", "de", (GRACE,)))[0]
+        assert found.id != erased.id
+        assert contacts.load_contacts([ContactRef(None, "c-1")]).find(
+            ContactRef(None, "c-1")
+        ) == replace(found, version=2)
+        assert rows("SELECT contact_id, ciphertext IS NULL FROM contact_external_id") == [
+            (found.id, False)
+        ]
+
+    @pytest.mark.parametrize("addresses", [(), (ADA,), (MARY,), (ADA, MARY)])
+    def test_an_update_of_it_stores_nothing(
+        self, erased: Contact, addresses: tuple[Address, ...]
+    ) -> None:
+        found = put(ContactUpdate("c-1", "it", addresses))[0]
+        assert (found.id, found.account) == (erased.id, AccountState.ERASED)
+        assert rows("SELECT locale FROM contact") == [(None,)]
+        assert rows("SELECT count(*) FROM address WHERE ciphertext IS NOT NULL") == [(0,)]
+        assert rows("SELECT count(*) FROM contact_external_id WHERE ciphertext IS NOT NULL") == [
+            (0,)
+        ]
+
+    def test_who_comes_back_gets_a_new_contact(self, erased: Contact) -> None:
+        ref = ContactRef(address=ADA)
+        contact_set = contacts.load_contacts([ref])
+        anew = contact_set.start_anew(ADA, services().new_id())
+        keys, now = services().keys, services().now()
+        run_in_transaction(lambda c: save_contacts(c, keys, contact_set, now))
+        found = contacts.load_contacts([ref]).find(ref)
+        assert (found.id, found.account) == (anew.id, AccountState.OPEN)
+        old = ContactRef(erased.id)
+        assert contacts.load_contacts([old]).find(old).addresses == frozenset()
 
 
 def _opt_in(number: int, at: datetime) -> Change:

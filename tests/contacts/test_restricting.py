@@ -16,7 +16,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.decisions import Decision, DecisionRule, decide
-from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.events import ALL_MARKETING, RESTRICTION, EventKind
 from preference_center.domain.restriction import NOTICE_PERIOD, EndNotice
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidRows
@@ -247,3 +247,12 @@ def test_retention_finds_what_is_restricted(clock: Clock) -> None:
     clock.advance(HOUR)
     unrestrict(ADA, clock.now)
     assert run_in_transaction(lambda c: find_restricted(c, ids)) == frozenset()  # type: ignore[arg-type]
+
+
+def test_a_restriction_without_its_contact_can_be_ended_too(clock: Clock) -> None:
+    record([change(1, EventKind.RESTRICTED, RESTRICTION, address=ADA)])  # who came back has one
+    put(ADA)
+    clock.advance(HOUR)
+    assert unrestrict(ADA, clock.now).is_changed
+    assert ask(WEEKLY, ADA).allow
+    assert not unrestrict(ADA, clock.now).is_changed
