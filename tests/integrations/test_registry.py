@@ -66,19 +66,10 @@ def test_a_settings_value_is_never_quoted() -> None:  # I12
     assert "SG.secret" not in str(caught.value)
 
 
-NOT_DECLARED = {
-    "ghost",
-    "listmonk",
-    "mailman",
-    "tryton",
-}
-"""Those whose erasure has still to be looked up; a person does it by hand meanwhile."""
-
-
 @pytest.mark.parametrize("kind", list_kinds())
 def test_every_connector_declares_what_erasing_does(kind: str) -> None:
     spec = get_integration(kind).load_spec()
-    assert bool(spec.capabilities.erase_note) != (kind in NOT_DECLARED)
+    assert spec.capabilities.erase_note
     setting = spec.capabilities.erase_setting
     assert not setting or f"{setting}?" in spec.settings
     if setting:

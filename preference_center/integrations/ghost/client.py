@@ -57,6 +57,7 @@ class GhostMember(runtime.LenientModel):
 
     id: str = ""
     email: str = ""
+    status: str = ""
     subscribed: bool | None = None
     newsletters: list[GhostNewsletter] | None = None
     email_suppression: _EmailSuppression = _EmailSuppression()
@@ -70,6 +71,11 @@ class GhostMember(runtime.LenientModel):
         ids = frozenset(each.id for each in self.newsletters or ())
         is_odd = "" in ids or (self.subscribed is not None and self.subscribed != bool(ids))
         return None if self.newsletters is None or is_odd else ids
+
+    @property
+    def may_pay(self) -> bool:
+        """Whether the member may be paying for a subscription."""
+        return self.status not in {"free", "comped", "gift"}
 
     @property
     def has_complained(self) -> bool:
@@ -187,6 +193,16 @@ class GhostClient:
             return None
         rows = answer.parse_member(list[GhostMember], "members")
         return rows[0] if rows else GhostMember()
+
+    def delete_member(self, member: GhostMember) -> int:
+        """Delete a member; the HTTP status. A subscription that is paid for would go on."""
+        return self.session.send(
+            "DELETE",
+            f"{_API_PATH}/members/{{id}}/",
+            path_params={"id": member.id},
+            headers=self._headers(),
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        ).status
 
     def list_events(
         self,

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import ClassVar
 
 from preference_center.integrations.base import runtime
@@ -55,7 +56,7 @@ class GhostContact(runtime.RemoteContact):
     members: tuple[GhostMember, ...] = ()
 
 
-class Ghost(runtime.ReadableConnector[GhostClient]):
+class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[GhostClient]):
     """One site."""
 
     kind = "ghost"
@@ -67,6 +68,10 @@ class Ghost(runtime.ReadableConnector[GhostClient]):
         can_read=True,
         scans=runtime.ListingMode.FULL,
         pulls=runtime.ListingMode.CHANGES,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="The member is deleted with comments, events and labels. For one who pays, that "
+        "is done by hand, once the subscription has been cancelled in Ghost.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "the address of Ghost's admin without its path: https://blog.example.com",
@@ -122,6 +127,19 @@ class Ghost(runtime.ReadableConnector[GhostClient]):
             is_there = runtime.PushResult.REFLECTED in results
             outcomes[change.ref] = runtime.reflected() if is_there else runtime.absent("200")
         return outcomes
+
+    def erase_contact(self, client: GhostClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector. All members of the address, which Ghost tells apart by case."""
+        members = _find_members(client, item.address)
+        if any(member.may_pay for member in members):
+            return runtime.refused("the member may be paying for a subscription")
+        statuses = {client.delete_member(member) for member in members}
+        is_done = bool(statuses - {HTTPStatus.NOT_FOUND})
+        return runtime.reflected("204") if is_done else runtime.absent()
+
+    def holds_contact(self, client: GhostClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return bool(_find_members(client, item.address))
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan. The only way to find who was unsubscribed in bulk."""
@@ -209,6 +227,12 @@ class GhostEventCursor:
         """The cursor of the pass after this one."""
         since = self.newest_at - EVENT_LAG if self.newest_at else self.since
         return GhostEventCursor(max(since, self.since) if since and self.since else since)
+
+
+def _find_members(client: GhostClient, address: str) -> Sequence[GhostMember]:
+    """The members of exactly this address, in any case."""
+    found = group_by_address(client.find_members_by_address([address]))
+    return found.get(address.casefold(), ())
 
 
 def _find_off_states(

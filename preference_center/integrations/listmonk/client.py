@@ -183,6 +183,13 @@ class ListmonkClient:
             {"action": "add", "status": "unconfirmed"}, list_id, subscriber_ids
         )
 
+    def delete(self, subscriber_ids: Sequence[int]) -> None:
+        """Delete subscribers with their subscriptions; statistics stay, without them."""
+        query = {"id": [str(id_) for id_ in subscriber_ids]}
+        answer = self._session.send("DELETE", "/api/subscribers", query=query)
+        if not answer.parse_member(bool, "data"):
+            raise runtime.DeliveryError("the answer is not what the tool's API promises")
+
     def _update_subscriptions(
         self, action: dict[str, str], list_id: str, subscriber_ids: Sequence[int]
     ) -> None:

@@ -34,10 +34,13 @@ _OPTED_OUT_CONDITION = (
 )
 
 
-class Listmonk(runtime.ReadableApiConnector[ListmonkClient]):
+class Listmonk(
+    runtime.ReadableApiConnector[ListmonkClient], runtime.ErasingConnector[ListmonkClient]
+):
     """Some lists of one listmonk."""
 
     kind = "listmonk"
+    erase_group_size = 200
     capabilities = runtime.Capabilities(
         channels=frozenset({runtime.Channel.EMAIL}),
         scopes=frozenset({runtime.SupportedScope.TOPIC}),
@@ -48,6 +51,10 @@ class Listmonk(runtime.ReadableApiConnector[ListmonkClient]):
         scans=runtime.ListingMode.FULL,
         pulls=runtime.ListingMode.FULL,
         checks_permissions=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="The subscriber is deleted from listmonk, with all lists and bounces; "
+        "statistics of campaigns stay, without the person.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "where listmonk is, as in https://lists.example.com",
@@ -170,6 +177,22 @@ class Listmonk(runtime.ReadableApiConnector[ListmonkClient]):
     def _unsubscribed_topics(self, subscriber: ListmonkSubscriber) -> frozenset[str]:
         topics = self.config.topics.items()
         return frozenset(topic for topic, list_id in topics if subscriber.is_unsubscribed(list_id))
+
+    def erase_group(
+        self, client: ListmonkClient, items: Sequence[runtime.EraseItem]
+    ) -> Mapping[int, runtime.PushOutcome]:
+        """See ErasingConnector. By the ids of exactly these addresses."""
+        found = client.find_subscribers([item.address for item in items])
+        ids = {i.ref: row.id for i in items if (row := found.get(i.address.lower()))}
+        if ids:
+            client.delete([*ids.values()])
+        return {
+            item.ref: runtime.reflected() if item.ref in ids else runtime.absent() for item in items
+        }
+
+    def holds_contact(self, client: ListmonkClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return item.address.lower() in client.find_subscribers([item.address])
 
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan."""

@@ -24,6 +24,7 @@ MAX_MEMBERSHIPS = 100
 _LIST = "/3.1/lists/{list_id}"
 _MEMBER = "/3.1/members/{member}"
 _BAN = f"{_LIST}/bans/{{email}}"
+_ADDRESS, _USER = "/3.1/addresses/{email}", "/3.1/users/{email}"
 _EXCLUDED_PREFERENCES = frozenset({"delivery_status", "self_link", "http_etag"})
 
 
@@ -202,6 +203,35 @@ class MailmanClient:
             "GET", _BAN, path_params=holes, allowed_statuses={HTTPStatus.NOT_FOUND}
         )
         return answer.status == HTTPStatus.OK
+
+    def erase(self, address: str) -> int:
+        """Delete an address with its memberships, and its user if they have no other; the status.
+
+        Nobody is informed: Mailman mails its farewell to who leaves by other ways only.
+        """
+        known = self._session.send(
+            "GET",
+            f"{_USER}/addresses",
+            path_params={"email": address},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        )
+        is_last = known.status == HTTPStatus.OK and known.parse_member(int, "total_size") == 1
+        return self._session.send(
+            "DELETE",
+            _USER if is_last else _ADDRESS,
+            path_params={"email": address},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        ).status
+
+    def has_address(self, address: str) -> bool:
+        """Whether Mailman knows an address, in whatever lists."""
+        answer = self._session.send(
+            "GET",
+            _ADDRESS,
+            path_params={"email": address},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
+        )
+        return answer.status != HTTPStatus.NOT_FOUND
 
     def _update_preferences(
         self, method: str, member_id: str, body: Mapping[str, Any] | None = None

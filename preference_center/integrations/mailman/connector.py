@@ -30,7 +30,7 @@ _REJECTION_STATUSES = frozenset({400, 422})
 _DOCS = "https://docs.mailman3.org/projects/mailman/en/latest/src/mailman/rest/docs"
 
 
-class Mailman(runtime.ReadableApiConnector[MailmanClient]):
+class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnector[MailmanClient]):
     """Some lists of one Mailman core."""
 
     kind = "mailman"
@@ -44,6 +44,11 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient]):
         scans=runtime.ListingMode.FULL,
         pulls=runtime.ListingMode.FULL,
         can_create=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="The address is deleted from Mailman with its memberships of all lists, and the "
+        "user with it unless they have another address; a ban of the address stays. Archives and "
+        "the accounts of its web interface are not Mailman core's: search them by hand.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "address of the REST API, as in http://127.0.0.1:8001",
@@ -172,6 +177,14 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient]):
             return frozenset(off | settled) if joined or settled else None
         return frozenset(off | settled) if joined else None
 
+    def erase_contact(self, client: MailmanClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        return runtime.outcome_for_status(client.erase(item.address))
+
+    def holds_contact(self, client: MailmanClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return client.has_address(item.address)
+
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan. The members of the mapped lists, one list after the other."""
         with self.open_client() as core:
@@ -212,7 +225,12 @@ SPEC = runtime.ConnectorSpec.of(
     tested_against=runtime.TestedAgainst.REAL_SERVER,
     tested_version="GNU Mailman core 3.3.10, by `make test-real`",
     secrets={"password"},
-    sources=(f"{_DOCS}/membership.html", f"{_DOCS}/preferences.html"),
+    sources=(
+        f"{_DOCS}/membership.html",
+        f"{_DOCS}/preferences.html",
+        f"{_DOCS}/addresses.html",
+        f"{_DOCS}/users.html",
+    ),
     notes=(
         "Map each topic to the id of a list, as in `news.lists.example.com`.",
         "Who opts out stays a member, with delivery disabled by the moderator.",

@@ -83,6 +83,7 @@ class ModelAccess(BaseModel):
 
     read: bool
     write: bool
+    delete: bool
 
 
 class _Answer(BaseModel):
@@ -161,6 +162,14 @@ class TrytonClient:
     def write(self, row_ids: Sequence[int], *, active: bool) -> None:
         """Turn rows on or off, all or none of them. Raises RequestRejected."""
         self._call(f"{_ADDRESS}.write", [list(row_ids), {"active": active}, {}], _NOTHING)
+
+    def find_everywhere(self, addresses: Sequence[str]) -> list[TrytonRow]:
+        """The rows of these addresses in whatever list."""
+        return self._search(_ADDRESS, [["email", "in", list(addresses)]], _FIELDS, None, _ROWS)
+
+    def delete(self, row_ids: Sequence[int]) -> None:
+        """Delete rows, all or none of them. Raises RequestRejected."""
+        self._call(f"{_ADDRESS}.delete", [list(row_ids), {}], _NOTHING)
 
     def changed(
         self, cursor: str | None, list_ids: Sequence[int], *, only_off: bool

@@ -27,7 +27,7 @@ RowsByAddressAndList = Mapping[tuple[str, int], TrytonRow]
 """By address in lower case, and list."""
 
 
-class Tryton(runtime.ReadableApiConnector[TrytonClient]):
+class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnector[TrytonClient]):
     """Some mailing lists of one Tryton database."""
 
     kind = "tryton"
@@ -42,6 +42,11 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient]):
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
         checks_permissions=True,
+        erase=runtime.EraseMode.FORGETS_OPT_OUT,
+        erase_note="The address is deleted from all mailing lists (marketing_email). Parties, web "
+        "users and their documents are accounts and bookkeeping, and stay: erase them in Tryton by "
+        "hand where nothing has to be kept.",
+        confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "where Tryton's server is, as in https://tryton.example.com",
@@ -125,6 +130,18 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient]):
                 off.add(topic)
         return frozenset(off)
 
+    def erase_contact(self, client: TrytonClient, item: runtime.EraseItem) -> runtime.PushOutcome:
+        """See ErasingConnector."""
+        rows = client.find_everywhere([item.address.lower()])
+        if not rows:
+            return runtime.absent()
+        client.delete([row.id for row in rows])
+        return runtime.reflected("deleted")
+
+    def holds_contact(self, client: TrytonClient, item: runtime.EraseItem) -> bool:
+        """See ErasingConnector."""
+        return bool(client.find_everywhere([item.address.lower()]))
+
     def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
         """See SupportsScan. An address is listed once for each of its lists, without `off`."""
         rows, following, done = self._list_changed(cursor)
@@ -171,6 +188,13 @@ def _list_permissions(access: ModelAccess) -> Iterator[runtime.Permission]:
         ("write", "turn addresses off and on", access.write),
     ):
         yield runtime.Permission(f"{name} on addresses of mailing lists", use, held, grant)
+    yield runtime.Permission(
+        "delete on addresses of mailing lists",
+        "erase people",
+        access.delete,
+        grant,
+        is_required=False,
+    )
 
 
 SPEC = runtime.ConnectorSpec.of(

@@ -21,6 +21,7 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.tools.described import Description
@@ -89,6 +90,27 @@ class TestGhost(JsonApiContract, MappedContract, ReadContract, ScanContract, Pul
     def _requests_of_the_first_write(self, rig: Rig) -> int:
         """All of a group are looked up at once, and written one by one."""
         return rig.requests_before_writing + 10
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    @pytest.fixture(autouse=True)
+    def _only_who_was_added(self, server: GhostStandIn) -> None:
+        server.strict = True
+
+
+def test_every_member_of_the_address_is_erased(rig: Rig, server: GhostStandIn) -> None:
+    server.strict = True
+    for address in (ANNA, "Anna@Example.com", BO):
+        server.add(address)
+    erase(rig, ANNA)
+    assert [member["email"] for member in server.members.values()] == [BO]
+
+
+def test_a_member_who_pays_is_left_to_a_person(rig: Rig, server: GhostStandIn) -> None:
+    server.add(ANNA)
+    server.paying.add(ANNA)
+    assert results(erase(rig, ANNA)) == {0: PushResult.REFUSED}
+    assert rig.tool.has(ANNA)  # type: ignore[attr-defined]
 
 
 class TestOddAnswers(OddAnswersContract):

@@ -21,6 +21,7 @@ from tests.integrations.both_ways_contract import (
     whole,
 )
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.rights_contract import RightsContract
@@ -87,6 +88,12 @@ class TestListmonk(JsonApiContract, MappedContract, ReadContract, PullContract, 
 
 
 class TestSubscribers(AbsentContract, ScanContract):
+    @pytest.fixture(autouse=True)
+    def _only_subscribers(self, server: ListmonkStandIn) -> None:
+        server.everybody = False
+
+
+class TestErase(EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def _only_subscribers(self, server: ListmonkStandIn) -> None:
         server.everybody = False

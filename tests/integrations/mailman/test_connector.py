@@ -24,6 +24,7 @@ from tests.integrations.both_ways_contract import (
     with_settings,
 )
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.tools.mailman import PASSWORD, USER, MailmanStandIn
 from tests.integrations.tools.stand_in import Fault
@@ -78,6 +79,27 @@ def rig(server: MailmanStandIn) -> Rig:
         requests_before_writing=2,
         one_by_one=True,
     )
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    @pytest.fixture(autouse=True)
+    def _members_only(self, server: MailmanStandIn) -> None:
+        server.everybody = False
+
+
+def test_another_address_of_the_user_stays(rig: Rig, server: MailmanStandIn) -> None:
+    for address in (ANNA, BO):
+        server.join(address, "11")
+    server.other_addresses[ANNA] = [BO]
+    erase(rig, ANNA)
+    assert {email for email, _ in server.members} == {BO}
+
+
+def test_a_ban_outlives_the_person(rig: Rig, server: MailmanStandIn) -> None:  # I6
+    server.join(ANNA, "11")
+    server.bans.add((ANNA, "11"))
+    erase(rig, ANNA)
+    assert server.bans == {(ANNA, "11")}
 
 
 class TestMailman(JsonApiContract, MappedContract, ReadContract, PullContract):

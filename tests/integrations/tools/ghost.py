@@ -14,6 +14,7 @@ import re
 from base64 import urlsafe_b64decode
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -41,8 +42,10 @@ class GhostStandIn(StandIn):
         self.members: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
         self.strict = False
+        self.paying: set[str] = set()
         self.invalid: set[str] = set()
         self.now = NOW
+        self._numbers = count(1)
 
     def add(
         self, address: str, *, newsletters: Collection[str] | None = None, silently: bool = False
@@ -51,7 +54,7 @@ class GhostStandIn(StandIn):
         for member in self.members.values():
             if member["email"] == address:
                 return member
-        id_ = f"a{len(self.members) + 1:023x}"
+        id_ = f"a{next(self._numbers):023x}"
         wanted = set(self.newsletters if newsletters is None else newsletters)
         self.members[id_] = member = {"id": id_, "email": address, "newsletters": wanted}
         for each in sorted(() if silently else wanted):
@@ -119,6 +122,9 @@ class GhostStandIn(StandIn):
                     return self._members(request)
                 case "GET", ["members", "events"]:
                     return self._events(request)
+                case "DELETE", ["members", id_] if id_ in self.members:
+                    del self.members[id_]
+                    return Response(status=204)
                 case "PUT", ["members", id_]:
                     return self._edit(id_, request.get_json())
         except BadFilter:
@@ -160,6 +166,7 @@ class GhostStandIn(StandIn):
         return {
             "id": member["id"],
             "email": member["email"],
+            "status": "paid" if member["email"] in self.paying else "free",
             "subscribed": bool(member["newsletters"]),
             "newsletters": [
                 each

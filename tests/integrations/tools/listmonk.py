@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -46,6 +47,7 @@ class ListmonkStandIn(StandIn):
         self.granted = set(GRANTED)
         self.on_lists: dict[int, set[str]] = {}
         self.now = START
+        self._numbers = count()
 
     def tick(self) -> datetime:
         self.now += timedelta(seconds=1)
@@ -55,7 +57,7 @@ class ListmonkStandIn(StandIn):
         row = self.subscribers.setdefault(
             email.lower(),
             {
-                "id": len(self.subscribers) + 1_001,  # no number of a list
+                "id": 1_001 + next(self._numbers),  # no number of a list
                 "email": email.lower(),
                 "name": "",
                 "status": "enabled",
@@ -97,7 +99,7 @@ class ListmonkStandIn(StandIn):
             "list_role": {"id": 3, "name": "Lists", "lists": lists} if lists else None,
         }
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:  # noqa: PLR0911 - a route each
         auth = request.authorization
         if auth is None or (auth.username, auth.password) != (USER, TOKEN):
             return _json({"message": "invalid session"}, 401)
@@ -116,9 +118,18 @@ class ListmonkStandIn(StandIn):
                     return _denied()
                 rows = [self._shown(row) for row in self._seen(request.args["query"])]
                 return _json({"data": {"results": rows, "total": len(rows), "page": 1}})
+            case "DELETE", "/api/subscribers":
+                return self._delete([int(id_) for id_ in request.args.getlist("id")])
             case "PUT", "/api/subscribers/lists":
                 return self._change(request.get_json())
         return _json({"message": "not found"}, 404)
+
+    def _delete(self, ids: list[int]) -> Response:
+        if not self._may("subscribers:manage"):
+            return _denied()
+        for email in [row["email"] for row in self.subscribers.values() if row["id"] in ids]:
+            del self.subscribers[email]
+        return _json({"data": True})
 
     def _seen(self, query: str) -> Iterator[dict[str, Any]]:
         mine = self._of_list("list:get")

@@ -34,6 +34,7 @@ class MailmanStandIn(StandIn):
         self.for_all_lists: dict[str, str] = {}
         self.bans: set[tuple[str, str]] = set()
         self.invalid: set[str] = set()
+        self.other_addresses: dict[str, list[str]] = {}
 
     def join(self, email: str, list_id: str, **own: Any) -> Member:
         key = (email.lower(), list_id)
@@ -57,11 +58,40 @@ class MailmanStandIn(StandIn):
                 return _page(found, 0, len(found))
             case ["lists", list_id, *rest] if list_id in self.lists:
                 return self._list(request, list_id, rest)
+            case ["users", email, *rest]:
+                return self._user(unquote(email).lower(), rest)
+            case ["addresses", email]:
+                return self._address(request, unquote(email).lower())
             case ["members", "find"]:
                 return self._find(request)
             case ["members", id_, *rest]:
                 return self._member(request, id_, rest)
         return _problem(404, "404 Not Found")
+
+    def _known(self, email: str) -> bool:
+        return any(address == email for address, _ in self.members)
+
+    def _user(self, email: str, rest: list[str]) -> Response:
+        """The user of an address; `other_addresses` are more of theirs."""
+        if not self._known(email):
+            return _problem(404, "404 Not Found")
+        addresses = [email, *self.other_addresses.get(email, ())]
+        if rest == ["addresses"]:
+            return _page([{"email": each} for each in addresses], 0, len(addresses))
+        for each in addresses:
+            self._forget(each)
+        return Response(status=204)
+
+    def _address(self, request: Request, email: str) -> Response:
+        if not self._known(email):
+            return _problem(404, "404 Not Found")
+        if request.method == "DELETE":
+            self._forget(email)
+            return Response(status=204)
+        return _json({"email": email})
+
+    def _forget(self, email: str) -> None:
+        self.members = {key: member for key, member in self.members.items() if key[0] != email}
 
     def _list(self, request: Request, list_id: str, rest: list[str]) -> Response:
         if not rest:

@@ -6,6 +6,7 @@ import gzip
 import json
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -28,10 +29,11 @@ class TrytonStandIn(StandIn):
         self.rows: dict[tuple[str, int], dict[str, Any]] = {}
         self.invalid: set[str] = set()
         self.methods: list[str] = []
+        self._numbers = count(1)
 
     def join(self, email: str, *lists: int, active: bool = True) -> None:
         for list_id in lists or self.lists:
-            row = {"id": len(self.rows) + 1, "email": email.lower(), "list_": list_id}
+            row = {"id": next(self._numbers), "email": email.lower(), "list_": list_id}
             row |= {"active": active, "create_date": self._tick(), "write_date": None}
             self.rows.setdefault((email.lower(), list_id), row)
 
@@ -71,6 +73,8 @@ class TrytonStandIn(StandIn):
                 return _result([{"id": i, "name": n} for i, n in self.lists.items()])
             case "marketing.email.search_read":
                 return _result([_shown(row) for row in self._search(*parameters)])
+            case "marketing.email.delete":
+                return self._delete(*parameters)
             case "marketing.email.write":
                 return self._write(*parameters)
         return _error(["'nope'", "Traceback"])
@@ -85,6 +89,12 @@ class TrytonStandIn(StandIn):
                 self.join(email)
         rows = [row for row in self.rows.values() if all(_fits(row, c) for c in domain)]
         return sorted(rows, key=lambda row: row["id"])[:limit]
+
+    def _delete(self, ids: list[int], _: Any) -> Response:
+        if not self.may["delete"]:
+            return _error(["UserError", ["You are not allowed to, anna@example.com.", "", None]])
+        self.rows = {key: row for key, row in self.rows.items() if row["id"] not in ids}
+        return _result(None)
 
     def _write(self, ids: list[int], values: dict[str, Any], _: Any) -> Response:
         rows = [row for row in self.rows.values() if row["id"] in ids]

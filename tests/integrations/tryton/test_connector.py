@@ -21,6 +21,7 @@ from tests.integrations.both_ways_contract import (
     whole,
 )
 from tests.integrations.contract import ANNA, BO, JsonApiContract, Rig, lift, off, results
+from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.rights_contract import RightsContract
 from tests.integrations.tools.stand_in import Fault
@@ -82,6 +83,28 @@ def rig(server: TrytonStandIn) -> Rig:
         Lists(server),
         requests_before_writing=3,
     )
+
+
+class TestErase(EraseContract, EraseHttpContract):
+    @pytest.fixture(autouse=True)
+    def _known_only(self, server: TrytonStandIn) -> None:
+        server.everybody = False
+
+
+def test_lists_without_a_topic_are_erased_from_too(rig: Rig, server: TrytonStandIn) -> None:
+    server.everybody = False
+    server.join(ANNA, 99)
+    erase(rig, ANNA)
+    assert server.rows == {}
+
+
+def test_a_user_who_may_not_delete_is_reported(rig: Rig, server: TrytonStandIn) -> None:
+    server.everybody = False
+    server.may["delete"] = False
+    server.join(ANNA)
+    missing = [each.name for each in rig.make().check().permissions if not each.is_granted]
+    assert missing == ["delete on addresses of mailing lists"]
+    assert results(erase(rig, ANNA)) == {0: PushResult.REFUSED}
 
 
 class TestTryton(JsonApiContract, MappedContract, ReadContract, PullContract, RightsContract):
