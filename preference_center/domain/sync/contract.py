@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,7 @@ from uuid import UUID
 from preference_center.domain.addresses import Channel
 
 T = TypeVar("T")
+Row = TypeVar("Row")
 
 
 class PushResult(StrEnum):
@@ -92,6 +93,11 @@ class ContactPage(Generic[T]):
     cursor: str | None
     done: bool
     poll_after: timedelta | None = None
+
+    def expand(self, rows_of: Callable[[T], Iterable[Row]]) -> ContactPage[Row]:
+        """The page with what `rows_of` makes of each row: none, one or several."""
+        rows = tuple(row for each in self.rows for row in rows_of(each))
+        return ContactPage(rows, self.cursor, self.done, self.poll_after)
 
 
 @dataclass(frozen=True, slots=True)

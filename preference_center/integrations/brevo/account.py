@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import timedelta
+from functools import partial
 
 from preference_center.integrations.base import runtime
 from preference_center.integrations.brevo.client import (
@@ -16,7 +15,6 @@ from preference_center.integrations.brevo.client import (
 PAGE_SIZE = 500
 OVERLAP = timedelta(minutes=10)
 """Passes overlap: an index may lag behind, and clocks differ."""
-Row = TypeVar("Row")
 
 
 CAPABILITIES = runtime.Capabilities(
@@ -55,15 +53,7 @@ class BrevoAccount(runtime.ApiConnector[BrevoClient]):
     kind = "brevo"
     client_class = BrevoClient
 
-    def list_modified(
-        self, cursor: str | None, to_rows: Callable[[BrevoContact], Iterable[Row]]
-    ) -> runtime.ContactPage[Row]:
-        """The next page of the contacts that were modified since the last pass, as rows."""
-
-        def list_page(
-            client: BrevoClient, since: datetime | None, offset: str
-        ) -> tuple[list[Row], str]:
-            contacts, following = client.list_modified_contacts(since, offset, PAGE_SIZE)
-            return [row for contact in contacts for row in to_rows(contact)], following
-
+    def list_modified(self, cursor: str | None) -> runtime.ContactPage[BrevoContact]:
+        """The next page of the contacts that were modified since the last pass."""
+        list_page = partial(BrevoClient.list_modified_contacts, limit=PAGE_SIZE)
         return self.changes_page(cursor, list_page, overlap=OVERLAP)

@@ -111,7 +111,7 @@ class Brevo(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
-        return self.list_modified(cursor, self._to_snapshots)
+        return self.list_modified(cursor).expand(self._to_snapshots)
 
     def _to_snapshots(self, contact: BrevoContact) -> Iterator[runtime.ContactSnapshot]:
         if contact.email:

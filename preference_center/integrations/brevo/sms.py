@@ -74,7 +74,7 @@ class BrevoSms(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
-        return self.list_modified(cursor, self._to_snapshots)
+        return self.list_modified(cursor).expand(self._to_snapshots)
 
     def _to_snapshots(self, contact: BrevoContact) -> Iterator[runtime.ContactSnapshot]:
         if contact.phone:
@@ -83,7 +83,7 @@ class BrevoSms(
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull."""
-        return self.list_modified(cursor, _to_sms_events)
+        return self.list_modified(cursor).expand(_to_sms_events)
 
 
 def _to_sms_events(contact: BrevoContact) -> Iterator[runtime.VendorEvent]:

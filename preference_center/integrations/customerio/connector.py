@@ -12,11 +12,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
 
 from preference_center.integrations.base import runtime
-from preference_center.integrations.customerio.client import CustomerIoClient, CustomerIoPerson
+from preference_center.integrations.customerio.client import (
+    CustomerIoClient,
+    CustomerIoPerson,
+    PersonIdentifiers,
+)
 from preference_center.integrations.customerio.webhook import CustomerIoWebhookSource
 
 _HOSTS = {
@@ -142,7 +147,8 @@ class CustomerIo(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
-        return self.full_page(cursor, _list_contacts)
+        page = self.full_page(cursor, partial(CustomerIoClient.list_people, limit=1_000))
+        return page.expand(_to_snapshots)
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Each person's choices, with the date of their last change."""
@@ -184,11 +190,9 @@ def _rejected(
     return {sent[index].ref: runtime.refused(207) for index in indices if index < len(sent)}
 
 
-def _list_contacts(
-    client: CustomerIoClient, token: str
-) -> tuple[list[runtime.ContactSnapshot], str]:
-    found, following = client.list_people(token, 1_000)
-    return [runtime.ContactSnapshot(each.email) for each in found if each.email], following
+def _to_snapshots(person: PersonIdentifiers) -> Iterator[runtime.ContactSnapshot]:
+    if person.email:
+        yield runtime.ContactSnapshot(person.email)
 
 
 def _to_contact(

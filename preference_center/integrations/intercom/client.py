@@ -148,7 +148,7 @@ class IntercomClient:
         return {address: held for address, held in found.items() if held or is_clear}
 
     def list_changed(
-        self, flags: Sequence[str], since: datetime | None, token: str
+        self, since: datetime | None, token: str, *, flags: Sequence[str] = ()
     ) -> tuple[list[IntercomContact], str]:
         """A page of contacts, newest change first, and the token of the next.
 

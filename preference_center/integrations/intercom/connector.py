@@ -9,7 +9,7 @@ leads: all are changed, and a topic is off when it is off for all.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial, reduce
 from http import HTTPStatus
 from typing import ClassVar
@@ -90,7 +90,7 @@ class Intercom(
 
     def find_problems(self, client: IntercomClient) -> Iterator[str]:
         """See ApiConnector."""
-        client.list_changed(list(EVENT_KIND_BY_FLAG), None, "")
+        client.list_changed(None, "", flags=[*EVENT_KIND_BY_FLAG])
         for topic, id_ in sorted(self.config.topics.items()):
             if id_ in client.types and "email" not in client.types[id_].content_types:
                 yield (
@@ -163,21 +163,19 @@ class Intercom(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. A listing doesn't show which types a contact is attached to."""
-        return self.changes_page(
-            cursor, self._list_snapshots, overlap=OVERLAP, restart_on_rejection=True
-        )
+        return self._list_changed(cursor).expand(self._to_snapshots)
 
-    def _list_snapshots(
-        self, client: IntercomClient, since: datetime | None, token: str
-    ) -> tuple[list[runtime.ContactSnapshot], str]:
-        contacts, following = client.list_changed((), since, token)
-        return [self._to_snapshot(each) for each in contacts if each.email], following
+    def _list_changed(
+        self, cursor: str | None, flags: Sequence[str] = ()
+    ) -> runtime.ContactPage[IntercomContact]:
+        listing = partial(IntercomClient.list_changed, flags=flags)
+        return self.changes_page(cursor, listing, overlap=OVERLAP, restart_on_rejection=True)
 
-    def _to_snapshot(self, contact: IntercomContact) -> runtime.ContactSnapshot:
-        is_off = contact.unsubscribed_from_emails
-        link = self.config.link_value(contact.custom_attributes)
-        off = frozenset(self.config.topics) if is_off else None
-        return runtime.ContactSnapshot(contact.email, off=off, link=link)
+    def _to_snapshots(self, contact: IntercomContact) -> Iterator[runtime.ContactSnapshot]:
+        if contact.email:
+            off = frozenset(self.config.topics) if contact.unsubscribed_from_emails else None
+            link = self.config.link_value(contact.custom_attributes)
+            yield runtime.ContactSnapshot(contact.email, off=off, link=link)
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Who unsubscribed from all email, complained, or can't be reached.
@@ -185,15 +183,7 @@ class Intercom(
         When is not reported, only that it was no later than the contact's last change. Who left
         a single type can't be listed: that shows when an address is read.
         """
-        return self.changes_page(
-            cursor, self._list_events, overlap=OVERLAP, restart_on_rejection=True
-        )
-
-    def _list_events(
-        self, client: IntercomClient, since: datetime | None, token: str
-    ) -> tuple[list[runtime.VendorEvent], str]:
-        contacts, following = client.list_changed([*EVENT_KIND_BY_FLAG], since, token)
-        return [e for each in contacts for e in self._to_vendor_events(each)], following
+        return self._list_changed(cursor, [*EVENT_KIND_BY_FLAG]).expand(self._to_vendor_events)
 
     def _to_vendor_events(self, contact: IntercomContact) -> Iterator[runtime.VendorEvent]:
         whole = GLOBAL_TARGET if GLOBAL_TARGET in self.config.topics.values() else None

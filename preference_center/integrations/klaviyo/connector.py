@@ -22,6 +22,7 @@ from preference_center.integrations.klaviyo.client import (
     KlaviyoAccountConnector,
     KlaviyoClient,
 )
+from preference_center.integrations.klaviyo.models import KlaviyoProfile
 from preference_center.integrations.klaviyo.profiles import (
     MISSING_PROFILE_ID,
     SUPPRESS_JOB,
@@ -178,29 +179,19 @@ class Klaviyo(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. Profiles that joined one of the mapped lists."""
-        page = self.changes_page(
-            cursor,
-            *(partial(KlaviyoClient.list_joined, list_id=each) for each in self._lists()),
-            overlap=OVERLAP,
-            restart_on_rejection=True,
-        )
-        rows = (
-            runtime.ContactSnapshot(
-                profile.email, link=self.config.link_value(profile.attributes.properties)
-            )
-            for profile in page.rows
-            if profile.email
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        sources = (partial(KlaviyoClient.list_joined, list_id=each) for each in self._lists())
+        page = self.changes_page(cursor, *sources, overlap=OVERLAP, restart_on_rejection=True)
+        return page.expand(self._to_snapshots)
+
+    def _to_snapshots(self, profile: KlaviyoProfile) -> Iterator[runtime.ContactSnapshot]:
+        if profile.email:
+            link = self.config.link_value(profile.attributes.properties)
+            yield runtime.ContactSnapshot(profile.email, link=link)
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Suppressions of all marketing, then of each mapped list."""
-        return self.changes_page(
-            cursor,
-            *(partial(_list_events, list_id=each) for each in (None, *self._lists())),
-            overlap=OVERLAP,
-            restart_on_rejection=True,
-        )
+        sources = (partial(_list_events, list_id=each) for each in (None, *self._lists()))
+        return self.changes_page(cursor, *sources, overlap=OVERLAP, restart_on_rejection=True)
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See SupportsFind."""

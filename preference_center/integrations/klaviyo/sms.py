@@ -130,38 +130,19 @@ class KlaviyoSms(
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. Profiles that were created or changed."""
-        page = self._list_updated(cursor)
-        rows = (
-            runtime.ContactSnapshot(
-                profile.phone,
-                runtime.Channel.SMS,
-                off=self.all_topics(is_off=not profile.sms_consent.is_subscribed),
-            )
-            for profile in page.rows
-            if profile.phone
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        return self._list_updated(cursor).expand(self._to_snapshots)
+
+    def _to_snapshots(self, profile: KlaviyoProfile) -> Iterator[runtime.ContactSnapshot]:
+        if profile.phone:
+            off = self.all_topics(is_off=not profile.sms_consent.is_subscribed)
+            yield runtime.ContactSnapshot(profile.phone, runtime.Channel.SMS, off=off)
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Profiles that changed and are unsubscribed.
 
         Changes of SMS consents can't be listed, and who made them is not reported.
         """
-        page = self._list_updated(cursor)
-        rows = (
-            runtime.VendorEvent(
-                runtime.VendorEventKind.OPTED_OUT,
-                profile.phone,
-                runtime.ALL_SMS,
-                profile.sms_consent.changed_at,
-                channel=runtime.Channel.SMS,
-            )
-            for profile in page.rows
-            if profile.phone
-            and profile.sms_consent.consent == UNSUBSCRIBED
-            and not profile.sms_consent.is_subscribed
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        return self._list_updated(cursor).expand(_to_vendor_events)
 
     def _list_updated(self, cursor: str | None) -> runtime.ContactPage[KlaviyoProfile]:
         return self.changes_page(
@@ -172,6 +153,18 @@ class KlaviyoSms(
         """See SupportsFind."""
         with self.open_client() as client:
             return client.find_addresses(contact_ids, lambda profile: profile.phone, "phone_number")
+
+
+def _to_vendor_events(profile: KlaviyoProfile) -> Iterator[runtime.VendorEvent]:
+    consent = profile.sms_consent
+    if profile.phone and consent.consent == UNSUBSCRIBED and not consent.is_subscribed:
+        yield runtime.VendorEvent(
+            runtime.VendorEventKind.OPTED_OUT,
+            profile.phone,
+            runtime.ALL_SMS,
+            consent.changed_at,
+            channel=runtime.Channel.SMS,
+        )
 
 
 def _differs(change: runtime.TargetChange) -> bool:

@@ -63,7 +63,7 @@ class ResendClient:
     @cached_property
     def topics(self) -> Mapping[str, _Row]:
         """Id -> topic. Each has a default, for contacts that never chose."""
-        rows = runtime.list_all(partial(self.list_page, "/topics"))
+        rows = runtime.list_all(partial(self.list_page, route="/topics"))
         return {row.id: row for row in rows if row.id}
 
     def get_contact(self, address: str) -> _Row | None:
@@ -78,9 +78,9 @@ class ResendClient:
 
     def list_page(
         self,
-        route: str,
         after_id: str,
         *,
+        route: str,
         address: str = "",
         allowed_statuses: Collection[int] = (),
     ) -> tuple[Sequence[_Row], str]:
@@ -173,7 +173,7 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
             return None
         if contact.unsubscribed:
             return runtime.RemoteContact(dict.fromkeys(target_ids, _UNSUBSCRIBED))
-        states = runtime.list_all(partial(client.list_page, _TOPICS, address=address))
+        states = runtime.list_all(partial(client.list_page, route=_TOPICS, address=address))
         off_ids = {r.id for r in states if r.subscription == OPT_OUT}
         topics = {id_: client.topics[id_] for id_ in off_ids & {*target_ids} & {*client.topics}}
         return runtime.RemoteContact(
@@ -201,8 +201,13 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
 
     def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. The list contains who unsubscribed from all, but no topics."""
-        everything = frozenset(self.config.topics)
-        return self.full_page(cursor, partial(_list_contacts, everything=everything))
+        page = self.full_page(cursor, partial(ResendClient.list_page, route="/contacts"))
+        return page.expand(self._to_snapshots)
+
+    def _to_snapshots(self, row: _Row) -> Iterator[runtime.ContactSnapshot]:
+        if row.email:
+            off = frozenset(self.config.topics) if row.unsubscribed else None
+            yield runtime.ContactSnapshot(row.email, off=off, all_off=row.unsubscribed)
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Contacts who unsubscribed from all, then suppressions with dates.
@@ -212,21 +217,8 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
         return self.full_page(cursor, _list_unsubscribed, _list_suppressed)
 
 
-def _list_contacts(
-    client: ResendClient, after: str, *, everything: frozenset[str]
-) -> tuple[list[runtime.ContactSnapshot], str]:
-    rows, following = client.list_page("/contacts", after)
-    return [
-        runtime.ContactSnapshot(
-            row.email, off=everything if row.unsubscribed else None, all_off=row.unsubscribed
-        )
-        for row in rows
-        if row.email
-    ], following
-
-
 def _list_unsubscribed(client: ResendClient, after: str) -> tuple[list[runtime.VendorEvent], str]:
-    rows, following = client.list_page("/contacts", after)
+    rows, following = client.list_page(after, route="/contacts")
     kind = runtime.VendorEventKind.OPTED_OUT
     return [
         runtime.VendorEvent(kind, row.email, unsubscribed_from_all=True)
@@ -237,7 +229,7 @@ def _list_unsubscribed(client: ResendClient, after: str) -> tuple[list[runtime.V
 
 def _list_suppressed(client: ResendClient, after: str) -> tuple[list[runtime.VendorEvent], str]:
     rows, following = client.list_page(
-        "/suppressions", after, allowed_statuses=_UNAVAILABLE_STATUSES
+        after, route="/suppressions", allowed_statuses=_UNAVAILABLE_STATUSES
     )
     return [
         runtime.VendorEvent(

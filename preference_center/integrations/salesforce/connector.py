@@ -188,33 +188,25 @@ class Salesforce(
         link_field = self.config.link_field
         fields = self._watched_fields | ({link_field} if link_field else set())
         page = self._list_changed(fields, "Email != null", cursor)
-        rows = (
-            runtime.ContactSnapshot(
-                row.email, off=self._off_topics_of(row), link=self.config.link_value(row.fields)
-            )
-            for row in page.rows
-            if row.email
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        return page.expand(self._to_snapshots)
+
+    def _to_snapshots(self, row: SalesforceRecord) -> Iterator[runtime.ContactSnapshot]:
+        if row.email:
+            link = self.config.link_value(row.fields)
+            yield runtime.ContactSnapshot(row.email, off=self._off_topics_of(row), link=link)
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Opt-outs are dated by the record's last change."""
         ticked = " OR ".join(f"{name} = true" for name in sorted(self._watched_fields))
         page = self._list_changed(self._watched_fields, f"Email != null AND ({ticked})", cursor)
-        mapped = set(self.config.topics.values())
-        events = (
-            runtime.VendorEvent(
-                runtime.VendorEventKind.OPTED_OUT,
-                row.email,
-                target=name if name in mapped else None,
-                occurred_at=row.system_modstamp,
-            )
-            for row in page.rows
-            if row.email
-            for name in sorted(self._watched_fields)
-            if row.fields.get(name) is True
-        )
-        return runtime.ContactPage(tuple(events), page.cursor, page.done)
+        return page.expand(self._to_vendor_events)
+
+    def _to_vendor_events(self, row: SalesforceRecord) -> Iterator[runtime.VendorEvent]:
+        for name in sorted(self._watched_fields):
+            if row.email and row.fields.get(name) is True:
+                target = name if name in self.config.topics.values() else None
+                kind, at = runtime.VendorEventKind.OPTED_OUT, row.system_modstamp
+                yield runtime.VendorEvent(kind, row.email, target, occurred_at=at)
 
     def _find_records(
         self,
