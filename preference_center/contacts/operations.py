@@ -169,4 +169,5 @@ def _find_or_create(contact_set: ContactSet, ref: ContactRef) -> Contact:
     except UnknownContact:
         if ref.address is None:
             raise
-        return contact_set.upsert(ContactUpdate(addresses=(ref.address,)), services().new_id())
+        # Of an erased address it keeps nothing readable, but that it is closed or restricted (I4).
+        return contact_set.start_anew(ref.address, services().new_id())

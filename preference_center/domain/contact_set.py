@@ -30,10 +30,15 @@ from preference_center.errors import (
 
 @dataclass(slots=True)
 class ContactSet:
-    """The contacts of one request. `merged_into`: a contact that was merged -> the other one."""
+    """The contacts of one request. `merged_into`: a contact that was merged -> the other one.
+
+    `erased` are those of the request's addresses that were erased (I6): whether the whole account
+    was, or only its marketing.
+    """
 
     contacts: dict[UUID, Contact]
     merged_into: dict[UUID, UUID] = field(default_factory=dict)
+    erased: frozenset[Address] = frozenset()
     stored: dict[UUID, Contact] = field(init=False)
     _by_external_id: dict[str, UUID] = field(init=False, default_factory=dict, repr=False)
     _by_address: dict[Address, UUID] = field(init=False, default_factory=dict, repr=False)
@@ -45,10 +50,13 @@ class ContactSet:
 
     @classmethod
     def from_contacts(
-        cls, contacts: Iterable[Contact], merged_into: dict[UUID, UUID] | None = None
+        cls,
+        contacts: Iterable[Contact],
+        merged_into: dict[UUID, UUID] | None = None,
+        erased: frozenset[Address] = frozenset(),
     ) -> ContactSet:
         """A set of these contacts."""
-        return cls({contact.id: contact for contact in contacts}, merged_into or {})
+        return cls({contact.id: contact for contact in contacts}, merged_into or {}, erased)
 
     def find(self, ref: ContactRef) -> Contact:
         """The contact; the survivor, if it was merged. Raises UnknownContact."""
@@ -70,13 +78,17 @@ class ContactSet:
     def upsert(self, update: ContactUpdate, new_id: UUID) -> Contact:
         """Store an update in the contact it belongs to, else in a new one.
 
-        An erased contact stays as it is: nothing about it may be kept (I6). Its external id
-        passes to the living contact that has one of the addresses; its addresses pass to nobody,
-        see `start_anew`. Raises AddressConflict when an address is another contact's and
+        An erased contact stays as it is: nothing about it may be kept (I6), nor of what is known
+        by erased addresses only; an erased contact is returned for that. Its external id passes
+        to the living contact that has one of the addresses; its addresses pass to nobody, see
+        `start_anew`. Raises AddressConflict when an address is another contact's and
         ExternalIdConflict when the addresses belong to one with an external id of its own: both
         need an explicit merge. Raises InvalidInput beyond MAX_ADDRESSES.
         """
-        contact = self._find_match(update) or Contact(new_id)
+        contact = self._find_match(update)
+        if contact is None and self._names_erased_only(update):
+            return self.owner(update.addresses[0]) or Contact(new_id, AccountState.ERASED)
+        contact = contact or Contact(new_id)
         if _is_erased(contact):
             return contact
         ids = {update.external_id} if update.external_id is not None else set()
@@ -86,12 +98,15 @@ class ContactSet:
             contact,
             locale=update.locale or contact.locale,
             external_ids=contact.external_ids | ids,
-            addresses=contact.addresses.union(owners.keys() - erased),
+            addresses=contact.addresses.union(owners.keys() - erased - self.erased),
         )
         if len(written.addresses) > MAX_ADDRESSES:
             raise InvalidInput(f"a contact has up to {MAX_ADDRESSES} addresses")
         self._release_external_id(update.external_id, written)
         return self._store(written)
+
+    def _names_erased_only(self, update: ContactUpdate) -> bool:
+        return bool(update.addresses) and self.erased.issuperset(update.addresses)
 
     def _find_match(self, update: ContactUpdate) -> Contact | None:
         """The living contact that the update is about, else an erased one, else None."""
@@ -106,6 +121,8 @@ class ContactSet:
                 continue
             if _is_erased(owner):
                 erased = erased or owner
+                continue
+            if address in self.erased:
                 continue
             if contact is not None:
                 raise AddressConflict(index)

@@ -152,7 +152,7 @@ The forms that are updated immediately are those with the lowest ids, so that th
 the primary key of `address_key`.
 """
 
-RAISE_LEARNED = f"""
+_RAISE_LEARNED = f"""
 WITH learned AS (
     SELECT address.id AS address_id
     FROM json_to_recordset(%(addresses)s) AS given (channel text, digest bytea)
@@ -160,23 +160,28 @@ WITH learned AS (
         WHERE digest = given.digest AND channel = given.channel LIMIT 1) AS address
 ), {match_key_ctes("learned")}, {_NEWEST_OPT_OUT_CTE}, affected AS (
     SELECT (SELECT max(seq) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
-        s.scope, s.address_id AS target, true AS only_if_missing, {_RECEIVED_AT} AS waiting_since
+        s.scope, s.address_id AS target, {{only_if_missing}} AS only_if_missing,
+        {{waiting_since}} AS waiting_since
     FROM learned JOIN related s USING (address_id)
     WHERE s.active OR s.pause_until > %(now)s
     UNION ALL
     SELECT (SELECT max(seq) FROM event WHERE id IN (b.out_event, b.pause_event)),
-        b.scope, a.address_id, true, %(now)s
+        b.scope, a.address_id, {{only_if_missing}}, %(now)s
     FROM key a JOIN newest_opt_out b ON b.digest = a.digest AND b.channel = a.channel
         AND b.address_id <> a.address_id
     WHERE {KINDS_MAY_MATCH} <> 0
 ), {RAISE_CTES}
 SELECT ARRAY[]::uuid[], ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
+RAISE_LEARNED = _RAISE_LEARNED.format(only_if_missing="true", waiting_since=_RECEIVED_AT)
 """Raise the sync states of addresses that were stored without an event, as from a contact (I9).
 
 If only a digest of the address was known, its opt-out has been waiting since it was received; for
 a new form, opt-outs of other forms wait from now on.
 """
+
+RAISE_RETURNED = _RAISE_LEARNED.format(only_if_missing="false", waiting_since="%(now)s")
+"""The same for an address that is readable again: what tools have may be out of date (I6)."""
 
 RAISE_DEFERRED = f"""
 WITH a AS (

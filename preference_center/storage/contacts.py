@@ -80,18 +80,26 @@ _REASSIGN_TO_SURVIVOR = tuple(
         ("contact_external_id", "contact_id"),
     )
 )
+_SELECT_ERASED = """
+SELECT address.digest, address.channel
+FROM unnest(%(digests)b::bytea[], %(channels)b::text[]) AS given (digest, channel)
+JOIN address ON address.digest = given.digest AND address.channel = given.channel
+WHERE address.erased_at IS NOT NULL
+"""
 _LINK_ADDRESSES = """
 INSERT INTO contact_address (address_id, contact_id, linked_at)
 SELECT address.id, given.contact_id, %(now)s
-FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(contacts)b::uuid[])
-    AS given (digest, channel, contact_id)
+FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(contacts)b::uuid[],
+    %(are_bare)b::boolean[]) AS given (digest, channel, contact_id, is_bare)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
+    AND (address.erased_at IS NULL OR given.is_bare)
 ORDER BY address.id
 ON CONFLICT (address_id) DO UPDATE
     SET contact_id = EXCLUDED.contact_id, linked_at = EXCLUDED.linked_at
     WHERE EXISTS (SELECT FROM contact
         WHERE id = contact_address.contact_id AND account = 'erased')
 """
+"""An address that was erased meanwhile is not linked to what says more about its person (I6)."""
 _LINK_EXTERNAL_IDS = """
 INSERT INTO contact_external_id (digest, contact_id, ciphertext, linked_at)
 SELECT digest, contact_id, ciphertext, %(now)s
@@ -151,7 +159,26 @@ def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRe
     merged: dict[UUID, UUID] = {}
     if ids:
         merged.update(connection.execute(_SELECT_MERGED, {"ids": ids}).fetchall())
-    return ContactSet.from_contacts(contacts, merged)
+    return ContactSet.from_contacts(contacts, merged, _load_erased(connection, given))
+
+
+def _load_erased(
+    connection: Connection, given: Mapping[tuple[bytes, str], Address]
+) -> frozenset[Address]:
+    """Those of these addresses that were erased."""
+    if not given:
+        return frozenset()
+    columns = {
+        "digests": [digest for digest, _ in given],
+        "channels": [channel for _, channel in given],
+    }
+    rows = connection.execute(_SELECT_ERASED, columns, binary=True)
+    return frozenset(given[digest, channel] for digest, channel in rows)
+
+
+def _is_bare(contact: Contact) -> bool:
+    """Whether nothing is known of the contact but its addresses."""
+    return contact.locale is None and not contact.external_ids
 
 
 def save_contacts(
@@ -173,6 +200,7 @@ def save_contacts(
         "digests": [keys.exact_digest(address) for address, _ in links],
         "channels": [address.channel.value for address, _ in links],
         "contacts": [contact_id for _, contact_id in links],
+        "are_bare": [_is_bare(contact_set.contacts[contact_id]) for _, contact_id in links],
         "now": now,
     }
     _execute_for_all(connection, _LINK_ADDRESSES, len(links), columns)

@@ -11,9 +11,8 @@ from flask import Flask
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.decisions import DecisionRule
 from preference_center.domain.events import EventKind
 from preference_center.domain.rights.model import Extent
 from preference_center.errors import UnderHold, UnknownContact
@@ -22,10 +21,10 @@ from preference_center.rights.erase import CHUNK_SIZE, erase_addresses, erase_co
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_pushable, load_readable
-from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, waiting
+from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import (
     ADA,
     EXTERNAL_ID,
@@ -40,9 +39,6 @@ from tests.rights.erasing import (
     tables_with,
 )
 
-INVOICE = MessageType("invoice", MessageClass.SERVICE)
-WEEKLY = MessageType("weekly", MessageClass.MARKETING, NEWS)
-TOPIC = Topic(NEWS, "acme", Channel.EMAIL, TopicDefault.OPT_OUT, "news", {}, {})
 BOTH = pytest.mark.parametrize("extent", list(Extent))
 
 
@@ -50,11 +46,6 @@ BOTH = pytest.mark.parametrize("extent", list(Extent))
 def _context(app: Flask) -> Iterator[None]:
     with app.app_context():
         yield
-
-
-def ask(message: MessageType, who: Address) -> Decision:
-    topic = TOPIC if message is WEEKLY else None
-    return decide(message, topic, load_facts([who])[0], services().now())
 
 
 def test_nothing_readable_is_left_of_an_account() -> None:  # I6

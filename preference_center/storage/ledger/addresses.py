@@ -46,6 +46,25 @@ def _digest_of(keys: Keys, domain: str) -> bytes:
     return keys.digest(f"domain:{domain}")
 
 
+def make_readable_again(connection: Connection, keys: Keys, address: Address) -> int | None:
+    """Store an erased address readable; its id, or None if it was not erased.
+
+    Only an act of the person's own may call this (I6): every other writer leaves it hidden.
+    """
+    row = connection.execute(
+        """UPDATE address SET erased_at = NULL, ciphertext = %(sealed)s, domain_digest = %(domain)s
+        WHERE digest = %(digest)s AND channel = %(channel)s AND erased_at IS NOT NULL
+        RETURNING id""",
+        {
+            "sealed": seal_address(keys, address),
+            "domain": domain_digest(keys, address),
+            "digest": keys.exact_digest(address),
+            "channel": address.channel.value,
+        },
+    ).fetchone()
+    return row[0] if row else None
+
+
 def load_readable(
     connection: Connection, keys: Keys, ids: Collection[int]
 ) -> dict[int, tuple[Channel, str]]:

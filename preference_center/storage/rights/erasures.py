@@ -117,6 +117,16 @@ _FORGET = _END.format(
     assignments="ciphertext = NULL", condition="ciphertext IS NOT NULL AND give_up_at <= %(now)s"
 )
 
+_END_RETURNED = """
+WITH ended AS (
+    UPDATE erasure SET ciphertext = NULL, finished_at = %(now)s
+    WHERE address_id = %(address)s AND finished_at IS NULL RETURNING id
+)
+UPDATE erasure_task t SET outcome = %(outcome)s, next_at = NULL, lease = NULL,
+    by_hand_since = NULL
+FROM ended WHERE t.erasure_id = ended.id AND t.outcome = ''
+"""
+
 _HAND_OVER = """
 UPDATE erasure_task t SET by_hand_since = %(now)s,
     reason = CASE WHEN t.reason = '' THEN %(reason)s ELSE t.reason END
@@ -271,6 +281,12 @@ def finish_erasures(
         connection.execute(_FINISH.encode(), {"now": now})
     else:
         connection.execute(_FINISH_SOME.encode(), {"now": now, "ids": list(ids)})
+
+
+def end_returned(connection: Connection, address_id: int, now: datetime) -> None:
+    """End what is open of an address whose person came back: nothing more is erased in tools."""
+    given = {"address": address_id, "now": now, "outcome": TaskOutcome.RETURNED}
+    connection.execute(_END_RETURNED, given)
 
 
 def forget_overdue(connection: Connection, now: datetime) -> None:

@@ -1,0 +1,116 @@
+"""Coming back after an erasure, by an act of the person's own (I6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from preference_center import contacts
+from preference_center.context import services
+from preference_center.domain.account_closure import build_reopening_change
+from preference_center.domain.addresses import Address
+from preference_center.domain.contact_set import ContactSet
+from preference_center.domain.contacts import Contact, ContactRef
+from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.decisions import ScopeFact
+from preference_center.domain.events import EVERYTHING, Change, EventKind
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
+from preference_center.ledger import RecordResult, record
+from preference_center.ledger.address_rows import addresses_json
+from preference_center.ledger.sync_state_sql import RAISE_RETURNED
+from preference_center.storage.access import audit
+from preference_center.storage.contacts import ConcurrentContactUpdate, save_contacts
+from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.addresses import make_readable_again
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.rights.erasures import end_returned
+
+_ATTEMPTS = 5
+
+InTransaction = Callable[[Connection, Contact], None]
+"""Writes what belongs to the same transaction; as for `record`, it may be called again."""
+
+
+def return_after_erasure(
+    address: Address,
+    proof: ConsentEvidence,
+    *,
+    origin: RequestOrigin,
+    in_transaction: InTransaction | None = None,
+) -> Contact:
+    """Let the person of an erased address come back: a new contact, and service mail again.
+
+    The act must prove that they control the address now. Marketing stays off until they turn it
+    on. What was still to be erased in tools ends. A repeat returns the contact. Raises
+    InvalidInput if the address was not erased, or was after that act, and Unavailable.
+    """
+    for _ in range(_ATTEMPTS):
+        contact_set = contacts.load_contacts([ContactRef(address=address)])
+        owner = contact_set.owner(address)
+        if address not in contact_set.erased:
+            if owner is None:
+                raise InvalidInput("this address was not erased: there is nothing to come back to")
+            return owner
+        contact = contact_set.start_anew(address, services().new_id())
+        changes = _reopening_changes(address, proof, origin)
+        try:
+            _save(address, contact_set, contact, changes, origin, in_transaction)
+        except ConcurrentContactUpdate:
+            continue
+        return contact
+    raise Unavailable("the database is too busy with this contact", UnavailableCause.LOCK_TIMEOUT)
+
+
+def _reopening_changes(
+    address: Address, proof: ConsentEvidence, origin: RequestOrigin
+) -> list[Change]:
+    """The lift of *everything* where it is off: only the erasure of an account turns it off."""
+    [facts] = load_exact_facts([address])
+    if any(_was_erased_since(fact, proof) for fact in facts):
+        raise InvalidInput("the address was erased then or later: only a newer act undoes it")
+    change = build_reopening_change(services().new_id(), address, proof, origin, facts)
+    closed = any(fact.scope == EVERYTHING and fact.state.is_suppressed for fact in facts)
+    return [change] if closed else []
+
+
+def _was_erased_since(fact: ScopeFact, proof: ConsentEvidence) -> bool:
+    out = fact.state.opt_out
+    return fact.state.reason is EventKind.ERASED and bool(out and out.at >= proof.occurred_at)
+
+
+def _save(
+    address: Address,
+    contact_set: ContactSet,
+    contact: Contact,
+    changes: list[Change],
+    origin: RequestOrigin,
+    in_transaction: InTransaction | None,
+) -> None:
+    keys = services().keys
+
+    def write(connection: Connection, _: RecordResult) -> None:
+        number = make_readable_again(connection, keys, address)
+        if number is None:
+            raise ConcurrentContactUpdate
+        end_returned(connection, number, origin.now)
+        save_contacts(connection, keys, contact_set, origin.now)
+        _raise_sync_states(connection, address, origin)
+        audit.insert_audit_entry(
+            connection, origin.now, origin.actor, "contacts.returned", {"contact": str(contact.id)}
+        )
+        if in_transaction:
+            in_transaction(connection, contact)
+
+    record(changes, write, known_addresses=[address])
+
+
+def _raise_sync_states(connection: Connection, address: Address, origin: RequestOrigin) -> None:
+    """What is off here must be off in every tool: what they hold may be out of date."""
+    keys = services().keys
+    given = {
+        "addresses": addresses_json(keys, [address], [keys.exact_digest(address)]),
+        "now": origin.now,
+        "window": WINDOW,
+        "bulk": False,
+    }
+    connection.execute(RAISE_RETURNED, given)
