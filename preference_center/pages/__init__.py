@@ -31,7 +31,7 @@ from preference_center.pages.rendering import can_mail, error_page_values, handl
 from preference_center.pages.rights_act import RIGHTS_WITH_PAGES, rights_act
 from preference_center.pages.rights_identity import open_rights_link
 from preference_center.pages.rights_list import rights
-from preference_center.pages.rights_status import rights_status
+from preference_center.pages.rights_status import download_access_file, rights_status
 from preference_center.pages.unsubscribe_page import unsubscribe
 from preference_center.pages.unsubscribe_survey import submit_survey
 
@@ -138,6 +138,12 @@ blueprint.add_url_rule(
     "/rights/status/<token:token>",
     view_func=rights_status,
     methods=["GET", "POST"],
+    merge_slashes=False,
+)
+blueprint.add_url_rule(
+    "/rights/download/<token:token>",
+    view_func=download_access_file,
+    methods=["POST"],
     merge_slashes=False,
 )
 for _act in RIGHTS_WITH_PAGES:

@@ -12,6 +12,7 @@ from flask import abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.domain.addresses import Address
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.errors import ExpiredLink
@@ -42,7 +43,7 @@ def identify(visitor: RightsVisitor, kind: RequestKind) -> ResponseReturnValue:
     if request.method != "POST":
         return _identify_page(visitor, kind)
     if visitor.address is not None and "mail" in request.form:
-        return _mail_link(visitor, kind, address_of_link(visitor.address))
+        return mail_rights_link(visitor, kind, visitor.address)
     if visitor.address is None and "address" in request.form:
         return _mail_link(visitor, kind, read_typed_address())
     return _identify_page(visitor, kind, status=403, error="not_identified")
@@ -69,6 +70,13 @@ def open_rights_link(act: str, token: str = "") -> ResponseReturnValue:
     )
 
 
+def mail_rights_link(
+    visitor: RightsVisitor, kind: RequestKind, address: Address
+) -> ResponseReturnValue:
+    """Mail a link to the address of somebody's own link or request; it is shown masked."""
+    return _mail_link(visitor, kind, address_of_link(address))
+
+
 def _use_link(link: Link, kind: RequestKind) -> ResponseReturnValue:
     """Redirect to a visit with the id of the token that opened it. Raises ExpiredLink."""
     context = services()
@@ -88,8 +96,7 @@ def _use_link(link: Link, kind: RequestKind) -> ResponseReturnValue:
 
 def _handle_expired(token: str, kind: RequestKind) -> ResponseReturnValue:
     if request.method == "POST" and "again" in request.form:
-        address = services().links.address_of(token)
-        return _mail_link(RightsVisitor(), kind, address_of_link(address))
+        return mail_rights_link(RightsVisitor(), kind, services().links.address_of(token))
     return render_rights_page(
         "rights_link_expired",
         RightsVisitor(),

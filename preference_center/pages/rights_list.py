@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flask.typing import ResponseReturnValue
 
+from preference_center.context import services
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.offered import rights_offered
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.links.rights_status import create_rights_status_token
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights_visitor import RightsVisitor, read_visitor, render_rights_page
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.rights import requests
 
 LISTED_RIGHTS = (
     RequestKind.ACCESS,
@@ -22,6 +29,18 @@ LISTED_RIGHTS = (
 )
 """In the order of the page. Ending a limit is offered where it is set."""
 
+MAX_OWN_REQUESTS = 20
+"""The newest that are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRequest:
+    """A request of the visitor, and the token of its status page, which continues the visit."""
+
+    asked: RightsRequest
+    title: str
+    status_token: str
+
 
 def rights(token: str = "") -> ResponseReturnValue:
     """The list (GET). Raises InvalidLink."""
@@ -29,8 +48,29 @@ def rights(token: str = "") -> ResponseReturnValue:
     if not rights_offered(catalogue_or_empty()):
         return contact_page(visitor)
     return render_rights_page(
-        "rights", visitor, listed=[(kind, right_title(kind)) for kind in LISTED_RIGHTS]
+        "rights",
+        visitor,
+        listed=[(kind, right_title(kind)) for kind in LISTED_RIGHTS],
+        own_requests=list_own_requests(visitor),
     )
+
+
+def list_own_requests(visitor: RightsVisitor) -> list[OwnRequest]:
+    """The requests about exactly the address that the visitor controls (I9); else none."""
+    if visitor.link is None or not visitor.link.proves_control:
+        return []
+    context, began_at = services(), visitor.link.issued_at
+    digest = context.keys.exact_digest(visitor.link.address)
+    found = run_in_transaction(lambda c: requests.list_of_subject(c, [digest]))
+    asked = [each for each in reversed(found) if each.subject_digests == (digest,)]
+    return [
+        OwnRequest(
+            each,
+            right_title(each.kind),
+            create_rights_status_token(context.links, each.id, context.now(), began_at),
+        )
+        for each in asked[:MAX_OWN_REQUESTS]
+    ]
 
 
 def contact_page(visitor: RightsVisitor, status: int = 200) -> ResponseReturnValue:

@@ -19,6 +19,7 @@ from preference_center.pages.rights_forms import (
     form_of,
     redirect_to_status,
 )
+from preference_center.pages.rights_list import list_own_requests
 from preference_center.pages.rights_visitor import (
     RightsVisitor,
     proven_address,
@@ -29,7 +30,8 @@ from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 def access(visitor: RightsVisitor) -> ResponseReturnValue:
     """Ask for the file of all that is held; the status page has it when it is ready."""
-    return _handle(visitor, RequestKind.ACCESS)
+    own = [each for each in list_own_requests(visitor) if each.asked.kind is RequestKind.ACCESS]
+    return _handle(visitor, RequestKind.ACCESS, own_requests=own)
 
 
 def restrict(visitor: RightsVisitor) -> ResponseReturnValue:

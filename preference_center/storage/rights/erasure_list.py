@@ -1,4 +1,4 @@
-"""Erasures and their tasks, as operators see them."""
+"""Erasures and their tasks, as operators and the people concerned see them."""
 
 from __future__ import annotations
 
@@ -79,6 +79,15 @@ def find_erasure(connection: Connection, erasure_id: UUID) -> Erasure | None:
         (erasure_id,),
     ).fetchall()
     return next(iter(_with_tasks(connection, rows)), None)
+
+
+def list_erasures_of_request(connection: Connection, request_id: UUID) -> list[Erasure]:
+    """The erasures that a request has brought about, with their tasks."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM erasure e WHERE request_id = %s ORDER BY id",  # noqa: S608 - a constant
+        (request_id,),
+    ).fetchall()
+    return _with_tasks(connection, rows)
 
 
 def list_hand_tasks(connection: Connection, keys: Keys, limit: int) -> list[HandTask]:
