@@ -126,6 +126,11 @@ def test_a_page_has_a_text_for_every_member(template: str, members: set[str]) ->
     assert any(members <= table for table in tables_of(template))
 
 
+def test_the_status_page_has_words_for_every_scope() -> None:
+    source = (ROOT / "templates" / "pages" / "opt_out_status.html").read_text()
+    assert all(f'suppression.scope == "{scope}"' in source for scope in RESERVED_SCOPES)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in EventKind if kind.suppresses])
 def test_every_suppressing_kind_has_a_scope(kind: EventKind) -> None:
     assert any(is_valid_scope(kind, scope) for scope in ("acme.news", *RESERVED_SCOPES))

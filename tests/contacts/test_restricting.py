@@ -22,11 +22,10 @@ from preference_center.domain.sender_requests import ConsentEvidence, RequestOri
 from preference_center.errors import InvalidRows
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.ledger.restrictions import find_restricted
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
-from tests.ledger.changes import add_destination, change, id_of, together, waiting
+from tests.ledger.changes import add_destination, change, together, waiting
 
 HOUR = timedelta(hours=1)
 ADA, GRACE, MARY = (
@@ -235,18 +234,6 @@ def test_restricted_and_open_make_one_that_is_restricted() -> None:
     survivor = contacts.merge_contacts([pair], origin())[0].contact
     assert (survivor.account, survivor.restricted_at) == (AccountState.OPEN, START)
     assert ask(WEEKLY, GRACE).rule is DecisionRule.RESTRICTED
-
-
-def test_retention_finds_what_is_restricted(clock: Clock) -> None:
-    put(ADA)
-    put(GRACE, external_id="c-2")
-    restrict(ADA)
-    record([change(1, address=GRACE)])
-    ids = [id_of(ADA), id_of(GRACE)]
-    assert run_in_transaction(lambda c: find_restricted(c, ids)) == {ids[0]}  # type: ignore[arg-type]
-    clock.advance(HOUR)
-    unrestrict(ADA, clock.now)
-    assert run_in_transaction(lambda c: find_restricted(c, ids)) == frozenset()  # type: ignore[arg-type]
 
 
 def test_a_restriction_without_its_contact_can_be_ended_too(clock: Clock) -> None:

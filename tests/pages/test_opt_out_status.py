@@ -15,7 +15,7 @@ from preference_center.domain.sync.contract import PushOutcome, PushResult
 from tests.clock import START, Clock
 from tests.docs.reading import ROOT
 from tests.pages.conftest import MakeToken
-from tests.pages.ledger import Ledger
+from tests.pages.ledger import Ledger, restrict
 from tests.pages.tools import connect, push
 from tests.sync.tool import Tool
 
@@ -140,6 +140,14 @@ def test_a_lift_is_named_as_the_exception(
         )
         record([change])
     assert "turned these on again since: Weekly digest" in text_of(client, token)
+
+
+def test_a_restriction_is_shown_for_what_it_is(app: Flask, client: FlaskClient, token: str) -> None:
+    with app.app_context():
+        restrict("jane.doe@example.com", START)
+    assert "Marketing, since you have limited what we do with your data" in text_of(client, token)
+    [shown] = receipt_of(client, token)["opt_outs"]
+    assert (shown["kind"], shown["scope"], shown["title"]) == ("restricted", "restriction", None)
 
 
 def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
