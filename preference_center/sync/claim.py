@@ -139,7 +139,7 @@ def _plan_current_state(
     if not claims:
         return {}
     ids = [claim.address_id for claim in claims]
-    addresses = load_pushable(connection, services().keys, ids)
+    addresses = load_pushable(connection, services().keys, ids, destination.id)
     facts = load_facts_by_id(connection, ids)
     catalogue = current_catalogue()
     topics = topics_by_channel(destination, catalogue)

@@ -92,7 +92,9 @@ def _expected_items(
     """What should be off there for each address that is still readable."""
     context = services()
     topics = topics_by_channel(destination, current_catalogue())
-    addresses = run_autocommit(lambda c: load_pushable(c, context.keys, list(states)))
+    addresses = run_autocommit(
+        lambda c: load_pushable(c, context.keys, list(states), destination.id)
+    )
     facts = run_autocommit(lambda c: load_facts_by_id(c, list(states)))
     can_lift = connector.capabilities.can_lift
     items = {}

@@ -27,6 +27,7 @@ from preference_center.integrations.registry import get_spec
 from preference_center.integrations.tryton.connector import Tryton
 from tests.integrations.both_ways_contract import AbsentContract, ReadContract, whole
 from tests.integrations.contract import ANNA, BO, CY, PushContract, Rig
+from tests.integrations.erase_contract import EraseContract
 from tests.real.conftest import Start
 from tests.real.tools.running import NEWS, OFFERS, RealTool
 
@@ -136,3 +137,9 @@ class TestStrangers(AbsentContract):
         hands.turn_off(CY, "offers")
         event, _ = whole(connector.pull, cursor)
         assert (CY, rig.setup.topics["offers"]) in [(n.address, n.target) for n in event]
+
+
+class TestErasing(EraseContract):
+    @pytest.fixture
+    def rig(self, hands: Hands) -> Rig:
+        return Rig(hands.tool.kind, setup_of(hands), hands, HttpContext())

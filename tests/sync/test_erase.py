@@ -11,15 +11,23 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
+from preference_center.destinations.connect import connect
+from preference_center.domain.contacts import ContactRef
 from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.rights.model import Extent
+from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.sync.capabilities import EraseMode
 from preference_center.domain.sync.contract import EraseItem, PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.integrations.base.contract import LINK_FIELD, DeliveryError
 from preference_center.integrations.base.http import LeaseExpired, RequestRejected
 from preference_center.integrations.base.rate_limit import RateLimited
+from preference_center.integrations.registry import get_spec
+from preference_center.rights.erase import erase_contacts
+from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, erasure_tasks
+from preference_center.sync.erase import erase_due
 from tests.clock import Clock
 from tests.sync.erasing_tool import (
     NOTE,
@@ -30,7 +38,8 @@ from tests.sync.erasing_tool import (
     set_task,
     task,
 )
-from tests.sync.steps import ANNA, BO, say, work
+from tests.sync.steps import ANNA, BO, TOPIC, person, say, work
+from tests.sync.two_way_tool import add_destination
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -417,3 +426,57 @@ def test_what_nobody_can_read_any_more_is_not_erased(destination: int, tool: Era
     run_in_transaction(lambda c: c.execute("UPDATE erasure SET ciphertext = NULL"))
     assert erase(destination, tool) == 0
     assert tool.calls == []
+
+
+def erase_person(address: str = ANNA) -> None:
+    """Erase a person here, as a request of theirs does."""
+    now = services().now()
+    ref = ContactRef(address=person(address))
+    erase_contacts([ref], Extent.ACCOUNT, origin=RequestOrigin("test", "test", now))
+
+
+def test_a_person_who_is_erased_here_is_suppressed_and_erased_there_and_forgotten(
+    destination: int, tool: ErasingTool, clock: Clock
+) -> None:
+    say(EventKind.OPTED_IN)
+    erase_person()
+    assert work(destination, tool) == 1
+    assert tool.off == {ANNA: {TOPIC}}
+    erase(destination, tool)
+    clock.advance(timedelta(minutes=5))
+    erase(destination, tool)
+    assert ANNA not in tool.contacts
+    tidy_erasures(clock())
+    readable = run_in_transaction(
+        lambda c: c.execute("SELECT ciphertext FROM erasure WHERE finished_at IS NOT NULL")
+    ).fetchall()
+    assert readable == [(None,)]
+
+
+def test_who_was_erased_there_is_not_pushed_again_while_others_are_open(
+    destination: int, tool: ErasingTool, clock: Clock
+) -> None:  # a tool that adds whom it is told about would hold the person again
+    other = add_destination("other", TOPIC)
+    say(EventKind.OPTED_IN)
+    erase_person()
+    work(destination, tool)
+    erase(destination, tool)
+    clock.advance(timedelta(minutes=5))
+    erase(destination, tool)
+    tidy_erasures(clock())
+    pushes = len(tool.pushes)
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    assert len(tool.pushes) == pushes
+    assert work(other, tool) == 1
+
+
+def test_a_tool_that_only_reports_is_a_task_for_a_person(in_context: None) -> None:
+    reports = add_destination("reports", kind="mailtrap", pulls=False)
+    run_in_transaction(lambda c: c.execute("UPDATE destination SET channels = '{}'"))
+    say(EventKind.OPTED_IN)
+    erase_person()
+    until = services().now() + timedelta(seconds=5)
+    erase_due(reports, connect, until=until, stop=lambda: False)
+    note = get_spec("mailtrap").capabilities.erase_note
+    assert (task("reason", ANNA), task("by_hand_since", ANNA)) == (note, services().now())

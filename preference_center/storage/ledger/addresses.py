@@ -11,15 +11,20 @@ from preference_center.keys import DIGEST_BYTES, Keys
 from preference_center.storage.db.database import Connection
 
 
-def pushable_ciphertext(address: str) -> str:
+def pushable_ciphertext(address: str, where: str = "true") -> str:
     """SQL: the sealed form that may be sent to tools, of a row of `address` with this alias.
 
     That of an erased address is stored with its erasure, and only while tools must still be brought
-    to suppress and erase it (I6). Nothing that shows addresses to anybody may use this.
+    to suppress and erase it (I6). Nothing that shows addresses to anybody may use this. `where`:
+    which erasures count.
     """
     return f"""CASE WHEN {address}.erased_at IS NULL THEN {address}.ciphertext
         ELSE (SELECT erasure.ciphertext FROM erasure WHERE erasure.address_id = {address}.id
-            AND erasure.ciphertext IS NOT NULL LIMIT 1) END"""  # noqa: S608 - an alias
+            AND erasure.ciphertext IS NOT NULL AND {where} LIMIT 1) END"""  # noqa: S608 - constants
+
+
+_NOT_DONE_THERE = """NOT EXISTS (SELECT FROM erasure_task t WHERE t.erasure_id = erasure.id
+    AND t.destination_id = %(destination)s AND t.outcome <> '')"""
 
 
 def is_pushable(address: str) -> str:
@@ -81,16 +86,20 @@ def load_readable(
 
 
 def load_pushable(
-    connection: Connection, keys: Keys, ids: Collection[int]
+    connection: Connection, keys: Keys, ids: Collection[int], destination: int
 ) -> dict[int, tuple[Channel, str]]:
-    """`load_readable` for what is sent to tools: erased addresses too, while it lasts (I6)."""
+    """`load_readable` for what is sent to a tool: erased addresses too, while it lasts (I6).
+
+    Not those that were erased there: a push could make a contact of them again.
+    """
     if not ids:
         return {}
     rows = connection.execute(
-        f"""SELECT * FROM (SELECT a.id, a.channel, a.digest, {pushable_ciphertext("a")} AS sealed
+        f"""SELECT * FROM (SELECT a.id, a.channel, a.digest,
+                {pushable_ciphertext("a", _NOT_DONE_THERE)} AS sealed
             FROM address a WHERE a.id = ANY(%(ids)b)) AS given
-        WHERE sealed IS NOT NULL""",  # noqa: S608 - a constant
-        {"ids": list(ids)},
+        WHERE sealed IS NOT NULL""",  # noqa: S608 - constants
+        {"ids": list(ids), "destination": destination},
         binary=True,
     )
     return {row[0]: (Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows}

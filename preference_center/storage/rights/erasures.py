@@ -68,10 +68,12 @@ WITH given AS (
 INSERT INTO erasure_task (erasure_id, destination_id, destination, next_at)
 SELECT created.id, d.id, d.name, %(now)s
 FROM created JOIN address a ON a.id = created.address_id
-JOIN destination d ON a.channel = ANY(d.channels)
+JOIN destination d ON a.channel = ANY(d.channels) OR d.channels = '{{}}'
 WHERE created.ciphertext IS NOT NULL
 """  # noqa: S608 - constants
 """To be executed while the addresses are readable: it copies their sealed forms.
+
+A destination without channels only reports by its webhook: it may hold anybody.
 
 An address that is erased further, say the whole account after marketing, has one erasure under
 way: the earlier one ends, and its address goes to the later one.
@@ -246,7 +248,7 @@ def insert_erasures(
     begun_at: datetime,
     now: datetime,
 ) -> None:
-    """Store erasures, each with a task for every destination of the address's channel.
+    """Store erasures, each with a task for every destination that may hold the address.
 
     The addresses must be locked and not cleared yet. Safe to repeat.
     """
