@@ -34,6 +34,7 @@ from preference_center.api import (
     docs_page,
     imports,
     restrictions,
+    rights,
     routes,
     suppressions,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "imports",
     "install_openapi",
     "restrictions",
+    "rights",
     "routes",
     "suppressions",
 ]

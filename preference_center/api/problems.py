@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
 from preference_center.context import services
+from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import (
     AddressConflict,
     ExternalIdConflict,
@@ -15,6 +16,7 @@ from preference_center.errors import (
     PreferenceCenterError,
     StaleWatermark,
     UnknownContact,
+    UnknownRequest,
     UnknownTopic,
     UnreadableBody,
     WrongChannel,
@@ -153,6 +155,12 @@ IMPORT_CONFLICT = Problem(
     "The import is in another state, or is being processed; nothing was changed",
     "Read the import again: `state` has its current state, `detail` the reason.",
 )
+REQUEST_CONFLICT = Problem(
+    "request-conflict",
+    409,
+    "The data-subject request is in another state; nothing was changed",
+    "Read the request again: `detail` states what has to come first.",
+)
 INVALID_IDEMPOTENCY_KEY = Problem(
     "invalid-idempotency-key",
     400,
@@ -200,7 +208,9 @@ PROBLEM_BY_ERROR: Mapping[type[InvalidInput], Problem] = {
     StaleWatermark: STALE_WATERMARK,
     AddressConflict: ADDRESS_CONFLICT,
     ExternalIdConflict: EXTERNAL_ID_CONFLICT,
+    ForbiddenTransition: REQUEST_CONFLICT,
     UnknownContact: UNKNOWN_CONTACT,
+    UnknownRequest: NOT_FOUND,
     UnknownTopic: UNKNOWN_TOPIC,
     UnreadableBody: INVALID_BODY,
     WrongChannel: WRONG_CHANNEL,

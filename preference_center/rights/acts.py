@@ -41,6 +41,8 @@ SERVICE = "service"
 
 InTransaction = Callable[[Connection, Sequence[Any]], None]
 """Called in the transaction of the effect, with what that has written."""
+InTransactionOfRequest = Callable[[Connection, RightsRequest], None]
+"""Called with the completed request in that transaction; perhaps again after a failure."""
 Effect = Callable[[RightsRequest, RequestOrigin, InTransaction], object]
 
 log = structlog.get_logger()
@@ -66,29 +68,35 @@ def act_if_ready(request: RightsRequest) -> RightsRequest:
 
 
 def fulfil(
-    request: RightsRequest, actor: str, outcome: RequestOutcome = RequestOutcome.FULFILLED
+    request: RightsRequest,
+    actor: str,
+    outcome: RequestOutcome = RequestOutcome.FULFILLED,
+    in_transaction: InTransactionOfRequest | None = None,
 ) -> RightsRequest:
     """Do what the request asks for and complete it; what has no effect here is only completed.
 
-    The outcome is another where nothing is held, or nothing had to be changed. Raises
+    The outcome is another where nothing is held, or nothing had to be changed. `in_transaction`
+    writes what belongs to the same transaction, and gets the completed request. Raises
     ForbiddenTransition unless the request is open; then nothing is done. Raises InvalidInput
     where the effect is not possible, with the remedy, and Unavailable.
     """
     require_transition(request.state, RequestState.DONE)
-    effect = _EFFECTS.get(request.kind)
-    if effect is None:
-        return request_steps.complete(request.id, outcome, actor)
-    completion = _Completion(request, actor, outcome)
+    completion = _Completion(request, actor, outcome, in_transaction)
+    effect = _EFFECTS.get(request.kind, _nothing)
     try:
         effect(request, RequestOrigin(SOURCE, actor, services().now()), completion.write)
-    except UnknownContact:
-        return request_steps.complete(request.id, RequestOutcome.NOTHING_HELD, actor)
-    except InvalidRows as error:
-        if not all(isinstance(each.error, UnknownContact) for each in error.errors):
+    except (UnknownContact, InvalidRows) as error:
+        if not _is_about_nobody(error):
             raise
-        return request_steps.complete(request.id, RequestOutcome.NOTHING_HELD, actor)
+        completion.outcome = RequestOutcome.NOTHING_HELD
+        _nothing(request, RequestOrigin(SOURCE, actor, services().now()), completion.write)
     assert completion.completed
     return completion.completed
+
+
+def _is_about_nobody(error: UnknownContact | InvalidRows) -> bool:
+    errors = [each.error for each in error.errors] if isinstance(error, InvalidRows) else [error]
+    return all(isinstance(each, UnknownContact) for each in errors)
 
 
 @dataclass(slots=True)
@@ -98,6 +106,7 @@ class _Completion:
     request: RightsRequest
     actor: str
     outcome: RequestOutcome
+    in_transaction: InTransactionOfRequest | None = None
     completed: RightsRequest | None = None
 
     def write(self, connection: Connection, written: Sequence[object]) -> None:
@@ -105,13 +114,16 @@ class _Completion:
         outcome = self.outcome
         if contacts_written and not any(each.is_changed for each in contacts_written):
             outcome = RequestOutcome.ALREADY_SO
-        self.completed = request_steps.complete(
+        completed = request_steps.complete(
             self.request.id, outcome, self.actor, connection=connection
         )
         if self.request.kind is RequestKind.ERASE:
             # From the copy made before: the stored request no longer names anybody.
-            notice = replace(self.completed, sealed=self.request.sealed)
+            notice = replace(completed, sealed=self.request.sealed)
             letters.insert_letter(connection, notice, StepAction.DONE)
+        if self.in_transaction:
+            self.in_transaction(connection, completed)
+        self.completed = completed
 
 
 def _refs(request: RightsRequest) -> list[ContactRef]:
@@ -127,6 +139,10 @@ def _refs(request: RightsRequest) -> list[ContactRef]:
 def _proof(request: RightsRequest, act: str) -> ConsentEvidence:
     wording = f"Data-subject request {request.reference}: {act}"
     return ConsentEvidence(SOURCE, wording, SOURCE_LANGUAGE, request.received_at)
+
+
+def _nothing(_: RightsRequest, __: RequestOrigin, done: InTransaction) -> object:
+    return run_in_transaction(lambda connection: done(connection, ()))
 
 
 def _close(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:

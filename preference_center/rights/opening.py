@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from preference_center.context import services
@@ -20,16 +21,21 @@ from preference_center.domain.sender_requests import clamp_to_now
 from preference_center.ledger import RecordResult, record
 from preference_center.rights.request_steps import SOURCE, append_step, store_change, time_zone
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.contacts import external_id_digest
+from preference_center.storage.contacts import external_id_digest, find_locale
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import SealedPart
 
+InTransaction = Callable[[Connection, RightsRequest], None]
+"""Called with the request in the transaction that stores it; perhaps again after a failure."""
 
-def open_request(new: NewRequest, actor: str) -> RightsRequest:
+
+def open_request(
+    new: NewRequest, actor: str, in_transaction: InTransaction | None = None
+) -> RightsRequest:
     """Record a request; see `requests.open_request`."""
     new.check()
-    opener = _Opener(new, actor)
+    opener = _Opener(new, actor, in_transaction)
     if new.kind is RequestKind.OBJECT and new.addresses:
         record([opener.objection(address) for address in new.addresses], opener.write_after)
     else:
@@ -41,8 +47,9 @@ def open_request(new: NewRequest, actor: str) -> RightsRequest:
 class _Opener:
     """Writes one request; `write` may be called again after a failure."""
 
-    def __init__(self, new: NewRequest, actor: str) -> None:
+    def __init__(self, new: NewRequest, actor: str, in_transaction: InTransaction | None) -> None:
         context = services()
+        self._in_transaction = in_transaction
         self._new, self._actor = new, actor
         self._id, self._now = new.id or context.new_id(), context.now()
         self._received_at = clamp_to_now(new.received_at or self._now, self._now)
@@ -71,12 +78,13 @@ class _Opener:
         """Store the request, or what it adds to the one that it repeats."""
         request = self._build(connection)
         requests.lock_subject(connection, request.subject_digests)
-        self.opened = requests.load_request(connection, self._id)
-        if self.opened is None:
+        opened = requests.load_request(connection, self._id)
+        if opened is None:
             same = self._find_repeat(connection, request)
-            self.opened = (
-                self._repeat(connection, same) if same else self._insert(connection, request)
-            )
+            opened = self._repeat(connection, same) if same else self._insert(connection, request)
+        if self._in_transaction:
+            self._in_transaction(connection, opened)
+        self.opened = opened
 
     def _find_repeat(self, connection: Connection, request: RightsRequest) -> RightsRequest | None:
         """The request that this one repeats. Other words are not a repeat: they are read, too."""
@@ -93,6 +101,9 @@ class _Opener:
         if known.is_erased and new.kind is RequestKind.REOPEN:
             found = new.circumstances | {Circumstance.AFTER_ERASURE}
             new = replace(new, circumstances=found)
+        if not new.language and new.addresses:
+            locale = find_locale(connection, keys, new.addresses[0])
+            new = replace(new, language=locale or self._catalogue.default_language)
         named = tuple(external_id_digest(keys, each) for each in new.external_ids)
         return build_request(
             new,

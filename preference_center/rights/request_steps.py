@@ -1,8 +1,8 @@
 """What is done to a stored request: each act is one transaction, with its step.
 
-Entry points use `rights.requests`. The rules are those of `domain.rights`. Every act but
-`confirm_receipt` that the person must know of mails them, and informs the company's program, in
-the same transaction.
+Entry points use `rights.requests`. The rules are those of `domain.rights`. What the person must
+know of is mailed, and the company's program informed, in the same transaction; with a
+`connection` that is the caller's.
 """
 
 from __future__ import annotations
@@ -87,14 +87,16 @@ def add_step(
     requests.insert_step(connection, request_id, RightsStep(at, actor, action, detail or {}))
 
 
-def ask_identity(request_id: UUID, actor: str) -> RightsRequest:
+def ask_identity(
+    request_id: UUID, actor: str, *, connection: Connection | None = None
+) -> RightsRequest:
     """Record that the person was asked to prove who they are; the clock may stop."""
 
     def ask(request: RightsRequest) -> RightsRequest:
         stops = deadlines_of(request).stops_for_identity
         return request.ask_identity(services().now(), stops_clock=stops)
 
-    return _act(request_id, actor, StepAction.IDENTITY_ASKED, ask)
+    return _act(request_id, actor, StepAction.IDENTITY_ASKED, ask, connection=connection)
 
 
 def confirm_identity(
@@ -120,7 +122,13 @@ def confirm_identity(
     )
 
 
-def fail_identity(request_id: UUID, actor: str, facts: Collection[AskedFact] = ()) -> RightsRequest:
+def fail_identity(
+    request_id: UUID,
+    actor: str,
+    facts: Collection[AskedFact] = (),
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
     """Record a failed check of identity; the third refuses the request."""
     return _act(
         request_id,
@@ -128,6 +136,7 @@ def fail_identity(request_id: UUID, actor: str, facts: Collection[AskedFact] = (
         StepAction.IDENTITY_FAILED,
         lambda request: request.fail_identity(services().now()),
         {"facts": sorted(facts)},
+        connection=connection,
     )
 
 
@@ -140,17 +149,30 @@ def confirm_receipt(request_id: UUID, actor: str) -> RightsRequest:
     return _act(request_id, actor, StepAction.RECEIPT_CONFIRMED, confirm)
 
 
-def extend(request_id: UUID, reason: ExtensionReason, actor: str) -> RightsRequest:
+def extend(
+    request_id: UUID,
+    reason: ExtensionReason,
+    actor: str,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
     """Take the longer time that the law allows, and inform the person of it and why."""
 
     def lengthen(request: RightsRequest) -> RightsRequest:
         extendable_to = deadlines_of(request).extendable_to
         return request.extend(extendable_to, reason, services().now())
 
-    return _act(request_id, actor, StepAction.EXTENDED, lengthen, {"reason": reason})
+    detail = {"reason": reason}
+    return _act(request_id, actor, StepAction.EXTENDED, lengthen, detail, connection=connection)
 
 
-def refuse(request_id: UUID, ground: RefusalGround, actor: str) -> RightsRequest:
+def refuse(
+    request_id: UUID,
+    ground: RefusalGround,
+    actor: str,
+    *,
+    connection: Connection | None = None,
+) -> RightsRequest:
     """Refuse the request, and inform the person why and how to complain."""
     return _act(
         request_id,
@@ -158,6 +180,7 @@ def refuse(request_id: UUID, ground: RefusalGround, actor: str) -> RightsRequest
         StepAction.REFUSED,
         lambda request: request.refuse(ground, services().now()),
         {"ground": ground},
+        connection=connection,
     )
 
 
@@ -185,13 +208,16 @@ def complete(
     )
 
 
-def withdraw(request_id: UUID, actor: str) -> RightsRequest:
+def withdraw(
+    request_id: UUID, actor: str, *, connection: Connection | None = None
+) -> RightsRequest:
     """Record that the person no longer asks for it."""
     return _act(
         request_id,
         actor,
         StepAction.WITHDRAWN,
         lambda request: request.withdraw(services().now()),
+        connection=connection,
     )
 
 

@@ -14,6 +14,7 @@ from preference_center.domain.rights.model import AskedFact, IdentityLevel
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import acts, opening, request_steps
+from preference_center.rights.acts import act_if_ready, fulfil
 from preference_center.rights.request_steps import (
     PERSON,
     InTransaction,
@@ -36,6 +37,7 @@ from preference_center.storage.db.database import Connection
 __all__ = [
     "PERSON",
     "InTransaction",
+    "act_if_ready",
     "add_step",
     "ask_identity",
     "complete",
@@ -45,6 +47,7 @@ __all__ = [
     "extend",
     "fail_identity",
     "find_by_reference",
+    "fulfil",
     "list_steps",
     "load_request",
     "open_request",
@@ -54,14 +57,16 @@ __all__ = [
 ]
 
 
-def open_request(new: NewRequest, actor: str = PERSON) -> RightsRequest:
+def open_request(
+    new: NewRequest, actor: str = PERSON, in_transaction: opening.InTransaction | None = None
+) -> RightsRequest:
     """Record a request and send its reference; returns it, or the one that it repeats.
 
     The same request about the same person within a day is one, to which it may add identity.
     An objection to marketing counts in the same transaction. What acts by itself is done at once
     if identity is proven, else the scheduler does it. Raises InvalidInput, Unavailable.
     """
-    return acts.act_if_ready(opening.open_request(new, actor))
+    return acts.act_if_ready(opening.open_request(new, actor, in_transaction))
 
 
 def confirm_identity(

@@ -46,8 +46,8 @@ class NewRequest:
     `level` is what is proven of the person that the request is about, for all of `addresses`.
     `received_at` (aware) may be stated for what came by letter or phone. `law` is stated where
     the person said where they live. With `identity_asked` the person was asked for proof at the
-    same time, which stops the clock where the law allows it. `id` is given where a form may be
-    sent twice: it is recorded once.
+    same time, which stops the clock where the law allows it. `language` (BCP 47) empty is that of
+    the contact. `id` is given where a form may be sent twice: it is recorded once.
     """
 
     kind: RequestKind

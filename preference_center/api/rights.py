@@ -1,0 +1,267 @@
+"""Data-subject requests: what people ask the company for, and its answers.
+
+The company's own systems record requests that reached them, decide what waits for the company,
+and read where each one is. Whom a request is about is sent in bodies, never in a URL (I12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Response
+
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.pagination import cursor_position, page_response
+from preference_center.api.problems import (
+    INVALID_ADDRESS,
+    INVALID_CURSOR,
+    NOT_FOUND,
+    REQUEST_CONFLICT,
+    ApiError,
+    FieldErrors,
+)
+from preference_center.api.rights_models import (
+    CompleteRequest,
+    ExtendRequest,
+    IdentifyRequest,
+    IdentityResult,
+    RefuseRequest,
+    RightsRequestBody,
+    RightsRequestDetail,
+    RightsRequestList,
+    RightsRequestQuery,
+    RightsRequestResponse,
+    request_detail,
+    request_response,
+)
+from preference_center.context import services
+from preference_center.domain.addresses import parse_address
+from preference_center.domain.rights.identity import proven_level
+from preference_center.domain.rights.new_request import NewRequest
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.rights import requests
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.rights.requests import list_requests
+
+_PROBLEMS = (NOT_FOUND, REQUEST_CONFLICT)
+
+
+@endpoint(
+    "POST",
+    "/rights",
+    KeyScope.RIGHTS,
+    body=RightsRequestBody,
+    response=RightsRequestResponse,
+    status=201,
+    writes=True,
+    errors=(INVALID_ADDRESS,),
+)
+def post_rights(call: ApiCall, body: RightsRequestBody) -> Response:
+    """Record a data-subject request.
+
+    The person is mailed its reference. The same request within a day is the same one. An
+    objection to marketing counts at once; what needs no decision of the company is done as soon
+    as identity is proven.
+    """
+    new = _parse_request(body)
+    stored: list[Response] = []
+
+    def respond(connection: Connection, request: RightsRequest) -> None:
+        stored[:] = [json_response(request_response(request), 201)]
+        if call.idempotent_request:
+            call.idempotent_request.store_response(connection, stored[0])
+
+    request = requests.open_request(new, call.key.actor, respond)
+    return stored[0] if call.idempotent_request else json_response(request_response(request), 201)
+
+
+@endpoint(
+    "GET",
+    "/rights",
+    KeyScope.RIGHTS,
+    query=RightsRequestQuery,
+    response=RightsRequestList,
+    errors=(INVALID_CURSOR,),
+)
+def get_rights_list(call: ApiCall, query: RightsRequestQuery) -> Response:
+    """List data-subject requests, in the order in which they were recorded."""
+    position, days = cursor_position(query), query.due_within_days
+    due_before = None if days is None else call.origin.now + timedelta(days=days)
+    found = run_autocommit(
+        lambda connection: list_requests(
+            connection,
+            states=[query.state] if query.state else (),
+            kinds=[query.kind] if query.kind else (),
+            due_before=due_before,
+            after=UUID(str(position[0])) if position else None,
+            limit=query.limit + 1,
+        )
+    )
+    return page_response(
+        query,
+        found,
+        lambda request: [str(request.id)],
+        lambda shown, following: RightsRequestList(
+            requests=[request_response(request) for request in shown], next=following
+        ),
+    )
+
+
+@endpoint(
+    "GET",
+    "/rights/<request_id>",
+    KeyScope.RIGHTS,
+    response=RightsRequestDetail,
+    errors=(NOT_FOUND,),
+)
+def get_rights(_: ApiCall, request_id: str) -> Response:
+    """Get a request: whom it is about, what the person wrote, and every step."""
+    request = requests.load_request(_parse_id(request_id))
+    part, steps = requests.open_sealed(request), requests.list_steps(request.id)
+    return json_response(request_detail(request, part, steps))
+
+
+@endpoint(
+    "POST",
+    "/rights/<request_id>/identify",
+    KeyScope.RIGHTS,
+    body=IdentifyRequest,
+    response=RightsRequestResponse,
+    writes=True,
+    errors=_PROBLEMS,
+)
+def post_rights_identify(call: ApiCall, request_id: str, body: IdentifyRequest) -> Response:
+    """Record that identity was asked for, confirmed, or that a check failed.
+
+    Three failed checks refuse the request. Send which facts were asked, never the answers.
+    """
+    own, actor = _parse_id(request_id), call.key.actor
+
+    def identify(connection: Connection) -> RightsRequest:
+        if body.result is IdentityResult.ASKED:
+            return requests.ask_identity(own, actor, connection=connection)
+        if body.proof is None:
+            return requests.fail_identity(own, actor, body.facts, connection=connection)
+        level = proven_level(body.proof)
+        return requests.confirm_identity(own, level, actor, body.facts, connection=connection)
+
+    response = _write(call, identify)
+    requests.act_if_ready(requests.load_request(own))
+    return response
+
+
+@endpoint(
+    "POST",
+    "/rights/<request_id>/extend",
+    KeyScope.RIGHTS,
+    body=ExtendRequest,
+    response=RightsRequestResponse,
+    writes=True,
+    errors=_PROBLEMS,
+)
+def post_rights_extend(call: ApiCall, request_id: str, body: ExtendRequest) -> Response:
+    """Take the longer time that the law allows.
+
+    The person is mailed the new date and the reason. Possible once, before the first date.
+    """
+    own = _parse_id(request_id)
+    return _write(call, lambda c: requests.extend(own, body.reason, call.key.actor, connection=c))
+
+
+@endpoint(
+    "POST",
+    "/rights/<request_id>/refuse",
+    KeyScope.RIGHTS,
+    body=RefuseRequest,
+    response=RightsRequestResponse,
+    writes=True,
+    errors=_PROBLEMS,
+)
+def post_rights_refuse(call: ApiCall, request_id: str, body: RefuseRequest) -> Response:
+    """Refuse a request.
+
+    The person is mailed the ground, and how to complain.
+    """
+    own = _parse_id(request_id)
+    return _write(call, lambda c: requests.refuse(own, body.ground, call.key.actor, connection=c))
+
+
+@endpoint(
+    "POST",
+    "/rights/<request_id>/complete",
+    KeyScope.RIGHTS,
+    body=CompleteRequest,
+    response=RightsRequestResponse,
+    writes=True,
+    errors=_PROBLEMS,
+)
+def post_rights_complete(call: ApiCall, request_id: str, body: CompleteRequest) -> Response:
+    """Fulfil a request.
+
+    This does what it asks for: it erases the account, closes or reopens it, restricts the use of
+    its data or ends that. The others are only marked as done. The person is mailed.
+    """
+    stored: list[Response] = []
+
+    def respond(connection: Connection, request: RightsRequest) -> None:
+        stored[:] = [json_response(request_response(request))]
+        if call.idempotent_request:
+            call.idempotent_request.store_response(connection, stored[0])
+
+    request = requests.load_request(_parse_id(request_id))
+    requests.fulfil(request, call.key.actor, body.outcome, respond)
+    return stored[0]
+
+
+@endpoint(
+    "POST",
+    "/rights/<request_id>/withdraw",
+    KeyScope.RIGHTS,
+    response=RightsRequestResponse,
+    writes=True,
+    errors=_PROBLEMS,
+)
+def post_rights_withdraw(call: ApiCall, request_id: str) -> Response:
+    """Record that the person no longer asks for it."""
+    own = _parse_id(request_id)
+    return _write(call, lambda c: requests.withdraw(own, call.key.actor, connection=c))
+
+
+def _write(call: ApiCall, act: Callable[[Connection], RightsRequest]) -> Response:
+    return call.write(lambda connection: request_response(act(connection)))
+
+
+def _parse_id(text: str) -> UUID:
+    """The id in a path. Raises ApiError."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ApiError(NOT_FOUND, "There is no such request: send the id `request`.") from None
+
+
+def _parse_request(body: RightsRequestBody) -> NewRequest:
+    errors, region = FieldErrors(), services().settings.phone_region
+    addresses = [
+        errors.collect(
+            f"/addresses/{index}/address", parse_address, each.address, each.channel, region=region
+        )
+        for index, each in enumerate(body.addresses)
+    ]
+    errors.raise_if_any()
+    return NewRequest(
+        kind=body.kind,
+        via=body.via,
+        language=body.language or "",
+        addresses=tuple(dict.fromkeys(filter(None, addresses))),
+        external_ids=tuple(dict.fromkeys(body.external_ids)),
+        extent=body.extent,
+        law=body.law,
+        brand=body.brand,
+        received_at=body.received_at,
+        level=proven_level(body.proof),
+        identity_asked=body.identity_asked,
+        text=body.text,
+    )

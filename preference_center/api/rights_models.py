@@ -1,0 +1,226 @@
+"""Request and response models of the endpoints of data-subject requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+
+from preference_center.api.contact_models import ContactAddressBody, ExternalId
+from preference_center.api.pagination import PageQuery
+from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
+from preference_center.api.requests import LanguageTag, ShortName
+from preference_center.api.responses import ResponseBody
+from preference_center.domain.addresses import Channel
+from preference_center.domain.rights.identity import Proof
+from preference_center.domain.rights.model import (
+    AskedFact,
+    ExtensionReason,
+    Extent,
+    Law,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    RequestVia,
+)
+from preference_center.domain.rights.new_request import MAX_SUBJECTS, MAX_TEXT
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.storage.rights.requests import RightsStep, SealedPart
+
+RequestText = Annotated[
+    str, Field(max_length=MAX_TEXT), AfterValidator(validate_printable), PRINTABLE
+]
+
+
+_EXTENT_ONLY_TO_ERASE: JsonDict = {
+    "if": {"properties": {"kind": {"const": RequestKind.ERASE.value}}},
+    "then": {"required": ["extent"], "properties": {"extent": {"type": "string"}}},
+    "else": {"properties": {"extent": {"type": "null"}}},
+    "anyOf": [
+        {"required": ["addresses"], "properties": {"addresses": {"minItems": 1}}},
+        {"required": ["external_ids"], "properties": {"external_ids": {"minItems": 1}}},
+    ],
+}
+_PROOF_ONLY_IF_CONFIRMED: JsonDict = {
+    "if": {"properties": {"result": {"const": "confirmed"}}},
+    "then": {"required": ["proof"], "properties": {"proof": {"type": "string"}}},
+    "else": {"properties": {"proof": {"type": "null"}}},
+}
+
+
+class RightsRequestBody(RequestBody):
+    """A data-subject request that reached the company."""
+
+    model_config = ConfigDict(json_schema_extra=_EXTENT_ONLY_TO_ERASE)
+
+    kind: RequestKind
+    extent: Extent | None = Field(default=None, description="Of a request to erase: how far")
+    via: RequestVia = RequestVia.API
+    addresses: Annotated[list[ContactAddressBody], Field(max_length=MAX_SUBJECTS)] = []  # noqa: RUF012 - frozen
+    external_ids: Annotated[list[ExternalId], Field(max_length=MAX_SUBJECTS)] = []  # noqa: RUF012 - frozen
+    proof: Proof = Field(
+        default=Proof.NOTHING, description="What showed you that it is the person, for all of them"
+    )
+    identity_asked: bool = Field(
+        default=False, description="You asked the person for proof at the same time"
+    )
+    law: Law | None = Field(default=None, description="Where the person said where they live")
+    language: LanguageTag | None = None
+    brand: ShortName | None = None
+    received_at: AwareDatetime | None = None
+    text: RequestText = ""
+
+    @model_validator(mode="after")
+    def _require_extent_to_erase(self) -> RightsRequestBody:
+        if (self.extent is not None) != (self.kind is RequestKind.ERASE):
+            raise ValueError("give extent with the kind erase, and with no other kind")
+        if not self.addresses and not self.external_ids:
+            raise ValueError("give at least one of addresses and external_ids")
+        return self
+
+
+class RightsRequestQuery(PageQuery):
+    """Filters of the list of requests."""
+
+    state: RequestState | None = None
+    kind: RequestKind | None = None
+    due_within_days: Annotated[int, Field(ge=0, le=366)] | None = Field(
+        default=None, description="Only requests whose clock runs and that are due by then; 0: late"
+    )
+
+
+class IdentityResult(StrEnum):
+    """How a check of identity went."""
+
+    ASKED = "asked"
+    """The person was asked for proof."""
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+
+
+class IdentifyRequest(RequestBody):
+    """The result of a check of identity. Never send the answers."""
+
+    model_config = ConfigDict(json_schema_extra=_PROOF_ONLY_IF_CONFIRMED)
+
+    result: IdentityResult
+    proof: Proof | None = Field(default=None, description="With `confirmed`: what showed it")
+    facts: list[AskedFact] = Field(default=[], description="What was asked about recent dealings")
+
+    @model_validator(mode="after")
+    def _require_proof_if_confirmed(self) -> IdentifyRequest:
+        if (self.proof is not None) != (self.result is IdentityResult.CONFIRMED):
+            raise ValueError("give proof with the result confirmed, and with no other result")
+        return self
+
+
+class ExtendRequest(RequestBody):
+    """Why the answer takes longer."""
+
+    reason: ExtensionReason
+
+
+class RefuseRequest(RequestBody):
+    """Why the request is not fulfilled."""
+
+    ground: RefusalGround
+
+
+class CompleteRequest(RequestBody):
+    """How the request was fulfilled."""
+
+    outcome: RequestOutcome = RequestOutcome.FULFILLED
+
+
+class RightsRequestResponse(ResponseBody):
+    """A data-subject request. `due_at` moves on while `stopped_at` is set."""
+
+    request: UUID
+    reference: str
+    kind: RequestKind
+    extent: Extent | None = None
+    law: Law | None = None
+    via: RequestVia
+    language: str
+    received_at: datetime
+    confirm_by: datetime | None = None
+    confirmed_at: datetime | None = None
+    due_at: datetime
+    stopped_at: datetime | None = None
+    extended_to: datetime | None = None
+    extension_reason: ExtensionReason | None = None
+    level: int
+    required_level: int
+    state: RequestState
+    outcome: RequestOutcome | None = None
+    refusal: RefusalGround | None = None
+    contact: UUID | None = None
+    closed_at: datetime | None = None
+
+
+class RightsRequestList(ResponseBody):
+    """Requests in the order in which they were recorded."""
+
+    requests: list[RightsRequestResponse]
+    next: str | None = None
+
+
+class RightsAddress(ResponseBody):
+    """An address that a request names."""
+
+    channel: Channel
+    address: str
+
+
+class RightsStepResponse(ResponseBody):
+    """One step of a request."""
+
+    at: datetime
+    actor: str
+    action: str
+    detail: dict[str, Any]
+
+
+class RightsRequestDetail(RightsRequestResponse):
+    """A request with what it says, whom it names, and its steps."""
+
+    text: str
+    addresses: list[RightsAddress]
+    external_ids: list[str]
+    steps: list[RightsStepResponse]
+
+
+def request_response(request: RightsRequest) -> RightsRequestResponse:
+    """The request as a response, without what it says or whom it names."""
+    return RightsRequestResponse.model_validate(_fields(request))
+
+
+def request_detail(
+    request: RightsRequest, part: SealedPart, steps: Sequence[RightsStep]
+) -> RightsRequestDetail:
+    """The whole request as a response."""
+    return RightsRequestDetail(
+        **_fields(request),
+        text=part.text,
+        addresses=[
+            RightsAddress(channel=Channel(channel), address=address)
+            for channel, address in part.addresses
+        ],
+        external_ids=list(part.external_ids),
+        steps=[
+            RightsStepResponse(at=s.at, actor=s.actor, action=s.action, detail=dict(s.detail))
+            for s in steps
+        ],
+    )
+
+
+def _fields(request: RightsRequest) -> dict[str, Any]:
+    names = set(RightsRequestResponse.model_fields) - {"request", "contact"}
+    found = {name: getattr(request, name) for name in names}
+    return found | {"request": request.id, "contact": request.contact_id}
