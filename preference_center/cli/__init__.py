@@ -57,6 +57,10 @@ _COMMANDS = {
         "retention:group",
         "Remove what is past its retention, as the catalogue's [retention] states it.",
     ),
+    "rights": (
+        "rights:group",
+        "Data-subject requests: what people ask for about their data, and by when.",
+    ),
     "scrub": (
         "scrub:scrub_",
         "Split LIST into rows that may be sent a message and rows that may not.",

@@ -1,0 +1,144 @@
+"""The commands of `flask rights` that change one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from preference_center.cli.command_app import with_service
+from preference_center.cli.errors import click_bad_parameter, click_errors
+from preference_center.cli.rights_output import request_line
+from preference_center.context import services
+from preference_center.domain.rights.identity import Proof, proven_level
+from preference_center.domain.rights.model import (
+    AskedFact,
+    ExtensionReason,
+    RefusalGround,
+    RequestOutcome,
+)
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.rights import requests
+
+ACTOR = "cli"
+
+
+@click.command("confirm")
+@click.argument("reference")
+@with_service
+def confirm(reference: str) -> None:
+    """Record that the person was informed of the receipt, by letter or on the phone.
+
+    A mail with the reference does that by itself.
+    """
+    _act(reference, lambda request: requests.confirm_receipt(request.id, ACTOR))
+
+
+@click.command("identify")
+@click.argument("reference")
+@click.argument("result", type=click.Choice(["asked", "confirmed", "failed"]))
+@click.option(
+    "--proof",
+    type=click.Choice([proof.value for proof in Proof]),
+    help="With confirmed: what showed it. recent_dealings: two facts were right.",
+)
+@click.option(
+    "--fact",
+    "facts",
+    multiple=True,
+    type=click.Choice([fact.value for fact in AskedFact]),
+    help="What you asked about; repeat it. Answers are never stored.",
+)
+@with_service
+def identify(reference: str, result: str, proof: str | None, facts: tuple[str, ...]) -> None:
+    """Record that the person was asked for proof, proved who they are, or failed to.
+
+    The clock stops with "asked", where the law allows it. The third "failed" refuses the
+    request, and the person is mailed how to go on. Never ask for an identity card by default.
+
+    Example: flask rights identify 06H0-SJ4E-G1WH-34VF confirmed --proof recent_dealings
+    --fact last_order --fact subscriptions
+    """
+    if (proof is not None) != (result == "confirmed"):
+        raise click.UsageError("give --proof with confirmed, and with nothing else")
+    asked = [AskedFact(fact) for fact in facts]
+
+    def act(request: RightsRequest) -> RightsRequest:
+        if result == "asked":
+            return requests.ask_identity(request.id, ACTOR)
+        if proof is None:
+            return requests.fail_identity(request.id, ACTOR, asked)
+        return requests.confirm_identity(request.id, proven_level(Proof(proof)), ACTOR, asked)
+
+    _act(reference, act)
+
+
+@click.command("extend")
+@click.argument("reference")
+@click.option(
+    "--reason",
+    type=click.Choice([reason.value for reason in ExtensionReason]),
+    required=True,
+    help="Why; the person reads it.",
+)
+@with_service
+def extend(reference: str, reason: str) -> None:
+    """Take the longer time that the law allows, and mail the person the new date.
+
+    Possible once, and before the first date: under the GDPR within a month of the receipt.
+    """
+    _act(reference, lambda r: requests.extend(r.id, ExtensionReason(reason), ACTOR))
+
+
+@click.command("refuse")
+@click.argument("reference")
+@click.option(
+    "--ground",
+    type=click.Choice([ground.value for ground in RefusalGround]),
+    required=True,
+    help="Why; the person reads it.",
+)
+@with_service
+def refuse(reference: str, ground: str) -> None:
+    """Refuse a request, and mail the person why and how to complain."""
+    _act(reference, lambda r: requests.refuse(r.id, RefusalGround(ground), ACTOR))
+
+
+@click.command("complete")
+@click.argument("reference")
+@click.option(
+    "--outcome",
+    type=click.Choice([outcome.value for outcome in RequestOutcome]),
+    default=RequestOutcome.FULFILLED.value,
+    show_default=True,
+    help="How it was fulfilled; the person reads it.",
+)
+@with_service
+def complete(reference: str, outcome: str) -> None:
+    """Fulfil a request: do what it asks for, mark it as done, and mail the person.
+
+    Erases, closes, reopens, restricts or ends a restriction. What else is asked for you have
+    done yourself: then this only records it.
+
+    Example: flask rights complete 06H0-SJ4E-G1WH-34VF --outcome partly
+    """
+    _act(reference, lambda r: requests.fulfil(r, ACTOR, RequestOutcome(outcome)))
+
+
+@click.command("withdraw")
+@click.argument("reference")
+@with_service
+def withdraw(reference: str) -> None:
+    """Record that the person no longer asks for it."""
+    _act(reference, lambda r: requests.withdraw(r.id, ACTOR))
+
+
+def _act(reference: str, act: Callable[[RightsRequest], RightsRequest]) -> None:
+    with click_bad_parameter("REFERENCE"):
+        request = requests.find_by_reference(reference)
+    with click_errors():
+        changed = act(request)
+    click.echo(request_line(changed, services().now()))
+
+
+ACTS = (confirm, identify, extend, refuse, complete, withdraw)

@@ -1,0 +1,119 @@
+"""Read an agent's list of requests: a CSV with one row for each request."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.rights.model import Extent, Law, RequestKind, RequestVia
+from preference_center.domain.rights.new_request import Agent, NewRequest
+from preference_center.errors import InvalidInput, InvalidList
+
+COLUMNS = ("address", "kind", "extent", "channel", "law", "external_id", "received_at", "text")
+"""The columns that a list may have; `kind`, and `address` or `external_id`, must be there."""
+MAX_ROWS = 10_000
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One line of the list, as a request or as the reason why it is none."""
+
+    line: int
+    request: NewRequest | None
+    problem: str = ""
+
+
+def read_agent_list(
+    lines: Iterable[str], agent: Agent, language: str, region: str
+) -> Iterator[AgentRow]:
+    """The rows of a CSV with a header, in their order; `language` is that of the answers.
+
+    `region` reads phone numbers without a country code. Raises InvalidList if the header can't
+    be used, or beyond MAX_ROWS. Problems of rows never quote them (I12).
+    """
+    reader = csv.DictReader(lines, strict=True)
+    try:
+        header = [name.strip().lower() for name in reader.fieldnames or ()]
+    except csv.Error:
+        raise InvalidList("the list is no CSV: save it as CSV with a header") from None
+    _check_header(header)
+    reader.fieldnames = header
+    try:
+        for count, row in enumerate(reader, start=1):
+            if count > MAX_ROWS:
+                raise InvalidList(f"the list has more than {MAX_ROWS:,} rows: split it")
+            yield _read_row(reader.line_num, row, agent, language, region)
+    except csv.Error:
+        raise InvalidList(f"line {reader.line_num + 1} is no CSV: fix its quotes") from None
+
+
+def _check_header(header: list[str]) -> None:
+    unknown = [name for name in header if name not in COLUMNS]
+    if unknown or len(set(header)) != len(header):
+        raise InvalidList(f"the header may have {', '.join(COLUMNS)}, each once")
+    if "kind" not in header or not {"address", "external_id"} & set(header):
+        raise InvalidList("the header needs kind, and address or external_id")
+
+
+def _read_row(
+    line: int,
+    row: Mapping[str | None, str | list[str] | None],
+    agent: Agent,
+    language: str,
+    region: str,
+) -> AgentRow:
+    cells = {name: (row.get(name) or "") for name in COLUMNS}
+    texts = {name: cell.strip() for name, cell in cells.items() if isinstance(cell, str)}
+    if None in row:
+        return AgentRow(line, None, "has more cells than the header")
+    try:
+        request = _parse(texts, agent, language, region)
+        request.check()
+    except InvalidInput as error:
+        return AgentRow(line, None, str(error))
+    return AgentRow(line, request)
+
+
+def _parse(texts: Mapping[str, str], agent: Agent, language: str, region: str) -> NewRequest:
+    channel = _choice(Channel, texts["channel"] or Channel.EMAIL.value, "channel")
+    addresses: tuple[Address, ...] = ()
+    if texts["address"]:
+        addresses = (parse_address(texts["address"], channel, region=region),)
+    return NewRequest(
+        kind=_choice(RequestKind, texts["kind"], "kind"),
+        via=RequestVia.AGENT,
+        language=language,
+        addresses=addresses,
+        external_ids=(texts["external_id"],) if texts["external_id"] else (),
+        extent=_choice(Extent, texts["extent"], "extent") if texts["extent"] else None,
+        law=_choice(Law, texts["law"], "law") if texts["law"] else None,
+        received_at=_parse_time(texts["received_at"]),
+        text=texts["text"],
+        agent=agent,
+    )
+
+
+def _choice(choices: type[E], text: str, column: str) -> E:
+    try:
+        return choices(text.lower())
+    except ValueError:
+        raise InvalidInput(f"{column} must be one of {', '.join(choices)}") from None
+
+
+def _parse_time(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise InvalidInput("write received_at with its time zone, as 2026-11-24T09:30+01:00")
+    return time
