@@ -24,7 +24,8 @@ MAX_MEMBERSHIPS = 100
 _LIST = "/3.1/lists/{list_id}"
 _MEMBER = "/3.1/members/{member}"
 _BAN = f"{_LIST}/bans/{{email}}"
-_ADDRESS, _USER = "/3.1/addresses/{email}", "/3.1/users/{email}"
+_ADDRESS, _USER = "/3.1/addresses/{key}", "/3.1/users/{key}"
+_USER_ADDRESSES = f"{_USER}/addresses"
 _EXCLUDED_PREFERENCES = frozenset({"delivery_status", "self_link", "http_etag"})
 
 
@@ -204,34 +205,43 @@ class MailmanClient:
         )
         return answer.status == HTTPStatus.OK
 
-    def erase(self, address: str) -> int:
-        """Delete an address with its memberships, and its user if they have no other; the status.
+    def erase(self, address: str) -> runtime.PushOutcome:
+        """Delete an address with its memberships, and its user if they have no other.
 
-        Nobody is informed: Mailman mails its farewell to who leaves by other ways only.
+        Nobody is informed: Mailman mails its farewell to who leaves by other ways only. An
+        address with a slash can't be named in a path, so its user is found by a membership.
         """
-        known = self._session.send(
-            "GET",
-            f"{_USER}/addresses",
-            path_params={"email": address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        )
-        is_last = known.status == HTTPStatus.OK and known.parse_member(int, "total_size") == 1
-        return self._session.send(
-            "DELETE",
-            _USER if is_last else _ADDRESS,
-            path_params={"email": address},
-            allowed_statuses={HTTPStatus.NOT_FOUND},
-        ).status
+        user = self._find_user_id(address) if "/" in address else address
+        if user is None:
+            return runtime.refused("Mailman's API can't name an address with a slash")
+        known = self._send_about(_USER_ADDRESSES, user)
+        if known.status == HTTPStatus.OK and known.parse_member(int, "total_size") == 1:
+            return runtime.outcome_for_status(self._send_about(_USER, user, "DELETE").status)
+        if "/" in address:
+            return runtime.refused("Mailman's API can't name an address with a slash")
+        return runtime.outcome_for_status(self._send_about(_ADDRESS, address, "DELETE").status)
 
     def has_address(self, address: str) -> bool:
-        """Whether Mailman knows an address, in whatever lists."""
-        answer = self._session.send(
-            "GET",
-            _ADDRESS,
-            path_params={"email": address},
+        """Whether Mailman knows an address; one with a slash, whether it is in a list."""
+        if "/" in address:
+            return bool(self.memberships(address))
+        return self._send_about(_ADDRESS, address).status == HTTPStatus.OK
+
+    def _find_user_id(self, address: str) -> str | None:
+        memberships = self.memberships(address)
+        if not memberships:
+            return None
+        member = self._send("GET", _MEMBER, member_id=memberships[0].member_id)
+        return member.parse_member(str, "user").rstrip("/").rpartition("/")[2]
+
+    def _send_about(self, route: str, key: str, method: str = "GET") -> runtime.Response:
+        """Send a request about a user or an address; a 404 is returned."""
+        return self._session.send(
+            method,
+            route,
+            path_params={"key": key},
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return answer.status != HTTPStatus.NOT_FOUND
 
     def _update_preferences(
         self, method: str, member_id: str, body: Mapping[str, Any] | None = None

@@ -179,7 +179,7 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
 
     def erase_contact(self, client: MailmanClient, item: runtime.EraseItem) -> runtime.PushOutcome:
         """See ErasingConnector."""
-        return runtime.outcome_for_status(client.erase(item.address))
+        return client.erase(item.address)
 
     def holds_contact(self, client: MailmanClient, item: runtime.EraseItem) -> bool:
         """See ErasingConnector."""

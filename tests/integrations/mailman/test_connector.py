@@ -95,6 +95,18 @@ def test_another_address_of_the_user_stays(rig: Rig, server: MailmanStandIn) -> 
     assert {email for email, _ in server.members} == {BO}
 
 
+def test_an_address_with_a_slash_that_can_not_be_named_is_left_to_a_person(
+    rig: Rig, server: MailmanStandIn
+) -> None:
+    server.everybody = False
+    address = "a/b@example.com"
+    assert results(erase(rig, address)) == {0: PushResult.REFUSED}
+    server.join(address, "11")
+    server.other_addresses[address] = [BO]
+    assert results(erase(rig, address)) == {0: PushResult.REFUSED}
+    assert rig.tool.has(address)  # type: ignore[attr-defined]
+
+
 def test_a_ban_outlives_the_person(rig: Rig, server: MailmanStandIn) -> None:  # I6
     server.join(ANNA, "11")
     server.bans.add((ANNA, "11"))

@@ -58,9 +58,9 @@ class MailmanStandIn(StandIn):
                 return _page(found, 0, len(found))
             case ["lists", list_id, *rest] if list_id in self.lists:
                 return self._list(request, list_id, rest)
-            case ["users", email, *rest]:
-                return self._user(unquote(email).lower(), rest)
-            case ["addresses", email]:
+            case ["users", key, *rest] if "%2F" not in key:
+                return self._user(unquote(key).lower(), rest)
+            case ["addresses", email] if "%2F" not in email:  # as WSGI has it: a path of its own
                 return self._address(request, unquote(email).lower())
             case ["members", "find"]:
                 return self._find(request)
@@ -71,8 +71,10 @@ class MailmanStandIn(StandIn):
     def _known(self, email: str) -> bool:
         return any(address == email for address, _ in self.members)
 
-    def _user(self, email: str, rest: list[str]) -> Response:
-        """The user of an address; `other_addresses` are more of theirs."""
+    def _user(self, key: str, rest: list[str]) -> Response:
+        """The user of an address, by that or by id; `other_addresses` are more of theirs."""
+        ids = {member.id: member.email.lower() for member in self.members.values()}
+        email = ids.get(key.removeprefix("user-"), key)
         if not self._known(email):
             return _problem(404, "404 Not Found")
         addresses = [email, *self.other_addresses.get(email, ())]
@@ -137,6 +139,8 @@ class MailmanStandIn(StandIn):
         member = next((m for m in self.members.values() if m.id == id_), None)
         if member is None:
             return _problem(404, "404 Not Found")
+        if not rest:
+            return _json({"email": member.email, "user": f"{self.url}/3.1/users/user-{id_}"})
         if rest == ["all", "preferences"]:
             return _json({"delivery_mode": "regular", "delivery_status": self.status(member)})
         match request.method:
