@@ -91,6 +91,12 @@ def _create_rights():
         sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
     )
     op.create_index(
+        "rights_request_contact",
+        "rights_request",
+        ["contact_id"],
+        postgresql_where=sa.text("contact_id IS NOT NULL"),
+    )
+    op.create_index(
         "rights_request_forget",
         "rights_request",
         ["forget_at"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +14,9 @@ from preference_center import spool
 from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
 from preference_center.context import services
 from preference_center.domain.deadlines import WINDOW, DeadlineStage, deadline_stage
+from preference_center.domain.rights.clock import RequestStage, request_stage
 from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import (
     Connection,
     is_writable,
@@ -21,7 +24,7 @@ from preference_center.storage.db.database import (
     run_in_transaction,
 )
 from preference_center.storage.mail import bursts, review_queue
-from preference_center.storage.rights import erasures
+from preference_center.storage.rights import erasures, requests, webhooks
 from preference_center.storage.rights.erasures import OpenErasures
 from preference_center.storage.rights.journal import count_unwritten
 from preference_center.storage.sync import states, undecided_events
@@ -37,6 +40,7 @@ LATE_CACHE_LIFETIME = timedelta(seconds=10)
 LATE_CACHE_KEY = "preference_center.late_rows"
 READINESS_KEY = "preference_center.readiness"
 
+_ON_TIME = RequestStage.ON_TIME
 _WORST_STAGES = [DeadlineStage.OVERDUE, DeadlineStage.PAST_TARGET, DeadlineStage.AT_RISK]
 
 
@@ -72,8 +76,10 @@ def healthz() -> tuple[Response, int]:
     number of bursts of opt-outs in the last day, `review_queue` that of mails and texts
     that wait for review (up to 1,000). `erasures` counts the tasks of erasing in a tool that wait
     for a person, and has the time when the address of the earliest open erasure is forgotten;
-    `not_in_journal` stays 0 while the erasure journal can be written. `spool` is what waits on
-    this host's disk, null where SPOOL_DIR is none; its oldest record counts in `window` too.
+    `not_in_journal` stays 0 while the erasure journal can be written. `rights` counts
+    data-subject requests by RequestStage, and webhooks about them that are due (to 1,000).
+    `spool` is what waits on this host's disk, null where SPOOL_DIR is none; its oldest record
+    counts in `window` too.
 
     A late tool is no reason to take web processes out of service, so it does not change
     the status: alert on `window`. Redis is not checked, since nothing depends on it.
@@ -83,6 +89,7 @@ def healthz() -> tuple[Response, int]:
         counted_at, late = _cached_late_rows(now)
         burst_count, queued = run_in_transaction(lambda connection: _load_counts(connection, now))
         open_erasures, unwritten = run_in_transaction(_load_erasures)
+        rights = run_in_transaction(lambda connection: _count_rights(connection, now))
     except Unavailable:
         return jsonify(status="unavailable", window="unknown", spool=_spool_to_json(spooled)), 503
     stages = {row.stage for row in late}
@@ -97,6 +104,7 @@ def healthz() -> tuple[Response, int]:
         bursts=burst_count,
         review_queue=queued,
         erasures=_erasures_to_json(open_erasures, unwritten),
+        rights=rights,
         spool=_spool_to_json(spooled),
     ), 200
 
@@ -167,6 +175,16 @@ def _erasures_to_json(open_erasures: OpenErasures, unwritten: int) -> dict[str, 
         "earliest_forgotten_at": None if at is None else at.isoformat(),
         "not_in_journal": unwritten,
     }
+
+
+def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
+    target = current_catalogue_or_empty().rights.target
+    stages = Counter(
+        request_stage(received_at, deadline, now, target=target)
+        for received_at, deadline in requests.load_stages(connection)
+    )
+    late = {stage.value: stages[stage] for stage in RequestStage if stage is not _ON_TIME}
+    return late | {"webhooks_due": webhooks.count_due_webhooks(connection, now)}
 
 
 def _readiness() -> ReadinessProbe:

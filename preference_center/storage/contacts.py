@@ -14,6 +14,7 @@ from preference_center.errors import PreferenceCenterError
 from preference_center.keys import Keys
 from preference_center.links import restore_address
 from preference_center.storage.db.database import Connection
+from preference_center.storage.rights.merging import merge_requests
 
 
 class ConcurrentContactUpdate(PreferenceCenterError):
@@ -227,15 +228,17 @@ def find_locale(connection: Connection, keys: Keys, address: Address) -> str | N
 
 def _save_merges(connection: Connection, contact_set: ContactSet, now: datetime) -> None:
     gone = sorted(contact_set.survivors_by_id().items())
-    columns = {
+    columns: dict[str, Any] = {
         "ids": [contact_id for contact_id, _ in gone],
         "survivors": [survivor for _, survivor in gone],
         "versions": [contact_set.stored[contact_id].version for contact_id, _ in gone],
         "now": now,
     }
     _execute_for_all(connection, _MARK_MERGED, len(gone), columns)
-    for statement in _REASSIGN_TO_SURVIVOR if gone else ():
-        connection.execute(statement, columns, binary=True)
+    if gone:
+        for statement in _REASSIGN_TO_SURVIVOR:
+            connection.execute(statement, columns, binary=True)
+        merge_requests(connection, columns["ids"], columns["survivors"], now)
 
 
 def _execute_for_all(

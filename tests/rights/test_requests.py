@@ -13,7 +13,7 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.contacts import ContactUpdate
+from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.identity import Circumstance
 from preference_center.domain.rights.model import (
     AskedFact,
@@ -47,9 +47,9 @@ def _context(app: Flask) -> Iterator[None]:
         yield
 
 
-def store_contact(*addresses: Any) -> Any:
+def store_contact(*addresses: Any, external_id: str = "c-1") -> Any:
     origin = RequestOrigin("test", "test", services().now())
-    [written] = contacts.upsert_contacts([ContactUpdate("c-1", "it", addresses)], origin)
+    [written] = contacts.upsert_contacts([ContactUpdate(external_id, "it", addresses)], origin)
     return written.contact
 
 
@@ -308,3 +308,20 @@ def test_an_unknown_reference_is_no_request() -> None:
         requests.find_by_reference("06H0-SJ4E-G1WH-34VF")
     with pytest.raises(UnknownRequest):
         requests.load_request(services().new_id())
+
+
+def test_of_two_open_requests_of_merged_contacts_the_earlier_date_counts(clock: Clock) -> None:
+    first, second = store_contact(ADA, external_id="c-1"), store_contact(GRACE, external_id="c-2")
+    early = ask(RequestKind.CORRECT, level=CONTROLS)
+    clock.advance(2 * DAY)
+    late, other = ask(RequestKind.CORRECT, addresses=(GRACE,)), ask(addresses=(GRACE,))
+    stopped = ask(RequestKind.CORRECT, addresses=(GRACE, NUMBER), identity_asked=True)
+    origin = RequestOrigin("test", "test", clock.now)
+    contacts.merge_contacts([(ContactRef(second.id), ContactRef(first.id))], origin)
+    found = {r.id: requests.load_request(r.id) for r in (early, late, other, stopped)}
+    assert {each.contact_id for each in found.values()} == {first.id}
+    assert found[late.id].due_at == early.due_at == found[early.id].due_at
+    assert found[other.id].due_at == other.due_at
+    assert found[stopped.id].due_at == stopped.due_at
+    assert actions(late)[-1] == "merged"
+    assert actions(early) == ["received"]

@@ -210,6 +210,15 @@ def list_running(connection: Connection, limit: int) -> list[RightsRequest]:
     )
 
 
+def load_stages(connection: Connection) -> list[tuple[datetime, datetime]]:
+    """When each open request whose clock runs was received, and its deadline; 10,000 at most."""
+    return connection.execute(
+        """SELECT received_at, COALESCE(extended_to, due_at) FROM rights_request
+        WHERE closed_at IS NULL AND stopped_at IS NULL
+        ORDER BY due_at LIMIT 10000"""
+    ).fetchall()
+
+
 def list_woken(connection: Connection, now: datetime, limit: int) -> list[UUID]:
     """The requests whose `next_at` has come, the earliest first."""
     rows = connection.execute(

@@ -71,6 +71,9 @@ class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     __table_args__ = (
         Index("rights_request_open", "due_at", postgresql_where=_NOT_CLOSED),
+        Index(
+            "rights_request_contact", "contact_id", postgresql_where=text("contact_id IS NOT NULL")
+        ),
         Index("rights_request_subject", "subject_digests", postgresql_using="gin"),
         Index("rights_request_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
         Index("rights_request_forget", "forget_at", postgresql_where=text("forget_at IS NOT NULL")),

@@ -1,0 +1,37 @@
+"""Data-subject requests in `/healthz`, before they are late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.clock import Clock
+from tests.rights.asking import ask
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+DAY = timedelta(days=1)
+
+
+def rights(app: Flask) -> dict[str, int]:
+    answer = app.test_client().get("/healthz")
+    assert answer.status_code == 200
+    return dict(answer.get_json()["rights"])
+
+
+def test_requests_are_counted_by_how_late_they_are(app: Flask, clock: Clock) -> None:
+    with app.app_context():
+        ask()
+    counts = {"past_target": 0, "due_soon": 0, "overdue": 0, "webhooks_due": 0}
+    assert rights(app) == counts
+    for days, stage in ((7, "past_target"), (17, "due_soon"), (6, "overdue")):
+        clock.advance(days * DAY)
+        assert rights(app) == counts | {stage: 1}
+
+
+def test_a_request_whose_clock_stands_is_not_late(app: Flask, clock: Clock) -> None:
+    with app.app_context():
+        ask(identity_asked=True)
+    clock.advance(60 * DAY)
+    assert set(rights(app).values()) == {0}
