@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench import (
+    access,
     backfilling,
     decisions,
     draining,
@@ -332,6 +333,18 @@ def measure_forms(engines: Engines, options: Options) -> None:
     )
 
 
+def measure_access(engines: Engines, options: Options) -> None:
+    """The file of a person with 10,000 events: a minute at most, with bounded memory."""
+    with ground.ground(engines) as here:
+        for number, events in enumerate((BULK // 10, *[BULK] * options.rounds)):
+            built = access.measure(here, events, number)
+            say(
+                f"file of a person with {events:,} events and {events:,} deliveries:"
+                f" {built.seconds:.1f} s, {built.seconds / access.LIMIT:.0%} of a minute;"
+                f" {built.size / 1e6:.1f} MB, peak {built.peak / 1e6:.1f} MB"
+            )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
@@ -346,6 +359,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "probing": measure_probing,
     "starving": measure_starving,
     "forms": measure_forms,
+    "access": measure_access,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import IO, cast
 from uuid import UUID
@@ -14,12 +15,18 @@ from preference_center.domain.rights.model import RequestKind, RequestOutcome, R
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.languages import in_language
+from preference_center.queue import JOB_TIMEOUT_SECONDS
 from preference_center.rights import requests
 from preference_center.rights.access_file.archive import write_archive
 from preference_center.rights.access_file.subject import load_subject
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_in_transaction, transaction
+from preference_center.storage.db.database import (
+    Connection,
+    current_limits,
+    run_in_transaction,
+    transaction,
+)
 from preference_center.storage.db.read_snapshot import read_snapshot
 from preference_center.storage.rights import files
 
@@ -44,7 +51,9 @@ def build_access_file(request_id: UUID) -> bool:
     request = requests.load_request(request_id)
     if request.kind is not RequestKind.ACCESS or request.state is not RequestState.OPEN:
         return False
-    with transaction() as connection:
+    # It waits while the file is written, and locks nothing of anybody's.
+    limits = replace(current_limits(), idle=JOB_TIMEOUT_SECONDS, total=JOB_TIMEOUT_SECONDS)
+    with transaction(limits) as connection:
         if not files.try_lock(connection, request_id):
             return False
         now = services().now()

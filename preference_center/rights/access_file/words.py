@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TypeVar
 
 from flask_babel import gettext as _
 
@@ -19,16 +21,38 @@ from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestState, StepAction
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
+from preference_center.languages import page_language
 
 FILE_DOWNLOADED = "file_downloaded"
 """The step of a request whose file somebody downloaded."""
 _API_SOURCE = "senders"
 _KEY_PREFIX = "key:"
 
+Table = TypeVar("Table")
+
+
+def _once_per_language(table: Callable[[], Table]) -> Callable[[], Table]:
+    """The table in the current language, made once: a file may have thousands of rows."""
+    made: dict[str, Table] = {}
+
+    @wraps(table)
+    def read() -> Table:
+        language = page_language()
+        if language not in made:
+            made[language] = table()
+        return made[language]
+
+    return read
+
 
 def event_kind(kind: EventKind) -> str:
     """What happened."""
-    words: Mapping[EventKind, str] = {
+    return _event_kinds()[kind]
+
+
+@_once_per_language
+def _event_kinds() -> Mapping[EventKind, str]:
+    return {
         EventKind.OPTED_OUT: _("Opt-out"),
         EventKind.OPTED_IN: _("Opt-in by yourself"),
         EventKind.CONSENTED: _("Consent, as others recorded it"),
@@ -43,19 +67,24 @@ def event_kind(kind: EventKind) -> str:
         EventKind.MOVED: _("Address replaced by another"),
         EventKind.RETRACTED: _("Earlier entries taken back"),
     }
-    return words[kind]
 
 
 def scope_title(scope: str, catalogue: Catalogue, language: str) -> str:
     """What it covers: a topic by its title, or by its key once the catalogue has it no longer."""
-    words: Mapping[str, str] = {
+    topic = catalogue.topics.get(scope)
+    return _reserved_scopes().get(scope) or (
+        catalogue.localize(topic.title, language) if topic else scope
+    )
+
+
+@_once_per_language
+def _reserved_scopes() -> Mapping[str, str]:
+    return {
         ALL_MARKETING: _("All marketing"),
         EVERYTHING: _("Everything, since the account is closed"),
         UNDELIVERABLE: _("Marketing, since messages to you came back"),
         RESTRICTION: _("All marketing, while the use of your data is limited"),
     }
-    topic = catalogue.topics.get(scope)
-    return words.get(scope) or (catalogue.localize(topic.title, language) if topic else scope)
 
 
 def event_source(event: Event, tool_title: Callable[[str], str]) -> str:
@@ -75,6 +104,7 @@ def event_source(event: Event, tool_title: Callable[[str], str]) -> str:
     return event.source
 
 
+@_once_per_language
 def _entry_points() -> Mapping[str, str]:
     return {
         "one_click": _("With the unsubscribe button of your mail program"),
@@ -102,14 +132,18 @@ def _entry_points() -> Mapping[str, str]:
 
 def delivery_outcome(outcome: str) -> str:
     """What a tool answered."""
-    words: Mapping[str, str] = {
+    return _outcomes().get(outcome, outcome)
+
+
+@_once_per_language
+def _outcomes() -> Mapping[str, str]:
+    return {
         "reflected": _("confirmed"),
         "absent": _("did not know the address"),
         "later": _("not done at the first try"),
         "refused": _("refused"),
         "superseded": _("replaced by something newer before it was sent"),
     }
-    return words.get(outcome, outcome)
 
 
 def choice(state: PreferenceState) -> str:
