@@ -22,6 +22,7 @@ from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestState, StepAction
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.languages import page_language
+from preference_center.rights.corrections import CONSENT_RETRACTED
 
 FILE_DOWNLOADED = "file_downloaded"
 """The step of a request whose file somebody downloaded."""
@@ -211,6 +212,7 @@ def step_action(action: str) -> str:
         StepAction.LAPSED: _("ended, since the proof did not come"),
         StepAction.FORGOTTEN: _("forgotten"),
         FILE_DOWNLOADED: _("file downloaded"),
+        CONSENT_RETRACTED: _("consent taken back, since you never gave it"),
     }
     return words.get(action, action)
 

@@ -83,6 +83,15 @@ def find_move(connection: Connection, from_id: int, to_id: int) -> Move | None:
     return _to_move(row) if row else None
 
 
+def find_by_request(connection: Connection, request_id: UUID) -> Move | None:
+    """The move that fulfilled a request."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM address_move WHERE request_id = %s ORDER BY moved_at LIMIT 1",  # noqa: S608 - a constant
+        (request_id,),
+    ).fetchone()
+    return _to_move(row) if row else None
+
+
 def load_move(connection: Connection, move_id: UUID, *, lock: bool = False) -> Move | None:
     """The move of this id."""
     row = connection.execute(
