@@ -121,7 +121,7 @@ def check_destination(name: str) -> CheckReport:
     except DestinationConfigError as error:
         return CheckReport((str(error),))
     missing = _missing_topic_problems(destination, current_catalogue())
-    hints = _webhook_hints(destination.kind, destination.settings)
+    hints = _hints(destination.kind, destination.settings)
     return replace(report, problems=(*report.problems, *missing), hints=(*report.hints, *hints))
 
 
@@ -258,8 +258,16 @@ def _check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) 
     return replace(
         report,
         problems=(*report.problems, *_link_problems(config, topics)),
-        hints=(*report.hints, *_webhook_hints(kind, config.settings)),
+        hints=(*report.hints, *_hints(kind, config.settings)),
     )
+
+
+def _hints(kind: str, settings: Mapping[str, str]) -> list[str]:
+    """What is left undone with these settings, though nothing forbids sending."""
+    setting = get_spec(kind).capabilities.erase_setting
+    missing = setting and not settings.get(setting)
+    erasing = [f"without {setting} people are erased there by hand"] if missing else []
+    return [*_webhook_hints(kind, settings), *erasing]
 
 
 def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
+    EraseItem,
     LinkItem,
     PushItem,
     PushOutcome,
@@ -110,6 +111,14 @@ class Emails(Part):
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         return {item.ref: PushOutcome(PushResult.REFLECTED) for item in batch}
 
+    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+        if error := BOOKS.errors.get(self.channel):
+            raise error
+        return {item.ref: PushOutcome(PushResult.REFLECTED) for item in batch}
+
+    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+        return {item.ref: False for item in batch}
+
 
 class Texts(Part):
     channel: ClassVar[Channel] = Channel.SMS
@@ -132,6 +141,24 @@ def books(monkeypatch: pytest.MonkeyPatch) -> Books:
 def both(**topics: str) -> Both:
     setup = DestinationConfig("both", {}, topics or TOPICS, channels={"flash": Channel.SMS})
     return Both(setup, HttpContext())
+
+
+ERASED = [EraseItem(1, ANNA, Channel.EMAIL), EraseItem(2, PHONE, Channel.SMS)]
+
+
+def test_who_can_not_be_erased_by_a_channel_is_left_to_a_person() -> None:
+    assert results(both().erase(ERASED)) == {1: PushResult.REFLECTED, 2: PushResult.REFUSED}
+    assert both().find_held(ERASED) == {1: False}
+
+
+def test_an_address_of_a_channel_without_topics_is_not_reported_as_erased() -> None:
+    assert results(both(news="1").erase(ERASED)) == {1: PushResult.REFLECTED}
+
+
+def test_an_erasure_that_fails_by_its_first_channel_fails_as_a_whole(books: Books) -> None:
+    books.errors[Channel.EMAIL] = DeliveryError("no answer")
+    with pytest.raises(DeliveryError, match="no answer"):
+        both().erase(ERASED)
 
 
 def test_each_item_goes_to_the_connector_of_its_channel(books: Books) -> None:
