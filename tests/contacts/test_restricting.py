@@ -106,6 +106,12 @@ def test_an_address_that_the_contact_gains_is_restricted_too() -> None:
     assert ask(WEEKLY, MARY).rule is DecisionRule.RESTRICTED
 
 
+def test_an_address_linked_at_the_same_moment_is_restricted_in_the_end() -> None:
+    put(ADA)
+    together(lambda: restrict(ADA), lambda: put(ADA, MARY))
+    assert [ask(WEEKLY, who).rule for who in (ADA, MARY)] == [DecisionRule.RESTRICTED] * 2
+
+
 def test_twice_is_once() -> None:  # I7
     put(ADA)
     restrict(ADA)
