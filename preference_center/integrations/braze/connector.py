@@ -49,7 +49,7 @@ class Braze(BrazeWorkspace):
         pulls=runtime.ListingMode.CHANGES,
         can_create=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="all users of the address are deleted, with their groups; Braze can't list who "
+        erase_note="All users of the address are deleted, with their groups; Braze can't list who "
         "is added again, so keep them out of imports. A number of a user who also has an email "
         "address is by hand: remove it from the user's profile.",
         confirms_erasure=True,

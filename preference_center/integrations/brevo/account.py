@@ -29,7 +29,7 @@ CAPABILITIES = runtime.Capabilities(
     can_hold_link=True,
     off_means_opt_out=False,
     erase=runtime.EraseMode.FORGETS_OPT_OUT,
-    erase_note="the contact is deleted with its lists, attributes and statistics, and with a "
+    erase_note="The contact is deleted with its lists, attributes and statistics, and with a "
     "blocklisting. The logs of transactional mail stay as long as the account keeps them. A "
     "number is taken from a contact who also has an email address.",
     confirms_erasure=True,

@@ -57,7 +57,7 @@ class CustomerIo(
         scans=runtime.ListingMode.FULL,
         pulls=runtime.ListingMode.FULL,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
-        erase_note="the person is suppressed: everything about them is deleted, and Customer.io "
+        erase_note="The person is suppressed: everything about them is deleted, and Customer.io "
         "never takes their identifiers again until somebody unsuppresses them there.",
         confirms_erasure=True,
     )

@@ -50,7 +50,7 @@ class Intercom(
         pulls=runtime.ListingMode.CHANGES,
         can_hold_link=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="every user and lead of the address is deleted; Intercom destroys them after "
+        erase_note="Every user and lead of the address is deleted; Intercom destroys them after "
         "7 days. Conversations stay in the inbox: delete those there that hold personal data. "
         "Contacts who were archived before are not found.",
         confirms_erasure=True,

@@ -57,7 +57,7 @@ class IterableConnector(
         can_read=True,
         pulls=runtime.ListingMode.CHANGES,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
-        erase_note="the user is forgotten: the profile and all events are deleted, up to ten "
+        erase_note="The user is forgotten: the profile and all events are deleted, up to ten "
         "minutes later, and Iterable keeps a hash of the address, by which it takes it never again "
         "until somebody unforgets it there. At most 1,000 a day.",
         confirms_erasure=True,

@@ -62,7 +62,7 @@ class Klaviyo(
         can_hold_link=True,
         off_means_opt_out=False,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="the profile is deleted with its lists, consent and suppressions, and removed "
+        erase_note="The profile is deleted with its lists, consent and suppressions, and removed "
         "from the events, minutes or hours later; Klaviyo keeps a list of deleted profiles as a "
         "record. A number is taken from a profile that also has an email address.",
         confirms_erasure=True,

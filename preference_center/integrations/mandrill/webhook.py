@@ -154,6 +154,6 @@ SPEC = webhook_only_spec(
     "https://mailchimp.com/developer/transactional/docs/webhooks/",
     "https://mandrill.zendesk.com/hc/en-us/articles/205583187-About-Email-Content-Storage",
     erase=EraseMode.NOTHING_HELD,
-    erase_note="it keeps no contacts. Copies of mails go after 30 days by themselves, and its "
+    erase_note="It keeps no contacts. Copies of mails go after 30 days by themselves, and its "
     "denylist stays.",
 )

@@ -116,7 +116,7 @@ class Resend(runtime.ReadableConnector[ResendClient], runtime.ErasingConnector[R
         pulls=runtime.ListingMode.FULL,
         can_create=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="the contact is deleted, with its topics and segments. What was sent stays in "
+        erase_note="The contact is deleted, with its topics and segments. What was sent stays in "
         "the log of emails for as long as the plan keeps it; a suppression stays.",
         confirms_erasure=True,
     )

@@ -64,7 +64,7 @@ class Salesforce(
         can_hold_link=True,
         checks_permissions=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
-        erase_note="the contacts and leads of the address are deleted, converted leads too, and "
+        erase_note="The contacts and leads of the address are deleted, converted leads too, and "
         "stay in the Recycle Bin for 15 days. Their accounts, opportunities and logged emails "
         "stay: delete those by hand that hold personal data.",
         erase_setting=ERASE_SETTING,

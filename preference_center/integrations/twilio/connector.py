@@ -46,7 +46,7 @@ class Twilio(runtime.MappedConnector[runtime.Session]):
         can_lift=True,
         batch_size=250,
         rate_limit=runtime.RateLimit(100, 60),
-        erase_note="its Consent API can't delete: delete the messages to and from the number under "
+        erase_note="Its Consent API can't delete: delete the messages to and from the number under "
         "Monitor > Logs > Messaging, or by the API's Messages; the consent stays.",
     )
     settings: ClassVar[Mapping[str, str]] = {
