@@ -151,7 +151,7 @@ class EventPosition:
 class GhostClient:
     """One site of Ghost, for one push or listing."""
 
-    session: runtime.HttpSession
+    session: runtime.Session
     admin_key: str
     now: Callable[[], datetime]
 

@@ -18,7 +18,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -99,7 +98,7 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
 
     def fetch_contacts(
         self, client: GhostClient, addresses: Sequence[str], target_ids: Collection[str]
-    ) -> Mapping[str, runtime.RemoteContact | None]:
+    ) -> runtime.RemoteContacts:
         """See MappedConnector. One request for all, and two more where something is off."""
         members = client.find_members_by_address(addresses)
         states = _find_off_states(client, members, frozenset(target_ids))
@@ -114,9 +113,7 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
                 contacts[address] = GhostContact(common, tuple(of))
         return contacts
 
-    def write_changes(
-        self, client: GhostClient, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: GhostClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. A request for each member that changes."""
         outcomes = {}
         for change in changes:
@@ -141,10 +138,9 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
         """See ErasingConnector."""
         return bool(_find_members(client, item.address))
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. The only way to find who was unsubscribed in bulk."""
-        with self.open_client() as client:
-            return runtime.next_full_page(cursor, [partial(self._list_contacts, client)])
+        return self.full_page(cursor, self._list_contacts)
 
     def _list_contacts(
         self, client: GhostClient, after: str
@@ -166,7 +162,7 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
         off = {target for target, state in off_states.items() if state.is_opt_out}
         return frozenset(topic for topic, target in self.config.topics.items() if target in off)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Opt-outs that are still in effect, and complaints, with dates.
 
         Newest first, back to where the last pass began.

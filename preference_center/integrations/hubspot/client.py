@@ -72,7 +72,7 @@ def _rate_window(headers: Mapping[str, str]) -> timedelta:
 class HubSpotClient:
     """One account, for one check, push or page."""
 
-    def __init__(self, session: runtime.HttpSession, settings: Mapping[str, str]) -> None:
+    def __init__(self, session: runtime.Session, settings: Mapping[str, str]) -> None:
         self.session = session
         self._token = settings["token"]
         self._channel_query = {"channel": "EMAIL"}

@@ -106,7 +106,7 @@ class HubSpot(
         super().__init__(config, http)
         self._call_mode = CallMode()
 
-    def make_client(self, session: runtime.HttpSession) -> HubSpotClient:
+    def make_client(self, session: runtime.Session) -> HubSpotClient:
         """See ApiConnector."""
         return HubSpotClient(session, self.config.settings)
 
@@ -155,9 +155,7 @@ class HubSpot(
         if usual and per_second > usual.requests / usual.seconds:
             yield f"HubSpot allows more requests: set {RATE_SETTING}='{per_second} per second'"
 
-    def push_batch(
-        self, client: HubSpotClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def push_batch(self, client: HubSpotClient, batch: runtime.Items) -> runtime.Outcomes:
         """See ApiConnector.
 
         Lifts go before opt-outs: the effect of resubscribing one type on a contact that has
@@ -174,9 +172,7 @@ class HubSpot(
             batch, [*writer.steps(lifts), *writer.steps(offs), *writer.steps(all_offs)]
         )
 
-    def read_batch(
-        self, client: HubSpotClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: HubSpotClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector."""
         topics = {id_: topic for topic, id_ in self.config.topics.items()}
         found = find_statuses(client, self._call_mode, [item.address for item in batch])
@@ -193,8 +189,8 @@ class HubSpot(
         return {i.ref: off[i.address.casefold()] for i in batch if i.address.casefold() in off}
 
     def write_link_group(
-        self, client: HubSpotClient, field: str, items: Sequence[runtime.LinkItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: HubSpotClient, field: str, items: runtime.LinkItems
+    ) -> runtime.Outcomes:
         """See LinkFieldConnector. The field is a contact property's internal name."""
         return contacts.write_links(client, items, field)
 
@@ -206,12 +202,12 @@ class HubSpot(
         """See ErasingConnector."""
         return contacts.has_contact(client, item.address)
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
         list_contacts = partial(contacts.list_contacts, link_field=self.config.link_field)
         return self.changes_page(cursor, list_contacts, overlap=contacts.OVERLAP)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. The search finds opted-out contacts, their statuses the times."""
         searches = contacts.opt_out_searches(self.config.topics.values())
         sources = (partial(self._list_events, properties=each) for each in searches)

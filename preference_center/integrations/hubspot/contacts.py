@@ -91,8 +91,8 @@ def find_addresses(client: HubSpotClient, contact_ids: Sequence[str]) -> dict[st
 
 
 def write_links(
-    client: HubSpotClient, batch: Sequence[runtime.LinkItem], link_field: str
-) -> Mapping[int, runtime.PushOutcome]:
+    client: HubSpotClient, batch: runtime.LinkItems, link_field: str
+) -> runtime.Outcomes:
     """Write links into existing contacts; see SupportsLinkField."""
     inputs = [
         {"idProperty": "email", "id": item.address, "properties": {link_field: item.link}}

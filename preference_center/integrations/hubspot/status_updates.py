@@ -49,13 +49,12 @@ class HubSpotStatusWriter:
         """One step for 100 changes, which are all of subscription types, or none is."""
         return [
             runtime.PushStep(
-                tuple(dict.fromkeys(change.item.ref for change in part)),
-                partial(self._write, part),
+                tuple(dict.fromkeys(change.item.ref for change in part)), partial(self._write, part)
             )
             for part in runtime.chunked(changes, INPUTS_PER_CALL)
         ]
 
-    def _write(self, changes: Sequence[StatusChange]) -> Mapping[int, runtime.PushOutcome]:
+    def _write(self, changes: Sequence[StatusChange]) -> runtime.Outcomes:
         if not self._call_mode.single_writes:
             try:
                 return self._write_batch(changes)
@@ -71,7 +70,7 @@ class HubSpotStatusWriter:
         ensure_some_accepted(outcomes, _REFUSED.ack)
         return outcomes
 
-    def _write_batch(self, changes: Sequence[StatusChange]) -> Mapping[int, runtime.PushOutcome]:
+    def _write_batch(self, changes: Sequence[StatusChange]) -> runtime.Outcomes:
         bisector = runtime.Bisector(self._send_batch)
         found = bisector.send(changes)
         bisector.ensure_some_accepted()
@@ -101,7 +100,7 @@ class HubSpotStatusWriter:
             for change in changes
         }
 
-    def _write_single(self, change: StatusChange) -> Mapping[int, runtime.PushOutcome]:
+    def _write_single(self, change: StatusChange) -> runtime.Outcomes:
         ref = change.item.ref
         if self._single_call_count >= MAX_SINGLE_CALLS_PER_PUSH:
             return {ref: runtime.deferred()}

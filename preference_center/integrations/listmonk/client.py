@@ -119,7 +119,7 @@ def open_client(
 class ListmonkClient:
     """One listmonk as one API user sees it, made by `open_client`."""
 
-    def __init__(self, name: str, session: runtime.HttpSession) -> None:
+    def __init__(self, name: str, session: runtime.Session) -> None:
         self._name = name
         self._session = session
 

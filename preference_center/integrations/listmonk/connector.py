@@ -98,9 +98,7 @@ class Listmonk(
             return report.with_permissions(self.find_permissions(client))
         return report
 
-    def push_batch(
-        self, client: ListmonkClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def push_batch(self, client: ListmonkClient, batch: runtime.Items) -> runtime.Outcomes:
         """See ApiConnector. Opt-outs go first, a list at a time."""
         doubles = client.find_double_opt_in_lists(self._get_list_ids(batch))
         found = _find_subscribers(client, batch)
@@ -108,14 +106,14 @@ class Listmonk(
         named = {item.ref for item in batch if item.off or item.lift}
         return outcomes | dict.fromkeys(named - found.keys(), runtime.absent("no subscriber"))
 
-    def _get_list_ids(self, batch: Sequence[runtime.PushItem]) -> set[str]:
+    def _get_list_ids(self, batch: runtime.Items) -> set[str]:
         named: set[str] = set().union(*(item.off | item.lift for item in batch))
         return {self.config.topics[topic] for topic in named}
 
     def _build_steps(
         self,
         client: ListmonkClient,
-        batch: Sequence[runtime.PushItem],
+        batch: runtime.Items,
         subscribers: Mapping[int, ListmonkSubscriber],
         double_opt_in_lists: Collection[str],
     ) -> list[runtime.PushStep]:
@@ -152,9 +150,7 @@ class Listmonk(
                 )
         return [step for step in steps if step.refs]
 
-    def read_batch(
-        self, client: ListmonkClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: ListmonkClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector.
 
         A list that doesn't mail the subscriber is off if it is wanted off. `pull` reports whether
@@ -178,9 +174,7 @@ class Listmonk(
         topics = self.config.topics.items()
         return frozenset(topic for topic, list_id in topics if subscriber.is_unsubscribed(list_id))
 
-    def erase_group(
-        self, client: ListmonkClient, items: Sequence[runtime.EraseItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def erase_group(self, client: ListmonkClient, items: runtime.EraseItems) -> runtime.Outcomes:
         """See ErasingConnector. By the ids of exactly these addresses."""
         found = client.find_subscribers([item.address for item in items])
         ids = {i.ref: row.id for i in items if (row := found.get(i.address.lower()))}
@@ -194,7 +188,7 @@ class Listmonk(
         """See ErasingConnector."""
         return item.address.lower() in client.find_subscribers([item.address])
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
         rows, following = self._list_subscribers(cursor)
         seen = [
@@ -205,7 +199,7 @@ class Listmonk(
         ]
         return runtime.ContactPage(tuple(seen), following, following is None)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Who unsubscribed or is blocklisted, but not for bounces.
 
         listmonk does not record whether the person or a user of listmonk did it.
@@ -238,7 +232,7 @@ class Listmonk(
 
 
 def _find_subscribers(
-    client: ListmonkClient, batch: Sequence[runtime.PushItem]
+    client: ListmonkClient, batch: runtime.Items
 ) -> dict[int, ListmonkSubscriber]:
     """Ref -> subscriber, of those that are there."""
     by_address = client.find_subscribers([item.address for item in batch])
@@ -251,7 +245,7 @@ def _unsubscribe(
     list_id: str,
     refs: Sequence[int],
     subscribers: Mapping[int, ListmonkSubscriber],
-) -> Mapping[int, runtime.PushOutcome]:
+) -> runtime.Outcomes:
     outcomes = dict.fromkeys(refs, runtime.refused(f"list {list_id}: 400"))
     for part, _ in send_bisecting(
         refs, lambda some: client.unsubscribe(list_id, [subscribers[ref].id for ref in some])
@@ -260,7 +254,7 @@ def _unsubscribe(
     return outcomes
 
 
-def _refuse_double_opt_in(refs: Sequence[int]) -> Mapping[int, runtime.PushOutcome]:
+def _refuse_double_opt_in(refs: Sequence[int]) -> runtime.Outcomes:
     return dict.fromkeys(refs, runtime.refused("the list has double opt-in"))
 
 
@@ -269,7 +263,7 @@ def _lift(
     list_id: str,
     refs: Sequence[int],
     subscribers: Mapping[int, ListmonkSubscriber],
-) -> Mapping[int, runtime.PushOutcome]:
+) -> runtime.Outcomes:
     free = [ref for ref in refs if not subscribers[ref].is_blocklisted]
     if free:
         client.subscribe(list_id, [subscribers[ref].id for ref in free])

@@ -107,10 +107,7 @@ class MailchimpClient:
     """One audience of one account, made by `open_client`."""
 
     def __init__(
-        self,
-        config: runtime.DestinationConfig,
-        http: runtime.HttpContext,
-        session: runtime.HttpSession,
+        self, config: runtime.DestinationConfig, http: runtime.HttpContext, session: runtime.Session
     ) -> None:
         self._name = config.name
         self._audience_id = config.settings["audience"]
@@ -279,7 +276,7 @@ class MailchimpClient:
         allowed_statuses: Collection[int] = (),
         **path_params: str,
     ) -> runtime.Response:
-        """Send one request about the audience. Raises like `runtime.HttpSession.send`."""
+        """Send one request about the audience. Raises like `runtime.Session.send`."""
         response = self._session.send(
             method,
             route,

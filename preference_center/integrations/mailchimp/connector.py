@@ -23,6 +23,7 @@ from preference_center.integrations.mailchimp.client import (
     OVERLAP,
     SUBSCRIBED,
     UNSUBSCRIBED,
+    ListedMember,
     MailchimpClient,
     MailchimpMember,
     open_client,
@@ -138,8 +139,8 @@ class Mailchimp(
         return client.link_fields()
 
     def write_link_group(
-        self, client: MailchimpClient, field: str, items: Sequence[runtime.LinkItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+        self, client: MailchimpClient, field: str, items: runtime.LinkItems
+    ) -> runtime.Outcomes:
         """See LinkFieldConnector."""
         (item,) = items
         changes = {"merge_fields": {field: item.link}}
@@ -159,19 +160,16 @@ class Mailchimp(
         """See ErasingConnector. Archived members are held, too."""
         return client.member(item.address) is not None
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
         page = self.changes_page(cursor, MailchimpClient.list_members, overlap=OVERLAP)
-        rows = (
-            runtime.ContactSnapshot(
-                member.email_address,
-                off=self._off_topics_of(member),
-                link=self.config.link_value(member.merge_fields),
-            )
-            for member in page.rows
-            if member.status != ARCHIVED and member.email_address
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        return page.expand(self._to_snapshots)
+
+    def _to_snapshots(self, member: ListedMember) -> Iterator[runtime.ContactSnapshot]:
+        if member.status != ARCHIVED and member.email_address:
+            link = self.config.link_value(member.merge_fields)
+            off = self._off_topics_of(member)
+            yield runtime.ContactSnapshot(member.email_address, off=off, link=link)
 
     def _off_topics_of(self, member: MailchimpMember) -> frozenset[str] | None:
         """None where a mapped group is missing."""
@@ -182,20 +180,10 @@ class Mailchimp(
         off = _find_off_states(member, targets)
         return frozenset(topic for topic, id_ in self.config.topics.items() if id_ in off)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Members who unsubscribed, dated by their last change."""
         page = self.changes_page(cursor, MailchimpClient.list_unsubscribed, overlap=OVERLAP)
-        rows = (
-            runtime.VendorEvent(
-                runtime.VendorEventKind.OPTED_OUT,
-                member.email_address,
-                runtime.WHOLE_LIST,
-                member.last_changed,
-            )
-            for member in page.rows
-            if member.email_address
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        return page.expand(_to_vendor_events)
 
 
 def _find_off_states(
@@ -244,9 +232,7 @@ class MailchimpWithContactCreation(Mailchimp):
         max_reads=Mailchimp.capabilities.batch_size,
     )
 
-    def write_changes(
-        self, client: MailchimpClient, changes: Sequence[runtime.TargetChange]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def write_changes(self, client: MailchimpClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector."""
         if changes[0].on:
             return super().write_changes(client, changes)
@@ -266,8 +252,7 @@ class MailchimpMultiChannel(runtime.MultiChannelConnector):
 
     kind: ClassVar[str] = Mailchimp.kind
     capabilities: ClassVar[runtime.Capabilities] = replace(
-        Mailchimp.capabilities,
-        channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS}),
+        Mailchimp.capabilities, channels=frozenset({runtime.Channel.EMAIL, runtime.Channel.SMS})
     )
     settings: ClassVar[Mapping[str, str]] = Mailchimp.settings
     connector_factories: ClassVar[runtime.ConnectorFactories] = {
@@ -282,6 +267,12 @@ def _make_connector(
     """Batches are larger where only email is sent and contacts are created."""
     texts = config.for_channel(runtime.Channel.SMS).topics
     return MailchimpMultiChannel(config, http) if texts else _make_email_connector(config, http)
+
+
+def _to_vendor_events(member: ListedMember) -> Iterator[runtime.VendorEvent]:
+    if member.email_address:
+        kind, at = runtime.VendorEventKind.OPTED_OUT, member.last_changed
+        yield runtime.VendorEvent(kind, member.email_address, runtime.WHOLE_LIST, at)
 
 
 SPEC = runtime.ConnectorSpec.of(

@@ -230,33 +230,18 @@ class MailchimpSms(
         """See ErasingConnector."""
         return client.find(item.address) is not None
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
-        page = self._list_updated(cursor)
-        rows = (
-            runtime.ContactSnapshot(
-                c.phone, runtime.Channel.SMS, off=self.all_topics(is_off=not c.is_subscribed)
-            )
-            for c in page.rows
-            if c.phone and c.status != ARCHIVED
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        return self._list_updated(cursor).expand(self._to_snapshots)
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def _to_snapshots(self, contact: SmsContact) -> Iterator[runtime.ContactSnapshot]:
+        if contact.phone and contact.status != ARCHIVED:
+            off = self.all_topics(is_off=not contact.is_subscribed)
+            yield runtime.ContactSnapshot(contact.phone, runtime.Channel.SMS, off=off)
+
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Unsubscribed contacts, dated by their last change."""
-        page = self._list_updated(cursor)
-        rows = (
-            runtime.VendorEvent(
-                runtime.VendorEventKind.OPTED_OUT,
-                c.phone,
-                runtime.ALL_SMS,
-                c.last_updated_at,
-                channel=runtime.Channel.SMS,
-            )
-            for c in page.rows
-            if c.phone and c.subscription_status == UNSUBSCRIBED
-        )
-        return runtime.ContactPage(tuple(rows), page.cursor, page.done)
+        return self._list_updated(cursor).expand(_to_vendor_events)
 
     def _list_updated(self, cursor: str | None) -> runtime.ContactPage[SmsContact]:
         return self.changes_page(
@@ -267,3 +252,14 @@ class MailchimpSms(
 def hash_phone(number: str) -> str:
     """SHA-256 of a number in E.164: Mailchimp's id of the contact, not a protection."""
     return hashlib.sha256(number.encode()).hexdigest()
+
+
+def _to_vendor_events(contact: SmsContact) -> Iterator[runtime.VendorEvent]:
+    if contact.phone and contact.subscription_status == UNSUBSCRIBED:
+        yield runtime.VendorEvent(
+            runtime.VendorEventKind.OPTED_OUT,
+            contact.phone,
+            runtime.ALL_SMS,
+            contact.last_updated_at,
+            channel=runtime.Channel.SMS,
+        )

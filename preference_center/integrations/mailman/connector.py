@@ -69,9 +69,7 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
         for id_, name in client.lists().items():
             yield runtime.Target(id_, name)
 
-    def push_batch(
-        self, client: MailmanClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def push_batch(self, client: MailmanClient, batch: runtime.Items) -> runtime.Outcomes:
         """See ApiConnector. Each address is looked up, and only what differs is written."""
         steps = [
             runtime.PushStep((item.ref,), partial(self._push_item, client, item))
@@ -86,9 +84,7 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
             )
         return outcomes
 
-    def _push_item(
-        self, client: MailmanClient, item: runtime.PushItem
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def _push_item(self, client: MailmanClient, item: runtime.PushItem) -> runtime.Outcomes:
         try:
             memberships = client.memberships(item.address)
             outcomes = [self._turn_off(client, item, t, memberships) for t in sorted(item.off)]
@@ -147,9 +143,7 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
             return runtime.refused("stopped in Mailman by the person")
         return runtime.reflected("delivery as before")
 
-    def read_batch(
-        self, client: MailmanClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: MailmanClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector.
 
         A list that the address isn't in is off only where it is wanted off: who never joined
@@ -185,7 +179,7 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
         """See ErasingConnector."""
         return client.has_address(item.address)
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. The members of the mapped lists, one list after the other."""
         with self.open_client() as core:
             found, following = self._list_members(core, cursor)
@@ -193,7 +187,7 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
             tuple(runtime.ContactSnapshot(m.email) for m in found), following, following is None
         )
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Members with delivery disabled; since when is not available.
 
         Mailman keeps no trace of members who left. Each member is read: a search by delivery

@@ -171,9 +171,7 @@ class SendGrid(
         with self.open_client() as client:
             return pull_page(client, cursor, groups, self.http.now(), secret)
 
-    def erase_group(
-        self, client: runtime.Session, items: Sequence[runtime.EraseItem]
-    ) -> runtime.Outcomes:
+    def erase_group(self, client: runtime.Session, items: runtime.EraseItems) -> runtime.Outcomes:
         """See ErasingConnector. Those whose job is over are suppressed again."""
         new = [item for item in items if not item.job]
         over = [item for item in items if item.job]
@@ -189,7 +187,7 @@ class SendGrid(
         """See ErasingConnector."""
         return erasure.has_contact(client, item.address)
 
-    def write_links(self, batch: Sequence[runtime.LinkItem]) -> runtime.Outcomes:
+    def write_links(self, batch: runtime.LinkItems) -> runtime.Outcomes:
         """See SupportsLinkField: `link_field` is a custom field's name."""
         field = self.config.link_field
         if not batch or field is None:

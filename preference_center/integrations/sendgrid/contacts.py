@@ -115,9 +115,7 @@ def _split(span: SearchSpan) -> list[SearchSpan]:
     return [span._replace(id_prefix=span.id_prefix + digit) for digit in _HEX]
 
 
-def write_links(
-    session: runtime.Session, batch: Sequence[runtime.LinkItem], field: str
-) -> runtime.Outcomes:
+def write_links(session: runtime.Session, batch: runtime.LinkItems, field: str) -> runtime.Outcomes:
     """Write links into the contacts that there are; see SupportsLinkField.
 
     Adding or updating is one call, so who is no contact is looked up and left out.

@@ -7,7 +7,7 @@ among what it deletes. So the groups are written again after DURATION.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
@@ -19,9 +19,7 @@ DURATION = timedelta(days=2)
 """After which a job is taken to be done."""
 
 
-def start_job(
-    session: runtime.Session, items: Sequence[runtime.EraseItem]
-) -> Mapping[int, runtime.PushOutcome]:
+def start_job(session: runtime.Session, items: runtime.EraseItems) -> runtime.Outcomes:
     """Begin to erase these people, at most 5,000; each outcome has the id of the job."""
     body = {"email_addresses": [item.address for item in items]}
     answer = session.send("POST", "/v3/recipients/erasejob", body=body)
@@ -45,7 +43,7 @@ def has_contact(session: runtime.Session, address: str) -> bool:
 
 
 def suppression_changes(
-    items: Sequence[runtime.EraseItem], groups: Collection[str]
+    items: runtime.EraseItems, groups: Collection[str]
 ) -> list[list[runtime.TargetChange]]:
     """For each group, the changes that turn it off for these people."""
     return [

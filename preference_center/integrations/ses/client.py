@@ -101,7 +101,7 @@ class SesClient:
         config: runtime.DestinationConfig,
         http: runtime.HttpContext,
         url: str,
-        session: runtime.HttpSession,
+        session: runtime.Session,
     ) -> None:
         self._name = config.name
         self._list_name = config.settings["contact_list"]

@@ -150,7 +150,7 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
 
     def push_scanned(
         self, batch: Sequence[tuple[runtime.PushItem, runtime.ContactSnapshot]]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    ) -> runtime.Outcomes:
         """See SupportsScanBackfill. By an import, if a bucket is set and it can lose nothing."""
         items = [item for item, _ in batch]
         self.ensure_supported(items, max_size=len(batch))
@@ -181,7 +181,7 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
         preferences = contact.preferences
         return frozenset(t for t, name in topics.items() if preferences.get(name) == OPT_OUT)
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan."""
         return self.full_page(cursor, self._list_snapshots)
 
@@ -197,7 +197,7 @@ class Ses(runtime.ReadableConnector["SesClient"], runtime.ErasingConnector["SesC
             if each.email_address
         ], token
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. First the contacts, then the account's suppression list.
 
         A contact's opt-outs are dated by its last change.

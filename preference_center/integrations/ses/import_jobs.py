@@ -153,9 +153,5 @@ class ImportJobs:
         headers = self._signer.sign_s3("PUT", f"{url}/{key}", content)
         with self._http.session(config.name, url) as session:
             session.send(
-                "PUT",
-                f"/{_KEY_PREFIX}/{{key}}",
-                raw_path=f"/{key}",
-                body=content,
-                headers=headers,
+                "PUT", f"/{_KEY_PREFIX}/{{key}}", raw_path=f"/{key}", body=content, headers=headers
             )

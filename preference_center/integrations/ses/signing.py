@@ -53,7 +53,6 @@ class AwsRequestSigner:
             found = None
         if found is None:
             raise DeliveryError(
-                f"{self._config.name}: no key is set, and the worker has no role",
-                permanent=True,
+                f"{self._config.name}: no key is set, and the worker has no role", permanent=True
             )
         return found.get_frozen_credentials()

@@ -120,7 +120,7 @@ def open_database(
 class TrytonClient:
     """One database, made by `open_database`."""
 
-    def __init__(self, name: str, session: runtime.HttpSession, database: str) -> None:
+    def __init__(self, name: str, session: runtime.Session, database: str) -> None:
         self._name = name
         self._session = session
         self._database = database

@@ -8,7 +8,7 @@ inactive from the start and was never changed: nobody has opted out there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import ClassVar
@@ -74,9 +74,7 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
         """See ApiConnector."""
         return _list_permissions(client.get_access())
 
-    def push_batch(
-        self, client: TrytonClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, runtime.PushOutcome]:
+    def push_batch(self, client: TrytonClient, batch: runtime.Items) -> runtime.Outcomes:
         """See ApiConnector. Opt-outs go first, a list at a time."""
         rows = self._find_rows(client, batch)
         outcomes = runtime.run_steps(batch, self._build_steps(client, batch, rows))
@@ -85,16 +83,14 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
         named = [item for item in batch if item.off or item.lift]
         return outcomes | {i.ref: absent for i in named if i.address.lower() not in known}
 
-    def _find_rows(
-        self, client: TrytonClient, batch: Sequence[runtime.PushItem]
-    ) -> RowsByAddressAndList:
+    def _find_rows(self, client: TrytonClient, batch: runtime.Items) -> RowsByAddressAndList:
         lists = [int(list_id) for list_id in self.config.topics.values()]
         client.ensure_lists(lists)
         found = client.find([item.address.lower() for item in batch], lists)
         return {(row.email.lower(), row.list_): row for row in found}
 
     def _build_steps(
-        self, client: TrytonClient, batch: Sequence[runtime.PushItem], rows: RowsByAddressAndList
+        self, client: TrytonClient, batch: runtime.Items, rows: RowsByAddressAndList
     ) -> list[runtime.PushStep]:
         steps = []
         for active in (False, True):
@@ -111,9 +107,7 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
                     steps.append(runtime.PushStep(tuple(concerned), call))
         return steps
 
-    def read_batch(
-        self, client: TrytonClient, batch: Sequence[runtime.PushItem]
-    ) -> Mapping[int, frozenset[str] | None]:
+    def read_batch(self, client: TrytonClient, batch: runtime.Items) -> runtime.OffTopics:
         """See ReadableApiConnector. A list that doesn't mail the address is off if wanted off."""
         rows = self._find_rows(client, batch)
         known = {email for email, _ in rows}
@@ -142,14 +136,14 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
         """See ErasingConnector."""
         return bool(client.find_everywhere([item.address.lower()]))
 
-    def scan(self, cursor: str | None) -> runtime.ContactPage[runtime.ContactSnapshot]:
+    def scan(self, cursor: str | None) -> runtime.SnapshotPage:
         """See SupportsScan. An address is listed once for each of its lists, without `off`."""
         rows, following, done = self._list_changed(cursor)
         return runtime.ContactPage(
             tuple(runtime.ContactSnapshot(row.email) for row in rows), following, done
         )
 
-    def pull(self, cursor: str | None) -> runtime.ContactPage[runtime.VendorEvent]:
+    def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. The time is that of the last change of an inactive address."""
         rows, following, done = self._list_changed(cursor, only_off=True)
         events = [
@@ -171,7 +165,7 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
 
 def _write_rows(
     client: TrytonClient, rows: Mapping[int, TrytonRow], *, active: bool
-) -> Mapping[int, runtime.PushOutcome]:
+) -> runtime.Outcomes:
     outcomes = dict.fromkeys(rows, runtime.refused("UserError"))
     accepted = send_bisecting(
         list(rows), lambda refs: client.write([rows[r].id for r in refs], active=active)
