@@ -25,7 +25,7 @@ from preference_center.domain.rights.model import Extent, RequestKind, RequestSt
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.webhook.connector import split_url
+from preference_center.integrations.base.ssrf import split_url
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import requests, webhooks

@@ -13,7 +13,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Sequence
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Host and port to the IP addresses, as text, that a connection might use."""
@@ -84,6 +84,13 @@ def validate_url(url: str, *, allow_private: bool = False) -> SplitResult:
     if _NUMERIC_LABEL.fullmatch(last) and not _IPV4.fullmatch(parts.hostname):
         raise ForbiddenUrl("write the host as a name or as four decimal numbers")
     return parts
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """The origin of a URL, and its path with query."""
+    parts = urlsplit(url)
+    path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    return f"{parts.scheme}://{parts.netloc}", path
 
 
 def resolve_allowed_addresses(

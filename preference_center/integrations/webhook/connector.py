@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
-from urllib.parse import urlsplit, urlunsplit
 
 from standardwebhooks.webhooks import Webhook as Signer
 
@@ -37,6 +36,7 @@ from preference_center.integrations.base.spec import ConnectorSpec, TestedAgains
 from preference_center.integrations.base.ssrf import (
     ForbiddenUrl,
     resolve_allowed_addresses,
+    split_url,
     validate_url,
 )
 
@@ -195,14 +195,6 @@ def _reason_json(reason: TopicOffReason) -> dict[str, str | None]:
         "since": reason.since.isoformat(),
         "until": reason.until.isoformat() if reason.until else None,
     }
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """Origin, and path with query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}", urlunsplit(
-        ("", "", parts.path or "/", parts.query, "")
-    )
 
 
 SPEC = ConnectorSpec(
