@@ -87,6 +87,8 @@ class FormPurpose(StrEnum):
     CONFIRMATION = "confirmation"
     RIGHTS = "rights"
     RIGHTS_STATUS = "rights status"
+    NEW_ADDRESS = "new address"
+    MOVED_ADDRESS = "moved address"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.rights.model import RequestKind
 from preference_center.errors import ConfigError
 from preference_center.languages import in_language, match_language
+from preference_center.mailer.address_letters import ADDRESS_LETTERS, address_letter_texts
 from preference_center.mailer.email_texts import EmailTexts
 from preference_center.mailer.right_titles import right_title
 from preference_center.mailer.rights_letters import RIGHTS_LETTERS, rights_letter_texts
@@ -35,7 +36,7 @@ from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
 
-_TO_TYPED_ADDRESSES = {EmailKind.ONE_TIME_LINK, EmailKind.RIGHTS_LINK}
+_TO_TYPED_ADDRESSES = {EmailKind.ONE_TIME_LINK, EmailKind.RIGHTS_LINK, EmailKind.NEW_ADDRESS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
 
 
 def _language(email: OutgoingEmail) -> str:
-    """The contact's language for a one-time link, whose page must not look up the typed address."""
+    """The contact's language for a link to a typed address, which its page must not look up."""
     if email.kind not in _TO_TYPED_ADDRESSES or LANGUAGE_SWITCHED in email.values:
         return email.language
     keys = services().keys
@@ -103,6 +104,8 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
         )
     if email.kind in RIGHTS_LETTERS:
         return rights_letter_texts(email, sender_name)
+    if email.kind in ADDRESS_LETTERS:
+        return address_letter_texts(email, sender_name, time)
     if email.kind is EmailKind.RIGHTS_LINK:
         right = right_title(RequestKind(email.values["right"]))
         return EmailTexts(

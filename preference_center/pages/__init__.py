@@ -29,6 +29,7 @@ from preference_center.pages.opt_out_status_page import opt_out_status, receipt_
 from preference_center.pages.preference_page import preferences
 from preference_center.pages.rendering import can_mail, error_page_values, handle_invalid_link
 from preference_center.pages.rights_act import RIGHTS_WITH_PAGES, rights_act
+from preference_center.pages.rights_address import confirm_new_address, undo_new_address
 from preference_center.pages.rights_identity import open_rights_link
 from preference_center.pages.rights_list import rights
 from preference_center.pages.rights_status import download_access_file, rights_status
@@ -134,18 +135,15 @@ for _rule in ("/reason", "/reason/<token:token>"):
     blueprint.add_url_rule(_rule, view_func=submit_survey, methods=["POST"], merge_slashes=False)
 for _path in ("/rights", "/rights/<token:token>"):
     blueprint.add_url_rule(_path, view_func=rights, methods=["GET"], merge_slashes=False)
-blueprint.add_url_rule(
-    "/rights/status/<token:token>",
-    view_func=rights_status,
-    methods=["GET", "POST"],
-    merge_slashes=False,
-)
-blueprint.add_url_rule(
-    "/rights/download/<token:token>",
-    view_func=download_access_file,
-    methods=["POST"],
-    merge_slashes=False,
-)
+for _path, _view, _methods in (
+    ("status", rights_status, ["GET", "POST"]),
+    ("download", download_access_file, ["POST"]),
+    ("address", confirm_new_address, ["GET", "POST"]),
+    ("moved", undo_new_address, ["GET", "POST"]),
+):
+    blueprint.add_url_rule(
+        f"/rights/{_path}/<token:token>", view_func=_view, methods=_methods, merge_slashes=False
+    )
 for _act in RIGHTS_WITH_PAGES:
     # Static parts, which are matched before a token of any syntax.
     for _path, _page in (("/rights", rights_act), ("/rights/open", open_rights_link)):

@@ -18,11 +18,11 @@ from preference_center.pages.rights_list import contact_page
 from preference_center.pages.rights_one_button import (
     access,
     close,
-    reopen,
     restrict,
     unrestrict,
 )
 from preference_center.pages.rights_own_words import complain, object_to_marketing
+from preference_center.pages.rights_return import reopen
 from preference_center.pages.rights_visitor import RightsVisitor, read_visitor
 
 _VIEWS: Mapping[RequestKind, Callable[[RightsVisitor], ResponseReturnValue]] = {

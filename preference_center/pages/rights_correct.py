@@ -1,15 +1,16 @@
-"""`/rights/correct`: the language at once; anything else is read by staff."""
+"""`/rights/correct`: language and address by oneself; anything else is read by staff."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any, assert_never
 
-from flask import request
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.contacts import load_contacts, upsert_contacts
 from preference_center.context import services
+from preference_center.domain.addresses import Channel
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.new_request import MAX_TEXT
@@ -18,6 +19,8 @@ from preference_center.errors import UnknownContact
 from preference_center.languages import LANGUAGES, set_contact_language
 from preference_center.mailer.right_titles import right_title
 from preference_center.pages.ledger_changes import ACTOR
+from preference_center.pages.rendering import can_mail
+from preference_center.pages.rights_address import SOURCE, ask_new_address
 from preference_center.pages.rights_forms import (
     ask,
     find_form_error,
@@ -32,14 +35,12 @@ from preference_center.pages.rights_visitor import (
     render_rights_page,
 )
 
-SOURCE = "rights_page"
-"""The source of what is corrected here."""
-
 
 class Correction(StrEnum):
     """What is to be corrected: one question a page."""
 
     LANGUAGE = "language"
+    ADDRESS = "address"
     WORDS = "words"
     """Anything that the person describes in their own words."""
 
@@ -56,6 +57,8 @@ def correct(visitor: RightsVisitor) -> ResponseReturnValue:
     match what:
         case Correction.LANGUAGE:
             return _correct_language(visitor)
+        case Correction.ADDRESS:
+            return _correct_address(visitor)
         case Correction.WORDS:
             return _correct_by_words(visitor)
         case _:
@@ -80,6 +83,23 @@ def _correct_language(visitor: RightsVisitor) -> ResponseReturnValue:
     upsert_contacts([ContactUpdate(addresses=(address,), locale=chosen)], origin)
     set_contact_language(chosen)
     return _page(visitor, "rights_correct_language", current=chosen, saved=True)
+
+
+def _correct_address(visitor: RightsVisitor) -> ResponseReturnValue:
+    """Ask for the new address, and mail it a link; a phone number is corrected by staff."""
+    if proven_address(visitor).channel is not Channel.EMAIL or not can_mail():
+        return _correct_by_words(visitor)
+    if request.method != "POST":
+        return _page(visitor, "rights_correct_address")
+    typed, new, error = ask_new_address(visitor)
+    if error:
+        return _page(visitor, "rights_correct_address", error, status=422, typed=typed)
+    assert new
+    return _page(visitor, "rights_link_sent", sent_to=typed, again_path=_path(visitor))
+
+
+def _path(visitor: RightsVisitor) -> str:
+    return url_for("pages.rights_act", act=RequestKind.CORRECT.value, token=visitor.token)
 
 
 def _correct_by_words(visitor: RightsVisitor) -> ResponseReturnValue:

@@ -1,4 +1,4 @@
-"""Rights that one button asks for: access, limiting the use, closing the account, their ends."""
+"""Rights that one button asks for: access, limiting the use, closing the account."""
 
 from __future__ import annotations
 
@@ -52,11 +52,6 @@ def close(visitor: RightsVisitor) -> ResponseReturnValue:
     """Close the account: at once, or once the company agrees, as the catalogue says."""
     closing = catalogue_or_empty().rights.closing
     return _handle(visitor, RequestKind.CLOSE, closes_here=closing is AccountClosing.HERE)
-
-
-def reopen(visitor: RightsVisitor) -> ResponseReturnValue:
-    """Come back after one's account was closed, or one's data deleted; marketing stays off."""
-    return _handle(visitor, RequestKind.REOPEN)
 
 
 def _handle(

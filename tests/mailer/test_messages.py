@@ -32,6 +32,8 @@ MORE_VALUES = {
     EmailKind.ONE_TIME_LINK: {},
     EmailKind.CONFIRM_OPT_IN: {"what": "Notizie"},
     EmailKind.RIGHTS_LINK: {"right": "erase"},
+    EmailKind.NEW_ADDRESS: {},
+    EmailKind.ADDRESS_MOVED: {},
 }
 
 
@@ -97,6 +99,8 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "one_time_link": "Scegliere che cosa ricevere",
                 "confirm_opt_in": "Confermare",
                 "rights_link": "Continua",
+                "new_address": "Confermare questo indirizzo",
+                "address_moved": "Non ero io",
             },
         ),
         (
@@ -105,6 +109,8 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "one_time_link": "Choose what you receive",
                 "confirm_opt_in": "Confirm",
                 "rights_link": "Go on",
+                "new_address": "Confirm this address",
+                "address_moved": "This wasn’t me",
             },
         ),
         (
@@ -113,6 +119,8 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "one_time_link": "Auswählen, was Sie erhalten",
                 "confirm_opt_in": "Bestätigen",
                 "rights_link": "Weiter",
+                "new_address": "Diese Adresse bestätigen",
+                "address_moved": "Das war ich nicht",
             },
         ),
         (
@@ -121,6 +129,8 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "one_time_link": "Choisir ce que vous recevez",
                 "confirm_opt_in": "Confirmer",
                 "rights_link": "Continuer",
+                "new_address": "Confirmer cette adresse",
+                "address_moved": "Ce n’était pas moi",
             },
         ),
         (
@@ -129,6 +139,8 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
                 "one_time_link": "Elegir lo que recibe",
                 "confirm_opt_in": "Confirmar",
                 "rights_link": "Continuar",
+                "new_address": "Confirmar esta dirección",
+                "address_moved": "No fui yo",
             },
         ),
     ],

@@ -30,6 +30,10 @@ class EmailKind(StrEnum):
     """Somebody opted in from a link, which may have been forwarded: the email asks to confirm."""
     RIGHTS_LINK = "rights_link"
     """Somebody entered an address on a page of rights: the email has the link to go on."""
+    NEW_ADDRESS = "new_address"
+    """To the address that somebody corrects their own to: the email asks to confirm it."""
+    ADDRESS_MOVED = "address_moved"
+    """To the address that was corrected: the email says so, and how to undo it."""
     RIGHTS_RECEIVED = "rights_received"
     """A data-subject request was received: the email has its reference."""
     RIGHTS_DONE = "rights_done"
@@ -45,6 +49,8 @@ REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.ONE_TIME_LINK: frozenset({"link"}),
     EmailKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
     EmailKind.RIGHTS_LINK: frozenset({"link", "right"}),
+    EmailKind.NEW_ADDRESS: frozenset({"link"}),
+    EmailKind.ADDRESS_MOVED: frozenset({"link"}),
     EmailKind.RIGHTS_RECEIVED: _LETTER_VALUES,
     EmailKind.RIGHTS_DONE: _LETTER_VALUES,
     EmailKind.RIGHTS_REFUSED: _LETTER_VALUES,
