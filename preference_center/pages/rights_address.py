@@ -14,7 +14,6 @@ from preference_center.domain.addresses import Address, Channel, mask_address
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,
-    RequestOutcome,
     RequestVia,
 )
 from preference_center.domain.rights.new_request import NewRequest
@@ -35,8 +34,9 @@ from preference_center.pages.rights_visitor import (
     proven_address,
     render_rights_page,
 )
-from preference_center.rights.move import move_address, undo_move
-from preference_center.rights.requests import PERSON, complete, open_request
+from preference_center.rights.corrections import correct_address
+from preference_center.rights.move import undo_move
+from preference_center.rights.requests import PERSON, open_request
 from preference_center.storage.access import one_time_tokens
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail.outbox import (
@@ -151,21 +151,17 @@ def _consume(token_id: UUID, lasts: timedelta) -> None:
 
 
 def _move(old: Address, new: Address, request_id: UUID) -> None:
-    """Record the request, move the address and complete it. Pressed twice it is one.
+    """Record the request, move the address, and mail the old one. Pressed twice it is one.
 
     Raises AddressConflict and InvalidInput; then the request stays, for support to answer.
     """
     asked = open_request(_new_request(old, new, request_id))
-    if asked.closed_at is not None:
-        return
-    origin = RequestOrigin(SOURCE, ACTOR, services().now())
 
-    def write(connection: Connection, move: Move) -> None:
-        complete(asked.id, RequestOutcome.FULFILLED, PERSON, connection=connection)
+    def notify(connection: Connection, move: Move) -> None:
         if can_mail():
             insert_emails(connection, [_notice(old, move)])
 
-    move_address(old, new, origin=origin, request_id=asked.id, in_transaction=write)
+    correct_address(asked.id, new, actor=PERSON, in_transaction=notify)
 
 
 def _new_request(old: Address, new: Address, request_id: UUID) -> NewRequest:

@@ -18,7 +18,7 @@ from preference_center.errors import InvalidInput, UnknownEvent
 from preference_center.ledger import RecordResult, record
 from preference_center.links import restore_address
 from preference_center.rights import requests
-from preference_center.rights.move import move_address
+from preference_center.rights.move import InTransaction, move_address
 from preference_center.rights.request_steps import SOURCE
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import list_events_between, list_events_of
@@ -30,10 +30,13 @@ CONSENT_RETRACTED = "consent_retracted"
 _CONSENTS = {EventKind.OPTED_IN, EventKind.CONSENTED}
 
 
-def correct_address(request_id: UUID, new: Address, *, actor: str) -> Move:
+def correct_address(
+    request_id: UUID, new: Address, *, actor: str, in_transaction: InTransaction | None = None
+) -> Move:
     """Move the address of an open request for correction to `new`, and complete the request.
 
     The caller has made sure that the person controls `new`. A repeat returns the same move.
+    `in_transaction` writes what belongs to the same transaction, such as the notice to the old one.
     Raises InvalidInput, also unless the request names exactly one other address, or identity is
     not proven as it needs; AddressConflict where `new` is another contact's; Unavailable.
     """
@@ -44,8 +47,10 @@ def correct_address(request_id: UUID, new: Address, *, actor: str) -> Move:
             return done
     origin = RequestOrigin(SOURCE, actor, services().now())
 
-    def complete(connection: Connection, _: Move) -> None:
+    def complete(connection: Connection, move: Move) -> None:
         requests.complete(request_id, RequestOutcome.FULFILLED, actor, connection=connection)
+        if in_transaction:
+            in_transaction(connection, move)
 
     return move_address(
         _old_address(request, new),
