@@ -56,6 +56,9 @@ MAX_BATCH = 25
 """Tasks of one claim: an address takes a request or two of its own in most tools, and more than
 these would not end inside a lease."""
 
+NO_NOTE = "The connector can't erase: find the address in the tool, and delete what it holds."
+"""The reason of a task where a connector of another distribution states none."""
+
 
 def erase_due(
     destination_id: int,
@@ -122,7 +125,7 @@ def _by_hand_reason(destination: Destination, capabilities: Capabilities) -> str
     setting = capabilities.erase_setting
     if setting and not destination.settings.get(setting):
         return f"The destination has no {setting}. {capabilities.erase_note}"
-    return capabilities.erase_note
+    return capabilities.erase_note or NO_NOTE
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from preference_center.rights.erase import erase_contacts
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, erasure_tasks
-from preference_center.sync.erase import erase_due
+from preference_center.sync.erase import NO_NOTE, erase_due
 from tests.clock import Clock
 from tests.sync.erasing_tool import (
     NOTE,
@@ -39,7 +39,7 @@ from tests.sync.erasing_tool import (
     task,
 )
 from tests.sync.steps import ANNA, BO, TOPIC, person, say, work
-from tests.sync.two_way_tool import add_destination
+from tests.sync.two_way_tool import TwoWayTool, add_destination
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -300,6 +300,29 @@ def test_a_tool_that_can_not_erase_leaves_it_to_a_person_at_once(
     assert task("by_hand_since", ANNA)
     assert task("reason", ANNA) == NOTE
     assert task("next_at", ANNA) is None
+
+
+def test_a_connector_that_declares_nothing_leaves_it_to_a_person(
+    destination: int, tool: ErasingTool, monkeypatch: pytest.MonkeyPatch
+) -> None:  # as one of another distribution may
+    monkeypatch.setattr(ErasingTool, "capabilities", TwoWayTool.capabilities)
+    suppress_and_begin(destination, tool)
+    erase(destination, tool)
+    assert tool.calls == []
+    assert task("reason", ANNA) == NO_NOTE
+
+
+def test_two_workers_erase_nobody_twice(destination: int, tool: ErasingTool) -> None:
+    suppress_and_begin(destination, tool, ANNA, BO)
+    other = ErasingTool(contacts=tool.contacts)
+
+    def work_beside(_: Sequence[EraseItem]) -> None:
+        erase(destination, other)
+
+    tool.before_erase = work_beside
+    erase(destination, tool)
+    assert tool.calls == [("erase", [ANNA, BO])]
+    assert other.calls == []
 
 
 def test_a_tool_whose_credential_for_erasing_is_missing_leaves_it_to_a_person(
