@@ -11,6 +11,7 @@ import click
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import Timestamp, click_bad_parameter, click_errors
 from preference_center.cli.rights_acts import ACTS
+from preference_center.cli.rights_corrections import CORRECTIONS
 from preference_center.cli.rights_output import print_request, request_line
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
@@ -41,7 +42,7 @@ group = CommandGroup(
     " Addresses are read from a prompt or standard input, so that they"
     " appear in no shell history and no list of processes. docs/rights.md explains the rest.",
 )
-for _command in ACTS:
+for _command in (*ACTS, *CORRECTIONS):
     group.add_command(_command)
 
 

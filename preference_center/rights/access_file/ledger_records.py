@@ -43,9 +43,7 @@ def _address_record(
     number: int, each: SubjectAddress, active: list[ActiveSuppression]
 ) -> AddressRecord:
     off_since = min((found.since for found in active), default=None)
-    if each.id is None and off_since is None:
-        what = _("We hold nothing about this address.")
-    elif each.text:
+    if each.id is not None and each.text:
         what = _("We hold this address.")
     elif off_since:
         what = _(
@@ -53,6 +51,8 @@ def _address_record(
             " %(date)s.",
             date=format_date(off_since, "long"),
         )
+    elif each.id is None:
+        what = _("We hold nothing about this address.")
     else:
         what = _("We hold nothing readable of this address, but a mark by which we recognize it.")
     return AddressRecord(

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from flask import Flask
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import EventKind
 from preference_center.domain.rights.model import (
@@ -27,6 +28,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.errors import Unavailable
 from preference_center.languages import LANGUAGES
 from preference_center.ledger import record
+from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.rights.access_file.build import (
     NoAccessFile,
     build_access_file,
@@ -36,6 +38,7 @@ from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.requests import list_steps, load_request, open_request
 from preference_center.storage.db.database import run_in_transaction, transaction
+from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
 from preference_center.storage.personal_data import TABLES
 from preference_center.storage.rights import files
 from tests.clock import START, Clock
@@ -168,6 +171,17 @@ def test_an_address_of_which_nothing_is_stored_is_an_answer() -> None:
     assert address["what"] == "We hold nothing about this address."
     assert address["known_since"] is None
     assert load_request(request.id).outcome is RequestOutcome.NOTHING_HELD
+
+
+def test_an_opt_out_by_mail_that_waits_for_its_address_is_an_answer(clock: Clock) -> None:
+    prefix = services().keys.exact_digest(GRACE)[:DIGEST_PREFIX_BYTES]
+    waiting = PendingMailOptOut(
+        UUID(int=5), prefix, b"-", "all_marketing", "k", None, clock.now, clock.now
+    )
+    run_in_transaction(lambda c: insert_pending(c, [waiting]))
+    data = data_of(file_of(ask(GRACE, language="en")))
+    assert data["addresses"][0]["what"].startswith("We hold nothing readable of this address, but")
+    assert [each["scope"] for each in data["suppressions"]] == ["all_marketing"]
 
 
 def test_a_mailbox_that_another_form_has_locked_is_not_a_known_address() -> None:  # I9
