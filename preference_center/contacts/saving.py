@@ -66,7 +66,7 @@ def apply_and_save(
             raise InvalidRows(rows.errors)
         written = [
             WrittenContact(
-                contact_set.find(ContactRef(row.contact.id)),
+                contact_set.current(row.contact),
                 row.is_changed or index in rows.ended_restrictions,
             )
             for index, row in enumerate(rows.written)

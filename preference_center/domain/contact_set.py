@@ -70,6 +70,10 @@ class ContactSet:
             raise UnknownContact("there is no such contact")
         return contact
 
+    def current(self, contact: Contact) -> Contact:
+        """The contact as it is now, after all rows; itself if it is not to be stored (I6)."""
+        return self.contacts.get(self._survivor(contact.id), contact)
+
     def owner(self, address: Address) -> Contact | None:
         """The contact that has this address, or None."""
         found = self._by_address.get(address)

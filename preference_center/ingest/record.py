@@ -30,11 +30,13 @@ from preference_center.domain.sync.plan import active_suppressions, first_end, t
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.domain.vendor_events import VendorEvent
 from preference_center.ingest.contexts import group_by_address, load_contexts
+from preference_center.ingest.reappearances import reappeared
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsLinkField
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut
 
@@ -66,11 +68,13 @@ def ingest(
         plan.follow_ups.pop(FollowUp.READ_BACK_NOW, None)
     if destination.status is DestinationStatus.ACTIVE:  # else nothing may be written there
         _push_now(connector, plan, events_by_address, contexts)
-    links_written = _write_links(destination, connector, events_by_address)
+    links_written = _write_links(destination, connector, events_by_address, contexts)
     plan.stats += VerificationStats(links_written=links_written)
     new_there = [
         events_by_address[key].address for key in plan.follow_ups[FollowUp.PUSH_FIRST_TIME]
     ]
+
+    seen_again = reappeared(plan, events_by_address, contexts)
 
     def write(connection: Connection, recorded: RecordResult) -> None:
         stats = plan.stats + VerificationStats(recorded=len(recorded.events))
@@ -78,6 +82,8 @@ def ingest(
         _settle_reported(connection, destination, connector, plan, now)
         _record_all_off(connection, destination, plan, now)
         _schedule_follow_ups(connection, destination, plan, contexts, now)
+        if destination.status is DestinationStatus.ACTIVE:
+            erase_again_in_tool(connection, destination.id, seen_again, now)
         listings.add_stats(connection, destination.id, stats)
         in_transaction(connection)
 
@@ -159,15 +165,22 @@ def _write_links(
     destination: Destination,
     connector: Connector,
     events_by_address: Mapping[AddressKey, AddressEvents],
+    contexts: Mapping[AddressKey, AddressContext],
 ) -> int:
-    """Write permanent links into contacts that lack theirs. Returns how many were written."""
+    """Write permanent links into contacts that lack theirs. Returns how many were written.
+
+    Not into those of erased people: theirs were removed there (I6).
+    """
     if not connector.capabilities.can_hold_link:
         return 0
     build_link = permanent_link_builder(destination, current_catalogue())
     if build_link is None:
         return 0
     items = []
-    for number, each in enumerate(events_by_address.values()):
+    for number, (key, each) in enumerate(events_by_address.items()):
+        state = contexts[key].state
+        if state is not None and state.erased:
+            continue
         if each.snapshot is not None and each.snapshot.link is not None:
             link = build_link(each.address)
             if link != each.snapshot.link:

@@ -107,7 +107,14 @@ def _refold(connection: Connection, address_ids: Collection[int]) -> None:
                 if state.consent
             ],
         )
+    connection.execute(_DELETE_ERASED_CONSENTS, (ids,))
 
+
+_DELETE_ERASED_CONSENTS = """
+DELETE FROM consent USING address WHERE address.id = consent.address_id
+    AND consent.address_id = ANY(%s) AND consent.at <= address.erased_at
+"""
+"""Consents are erased with their person, events are not (I6, I8)."""
 
 _INSERT_SUPPRESSION = """
 INSERT INTO suppression (address_id, scope, out_at, out_event, reason, own,

@@ -159,6 +159,7 @@ merged AS (
 ), {_newest_cte("newest_consents", _CONSENTING_KINDS)}, merged_consent AS (
     INSERT INTO consent AS c (address_id, topic, at, event)
     SELECT address_id, scope, counts_at, id FROM newest_consents WHERE scope <> '{ALL_MARKETING}'
+        AND COALESCE((SELECT erased_at FROM address WHERE id = address_id) < counts_at, true)
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
 ), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
