@@ -31,7 +31,8 @@ from preference_center.rights.agent_list import AgentRow, read_agent_list
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import run_autocommit
-from preference_center.storage.rights.requests import list_requests, list_running
+from preference_center.storage.rights.request_queue import list_running
+from preference_center.storage.rights.requests import list_requests
 
 ACTOR = "cli"
 _LIMIT = 1_000

@@ -24,7 +24,7 @@ from preference_center.storage.db.database import (
     run_in_transaction,
 )
 from preference_center.storage.mail import bursts, review_queue
-from preference_center.storage.rights import erasures, requests, webhooks
+from preference_center.storage.rights import erasures, request_queue, webhooks
 from preference_center.storage.rights.erasures import OpenErasures
 from preference_center.storage.rights.journal import count_unwritten
 from preference_center.storage.sync import states, undecided_events
@@ -181,7 +181,7 @@ def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
     target = current_catalogue_or_empty().rights.target
     stages = Counter(
         request_stage(received_at, deadline, now, target=target)
-        for received_at, deadline in requests.load_stages(connection)
+        for received_at, deadline in request_queue.load_stages(connection)
     )
     late = {stage.value: stages[stage] for stage in RequestStage if stage is not _ON_TIME}
     return late | {"webhooks_due": webhooks.count_due_webhooks(connection, now)}

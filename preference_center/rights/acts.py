@@ -11,6 +11,7 @@ import structlog
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
 from preference_center.context import services
+from preference_center.domain.catalogue.privacy import AccountClosing
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import (
     Extent,
@@ -56,7 +57,7 @@ def act_if_ready(request: RightsRequest) -> RightsRequest:
     closing = current_catalogue_or_empty().rights.closing
     if request.state is not RequestState.OPEN or not request.acts_by_itself(closing):
         return request
-    if request.kind not in OWN_ACTS:
+    if request.kind not in kinds_of_own_acts():
         return request
     try:
         return fulfil(request, SERVICE)
@@ -65,6 +66,16 @@ def act_if_ready(request: RightsRequest) -> RightsRequest:
     except PreferenceCenterError as error:
         log.warning("rights_act_failed", request=str(request.id), error=type(error).__name__)
         return request
+
+
+def kinds_of_own_acts() -> frozenset[RequestKind]:
+    """The kinds of requests of which some act by themselves here.
+
+    A request for access is fulfilled by the job that builds its file.
+    """
+    asks = current_catalogue_or_empty().rights.closing is AccountClosing.ASK
+    others = {RequestKind.REOPEN} | ({RequestKind.CLOSE} if asks else set())
+    return frozenset(_EFFECTS) - others
 
 
 def fulfil(
@@ -193,6 +204,3 @@ _EFFECTS: Mapping[RequestKind, Effect] = {
     RequestKind.UNRESTRICT: _unrestrict,
 }
 """What requests bring about here. The others are fulfilled by those who complete them."""
-
-OWN_ACTS = frozenset(_EFFECTS) - {RequestKind.REOPEN}
-"""The kinds that may act by themselves: see `RightsRequest.acts_by_itself`."""

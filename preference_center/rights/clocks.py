@@ -19,7 +19,7 @@ from preference_center.rights.letters import LETTER_LIFETIME
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, insert_emails
-from preference_center.storage.rights import requests
+from preference_center.storage.rights import request_queue, requests
 from preference_center.storage.rights.requests import RightsStep
 
 _LIMIT = 500
@@ -33,9 +33,10 @@ def run_clocks(now: datetime) -> None:
 
     Each request is a transaction of its own. Raises Unavailable.
     """
-    for request_id in run_autocommit(lambda c: requests.list_woken(c, now, _LIMIT)):
+    for request_id in run_autocommit(lambda c: request_queue.list_woken(c, now, _LIMIT)):
         _wake(request_id, now)
-    for request in run_autocommit(lambda c: requests.list_open(c, acts.OWN_ACTS, _LIMIT)):
+    kinds = acts.kinds_of_own_acts()
+    for request in run_autocommit(lambda c: request_queue.list_acting(c, kinds, now, _LIMIT)):
         acts.act_if_ready(request)
     run_in_transaction(lambda connection: _forget(connection, now))
 
@@ -84,6 +85,6 @@ def _remind(connection: Connection, request: RightsRequest, now: datetime) -> No
 
 
 def _forget(connection: Connection, now: datetime) -> None:
-    for request_id in requests.forget_requests(connection, now, _LIMIT):
+    for request_id in request_queue.forget_requests(connection, now, _LIMIT):
         step = RightsStep(now, SERVICE, StepAction.FORGOTTEN)
         requests.insert_step(connection, request_id, step)

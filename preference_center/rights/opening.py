@@ -19,7 +19,13 @@ from preference_center.domain.rights.new_request import NewRequest, SubjectRows,
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import clamp_to_now
 from preference_center.ledger import RecordResult, record
-from preference_center.rights.request_steps import SOURCE, append_step, store_change, time_zone
+from preference_center.rights.request_steps import (
+    SOURCE,
+    append_step,
+    deadlines_of,
+    store_change,
+    time_zone,
+)
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import external_id_digest, find_locale
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -133,10 +139,18 @@ class _Opener:
         level = self._new.level
         append_step(connection, same, self._actor, StepAction.REPEATED, {"level": level.value})
         if level <= same.level:
-            return same
+            return self._ask(connection, same) if self._new.identity_asked else same
         known = same.confirm_identity(level, self._now)
         detail: dict[str, object] = {"level": level.value, "facts": []}
         return store_change(connection, known, self._actor, StepAction.IDENTITY_CONFIRMED, detail)
+
+    def _ask(self, connection: Connection, same: RightsRequest) -> RightsRequest:
+        """Stop the clock of a request of which nobody has asked for proof yet."""
+        if same.state is not RequestState.RECEIVED:
+            return same
+        stops = deadlines_of(same).stops_for_identity
+        asked = same.ask_identity(self._now, stops_clock=stops)
+        return store_change(connection, asked, self._actor, StepAction.IDENTITY_ASKED)
 
 
 def _sealed_part(new: NewRequest) -> SealedPart:

@@ -145,3 +145,18 @@ def test_an_objection_with_words_is_read_by_somebody_and_one_without_is_done() -
     assert ask(RequestKind.OBJECT, text="And who gave you my name?").state is RequestState.OPEN
     other = ask(RequestKind.OBJECT, external_ids=("c-1",))
     assert other.state is RequestState.DONE
+
+
+def test_accounts_that_wait_for_the_company_hold_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clocks, "_LIMIT", 1)
+    ask(RequestKind.ERASE, extent=Extent.ACCOUNT, level=CONTACT)
+    place_hold(ADA, "case-1", "claims", "legal")
+    ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
+    asked = ask(RequestKind.RESTRICT)
+    run_in_transaction(
+        lambda c: requests.confirm_identity(asked.id, CONTROLS, "support", connection=c)
+    )
+    clocks.run_clocks(services().now())
+    assert requests.load_request(asked.id).state is RequestState.DONE

@@ -136,6 +136,13 @@ def test_the_same_request_within_a_day_is_the_same_one(clock: Clock) -> None:
     assert actions(first)[-3:] == ["repeated", "repeated", "identity_confirmed"]
 
 
+def test_a_repeat_that_asks_for_proof_stops_the_clock() -> None:
+    first = ask()
+    again = ask(identity_asked=True)
+    assert (again.id, again.state) == (first.id, RequestState.IDENTIFYING)
+    assert again.stopped_at == START
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -31,7 +31,7 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import rights_request_context
 
 _COLUMNS = tuple(column.name for column in fields(RightsRequest))
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM rights_request"  # noqa: S608 - constants
+SELECT_REQUESTS = f"SELECT {', '.join(_COLUMNS)} FROM rights_request"  # noqa: S608 - constants
 _ENUMS: Mapping[str, type[Enum]] = {
     "kind": RequestKind,
     "extent": Extent,
@@ -56,7 +56,7 @@ UPDATE rights_request SET {", ".join(f"{name} = %({name})s" for name in _COLUMNS
 WHERE id = %(id)s
 """  # noqa: S608 - constants
 _FIND_REPEAT = f"""
-{_SELECT} WHERE kind = %(kind)s AND extent IS NOT DISTINCT FROM %(extent)s
+{SELECT_REQUESTS} WHERE kind = %(kind)s AND extent IS NOT DISTINCT FROM %(extent)s
     AND subject_digests @> %(digests)s AND subject_digests <@ %(digests)s
     AND recorded_at > %(since)s AND closed_at IS NULL
 ORDER BY recorded_at LIMIT 1 FOR UPDATE
@@ -117,12 +117,12 @@ def load_request(
 ) -> RightsRequest | None:
     """The request with this id; `for_update` locks it until the transaction ends."""
     lock = " FOR UPDATE" if for_update else ""
-    return _fetch_one(connection, f"{_SELECT} WHERE id = %(id)s{lock}", {"id": request_id})
+    return _fetch_one(connection, f"{SELECT_REQUESTS} WHERE id = %(id)s{lock}", {"id": request_id})
 
 
 def find_between(connection: Connection, first: UUID, last: UUID) -> RightsRequest | None:
     """The request whose id lies between these: that of a reference."""
-    query = f"{_SELECT} WHERE id BETWEEN %(first)s AND %(last)s ORDER BY id LIMIT 1"
+    query = f"{SELECT_REQUESTS} WHERE id BETWEEN %(first)s AND %(last)s ORDER BY id LIMIT 1"
     return _fetch_one(connection, query, {"first": first, "last": last})
 
 
@@ -173,9 +173,9 @@ def list_requests(
     Without `states` of every state. With `due_before` only open ones whose clock runs and whose
     deadline is not later.
     """
-    return _fetch_all(
+    return fetch_requests(
         connection,
-        f"""{_SELECT} WHERE (%(states)s::text[] = '{{}}' OR state = ANY(%(states)s))
+        f"""{SELECT_REQUESTS} WHERE (%(states)s::text[] = '{{}}' OR state = ANY(%(states)s))
             AND (%(kinds)s::text[] = '{{}}' OR kind = ANY(%(kinds)s))
             AND (%(after)s::uuid IS NULL OR id > %(after)s)
             AND (%(due_before)s::timestamptz IS NULL OR closed_at IS NULL AND stopped_at IS NULL
@@ -193,63 +193,11 @@ def list_requests(
 
 def list_of_subject(connection: Connection, digests: Collection[bytes]) -> list[RightsRequest]:
     """Every request about one of these exact addresses or external ids, the oldest first (I9)."""
-    return _fetch_all(
+    return fetch_requests(
         connection,
-        f"{_SELECT} WHERE subject_digests && %(digests)s::bytea[] ORDER BY recorded_at, id",
+        f"{SELECT_REQUESTS} WHERE subject_digests && %(digests)s::bytea[] ORDER BY recorded_at, id",
         {"digests": list(digests)},
     )
-
-
-def list_running(connection: Connection, limit: int) -> list[RightsRequest]:
-    """Open requests whose clock runs, the earliest deadline first."""
-    return _fetch_all(
-        connection,
-        f"""{_SELECT} WHERE closed_at IS NULL AND stopped_at IS NULL
-        ORDER BY COALESCE(extended_to, due_at), id LIMIT %(limit)s""",
-        {"limit": limit},
-    )
-
-
-def load_stages(connection: Connection) -> list[tuple[datetime, datetime]]:
-    """When each open request whose clock runs was received, and its deadline; 10,000 at most."""
-    return connection.execute(
-        """SELECT received_at, COALESCE(extended_to, due_at) FROM rights_request
-        WHERE closed_at IS NULL AND stopped_at IS NULL
-        ORDER BY due_at LIMIT 10000"""
-    ).fetchall()
-
-
-def list_woken(connection: Connection, now: datetime, limit: int) -> list[UUID]:
-    """The requests whose `next_at` has come, the earliest first."""
-    rows = connection.execute(
-        "SELECT id FROM rights_request WHERE next_at <= %s ORDER BY next_at LIMIT %s", (now, limit)
-    )
-    return [row[0] for row in rows]
-
-
-def list_open(
-    connection: Connection, kinds: Collection[RequestKind], limit: int
-) -> list[RightsRequest]:
-    """Open requests of these kinds whose identity is proven, the earliest first."""
-    return _fetch_all(
-        connection,
-        f"{_SELECT} WHERE closed_at IS NULL AND state = 'open' AND kind = ANY(%(kinds)s)"
-        " ORDER BY id LIMIT %(limit)s",
-        {"kinds": [str(kind) for kind in kinds], "limit": limit},
-    )
-
-
-def forget_requests(connection: Connection, now: datetime, limit: int) -> list[UUID]:
-    """Wipe whom requests were about whose time of keeping is over; returns their ids."""
-    rows = connection.execute(
-        """UPDATE rights_request SET sealed = NULL, subject_digests = '{}', address_ids = '{}',
-            contact_id = NULL, forget_at = NULL, version = version + 1
-        WHERE id IN (SELECT id FROM rights_request WHERE forget_at <= %(now)s
-            ORDER BY forget_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-        RETURNING id""",
-        {"now": now, "limit": limit},
-    )
-    return [row[0] for row in rows]
 
 
 def insert_step(connection: Connection, request_id: UUID, step: RightsStep) -> None:
@@ -287,11 +235,14 @@ def open_part(keys: Keys, request: RightsRequest) -> SealedPart:
 def _fetch_one(
     connection: Connection, query: str, given: Mapping[str, Any]
 ) -> RightsRequest | None:
-    found = _fetch_all(connection, query, given)
+    found = fetch_requests(connection, query, given)
     return found[0] if found else None
 
 
-def _fetch_all(connection: Connection, query: str, given: Mapping[str, Any]) -> list[RightsRequest]:
+def fetch_requests(
+    connection: Connection, query: str, given: Mapping[str, Any]
+) -> list[RightsRequest]:
+    """The requests that a query finds, which begins with SELECT_REQUESTS."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return [_from_row(row) for row in cursor.execute(query.encode(), given)]
 

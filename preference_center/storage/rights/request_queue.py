@@ -1,0 +1,71 @@
+"""Which data-subject requests wait for time or for the service: the database is the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.domain.rights.model import RequestKind
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.storage.db.database import Connection
+from preference_center.storage.rights.holds import IN_FORCE
+from preference_center.storage.rights.requests import SELECT_REQUESTS, fetch_requests
+
+
+def list_running(connection: Connection, limit: int) -> list[RightsRequest]:
+    """Open requests whose clock runs, the earliest deadline first."""
+    return fetch_requests(
+        connection,
+        f"""{SELECT_REQUESTS} WHERE closed_at IS NULL AND stopped_at IS NULL
+        ORDER BY COALESCE(extended_to, due_at), id LIMIT %(limit)s""",
+        {"limit": limit},
+    )
+
+
+def load_stages(connection: Connection) -> list[tuple[datetime, datetime]]:
+    """When each open request whose clock runs was received, and its deadline; 10,000 at most."""
+    return connection.execute(
+        """SELECT received_at, COALESCE(extended_to, due_at) FROM rights_request
+        WHERE closed_at IS NULL AND stopped_at IS NULL
+        ORDER BY due_at LIMIT 10000"""
+    ).fetchall()
+
+
+def list_woken(connection: Connection, now: datetime, limit: int) -> list[UUID]:
+    """The requests whose `next_at` has come, the earliest first."""
+    rows = connection.execute(
+        "SELECT id FROM rights_request WHERE next_at <= %s ORDER BY next_at LIMIT %s", (now, limit)
+    )
+    return [row[0] for row in rows]
+
+
+def list_acting(
+    connection: Connection, kinds: Collection[RequestKind], now: datetime, limit: int
+) -> list[RightsRequest]:
+    """Open requests of these kinds that wait for nobody, the earliest first.
+
+    An account is erased only when the company has agreed, and nothing of an address under hold.
+    """
+    return fetch_requests(
+        connection,
+        f"""{SELECT_REQUESTS} WHERE closed_at IS NULL AND state = 'open' AND kind = ANY(%(kinds)s)
+            AND extent IS DISTINCT FROM 'account'
+            AND (kind <> 'erase' OR NOT EXISTS (SELECT FROM hold
+                WHERE address_id = ANY(rights_request.address_ids) AND {IN_FORCE}))
+        ORDER BY id LIMIT %(limit)s""",
+        {"kinds": [str(kind) for kind in kinds], "now": now, "limit": limit},
+    )
+
+
+def forget_requests(connection: Connection, now: datetime, limit: int) -> list[UUID]:
+    """Wipe whom requests were about whose time of keeping is over; returns their ids."""
+    rows = connection.execute(
+        """UPDATE rights_request SET sealed = NULL, subject_digests = '{}', address_ids = '{}',
+            contact_id = NULL, forget_at = NULL, version = version + 1
+        WHERE id IN (SELECT id FROM rights_request WHERE forget_at <= %(now)s
+            ORDER BY forget_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+        RETURNING id""",
+        {"now": now, "limit": limit},
+    )
+    return [row[0] for row in rows]

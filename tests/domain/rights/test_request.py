@@ -1,0 +1,137 @@
+"""A request through any sequence of acts: its clock, its marks and its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.catalogue.privacy import AccountClosing
+from preference_center.domain.rights.laws import compute_deadlines
+from preference_center.domain.rights.model import (
+    ExtensionReason,
+    Extent,
+    IdentityLevel,
+    Law,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    RequestVia,
+)
+from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.errors import InvalidInput
+from tests.clock import START
+
+ROME = ZoneInfo("Europe/Rome")
+ADA = parse_address("ada@example.com", Channel.EMAIL)
+ACTS = ("ask", "confirm 2", "confirm 3", "fail", "extend", "refuse", "complete", "withdraw")
+STEPS = st.lists(
+    st.tuples(st.sampled_from(ACTS), st.timedeltas(timedelta(0), timedelta(days=12))), max_size=12
+)
+
+
+def received(
+    kind: RequestKind = RequestKind.ACCESS, law: Law = Law.GDPR, extent: Extent | None = None
+) -> RightsRequest:
+    if kind is RequestKind.ERASE:
+        extent = extent or Extent.ACCOUNT
+    new = NewRequest(kind, RequestVia.EMAIL, "en", addresses=(ADA,), law=law, extent=extent)
+    return build_request(new, UUID(int=1), SubjectRows(()), [law], ROME, START, START)
+
+
+def act(request: RightsRequest, name: str, now: datetime, stopped: timedelta) -> RightsRequest:
+    assert request.law
+    dates = compute_deadlines(request.kind, [request.law], START, ROME, stopped=stopped)
+    match name:
+        case "ask":
+            return request.ask_identity(now, stops_clock=dates.stops_for_identity)
+        case "confirm 2" | "confirm 3":
+            return request.confirm_identity(IdentityLevel(int(name[-1])), now)
+        case "fail":
+            return request.fail_identity(now)
+        case "extend":
+            return request.extend(dates.extendable_to, ExtensionReason.COMPLEX, now)
+        case "refuse":
+            return request.refuse(RefusalGround.CLAIMS, now)
+        case "complete":
+            return request.complete(RequestOutcome.FULFILLED, now)
+        case _:
+            return request.withdraw(now)
+
+
+@given(STEPS, st.sampled_from(list(Law)), st.sampled_from(["access", "erase"]))
+def test_its_clock_is_moved_by_exactly_the_time_for_which_it_stood(
+    steps: list[tuple[str, timedelta]], law: Law, kind: str
+) -> None:
+    extent = Extent.ACCOUNT if kind == "erase" else None
+    request, now, stopped = received(RequestKind(kind), law, extent), START, timedelta(0)
+    plain = compute_deadlines(request.kind, [law], START, ROME)
+    for name, passed in steps:
+        before, now = request, now + passed
+        if before.stopped_at is not None:
+            stopped += passed
+        try:
+            request = act(before, name, now, stopped)
+        except InvalidInput:
+            continue
+        assert not before.state.closed  # nothing follows an end
+        if request.stopped_at is None:
+            assert request.due_at == plain.due_at + stopped
+            if request.extended_to:
+                assert plain.extendable_to
+                assert request.extended_to == plain.extendable_to + stopped
+        assert (request.stopped_at is None) or request.state is RequestState.IDENTIFYING
+        if request.state is RequestState.OPEN:
+            assert request.level >= request.required_level
+        if request.state is RequestState.DONE:
+            assert before.state is RequestState.OPEN
+        assert request.state.closed is (request.closed_at is not None)
+        assert request.state.closed is (request.forget_at is not None)
+        if request.state.closed:
+            assert request.next_at is None
+        elif request.next_at is not None and request is not before:
+            assert request.next_at > START
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=100)))
+def test_an_open_request_is_always_woken_before_or_at_its_deadline(passed: timedelta) -> None:
+    now = START + passed
+    request = received().confirm_identity(IdentityLevel.CONTACT, START).schedule(now)
+    if now < request.deadline:
+        assert request.next_at
+        assert now < request.next_at <= request.deadline
+    else:
+        assert request.next_at is None  # it was woken at its deadline
+
+
+def test_an_extension_after_the_first_date_is_refused_but_not_while_the_clock_stands() -> None:
+    late = START + timedelta(days=35)
+    asked = received().ask_identity(START, stops_clock=True)
+    longer = asked.extend(late + timedelta(days=90), ExtensionReason.COMPLEX, late)
+    assert longer.extended_to
+    with pytest.raises(InvalidInput, match="too late"):
+        received().extend(late + timedelta(days=90), ExtensionReason.COMPLEX, late)
+
+
+@pytest.mark.parametrize("closing", AccountClosing)
+def test_only_what_needs_no_decision_acts_by_itself(closing: AccountClosing) -> None:
+    acting = {kind for kind in RequestKind if received(kind).acts_by_itself(closing)}
+    expected = {RequestKind.ACCESS, RequestKind.RESTRICT, RequestKind.UNRESTRICT}
+    assert acting == expected | ({RequestKind.CLOSE} if closing is AccountClosing.HERE else set())
+    erase = replace(received(), kind=RequestKind.ERASE)
+    assert replace(erase, extent=Extent.MARKETING).acts_by_itself(closing)
+    assert not replace(erase, extent=Extent.ACCOUNT).acts_by_itself(closing)
+
+
+def test_its_repr_shows_neither_digests_nor_what_is_sealed() -> None:  # I12
+    shown = repr(replace(received(), sealed=b"secret", subject_digests=(b"digest",)))
+    assert "secret" not in shown
+    assert "digest" not in shown
