@@ -254,6 +254,14 @@ class FieldContract:
             assert results(outcomes) == {1: PushResult.REFLECTED}
             assert hands(rig).link(ANNA) == LINK
 
+    def test_a_link_is_removed_before_the_person_is_erased(self, rig: Rig) -> None:
+        hands(rig).add(ANNA)
+        connector = cast("SupportsLinkField", rig.make())
+        connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, LINK)])
+        outcomes = connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, "")])
+        assert results(outcomes) == {1: PushResult.REFLECTED}
+        assert hands(rig).link(ANNA) in {"", None}
+
     def test_no_contact_is_made_for_a_link(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
         items = [LinkItem(1, ANNA, Channel.EMAIL, LINK), LinkItem(2, BO, Channel.EMAIL, LINK)]

@@ -122,7 +122,7 @@ class ContactSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class LinkItem:
-    """A contact's permanent link, for its custom field."""
+    """A contact's permanent link, for its custom field; "" empties that."""
 
     ref: int
     address: str

@@ -73,18 +73,25 @@ RETURNING t.erasure_id
 """
 
 _HAND_OVER = """
+WITH RECURSIVE waiting (destination_id) AS (
+    SELECT min(destination_id) FROM erasure_task WHERE next_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(destination_id) FROM erasure_task
+        WHERE next_at IS NOT NULL AND destination_id > waiting.destination_id)
+    FROM waiting WHERE destination_id IS NOT NULL
+)
 UPDATE erasure_task t SET by_hand_since = %(now)s,
     reason = CASE WHEN d.is_stored THEN %(not_active)s ELSE %(removed)s END,
     next_at = CASE WHEN d.is_stored THEN t.next_at END,
     lease = CASE WHEN d.is_stored THEN t.lease END
 FROM (
     SELECT waiting.destination_id, d.id IS NOT NULL AS is_stored
-    FROM (SELECT DISTINCT destination_id FROM erasure_task WHERE next_at IS NOT NULL) AS waiting
-    LEFT JOIN destination d ON d.id = waiting.destination_id
-    WHERE d.status IS DISTINCT FROM 'active'
+    FROM waiting LEFT JOIN destination d ON d.id = waiting.destination_id
+    WHERE waiting.destination_id IS NOT NULL AND d.status IS DISTINCT FROM 'active'
 ) AS d
 WHERE t.destination_id = d.destination_id AND t.next_at IS NOT NULL AND t.by_hand_since IS NULL
 """
+"""Recursive, so that the index is asked for each destination once, however many tasks it has."""
 
 
 def list_due_destinations(connection: Connection, now: datetime) -> list[int]:
