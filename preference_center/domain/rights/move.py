@@ -34,7 +34,8 @@ UNDO_PERIOD = timedelta(days=7)
 """How long whoever has the old mailbox may undo it."""
 
 _OPT_OUTS = {EventKind.OPTED_OUT, EventKind.COMPLAINED}
-_CLOSINGS = {EventKind.DEACTIVATED, EventKind.ERASED}
+_STOPS = {EventKind.DEACTIVATED, EventKind.ERASED, EventKind.MOVED}
+"""What reaches other forms of the mailbox as an opt-out of all marketing."""
 
 
 def check_move(old: Address, new: Address) -> None:
@@ -159,12 +160,12 @@ def _opt_outs_of(
 ) -> Iterator[tuple[Timestamped, EventKind, str, datetime | None]]:
     """What the fact denies: when, as which kind, for which scope, and the end of a pause.
 
-    The closing of another form's account reaches the old address as an opt-out of all marketing.
+    A restriction of another form stays there: it is ended there.
     """
     state = fact.state
     if state.opt_out and state.reason in _OPT_OUTS:
         yield state.opt_out, state.reason, fact.scope, None
-    if state.opt_out and state.reason in _CLOSINGS and not fact.exact:
+    if state.opt_out and state.reason in _STOPS and not fact.exact:
         yield state.opt_out, EventKind.OPTED_OUT, ALL_MARKETING, None
     if state.pause and fact.scope != UNDELIVERABLE:
         yield state.pause, EventKind.PAUSED, fact.scope, state.pause_until

@@ -17,6 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from flask import current_app
 
+from preference_center.context import services
 from preference_center.domain.export_formats import is_spreadsheet_formula
 from preference_center.rights.access_file import ledger_records, other_records
 from preference_center.rights.access_file.records import AccessFileHead, Record
@@ -75,6 +76,7 @@ def _write_page(text: IO[str], head: AccessFileHead, subject: AccessSubject) -> 
         head=head,
         events=ledger_records.event_records(subject),
         deliveries=other_records.delivery_records(subject),
+        time_zone=services().settings.time_zone,
         text_of={each.number: each.address or each.number for each in head.addresses},
     )
     stream.enable_buffering(100)
