@@ -169,6 +169,20 @@ def test_a_webhook_of_a_worker_that_died_is_sent_by_another(program: Program, cl
     assert program.types() == ["rights.requested"]
 
 
+def test_a_worker_that_lost_its_lease_reopens_no_delivered_webhook(
+    program: Program, clock: Clock
+) -> None:
+    ask()
+    slow = run_in_transaction(
+        lambda c: webhooks.claim_webhook(c, now=clock.now, until=clock.now + DAY / 1440)
+    )
+    assert slow
+    clock.advance(timedelta(minutes=2))
+    send(clock)
+    run_in_transaction(lambda c: webhooks.settle_webhook(c, slow.id, "failed", clock.now))
+    assert rows("SELECT outcome, next_at FROM rights_webhook") == [("delivered", None)]
+
+
 def test_done_webhooks_are_deleted_after_a_month(program: Program, clock: Clock) -> None:
     ask()
     send(clock)

@@ -108,6 +108,7 @@ def test_the_last_notice_of_an_erasure_outlives_what_it_erased() -> None:  # I6
     assert asked.state is RequestState.DONE
     assert [(mail.kind, mail.recipient) for mail in mails()] == [("rights_done", ADA)]
     assert rows("SELECT sealed FROM rights_request") == [(None,)]
+    assert "mail" not in requests.list_steps(asked.id)[-1].detail  # it would look unsent
 
 
 def test_a_refused_act_writes_no_mail() -> None:

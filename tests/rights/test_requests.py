@@ -155,6 +155,10 @@ def test_another_request_is_another_one(other: dict[str, Any]) -> None:
     assert ask().id != ask(**other).id
 
 
+def test_a_request_about_one_of_two_addresses_is_another_one() -> None:
+    assert ask(addresses=(ADA, GRACE)).id != ask(addresses=(GRACE,)).id
+
+
 def test_a_request_after_a_day_or_after_the_answer_is_another_one(clock: Clock) -> None:
     first = ask(level=CONTROLS)
     clock.advance(DAY)
