@@ -189,12 +189,10 @@ def add(
 
 @group.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--agent", "agent_name", required=True, help="The agent's name.")
 @click.option("--language", required=True, help="Of the answers (BCP 47), e.g. en.")
 @click.option("--apply", "applies", is_flag=True, help="Record the requests.")
 def import_(
     file: Path,
-    agent_name: str,
     language: str,
     applies: bool,  # noqa: FBT001 - click passes it so
 ) -> None:
@@ -202,12 +200,13 @@ def import_(
 
     Columns are address or external_id, kind, and if known extent, channel, law, received_at,
     text. Without --apply nothing is recorded: the rows are counted, and those that can't be used
-    are listed by line. The agent's address is read from a prompt. Objections count at once; for
-    anything else the people themselves, or a power of attorney, have to confirm it.
+    are listed by line. The agent's name and address are read from a prompt. Objections count at
+    once; for anything else the people themselves, or a power of attorney, have to confirm it.
 
-    Example: flask rights import list.csv --agent "Data Rights Ltd" --language en
+    Example: flask rights import list.csv --language en
     """
-    agent = Agent(agent_name, click.prompt("Address of the agent", err=True))
+    name = click.prompt("Name of the agent", err=True)
+    agent = Agent(name, click.prompt("Address of the agent", err=True))
     with click_errors(), file.open(encoding="utf-8-sig", newline="") as lines:
         require_known_keys()
         region = services().settings.phone_region

@@ -132,8 +132,8 @@ class TestAList:
         return path
 
     def read(self, app: Flask, file: Path, *more: str) -> Result:
-        words = ("import", str(file), "--agent", "Data Rights Ltd", "--language", "en", *more)
-        return flask(app, *words, typed="post@agents.example")
+        words = ("import", str(file), "--language", "en", *more)
+        return flask(app, *words, typed="Data Rights Ltd\npost@agents.example")
 
     def test_is_only_counted_without_apply(self, app: Flask, file: Path) -> None:
         result = self.read(app, file)
