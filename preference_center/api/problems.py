@@ -15,7 +15,9 @@ from preference_center.errors import (
     InvalidInput,
     PreferenceCenterError,
     StaleWatermark,
+    UnderHold,
     UnknownContact,
+    UnknownErasure,
     UnknownRequest,
     UnknownTopic,
     UnreadableBody,
@@ -161,6 +163,12 @@ REQUEST_CONFLICT = Problem(
     "The data-subject request is in another state; nothing was changed",
     "Read the request again: `detail` states what has to come first.",
 )
+UNDER_HOLD = Problem(
+    "under-hold",
+    409,
+    "A legal hold forbids this; nothing was erased",
+    "`detail` names its ground. Tell the person; erase them when the hold has ended.",
+)
 INVALID_IDEMPOTENCY_KEY = Problem(
     "invalid-idempotency-key",
     400,
@@ -210,6 +218,8 @@ PROBLEM_BY_ERROR: Mapping[type[InvalidInput], Problem] = {
     ExternalIdConflict: EXTERNAL_ID_CONFLICT,
     ForbiddenTransition: REQUEST_CONFLICT,
     UnknownContact: UNKNOWN_CONTACT,
+    UnderHold: UNDER_HOLD,
+    UnknownErasure: NOT_FOUND,
     UnknownRequest: NOT_FOUND,
     UnknownTopic: UNKNOWN_TOPIC,
     UnreadableBody: INVALID_BODY,

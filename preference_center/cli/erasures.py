@@ -50,7 +50,13 @@ group = CommandGroup(
     show_default=True,
     help="The channel of the address.",
 )
-def add(extent: str, channel: str) -> None:
+@click.option(
+    "--notify/--no-notify",
+    default=True,
+    show_default=True,
+    help="Mail the person a last notice; not if they know.",
+)
+def add(extent: str, channel: str, *, notify: bool) -> None:
     """Erase a person, here and in every tool. This can't be undone.
 
     The address is read from a prompt or standard input. Marketing stays off, by a keyed digest.
@@ -64,7 +70,9 @@ def add(extent: str, channel: str) -> None:
     origin = RequestOrigin(ACTOR, ACTOR, now)
     with click_errors():
         require_known_keys()
-        ids = erase_contacts([ContactRef(address=address)], Extent(extent), origin=origin)
+        ids = erase_contacts(
+            [ContactRef(address=address)], Extent(extent), origin=origin, notify=notify
+        )
     for erasure_id in ids:
         click.echo(str(erasure_id))
     _warn_without_journal()

@@ -29,6 +29,7 @@ from preference_center.errors import ConfigError
 from preference_center.languages import in_language, match_language
 from preference_center.mailer.address_letters import ADDRESS_LETTERS, address_letter_texts
 from preference_center.mailer.email_texts import EmailTexts
+from preference_center.mailer.erasure_notices import erasure_notice_texts
 from preference_center.mailer.right_titles import right_title
 from preference_center.mailer.rights_letters import RIGHTS_LETTERS, rights_letter_texts
 from preference_center.storage.catalogues import current_catalogue_or_empty
@@ -66,7 +67,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     message["From"] = from_mailbox
     message["To"] = _parse_mailbox(email.recipient.exact)
     controller = current_catalogue_or_empty().controller
-    if controller and email.kind in RIGHTS_LETTERS:
+    if controller and email.kind in RIGHTS_LETTERS | {EmailKind.ERASED}:
         message["Reply-To"] = _parse_mailbox(controller.privacy_contact)
     message["Subject"] = _one_line(texts.subject)
     message["Date"] = format_datetime(now)
@@ -104,6 +105,8 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
         )
     if email.kind in RIGHTS_LETTERS:
         return rights_letter_texts(email, sender_name)
+    if email.kind is EmailKind.ERASED:
+        return erasure_notice_texts(email, sender_name)
     if email.kind in ADDRESS_LETTERS:
         return address_letter_texts(email, sender_name, time)
     if email.kind is EmailKind.RIGHTS_LINK:

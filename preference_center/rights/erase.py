@@ -31,10 +31,12 @@ from preference_center.errors import (
 )
 from preference_center.ledger import RecordResult, record
 from preference_center.links import restore_address
+from preference_center.rights.erasure_notices import build_notices
 from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.mail.outbox import insert_emails
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject, NewErasure
@@ -54,13 +56,15 @@ As for `record`, it may be called again after a broken connection.
 class _Request:
     """What is asked for, of whomever. `begun_at` is when it counts from (UTC).
 
-    A replay repeats what was allowed then, holds or not, and the journal has it already.
+    `notify`: mail the people a last notice. A replay repeats what was allowed then, holds or
+    not, and the journal has it already.
     """
 
     extent: Extent
     origin: RequestOrigin
     request_id: UUID | None
     begun_at: datetime
+    notify: bool = False
     is_replay: bool = False
 
 
@@ -85,16 +89,18 @@ def erase_addresses(
     origin: RequestOrigin,
     request_id: UUID | None = None,
     in_transaction: InTransaction | None = None,
+    notify: bool = False,
 ) -> list[UUID]:
     """Erase these stored addresses; returns the ids of their erasures.
 
     ACCOUNT erases the contacts that they belong to, with all their addresses. Addresses are
     committed in chunks of CHUNK_SIZE, and what was erased that far already stays as it is: to
-    resume, call it again. With `in_transaction` all is one transaction, for CHUNK_SIZE addresses
-    at most. Raises UnderHold if one of them is held, with its chunk as it was, and Unavailable,
-    also where the journal could not be written: call it again then.
+    resume, call it again. `notify`: mail each of them a last notice, where no request is
+    answered. With `in_transaction` all is one transaction, for CHUNK_SIZE addresses at most.
+    Raises UnderHold if one of them is held, with its chunk as it was, and Unavailable, also where
+    the journal could not be written: call it again then.
     """
-    request = _Request(extent, origin, request_id, origin.now)
+    request = _Request(extent, origin, request_id, origin.now, notify)
     if in_transaction is not None and len(address_ids) > CHUNK_SIZE:
         raise ValueError(f"one transaction erases up to {CHUNK_SIZE} addresses")
     require_replayed()
@@ -113,6 +119,7 @@ def erase_contacts(
     origin: RequestOrigin,
     request_id: UUID | None = None,
     in_transaction: InTransaction | None = None,
+    notify: bool = False,
 ) -> list[UUID]:
     """Erase contacts, each with all its addresses; returns the ids of their erasures.
 
@@ -127,7 +134,7 @@ def erase_contacts(
         record([], known_addresses=named)
     contact_set = contacts.load_contacts(refs)
     found = {contact_set.find(ref).id for ref in refs if ref.address is None}
-    request = _Request(extent, origin, request_id, origin.now)
+    request = _Request(extent, origin, request_id, origin.now, notify)
     keys = services().keys
     ids = run_in_transaction(lambda c: erasures.find_address_ids(c, keys, named))
     erased = _erase(ids, found, request, in_transaction)
@@ -208,6 +215,9 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
             now=now,
         )
         erase_rows(connection, _erased_rows(plan, request), now)
+        if request.notify:
+            notices = build_notices(plan.subjects, plan.accounts, request.extent, now)
+            insert_emails(connection, notices)
         ids = [each.id for each in plan.new]
         erasures.finish_erasures(connection, now, ids)
         detail = {"erasures": [str(each) for each in ids], "extent": request.extent.value}

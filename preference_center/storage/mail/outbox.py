@@ -42,6 +42,8 @@ class EmailKind(StrEnum):
     RIGHTS_LAPSED = "rights_lapsed"
     RIGHTS_REMINDER = "rights_reminder"
     """To the company: a request is to be answered soon."""
+    ERASED = "erased"
+    """To a person who was erased without a request here: the last mail they get."""
 
 
 _LETTER_VALUES = frozenset({"link", "reference", "right", "law", "received", "due", "why"})
@@ -57,10 +59,12 @@ REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.RIGHTS_EXTENDED: _LETTER_VALUES,
     EmailKind.RIGHTS_LAPSED: _LETTER_VALUES,
     EmailKind.RIGHTS_REMINDER: frozenset({"reference", "right", "due"}),
+    EmailKind.ERASED: frozenset({"extent"}),
 }
 """The values of each kind: `link` is valid until `expires_at`, `what` is what was opted in to,
 `right` is a RequestKind, `law` a Law or empty, `received` and `due` are times (ISO 8601; `due`
-empty while the clock is stopped), `why` is the outcome, the ground or the reason."""
+empty while the clock is stopped), `why` is the outcome, the ground or the reason, `extent`
+an Extent."""
 
 RETENTION = timedelta(days=30)
 """How long the outcome of an email is kept; it holds nothing personal by then."""

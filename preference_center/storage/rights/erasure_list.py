@@ -72,13 +72,18 @@ def list_erasures(connection: Connection, limit: int, *, only_open: bool) -> lis
     return _with_tasks(connection, rows)
 
 
+def find_erasures(connection: Connection, ids: Sequence[UUID]) -> list[Erasure]:
+    """The erasures with these ids, in order of them."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM erasure e WHERE id = ANY(%s) ORDER BY id",  # noqa: S608 - a constant
+        (list(ids),),
+    ).fetchall()
+    return _with_tasks(connection, rows)
+
+
 def find_erasure(connection: Connection, erasure_id: UUID) -> Erasure | None:
     """The erasure with this id."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM erasure e WHERE id = %s",  # noqa: S608 - a constant
-        (erasure_id,),
-    ).fetchall()
-    return next(iter(_with_tasks(connection, rows)), None)
+    return next(iter(find_erasures(connection, [erasure_id])), None)
 
 
 def list_erasures_of_request(connection: Connection, request_id: UUID) -> list[Erasure]:
