@@ -191,6 +191,8 @@ def _write(
     def write(connection: Connection, _: RecordResult) -> None:
         keys = services().keys
         rows = moves.find_addresses(connection, keys, [asked.old, asked.new])
+        if any(row.erased for row in rows.values()):
+            raise _ConcurrentChange
         done = replace(
             move,
             from_address_id=rows[asked.old].id,

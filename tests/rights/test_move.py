@@ -22,7 +22,7 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import AddressConflict, InvalidInput
 from preference_center.ledger import record
 from preference_center.rights import move as moving
@@ -174,6 +174,33 @@ def test_a_restriction_goes_with_the_person() -> None:
     record([change(2, EventKind.OPTED_IN, address=OLD)])
     move()
     assert ask(NEW).rule is DecisionRule.RESTRICTED
+
+
+def test_a_restricted_contact_ends_the_restriction_of_the_new_address_too(clock: Clock) -> None:
+    store(OLD)
+    contacts.restrict_contacts([(ContactRef(address=OLD), START)], origin())
+    move()
+    assert ask(NEW).rule is DecisionRule.RESTRICTED
+    clock.now += DAY
+    proof = ConsentEvidence("page", "End the limit", "en", clock.now)
+    contacts.unrestrict_contacts([(ContactRef(address=NEW), proof)], origin())
+    assert ask(NEW).allow
+    assert ask(OLD).rule is DecisionRule.OPTED_OUT_OF_ALL_MARKETING
+
+
+def test_who_is_erased_during_the_move_is_not_moved(monkeypatch: pytest.MonkeyPatch) -> None:  # I6
+    store(OLD)
+    plan = moving._plan
+
+    def plan_and_erase(*given: Any) -> Any:
+        found = plan(*given)
+        run_in_transaction(lambda c: c.execute("UPDATE address SET erased_at = now()"))
+        return found
+
+    monkeypatch.setattr(moving, "_plan", plan_and_erase)
+    with pytest.raises(InvalidInput):
+        move()
+    assert rows("SELECT count(*) FROM event") == [(0,)]
 
 
 def test_an_erased_address_is_not_corrected() -> None:  # I6
