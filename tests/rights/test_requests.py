@@ -276,7 +276,7 @@ def test_words_and_people_are_sealed_and_steps_name_nobody() -> None:  # I12
         reporter="Uncle Bob",
     )
     stored = str(rows("SELECT * FROM rights_request")) + str(rows("SELECT * FROM rights_step"))
-    for personal in ("Ada", "ada", "customer-77", "Max", "max@", "Bob"):
+    for personal in ("Lovelace", "example.com", "customer-77", "Max", "max@", "Bob"):
         assert personal not in stored
     part = requests.open_sealed(requests.load_request(asked.id))
     assert part.text == "I am Ada Lovelace."
