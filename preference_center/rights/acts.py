@@ -33,6 +33,7 @@ from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
 from preference_center.rights import erase, letters, request_steps
 from preference_center.rights.request_steps import SOURCE, part_addresses
+from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import erasures
@@ -162,8 +163,20 @@ def _close(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
 
 
 def _reopen(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
-    proof = _proof(request, "reopen the account")
-    return contacts.reopen_contacts([(ref, proof) for ref in _refs(request)], origin, done)
+    """Who was erased gets a new contact, everybody else their own."""
+    proof, refs = _proof(request, "reopen the account"), _refs(request)
+    erased = contacts.load_contacts(refs).erased
+    if not erased:
+        return contacts.reopen_contacts([(ref, proof) for ref in refs], origin, done)
+    *others, last = sorted(erased, key=lambda address: (address.channel, address.exact))
+    for address in others:
+        return_after_erasure(address, proof, origin=origin)
+    return return_after_erasure(
+        last,
+        proof,
+        origin=origin,
+        in_transaction=lambda c, contact: done(c, [WrittenContact(contact, is_changed=True)]),
+    )
 
 
 def _restrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:

@@ -76,5 +76,11 @@ def _address(keys: Keys, entry: JournalEntry) -> HashedAddress:
             f"The erasure journal was written with the digest key {entry.key_id!r}, which is not in"
             " DIGEST_KEYS: put the original keys back in their order."
         )
-    digest = keys.rewrap(entry.digest, ids.index(entry.key_id) + 1)
+    try:
+        digest = keys.rewrap(entry.digest, ids.index(entry.key_id) + 1)
+    except ValueError:
+        raise KeyMismatch(
+            "The digest keys were rotated after this backup was taken: rotate them here first,"
+            " then replay the erasure journal."
+        ) from None
     return HashedAddress(entry.channel, HashAlgorithm.KEYED, digest)

@@ -94,6 +94,17 @@ def test_a_closed_account_is_reopened_when_support_fulfils_it(clock: Clock) -> N
     assert stored_contact().account is AccountState.OPEN
 
 
+def test_who_was_erased_comes_back_when_support_fulfils_it(clock: Clock) -> None:  # I6
+    erased = ask(RequestKind.ERASE, extent=Extent.ACCOUNT, level=IdentityLevel.CONTACT)
+    acts.fulfil(requests.load_request(erased.id), "company")
+    clock.advance(timedelta(days=1))
+    asked = ask(RequestKind.REOPEN, level=IdentityLevel.CONTACT)
+    acts.fulfil(asked, "support")
+    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert stored_contact().account is AccountState.OPEN
+    assert rows("SELECT erased_at FROM address WHERE ciphertext IS NOT NULL") == [(None,)]
+
+
 @pytest.mark.parametrize("kind", [RequestKind.RESTRICT, RequestKind.CLOSE, RequestKind.ERASE])
 def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
     asked = ask(kind, extent=Extent.MARKETING if kind is RequestKind.ERASE else None)

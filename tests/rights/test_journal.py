@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from flask import Flask
@@ -21,14 +22,18 @@ from preference_center.errors import (
     ReplayPending,
 )
 from preference_center.ledger import record
+from preference_center.rights import erase as erase_module
 from preference_center.rights import journal
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.holds import place_hold
 from preference_center.rights.journal import load_status, require_replayed
 from preference_center.rights.journal_store import open_files, read_entries
 from preference_center.rights.replay import replay
+from preference_center.storage.access import audit
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
+from preference_center.storage.rights import erasures
+from preference_center.storage.rights import journal as journal_rows
 from tests.clock import START, Clock
 from tests.ledger.changes import change
 from tests.rights.erasing import (
@@ -279,3 +284,50 @@ def test_an_unreadable_journal_refuses_nothing(folder: Path) -> None:
 def test_a_relative_path_is_refused() -> None:
     with pytest.raises(ConfigError, match="absolute"):
         open_files("journal")
+
+
+class Killed(BaseException):
+    """As if the process had ended there."""
+
+
+STEPS = [
+    (erasures, "lock_accounts"),
+    (erasures, "insert_erasures"),
+    (erase_module, "erase_rows"),
+    (erasures, "finish_erasures"),
+    (audit, "insert_audit_entry"),
+    (erasures, "number_entries"),
+    (erase_module, "write_journal"),
+    (journal_rows, "lock_unwritten"),
+    (journal, "write_entries"),
+    (journal_rows, "mark_written"),
+]
+
+
+@pytest.mark.parametrize("module, step", STEPS, ids=[step for _, step in STEPS])
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_a_process_that_is_killed_leaves_all_or_nothing_and_a_repeat_ends_it(
+    module: ModuleType, step: str, *, is_after: bool, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:  # I6
+    store(ADA, NUMBER)
+    before = {name: tables_with(name) for name in ("ada@example.com", EXTERNAL_ID, LOCALE)}
+    real = getattr(module, step)
+
+    def kill(*given: object, **named: object) -> None:
+        if is_after:
+            real(*given, **named)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, step, kill)
+        with pytest.raises(Killed):
+            erase()
+    left = {name: tables_with(name) for name in before}
+    committed = row("SELECT count(*) FROM erasure") != (0,)
+    assert left == (dict.fromkeys(before, set()) if committed else before)  # noqa: RUF024 - equal
+    assert bool(rows("SELECT id FROM event")) is committed
+    assert not entries(folder) or committed
+    erase()
+    assert {name: tables_with(name) for name in before} == {name: set() for name in before}
+    assert entries(folder) == [(1, Extent.ACCOUNT), (2, Extent.ACCOUNT)]
+    assert row("SELECT count(*) FROM erasure") == (2,)
