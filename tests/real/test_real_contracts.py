@@ -26,7 +26,7 @@ from preference_center.integrations.mailman.connector import Mailman
 from preference_center.integrations.registry import get_spec
 from preference_center.integrations.tryton.connector import Tryton
 from tests.integrations.both_ways_contract import AbsentContract, ReadContract, whole
-from tests.integrations.contract import ANNA, BO, CY, PushContract, Rig
+from tests.integrations.contract import ANNA, BO, CY, ODD, PushContract, Rig
 from tests.integrations.erase_contract import EraseContract
 from tests.real.conftest import Start
 from tests.real.tools.running import NEWS, OFFERS, RealTool
@@ -143,3 +143,17 @@ class TestErasing(EraseContract):
     @pytest.fixture
     def rig(self, hands: Hands) -> Rig:
         return Rig(hands.tool.kind, setup_of(hands), hands, HttpContext())
+
+
+class TestErasingInSes(EraseContract):
+    @pytest.fixture
+    def rig(self, start: Start) -> Rig:
+        tool = start("moto")
+        tool.forget()
+        hands = Hands(tool)
+        return Rig(tool.kind, setup_of(hands), hands, HttpContext(allow_private=True))
+
+    # moto, unlike AWS, takes a quoted slash for one that divides a path.
+    @pytest.mark.parametrize("address", [each for each in ODD if "/" not in each])
+    def test_unusual_addresses_are_erased(self, rig: Rig, address: str) -> None:
+        super().test_unusual_addresses_are_erased(rig, address)

@@ -57,9 +57,9 @@ class Mailchimp(
         off_means_opt_out=False,
         can_create=True,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
-        erase_note="The contact is permanently deleted from the audience, and Mailchimp never lets "
-        "it be imported again; only the person can come back, by a form of Mailchimp's. Reports "
-        "of campaigns stay, without it.",
+        erase_note="The contact is permanently deleted from the audience, with its phone number if "
+        "it has one, and Mailchimp never lets it be imported again; only the person can come back, "
+        "by a form of Mailchimp's. Reports of campaigns stay, without it.",
         confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
