@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from flask_migrate import upgrade
@@ -24,14 +23,16 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from dev.browser import chromium
 from dev.demo.states import Demo
 from dev.engines import CHECKOUT, Engines, for_test
+from dev.pictures import Picture, Screen, press
 from dev.postgres import make_database
+from dev.screenshots_of_rights import RIGHTS_PICTURES
 from dev.server import free_port
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.domain.addresses import Channel
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, ViewportSize
+    from playwright.sync_api import Browser, Page
 
 FOLDER = CHECKOUT / "docs" / "images" / "pages"
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
@@ -45,53 +46,18 @@ ABOUT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """How a page is looked at."""
-
-    name: str
-    size: ViewportSize
-    scheme: Literal["light", "dark"]
-
-
-PHONE: ViewportSize = {"width": 360, "height": 640}
-DESKTOP: ViewportSize = {"width": 800, "height": 600}
-
-SCREENS = (
-    Screen("phone-light", PHONE, "light"),
-    Screen("phone-dark", PHONE, "dark"),
-    Screen("desktop-light", DESKTOP, "light"),
-    Screen("desktop-dark", DESKTOP, "dark"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A page: its file, its title and what it is for, and how to get there from its link."""
-
-    key: str
-    title: str
-    about: str
-    open: Callable[[Page, Demo], None]
-
-
-def _press(page: Page, button: Locator) -> None:
-    with page.expect_navigation():
-        button.click()
-
-
 def _unsubscribe(page: Page, demo: Demo) -> None:
     page.goto(demo.url("u"))
 
 
 def _done(page: Page, demo: Demo) -> None:
     page.goto(demo.url("u"))
-    _press(page, page.locator("main button"))
+    press(page, page.locator("main button"))
 
 
 def _undone(page: Page, demo: Demo) -> None:
     _done(page, demo)
-    _press(page, page.locator("main button").first)
+    press(page, page.locator("main button").first)
 
 
 def _preferences(page: Page, demo: Demo) -> None:
@@ -101,13 +67,13 @@ def _preferences(page: Page, demo: Demo) -> None:
 def _saved(page: Page, demo: Demo) -> None:
     _preferences(page, demo)
     page.locator("input[type=checkbox]:checked").last.uncheck()
-    _press(page, page.locator("main form button").last)
+    press(page, page.locator("main form button").last)
 
 
 def _asked(page: Page, demo: Demo) -> None:
     page.goto(demo.url("p"))
     page.locator("input[type=checkbox]:not(:checked)").first.check()
-    _press(page, page.locator("main form button").last)
+    press(page, page.locator("main form button").last)
 
 
 def _confirm(page: Page, demo: Demo) -> None:
@@ -134,7 +100,7 @@ def _form(page: Page, demo: Demo) -> None:
 def _requested(page: Page, demo: Demo) -> None:
     _form(page, demo)
     page.locator("main input:not([type=hidden])").first.fill("ada@example.com")
-    _press(page, page.locator("main form button").first)
+    press(page, page.locator("main form button").first)
 
 
 def _unreadable(page: Page, demo: Demo) -> None:
@@ -159,6 +125,7 @@ PICTURES = (
     Picture("form", "Without a link", "The form that emails one.", _form),
     Picture("requested", "Look into your mailbox", "After that form.", _requested),
     Picture("unreadable", "A broken link", "In German.", _unreadable),
+    *RIGHTS_PICTURES,
 )
 
 
@@ -167,8 +134,8 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     taken: set[Path] = set()
     with for_test(environ={}) as engines, serving(engines) as demo, chromium() as browser:
-        for screen in SCREENS:
-            for picture in PICTURES:
+        for picture in PICTURES:
+            for screen in picture.screens:
                 taken.add(_take(browser, screen, picture, demo))
     for stale in set(FOLDER.glob("*.webp")) - taken:
         stale.unlink()
@@ -266,7 +233,7 @@ def markdown() -> str:
     lines = ["# Pages", "", ABOUT]
     for picture in PICTURES:
         lines += ["", f"## {picture.title}", "", picture.about, ""]
-        for screen in SCREENS:
+        for screen in picture.screens:
             device, _, scheme = screen.name.partition("-")
             source = f"images/pages/{picture.key}-{screen.name}.webp"
             width = 180 if device == "phone" else 400

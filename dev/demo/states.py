@@ -17,11 +17,13 @@ from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVi
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement
 from preference_center.ledger import record
-from preference_center.links import Link
+from preference_center.links import Link, TokenPurpose
+from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage import catalogues
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.mail.outbox import ClaimedEmail
+from preference_center.storage.mail.outbox import ClaimedEmail, EmailKind
+from preference_center.storage.rights import files
 from preference_center.storage.sync import destinations, states
 
 TOPIC = "cascina.newsletter"
@@ -31,8 +33,9 @@ ORIGIN = "demo"
 OUTCOMES = {"crm": "reflected", "email-tool": "absent", "shop": None, "old-crm": None}
 """Per destination, what comes of an opt-out there."""
 
-_NEWEST_EMAIL = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
-    FROM outgoing_mail ORDER BY id DESC LIMIT 1"""
+_EMAILS = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
+    FROM outgoing_mail ORDER BY id DESC"""
+_NEWEST_EMAIL = f"{_EMAILS} LIMIT 1"
 
 
 @dataclass
@@ -71,6 +74,34 @@ class Demo:
         if consents:
             self._consent(address)
         return self._link(address, page, language, age)
+
+    def visit_url(self, page: str) -> str:
+        """A visit of this page that proves control of somebody new's address."""
+        address, now = self._somebody(Channel.EMAIL), self.clock[0]
+        token = services().links.create_one_time_token(
+            TokenPurpose.PAGE_VISIT, address, uuid4(), now
+        )
+        return f"{self.site}/{page}/{token}?lang=en"
+
+    def build_access_files(self) -> None:
+        """What a worker does: build the files that people wait for."""
+        for request_id in run_in_transaction(lambda c: files.list_waiting(c, 10)):
+            build_access_file(request_id)
+
+    @property
+    def newest_address(self) -> str:
+        """The email address of whom the newest link is for."""
+        return f"ada{self.people}@example.com"
+
+    def link_mailed_to(self, address: str, kind: EmailKind | None = None) -> str:
+        """The link in an email to this address, of this kind if there are several."""
+        rows = run_in_transaction(lambda connection: connection.execute(_EMAILS).fetchall())
+        emails = [ClaimedEmail(*row).decrypt(services().keys) for row in rows]
+        return next(
+            email.values["link"]
+            for email in emails
+            if email.recipient.exact == address and kind in {None, email.kind}
+        )
 
     def newest_mailed_link(self) -> str:
         """The link in the newest email of the outbox."""

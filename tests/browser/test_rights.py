@@ -206,7 +206,7 @@ def _delete(jane: Person, app: Flask) -> None:
     jane.press("Go on")
     assert "What stays, and why" in jane.page.get_by_role("main").inner_text()
     jane.press("Delete now")
-    assert "It is done." in jane.status()
+    assert "It is done here." in jane.status()
     assert "Email tool" in jane.page.get_by_role("main").inner_text()
     assert requests_in(app)[-1].state is RequestState.DONE
 

@@ -145,7 +145,7 @@ def test_a_deletion_shows_each_tool_and_no_address(
         add_destination("email-tool", "digest")
     answer = press(client, f"/rights/erase/{proven}", extent="marketing", confirm="yes")
     page = client.get(answer.location).text
-    assert "It is done." in page
+    assert "It is done here." in page
     assert "Email tool" in page
     assert "This tool gets your opt-out first" in page
     assert "jane" not in page.lower()
