@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -28,6 +29,7 @@ from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
 from preference_center.storage.catalogues import default_language
 from preference_center.storage.db.connections import connection_factory
+from preference_center.storage.db.digest_length import application_name, follow_on_connect
 
 ROOT = Path(__file__).resolve().parent.parent
 POOL_TIMEOUT_SECONDS = 2
@@ -58,6 +60,7 @@ def create_app(
         root_path=str(ROOT / "preference_center"),
         template_folder=str(ROOT / "templates"),
     )
+    keys = Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys))
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
@@ -67,7 +70,12 @@ def create_app(
             "max_overflow": settings.database_pool,
             "pool_timeout": POOL_TIMEOUT_SECONDS,
             "pool_reset_on_return": None,
-            "creator": connection_factory(settings.conninfo, timeouts),
+            "creator": connection_factory(
+                settings.conninfo,
+                timeouts,
+                partial(follow_on_connect, keys=keys),
+                application_name(keys),
+            ),
         },
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
         SESSION_COOKIE_SAMESITE="Lax",
@@ -82,7 +90,7 @@ def create_app(
     csrf.init_app(app)
     languages.init_app(app, default_language, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
-    app.extensions[EXTENSION_NAME] = _build_services(settings, now, random, timeouts)
+    app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now, random, timeouts)
     for package in (pages, api, inbound, console):
         app.register_blueprint(package.blueprint)
     api.install_openapi(app, settings.public_url)
@@ -93,7 +101,11 @@ def create_app(
 
 
 def _build_services(
-    settings: Settings, now: Callable[[], datetime], random: Random, timeouts: DatabaseTimeouts
+    settings: Settings,
+    keys: Keys,
+    now: Callable[[], datetime],
+    random: Random,
+    timeouts: DatabaseTimeouts,
 ) -> Services:
     links = Links(
         parse_ring(settings.link_keys),
@@ -104,7 +116,7 @@ def _build_services(
     return Services(
         lookup_txt=get_txt,
         settings=settings,
-        keys=Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys)),
+        keys=keys,
         links=links,
         queue=JobQueue(settings.redis_url),
         limiter=RedisRateLimiter(settings.redis_url),

@@ -44,6 +44,9 @@ MD5_PREFIX = b"preference-center: MD5 of an address\0"
 # Prefix of a text of an event's evidence.
 _EVIDENCE_PREFIX = b"preference-center: text of evidence\0"
 
+# Prefix of the beginning of a digest.
+_PREFIX_PREFIX = b"preference-center: beginning of a digest\0"
+
 # RFC 2104 2: what the key is XORed with, for SHA-256's blocks.
 _BLOCK_BYTES = 64
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
@@ -57,7 +60,8 @@ class Keys:
     """The digest chain (oldest first) and the encryption ring (newest first).
 
     Each entry is an id and 32 bytes. Rotating digests appends to the chain: the new key
-    is applied over the old digest, so `rewrap` needs no readable address. Rotating
+    is applied over the old digest, so `rewrap` needs no readable address. Until a database
+    has been brought to it, only the keys before it make digests: see `follow`. Rotating
     encryption prepends to the ring: the first key seals, every key opens.
     Raises ConfigError when a ring is empty, repeats an id or a key, or has an invalid one.
     """
@@ -66,6 +70,8 @@ class Keys:
     encryption: KeyRing
     nonce: Callable[[int], bytes] = os.urandom
     _macs: tuple[hmac.HMAC, ...] = field(init=False)
+    _macs_in_use: list[tuple[hmac.HMAC, ...]] = field(init=False)
+    """One element: those of the keys that make digests, which `follow` replaces at once."""
     _ciphers: Mapping[bytes, AESGCM] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,10 +80,12 @@ class Keys:
         every_key = [key for _, key in (*self.digest_chain, *self.encryption)]
         if len(set(every_key)) != len(every_key):
             raise ConfigError("Two keys are the same: make a separate key for each purpose and id.")
+        macs = tuple(hmac.new(key, digestmod="sha256") for _, key in self.digest_chain)
         derived = {
             "digest_chain": tuple(self.digest_chain),
             "encryption": tuple(self.encryption),
-            "_macs": tuple(hmac.new(key, digestmod="sha256") for _, key in self.digest_chain),
+            "_macs": macs,
+            "_macs_in_use": [macs],
             "_ciphers": {name.encode(): AESGCM(key) for name, key in self.encryption},
         }
         for name, value in derived.items():
@@ -90,9 +98,32 @@ class Keys:
         return f"<Keys digest={digests} encryption={ciphers}>"
 
     @property
+    def digest_length(self) -> int:
+        """How many keys of the chain make digests: all, until `follow` says otherwise."""
+        return len(self._macs_in_use[0])
+
+    @property
+    def is_digest_key_waiting(self) -> bool:
+        """Whether the chain has a key that the stored digests do not have yet."""
+        return self.digest_length < len(self._macs)
+
+    def follow(self, digest_length: int) -> None:
+        """Make digests with so many keys of the chain, as the database does from now on.
+
+        Raises KeyMismatch if the chain has fewer: its digests would find nothing.
+        """
+        if digest_length > len(self._macs):
+            raise KeyMismatch(
+                f"DIGEST_KEYS has {len(self._macs)} keys, but the stored digests have been brought"
+                f" to {digest_length}: add the newer key at the end, and restart."
+            )
+        if digest_length != self.digest_length:
+            self._macs_in_use[0] = self._macs[:digest_length]
+
+    @property
     def digest_id(self) -> str:
-        """Id of the newest digest key: the one that new digests end with."""
-        return self.digest_chain[-1][0]
+        """Id of the newest digest key in use: the one that new digests end with."""
+        return self.digest_chain[self.digest_length - 1][0]
 
     @property
     def encryption_id(self) -> str:
@@ -110,16 +141,27 @@ class Keys:
         """
         if len(sha256) != DIGEST_BYTES:
             raise ValueError("A SHA-256 has 32 bytes")
-        return _apply_macs(self._macs, sha256)
+        return _apply_macs(self._macs_in_use[0], sha256)
 
-    def rewrap(self, old_digest: bytes, from_length: int) -> bytes:
-        """A digest made when the chain had `from_length` keys, brought to today's chain.
+    def rewrap(self, old_digest: bytes, from_length: int, to_length: int | None = None) -> bytes:
+        """A digest made with the first `from_length` keys, brought to those in use.
 
-        Raises ValueError when the chain was never that long or the digest is not 32 bytes.
+        Or to the first `to_length` keys. Raises ValueError when the chain was never that long or
+        the digest is not 32 bytes.
         """
-        if not 1 <= from_length <= len(self._macs) or len(old_digest) != DIGEST_BYTES:
+        last = self.digest_length if to_length is None else to_length
+        if not 1 <= from_length <= last <= len(self._macs) or len(old_digest) != DIGEST_BYTES:
             raise ValueError("Not a digest of an earlier length of this chain")
-        return _apply_macs(self._macs[from_length:], old_digest)
+        return _apply_macs(self._macs[from_length:last], old_digest)
+
+    def rewrap_prefix(self, prefix: bytes, from_length: int, to_length: int | None = None) -> bytes:
+        """What stands for the beginning of a digest of an earlier length of the chain.
+
+        A token keeps the beginning of the digest that it was made with, which can't be rewrapped
+        itself. Differs from all other digests.
+        """
+        sha256 = hashlib.sha256(_PREFIX_PREFIX + prefix).digest()
+        return self.rewrap(sha256, from_length, to_length)
 
     def digest_md5(self, md5: bytes) -> bytes:
         """A digest from an MD5 of a canonical form; never equal to a `digest`."""
@@ -135,24 +177,25 @@ class Keys:
         return [
             f"hmac:{key_id}:{digest.hex()}"
             for (key_id, _), digest in zip(
-                self.digest_chain, self.digests_by_length(sha), strict=True
+                self.digest_chain, self.digests_by_length(sha), strict=False
             )
         ]
 
     def digests_by_length(self, sha256: bytes) -> list[bytes]:
-        """The digest of a SHA-256 under each length that the chain had, the oldest first."""
+        """The digest of a SHA-256 under each length that the chain in use had, the oldest first."""
         digests, digest = [], sha256
-        for mac in self._macs:
+        for mac in self._macs_in_use[0]:
             digest = _apply_macs((mac,), digest)
             digests.append(digest)
         return digests
 
     def hmac_pads(self) -> list[tuple[bytes, bytes]]:
-        """The inner and outer pad of each digest key, for an engine with SHA-256 but no HMAC.
+        """The inner and outer pads of the digest keys in use, for engines with SHA-256 but no HMAC.
 
         As secret as the keys: HMAC(m) is SHA-256(outer, SHA-256(inner, m)) (RFC 2104 2).
         """
-        blocks = [key.ljust(_BLOCK_BYTES, b"\0") for _, key in self.digest_chain]
+        chain = self.digest_chain[: self.digest_length]
+        blocks = [key.ljust(_BLOCK_BYTES, b"\0") for _, key in chain]
         return [(block.translate(_INNER_PAD), block.translate(_OUTER_PAD)) for block in blocks]
 
     def exact_digest(self, address: Address | HashedAddress) -> bytes:
@@ -181,6 +224,31 @@ class Keys:
         if isinstance(address, HashedAddress):
             return {self.exact_digest(address): HASHED_ADDRESS_KINDS}
         return {self.digest(form): kind for form, kind in address.forms().items()}
+
+    def earlier_exact_digests(self, address: Address | HashedAddress) -> list[bytes]:
+        """The exact digests that the address had with fewer keys, the oldest first."""
+        if self.digest_length == 1:
+            return []
+        if isinstance(address, Address):
+            sha256 = hashlib.sha256(address.exact.encode()).digest()
+        elif address.algorithm is HashAlgorithm.SHA256:
+            sha256 = address.digest
+        else:
+            return []
+        return self.digests_by_length(sha256)[:-1]
+
+    def earlier_match_keys(self, address: Address) -> dict[bytes, KeyKind]:
+        """`match_keys` with fewer keys: an opt-out by mail may name one of these by its beginning.
+
+        Empty until the digest keys have been rotated.
+        """
+        if self.digest_length == 1:
+            return {}
+        return {
+            digest: kind
+            for form, kind in address.forms().items()
+            for digest in self.digests_by_length(hashlib.sha256(form.encode()).digest())[:-1]
+        }
 
     def md5_keys(self, address: Address) -> dict[bytes, KeyKind]:
         """The same as `match_keys`, to match addresses known by an MD5 only."""

@@ -7,6 +7,7 @@ of a catalogue file and `generate` of keys do not need it, nor any setting.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -56,9 +57,21 @@ def with_service(command: Callable[P, T]) -> Callable[P, T]:
         if not has_app_context() or isinstance(_current_app(), CommandApp):
             app = context.ensure_object(ScriptInfo).load_app()
             context.with_resource(app.app_context())
+            _learn_digest_keys()
         return context.invoke(command, *args, **kwargs)
 
     return cast("Callable[P, T]", wrapper)
+
+
+def _learn_digest_keys() -> None:
+    """Ask the database which digest keys are in use, before a command makes a digest."""
+    from preference_center.context import services  # noqa: PLC0415 - see the module
+    from preference_center.errors import Unavailable  # noqa: PLC0415 - see the module
+    from preference_center.storage.db.database import run_in_transaction  # noqa: PLC0415 - see the module
+
+    if len(services().keys.digest_chain) > 1:
+        with suppress(Unavailable):  # the command says so itself, if it needs the database
+            run_in_transaction(lambda _: None)
 
 
 class CommandGroup(AppGroup):

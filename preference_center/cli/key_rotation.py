@@ -9,11 +9,13 @@ import click
 from preference_center.cli.command_app import CommandGroup, with_service
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
-from preference_center.key_rotation.encryption import (
-    ColumnProgress,
-    count_sealed,
-    rotate_encryption,
+from preference_center.key_rotation.digests import (
+    DigestStatus,
+    load_digest_status,
+    rotate_digests,
 )
+from preference_center.key_rotation.encryption import count_sealed, rotate_encryption
+from preference_center.key_rotation.progress import ColumnProgress
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db.database import run_in_transaction
@@ -50,6 +52,31 @@ def encryption(*, dry_run: bool) -> None:
     click.echo(f"All stored data is encrypted with the key {key_id}: older keys can be removed.")
 
 
+@rotate.command("digests")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+def digests(*, dry_run: bool) -> None:
+    """Bring all stored digests to the new key at the end of DIGEST_KEYS.
+
+    Every process must have been restarted with it before. It needs no readable address, and the
+    service goes on. Safe to interrupt and to repeat: it continues. The keys before it stay in
+    DIGEST_KEYS for ever, since each digest is made with all of them.
+    """
+    with click_errors():
+        require_known_keys()
+        found = load_digest_status()
+        if dry_run:
+            _print_digest_status(found)
+            return
+        rotate_digests(_progress_printer())
+        key_id = services().keys.digest_id
+        run_in_transaction(
+            lambda connection: audit.insert_audit_entry(
+                connection, services().now(), _ACTOR, "digest_keys.rotated", {"key": key_id}
+            )
+        )
+    click.echo(f"All stored digests are made with the key {key_id}, and the old ones are deleted.")
+
+
 @click.command("status")
 @with_service
 def status() -> None:
@@ -60,6 +87,7 @@ def status() -> None:
     """
     with click_errors():
         require_known_keys()
+        _print_digest_status(load_digest_status())
         _print_counts(count_sealed(), services().keys.encryption_id)
 
 
@@ -68,6 +96,17 @@ def _print_counts(counts: Mapping[str, Mapping[str, int]], current: str) -> None
         for key_id, rows in by_key.items():
             note = "" if key_id == current else "\tolder key"
             click.echo(f"encryption\t{column}\t{key_id}\t{rows}{note}")
+
+
+def _print_digest_status(status: DigestStatus) -> None:
+    chain = services().keys.digest_chain
+    for number, (key_id, _) in enumerate(chain, start=1):
+        note = "in use" if number <= status.in_use else "waits for `flask keys rotate digests`"
+        click.echo(f"digests\t{key_id}\t{note}")
+    if status.being_cleared:
+        click.echo(
+            "digests\tthose of the key before are still stored: run `flask keys rotate digests`"
+        )
 
 
 def _progress_printer() -> Callable[[ColumnProgress], None]:

@@ -107,8 +107,8 @@ def generate(key_id: str) -> None:
     """Print new keys for the environment of the service.
 
     Stores nothing, and needs no settings. For a new installation use all four lines. To rotate,
-    give a new --id and put the new entry before the old ones in ENCRYPTION_KEYS or LINK_KEYS,
-    separated by a comma. DIGEST_KEYS must not change: stored digests can't be migrated yet.
+    give a new --id and put the new entry before the old ones in ENCRYPTION_KEYS or LINK_KEYS, but
+    after them in DIGEST_KEYS, separated by a comma: docs/deploy.md has the steps.
     """
     with click_errors():
         for setting in ("DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS"):

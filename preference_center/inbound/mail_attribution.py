@@ -19,9 +19,9 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.mail import MailStatement
 from preference_center.domain.mail.attribution import Attribution, MailTokens, attribute_statement
 from preference_center.errors import InvalidAddress, InvalidLink
-from preference_center.links import DIGEST_PREFIX_BYTES, MailtoTokenData, restore_address
+from preference_center.links import MailtoTokenData, restore_address
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.ledger.addresses import find_by_digest_prefix
+from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix
 
 _LINK = re.compile(r"/(?:u|p|m|portal)/([A-Za-z0-9._~-]{24,2000})")
 _TOKEN = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}(?=@)")
@@ -76,7 +76,7 @@ def attribute(
     return attribute_statement(
         list(_parse_addresses(statement.recipients)),
         MailTokens(tokens.addresses, prefixes, has_links=bool(tokens.links)),
-        _prefix,
+        _prefixes,
         _find_by_prefix,
         is_only_recipient=is_only_recipient,
     )
@@ -103,8 +103,8 @@ def _parse_addresses(recipients: Iterable[str]) -> Iterable[Address]:
             yield parse_address(text, Channel.EMAIL)
 
 
-def _prefix(address: Address) -> bytes:
-    return services().keys.exact_digest(address)[:DIGEST_PREFIX_BYTES]
+def _prefixes(address: Address) -> list[bytes]:
+    return digest_prefixes(services().keys, address)
 
 
 def _find_by_prefix(prefix: bytes) -> Address | None:

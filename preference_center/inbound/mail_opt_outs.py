@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,10 +19,10 @@ from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.errors import CatalogueError
 from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.ledger import record
-from preference_center.links import DIGEST_PREFIX_BYTES, MailtoTokenData, restore_address
+from preference_center.links import MailtoTokenData, restore_address
 from preference_center.storage.catalogues import current_catalogue_or_empty, list_texts
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.ledger.addresses import find_by_digest_prefix
+from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
 
@@ -107,7 +107,7 @@ def resolve_pending(addresses: Sequence[Address] = (), scope: str | None = None)
     reached.
     """
     keys, recorded = services().keys, 0
-    heads = {keys.exact_digest(address)[:DIGEST_PREFIX_BYTES]: address for address in addresses}
+    heads = _by_prefix(addresses)
     scopes = _ScopeResolver(scope, frozenset(heads))
     for start in range(0, len(heads), PAGE_SIZE):
         some = list(heads)[start : start + PAGE_SIZE]
@@ -199,8 +199,13 @@ def _addresses_by_prefix(
         for prefix, exact in stored.items()
         if exact is not None
     }
-    heads = {keys.exact_digest(address)[:DIGEST_PREFIX_BYTES]: address for address in claimed}
+    heads = _by_prefix(claimed)
     return {prefix: heads[prefix] for prefix in prefixes if prefix in heads} | found
+
+
+def _by_prefix(addresses: Iterable[Address]) -> dict[bytes, Address]:
+    keys = services().keys
+    return {prefix: each for each in addresses for prefix in digest_prefixes(keys, each)}
 
 
 def _candidate_scopes() -> Iterator[str]:

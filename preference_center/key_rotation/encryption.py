@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from preference_center.context import services
 from preference_center.errors import KeyMismatch
+from preference_center.key_rotation.progress import ColumnProgress
 from preference_center.storage.access import key_rotations
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sealed_columns import (
@@ -18,14 +18,6 @@ from preference_center.storage.sealed_columns import (
 
 MAX_PASSES = 3
 """Passes over a column before giving up: the first one leaves out rows that are locked."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnProgress:
-    """How many rows of a column were sealed anew, in this run and before it was interrupted."""
-
-    column: str
-    rows_done: int
 
 
 def count_sealed() -> dict[str, dict[str, int]]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from preference_center.domain.addresses import Address, Channel, KeyKind
 from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.keys import Keys
+from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import domain_digest, seal_address
 
@@ -88,10 +89,22 @@ def _row(keys: Keys, address: Address | HashedAddress, digest: bytes) -> dict[st
 def _match_keys_json(keys: Keys, address: Address | HashedAddress) -> list[dict[str, object]]:
     """The match keys, and those by MD5, which are stored once there are MD5s to match."""
     by_md5 = keys.md5_keys(address) if isinstance(address, Address) else {}
+    by_prefix = dict.fromkeys(earlier_prefix_digests(keys, address), KeyKind(0))
     return [
         {"digest": bytea_literal(digest), "kind": kind.value, "md5": md5}
-        for found, md5 in ((keys.match_keys(address), False), (by_md5, True))
+        for found, md5 in ((keys.match_keys(address) | by_prefix, False), (by_md5, True))
         for digest, kind in found.items()
+    ]
+
+
+def earlier_prefix_digests(keys: Keys, address: Address | HashedAddress) -> list[bytes]:
+    """The digests by which mail tokens of earlier digest keys find the address.
+
+    In `address_key` their kind is 0, so that they match nothing else.
+    """
+    return [
+        keys.rewrap_prefix(digest[:DIGEST_PREFIX_BYTES], length)
+        for length, digest in enumerate(keys.earlier_exact_digests(address), start=1)
     ]
 
 

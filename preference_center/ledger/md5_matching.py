@@ -23,6 +23,7 @@ from preference_center.keys import Keys
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.ledger.append_lock import await_writers
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.digest_length import hold_digest_length
 
 CHUNK_SIZE = 2000
 
@@ -73,6 +74,7 @@ def _is_finished(connection: Connection) -> bool:
 
 def _process_chunk(connection: Connection, keys: Keys) -> int:
     """Add the keys of the next addresses; returns how many were processed."""
+    hold_digest_length(connection, keys)
     rows = connection.execute(_SELECT_ADDRESSES, (CHUNK_SIZE,), binary=True).fetchall()
     if not rows:
         return 0

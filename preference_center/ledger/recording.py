@@ -26,6 +26,7 @@ from preference_center.storage.db.database import (
     run_autocommit,
     run_in_transaction,
 )
+from preference_center.storage.db.digest_length import hold_digest_length
 from preference_center.storage.db.prepared_statements import NumberedStatement
 from preference_center.storage.feed.watermarks import ensure_epoch_checked
 from preference_center.storage.ledger.evidence import hash_evidence
@@ -85,6 +86,7 @@ def record(
         recorded = RecordResult()
         if retractions:
             await_appends(connection, retractions)
+        hold_digest_length(connection, context.keys)
         if acts or known_addresses:
             recorded += _append(connection, context, acts, known_addresses, bulk=bulk)
         for retraction in retractions:
@@ -94,7 +96,7 @@ def record(
         return recorded
 
     # Appending alone is one pipeline; retractions read before they write.
-    if retractions or in_transaction:
+    if retractions or in_transaction or context.keys.is_digest_key_waiting:
         recorded = run_in_transaction(write)
     else:
         recorded = run_autocommit(

@@ -14,6 +14,7 @@ from preference_center.ledger.sync_state_sql import (
     match_key_ctes,
     sql_kinds,
 )
+from preference_center.storage.db.digest_length import APPEND_LOCK
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 
@@ -38,9 +39,6 @@ def _keep_newest(prefix: str, *columns: str) -> str:
 _SUPPRESSING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.suppresses))
 _PAUSING_KINDS = sql_kinds(EventKind.PAUSED)
 _CONSENTING_KINDS = sql_kinds(EventKind.OPTED_IN, EventKind.CONSENTED)
-
-APPEND_LOCK = 0x7265747261637421
-"""Advisory lock: shared for appends, exclusive to retract an event that is not stored yet."""
 
 ACQUIRE_APPEND_LOCK = f"""
 SELECT CASE WHEN EXISTS (

@@ -29,6 +29,7 @@ from preference_center.rights.request_steps import (
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import external_id_digest, find_locale
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.digest_length import hold_digest_length
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import SealedPart
 
@@ -101,6 +102,7 @@ class _Opener:
 
     def _build(self, connection: Connection) -> RightsRequest:
         keys, new = services().keys, self._new
+        hold_digest_length(connection, keys)
         digests = tuple(map(keys.exact_digest, new.addresses))
         channels = [address.channel.value for address in new.addresses]
         known = requests.find_subject(connection, digests, channels)

@@ -65,7 +65,8 @@ class DecisionQuery:
 
     def digests(self, address: Address) -> list[tuple[int, str]]:
         """Every digest under which the address may be stored, with its kind."""
-        found = list(self.keys.match_keys(address).items())
+        found = [*self.keys.match_keys(address).items()]
+        found += self.keys.earlier_match_keys(address).items()
         if self.match_md5:
             found += self.keys.md5_keys(address).items()
         return [(int(kind), digest.hex()) for digest, kind in found]

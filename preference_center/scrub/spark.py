@@ -93,15 +93,17 @@ def scrub_with_spark(
     _create_views(spark, rows, snapshot, query)
     dialect = SqlDialect(
         lambda text, pattern: f"regexp_like({text}, '^(?:{pattern})\\\\z')",
-        [(f"inner{n}", f"outer{n}") for n in range(len(query.keys.digest_chain))],
+        [(f"inner{n}", f"outer{n}") for n in range(query.keys.digest_length)],
     )
     looks = sql.with_digests(dialect, query.channel, md5=query.match_md5)
-    concerned = sql.candidates_condition(md5=query.match_md5)
+    concerned = sql.candidates_condition(md5=query.match_md5, keys=query.keys.digest_length)
     candidate = spark.sql(f"SELECT * FROM ({looks}) AS digested WHERE {concerned}").persist()
     candidate.createOrReplaceTempView("candidate")
     unreadable = _parse_candidates(spark, candidate, query)
     progress("Deciding", 0)
-    spark.sql(sql.probes(md5=query.match_md5)).createOrReplaceTempView("probe")
+    spark.sql(
+        sql.probes(md5=query.match_md5, keys=query.keys.digest_length)
+    ).createOrReplaceTempView("probe")
     decisions = _decisions(spark, query, unreadable).persist()
     progress("Writing", 0)
     unseen = query.default_decision

@@ -62,11 +62,18 @@ def with_digests(dialect: SqlDialect, channel: Channel, *, md5: bool) -> str:
     """Every row of `list` with the digests of its forms: cell, safe, other, and digests.
 
     `other` is the kind of the second form and the form itself, where there is one. With
-    `md5` there are the digests of MD5s as well.
+    `md5` there are the digests of MD5s as well, and once digest keys were rotated, those that
+    fewer keys made: an opt-out by mail may name one of them.
     """
     digests = {"digest": ("safe", "low"), "other_digest": ("other IS NOT NULL", "substr(other, 2)")}
     made = [
         f"CASE WHEN {given} THEN {_digest(f'sha2({form}, 256)', dialect)} END AS {name}"
+        for name, (given, form) in digests.items()
+    ]
+    made += [
+        f"CASE WHEN {given} THEN {_digest(f'sha2({form}, 256)', dialect, keys)} END"
+        f" AS {_earlier_prefix(keys)}{name}"
+        for keys in range(1, len(dialect.pads))
         for name, (given, form) in digests.items()
     ]
     if md5:
@@ -97,9 +104,16 @@ def _is_plain(dialect: SqlDialect) -> str:
     )
 
 
-def candidates_condition(*, md5: bool) -> str:
-    """The rows of `digested` that somebody's fact may concern, or that Python must read."""
-    names = ("digest", "other_digest", *(("md5_digest", "md5_other_digest") if md5 else ()))
+def candidates_condition(*, md5: bool, keys: int) -> str:
+    """The rows of `digested` that somebody's fact may concern, or that Python must read.
+
+    `keys` is how many digest keys there are.
+    """
+    names = [
+        f"{prefix}{name}"
+        for prefix in _column_prefixes(md5=md5, keys=keys)
+        for name in ("digest", "other_digest")
+    ]
     hits = [
         f"({name} IS NOT NULL AND left({name}, {PREFILTER_HEX_LENGTH}) IN (SELECT left(digest, "
         f"{PREFILTER_HEX_LENGTH}) FROM fact))"
@@ -108,14 +122,25 @@ def candidates_condition(*, md5: bool) -> str:
     return f"NOT safe OR {' OR '.join(hits)}"
 
 
-def probes(*, md5: bool) -> str:
-    """What to look up for the cells in `candidate`: cell, kind, digest."""
+def _column_prefixes(*, md5: bool, keys: int) -> list[str]:
+    return ["", *map(_earlier_prefix, range(1, keys)), *(["md5_"] if md5 else [])]
+
+
+def _earlier_prefix(keys: int) -> str:
+    return f"earlier{keys}_"
+
+
+def probes(*, md5: bool, keys: int) -> str:
+    """What to look up for the cells in `candidate`: cell, kind, digest.
+
+    `keys` is how many digest keys there are.
+    """
     exact = "CASE WHEN left(other, 1) = '2' THEN 1 ELSE 3 END"
     other = "CAST(left(other, 1) AS SMALLINT)"
     parts = [
         f"SELECT DISTINCT cell, {kind} AS kind, {prefix}{name} AS digest"
         f" FROM candidate WHERE {given}"
-        for prefix in ("", "md5_")[: 1 + md5]
+        for prefix in _column_prefixes(md5=md5, keys=keys)
         for name, kind, given in (
             ("digest", exact, "safe"),
             ("other_digest", other, "other IS NOT NULL"),
@@ -189,9 +214,12 @@ def _other_form() -> str:
 _OTHER_FORM = _other_form()
 
 
-def _digest(sha: str, dialect: SqlDialect) -> str:
-    """`Keys.digest_sha256` in hexadecimal: HMAC over HMAC, the chain's oldest key first."""
-    for inner, outer in dialect.pads:
+def _digest(sha: str, dialect: SqlDialect, keys: int | None = None) -> str:
+    """`Keys.digest_sha256` in hexadecimal: HMAC over HMAC, the chain's oldest key first.
+
+    With all keys, or the first `keys`.
+    """
+    for inner, outer in dialect.pads[:keys]:
         sha = f"sha2({outer} || unhex(sha2({inner} || unhex({sha}), 256)), 256)"
     return sha
 

@@ -18,9 +18,11 @@ def process_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other settings; its context is entered."""
     from preference_center.app import create_app
     from preference_center.extensions import db
+    from preference_center.storage.db.database import run_in_transaction
 
     app = create_app(settings.model_copy(update=changed))
     with app.app_context():
+        run_in_transaction(lambda _: None)  # every process begins by asking for the keys in use
         yield app
         db.engine.dispose()
 

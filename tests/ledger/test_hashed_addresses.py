@@ -18,8 +18,8 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, EventKind
 from preference_center.domain.hashed_addresses import LIST_ALGORITHMS, HashAlgorithm, HashedAddress
 from preference_center.ledger import md5_matching, record
-from preference_center.ledger.sql import APPEND_LOCK
 from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.digest_length import APPEND_LOCK
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 from preference_center.storage.sync import backfills

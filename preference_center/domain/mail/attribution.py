@@ -6,7 +6,7 @@ of ours (see `inbound.mail_attribution`). So a token in a returned mail proves i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from preference_center.domain.addresses import Address
@@ -36,7 +36,7 @@ class MailTokens:
 def attribute_statement(
     reported: Sequence[Address],
     tokens: MailTokens,
-    digest_prefix: Callable[[Address], bytes],
+    digest_prefixes: Callable[[Address], Collection[bytes]],
     find_by_prefix: Callable[[bytes], Address | None],
     *,
     is_only_recipient: bool,
@@ -50,7 +50,7 @@ def attribute_statement(
     for address in reported:
         if address in tokens.addresses:
             return Attribution(address, LINK)
-        if digest_prefix(address) in tokens.prefixes:
+        if not set(tokens.prefixes).isdisjoint(digest_prefixes(address)):
             return Attribution(address, TOKEN)
     if is_only_recipient and len(tokens.addresses) == 1:
         return Attribution(tokens.addresses[0], LINK)

@@ -82,6 +82,7 @@ class _Evaluation:
         """Fill `candidate` with the rows that a fact may concern, or that Python must parse."""
         md5 = self.query.match_md5
         spoken, pads = duckdb_dialect(self.query.keys.hmac_pads())
+        concerned = sql.candidates_condition(md5=md5, keys=self.query.keys.digest_length)
         digested = sql.with_digests(spoken, self.query.channel, md5=md5)
         try:
             with (
@@ -90,7 +91,7 @@ class _Evaluation:
             ):
                 self.connection.execute(
                     f"CREATE TABLE candidate AS SELECT * FROM ({digested}) AS digested"
-                    f" WHERE {sql.candidates_condition(md5=md5)}",
+                    f" WHERE {concerned}",
                     pads,
                 )
         except duckdb.InvalidInputException:
@@ -135,8 +136,9 @@ class _Evaluation:
         Returns how many rows some fact allows, and how many are denied by which rule.
         """
         execute, question = self.connection.execute, self.query
+        probes = sql.probes(md5=question.match_md5, keys=question.keys.digest_length)
         with report_progress(self.connection, self.progress, "Deciding"):
-            execute(f"CREATE TABLE probe AS {sql.probes(md5=question.match_md5)}")
+            execute(f"CREATE TABLE probe AS {probes}")
             decided = sql.decisions(question.message, question.topic, question.now_us)
             execute(
                 f"""CREATE TABLE decision AS SELECT cell, allow, rule, scope, since FROM ({decided})

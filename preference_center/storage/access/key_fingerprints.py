@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, request
 
 from preference_center.context import services
-from preference_center.errors import KeyMismatch, Unavailable
+from preference_center.errors import Unavailable
 from preference_center.storage.db import outage
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.durability import require_durable
@@ -38,12 +38,14 @@ def require_known_keys_before_requests(
 def require_known_keys(*, check_canonical_forms: bool = True) -> None:
     """Check that our keys are those of the stored data, and store the fingerprints of new ones.
 
+    A digest key that was added waits until `flask keys rotate digests` has brought the stored
+    digests to it.
+
     `check_canonical_forms` also checks that addresses have the same canonical forms as when they
     were stored.
 
-    Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody. So would
-    an additional one, until the stored digests are wrapped with it. Every process starts with
-    this, so it also raises NotDurable (`require_durable`).
+    Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody. Every
+    process starts with this, so it also raises NotDurable (`require_durable`).
     """
     keys = services().keys
 
@@ -52,16 +54,15 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
         rows = connection.execute("SELECT key, fingerprint FROM key_fingerprint")
         stored: dict[str, str] = dict(rows.fetchall())
         keys.verify_fingerprints(stored)
-        if stored and f"digest:{keys.digest_id}" not in stored:
-            raise KeyMismatch(
-                f"DIGEST_KEYS: the key {keys.digest_id!r} is new, and stored digests can't be"
-                " carried over to it yet: remove it."
-            )
+        waiting: set[str] = set()
+        if stored:
+            keys.follow(sum(name.startswith("digest:") for name in stored))
+            waiting = {f"digest:{name}" for name, _ in keys.digest_chain[keys.digest_length :]}
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s)"
                 " ON CONFLICT DO NOTHING",
-                list(keys.fingerprints().items()),
+                [item for item in keys.fingerprints().items() if item[0] not in waiting],
             )
         if check_canonical_forms:
             canonical_forms.verify_canonical_forms(connection)

@@ -131,9 +131,19 @@ def _flush(pgconn: PGconn) -> PQGen[None]:
             pgconn.consume_input()
 
 
-def connection_factory(conninfo: str, limits: DatabaseTimeouts) -> Callable[[], DeadlineConnection]:
-    """A factory of connections for the pool, each with its session set to `limits`."""
-    left_out = {k: v for k, v in LIBPQ_DEFAULTS.items() if k not in conninfo_to_dict(conninfo)}
+def connection_factory(
+    conninfo: str,
+    limits: DatabaseTimeouts,
+    on_connect: Callable[[DeadlineConnection], None] = lambda _: None,
+    application_name: str = "",
+) -> Callable[[], DeadlineConnection]:
+    """A factory of connections for the pool, each with its session set to `limits`.
+
+    `on_connect` may refuse one by an exception. The server shows `application_name`, unless
+    `conninfo` has another.
+    """
+    defaults = {**LIBPQ_DEFAULTS, "application_name": application_name}
+    left_out = {k: v for k, v in defaults.items() if v and k not in conninfo_to_dict(conninfo)}
     given = make_conninfo(conninfo, **left_out)
 
     def connect() -> DeadlineConnection:
@@ -144,6 +154,7 @@ def connection_factory(conninfo: str, limits: DatabaseTimeouts) -> Callable[[], 
         connection.deadline = deadline
         try:
             connection.set_limits(limits, local=False)
+            on_connect(connection)
         except BaseException:
             connection.close()
             raise

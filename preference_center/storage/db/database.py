@@ -21,6 +21,7 @@ from preference_center.errors import UnavailableCause
 from preference_center.extensions import db
 from preference_center.storage.db import outage
 from preference_center.storage.db.connections import DeadlineConnection
+from preference_center.storage.db.digest_length import follow_if_waiting
 from preference_center.storage.db.error_causes import classify_error, unavailable_error
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ def run_in_transaction(operation: Callable[[Connection], T]) -> T:
 
     def apply_and_run(connection: DeadlineConnection) -> T:
         apply_limits(connection)
+        follow_if_waiting(connection, services().keys)
         return operation(connection)
 
     return _run_with_retries(apply_and_run, limits, limits.total)
@@ -78,6 +80,7 @@ def run_autocommit(operation: Callable[[Connection], T], *, allow_total: bool = 
     def run_without_transaction(connection: DeadlineConnection) -> T:
         connection.autocommit = True
         try:
+            follow_if_waiting(connection, services().keys)
             return operation(connection)
         except psycopg.Error:
             connection.pipeline_aborted = True
@@ -119,6 +122,8 @@ def transaction(
         if read_snapshot:  # before any query
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         apply_limits(connection, limits)
+        if has_app_context():
+            follow_if_waiting(connection, services().keys)
         yield connection
         connection.commit()
     except psycopg.Error as error:

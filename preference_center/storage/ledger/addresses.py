@@ -7,7 +7,9 @@ from functools import lru_cache
 
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.bursts import burst_domain
+from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.keys import DIGEST_BYTES, Keys
+from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
 
 
@@ -43,11 +45,11 @@ def domain_digest(keys: Keys, address: Address) -> bytes | None:
     Distinct from addresses' digests: no canonical address begins like this.
     """
     domain = burst_domain(address)
-    return None if domain is None else _digest_of(keys, domain)
+    return None if domain is None else _digest_of(keys, domain, keys.digest_length)
 
 
 @lru_cache(maxsize=10_000)
-def _digest_of(keys: Keys, domain: str) -> bytes:
+def _digest_of(keys: Keys, domain: str, _: int) -> bytes:
     return keys.digest(f"domain:{domain}")
 
 
@@ -129,6 +131,12 @@ def load_newest_id(connection: Connection) -> int:
     return int(row[0] or 0) if row else 0
 
 
+def digest_prefixes(keys: Keys, address: Address | HashedAddress) -> list[bytes]:
+    """How mail tokens may name the address: by the beginning of its digest, now or earlier."""
+    digests = [keys.exact_digest(address), *keys.earlier_exact_digests(address)]
+    return [digest[:DIGEST_PREFIX_BYTES] for digest in digests]
+
+
 def find_by_digest_prefix(
     connection: Connection, keys: Keys, prefixes: Collection[bytes]
 ) -> dict[bytes, str | None]:
@@ -147,7 +155,32 @@ def find_by_digest_prefix(
             "upper_bounds": [prefix.ljust(DIGEST_BYTES, b"\xff") for prefix in prefixes],
         },
     )
-    return {
+    found = {
         prefix: None if ciphertext is None else keys.open(ciphertext, context=digest)
         for prefix, digest, ciphertext in rows
+    }
+    missing = [prefix for prefix in prefixes if prefix not in found]
+    return found | (_find_by_earlier_prefix(connection, keys, missing) if missing else {})
+
+
+def _find_by_earlier_prefix(
+    connection: Connection, keys: Keys, prefixes: Collection[bytes]
+) -> dict[bytes, str | None]:
+    """The same by prefixes of digests that were made before the digest keys were rotated."""
+    wrapped = {
+        keys.rewrap_prefix(prefix, length): prefix
+        for prefix in prefixes
+        for length in range(1, keys.digest_length)
+    }
+    if not wrapped:
+        return {}
+    rows = connection.execute(
+        """SELECT k.digest, a.digest, a.ciphertext
+        FROM address_key k JOIN address a ON a.id = k.address_id
+        WHERE k.digest = ANY(%s::bytea[]) AND k.kind = 0""",
+        (list(wrapped),),
+    )
+    return {
+        wrapped[key]: None if ciphertext is None else keys.open(ciphertext, context=digest)
+        for key, digest, ciphertext in rows
     }

@@ -145,6 +145,7 @@ def _look_up(
     keys = services().keys
     result: list[ScopeFacts] = [NO_SCOPE_FACTS] * len(addresses)
     probes = _look_up_keys(addresses, keys.match_keys, exact_only=exact_only)
+    probes |= _look_up_keys(addresses, keys.earlier_match_keys, exact_only=exact_only)
     rows, snapshot = _fetch_rows(probes, connection)
     if snapshot.md5:
         by_md5 = _look_up_keys(addresses, keys.md5_keys, exact_only=exact_only)

@@ -14,6 +14,7 @@ from uuid import UUID
 from preference_center.keys import DIGEST_BYTES, Keys
 from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.addresses import find_by_digest_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ def list_resolvable(
     connection: Connection, keys: Keys, after: PendingPosition, limit: int
 ) -> ResolvablePage:
     """Of the `limit` rows after this position, those whose address is stored and readable."""
+    if keys.digest_length > 1:
+        return _list_resolvable_by_earlier_keys(connection, keys, after, limit)
     given = {
         "prefix": after[0],
         "scope_hash": after[1],
@@ -145,6 +148,23 @@ def list_resolvable(
         return ResolvablePage(found, None)
     last = PendingMailOptOut(*rows[-1][:-3])
     return ResolvablePage(found, (last.digest_prefix, last.scope_hash))
+
+
+def _list_resolvable_by_earlier_keys(
+    connection: Connection, keys: Keys, after: PendingPosition, limit: int
+) -> ResolvablePage:
+    """The same where a token may be older than the rotation of the digest keys."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM pending_mail_opt_out WHERE (digest_prefix, scope_hash) > (%s, %s)
+        ORDER BY digest_prefix, scope_hash LIMIT %s""",  # noqa: S608 - a constant
+        (*after, limit),
+    )
+    page = [PendingMailOptOut(*row) for row in rows]
+    known = find_by_digest_prefix(connection, keys, {row.digest_prefix for row in page})
+    exact = [(row, known.get(row.digest_prefix)) for row in page]
+    found = [(row, address) for row, address in exact if address is not None]
+    last = page[-1] if len(page) == limit else None
+    return ResolvablePage(found, (last.digest_prefix, last.scope_hash) if last else None)
 
 
 def dismiss_pending(connection: Connection, pending_id: UUID, reason: str, now: datetime) -> bool:
