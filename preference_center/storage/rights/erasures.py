@@ -28,7 +28,8 @@ SELECT DISTINCT a.id, a.channel, a.digest, {pushable_ciphertext("a")}, a.erased_
 FROM address a LEFT JOIN contact_address linked ON linked.address_id = a.id
 LEFT JOIN LATERAL (SELECT id, extent FROM erasure WHERE address_id = a.id
     ORDER BY begun_at DESC, id DESC LIMIT 1) AS newest ON true
-WHERE a.id = ANY(%(addresses)s) OR linked.contact_id = ANY(%(contacts)s)
+WHERE a.id = ANY(ARRAY(SELECT unnest(%(addresses)s::bigint[])
+    UNION SELECT address_id FROM contact_address WHERE contact_id = ANY(%(contacts)s)))
 ORDER BY a.id
 """  # noqa: S608 - constants
 

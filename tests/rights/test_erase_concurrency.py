@@ -1,0 +1,90 @@
+"""Erasures beside everything else that writes: no deadlock, nothing lost, nothing revived (I2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center import contacts
+from preference_center.context import services
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.contacts import ContactRef, ContactUpdate
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.rights.model import Extent
+from preference_center.ledger import record
+from preference_center.rights.erase import erase_addresses, erase_contacts
+from tests.domain.histories import NEWS
+from tests.ledger.changes import add_destination, together
+from tests.rights.decisions import WEEKLY, ask
+from tests.rights.erasing import origin, row, rows, store, tables_with
+
+PEOPLE = [parse_address(f"p{number}@example.com", Channel.EMAIL) for number in range(60)]
+ROUNDS = 3
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        add_destination("crm", NEWS)
+        yield
+
+
+def click(who: Address) -> None:
+    now = services().now()
+    change = Change(uuid4(), EventKind.OPTED_OUT, who, NEWS, now, now, "test", "test", own_act=True)
+    record([change])
+
+
+def test_clicks_lists_updates_and_erasures_of_the_same_people_go_on_together() -> None:
+    for number, who in enumerate(PEOPLE):
+        store(who, external_id=f"id-{number}")
+    ids = [number for (number,) in rows("SELECT address_id FROM contact_address")]
+
+    def click_all() -> None:
+        for who in reversed(PEOPLE):
+            click(who)
+
+    def list_all() -> None:
+        now = services().now()
+        for _ in range(ROUNDS):
+            record(
+                [
+                    Change(uuid4(), EventKind.OPTED_OUT, who, NEWS, now, now, "test", "test")
+                    for who in PEOPLE
+                ],
+                bulk=True,
+            )
+
+    def update_all() -> None:
+        for _ in range(ROUNDS):
+            contacts.upsert_contacts(
+                [ContactUpdate(f"id-{number}", "it", (who,)) for number, who in enumerate(PEOPLE)],
+                origin(),
+            )
+
+    def erase_all() -> None:
+        for start in range(0, len(ids), 20):
+            erase_addresses(ids[start : start + 20], Extent.ACCOUNT, origin=origin())
+
+    together(click_all, list_all, update_all, erase_all)
+    assert row("SELECT count(*) FROM address WHERE ciphertext IS NOT NULL") == (0,)
+    assert row("SELECT count(*) FROM contact WHERE locale IS NOT NULL") == (0,)
+    assert tables_with("id-7") == set()
+    assert row("SELECT count(*) FROM event WHERE kind = 'opted_out' AND own") == (len(PEOPLE),)
+    assert not any(ask(WEEKLY, who).allow for who in PEOPLE)
+
+
+def test_two_erasures_of_one_person_leave_one_under_way() -> None:
+    store(PEOPLE[0])
+
+    def erase() -> None:
+        erase_contacts([ContactRef(address=PEOPLE[0])], Extent.ACCOUNT, origin=origin())
+
+    together(*[erase] * 4)
+    assert row("SELECT count(*) FROM erasure WHERE ciphertext IS NOT NULL") == (1,)
+    assert row("SELECT count(*) FROM erasure_task WHERE outcome = ''") == (1,)
+    entries = [number for (number,) in rows("SELECT entry FROM erasure ORDER BY entry")]
+    assert entries == list(range(1, len(entries) + 1))
