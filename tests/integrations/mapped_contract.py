@@ -45,8 +45,8 @@ class MappedContract:
         assert rig.make().check().unmapped_targets == self.unmapped
 
     def test_check_reports_bad_credentials(self, rig: Rig) -> None:
-        secret = next(iter(get_spec(rig.kind).secret_settings))
-        wrong = replace(rig.setup, settings={**rig.setup.settings, secret: "wrong"})
+        secrets = dict.fromkeys(get_spec(rig.kind).secret_settings, "wrong")
+        wrong = replace(rig.setup, settings={**rig.setup.settings, **secrets})
         (problem,) = replace(rig, setup=wrong).make().check().problems
         assert self.refusal in problem
 
