@@ -42,6 +42,10 @@ _COMMANDS = {
         "Write all suppressed addresses, in the format that another tool imports.",
     ),
     "feed": ("feed:feed", "The feed of changes for senders and data teams."),
+    "minors": (
+        "minors:group",
+        "Reports that an address is a minor's: decide on each within 72 hours.",
+    ),
     "holds": (
         "holds:group",
         "Legal holds: while one lasts, neither erasure nor retention touches its subject.",

@@ -6,7 +6,7 @@ the person ends it, or the company after informing them (art. 18(3)).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -32,8 +32,16 @@ class EndNotice:
     sent_at: datetime
 
 
-UnrestrictionProof = ConsentEvidence | EndNotice
-"""The person's own recorded act, or the notice that they got before the end."""
+@dataclass(frozen=True, slots=True)
+class DismissedReport:
+    """That what restricted the contact, a report of a minor, was found to be wrong."""
+
+    request_id: UUID
+
+
+UnrestrictionProof = ConsentEvidence | EndNotice | DismissedReport
+"""The person's own recorded act, the notice that they got before the end, or that its reason fell.
+"""
 
 
 def is_restricted(facts: Sequence[ScopeFact]) -> bool:
@@ -80,6 +88,8 @@ def build_unrestriction_change(
         if begun_at is not None and begun_at >= proof.occurred_at:
             raise InvalidInput("the restriction began then or later: only a newer act ends it")
         return build_proven_change(id, EventKind.UNRESTRICTED, address, RESTRICTION, proof, origin)
+    if isinstance(proof, DismissedReport):
+        return _ending_change(id, address, origin, {"dismissed_report": str(proof.request_id)})
     if origin.now - proof.sent_at < NOTICE_PERIOD:
         raise InvalidInput(
             f"inform the person, and end the restriction {NOTICE_PERIOD.days} days later at the"
@@ -87,6 +97,16 @@ def build_unrestriction_change(
         )
     if begun_at is not None and begun_at > proof.sent_at:
         raise InvalidInput("the restriction began after that notice: send another one")
+    return _ending_change(id, address, origin, {"notice_sent_at": proof.sent_at.isoformat()})
+
+
+def _ending_change(
+    id: UUID,  # noqa: A002 - as in `Change`
+    address: Address,
+    origin: RequestOrigin,
+    evidence: Mapping[str, str],
+) -> Change:
+    """The end of a restriction by the company, as of now."""
     return Change(
         id=id,
         kind=EventKind.UNRESTRICTED,
@@ -96,7 +116,7 @@ def build_unrestriction_change(
         received_at=origin.now,
         source=origin.source,
         actor=origin.actor,
-        evidence={"notice_sent_at": proof.sent_at.isoformat()},
+        evidence=evidence,
     )
 
 

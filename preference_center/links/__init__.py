@@ -89,6 +89,10 @@ class FormPurpose(StrEnum):
     RIGHTS_STATUS = "rights status"
     NEW_ADDRESS = "new address"
     MOVED_ADDRESS = "moved address"
+    RIGHTS_AUTHORITY = "rights authority"
+    """A person is asked whether an agent acts for them."""
+    RIGHTS_REPORTED = "rights reported"
+    """A person is informed that their address was reported to be a minor's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from preference_center.pages.rights_act import RIGHTS_WITH_PAGES, rights_act
 from preference_center.pages.rights_address import confirm_new_address, undo_new_address
 from preference_center.pages.rights_identity import open_rights_link
 from preference_center.pages.rights_list import rights
+from preference_center.pages.rights_minor import report_minor, reported
 from preference_center.pages.rights_status import download_access_file, rights_status
 from preference_center.pages.unsubscribe_page import unsubscribe
 from preference_center.pages.unsubscribe_survey import submit_survey
@@ -140,10 +141,12 @@ for _path, _view, _methods in (
     ("download", download_access_file, ["POST"]),
     ("address", confirm_new_address, ["GET", "POST"]),
     ("moved", undo_new_address, ["GET", "POST"]),
+    ("reported", reported, ["GET", "POST"]),
 ):
     blueprint.add_url_rule(
         f"/rights/{_path}/<token:token>", view_func=_view, methods=_methods, merge_slashes=False
     )
+blueprint.add_url_rule("/rights/minor", view_func=report_minor, methods=["GET", "POST"])
 for _act in RIGHTS_WITH_PAGES:
     # Static parts, which are matched before a token of any syntax.
     for _path, _page in (("/rights", rights_act), ("/rights/open", open_rights_link)):

@@ -99,12 +99,12 @@ def ask(
         brand=brand.key if brand else None,
         level=visitor.level if address == visitor.address else IdentityLevel.NONE,
         text=text,
-        id=_read_form_id(visitor),
+        id=read_form_id(visitor),
     )
     return open_request(new)
 
 
-def _read_form_id(visitor: RightsVisitor) -> UUID | None:
+def read_form_id(visitor: RightsVisitor) -> UUID | None:
     """The id in the posted form, if we sealed it for this visitor's page."""
     context = services()
     try:

@@ -129,10 +129,11 @@ class _Completion:
         completed = request_steps.complete(
             self.request.id, outcome, self.actor, connection=connection
         )
-        if self.request.kind is RequestKind.ERASE:
+        if self.request.kind in _ERASING:
             # From the copy made before: the stored request no longer names anybody.
             notice = replace(completed, sealed=self.request.sealed)
             letters.insert_letter(connection, notice, StepAction.DONE)
+            letters.inform_reporter(connection, notice)
         if self.in_transaction:
             self.in_transaction(connection, completed)
         self.completed = completed
@@ -209,9 +210,18 @@ def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -
     )
 
 
+def _erase_minor(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+    """A confirmed report erases the account: consents and tools with it."""
+    return erase.erase_contacts(
+        _refs(request), Extent.ACCOUNT, origin=origin, request_id=request.id, in_transaction=done
+    )
+
+
+_ERASING = {RequestKind.ERASE, RequestKind.MINOR}
 _EFFECTS: Mapping[RequestKind, Effect] = {
     RequestKind.CLOSE: _close,
     RequestKind.ERASE: _erase,
+    RequestKind.MINOR: _erase_minor,
     RequestKind.REOPEN: _reopen,
     RequestKind.RESTRICT: _restrict,
     RequestKind.UNRESTRICT: _unrestrict,

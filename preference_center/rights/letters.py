@@ -1,6 +1,7 @@
 """Mail the person what becomes of their request, in the transaction that decides it.
 
-Always to the address that the request is about, also where an agent asked (docs/rights.md).
+Always to the address that the request is about, also where an agent asked; to the agent too only
+if their authority says so (docs/rights.md).
 """
 
 from __future__ import annotations
@@ -11,20 +12,31 @@ from uuid import UUID
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.model import (
     Extent,
     RequestKind,
     RequestState,
+    RequestVia,
     StepAction,
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.languages import SOURCE_LANGUAGE, match_language
+from preference_center.links import FormPurpose
+from preference_center.links.rights_answers import ANSWER_TIMES, answer_url
 from preference_center.links.rights_status import rights_status_url
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, insert_emails
-from preference_center.storage.rights.requests import open_part
+from preference_center.storage.mail.outbox import (
+    REQUIRED_VALUES,
+    EmailKind,
+    OutgoingEmail,
+    insert_emails,
+)
+from preference_center.storage.rights.requests import SealedPart, open_part
 
+RESULTS_TO_AGENT = "results"
+"""In the sealed agent, once staff found that the authority covers receiving results."""
 LETTER_LIFETIME = timedelta(days=7)
 """How long delivery is tried."""
 
@@ -35,6 +47,16 @@ _KINDS: Mapping[StepAction, EmailKind] = {
     StepAction.EXTENDED: EmailKind.RIGHTS_EXTENDED,
     StepAction.LAPSED: EmailKind.RIGHTS_LAPSED,
 }
+_REPORT_KINDS: Mapping[StepAction, EmailKind] = {
+    StepAction.RECEIVED: EmailKind.MINOR_REPORTED,
+    StepAction.DONE: EmailKind.MINOR_CONFIRMED,
+    StepAction.REFUSED: EmailKind.MINOR_DISMISSED,
+}
+_ANSWERS: Mapping[EmailKind, FormPurpose] = {
+    EmailKind.RIGHTS_AGENT_ASKED: FormPurpose.RIGHTS_AUTHORITY,
+    EmailKind.MINOR_REPORTED: FormPurpose.RIGHTS_REPORTED,
+}
+"""The letters that ask the person for an answer."""
 _AT_ONCE = {RequestKind.RESTRICT, RequestKind.UNRESTRICT}
 
 
@@ -42,13 +64,12 @@ def has_letter(request: RightsRequest, action: StepAction) -> bool:
     """Whether the person is mailed about this step.
 
     Not of the receipt of what is done at the same moment. A finished erasure's last notice is
-    mailed by `acts`, since the stored request no longer names anybody then. A report of a minor
-    is not answered here.
+    mailed by `acts`, since the stored request no longer names anybody then.
     """
-    if action not in _KINDS or request.kind is RequestKind.MINOR:
+    if action not in (_REPORT_KINDS if request.kind is RequestKind.MINOR else _KINDS):
         return False
     if action is StepAction.DONE:
-        return request.kind is not RequestKind.ERASE
+        return request.kind not in {RequestKind.ERASE, RequestKind.MINOR}
     return not (action is StepAction.RECEIVED and _is_done_at_once(request))
 
 
@@ -60,37 +81,80 @@ def insert_letter(
     That is so without a mail server, and for a request that names no email address: then
     somebody has to write a letter, which the step shows.
     """
-    context, recipient = services(), _recipient(request)
-    if recipient is None or context.settings.mail_server is None:
+    part = open_part(services().keys, request)
+    ids = [_insert(connection, request, _kind(request, action), to) for to in _recipients(part)]
+    return ids[0] if ids else None
+
+
+def insert_reminder(connection: Connection, request: RightsRequest) -> UUID | None:
+    """Queue the mail that asks the person once more whether an agent acts for them."""
+    to = _recipients(open_part(services().keys, request))[:1]
+    return _insert(connection, request, EmailKind.RIGHTS_AGENT_ASKED, to[0]) if to else None
+
+
+def inform_reporter(connection: Connection, request: RightsRequest) -> None:
+    """Queue the mail to who reported a minor, if they gave an address: not what was decided."""
+    reporter = open_part(services().keys, request).reporter
+    if reporter:
+        to = parse_address(reporter, Channel.EMAIL)
+        _insert(connection, request, EmailKind.MINOR_REVIEWED, to)
+
+
+def _insert(
+    connection: Connection, request: RightsRequest, kind: EmailKind, recipient: Address
+) -> UUID | None:
+    context, catalogue = services(), current_catalogue_or_empty()
+    if context.settings.mail_server is None:
         return None
-    catalogue = current_catalogue_or_empty()
-    brand = catalogue.brands.get(request.brand or "")
     email_id = context.new_id()
-    reason = request.outcome or request.refusal or request.extension_reason
-    values = {
-        "link": rights_status_url(
-            context.links, request.id, context.now(), brand.host if brand else None
-        ),
-        "reference": request.reference,
-        "right": request.kind.value,
-        "law": request.law or "",
-        "received": request.received_at.isoformat(),
-        "due": "" if request.stopped_at else request.deadline.isoformat(),
-        "why": reason or "",
-    }
     email = OutgoingEmail(
         id=email_id,
-        kind=_KINDS[action],
+        kind=kind,
         recipient=recipient,
         language=match_language(request.language)
         or match_language(catalogue.default_language)
         or SOURCE_LANGUAGE,
         brand=request.brand,
-        values=values,
+        values=_values(request, kind, catalogue),
         expires_at=context.now() + LETTER_LIFETIME,
     )
     insert_emails(connection, [email])
     return email_id
+
+
+def _values(request: RightsRequest, kind: EmailKind, catalogue: Catalogue) -> dict[str, str]:
+    """What REQUIRED_VALUES wants for this kind."""
+    context, brand = services(), catalogue.brands.get(request.brand or "")
+    now, host = context.now(), brand.host if brand else None
+    answer = _ANSWERS.get(kind)
+    values: dict[str, str] = {
+        "link": answer_url(context.links, answer, request.id, now, host)
+        if answer
+        else rights_status_url(context.links, request.id, now, host),
+        "until": (request.recorded_at + ANSWER_TIMES[answer]).isoformat() if answer else "",
+        "agent": open_part(context.keys, request).agent.get("name", ""),
+        "reference": request.reference,
+        "right": request.kind.value,
+        "law": request.law or "",
+        "received": request.received_at.isoformat(),
+        "due": "" if request.stopped_at else request.deadline.isoformat(),
+        "why": request.outcome or request.refusal or request.extension_reason or "",
+    }
+    return {name: values[name] for name in REQUIRED_VALUES[kind]}
+
+
+def _kind(request: RightsRequest, action: StepAction) -> EmailKind:
+    if request.kind is RequestKind.MINOR:
+        return _REPORT_KINDS[action]
+    if action is StepAction.RECEIVED and waits_for_principal(request):
+        return EmailKind.RIGHTS_AGENT_ASKED
+    return _KINDS[action]
+
+
+def waits_for_principal(request: RightsRequest) -> bool:
+    """Whether an agent asked, and the person has not confirmed it yet."""
+    waits = request.state in {RequestState.RECEIVED, RequestState.IDENTIFYING}
+    return waits and request.via is RequestVia.AGENT
 
 
 def _is_done_at_once(request: RightsRequest) -> bool:
@@ -99,8 +163,9 @@ def _is_done_at_once(request: RightsRequest) -> bool:
     return request.kind in _AT_ONCE or request.extent is Extent.MARKETING
 
 
-def _recipient(request: RightsRequest) -> Address | None:
-    for channel, text in open_part(services().keys, request).addresses:
-        if channel == Channel.EMAIL:
-            return parse_address(text, Channel.EMAIL)
-    return None
+def _recipients(part: SealedPart) -> list[Address]:
+    """The person; and after them an agent, if their authority says so."""
+    named = [text for channel, text in part.addresses if channel == Channel.EMAIL][:1]
+    if part.agent.get(RESULTS_TO_AGENT):
+        named.append(part.agent["address"])
+    return [parse_address(text, Channel.EMAIL) for text in named]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from preference_center.contacts import WrittenContact
 from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
@@ -19,6 +20,7 @@ from preference_center.domain.rights.new_request import NewRequest, SubjectRows,
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import clamp_to_now
 from preference_center.ledger import RecordResult, record
+from preference_center.rights import minors
 from preference_center.rights.request_steps import (
     SOURCE,
     append_step,
@@ -45,6 +47,8 @@ def open_request(
     opener = _Opener(new, actor, in_transaction)
     if new.kind is RequestKind.OBJECT and new.addresses:
         record([opener.objection(address) for address in new.addresses], opener.write_after)
+    elif new.kind is RequestKind.MINOR:
+        minors.restrict_reported(new, actor, opener.received_at, opener.write_report)
     else:
         run_in_transaction(opener.write)
     assert opener.opened
@@ -59,9 +63,10 @@ class _Opener:
         self._in_transaction = in_transaction
         self._new, self._actor = new, actor
         self._id, self._now = new.id or context.new_id(), context.now()
-        self._received_at = clamp_to_now(new.received_at or self._now, self._now)
+        self.received_at = clamp_to_now(new.received_at or self._now, self._now)
         self._catalogue = current_catalogue_or_empty()
         self._event_ids = [context.new_id() for _ in new.addresses]
+        self._detail: dict[str, object] = {}
         self.opened: RightsRequest | None = None
 
     def objection(self, address: Address) -> Change:
@@ -71,14 +76,19 @@ class _Opener:
             kind=EventKind.OPTED_OUT,
             address=address,
             scope=ALL_MARKETING,
-            occurred_at=self._received_at,
-            received_at=self._received_at,
+            occurred_at=self.received_at,
+            received_at=self.received_at,
             source=SOURCE,
             actor=self._actor,
             evidence={"request": str(self._id), "via": self._new.via},
         )
 
     def write_after(self, connection: Connection, _: RecordResult) -> None:
+        self.write(connection)
+
+    def write_report(self, connection: Connection, written: Sequence[WrittenContact]) -> None:
+        """Store a report of a minor, and whether it restricted anybody."""
+        self._detail = {minors.RESTRICTED: any(each.is_changed for each in written)}
         self.write(connection)
 
     def write(self, connection: Connection) -> None:
@@ -119,16 +129,19 @@ class _Opener:
             SubjectRows(digests + named, known.address_ids, known.contact_id),
             self._catalogue.rights.laws,
             time_zone(self._catalogue),
-            self._received_at,
+            self.received_at,
             self._now,
         )
 
     def _insert(self, connection: Connection, request: RightsRequest) -> RightsRequest:
         sealed = requests.seal_part(services().keys, request.id, _sealed_part(self._new))
         request = replace(request, sealed=sealed)
+        detail = {"via": request.via, "level": request.level.value, **self._detail}
+        mails = request.kind is not RequestKind.MINOR or not minors.list_reports(
+            connection, request.subject_digests
+        )
         requests.insert_request(connection, request)
-        detail = {"via": request.via, "level": request.level.value}
-        append_step(connection, request, self._actor, StepAction.RECEIVED, detail)
+        append_step(connection, request, self._actor, StepAction.RECEIVED, detail, mails=mails)
         if request.state is RequestState.IDENTIFYING:
             append_step(connection, request, self._actor, StepAction.IDENTITY_ASKED)
         if request.kind is RequestKind.OBJECT and not self._new.text:

@@ -280,10 +280,12 @@ def append_step(
     actor: str,
     action: StepAction,
     detail: Mapping[str, Any] | None = None,
+    *,
+    mails: bool = True,
 ) -> None:
     """Append a step; mail the person, and inform the company's program, if it concerns them."""
     now, more = services().now(), dict(detail or {})
-    if letters.has_letter(request, action):
+    if mails and letters.has_letter(request, action):
         mail = letters.insert_letter(connection, request, action)
         more["mail"] = mail and str(mail)
     add_step(connection, request.id, now, actor, action, more)

@@ -354,6 +354,7 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
     "confirm-to": Holds.DIGEST,
     "link-to": Holds.DIGEST,
     "links-from": Holds.FACT,  # the network of an IP address, for an hour
+    "minor": Holds.DIGEST,
     "reason": Holds.DIGEST,
     "refused": None,
     "text-to": Holds.DIGEST,

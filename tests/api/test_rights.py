@@ -193,3 +193,29 @@ def test_without_a_language_the_contacts_own_counts(sender: Sender) -> None:
 def test_an_objection_counts_at_once_without_any_proof(sender: Sender) -> None:  # I2
     create(sender, kind="object", received_at=START.isoformat(), via="postal_mail")
     assert sender.ask("offers.weekly", "ada@example.com")["allow"] is False
+
+
+def test_the_companys_own_finding_of_a_minor_is_confirmed_at_once(sender: Sender) -> None:
+    answer = sender.post("/v1/contacts/minor", {"address": "ada@example.com"})
+    assert answer.status_code == 200, answer.text
+    found = answer.get_json()
+    assert (found["kind"], found["state"], found["outcome"]) == ("minor", "done", "fulfilled")
+    contact = sender.post("/v1/contacts/query", {"address": "ada@example.com"})
+    assert contact.get_json()["account"] == "erased"
+    again = sender.post("/v1/contacts/minor", {"address": "ada@example.com"})
+    assert (again.status_code, again.get_json()["state"]) == (200, "done")
+
+
+def test_a_reported_minor_is_decided_by_completing_it_and_never_refused_or_withdrawn(
+    sender: Sender,
+) -> None:
+    report = create(sender, kind="minor", text="He is in my class.")
+    assert report["state"] == "open"
+    assert act(sender, report, "withdraw").status_code == 409
+    assert act(sender, report, "refuse", ground="excessive").status_code == 409
+    assert act(sender, report, "complete").get_json()["state"] == "done"
+
+
+def test_an_unknown_contact_is_no_minor(sender: Sender) -> None:
+    assert sender.post("/v1/contacts/minor", {"external_id": "nobody"}).status_code == 422
+    assert sender.post("/v1/contacts/minor", {"contact": str(uuid4())}).status_code == 422

@@ -14,6 +14,7 @@ from preference_center.domain.rights.model import (
     RequestKind,
     RequestOutcome,
     RequestState,
+    RequestVia,
 )
 from preference_center.domain.rights.new_request import Agent
 from preference_center.rights import requests
@@ -91,9 +92,12 @@ def test_a_person_without_an_email_address_needs_a_letter_and_the_step_shows_it(
     assert requests.list_steps(asked.id)[0].detail["mail"] is None
 
 
-def test_a_report_of_a_minor_mails_nobody() -> None:
-    ask(RequestKind.MINOR)
-    assert mails() == []
+def test_an_agents_request_asks_the_person_first() -> None:
+    ask(RequestKind.ACCESS, via=RequestVia.AGENT, agent=Agent("Data Rights Ltd", "a@dr.example"))
+    [mail] = mails()
+    assert (mail.kind, mail.recipient) == ("rights_agent_asked", ADA)
+    assert "/rights/authority/" in mail.values["link"]
+    assert mail.values["agent"] == "Data Rights Ltd"
 
 
 def test_what_is_done_at_once_is_mailed_once() -> None:

@@ -14,6 +14,8 @@ REPEAT_WINDOW = timedelta(days=1)
 """Within it the same request, received again, is the same one."""
 RETENTION = Period(months=24)
 """How long a closed request is kept (11 CCR 7101(a))."""
+MINOR_RETENTION = Period(days=90)
+"""How long a closed report of a minor is kept, and with it who reported it."""
 REMINDERS = (Fraction(1, 2), Fraction(4, 5), Fraction(1))
 """The shares of its time after which the company is reminded of a request."""
 

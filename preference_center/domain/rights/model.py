@@ -72,6 +72,8 @@ class RefusalGround(StrEnum):
     CLAIMS = "claims"
     """The data is needed for legal claims (GDPR art. 17(3)(e))."""
     EXCESSIVE = "excessive"
+    UNFOUNDED = "unfounded"
+    """What it says is not so (GDPR art. 12(5)): of a report of a minor, that it was dismissed."""
     OTHERS_RIGHTS = "others_rights"
 
 
@@ -153,6 +155,8 @@ class StepAction(StrEnum):
     IDENTITY_ASKED = "identity_asked"
     IDENTITY_CONFIRMED = "identity_confirmed"
     IDENTITY_FAILED = "identity_failed"
+    CONTRADICTED = "contradicted"
+    """The holder of an address that was reported to be a minor's says that it is not."""
     EXTENDED = "extended"
     REMINDED = "reminded"
     MERGED = "merged"

@@ -27,6 +27,8 @@ from preference_center.errors import InvalidInput
 
 MAX_TEXT = 4_000
 """Characters of what the person wrote."""
+MAX_REPORT = 1_000
+"""Characters of what makes somebody think that an address is a minor's."""
 MAX_SUBJECTS = 100
 """Addresses and external ids of one request: it is about one person."""
 
@@ -76,6 +78,8 @@ class NewRequest:
             raise InvalidInput(f"a request is about one person: name up to {MAX_SUBJECTS} of them")
         if len(self.text) > MAX_TEXT:
             raise InvalidInput(f"the text is longer than {MAX_TEXT:,} characters: shorten it")
+        if self.kind is RequestKind.MINOR and len(self.text) > MAX_REPORT:
+            raise InvalidInput(f"a report is longer than {MAX_REPORT:,} characters: shorten it")
         if (self.extent is not None) != (self.kind is RequestKind.ERASE):
             raise InvalidInput("a request to erase, and only that, has an extent: state which")
 

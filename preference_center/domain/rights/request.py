@@ -10,7 +10,12 @@ from zoneinfo import ZoneInfo
 
 from preference_center.domain.catalogue.privacy import AccountClosing
 from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.domain.rights.clock import IDENTITY_WAIT, RETENTION, next_reminder
+from preference_center.domain.rights.clock import (
+    IDENTITY_WAIT,
+    MINOR_RETENTION,
+    RETENTION,
+    next_reminder,
+)
 from preference_center.domain.rights.identity import MAX_FAILURES
 from preference_center.domain.rights.model import (
     ExtensionReason,
@@ -23,7 +28,7 @@ from preference_center.domain.rights.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.transitions import require_transition
+from preference_center.domain.rights.transitions import ForbiddenTransition, require_transition
 from preference_center.errors import InvalidInput
 
 _UTC = ZoneInfo("UTC")
@@ -149,7 +154,11 @@ class RightsRequest:
         return replace(self, extended_to=extendable_to, extension_reason=reason).schedule(now)
 
     def refuse(self, ground: RefusalGround, now: datetime) -> RightsRequest:
-        """It is not fulfilled, on this ground."""
+        """It is not fulfilled, on this ground. A report of a minor is only UNFOUNDED."""
+        if (self.kind is RequestKind.MINOR) != (ground is RefusalGround.UNFOUNDED):
+            raise ForbiddenTransition(
+                "`unfounded` is the ground of dismissed reports of minors, and their only one"
+            )
         return replace(self._close(RequestState.REFUSED, now), refusal=ground)
 
     def complete(self, outcome: RequestOutcome, now: datetime) -> RightsRequest:
@@ -157,7 +166,9 @@ class RightsRequest:
         return replace(self._close(RequestState.DONE, now), outcome=outcome)
 
     def withdraw(self, now: datetime) -> RightsRequest:
-        """The person no longer asks for it."""
+        """The person no longer asks for it. Nobody can withdraw a report of a minor."""
+        if self.kind is RequestKind.MINOR:
+            raise ForbiddenTransition("a report of a minor is confirmed or dismissed by staff")
         return self._close(RequestState.WITHDRAWN, now)
 
     def lapse(self, now: datetime) -> RightsRequest:
@@ -187,7 +198,9 @@ class RightsRequest:
             _start_clock(self, now),
             state=state,
             closed_at=now,
-            forget_at=RETENTION.after(now, _UTC),
+            forget_at=(MINOR_RETENTION if self.kind is RequestKind.MINOR else RETENTION).after(
+                now, _UTC
+            ),
             next_at=None,
         )
 

@@ -40,6 +40,14 @@ class EmailKind(StrEnum):
     RIGHTS_REFUSED = "rights_refused"
     RIGHTS_EXTENDED = "rights_extended"
     RIGHTS_LAPSED = "rights_lapsed"
+    RIGHTS_AGENT_ASKED = "rights_agent_asked"
+    """An agent asked for something in a person's name: the email has the link to confirm it."""
+    MINOR_REPORTED = "minor_reported"
+    """Somebody reported the address as a minor's: the email has the link to contradict."""
+    MINOR_CONFIRMED = "minor_confirmed"
+    MINOR_DISMISSED = "minor_dismissed"
+    MINOR_REVIEWED = "minor_reviewed"
+    """To who reported it, if they gave an address: the report was looked at."""
     RIGHTS_REMINDER = "rights_reminder"
     """To the company: a request is to be answered soon."""
     ERASED = "erased"
@@ -58,13 +66,19 @@ REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.RIGHTS_REFUSED: _LETTER_VALUES,
     EmailKind.RIGHTS_EXTENDED: _LETTER_VALUES,
     EmailKind.RIGHTS_LAPSED: _LETTER_VALUES,
+    EmailKind.RIGHTS_AGENT_ASKED: frozenset({"link", "reference", "right", "agent", "until"}),
+    EmailKind.MINOR_REPORTED: frozenset({"link", "reference", "until"}),
+    EmailKind.MINOR_CONFIRMED: frozenset({"reference", "law"}),
+    EmailKind.MINOR_DISMISSED: frozenset({"reference"}),
+    EmailKind.MINOR_REVIEWED: frozenset({"reference"}),
     EmailKind.RIGHTS_REMINDER: frozenset({"reference", "right", "due"}),
     EmailKind.ERASED: frozenset({"extent"}),
 }
 """The values of each kind: `link` is valid until `expires_at`, `what` is what was opted in to,
 `right` is a RequestKind, `law` a Law or empty, `received` and `due` are times (ISO 8601; `due`
-empty while the clock is stopped), `why` is the outcome, the ground or the reason, `extent`
-an Extent."""
+empty while the clock is stopped), `until` is by when an answer is taken, `agent` is the name of
+somebody who acts for the person, `why` is the outcome, the ground or the reason,
+`extent` an Extent."""
 
 RETENTION = timedelta(days=30)
 """How long the outcome of an email is kept; it holds nothing personal by then."""

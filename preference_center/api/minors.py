@@ -1,0 +1,68 @@
+"""Minors: what the company's own systems found out about an account, which is confirmed at once."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from preference_center import contacts
+from preference_center.api.contact_models import ContactSelector
+from preference_center.api.contact_rows import contact_ref
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.problems import INVALID_ADDRESS, UNKNOWN_CONTACT
+from preference_center.api.rights_models import RightsRequestResponse, request_response
+from preference_center.domain.addresses import Address
+from preference_center.domain.contacts import ContactRef
+from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestVia
+from preference_center.domain.rights.new_request import NewRequest
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.errors import UnknownContact
+from preference_center.rights import requests
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.db.database import Connection
+
+
+@endpoint(
+    "POST",
+    "/contacts/minor",
+    KeyScope.RIGHTS,
+    body=ContactSelector,
+    response=RightsRequestResponse,
+    writes=True,
+    errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
+)
+def post_contacts_minor(call: ApiCall, body: ContactSelector) -> Response:
+    """Record that a contact is a minor.
+
+    Your own finding needs no review: the account is closed and erased at once, here and in every
+    tool. Send no date of birth and no reason.
+    """
+    ref = contact_ref(body)
+    report = requests.open_request(
+        NewRequest(
+            kind=RequestKind.MINOR,
+            via=RequestVia.API,
+            language="",
+            addresses=_addresses(ref),
+            external_ids=(ref.external_id,) if ref.external_id else (),
+        ),
+        call.key.actor,
+    )
+    stored: list[Response] = []
+
+    def respond(connection: Connection, request: RightsRequest) -> None:
+        stored[:] = [json_response(request_response(request))]
+        if call.idempotent_request:
+            call.idempotent_request.store_response(connection, stored[0])
+
+    requests.fulfil(report, call.key.actor, RequestOutcome.FULFILLED, respond)
+    return stored[0]
+
+
+def _addresses(ref: ContactRef) -> tuple[Address, ...]:
+    """The address of a selector, or all of its contact. Raises UnknownContact."""
+    if ref.address is not None:
+        return (ref.address,)
+    found = contacts.load_contacts([ref]).find(ref).addresses
+    if not found and ref.external_id is None:
+        raise UnknownContact("no contact with a readable address has this id")
+    return tuple(sorted(found, key=lambda address: (address.channel, address.exact)))

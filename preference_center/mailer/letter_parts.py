@@ -1,0 +1,54 @@
+"""What mails about data-subject requests have in common, in the current language."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from flask_babel import format_date
+from flask_babel import gettext as _
+
+from preference_center.domain.rights.laws import complaint_authority_url
+from preference_center.domain.rights.model import Law, RequestKind
+from preference_center.mailer.right_titles import right_title
+from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.mail.outbox import OutgoingEmail
+
+
+def how_to_complain(email: OutgoingEmail) -> str:
+    """How to complain to an authority (GDPR art. 12(4)); `law` may be empty."""
+    text: str = _(
+        "If you do not agree, answer this mail. You can also complain to an authority"
+        " (%(authorities)s) or go to court.",
+        authorities=_authorities(email.values["law"]),
+    )
+    return text
+
+
+def _authorities(law: str) -> str:
+    """The authorities of the request's law, or of all configured ones, by the company's names."""
+    catalogue = current_catalogue_or_empty()
+    named = catalogue.controller.authorities if catalogue.controller else {}
+    return ", ".join(
+        f"{named[each].name}: {named[each].url}" if each in named else complaint_authority_url(each)
+        for each in ([Law(law)] if law else catalogue.rights.laws)
+    )
+
+
+def reference_of(email: OutgoingEmail) -> str:
+    """The reference of the request."""
+    return email.values["reference"]
+
+
+def right_of(email: OutgoingEmail) -> str:
+    """What is asked for, in the current language."""
+    return right_title(RequestKind(email.values["right"]))
+
+
+def day_of(email: OutgoingEmail, name: str) -> str:
+    """A date in the company's time zone, in which deadlines are counted."""
+    catalogue = current_catalogue_or_empty()
+    zone = ZoneInfo(catalogue.controller.timezone if catalogue.controller else "UTC")
+    return str(
+        format_date(datetime.fromisoformat(email.values[name]).astimezone(zone).date(), "long")
+    )
