@@ -15,6 +15,7 @@ from preference_center.pages.rights_forms import (
     form_of,
     redirect_to_status,
 )
+from preference_center.pages.rights_list import list_own_requests
 from preference_center.pages.rights_visitor import (
     RightsVisitor,
     proven_address,
@@ -66,5 +67,14 @@ def _page(
         extent=extent,
         error=error,
         restricted=is_restricted(load_exact_facts([proven_address(visitor)])[0]),
+        copy_pending=_is_copy_pending(visitor),
         retention=catalogue_or_empty().retention,
+    )
+
+
+def _is_copy_pending(visitor: RightsVisitor) -> bool:
+    """Whether a copy was asked for and is not ready: after the deletion there would be none."""
+    return any(
+        own.asked.kind is RequestKind.ACCESS and not own.asked.state.closed
+        for own in list_own_requests(visitor)
     )

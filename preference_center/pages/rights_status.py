@@ -18,7 +18,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.catalogue import Authority, Catalogue
 from preference_center.domain.delivery_status import tool_title
-from preference_center.domain.rights.model import RequestKind
+from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import InvalidLink, UnknownRequest
@@ -37,6 +37,7 @@ from preference_center.rights.request_steps import part_addresses
 from preference_center.rights.requests import PERSON, load_request, open_sealed, withdraw
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights.erasure_list import ErasureTask, list_erasures_of_request
+from preference_center.storage.rights.holds import held_addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
         acts_by_itself=page.asked.acts_by_itself(catalogue.rights.closing),
         file_until=_file_until(page.asked),
         tools=_list_tools(page.asked, catalogue),
+        is_held=_is_held(page.asked),
         authorities=_authorities(catalogue),
         now=services().now(),
     )
@@ -141,6 +143,14 @@ def _list_tools(asked: RightsRequest, catalogue: Catalogue) -> list[ToolErasure]
             title = text(recipient.title) if recipient else tool_title(task.destination)
             found.append(ToolErasure(title, task, erasure.give_up_at))
     return found
+
+
+def _is_held(asked: RightsRequest) -> bool:
+    """Whether a legal hold keeps this deletion waiting; `acts` does it as soon as that ends."""
+    if asked.kind is not RequestKind.ERASE or asked.state is not RequestState.OPEN:
+        return False
+    now = services().now()
+    return bool(run_in_transaction(lambda c: held_addresses(c, asked.address_ids, now)))
 
 
 def _authorities(catalogue: Catalogue) -> list[Authority]:

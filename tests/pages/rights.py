@@ -6,8 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.contacts import ContactRef
+from preference_center.domain.rights.model import Extent
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.rights.erase import erase_contacts
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights.requests import list_requests
+from tests.clock import START
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -44,3 +50,10 @@ def requests_in(app: Flask) -> list[RightsRequest]:
     """All stored requests, oldest first."""
     with app.app_context():
         return run_in_transaction(list_requests)
+
+
+def erase_now(app: Flask, address: str) -> None:
+    """Let this address be of an erased person."""
+    named = ContactRef(address=parse_address(address, Channel.EMAIL))
+    with app.app_context():
+        erase_contacts([named], Extent.MARKETING, origin=RequestOrigin("test", "test", START))

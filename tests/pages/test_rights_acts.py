@@ -12,6 +12,7 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.rights.holds import end_hold, place_hold
 from tests.clock import START
 from tests.pages.rights import form_fields, press, reference_in, requests_in
 
@@ -70,6 +71,39 @@ def test_deleting_the_account_waits_for_more_proof(
     page = client.get(answer.location).text
     assert "we have to be sure that it is you" in page
     assert "never for an identity card" in page
+
+
+def test_a_legal_hold_comes_before_a_deletion_and_the_page_says_so(
+    app: Flask, client: FlaskClient, proven: str, ledger: Ledger
+) -> None:
+    with app.app_context():
+        place_hold(JANE, "C-1", "claims in court", "test")
+    before = ledger.events()
+    path = f"/rights/erase/{proven}"
+    assert "that comes first" in client.post(path, data={"extent": "marketing"}).text
+    status = press(client, path, extent="marketing", confirm="yes").location
+    page = client.get(status).text
+    assert "It is deleted as soon as that ends." in page
+    assert "claims in court" not in page  # the company's own words, for its staff
+    assert 'href="https://garante.example"' in page
+    assert ledger.events() == before
+    with app.app_context():
+        end_hold("C-1", "test")
+    assert "It is deleted as soon as that ends." not in client.get(status).text
+
+
+def test_the_page_of_a_deletion_says_what_becomes_of_a_limit_and_of_a_copy_asked_for(
+    client: FlaskClient, proven: str
+) -> None:
+    path = f"/rights/erase/{proven}"
+    plain = client.get(path).text
+    assert "not ready yet" not in plain
+    assert "the newer request counts" not in plain
+    press(client, f"/rights/access/{proven}", confirm="yes")
+    press(client, f"/rights/restrict/{proven}", confirm="yes")
+    for page in (client.get(path), client.post(path, data={"extent": "marketing"})):
+        assert "not ready yet" in page.text
+        assert "the newer request counts" in page.text
 
 
 def test_the_language_is_corrected_at_once(app: Flask, client: FlaskClient, proven: str) -> None:
