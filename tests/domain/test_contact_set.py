@@ -279,3 +279,33 @@ def test_an_address_of_somebody_erased_is_linked_to_nobody() -> None:
     written = book.upsert(ContactUpdate("c-1", addresses=(GRACE, MARY)), NEW)
     assert written.addresses == {ADA, MARY}
     assert book.new_addresses() == [MARY]
+
+
+def test_what_is_known_by_an_erased_address_only_is_not_stored() -> None:  # I6
+    contacts = ContactSet.from_contacts([], erased=frozenset({ADA}))
+    found = contacts.upsert(ContactUpdate("c-1", "it", (ADA,)), UUID(int=7))
+    assert found.account is AccountState.ERASED
+    assert contacts.changed_contacts() == []
+    assert contacts.current(found) == found
+
+
+def test_an_erased_address_is_left_out_of_a_contact_that_is_known_otherwise() -> None:  # I6
+    known = contact(1, external_ids=called("c-1"))
+    contacts = ContactSet.from_contacts([known], erased=frozenset({ADA}))
+    found = contacts.upsert(ContactUpdate("c-1", "it", (ADA, GRACE)), UUID(int=7))
+    assert (found.id, found.locale, found.addresses) == (known.id, "it", frozenset({GRACE}))
+
+
+def test_an_erased_address_hands_its_contact_to_nobody() -> None:  # I6
+    """It was closed by this address after the erasure: what else is known does not get there."""
+    closed = contact(1, ADA, account=AccountState.DEACTIVATED)
+    contacts = ContactSet.from_contacts([closed], erased=frozenset({ADA}))
+    found = contacts.upsert(ContactUpdate("c-1", "it", (ADA,)), UUID(int=7))
+    assert found == closed
+    assert contacts.changed_contacts() == []
+
+
+def test_an_account_is_closed_by_an_erased_address() -> None:  # I4
+    contacts = ContactSet.from_contacts([], erased=frozenset({ADA}))
+    made = contacts.deactivate(contacts.start_anew(ADA, UUID(int=7)))
+    assert [*contacts.newly_closed()] == [(made, ADA)]
