@@ -23,7 +23,6 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.languages import page_language
-from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
 from preference_center.pages.ledger_changes import CONFIRMED_BY_MAIL, click_evidence, opt_in, resume
 from preference_center.pages.rendering import (
@@ -32,6 +31,7 @@ from preference_center.pages.rendering import (
     render_link_page,
     use_contact_language,
 )
+from preference_center.rights.returning import record_opt_ins
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_emails
 
@@ -142,7 +142,7 @@ def confirm(token: str = "") -> ResponseReturnValue:
         return render_link_page(
             "confirmed", requested.token, requested.link, restricted=True, **shown
         )
-    record(changes)
+    record_opt_ins(changes, page_language())
     applied = _load_preferences(requested.link, catalogue).has_applied(changes)
     return render_link_page(
         "confirmed", requested.token, requested.link, all_applied=applied, **shown

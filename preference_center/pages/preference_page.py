@@ -22,6 +22,7 @@ from preference_center.domain.link_access import OptInMethod, opt_in_method
 from preference_center.domain.preference_form import PAUSE_DAYS, SubmittedPreferences
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.errors import InvalidLink
+from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
 from preference_center.pages.confirm_opt_in import scope_titles, send_confirmation
@@ -39,6 +40,7 @@ from preference_center.pages.rendering import (
     link_fingerprint,
     use_contact_language,
 )
+from preference_center.rights.returning import record_opt_ins
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import destinations
@@ -203,7 +205,7 @@ def _turn_on(
         )
     if not form.validate():
         return SaveResult(("missing_cookie",), not_saved=changes.opt_ins)
-    record(changes.turned_on)
+    record_opt_ins(changes.turned_on, page_language())
     return SaveResult(turned_on=changes.turned_on)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from preference_center import contacts
 from preference_center.context import services
@@ -36,12 +37,14 @@ def return_after_erasure(
     proof: ConsentEvidence,
     *,
     origin: RequestOrigin,
+    changes: Sequence[Change] = (),
     in_transaction: InTransaction | None = None,
 ) -> Contact:
     """Let the person of an erased address come back: a new contact, and service mail again.
 
     The act must prove that they control the address now. Marketing stays off until they turn it
-    on. What was still to be erased in tools ends. A repeat returns the contact. Raises
+    on; `changes` are recorded at the same moment. What was still to be erased in tools ends. A
+    repeat records nothing and returns the contact. Raises
     InvalidInput if the address was not erased, or was after that act, and Unavailable.
     """
     for _ in range(_ATTEMPTS):
@@ -52,13 +55,39 @@ def return_after_erasure(
                 raise InvalidInput("this address was not erased: there is nothing to come back to")
             return owner
         contact = contact_set.start_anew(address, services().new_id())
-        changes = _reopening_changes(address, proof, origin)
+        made = [*_reopening_changes(address, proof, origin), *changes]
         try:
-            _save(address, contact_set, contact, changes, origin, in_transaction)
+            _save(address, contact_set, contact, made, origin, in_transaction)
         except ConcurrentContactUpdate:
             continue
         return contact
     raise Unavailable("the database is too busy with this contact", UnavailableCause.LOCK_TIMEOUT)
+
+
+def record_opt_ins(changes: Sequence[Change], language: str) -> None:
+    """Record what the person of one address turned on, by an act that proves that it is theirs.
+
+    Who was erased comes back by that. A form that was shown before the erasure brings nobody
+    back, and lifts nothing (I5). `language` is that of the page. Raises Unavailable.
+    """
+    opt_ins = [change for change in changes if change.kind is EventKind.OPTED_IN]
+    address = opt_ins[0].address if opt_ins else None
+    if isinstance(address, Address) and _is_erased(address):
+        proof = ConsentEvidence(
+            opt_ins[0].source,
+            f"turned on: {', '.join(change.scope for change in opt_ins)}",
+            language,
+            min(change.occurred_at for change in opt_ins),
+        )
+        origin = RequestOrigin(opt_ins[0].source, opt_ins[0].actor, services().now())
+        with suppress(InvalidInput):
+            return_after_erasure(address, proof, origin=origin, changes=changes)
+            return
+    record(changes)
+
+
+def _is_erased(address: Address) -> bool:
+    return address in contacts.load_contacts([ContactRef(address=address)]).erased
 
 
 def _reopening_changes(
