@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.errors import InvalidInput
 from preference_center.mailcheck import Finding, Installation, Severity, check_email, check_host
 from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.ledger.addresses import digest_prefixes
 
 MAX_MAIL_BYTES = 50 * 1024 * 1024
 """Maximum size of a mail."""
@@ -48,7 +50,9 @@ def check_mail(file: BinaryIO, as_json: bool) -> None:  # noqa: FBT001 - click p
         if len(raw) > MAX_MAIL_BYTES:
             raise InvalidInput(f"the mail is larger than {MAX_MAIL_BYTES // 2**20} MiB")
         context = services()
-        installation = Installation(context.links, current_catalogue(), context.keys.exact_digest)
+        installation = Installation(
+            context.links, current_catalogue(), partial(digest_prefixes, context.keys)
+        )
         findings = check_email(raw, installation, context.now())
     _print_findings(findings, as_json=as_json)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -12,7 +12,7 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink, InvalidLink, ProbeLink
-from preference_center.links import DIGEST_PREFIX_BYTES, Link, Links, MailtoTokenData, TokenPurpose
+from preference_center.links import Link, Links, MailtoTokenData, TokenPurpose
 from preference_center.links.offline import SENDER_TOKEN_PREFIX
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 
@@ -44,13 +44,12 @@ class Installation:
 
     links: Links
     catalogue: Catalogue
-    digest: Callable[[Address], bytes]
-    """The exact digest of an address."""
+    digest_prefixes: Callable[[Address], Collection[bytes]]
+    """How mail tokens may name an address: by the beginning of its digest, now or earlier."""
 
     def token_matches_link(self, reference: MailtoTokenData, link: Link) -> bool:
         """Whether a mailto token names the address and the scope of a link."""
-        prefix = self.digest(link.address)[:DIGEST_PREFIX_BYTES]
-        same = reference.digest_prefix == prefix
+        same = reference.digest_prefix in self.digest_prefixes(link.address)
         return same and reference.match_scope([link.scope]) is not None
 
     @property

@@ -21,7 +21,7 @@ from preference_center.links import Links, LinkTopic, SenderKey, offline
 from preference_center.mailcheck import Installation, Severity, check_email
 from tests.docs.reading import ROOT
 from tests.links.registry import FakeRegistry
-from tests.mailcheck.mails import HOSTED, digest
+from tests.mailcheck.mails import HOSTED, digest_prefixes
 
 PAGE = (ROOT / "docs/links.md").read_text()
 NOW = datetime.now(UTC)  # the examples go by the real clock
@@ -79,7 +79,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
 def problems(mails: list[bytes]) -> set[str]:
     """What is wrong with the one mail that arrived."""
     (mail,) = mails
-    findings = check_email(mail, Installation(LINKS, HOSTED, digest), NOW)
+    findings = check_email(mail, Installation(LINKS, HOSTED, digest_prefixes), NOW)
     return {one.code for one in findings if one.severity is not Severity.OK}
 
 

@@ -11,7 +11,14 @@ from hashlib import sha256
 
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.links import Link, Links, LinkTopic, SenderKey, list_unsubscribe_headers
+from preference_center.links import (
+    DIGEST_PREFIX_BYTES,
+    Link,
+    Links,
+    LinkTopic,
+    SenderKey,
+    list_unsubscribe_headers,
+)
 from preference_center.links.offline import LinkMinter
 from preference_center.mailcheck import Installation, Severity, check_email
 from tests.in_force import CATALOGUE
@@ -31,7 +38,13 @@ def digest(address: Address) -> bytes:
 
 LINKS = Links(RING, "https://prefs.example.com", "stop.example.com", REGISTRY)
 OLDER = Links(RING[1:], "https://prefs.example.com", "stop.example.com", REGISTRY)
-OURS = Installation(LINKS, HOSTED, digest)
+
+
+def digest_prefixes(address: Address) -> list[bytes]:
+    return [digest(address)[:DIGEST_PREFIX_BYTES]]
+
+
+OURS = Installation(LINKS, HOSTED, digest_prefixes)
 ADA = parse_address("ada@example.com", Channel.EMAIL)
 LINK = Link(ADA, "acme.news", "0198f1de-7c1a-7000-8000-0000000000ab", NOW)
 
