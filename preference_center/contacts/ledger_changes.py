@@ -19,6 +19,7 @@ from preference_center.domain.restriction import (
     UnrestrictionProof,
     build_restriction_change,
     build_unrestriction_change,
+    is_ended_by,
     is_restricted,
 )
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
@@ -97,7 +98,7 @@ def unrestriction_changes(
     }
     for address, facts in _load_exact(affected):
         row, proof = affected[address]
-        if not is_restricted(facts) or (result.errors and result.errors[-1].row == row):
+        if not is_ended_by(proof, facts) or (result.errors and result.errors[-1].row == row):
             continue
         with result.collect_errors(row, proof_field(proof)):
             changes.append(

@@ -34,9 +34,13 @@ class EndNotice:
 
 @dataclass(frozen=True, slots=True)
 class DismissedReport:
-    """That what restricted the contact, a report of a minor, was found to be wrong."""
+    """That what restricted the contact, a report of a minor, was found to be wrong.
+
+    It ends what restricts an address since the report (UTC), and nothing from before.
+    """
 
     request_id: UUID
+    since: datetime
 
 
 UnrestrictionProof = ConsentEvidence | EndNotice | DismissedReport
@@ -47,6 +51,14 @@ UnrestrictionProof = ConsentEvidence | EndNotice | DismissedReport
 def is_restricted(facts: Sequence[ScopeFact]) -> bool:
     """Whether exactly this form is restricted (I9)."""
     return any(f.exact and f.scope == RESTRICTION and f.state.is_suppressed for f in facts)
+
+
+def is_ended_by(proof: UnrestrictionProof, facts: Sequence[ScopeFact]) -> bool:
+    """Whether exactly this form is restricted, and by what `proof` is about."""
+    if not isinstance(proof, DismissedReport):
+        return is_restricted(facts)
+    begun_at = _begun_at(facts)
+    return is_restricted(facts) and begun_at is not None and begun_at >= proof.since
 
 
 def build_restriction_change(
@@ -81,9 +93,7 @@ def build_unrestriction_change(
     newer than the restriction (I5), if the notice was sent less than NOTICE_PERIOD ago or before
     the restriction began, and for evidence that names the person (I8).
     """
-    begun_at = max(
-        (f.state.opt_out.at for f in facts if _is_own(f) and f.state.opt_out), default=None
-    )
+    begun_at = _begun_at(facts)
     if isinstance(proof, ConsentEvidence):
         if begun_at is not None and begun_at >= proof.occurred_at:
             raise InvalidInput("the restriction began then or later: only a newer act ends it")
@@ -120,5 +130,7 @@ def _ending_change(
     )
 
 
-def _is_own(fact: ScopeFact) -> bool:
-    return fact.exact and fact.scope == RESTRICTION
+def _begun_at(facts: Sequence[ScopeFact]) -> datetime | None:
+    """When exactly this form was restricted last."""
+    own = (f.state.opt_out for f in facts if f.exact and f.scope == RESTRICTION)
+    return max((restricted.at for restricted in own if restricted), default=None)

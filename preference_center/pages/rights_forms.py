@@ -24,7 +24,7 @@ from preference_center.errors import InvalidLink
 from preference_center.languages import page_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_status import create_rights_status_token
-from preference_center.pages.mailed_links import is_cross_site, network_allowed
+from preference_center.pages.mailed_links import ADDRESS_RATE, is_cross_site, network_allowed
 from preference_center.pages.rendering import (
     catalogue_or_empty,
     lead_brand,
@@ -100,8 +100,15 @@ def ask(
         level=visitor.level if address == visitor.address else IdentityLevel.NONE,
         text=text,
         id=read_form_id(visitor),
+        mails_receipt=visitor.level >= IdentityLevel.CONTROLS_ADDRESS or _may_mail(address),
     )
     return open_request(new)
+
+
+def _may_mail(address: Address) -> bool:
+    """Whether this mailbox may get another receipt of what anybody sends; counts it."""
+    mailbox = services().keys.digest(address.mailbox).hex()
+    return services().limiter.hit(ADDRESS_RATE, "rights-receipt", mailbox)
 
 
 def read_form_id(visitor: RightsVisitor) -> UUID | None:

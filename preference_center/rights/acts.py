@@ -31,7 +31,7 @@ from preference_center.errors import (
 )
 from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
-from preference_center.rights import erase, letters, request_steps
+from preference_center.rights import erase, letters, request_steps, restricting
 from preference_center.rights.request_steps import SOURCE, part_addresses
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.catalogues import current_catalogue_or_empty
@@ -180,14 +180,13 @@ def _reopen(request: RightsRequest, origin: RequestOrigin, done: InTransaction) 
     )
 
 
-def _restrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
-    named = [(ref, request.received_at) for ref in _refs(request)]
-    return contacts.restrict_contacts(named, origin, done)
+def _restrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> None:
+    restricting.restrict_named(request, _refs(request), origin, done)
 
 
-def _unrestrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:
+def _unrestrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> None:
     proof = _proof(request, "end the restriction")
-    return contacts.unrestrict_contacts([(ref, proof) for ref in _refs(request)], origin, done)
+    restricting.unrestrict_named(request, _refs(request), proof, origin, done)
 
 
 def _erase(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> object:

@@ -105,10 +105,10 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
     def write(connection: Connection, _: object) -> None:
         dismissed[:] = [_refuse(connection, request_id, actor)]
 
-    lifts = run_autocommit(lambda c: _restricted_by_reports(c, request))
-    if refs and lifts:
+    since = run_autocommit(lambda c: _restricted_by_reports(c, request))
+    if refs and since:
         origin = RequestOrigin(SOURCE, actor, services().now())
-        proof = DismissedReport(request.id)
+        proof = DismissedReport(request.id, since)
         contacts.unrestrict_contacts([(ref, proof) for ref in refs], origin, write)
     else:
         run_in_transaction(lambda connection: write(connection, ()))
@@ -133,22 +133,26 @@ def _without_words(keys: Keys, request: RightsRequest) -> bytes | None:
     return requests.seal_part(keys, request.id, replace(requests.open_part(keys, request), text=""))
 
 
-def _restricted_by_reports(connection: Connection, request: RightsRequest) -> bool:
-    """Whether no more than reports, of which this is the last open one, restrict the contact."""
+def _restricted_by_reports(connection: Connection, request: RightsRequest) -> datetime | None:
+    """Since when no more than reports, of which this is the last open one, restrict the contact.
+
+    None where something else does too, or other reports are open.
+    """
     about = requests.list_of_subject(connection, request.subject_digests)
     others = [e for e in about if e.kind is RequestKind.MINOR and e.id != request.id]
     if any(not each.state.closed for each in others):
-        return False
+        return None
     meanwhile = [e for e in others if e.closed_at and e.closed_at >= request.received_at]
     reports = [request, *meanwhile]
     since = min(each.received_at for each in reports)
     if any(_is_own_restriction(each, since) for each in about):
-        return False
-    return any(
+        return None
+    restricts = any(
         step.detail.get(RESTRICTED)
         for each in reports
         for step in requests.list_steps(connection, each.id)[:1]
     )
+    return since if restricts else None
 
 
 def _is_own_restriction(request: RightsRequest, since: datetime) -> bool:

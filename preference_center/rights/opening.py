@@ -11,6 +11,7 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.rights.identity import Circumstance
 from preference_center.domain.rights.model import (
+    IdentityLevel,
     RequestKind,
     RequestOutcome,
     RequestState,
@@ -104,9 +105,13 @@ class _Opener:
         self.opened = opened
 
     def _find_repeat(self, connection: Connection, request: RightsRequest) -> RightsRequest | None:
-        """The request that this one repeats. Other words are not a repeat: they are read, too."""
+        """The request that this one repeats. Other words are not a repeat: they are read, too.
+
+        Nor are none, of somebody who has proven nothing: a repeat leads to the status page of the
+        first, which can withdraw it.
+        """
         same = requests.find_repeat(connection, request)
-        if same is None or not self._new.text:
+        if same is None or (not self._new.text and self._new.level > IdentityLevel.NONE):
             return same
         return same if requests.open_part(services().keys, same).text == self._new.text else None
 
@@ -137,18 +142,31 @@ class _Opener:
         sealed = requests.seal_part(services().keys, request.id, _sealed_part(self._new))
         request = replace(request, sealed=sealed)
         detail = {"via": request.via, "level": request.level.value, **self._detail}
-        mails = request.kind is not RequestKind.MINOR or not minors.list_reports(
-            connection, request.subject_digests
-        )
+        mails = self._mails_receipt(connection, request)
+        is_done = request.kind is RequestKind.OBJECT and not self._new.text
         requests.insert_request(connection, request)
-        append_step(connection, request, self._actor, StepAction.RECEIVED, detail, mails=mails)
+        append_step(
+            connection,
+            request,
+            self._actor,
+            StepAction.RECEIVED,
+            detail,
+            mails=mails and not is_done,
+        )
         if request.state is RequestState.IDENTIFYING:
             append_step(connection, request, self._actor, StepAction.IDENTITY_ASKED)
-        if request.kind is RequestKind.OBJECT and not self._new.text:
+        if is_done:
             request = request.complete(RequestOutcome.FULFILLED, self._now)
+            requests.update_request(connection, request)
             done = {"outcome": RequestOutcome.FULFILLED}
-            store_change(connection, request, self._actor, StepAction.DONE, done)
+            append_step(connection, request, self._actor, StepAction.DONE, done, mails=mails)
         return request
+
+    def _mails_receipt(self, connection: Connection, request: RightsRequest) -> bool:
+        """One mail about all reports of a minor; of others as the entry point says."""
+        if request.kind is RequestKind.MINOR:
+            return not minors.list_reports(connection, request.subject_digests)
+        return self._new.mails_receipt
 
     def _repeat(self, connection: Connection, same: RightsRequest) -> RightsRequest:
         level = self._new.level

@@ -11,6 +11,7 @@ from preference_center.domain.rights.model import IdentityLevel, RequestKind, Re
 from preference_center.rights.requests import find_by_reference, open_sealed
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
+from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights import erase_now, form_fields, press, reference_in, requests_in
 
 if TYPE_CHECKING:
@@ -185,3 +186,30 @@ def test_a_status_link_that_was_altered_shows_nothing(client: FlaskClient, token
     for path in (status[:-1], "/rights/status/broken", f"/rights/status/{token}"):
         assert client.get(path).status_code == 404
         assert client.post(path, data={"withdraw": "yes"}).status_code == 404
+
+
+def test_nobody_withdraws_by_repeating_without_words(app: Flask, client: FlaskClient) -> None:
+    """Whoever has proven nothing gets no page of what somebody else wrote."""
+    object_to(client)
+    repeated = object_to(client, text="").location
+    client.post(repeated, data={"withdraw": "1"})
+    states = [asked.state for asked in requests_in(app)]
+    assert states == [RequestState.OPEN, RequestState.DONE]
+
+
+def test_strangers_fill_no_mailbox_with_receipts(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_mail_server(app, monkeypatch)
+    for number in range(6):
+        assert object_to(client, text=f"No {number}").status_code == 303
+    assert len(requests_in(app)) == 6
+    assert len(queued_emails(app)) == 3
+
+
+def test_an_objection_without_words_is_one_mail(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_mail_server(app, monkeypatch)
+    object_to(client, text="")
+    assert len(queued_emails(app)) == 1

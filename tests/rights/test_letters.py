@@ -104,7 +104,7 @@ def test_what_is_done_at_once_is_mailed_once() -> None:
     objected = ask(RequestKind.OBJECT)
     restricted = ask(RequestKind.RESTRICT, level=CONTROLS)
     assert {objected.state, restricted.state} == {RequestState.DONE}
-    assert kinds() == ["done", "done", "received"]
+    assert kinds() == ["done", "done"]
 
 
 def test_the_last_notice_of_an_erasure_outlives_what_it_erased() -> None:  # I6

@@ -49,7 +49,8 @@ class NewRequest:
     `received_at` (aware) may be stated for what came by letter or phone. `law` is stated where
     the person said where they live. With `identity_asked` the person was asked for proof at the
     same time, which stops the clock where the law allows it. `language` (BCP 47) empty is that of
-    the contact. `id` is given where a form may be sent twice: it is recorded once.
+    the contact. `id` is given where a form may be sent twice: it is recorded once. `mails_receipt`
+    is false where the mailbox gets too many receipts of what anybody may send.
     """
 
     kind: RequestKind
@@ -68,6 +69,7 @@ class NewRequest:
     agent: Agent | None = None
     reporter: str = ""
     id: UUID | None = None
+    mails_receipt: bool = True
 
     def check(self) -> None:
         """Raises InvalidInput, which states what to fix."""
@@ -85,9 +87,12 @@ class NewRequest:
 
     @property
     def required_level(self) -> IdentityLevel:
-        """The identity that it needs, also for further addresses and mailboxes of a role."""
+        """The identity that it needs, also for further addresses and mailboxes of a role.
+
+        An external id names the contact, with all its addresses.
+        """
         found = set(self.circumstances)
-        if len(self.addresses) > 1:
+        if len(self.addresses) > 1 or self.external_ids:
             found.add(Circumstance.OTHER_ADDRESS)
         if any(map(is_role_mailbox, self.addresses)):
             found.add(Circumstance.ROLE_MAILBOX)
