@@ -356,6 +356,7 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
     "links-from": Holds.FACT,  # the network of an IP address, for an hour
     "minor": Holds.DIGEST,
     "reason": Holds.DIGEST,
+    "rights-receipt": Holds.DIGEST,
     "refused": None,
     "text-to": Holds.DIGEST,
     "unknown-key": Holds.DIGEST,
