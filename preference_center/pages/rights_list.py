@@ -56,13 +56,21 @@ def rights(token: str = "") -> ResponseReturnValue:
 
 
 def list_own_requests(visitor: RightsVisitor) -> list[OwnRequest]:
-    """The requests about exactly the address that the visitor controls (I9); else none."""
+    """The requests of whoever controls exactly this address (I9); else none.
+
+    Of several addresses that is the first, to which their answers are mailed. What somebody else
+    reports about a person is not their request.
+    """
     if visitor.link is None or not visitor.link.proves_control:
         return []
     context, began_at = services(), visitor.link.issued_at
     digest = context.keys.exact_digest(visitor.link.address)
     found = run_in_transaction(lambda c: requests.list_of_subject(c, [digest]))
-    asked = [each for each in reversed(found) if each.subject_digests == (digest,)]
+    asked = [
+        each
+        for each in reversed(found)
+        if each.subject_digests[0] == digest and each.kind is not RequestKind.MINOR
+    ]
     return [
         OwnRequest(
             each,

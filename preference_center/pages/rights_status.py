@@ -101,6 +101,8 @@ def _open_page(token: str) -> StatusPage:
         asked = load_request(link.request_id)
     except UnknownRequest:
         raise InvalidLink("this request was forgotten") from None
+    if asked.kind is RequestKind.MINOR:
+        raise InvalidLink("a report about a person is not theirs to see or to withdraw")
     set_contact_language(asked.language)
     return StatusPage(token, link, asked, part_addresses(open_sealed(asked)))
 

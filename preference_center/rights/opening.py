@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
+from preference_center import contacts
 from preference_center.contacts import WrittenContact
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.contacts import ContactRef
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.rights.identity import Circumstance
 from preference_center.domain.rights.model import (
@@ -20,6 +23,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import clamp_to_now
+from preference_center.errors import UnknownContact
 from preference_center.ledger import RecordResult, record
 from preference_center.rights import minors
 from preference_center.rights.request_steps import (
@@ -45,7 +49,8 @@ def open_request(
 ) -> RightsRequest:
     """Record a request; see `requests.open_request`."""
     new.check()
-    opener = _Opener(new, actor, in_transaction)
+    opener = _Opener(_name_addresses(new), actor, in_transaction)
+    new = opener.new
     if new.kind is RequestKind.OBJECT and new.addresses:
         record([opener.objection(address) for address in new.addresses], opener.write_after)
     elif new.kind is RequestKind.MINOR:
@@ -56,13 +61,29 @@ def open_request(
     return opener.opened
 
 
+def _name_addresses(new: NewRequest) -> NewRequest:
+    """With the addresses of the contacts that it names by the company's ids, emails first.
+
+    Not for a correction, which names the one address that is wrong.
+    """
+    refs = [ContactRef(external_id=each) for each in new.external_ids]
+    if not refs or new.kind is RequestKind.CORRECT:
+        return new
+    contact_set, found = contacts.load_contacts(refs), set[Address]()
+    for ref in refs:
+        with suppress(UnknownContact):
+            found |= contact_set.find(ref).addresses
+    ordered = sorted(found, key=lambda each: (each.channel is not Channel.EMAIL, each.exact))
+    return replace(new, addresses=tuple(dict.fromkeys([*new.addresses, *ordered])))
+
+
 class _Opener:
     """Writes one request; `write` may be called again after a failure."""
 
     def __init__(self, new: NewRequest, actor: str, in_transaction: InTransaction | None) -> None:
         context = services()
         self._in_transaction = in_transaction
-        self._new, self._actor = new, actor
+        self.new, self._actor = new, actor
         self._id, self._now = new.id or context.new_id(), context.now()
         self.received_at = clamp_to_now(new.received_at or self._now, self._now)
         self._catalogue = current_catalogue_or_empty()
@@ -73,7 +94,7 @@ class _Opener:
     def objection(self, address: Address) -> Change:
         """The opt-out of all marketing that an objection is, at any level of identity."""
         return Change(
-            id=self._event_ids[self._new.addresses.index(address)],
+            id=self._event_ids[self.new.addresses.index(address)],
             kind=EventKind.OPTED_OUT,
             address=address,
             scope=ALL_MARKETING,
@@ -81,7 +102,7 @@ class _Opener:
             received_at=self.received_at,
             source=SOURCE,
             actor=self._actor,
-            evidence={"request": str(self._id), "via": self._new.via},
+            evidence={"request": str(self._id), "via": self.new.via},
         )
 
     def write_after(self, connection: Connection, _: RecordResult) -> None:
@@ -111,12 +132,12 @@ class _Opener:
         first, which can withdraw it.
         """
         same = requests.find_repeat(connection, request)
-        if same is None or (not self._new.text and self._new.level > IdentityLevel.NONE):
+        if same is None or (not self.new.text and self.new.level > IdentityLevel.NONE):
             return same
-        return same if requests.open_part(services().keys, same).text == self._new.text else None
+        return same if requests.open_part(services().keys, same).text == self.new.text else None
 
     def _build(self, connection: Connection) -> RightsRequest:
-        keys, new = services().keys, self._new
+        keys, new = services().keys, self.new
         hold_digest_length(connection, keys)
         digests = tuple(map(keys.exact_digest, new.addresses))
         channels = [address.channel.value for address in new.addresses]
@@ -139,11 +160,14 @@ class _Opener:
         )
 
     def _insert(self, connection: Connection, request: RightsRequest) -> RightsRequest:
-        sealed = requests.seal_part(services().keys, request.id, _sealed_part(self._new))
+        sealed = requests.seal_part(services().keys, request.id, _sealed_part(self.new))
         request = replace(request, sealed=sealed)
         detail = {"via": request.via, "level": request.level.value, **self._detail}
         mails = self._mails_receipt(connection, request)
-        is_done = request.kind is RequestKind.OBJECT and not self._new.text
+        # Where no address is known, nothing has counted yet: staff find out whose it is.
+        is_done = bool(
+            request.kind is RequestKind.OBJECT and self.new.addresses and not self.new.text
+        )
         requests.insert_request(connection, request)
         append_step(
             connection,
@@ -166,13 +190,13 @@ class _Opener:
         """One mail about all reports of a minor; of others as the entry point says."""
         if request.kind is RequestKind.MINOR:
             return not minors.list_reports(connection, request.subject_digests)
-        return self._new.mails_receipt
+        return self.new.mails_receipt
 
     def _repeat(self, connection: Connection, same: RightsRequest) -> RightsRequest:
-        level = self._new.level
+        level = self.new.level
         append_step(connection, same, self._actor, StepAction.REPEATED, {"level": level.value})
         if level <= same.level:
-            return self._ask(connection, same) if self._new.identity_asked else same
+            return self._ask(connection, same) if self.new.identity_asked else same
         known = same.confirm_identity(level, self._now)
         detail: dict[str, object] = {"level": level.value, "facts": []}
         return store_change(connection, known, self._actor, StepAction.IDENTITY_CONFIRMED, detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -11,12 +12,20 @@ from zipfile import ZipFile
 
 import pytest
 
+from preference_center.contacts import upsert_contacts
+from preference_center.context import services
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.rights.model import (
     ExtensionReason,
     IdentityLevel,
     RefusalGround,
+    RequestKind,
     RequestState,
+    RequestVia,
 )
+from preference_center.domain.rights.new_request import NewRequest
+from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.languages import LANGUAGES
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import build_access_file
@@ -136,6 +145,39 @@ def test_nobody_lists_requests_but_the_visitor_of_exactly_that_address(
     other = make_token("j.doe@example.com")
     for path in ("/rights", f"/rights/{token}", f"/rights/{other}", f"/rights/access/{token}"):
         assert reference not in client.get(path).text
+
+
+def test_the_file_of_a_contact_is_downloaded_where_its_answers_are_mailed(
+    app: Flask, client: FlaskClient, proven: str
+) -> None:
+    with app.app_context():
+        origin = RequestOrigin("test", "test", services().now())
+        both = tuple(parse_address(each, Channel.EMAIL) for each in (ADDRESS, "jane@work.example"))
+        upsert_contacts([ContactUpdate(external_id="c-1", addresses=both)], origin)
+        requests.open_request(
+            NewRequest(
+                RequestKind.ACCESS,
+                RequestVia.API,
+                "en",
+                external_ids=("c-1",),
+                level=IdentityLevel.CONTACT,
+            )
+        )
+    build(app)
+    page = client.get(f"/rights/access/{proven}").text
+    (status,) = re.findall(r'href="(/rights/status/[^"]+)"', page)
+    with ZipFile(io.BytesIO(client.post(as_download(status)).data)) as archive:
+        shown = json.loads(archive.read("data.json"))
+    assert {each["address"] for each in shown["addresses"]} == {each.exact for each in both}
+
+
+def test_a_report_about_somebody_is_not_theirs_to_see_or_withdraw(
+    app: Flask, client: FlaskClient, proven: str
+) -> None:
+    client.post("/rights/minor", data={"address": ADDRESS, "text": "Seen at school"})
+    assert "/rights/status/" not in client.get(f"/rights/{proven}").text
+    assert client.post(forwarded(app, ""), data={"withdraw": "yes"}).status_code == 404
+    assert [asked.state for asked in requests_in(app)] == [RequestState.OPEN]
 
 
 def test_a_deletion_shows_each_tool_and_no_address(

@@ -43,6 +43,9 @@ class ErasureRule:
 
 
 _KEEP, _CLEAR, _DELETE, _EXPIRE = OnErasure
+_SUBJECTS = """(%(digests)s || ARRAY(
+    SELECT digest FROM contact_external_id WHERE contact_id = ANY(%(contacts)s)))"""
+"""What requests name who is erased by: addresses, and the company's ids of erased accounts."""
 
 ERASURE_RULES: Mapping[str, ErasureRule] = {
     "address": ErasureRule(
@@ -113,7 +116,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "rights_request": ErasureRule(
         _CLEAR,
         "the request and its clock are proof; what was typed is not",
-        "UPDATE rights_request SET sealed = NULL WHERE subject_digests && %(digests)s",
+        f"UPDATE rights_request SET sealed = NULL WHERE subject_digests && {_SUBJECTS}",  # noqa: S608 - a constant
     ),
     "rights_step": ErasureRule(_KEEP, "what was done, with nothing personal"),
     "rights_webhook": ErasureRule(_KEEP, "ids of requests, for the company's own systems"),
@@ -121,8 +124,8 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "rights_file": ErasureRule(
         _DELETE,
         "a copy of everything",
-        """DELETE FROM rights_file USING rights_request r
-        WHERE r.id = rights_file.request_id AND r.subject_digests && %(digests)s""",
+        f"""DELETE FROM rights_file USING rights_request r
+        WHERE r.id = rights_file.request_id AND r.subject_digests && {_SUBJECTS}""",  # noqa: S608 - a constant
     ),
     "erasure": ErasureRule(_KEEP, "this erasure and earlier ones; see `storage.rights.erasures`"),
     "erasure_task": ErasureRule(_KEEP, "what was erased in which tool"),
