@@ -19,6 +19,7 @@ from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
 from preference_center.extensions import CookieSessions, csrf, db, migrate
+from preference_center.http_body import MemoryRequest
 from preference_center.ids import uuid7
 from preference_center.integrations.registry import load_integrations
 from preference_center.keys import Keys, parse_ring
@@ -60,6 +61,7 @@ def create_app(
         root_path=str(ROOT / "preference_center"),
         template_folder=str(ROOT / "templates"),
     )
+    app.request_class = MemoryRequest
     keys = Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys))
     app.config.update(
         SECRET_KEY=settings.secret_key,

@@ -30,7 +30,7 @@ from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.mail import outbox, review_queue
-from preference_center.storage.rights import files
+from preference_center.storage.rights import files, proofs
 from preference_center.storage.rights import webhooks as rights_webhooks
 from preference_center.storage.sync import (
     active_pushes,
@@ -112,6 +112,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
     run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
+    run_autocommit(lambda connection: proofs.purge_proofs(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
     tidy_erasures(now)
     run_autocommit(

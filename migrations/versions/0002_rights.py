@@ -153,6 +153,7 @@ def _create_rights():
         "rights_proof",
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("declared_type", sa.Text(), nullable=False),
         sa.Column("sniffed_type", sa.Text(), nullable=False),

@@ -39,7 +39,7 @@ from preference_center.api.rights_models import (
 from preference_center.context import services
 from preference_center.domain.addresses import parse_address
 from preference_center.domain.rights.identity import proven_level
-from preference_center.domain.rights.new_request import NewRequest
+from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import requests
 from preference_center.storage.access.api_keys import KeyScope
@@ -262,6 +262,7 @@ def _parse_request(body: RightsRequestBody) -> NewRequest:
         brand=body.brand,
         received_at=body.received_at,
         level=proven_level(body.proof),
-        identity_asked=body.identity_asked,
+        identity_asked=body.identity_asked or body.agent is not None,
         text=body.text,
+        agent=Agent(body.agent.name, body.agent.address) if body.agent else None,
     )

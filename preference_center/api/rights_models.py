@@ -14,7 +14,7 @@ from pydantic.config import JsonDict
 from preference_center.api.contact_models import ContactAddressBody, ExternalId
 from preference_center.api.pagination import PageQuery
 from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
-from preference_center.api.requests import LanguageTag, ShortName
+from preference_center.api.requests import LanguageTag, RawAddress, ShortName
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
 from preference_center.domain.rights.identity import Proof
@@ -29,7 +29,7 @@ from preference_center.domain.rights.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.new_request import MAX_SUBJECTS, MAX_TEXT
+from preference_center.domain.rights.new_request import MAX_NAME, MAX_SUBJECTS, MAX_TEXT
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.rights.requests import RightsStep, SealedPart
 
@@ -54,6 +54,13 @@ _PROOF_ONLY_IF_CONFIRMED: JsonDict = {
 }
 
 
+class AgentBody(RequestBody):
+    """Somebody who acts for the person; the person is asked before anything but an objection."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    address: RawAddress = Field(description="Email address of the agent")
+
+
 class RightsRequestBody(RequestBody):
     """A data-subject request that reached the company."""
 
@@ -70,6 +77,9 @@ class RightsRequestBody(RequestBody):
     identity_asked: bool = Field(
         default=False, description="You asked the person for proof at the same time"
     )
+    agent: AgentBody | None = Field(
+        default=None, description="With `via` agent: who acts for the person"
+    )
     law: Law | None = Field(default=None, description="Where the person said where they live")
     language: LanguageTag | None = None
     brand: ShortName | None = None
@@ -80,6 +90,8 @@ class RightsRequestBody(RequestBody):
     def _require_extent_to_erase(self) -> RightsRequestBody:
         if (self.extent is not None) != (self.kind is RequestKind.ERASE):
             raise ValueError("give extent with the kind erase, and with no other kind")
+        if self.agent is not None and self.via is not RequestVia.AGENT:
+            raise ValueError("give agent with via agent, and with no other")
         if not self.addresses and not self.external_ids:
             raise ValueError("give at least one of addresses and external_ids")
         return self

@@ -13,6 +13,7 @@ from preference_center.cli.errors import Timestamp, click_bad_parameter, click_e
 from preference_center.cli.rights_acts import ACTS
 from preference_center.cli.rights_corrections import CORRECTIONS
 from preference_center.cli.rights_output import print_request, request_line
+from preference_center.cli.rights_proofs import group as proofs_group
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.rights.clock import RequestStage, request_stage
@@ -28,6 +29,7 @@ from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.errors import PreferenceCenterError
 from preference_center.rights import requests
 from preference_center.rights.agent_list import AgentRow, read_agent_list
+from preference_center.rights.agents import ask_for_principal
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import run_autocommit
@@ -45,6 +47,7 @@ group = CommandGroup(
 )
 for _command in (*ACTS, *CORRECTIONS):
     group.add_command(_command)
+group.add_command(proofs_group)
 
 
 @group.command("list")
@@ -228,7 +231,7 @@ def _import_row(row: AgentRow, *, applies: bool) -> str:
     problem = row.problem
     if row.request is not None and applies:
         try:
-            requests.open_request(row.request, ACTOR)
+            ask_for_principal(row.request, actor=ACTOR)
         except PreferenceCenterError as error:
             problem = str(error)
     if problem or row.request is None:

@@ -24,13 +24,12 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Brand, Catalogue
-from preference_center.domain.rights.model import RequestKind
 from preference_center.errors import ConfigError
 from preference_center.languages import in_language, match_language
 from preference_center.mailer.address_letters import ADDRESS_LETTERS, address_letter_texts
 from preference_center.mailer.email_texts import EmailTexts
 from preference_center.mailer.erasure_notices import erasure_notice_texts
-from preference_center.mailer.right_titles import right_title
+from preference_center.mailer.right_titles import act_title
 from preference_center.mailer.rights_letters import RIGHTS_LETTERS, rights_letter_texts
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
@@ -110,7 +109,7 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
     if email.kind in ADDRESS_LETTERS:
         return address_letter_texts(email, sender_name, time)
     if email.kind is EmailKind.RIGHTS_LINK:
-        right = right_title(RequestKind(email.values["right"]))
+        right = act_title(email.values["right"])
         return EmailTexts(
             subject=_("Your link to go on: %(right)s", right=right),
             reason=_(

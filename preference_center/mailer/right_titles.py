@@ -6,6 +6,17 @@ from flask_babel import gettext as _
 
 from preference_center.domain.rights.model import RequestKind
 
+AGENT_ACT = "agent"
+"""The page of agents, which is no right of its own."""
+
+
+def act_title(act: str) -> str:
+    """The title of a page of rights: of a right, or AGENT_ACT."""
+    if act == AGENT_ACT:
+        text: str = _("Act for somebody else")
+        return text
+    return right_title(RequestKind(act))
+
 
 def right_title(kind: RequestKind) -> str:
     """The title of a right, in the current language, as on the page that lists them."""

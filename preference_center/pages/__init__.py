@@ -30,6 +30,7 @@ from preference_center.pages.preference_page import preferences
 from preference_center.pages.rendering import can_mail, error_page_values, handle_invalid_link
 from preference_center.pages.rights_act import RIGHTS_WITH_PAGES, rights_act
 from preference_center.pages.rights_address import confirm_new_address, undo_new_address
+from preference_center.pages.rights_agent import authority
 from preference_center.pages.rights_identity import open_rights_link
 from preference_center.pages.rights_list import rights
 from preference_center.pages.rights_minor import report_minor, reported
@@ -142,6 +143,7 @@ for _path, _view, _methods in (
     ("address", confirm_new_address, ["GET", "POST"]),
     ("moved", undo_new_address, ["GET", "POST"]),
     ("reported", reported, ["GET", "POST"]),
+    ("authority", authority, ["GET", "POST"]),
 ):
     blueprint.add_url_rule(
         f"/rights/{_path}/<token:token>", view_func=_view, methods=_methods, merge_slashes=False

@@ -8,9 +8,11 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.domain.rights.identity import may_act
-from preference_center.domain.rights.model import Extent, RequestKind
+from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
 from preference_center.domain.rights.offered import rights_offered
+from preference_center.mailer.right_titles import AGENT_ACT
 from preference_center.pages.rendering import catalogue_or_empty
+from preference_center.pages.rights_agent import act_for_somebody
 from preference_center.pages.rights_correct import correct
 from preference_center.pages.rights_erase import erase
 from preference_center.pages.rights_identity import identify
@@ -25,28 +27,37 @@ from preference_center.pages.rights_own_words import complain, object_to_marketi
 from preference_center.pages.rights_return import reopen
 from preference_center.pages.rights_visitor import RightsVisitor, read_visitor
 
-_VIEWS: Mapping[RequestKind, Callable[[RightsVisitor], ResponseReturnValue]] = {
-    RequestKind.ACCESS: access,
-    RequestKind.CORRECT: correct,
-    RequestKind.ERASE: erase,
-    RequestKind.RESTRICT: restrict,
-    RequestKind.UNRESTRICT: unrestrict,
-    RequestKind.CLOSE: close,
-    RequestKind.REOPEN: reopen,
-    RequestKind.OBJECT: object_to_marketing,
-    RequestKind.COMPLAINT: complain,
+_VIEWS: Mapping[str, Callable[[RightsVisitor], ResponseReturnValue]] = {
+    RequestKind.ACCESS.value: access,
+    RequestKind.CORRECT.value: correct,
+    RequestKind.ERASE.value: erase,
+    RequestKind.RESTRICT.value: restrict,
+    RequestKind.UNRESTRICT.value: unrestrict,
+    RequestKind.CLOSE.value: close,
+    RequestKind.REOPEN.value: reopen,
+    RequestKind.OBJECT.value: object_to_marketing,
+    RequestKind.COMPLAINT.value: complain,
+    AGENT_ACT: act_for_somebody,
 }
 """The page of each right, for a visitor whose identity is enough for it."""
 
-RIGHTS_WITH_PAGES = tuple(kind.value for kind in _VIEWS)
+RIGHTS_WITH_PAGES = tuple(_VIEWS)
 """What `/rights/<act>` can be."""
 
 
 def rights_act(act: str, token: str = "") -> ResponseReturnValue:
     """The page of a right (GET), or what its form asks for (POST). Raises InvalidLink."""
-    kind, visitor = RequestKind(act), read_visitor(token)
+    visitor = read_visitor(token)
     if not rights_offered(catalogue_or_empty()):
         return contact_page(visitor, status=503 if request.method == "POST" else 200)
-    if not may_act(visitor.level, kind, Extent.MARKETING if kind is RequestKind.ERASE else None):
-        return identify(visitor, kind)
-    return _VIEWS[kind](visitor)
+    if not _may_open(visitor, act):
+        return identify(visitor, act)
+    return _VIEWS[act](visitor)
+
+
+def _may_open(visitor: RightsVisitor, act: str) -> bool:
+    """Whether their identity is enough for the page; an agent proves an address of their own."""
+    if act == AGENT_ACT:
+        return visitor.level >= IdentityLevel.CONTROLS_ADDRESS
+    kind = RequestKind(act)
+    return may_act(visitor.level, kind, Extent.MARKETING if kind is RequestKind.ERASE else None)

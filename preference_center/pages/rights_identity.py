@@ -13,11 +13,10 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address
-from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.errors import ExpiredLink
 from preference_center.links import LIFETIMES, Link, TokenPurpose
-from preference_center.mailer.right_titles import right_title
+from preference_center.mailer.right_titles import act_title
 from preference_center.pages.mailed_links import (
     GivenAddress,
     address_of_link,
@@ -34,19 +33,19 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.outbox import EmailKind
 
 
-def identify(visitor: RightsVisitor, kind: RequestKind) -> ResponseReturnValue:
+def identify(visitor: RightsVisitor, act: str) -> ResponseReturnValue:
     """The page of a right for somebody of whom it needs to know more: it mails them a link.
 
     A holder of a link has it mailed to the link's own address, everybody else to the address
     that they type. A POST of the act itself is refused, and changes nothing.
     """
     if request.method != "POST":
-        return _identify_page(visitor, kind)
+        return _identify_page(visitor, act)
     if visitor.address is not None and "mail" in request.form:
-        return mail_rights_link(visitor, kind, visitor.address)
+        return mail_rights_link(visitor, act, visitor.address)
     if visitor.address is None and "address" in request.form:
-        return _mail_link(visitor, kind, read_typed_address())
-    return _identify_page(visitor, kind, status=403, error="not_identified")
+        return _mail_link(visitor, act, read_typed_address())
+    return _identify_page(visitor, act, status=403, error="not_identified")
 
 
 def open_rights_link(act: str, token: str = "") -> ResponseReturnValue:
@@ -55,29 +54,27 @@ def open_rights_link(act: str, token: str = "") -> ResponseReturnValue:
     Scanners fetch links, so only the button counts (I7). An expired or used link offers to mail
     another one to its own address. Raises InvalidLink.
     """
-    kind, context = RequestKind(act), services()
+    context = services()
     if not rights_offered(catalogue_or_empty()):
         return contact_page(RightsVisitor(), status=_status_if_not_offered())
     try:
         link = context.links.read_one_time_token(token, TokenPurpose.RIGHTS, context.now())
         use_contact_language(link.address)
         if "open" in request.form:
-            return _use_link(link, kind)
+            return _use_link(link, act)
     except ExpiredLink:
-        return _handle_expired(token, kind)
+        return _handle_expired(token, act)
     return render_rights_page(
-        "rights_open", RightsVisitor(), kind=kind, title=right_title(kind), mailed_token=token
+        "rights_open", RightsVisitor(), act=act, title=act_title(act), mailed_token=token
     )
 
 
-def mail_rights_link(
-    visitor: RightsVisitor, kind: RequestKind, address: Address
-) -> ResponseReturnValue:
+def mail_rights_link(visitor: RightsVisitor, act: str, address: Address) -> ResponseReturnValue:
     """Mail a link to the address of somebody's own link or request; it is shown masked."""
-    return _mail_link(visitor, kind, address_of_link(address))
+    return _mail_link(visitor, act, address_of_link(address))
 
 
-def _use_link(link: Link, kind: RequestKind) -> ResponseReturnValue:
+def _use_link(link: Link, act: str) -> ResponseReturnValue:
     """Redirect to a visit with the id of the token that opened it. Raises ExpiredLink."""
     context = services()
     now, token_id = context.now(), UUID(link.message_id)
@@ -91,52 +88,50 @@ def _use_link(link: Link, kind: RequestKind) -> ResponseReturnValue:
     visit = context.links.create_one_time_token(
         TokenPurpose.PAGE_VISIT, link.address, token_id, now
     )
-    return redirect(url_for("pages.rights_act", act=kind.value, token=visit), 303)
+    return redirect(url_for("pages.rights_act", act=act, token=visit), 303)
 
 
-def _handle_expired(token: str, kind: RequestKind) -> ResponseReturnValue:
+def _handle_expired(token: str, act: str) -> ResponseReturnValue:
     if request.method == "POST" and "again" in request.form:
-        return mail_rights_link(RightsVisitor(), kind, services().links.address_of(token))
+        return mail_rights_link(RightsVisitor(), act, services().links.address_of(token))
     return render_rights_page(
         "rights_link_expired",
         RightsVisitor(),
         status=410,
-        kind=kind,
-        title=right_title(kind),
+        act=act,
+        title=act_title(act),
         mailed_token=token,
     )
 
 
-def _mail_link(
-    visitor: RightsVisitor, kind: RequestKind, given: GivenAddress
-) -> ResponseReturnValue:
+def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> ResponseReturnValue:
     if not can_mail():
-        return _identify_page(visitor, kind, status=503)
+        return _identify_page(visitor, act, status=503)
     if given.address is None:
-        return _identify_page(visitor, kind, given.display_address, status=422, error=given.error)
+        return _identify_page(visitor, act, given.display_address, status=422, error=given.error)
     if is_cross_site():
-        return _identify_page(visitor, kind, given.display_address, status=403, error="cross_site")
+        return _identify_page(visitor, act, given.display_address, status=403, error="cross_site")
     if not network_allowed():
         abort(429)
     send_one_time_link(
         given.address,
         EmailKind.RIGHTS_LINK,
         TokenPurpose.RIGHTS,
-        path=f"rights/open/{kind.value}",
-        values={"right": kind.value},
+        path=f"rights/open/{act}",
+        values={"right": act},
     )
     return render_rights_page(
         "rights_link_sent",
         visitor,
-        title=right_title(kind),
+        title=act_title(act),
         sent_to=given.display_address,
-        again_path=url_for("pages.rights_act", act=kind.value, token=visitor.token or None),
+        again_path=url_for("pages.rights_act", act=act, token=visitor.token or None),
     )
 
 
 def _identify_page(
     visitor: RightsVisitor,
-    kind: RequestKind,
+    act: str,
     typed: str = "",
     *,
     status: int = 200,
@@ -146,8 +141,8 @@ def _identify_page(
         "rights_identify",
         visitor,
         status=status,
-        kind=kind,
-        title=right_title(kind),
+        act=act,
+        title=act_title(act),
         typed=typed,
         error=error,
         mailable=visitor.address is None or address_of_link(visitor.address).address is not None,

@@ -71,7 +71,7 @@ def rights_status(token: str = "") -> ResponseReturnValue:
             withdraw(page.asked.id, PERSON)
         return redirect(url_for("pages.rights_status", token=token), 303)
     if "mail" in request.form and page.asked.kind is RequestKind.ACCESS and page.addresses:
-        return mail_rights_link(RightsVisitor(), RequestKind.ACCESS, page.addresses[0])
+        return mail_rights_link(RightsVisitor(), RequestKind.ACCESS.value, page.addresses[0])
     return _render(page)
 
 

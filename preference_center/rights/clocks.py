@@ -15,6 +15,7 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.rights import acts, request_steps
 from preference_center.rights.acts import SERVICE
+from preference_center.rights.agents import remind_principals
 from preference_center.rights.letters import LETTER_LIFETIME
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
@@ -38,6 +39,7 @@ def run_clocks(now: datetime) -> None:
     kinds = acts.kinds_of_own_acts()
     for request in run_autocommit(lambda c: request_queue.list_acting(c, kinds, now, _LIMIT)):
         acts.act_if_ready(request)
+    remind_principals(now)
     run_in_transaction(lambda connection: _forget(connection, now))
 
 

@@ -245,7 +245,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "rights_proof": Table(
         {"request_id": _REFERENCE, "content": _SEALED, "received_at": _FACT},
-        _other("id declared_type sniffed_type size_bytes sha256 forget_at"),
+        _other("id kind declared_type sniffed_type size_bytes sha256 forget_at"),
         "rights_request.id",
     ),
     "rights_file": Table(
@@ -340,6 +340,7 @@ FILES: Mapping[str, str] = {
     "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/folders.py": "addresses, readable: the drop itself",
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
+    "preference_center/cli/rights_proofs.py": "a proof, readable, where staff want it; mode 0600",
     "preference_center/rights/access_file/archive.py": "nothing on disk: into sealed parts of rows",
     "preference_center/rights/journal_store.py": "digests of erased people: the erasure journal",
     "preference_center/scrub": "lists of addresses, readable; snapshots of digests",
@@ -350,6 +351,7 @@ FILES: Mapping[str, str] = {
 REDIS_KEYS: Mapping[str, Holds | None] = {
     "rq:": None,
     "rate_limit:": None,
+    "agent": Holds.DIGEST,
     "api": None,
     "confirm-to": Holds.DIGEST,
     "link-to": Holds.DIGEST,

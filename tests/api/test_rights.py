@@ -219,3 +219,13 @@ def test_a_reported_minor_is_decided_by_completing_it_and_never_refused_or_withd
 def test_an_unknown_contact_is_no_minor(sender: Sender) -> None:
     assert sender.post("/v1/contacts/minor", {"external_id": "nobody"}).status_code == 422
     assert sender.post("/v1/contacts/minor", {"contact": str(uuid4())}).status_code == 422
+
+
+def test_an_agents_request_waits_for_the_person(sender: Sender) -> None:
+    agent = {"name": "Data Rights Ltd", "address": "cases@dr.example"}
+    asked = create(sender, kind="restrict", via="agent", agent=agent)
+    assert (asked["via"], asked["state"]) == ("agent", "identifying")
+    for wrong in ({"via": "phone", "agent": agent}, {"via": "agent", "agent": {"name": "x"}}):
+        assert sender.post("/v1/rights", body(**wrong)).status_code == 422
+    link = {"name": "see evil.example", "address": "cases@dr.example"}
+    assert sender.post("/v1/rights", body(via="agent", agent=link)).status_code == 422

@@ -145,7 +145,7 @@ class TestAList:
     ) -> None:
         assert self.read(app, file, "--apply").exit_code == 0
         assert rows(app, "SELECT kind, via, state FROM rights_request ORDER BY kind") == [
-            ("erase", "agent", "received"),
+            ("erase", "agent", "identifying"),
             ("object", "agent", "done"),
         ]
         assert rows(app, "SELECT kind, scope FROM event") == [("opted_out", "all_marketing")]

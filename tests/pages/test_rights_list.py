@@ -28,7 +28,7 @@ def without_controller() -> str:
 def test_anybody_reads_the_list_without_a_link(client: FlaskClient) -> None:
     page = client.get("/rights")
     assert page.status_code == 200
-    assert re.findall(r'href="/rights/(\w+)"', page.text) == [*ACTS, "minor"]
+    assert re.findall(r'href="/rights/(\w+)"', page.text) == [*ACTS, "agent", "minor"]
     assert "free of charge" in page.text
 
 

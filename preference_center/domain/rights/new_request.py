@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.rights.identity import (
     Circumstance,
     is_role_mailbox,
@@ -29,8 +30,12 @@ MAX_TEXT = 4_000
 """Characters of what the person wrote."""
 MAX_REPORT = 1_000
 """Characters of what makes somebody think that an address is a minor's."""
+MAX_NAME = 100
+"""Characters of an agent's name."""
 MAX_SUBJECTS = 100
 """Addresses and external ids of one request: it is about one person."""
+
+_LINK_LIKE = re.compile(r"[/@\\]|\bwww\b|\w\.[a-z]{2,}\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,17 @@ class Agent:
 
     name: str
     address: str
+
+    def check(self) -> None:
+        """Raises InvalidInput unless it is a name that can be shown to the person, and an address.
+
+        The name is typed by a stranger and mailed to somebody: it must not read as a link.
+        """
+        if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable():
+            raise InvalidInput(f"state the agent's name, up to {MAX_NAME} characters")
+        if _LINK_LIKE.search(self.name):
+            raise InvalidInput("state the agent's name without a link or an address")
+        parse_address(self.address, Channel.EMAIL)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,6 +96,8 @@ class NewRequest:
             raise InvalidInput(f"a request is about one person: name up to {MAX_SUBJECTS} of them")
         if len(self.text) > MAX_TEXT:
             raise InvalidInput(f"the text is longer than {MAX_TEXT:,} characters: shorten it")
+        if self.agent is not None:
+            self.agent.check()
         if self.kind is RequestKind.MINOR and len(self.text) > MAX_REPORT:
             raise InvalidInput(f"a report is longer than {MAX_REPORT:,} characters: shorten it")
         if (self.extent is not None) != (self.kind is RequestKind.ERASE):

@@ -58,6 +58,27 @@ def list_acting(
     )
 
 
+def list_asked_by_agents(
+    connection: Connection,
+    *,
+    recorded_from: datetime,
+    recorded_until: datetime,
+    without_step: str,
+    limit: int,
+) -> list[UUID]:
+    """Requests of agents of that time that nobody has confirmed, and that lack this step."""
+    rows = connection.execute(
+        """SELECT id FROM rights_request r
+        WHERE closed_at IS NULL AND via = 'agent' AND state IN ('received', 'identifying')
+            AND recorded_at BETWEEN %(first)s AND %(last)s
+            AND NOT EXISTS (SELECT FROM rights_step s
+                WHERE s.request_id = r.id AND s.action = %(step)s)
+        ORDER BY recorded_at LIMIT %(limit)s""",
+        {"first": recorded_from, "last": recorded_until, "step": without_step, "limit": limit},
+    )
+    return [row[0] for row in rows]
+
+
 def forget_requests(connection: Connection, now: datetime, limit: int) -> list[UUID]:
     """Wipe whom requests were about whose time of keeping is over; returns their ids."""
     rows = connection.execute(

@@ -119,6 +119,8 @@ class RightsProofRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "rights_proof"
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     request_id: Mapped[UUID] = mapped_column(Uuid, index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    """`domain.rights.proof_files.ProofKind`."""
     content: Mapped[bytes] = mapped_column(LargeBinary)
     declared_type: Mapped[str] = mapped_column(Text)
     sniffed_type: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,210 @@
+"""Requests that an agent makes in a person's name.
+
+What an agent says is worth nothing by itself: an objection counts at once, as anybody's does,
+and all else waits until the person confirms it by the link that is mailed to them, or until
+staff accept a proof of the agent's authority. Results go to the person (`letters`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from preference_center.context import services
+from preference_center.domain.rights.model import (
+    IdentityLevel,
+    RequestState,
+    RequestVia,
+    StepAction,
+)
+from preference_center.domain.rights.new_request import NewRequest
+from preference_center.domain.rights.proof_files import MAX_PROOFS, ProofFile
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.errors import ExpiredLink, InvalidInput
+from preference_center.links import FormPurpose
+from preference_center.links.rights_answers import ANSWER_TIMES
+from preference_center.rights import letters, request_steps, requests
+from preference_center.rights.request_steps import PERSON
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.storage.rights import proofs, request_queue
+from preference_center.storage.rights import requests as stored_requests
+
+AGENT = "agent"
+"""The actor of what agents do themselves."""
+CONFIRM_WITHIN = ANSWER_TIMES[FormPurpose.RIGHTS_AUTHORITY]
+"""How long the person can confirm it by the mailed link; there is one reminder at half."""
+_REMIND_LIMIT = 500
+
+
+def ask_for_principal(
+    new: NewRequest, files: Sequence[ProofFile] = (), actor: str = AGENT
+) -> RightsRequest:
+    """Record what an agent asks for, with the files that prove the authority, and ask the person.
+
+    The clock stops, where the law allows it, until the person or staff confirm the authority.
+    Raises InvalidInput for a request without an agent and for files that can't be taken; then
+    nothing is stored.
+    """
+    if new.agent is None or new.via is not RequestVia.AGENT:
+        raise InvalidInput("state who the agent is: a name and an address")
+    if len(files) > MAX_PROOFS:
+        raise InvalidInput(f"send up to {MAX_PROOFS} files")
+    for file in files:
+        file.check()
+    new_ids = [services().new_id() for _ in files]
+
+    def store(connection: Connection, request: RightsRequest) -> None:
+        _insert_proofs(connection, request, [*zip(new_ids, files, strict=True)])
+
+    asked = replace(new, identity_asked=True)
+    return requests.open_request(asked, actor, store if files else None)
+
+
+def add_proof(request_id: UUID, file: ProofFile, actor: str) -> UUID:
+    """Store a file that came by letter or mail; returns its id. Raises InvalidInput."""
+    file.check()
+    proof_id = services().new_id()
+
+    def write(connection: Connection) -> None:
+        request = _load_asked_by_agent(connection, request_id)
+        if len(proofs.list_proofs(connection, request.id)) >= MAX_PROOFS:
+            raise InvalidInput(f"the request has {MAX_PROOFS} files already")
+        _insert_proofs(connection, request, [(proof_id, file)])
+        detail = {"kind": file.kind}
+        request_steps.append_step(connection, request, actor, StepAction.PROOF_ADDED, detail)
+
+    run_in_transaction(write)
+    return proof_id
+
+
+def confirm_by_principal(request_id: UUID) -> RightsRequest:
+    """The person says, by the link mailed to them, that the agent acts for them.
+
+    That proves control of the address, as any mailed link does, and no more. Once it was
+    confirmed, or is closed, nothing changes. Raises ExpiredLink after CONFIRM_WITHIN.
+    """
+    request = request_steps.load_request(request_id)
+    if not letters.waits_for_principal(request) or _is_confirmed(request):
+        return request
+    _require_in_time(request)
+    return requests.confirm_identity(request_id, IdentityLevel.CONTROLS_ADDRESS, PERSON)
+
+
+def refuse_by_principal(request_id: UUID) -> RightsRequest:
+    """The person says that the agent does not act for them: the request ends.
+
+    What was confirmed or is closed stays as it is. Raises ExpiredLink after CONFIRM_WITHIN.
+    """
+    request = request_steps.load_request(request_id)
+    if not letters.waits_for_principal(request):
+        return request
+    _require_in_time(request)
+    return requests.withdraw(request_id, PERSON)
+
+
+def accept_authority(
+    request_id: UUID, actor: str, *, results_to_agent: bool = False
+) -> RightsRequest:
+    """Staff find that the files prove the authority: the person need not confirm it.
+
+    `results_to_agent` if it covers receiving the results, as an heir's does; they are mailed to
+    both. Raises InvalidInput without a file, ForbiddenTransition if it is closed.
+    """
+
+    def accept(connection: Connection) -> RightsRequest:
+        request = _load_asked_by_agent(connection, request_id)
+        kinds = sorted({each.kind for each in proofs.list_proofs(connection, request_id)})
+        if not kinds:
+            raise InvalidInput("there is no file to accept: add one, or wait for the person")
+        detail = {"kinds": kinds, "results_to_agent": results_to_agent}
+        request_steps.append_step(connection, request, actor, StepAction.AUTHORITY_ACCEPTED, detail)
+        if results_to_agent:
+            _let_agent_have_results(connection, request)
+        return requests.confirm_identity(
+            request_id, IdentityLevel.CONTACT, actor, connection=connection
+        )
+
+    return requests.act_if_ready(run_in_transaction(accept))
+
+
+def reject_authority(request_id: UUID, actor: str) -> RightsRequest:
+    """Staff find that the files prove nothing. The person can still confirm the request."""
+
+    def reject(connection: Connection) -> RightsRequest:
+        request = _load_asked_by_agent(connection, request_id)
+        request_steps.append_step(connection, request, actor, StepAction.AUTHORITY_REJECTED)
+        return request
+
+    return run_in_transaction(reject)
+
+
+def remind_principals(now: datetime) -> None:
+    """Mail people once more, at half of CONFIRM_WITHIN, who have not answered; each once."""
+    found = run_autocommit(
+        lambda c: request_queue.list_asked_by_agents(
+            c,
+            recorded_from=now - CONFIRM_WITHIN,
+            recorded_until=now - CONFIRM_WITHIN / 2,
+            without_step=StepAction.AUTHORITY_REMINDED,
+            limit=_REMIND_LIMIT,
+        )
+    )
+    for request_id in found:
+        run_in_transaction(partial(_remind, request_id=request_id))
+
+
+def _remind(connection: Connection, request_id: UUID) -> None:
+    request = stored_requests.load_request(connection, request_id, for_update=True)
+    if request is None or not letters.waits_for_principal(request) or _is_confirmed(request):
+        return
+    said = {step.action for step in stored_requests.list_steps(connection, request_id)}
+    if StepAction.AUTHORITY_REMINDED not in said:
+        mail = letters.insert_reminder(connection, request)
+        request_steps.append_step(
+            connection,
+            request,
+            "service",
+            StepAction.AUTHORITY_REMINDED,
+            {"mail": mail and str(mail)},
+        )
+
+
+def _insert_proofs(
+    connection: Connection, request: RightsRequest, files: Sequence[tuple[UUID, ProofFile]]
+) -> None:
+    """Store files, up to MAX_PROOFS of a request, also if it repeats an earlier one."""
+    known = proofs.list_proofs(connection, request.id)
+    for proof_id, file in files[: max(0, MAX_PROOFS - len(known))]:
+        proofs.insert_proof(
+            connection, services().keys, proof_id, request.id, file, services().now()
+        )
+
+
+def _let_agent_have_results(connection: Connection, request: RightsRequest) -> None:
+    keys = services().keys
+    part = stored_requests.open_part(keys, request)
+    agent = {**part.agent, letters.RESULTS_TO_AGENT: "yes"}
+    sealed = stored_requests.seal_part(keys, request.id, replace(part, agent=agent))
+    stored_requests.update_request(connection, replace(request, sealed=sealed))
+
+
+def _is_confirmed(request: RightsRequest) -> bool:
+    """Whether the person has confirmed it, though the act may need more."""
+    return request.level >= IdentityLevel.CONTROLS_ADDRESS
+
+
+def _require_in_time(request: RightsRequest) -> None:
+    if services().now() > request.recorded_at + CONFIRM_WITHIN:
+        raise ExpiredLink("this could be answered for a week")
+
+
+def _load_asked_by_agent(connection: Connection, request_id: UUID) -> RightsRequest:
+    request = stored_requests.load_request(connection, request_id, for_update=True)
+    if request is None or request.via is not RequestVia.AGENT:
+        raise InvalidInput("no agent asked for this")
+    if request.state not in {RequestState.RECEIVED, RequestState.IDENTIFYING, RequestState.OPEN}:
+        raise InvalidInput(f"the request is closed ({request.state}): nothing of it can change")
+    return request
