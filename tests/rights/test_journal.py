@@ -34,8 +34,10 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights import erasures
 from preference_center.storage.rights import journal as journal_rows
+from preference_center.storage.rights.erasures import READABLE_FOR
 from tests.clock import START, Clock
-from tests.ledger.changes import change
+from tests.domain.histories import NEWS
+from tests.ledger.changes import add_destination, change
 from tests.rights.erasing import (
     ADA,
     EXTERNAL_ID,
@@ -197,6 +199,19 @@ def test_the_replay_erases_everybody_again(clock: Clock, folder: Path) -> None: 
     clock.now += journal.CHECK_INTERVAL
     require_replayed()
     assert [number for number, _ in entries(folder)] == [1, 2, 3]
+
+
+def test_tools_have_thirty_days_from_the_replay(clock: Clock) -> None:
+    """A restored tool has the person again, however long ago the erasure was."""
+    store()
+    erase()
+    restore()
+    add_destination("crm", NEWS)
+    clock.now += READABLE_FOR + timedelta(days=1)
+    replay()
+    tidy_erasures(services().now())
+    assert tables_with("ada@example.com") == {"erasure"}
+    assert row("SELECT DISTINCT give_up_at FROM erasure") == (clock.now + READABLE_FOR,)
 
 
 def test_a_replay_is_repeated_without_effect() -> None:  # I7

@@ -251,7 +251,8 @@ def insert_erasures(
 ) -> None:
     """Store erasures, each with a task for every destination that may hold the address.
 
-    The addresses must be locked and not cleared yet. Safe to repeat.
+    The addresses must be locked and not cleared yet. Safe to repeat. Their 30 days begin `now`: a
+    replay may come later than those of `begun_at` ended, and tools have the person again.
     """
     connection.execute(
         _INSERT,
@@ -262,7 +263,7 @@ def insert_erasures(
             "extent": extent,
             "request": request_id,
             "begun": begun_at,
-            "give_up": begun_at + READABLE_FOR,
+            "give_up": now + READABLE_FOR,
             "now": now,
         },
     )
