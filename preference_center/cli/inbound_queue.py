@@ -16,6 +16,7 @@ from preference_center.cli.errors import (
     read_stdin_lines,
     reject_address_arguments,
 )
+from preference_center.cli.terminal import strip_control_characters
 from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, parse_address
@@ -81,7 +82,7 @@ def show(mail: UUID, *, raw: bool) -> None:
     if not found.has_content:
         click.echo("Its content was deleted after 30 days: ask your mail server.", err=True)
     click.echo(
-        _strip_control_characters(head.decode("utf-8", "replace") if raw else _format_mail(head))
+        strip_control_characters(head.decode("utf-8", "replace") if raw else _format_mail(head))
     )
 
 
@@ -201,12 +202,6 @@ def _format_mail(head: bytes) -> str:
     fields = [f"{name}: {mail.field(name)}" for name in _SHOWN_FIELDS if mail.field(name)]
     texts = [f"--- {leaf.content_type}\n{leaf.text.strip()}" for leaf in mail.text_parts]
     return "\n\n".join(["\n".join(fields), *texts])
-
-
-def _strip_control_characters(text: str) -> str:
-    """The text without the control characters that a terminal interprets."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(each for each in text if each.isprintable() or each in "\n\t")
 
 
 def _format_time(time: datetime) -> str:

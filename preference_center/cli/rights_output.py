@@ -7,6 +7,7 @@ from datetime import datetime
 
 import click
 
+from preference_center.cli.terminal import strip_control_characters
 from preference_center.domain.addresses import mask_address
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights.request_steps import part_addresses
@@ -37,7 +38,7 @@ def print_request(
         "language": request.language,
         "about": ", ".join(map(mask_address, part_addresses(part))),
         "external ids": str(len(part.external_ids) or ""),
-        "agent": part.agent.get("name", ""),
+        "agent": strip_control_characters(part.agent.get("name", "")),
         "wrote": f"{len(part.text)} characters: --show-text" if part.text else "",
     }
     for name, value in lines.items():
@@ -47,7 +48,7 @@ def print_request(
         detail = " ".join(f"{name}={value}" for name, value in step.detail.items())
         click.echo(f"{step.at:%Y-%m-%d %H:%M}  {step.actor:<12}{step.action:<20}{detail}".rstrip())
     if show_text and part.text:
-        click.echo(f"\n{part.text}")
+        click.echo(f"\n{strip_control_characters(part.text)}")
 
 
 def _deadline(request: RightsRequest, now: datetime) -> str:

@@ -61,6 +61,13 @@ def test_what_the_person_wrote_is_shown_only_if_asked_for(app: Flask, tmp_path: 
     assert "Lovelace" in flask(app, "show", reference, "--show-text").stdout
 
 
+def test_no_terminal_runs_what_a_stranger_wrote(app: Flask, tmp_path: Path) -> None:
+    written = tmp_path / "letter.txt"
+    written.write_text("one\x1b]0;title\x07\ntwo \u202e", encoding="utf-8")
+    reference = add(app, "complaint", "--via", "postal_mail", "--text-file", str(written))
+    assert flask(app, "show", reference, "--show-text").stdout.endswith("\none]0;title\ntwo \n")
+
+
 def test_identity_is_proven_by_facts_and_the_request_is_fulfilled(app: Flask) -> None:
     reference = add(app, "erase", "--extent", "account", "--via", "phone", "--asked")
     early = flask(app, "complete", reference)
