@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     report_addresses: str = Field(
         default="", description="Mailboxes for bounces and spam complaints, in the same format"
     )
+    rights_addresses: str = Field(
+        default="", description="Mailboxes for data-subject requests, in the same format"
+    )
     unauthenticated_reports: Literal["accept", "review"] = Field(
         default="review",
         description="Reports that nothing authenticates: accept them, or queue them for review",
@@ -164,15 +167,17 @@ class Settings(BaseSettings):
             raise ValueError(str(error)) from None
         return text
 
-    @field_validator("reply_addresses", "report_addresses")
+    @field_validator("reply_addresses", "report_addresses", "rights_addresses")
     @classmethod
     def _validate_mailbox_addresses(cls, text: str, info: ValidationInfo) -> str:
         try:
             addresses = parse_mailboxes(text)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
-        if set(addresses) & set(parse_mailboxes(info.data.get("reply_addresses", ""))):
-            raise ValueError("an address is for replies or for reports, not for both")
+        others = {"reply_addresses", "report_addresses"} - {info.field_name}
+        taken = {each for name in others for each in parse_mailboxes(info.data.get(name, ""))}
+        if set(addresses) & taken:
+            raise ValueError("an address is for replies, for reports or for requests: for one")
         return text
 
     @field_validator("smtp_url")
@@ -215,9 +220,11 @@ class Settings(BaseSettings):
 
     @property
     def mailboxes(self) -> Mailboxes:
-        """The mailboxes for replies and reports."""
+        """The mailboxes for replies, reports and requests."""
         return Mailboxes(
-            parse_mailboxes(self.reply_addresses), parse_mailboxes(self.report_addresses)
+            parse_mailboxes(self.reply_addresses),
+            parse_mailboxes(self.report_addresses),
+            parse_mailboxes(self.rights_addresses),
         )
 
     @property

@@ -30,7 +30,6 @@ from preference_center.domain.mail import (
     ReviewReason,
     StatementKind,
 )
-from preference_center.domain.mail.address_fields import parse_addresses
 from preference_center.domain.mail.attribution import NONE, SIGNED, Attribution, review_reason
 from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.domain.mail.mailboxes import MailboxKind, MailboxMatch, scopes_of_tag
@@ -38,6 +37,8 @@ from preference_center.inbound.dkim import has_trusted_signature
 from preference_center.inbound.mail_attribution import FoundTokens, attribute, find_tokens
 from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_opt_outs
 from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipient
+from preference_center.inbound.our_addresses import is_our_address, is_our_text
+from preference_center.inbound.rights_mail import handle_rights_mail
 from preference_center.ledger import record
 from preference_center.links import MailtoTokenData
 from preference_center.storage.catalogues import current_catalogue_or_empty
@@ -104,6 +105,9 @@ def handle_mailbox_mail(
         changes += [each.change for each in evaluations if each.change]
     reason = next(iter(reasons), None)
     recorded = _commit(arrived, changes, reason, head, size)
+    if _open_request(arrived, changes) and reason is None:
+        reason = interpretation.review_reason or ReviewReason.UNCLEAR
+        _commit(arrived, (), reason, head, size)
     log.info(
         "mail_ingested", form=interpretation.kind, recorded=recorded, review_reason=reason or ""
     )
@@ -128,6 +132,23 @@ def queue_unread_mail(
     )
     _commit(arrived, (), ReviewReason.UNREADABLE, head, size)
     return IngestResult(queued_for_review=1)
+
+
+def _open_request(mail: _MailboxMail, changes: Sequence[Change]) -> bool:
+    """Open the data-subject request in a person's mail; returns whether somebody must read it."""
+    written, for_rights = mail.interpretation.written, mail.is_for(MailboxKind.RIGHTS)
+    if written is None:
+        return for_rights and mail.interpretation.kind is MailKind.REPLY
+    if not for_rights and not mail.is_for(MailboxKind.REPLIES):
+        return False
+    about = next((each.address for each in changes if isinstance(each.address, Address)), None)
+    if about is None and written.sender and is_our_text(written.sender):
+        return True
+    objects = bool(mail.interpretation.statements)
+    result = handle_rights_mail(
+        written, mail.received_at, for_rights=for_rights, about=about, objects=objects
+    )
+    return result.needs_review
 
 
 def _fingerprint(head: bytes) -> bytes:
@@ -177,6 +198,8 @@ def _classify(mail: _MailboxMail) -> tuple[list[Change], list[BounceReport], lis
         if mail.interpretation.review_reason and not has_further_request
         else []
     )
+    if reasons == [ReviewReason.UNCLEAR] and mail.is_for(MailboxKind.RIGHTS):
+        reasons = []  # it becomes a request, which is read
     if reasons == [ReviewReason.UNCLEAR] and not mail.is_for(MailboxKind.REPLIES):
         reasons = [ReviewReason.WRONG_MAILBOX]
     is_only_recipient = len(mail.interpretation.statements) == 1
@@ -206,29 +229,15 @@ def _review_reason(
     return review_reason(
         mail.interpretation.kind,
         attribution,
-        for_replies=mail.is_for(MailboxKind.REPLIES),
+        for_replies=mail.is_for(MailboxKind.REPLIES) or mail.is_for(MailboxKind.RIGHTS),
         trusts_reports=accepts_unproven and mail.is_for(MailboxKind.REPORTS),
-        is_ours=_is_our_address,
+        is_ours=is_our_address,
     )
 
 
 def _is_signed(mail: bytes) -> bool:
     reporters = services().settings.trusted_reporter_addresses
     return bool(reporters) and has_trusted_signature(mail, reporters, services().lookup_txt)
-
-
-def _is_our_address(address: Address) -> bool:
-    """Whether mail is sent from it, or to us at it: not an address that we send marketing to."""
-    settings, brands = services().settings, current_catalogue_or_empty().brands.values()
-    senders = [settings.mail_from, *(brand.sender for brand in brands)]
-    ours = {name.casefold() for name in parse_addresses([each for each in senders if each])}
-    name = address.exact.casefold()
-    domain = settings.unsubscribe_mail_domain
-    return (
-        name in ours
-        or settings.mailboxes.match(name) is not None
-        or (bool(domain) and name.endswith(f"@{domain}"))
-    )
 
 
 def _affects_suppression(bounce: Bounce) -> bool:
@@ -279,7 +288,7 @@ def _scopes(mail: _MailboxMail, kind: StatementKind) -> Sequence[str]:
     if mail.interpretation.kind is not MailKind.REPLY:
         return (proof.topic or ALL_MARKETING,)
     catalogue = current_catalogue_or_empty()
-    named: set[str] = set()
+    named: set[str] = {ALL_MARKETING} if mail.is_for(MailboxKind.RIGHTS) else set()
     for at in mail.mailboxes:
         if at.mailbox.kind is MailboxKind.REPLIES:
             by_token = at.reference and _topic_of(at.reference, catalogue)

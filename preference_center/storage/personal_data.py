@@ -360,6 +360,7 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
     "reason": Holds.DIGEST,
     "rights-receipt": Holds.DIGEST,
     "refused": None,
+    "rights-mail": Holds.DIGEST,
     "text-to": Holds.DIGEST,
     "unknown-key": Holds.DIGEST,
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.mail.rights_words import WrittenByPerson
 from preference_center.errors import PreferenceCenterError
 
 MAIL_HEAD_BYTES = 256 * 1024
@@ -86,3 +87,5 @@ class MailInterpretation:
     statements: tuple[MailStatement, ...] = ()
     review_reason: ReviewReason | None = None
     token_text: str = ""
+    written: WrittenByPerson | None = None
+    """What a person wrote; None if software may have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from preference_center.domain.bounces import BounceCause
@@ -47,6 +48,12 @@ from preference_center.domain.mail.report_text import (
     split_returned_mail,
     strip_quoted_fields,
 )
+from preference_center.domain.mail.rights_words import (
+    WrittenByPerson,
+    find_right,
+    says_under_18,
+)
+from preference_center.domain.rights.model import RequestKind
 
 _NON_SUPPRESSING_CAUSES = {
     BounceCause.FULL,
@@ -119,15 +126,26 @@ def _interpret_reply(mail: ParsedMail) -> MailInterpretation:
     sender = senders if len(senders) == 1 else ()
     own = reply_text(mail)
     clear = find_clear_objection(mail.field("Subject"), own, *sender[:1])
-    is_own_act = clear is not None and not may_be_automatic(mail, own, *sender[:1])
-    if not is_own_act and not is_apple_mail_unsubscribe(mail):
+    right = find_right(mail.field("Subject"), own, *sender[:1])
+    is_own_act = not may_be_automatic(mail, own, *sender[:1])
+    written = _written(mail, own, sender, right) if is_own_act else None
+    # Whoever wants to be deleted wants no more marketing, which stops first.
+    objects = is_own_act and (clear is not None or right is RequestKind.ERASE)
+    if not objects and not is_apple_mail_unsubscribe(mail):
         return MailInterpretation(
-            MailKind.REPLY, review_reason=ReviewReason.UNCLEAR, token_text=quoted
+            MailKind.REPLY,
+            review_reason=ReviewReason.UNCLEAR,
+            token_text=quoted,
+            written=written,
         )
-    asks_more = (
-        clear is not None and clear.has_further_request and not is_apple_mail_unsubscribe(mail)
-    )
+    asks_more = (clear is None or clear.has_further_request) and not is_apple_mail_unsubscribe(mail)
     why = ReviewReason.HAS_FURTHER_REQUEST if asks_more else None
-    return MailInterpretation(
-        MailKind.REPLY, (MailStatement(StatementKind.OPTED_OUT, sender),), why, quoted
-    )
+    statement = MailStatement(StatementKind.OPTED_OUT, sender)
+    return MailInterpretation(MailKind.REPLY, (statement,), why, quoted, written)
+
+
+def _written(
+    mail: ParsedMail, own: str, sender: Sequence[str], right: RequestKind | None
+) -> WrittenByPerson:
+    subject = mail.field("Subject")
+    return WrittenByPerson(sender[0] if sender else "", subject, own, right, says_under_18(subject))

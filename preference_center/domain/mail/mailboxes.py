@@ -1,4 +1,4 @@
-"""Mailboxes that receive replies and bounce reports, and the topic encoded in their address.
+"""Mailboxes for replies, bounce reports and requests, and the topic encoded in their address.
 
 They are separate because auto-replies go to the bounce address (RULES A12): only the reply
 mailbox may opt people out by what they write, only the report mailbox by reports without proof.
@@ -20,6 +20,8 @@ class MailboxKind(StrEnum):
 
     REPLIES = "replies"
     REPORTS = "reports"
+    RIGHTS = "rights"
+    """Data-subject requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Mailboxes:
 
     replies: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
 
     def match(self, recipient: str) -> MailboxMatch | None:
         """The mailbox of an envelope recipient; None if it is not one of ours.
@@ -48,6 +51,7 @@ class Mailboxes:
         for kind, addresses in (
             (MailboxKind.REPLIES, self.replies),
             (MailboxKind.REPORTS, self.reports),
+            (MailboxKind.RIGHTS, self.rights),
         ):
             if f"{local}@{domain}" in addresses:
                 return MailboxMatch(kind)

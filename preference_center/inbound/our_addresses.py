@@ -1,0 +1,31 @@
+"""Which addresses are the company's own."""
+
+from __future__ import annotations
+
+from preference_center.context import services
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.mail.address_fields import parse_addresses
+from preference_center.errors import InvalidAddress
+from preference_center.storage.catalogues import current_catalogue_or_empty
+
+
+def is_our_address(address: Address) -> bool:
+    """Whether mail is sent from it, or to us at it: not an address that we send marketing to."""
+    settings, brands = services().settings, current_catalogue_or_empty().brands.values()
+    senders = [settings.mail_from, *(brand.sender for brand in brands)]
+    ours = {name.casefold() for name in parse_addresses([each for each in senders if each])}
+    name = address.exact.casefold()
+    domain = settings.unsubscribe_mail_domain
+    return (
+        name in ours
+        or settings.mailboxes.match(name) is not None
+        or (bool(domain) and name.endswith(f"@{domain}"))
+    )
+
+
+def is_our_text(text: str) -> bool:
+    """The same for an address as it was written; False if it can't be read."""
+    try:
+        return is_our_address(parse_address(text, Channel.EMAIL))
+    except InvalidAddress:
+        return False

@@ -1,0 +1,144 @@
+"""Data-subject requests that come by mail: to a mailbox for them, or as a reply to marketing.
+
+From is never trusted as identification, so such a request has none: the person is mailed the
+reference, and a link by which they prove their address. What a mail can bring about by
+itself is a pause: an objection, or the report of a minor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from preference_center.context import services
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.mail.address_fields import parse_addresses, usable_addresses
+from preference_center.domain.mail.rights_words import WrittenByPerson
+from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
+from preference_center.domain.rights.new_request import MAX_REPORT, MAX_TEXT, NewRequest
+from preference_center.errors import InvalidAddress, InvalidInput, UnknownRequest
+from preference_center.rights import requests
+from preference_center.rights.mailed_requests import find_reference, open_mailed_request
+
+RATE = "3 per hour; 10 per day"
+"""Requests of one mailbox that are answered; beyond it a person reads the mail."""
+_OF_REPLIES = {RequestKind.ACCESS, RequestKind.ERASE, RequestKind.RESTRICT}
+_MAX_SENDER = 320
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RightsMailResult:
+    """What became of a mail: whether a request was opened, and whether a person must read it."""
+
+    opened: bool = False
+    needs_review: bool = False
+
+
+def handle_rights_mail(
+    written: WrittenByPerson,
+    received_at: datetime,
+    *,
+    for_rights: bool,
+    about: Address | None = None,
+    objects: bool = False,
+) -> RightsMailResult:
+    """Open the request that a person's mail makes, once in a conversation.
+
+    `for_rights` is whether it was sent to a mailbox for requests; in replies to marketing only
+    clear words open one. `about` is the address that the mail is proven to answer from, if
+    it is; else it is From. `objects` is whether an objection was recorded. Raises Unavailable.
+    """
+    sender = about or _parse(written.sender)
+    if sender is None:
+        return RightsMailResult(needs_review=for_rights)
+    if _belongs_to_request(written.subject):
+        return RightsMailResult(needs_review=True)
+    new = _new_request(written, sender, received_at, for_rights=for_rights, objects=objects)
+    if new is None:
+        return RightsMailResult(needs_review=for_rights or written.is_about_minor)
+    context = services()
+    mailbox = context.keys.digest(sender.mailbox).hex()
+    if not context.limiter.hit(RATE, "rights-mail", mailbox):
+        return RightsMailResult(needs_review=True)
+    request = open_mailed_request(new)
+    log.info("rights_mail_opened", request=str(request.id), kind=request.kind)
+    return RightsMailResult(opened=True, needs_review=len(written.text) > _limit(new.kind))
+
+
+def _new_request(
+    written: WrittenByPerson,
+    sender: Address,
+    received_at: datetime,
+    *,
+    for_rights: bool,
+    objects: bool,
+) -> NewRequest | None:
+    if written.is_about_minor:
+        return _report(written, sender, received_at)
+    kind = written.right
+    if kind is None and for_rights:
+        kind = RequestKind.OBJECT if objects else RequestKind.COMPLAINT
+    if kind is None or not (for_rights or kind in _OF_REPLIES):
+        return None
+    return NewRequest(
+        kind=kind,
+        via=RequestVia.EMAIL,
+        language="",
+        addresses=(sender,),
+        extent=Extent.ACCOUNT if kind is RequestKind.ERASE else None,
+        received_at=received_at,
+        identity_asked=kind in _OF_REPLIES,
+        text="" if kind is RequestKind.OBJECT else written.text[:MAX_TEXT],
+    )
+
+
+def _report(written: WrittenByPerson, sender: Address, received_at: datetime) -> NewRequest | None:
+    """The report of a minor: about the address in the text, else about the writer's own."""
+    named = [*dict.fromkeys(filter(None, map(_parse, _addresses_in(written.text))))]
+    others = [address for address in named if address != sender]
+    if len(others) > 1:
+        return None
+    return NewRequest(
+        kind=RequestKind.MINOR,
+        via=RequestVia.EMAIL,
+        language="",
+        addresses=(others[0] if others else sender,),
+        received_at=received_at,
+        text=written.text[:MAX_REPORT],
+        reporter=sender.exact if others else "",
+    )
+
+
+def _addresses_in(text: str) -> Sequence[str]:
+    words = text.replace("<", " ").replace(">", " ").split()
+    return usable_addresses(
+        parse_addresses([word.strip(".,;:()[]\"'") for word in words if "@" in word])
+    )
+
+
+def _belongs_to_request(subject: str) -> bool:
+    """Whether the subject has the reference of a request, as answers to our mails do."""
+    reference = find_reference(subject)
+    if not reference:
+        return False
+    try:
+        requests.find_by_reference(reference)
+    except (InvalidInput, UnknownRequest):
+        return False
+    return True
+
+
+def _limit(kind: RequestKind) -> int:
+    return MAX_REPORT if kind is RequestKind.MINOR else MAX_TEXT
+
+
+def _parse(text: str) -> Address | None:
+    try:
+        return parse_address(text[:_MAX_SENDER], Channel.EMAIL)
+    except InvalidAddress:
+        return None
