@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from functools import lru_cache
 
 from flask import current_app
 
@@ -19,6 +20,9 @@ _CACHE_SECONDS = 2.0
 
 EMPTY_CATALOGUE = Catalogue(languages=(), default_language="")
 """The one in force before any was applied."""
+
+_parse = lru_cache(maxsize=1)(parse_catalogue)
+"""A catalogue is read again every few seconds, and seldom another one."""
 
 
 def load_current_text(connection: Connection) -> str | None:
@@ -82,7 +86,7 @@ def current_catalogue() -> Catalogue:
     text = run_autocommit(load_current_text)
     if text is None:
         raise CatalogueError(["No catalogue yet: run `flask catalogue apply FILE`."])
-    catalogue = cached[2] if cached and cached[1] == text else parse_catalogue(text)
+    catalogue = _parse(text)
     current_app.extensions[_CACHE] = (time.monotonic() + _CACHE_SECONDS, text, catalogue)
     return catalogue
 
@@ -109,7 +113,7 @@ def cached_text() -> str | None:
 
 def seed_catalogue_cache(text: str) -> None:
     """Put this catalogue into the cache, unless it has one. Raises CatalogueError."""
-    entry = (time.monotonic(), text, parse_catalogue(text))
+    entry = (time.monotonic(), text, _parse(text))
     current_app.extensions.setdefault(_CACHE, entry)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
+from tests.in_force import put_in_force
 from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -77,16 +78,9 @@ MakeToken = Callable[..., str]
 
 
 @pytest.fixture
-def app(app: Flask, clock: Clock) -> Flask:
+def app(app: Flask) -> Flask:
     """The service with the catalogue above."""
-    from preference_center.domain.catalogue import catalogue_digest, parse_catalogue
-    from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
-    from preference_center.storage.db.database import transaction
-
-    parse_catalogue(CATALOGUE)
-    with app.app_context(), transaction() as connection:
-        insert_version(connection, CATALOGUE, catalogue_digest(CATALOGUE), clock())
-        clear_catalogue_cache()
+    put_in_force(app, CATALOGUE)
     return app
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 from uuid import UUID
+
+from psycopg.rows import dict_row
 
 from preference_center import contacts
 from preference_center.context import services
@@ -15,7 +18,7 @@ from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import db
 from preference_center.rights.erase import erase_contacts
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import Connection, run_in_transaction
 
 ADA, GRACE = (parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace"))
 NUMBER = parse_address("+39 333 1234567", Channel.SMS)
@@ -48,27 +51,47 @@ def row(query: str, *given: object) -> tuple[Any, ...]:
     return found
 
 
+def tables_with(text: str) -> set[str]:
+    """The tables that hold this text, readable or sealed."""
+    return tables_by_text(text)[text]
+
+
+def tables_by_text(*texts: str) -> dict[str, set[str]]:
+    """For each of the texts what `tables_with` returns."""
+    stored = [(table, value.lower()) for table, value in stored_texts()]
+    return {text: {table for table, value in stored if text.lower() in value} for text in texts}
+
+
 def stored_texts() -> Iterator[tuple[str, str]]:
     """Every value of every table as text, and what each sealed one decrypts to."""
-    contexts = {bytes(digest) for (digest,) in rows("SELECT digest FROM address")}
-    contexts |= {bytes(digest) for (digest,) in rows("SELECT digest FROM contact_external_id")}
-    contexts |= {bytes(digest) for (digest,) in rows("SELECT digest FROM idempotent_response")}
-    for name, (number,) in (
-        (table.name, found)
-        for table in db.metadata.sorted_tables
-        if "id" in table.columns
-        for found in rows(f"SELECT id FROM {table.name}")
-        if isinstance(found[0], UUID)
-    ):
-        contexts |= {number.bytes, f"{name} ".encode() + number.bytes}
-    for table in db.metadata.sorted_tables:
-        for values in rows(f"SELECT * FROM {table.name}"):
-            for value in values:
-                if isinstance(value, bytes | memoryview):
-                    yield table.name, bytes(value).decode("latin-1")
-                    yield from ((table.name, text) for text in _decrypt(bytes(value), contexts))
-                else:
-                    yield table.name, str(value)
+    stored = run_in_transaction(_read_tables)
+    contexts = set(_contexts(stored))
+    for table, found in stored.items():
+        for value in chain.from_iterable(each.values() for each in found):
+            if isinstance(value, bytes | memoryview):
+                yield table, bytes(value).decode("latin-1")
+                yield from ((table, text) for text in _decrypt(bytes(value), contexts))
+            else:
+                yield table, str(value)
+
+
+def _read_tables(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the tables that have any. Most have none, which one statement finds out."""
+    names = [table.name for table in db.metadata.sorted_tables]
+    query = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (TABLE {name})" for name in names)
+    filled = [name for (name,) in connection.execute(query.encode())]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return {name: cursor.execute(f"TABLE {name}".encode()).fetchall() for name in filled}
+
+
+def _contexts(stored: Mapping[str, list[dict[str, Any]]]) -> Iterator[bytes]:
+    """Whatever a text may be sealed with: see `storage.sealed_columns`."""
+    for table, found in stored.items():
+        if table in ("address", "contact_external_id", "idempotent_response"):
+            yield from (bytes(each["digest"]) for each in found)
+        for each in found:
+            if isinstance(each.get("id"), UUID):
+                yield from (each["id"].bytes, f"{table} ".encode() + each["id"].bytes)
 
 
 def _decrypt(sealed: bytes, contexts: set[bytes]) -> Iterator[str]:
@@ -77,8 +100,3 @@ def _decrypt(sealed: bytes, contexts: set[bytes]) -> Iterator[str]:
             yield services().keys.open(sealed, context=context)
         except PreferenceCenterError:  # no sealed text, or that of another row
             continue
-
-
-def tables_with(text: str) -> set[str]:
-    """The tables that hold this text, readable or sealed."""
-    return {name for name, found in stored_texts() if text.lower() in found.lower()}

@@ -36,6 +36,7 @@ from tests.rights.erasing import (
     row,
     rows,
     store,
+    tables_by_text,
     tables_with,
 )
 
@@ -52,8 +53,8 @@ def test_nothing_readable_is_left_of_an_account() -> None:  # I6
     store(ADA, NUMBER)
     record([change(1, EventKind.OPTED_IN, address=ADA)])
     erase(ADA)
-    for trace in ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE):
-        assert tables_with(trace) == set()
+    traces = ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE)
+    assert tables_by_text(*traces) == {trace: set() for trace in traces}
 
 
 def test_the_trace_would_be_found() -> None:

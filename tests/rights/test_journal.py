@@ -48,6 +48,7 @@ from tests.rights.erasing import (
     row,
     rows,
     store,
+    tables_by_text,
     tables_with,
 )
 
@@ -192,8 +193,8 @@ def test_the_replay_erases_everybody_again(clock: Clock, folder: Path) -> None: 
     restore()
     clock.now += timedelta(days=3)
     assert replay() == 3
-    for trace in ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE, "grace@example.com"):
-        assert tables_with(trace) == set()
+    traces = ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE, "grace@example.com")
+    assert tables_by_text(*traces) == {trace: set() for trace in traces}
     assert rows("SELECT DISTINCT erased_at FROM address WHERE erased_at IS NOT NULL") == [(START,)]
     assert all(any(fact.state.opt_out for fact in facts) for facts in load_facts([ADA, GRACE]))
     clock.now += journal.CHECK_INTERVAL
@@ -325,7 +326,8 @@ def test_a_process_that_is_killed_leaves_all_or_nothing_and_a_repeat_ends_it(
     module: ModuleType, step: str, *, is_after: bool, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:  # I6
     store(ADA, NUMBER)
-    before = {name: tables_with(name) for name in ("ada@example.com", EXTERNAL_ID, LOCALE)}
+    traces = ("ada@example.com", EXTERNAL_ID, LOCALE)
+    before = tables_by_text(*traces)
     real = getattr(module, step)
 
     def kill(*given: object, **named: object) -> None:
@@ -337,12 +339,12 @@ def test_a_process_that_is_killed_leaves_all_or_nothing_and_a_repeat_ends_it(
         patched.setattr(module, step, kill)
         with pytest.raises(Killed):
             erase()
-    left = {name: tables_with(name) for name in before}
+    left = tables_by_text(*traces)
     committed = row("SELECT count(*) FROM erasure") != (0,)
     assert left == (dict.fromkeys(before, set()) if committed else before)  # noqa: RUF024 - equal
     assert bool(rows("SELECT id FROM event")) is committed
     assert not entries(folder) or committed
     erase()
-    assert {name: tables_with(name) for name in before} == {name: set() for name in before}
+    assert tables_by_text(*traces) == {name: set() for name in traces}
     assert entries(folder) == [(1, Extent.ACCOUNT), (2, Extent.ACCOUNT)]
     assert row("SELECT count(*) FROM erasure") == (2,)

@@ -42,6 +42,7 @@ from tests.rights.erasing import (
     origin,
     rows,
     store,
+    tables_by_text,
     tables_with,
 )
 
@@ -65,7 +66,7 @@ def put(
 
 
 def no_trace_left(traces: Collection[str] = (*TRACES, "new-id")) -> None:
-    assert {trace for trace in traces if tables_with(trace)} == set()
+    assert tables_by_text(*traces) == {trace: set() for trace in traces}
 
 
 @BOTH
