@@ -131,10 +131,15 @@ class _Opener:
         Nor are none, of somebody who has proven nothing: a repeat leads to the status page of the
         first, which can withdraw it.
         """
-        same = requests.find_repeat(connection, request)
-        if same is None or (not self.new.text and self.new.level > IdentityLevel.NONE):
-            return same
-        return same if requests.open_part(services().keys, same).text == self.new.text else None
+        found = requests.find_same(connection, request)
+        return next((each for each in found if self._is_repeat(each)), None)
+
+    def _is_repeat(self, same: RightsRequest) -> bool:
+        part, new = requests.open_part(services().keys, same), self.new
+        if new.agent and part.agent.get("address") != new.agent.address:
+            return False  # the person is asked about every agent
+        has_proof = new.level > IdentityLevel.NONE
+        return part.text == new.text or (not new.text and has_proof)
 
     def _build(self, connection: Connection) -> RightsRequest:
         keys, new = services().keys, self.new

@@ -202,3 +202,14 @@ def test_a_request_has_three_files_however_often_it_comes() -> None:
     assert rows("SELECT count(*) FROM rights_proof") == [(3,)]
     with pytest.raises(InvalidInput, match="3 files"):
         agents.add_proof(asked.id, PDF, "compliance")
+
+
+def test_the_person_is_asked_about_every_agent() -> None:
+    """One agent's request is no repeat of another's, nor of the person's own."""
+    own = requests.open_request(new(RequestKind.ERASE))
+    first, other, again = (
+        ask(RequestKind.ERASE, agent=agent)
+        for agent in (FIRM, Agent("Eve", "eve@dr.example"), FIRM)
+    )
+    assert len({own.id, first.id, other.id}) == 3
+    assert again.id == first.id

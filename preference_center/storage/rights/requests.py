@@ -55,11 +55,11 @@ _UPDATE = f"""
 UPDATE rights_request SET {", ".join(f"{name} = %({name})s" for name in _COLUMNS)}
 WHERE id = %(id)s
 """  # noqa: S608 - constants
-_FIND_REPEAT = f"""
+_FIND_SAME = f"""
 {SELECT_REQUESTS} WHERE kind = %(kind)s AND extent IS NOT DISTINCT FROM %(extent)s
     AND subject_digests @> %(digests)s AND subject_digests <@ %(digests)s
     AND recorded_at > %(since)s AND closed_at IS NULL
-ORDER BY recorded_at LIMIT 1 FOR UPDATE
+ORDER BY recorded_at, id FOR UPDATE
 """
 _FIND_SUBJECT = """
 SELECT address.id, linked.contact_id, address.erased_at IS NOT NULL
@@ -133,15 +133,18 @@ def lock_subject(connection: Connection, digests: Sequence[bytes]) -> None:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
 
 
-def find_repeat(connection: Connection, new: RightsRequest) -> RightsRequest | None:
-    """The open request that asked for the same about the same people within REPEAT_WINDOW."""
+def find_same(connection: Connection, new: RightsRequest) -> list[RightsRequest]:
+    """The open requests that asked for the same about the same people within REPEAT_WINDOW.
+
+    The oldest first; they are locked.
+    """
     given = {
         "kind": new.kind,
         "extent": new.extent,
         "digests": list(new.subject_digests),
         "since": new.recorded_at - REPEAT_WINDOW,
     }
-    return _fetch_one(connection, _FIND_REPEAT, given)
+    return fetch_requests(connection, _FIND_SAME, given)
 
 
 def find_subject(
