@@ -17,6 +17,7 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import NewRequest
+from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import AddressConflict, ExpiredLink, InvalidInput
 from preference_center.languages import page_language
@@ -98,9 +99,11 @@ def confirm_new_address(token: str = "") -> ResponseReturnValue:
     except ExpiredLink:
         return _page("rights_address_expired", status=410)
     except AddressConflict:
-        return _page("rights_address_refused", status=409, taken=True, **shown)
+        return _page("rights_address_refused", status=409, why="taken", **shown)
+    except ForbiddenTransition:  # a mailbox of a role: several people read it
+        return _page("rights_address_refused", status=409, why="identity", **shown)
     except InvalidInput:
-        return _page("rights_address_refused", status=409, taken=False, **shown)
+        return _page("rights_address_refused", status=409, why="erased", **shown)
     return _page("rights_address_done", **shown)
 
 

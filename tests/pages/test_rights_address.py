@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
 from preference_center.contacts import load_contacts, upsert_contacts
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.languages import LANGUAGES
+from preference_center.links import TokenPurpose
 from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
@@ -211,3 +214,19 @@ def test_every_page_speaks_the_language(
     answers.append(client.get(f"{link_in(notice)}?lang={language}"))
     for answer in answers:
         assert answer.headers["Content-Language"] == language
+
+
+def test_a_mailbox_of_a_role_takes_more_proof(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:
+    with app.app_context():
+        role = parse_address("info@example.com", Channel.EMAIL)
+        visit = services().links.create_one_time_token(
+            TokenPurpose.PAGE_VISIT, role, UUID(int=1), clock()
+        )
+    ask(client, visit)
+    (email,) = emails_to(app, NEW, EmailKind.NEW_ADDRESS)
+    answer = client.post(link_in(email), data={"confirm": "yes"})
+    assert answer.status_code == 409
+    assert "sure that it is you" in answer.text
+    assert [asked.state for asked in requests_in(app)] == [RequestState.RECEIVED]
