@@ -16,6 +16,7 @@ from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
+    EraseItem,
     PushItem,
     PushOutcome,
     PushResult,
@@ -29,6 +30,8 @@ from simulation.tools import Broken, Tool, shown
 T = TypeVar("T")
 
 PAGE = 60
+SILENTLY_IDLE = 0.5
+"""How often a deletion that timed out was not done."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,36 @@ class Account:
             outcomes[item.ref] = self._one(item)
         tool.step(f"{tool.name} pushed")
         return outcomes
+
+    def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+        """Delete people, or only report that; or say nothing in time."""
+        tool, batch = self.tool, sorted(batch, key=lambda item: item.address)
+        tool.asked_to_erase(tool, batch)
+        tool.trace(f"{tool.name} is asked to erase " + "; ".join(item.address for item in batch))
+        tool.answer(self.lease, f"{tool.name} erase")
+        is_silent = tool.random.random() < tool.profile.timeouts
+        done = [] if is_silent and tool.random.random() < SILENTLY_IDLE else batch
+        outcomes = {item.ref: self._delete(item.address) for item in done}
+        if is_silent:
+            tool.clock.sleep(10)
+            raise NoResponse("timed out")
+        tool.step(f"{tool.name} erased")
+        return outcomes
+
+    def _delete(self, address: str) -> PushOutcome:
+        tool = self.tool
+        if tool.random.random() < tool.profile.rows_fail:
+            return PushOutcome(PushResult.RETRY_LATER, "busy")
+        is_there = address in tool.contacts
+        if tool.random.random() >= tool.profile.forgets:
+            tool.delete(address)
+        return PushOutcome(PushResult.REFLECTED if is_there else PushResult.ABSENT, "204")
+
+    def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:
+        """Who is still there."""
+        tool = self.tool
+        tool.answer(self.lease, f"{tool.name} find_held")
+        return {item.ref: item.address in tool.contacts for item in batch}
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """What is off, as it is."""

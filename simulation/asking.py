@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.domain.sync.contract import PushItem
+from preference_center.domain.sync.contract import EraseItem, PushItem
 from simulation.entry_points import Violation
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
@@ -34,6 +34,21 @@ class Requests:
                 self._hold(tool, form, topic, claimed_at, on=True)
             for topic in sorted(item.off):
                 self._hold(tool, form, topic, claimed_at, on=False)
+
+    def check_erasure(self, tool: Tool, batch: Sequence[EraseItem]) -> None:
+        """It was asked to turn off first what it would forget with the person (I6)."""
+        for item in batch:
+            for topic in sorted(tool.topics):
+                place, form = (item.address, topic), self.forms[item.address]
+                must = self.oracle.must_be_off(form, topic, tool.clock(), pauses=False)
+                if not must or not tool.has_on(*place):
+                    continue
+                asked, on = tool.asked_off.get(place), tool.on_since.get(place, START)
+                if asked is None or (asked < on and tool.own_since.get(place) != on):
+                    raise Violation(
+                        f"I6: {tool.name} is asked to erase {form.text} before it was asked to turn"
+                        f" {topic} off"
+                    )
 
     def _hold(self, tool: Tool, form: Form, topic: str, claimed_at: datetime, *, on: bool) -> None:
         pauses = tool.profile.capabilities.can_lift

@@ -138,9 +138,9 @@ class Checks:
 
     def _shows(self, opt_out: OptOut, tool: Tool) -> bool:
         """Whether the tool's contacts show it, and no other active opt-out accounts for it."""
-        if not tool.profile.capabilities.off_means_opt_out or tool.has_on(
-            opt_out.form.text, opt_out.scope
-        ):
+        text = opt_out.form.text
+        shows_off = tool.profile.capabilities.off_means_opt_out and text in tool.contacts
+        if not shows_off or tool.has_on(text, opt_out.scope) or text in tool.erased_once:
             return False
         # It can't be distinguished from what the service has turned off there itself, or must now.
         now, pauses = services().now(), tool.profile.capabilities.can_lift

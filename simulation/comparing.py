@@ -13,7 +13,7 @@ from simulation.crew import Redis
 from simulation.entry_points import Violation, address
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
-from simulation.people import START, Form, forms_of
+from simulation.people import RESTRICTION, START, Form, forms_of
 from simulation.tools import Tool
 
 WINDOW = timedelta(hours=72)
@@ -76,6 +76,8 @@ class Comparison:
     known: Mapping[Form, datetime]
     redis: Redis
     forms: Mapping[str, Form]
+    erased: Mapping[Form, datetime] = field(default_factory=dict)
+    """Who is erased: nothing can be turned on for them any more."""
     excused: Counter[str] = field(default_factory=Counter)
 
     def tools_in_time(self) -> None:
@@ -110,9 +112,19 @@ class Comparison:
                     for text, topics in sorted(tool.off.items())
                     for topic in sorted(topics & tool.topics)
                     if self.forms[text] in self.known
+                    and self.forms[text] not in self.erased
+                    and text not in tool.erased_once
                     and self.oracle.must_be_off(self.forms[text], topic, now) is False
+                    and not self._stays_off(self.forms[text], topic, now)
                 ]
         return found
+
+    def _stays_off(self, form: Form, topic: str, now: datetime) -> bool:
+        """Whether a restriction turned it off, whose end turns on only what is asked for."""
+        was_restricted = any(
+            opt_out.scope == RESTRICTION for opt_out in self.oracle.opt_outs[form.person]
+        )
+        return was_restricted and self.oracle.may_send(form, topic, now) is not True
 
     def _differences(self, now: datetime) -> Iterator[Difference]:
         people = sorted(self.oracle.opt_outs)
@@ -130,7 +142,7 @@ class Comparison:
         pauses = tool.profile.capabilities.can_lift
         since = self.oracle.since(form, topic, now, pauses=pauses)
         assert since
-        known = self.known.get(form)
+        known = None if form.text in tool.erased else self.known.get(form)
         if known is None and tool.profile.capabilities.can_scan:
             known = tool.contacts[form.text]  # the tool shows it
         if known is None:
@@ -148,7 +160,7 @@ class Comparison:
 
     def _is_slow(self, found: Difference) -> bool:
         """Whether it had to be found out first."""
-        unknown = found.form not in self.known
+        unknown = found.form not in self.known or found.form.text in found.tool.erased
         return found.caused or unknown or found.form.text in found.tool.forgot
 
     def _is_in_time(self, found: Difference, row: Row, begun: datetime, now: datetime) -> None:

@@ -20,6 +20,7 @@ from preference_center.imports.uploads import continue_import
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.queue import (
     CONTINUE_IMPORT,
+    ERASE,
     PROCESS_WEBHOOKS,
     SYNC,
     SYNC_FRESH,
@@ -27,6 +28,7 @@ from preference_center.queue import (
     JobQueue,
 )
 from preference_center.storage.sync.listings import ListingKind
+from preference_center.sync.erase import erase_due
 from preference_center.sync.listings import verify
 from preference_center.sync.push import sync
 from simulation.ground import Clock
@@ -119,7 +121,7 @@ class Crew:
             if mishap is None:
                 work()
             elif mishap.what == "killed":
-                self._until_killed(mishap, name, work)
+                self.cut_off(mishap, name, work)
             else:
                 self._in_thread(mishap, name, work)
         finally:
@@ -150,7 +152,8 @@ class Crew:
             mishap.dies = True
             self._wake(mishap)
 
-    def _until_killed(self, mishap: Mishap, name: str, work: Callable[[], None]) -> None:
+    def cut_off(self, mishap: Mishap, name: str, work: Callable[[], None]) -> None:
+        """Do this work until it is killed, if it lasts that long."""
         self.current = mishap
         try:
             work()
@@ -206,6 +209,8 @@ class Crew:
         if job in {SYNC_FRESH, SYNC}:
             fresh = job == SYNC_FRESH
             sync(int(args[0]), self.connect, until=until, stop=never, fresh=fresh)
+        elif job == ERASE:
+            erase_due(int(args[0]), self.connect, until=until, stop=never)
         elif job == VERIFY:
             verify(int(args[0]), ListingKind(str(args[1])), self.connect, until=until, stop=never)
         elif job == PROCESS_WEBHOOKS:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.events import ScopeState
+from preference_center.domain.events import EventKind, ScopeState
 from preference_center.domain.watermarks import Watermark
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes
@@ -39,6 +40,8 @@ class Follower:
                     raise Violation("the feed: an event is delivered twice")
                 self.delivered.add(entry.event.id)
                 self._keep(entry.scope_status)
+                if entry.event.kind is EventKind.ERASED:
+                    self._forget_consents(entry.event.address_id, entry.event.counts_at)
             self.after = page.next_watermark
             if not page.has_more:
                 return page.lag is not None
@@ -72,9 +75,18 @@ class Follower:
                 found.after = given
         return found
 
+    def _forget_consents(self, address_id: int, erased_at: datetime) -> None:
+        """What a reader does who learns that somebody is erased: see docs/feed.md."""
+        theirs = [(place, state) for place, state in self.copy.items() if place[0] == address_id]
+        for (_, scope), state in theirs:
+            if state.consent and state.consent.at <= erased_at:
+                self._store((address_id, scope), replace(state, consent=None))
+
     def _keep(self, status: FeedScopeStatus) -> None:
-        place = (status.address_id, status.scope)
-        if status.state == ScopeState():  # everything about it has been retracted
+        self._store((status.address_id, status.scope), status.state)
+
+    def _store(self, place: tuple[int, str], state: ScopeState) -> None:
+        if state == ScopeState():  # everything about it has been retracted
             self.copy.pop(place, None)
         else:
-            self.copy[place] = status.state
+            self.copy[place] = state

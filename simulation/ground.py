@@ -27,9 +27,11 @@ from preference_center.domain.catalogue import catalogue_digest
 from preference_center.extensions import db
 from preference_center.ids import uuid7
 from preference_center.queue import JobQueue
+from preference_center.rights.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.sync import states, verification
+from preference_center.storage.sync import erasure_tasks, states, verification
+from preference_center.sync import erase
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 
@@ -87,8 +89,8 @@ class Ground:
         found: Services = self.app.extensions[EXTENSION_NAME]
         return found
 
-    def empty(self, seed: str, queue: Callable[[Clock], JobQueue]) -> None:
-        """Delete every row, and begin time, ids, chance and Redis anew."""
+    def empty(self, seed: str, queue: Callable[[Clock], JobQueue], journal: str) -> None:
+        """Delete every row, and begin time, ids, chance, Redis and the erasure journal anew."""
         self.before_transaction = self.before_claim = lambda: None
         self.clock.now, self.clock.ahead = START, timedelta(0)
         random, clock = Random(seed), self.clock
@@ -98,7 +100,9 @@ class Ground:
             random=random,
             new_id=lambda: uuid7(clock(), random.getrandbits(80)),
             queue=queue(clock),
+            settings=self.services().settings.model_copy(update={"erasure_journal": journal}),
         )
+        self.app.extensions.pop(REPLAY_GATE, None)
         db.engine.dispose()  # with the plans that its connections keep
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")
@@ -133,10 +137,15 @@ def _in_order() -> Iterator[None]:
     claim, take = states._CLAIM, verification._CLAIM  # noqa: SLF001 - chance is an input here
     states._CLAIM = claim.replace("ORDER BY next_at", "ORDER BY next_at, address_id")  # noqa: SLF001
     verification._CLAIM = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001
+    tasks, capabilities = erasure_tasks._CLAIM, erase._capabilities  # noqa: SLF001 - the same
+    erasure_tasks._CLAIM = tasks.replace("ORDER BY t.next_at", "ORDER BY t.next_at, t.erasure_id")  # noqa: SLF001
+    # The kinds of simulated destinations are real ones, whose abilities differ.
+    erase._capabilities = lambda destination, connector: connector.capabilities  # noqa: SLF001, ARG005
     try:
         yield
     finally:
         states._CLAIM, verification._CLAIM = claim, take  # noqa: SLF001 - the same
+        erasure_tasks._CLAIM, erase._capabilities = tasks, capabilities  # noqa: SLF001
 
 
 def _prepare_at_once(connection: psycopg.Connection) -> None:

@@ -69,6 +69,9 @@ _PERSONAL = {
 CLOSED_AGAIN = 0.3
 """Of how many accounts that are closed the same is done again after an opt-in."""
 _GAPS = (5, 90, 20 * MINUTE, HOUR, 9 * HOUR)
+_AFTERWARDS = ["gains", "gains", "import", "named", "one_click", "mailed", "reads", "erase",
+               "comes_back", "comes_back", "opt_in"]  # fmt: skip
+"""What may happen after an erasure: the world has old copies."""
 _SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
 
 
@@ -77,6 +80,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     random = Random(f"{seed}/history")
     acts = [*_people(random, options), *_lists(random, options), *_faults(random, options)]
     acts += [*_burst(random, options), *_followed(random, options)]
+    acts += _rights(Random(f"{seed}/rights"), options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
@@ -148,6 +152,35 @@ def _lists(random: Random, options: Options) -> Iterator[Act]:
     for _ in range(4):
         tool = random.randrange(options.tools)
         yield Act(random.randrange(end), "gains", tool, many=_some(random, options))
+
+
+def _rights(random: Random, options: Options) -> Iterator[Act]:
+    """Some are erased, and met by what old lists and tools still have; some limit, or come back."""
+    end = options.hours * HOUR
+    for number in range(max(4, options.people // 12)):
+        who = random.randrange(options.people)
+        form = random.randrange(len(forms_of(who))) if random.random() < 0.5 else 0
+        at, own = random.randrange(end), (who, form)
+        if random.random() < 0.4:
+            yield Act(at, "restrict", *own, number=number)
+            if random.random() < 0.8:
+                yield Act(_soon(random, at, end), "unrestrict", *own, number=number)
+            continue
+        yield Act(at, "erase", *own, random.choice(["marketing", "account"]), number)
+        for what in random.sample(_AFTERWARDS, random.randrange(4)):
+            scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
+            tool = random.randrange(options.tools)
+            many = (own,) if what in {"gains", "import"} else ()
+            named = (tool, 0) if what == "gains" else own if what != "import" else (-1, 1)
+            number_of = number + 100 if what == "import" else number
+            yield Act(_soon(random, at, end), what, *named, scope, number_of, many)
+    for _ in range(random.randrange(6)):
+        step = min(1 + int(random.expovariate(1 / 3)), 12)
+        yield Act(random.randrange(end), "killed", form=step, scope="erase", number=40)
+
+
+def _soon(random: Random, at: int, end: int) -> int:
+    return min(at + random.choice(_GAPS) + random.randrange(HOUR), end)
 
 
 def _some(random: Random, options: Options) -> tuple[tuple[int, int], ...]:

@@ -41,7 +41,8 @@ QUICKLY = 0.15
 
 _DUE = """
 SELECT min(GREATEST(s.next_at, d.retry_at)), min(s.verify_at),
-    (SELECT min(next_at) FROM webhook_inbox),
+    (SELECT min(next_at) FROM (SELECT next_at FROM webhook_inbox
+        UNION ALL SELECT next_at FROM erasure_task) AS waiting),
     count(*) FILTER (WHERE d.name = ANY(%s) AND s.next_at <= %s),
     ARRAY(SELECT DISTINCT destination_id FROM sync_state WHERE verify_at <= %s)
 FROM sync_state s JOIN destination d ON d.id = s.destination_id

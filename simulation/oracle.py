@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from simulation.people import ALL, ASKED_FOR, BOUNCED, EVERYTHING, Form
+from simulation.people import ALL, ASKED_FOR, BOUNCED, EVERYTHING, RESTRICTION, Form
 
-WIDE = (ALL, EVERYTHING, BOUNCED)
+WIDE = (ALL, EVERYTHING, BOUNCED, RESTRICTION)
+PASSING = (BOUNCED, RESTRICTION)
+"""What was asked for before is asked for again once they end."""
 
 
 @dataclass(slots=True)
@@ -130,7 +132,8 @@ class Oracle:
 
     def _stands(self, opt_out: OptOut, form: Form, topic: str, now: datetime) -> bool | None:
         by = {topic} if opt_out.scope == topic else {topic, ALL}
-        by = {EVERYTHING} if opt_out.scope == EVERYTHING else by
+        if opt_out.scope in {EVERYTHING, RESTRICTION}:
+            by = {opt_out.scope}
         lifted = _any(
             _outranks(opt_in, opt_out, form) for opt_in in self.opt_ins[form] if opt_in.scope in by
         )
@@ -140,7 +143,7 @@ class Oracle:
 
     def _asked(self, form: Form, topic: str, opt_in: OptIn) -> bool | None:
         """Whether what was asked for then is still asked for."""
-        opt_outs = [n for n in self._about(form, topic) if n.scope != BOUNCED and not n.until]
+        opt_outs = [n for n in self._about(form, topic) if n.scope not in PASSING and not n.until]
         outranked = [(opt_out, _outranks(opt_in, opt_out, form)) for opt_out in opt_outs]
         if any(
             ranks is False and opt_out.sure and opt_out.gone is False

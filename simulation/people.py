@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 EVER = datetime.max.replace(tzinfo=UTC)
 ALL, EVERYTHING, BOUNCED = "all_marketing", "everything", "undeliverable"
+RESTRICTION = "restriction"
 NEWS, OFFERS, CLUB = "acme.news", "acme.offers", "acme.club"
 TOPICS = (NEWS, OFFERS, CLUB)
 ASKED_FOR = frozenset({CLUB})

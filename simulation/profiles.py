@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    EraseMode,
+    ListingMode,
+    SupportedScope,
+)
 from simulation.people import TOPICS
 
 TARGETS = {topic: str(11 + number) for number, topic in enumerate(TOPICS)}
@@ -67,15 +72,30 @@ def _able(**given: object) -> Capabilities:
 
 MAILER = Profile(
     "a mailer with webhooks",
-    _able(can_read=True, scans=ListingMode.CHANGES, pulls=ListingMode.CHANGES),
+    _able(
+        can_read=True,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
+        erase=EraseMode.FORGETS_OPT_OUT,
+        confirms_erasure=True,
+    ),
     posts=True,
     shows_old=540,
 )
-CRM = Profile("a CRM that is swept", _able(can_read=True, scans=ListingMode.FULL), by_change=False)
+CRM = Profile(
+    "a CRM that is swept",
+    _able(
+        can_read=True,
+        scans=ListingMode.FULL,
+        erase=EraseMode.KEEPS_OPT_OUT,
+        confirms_erasure=True,
+    ),
+    by_change=False,
+)
 ONE_WAY = Profile(
     "a tool that can't lift", _able(can_lift=False, can_read=True, scans=ListingMode.CHANGES)
 )
-BLIND = Profile("a tool that can only be pushed to", _able())
+BLIND = Profile("a tool that can only be pushed to", _able(erase=EraseMode.FORGETS_OPT_OUT))
 LISTS = Profile(
     "a list server that lists our opt-outs too",
     _able(can_read=True, scans=ListingMode.CHANGES, pulls=ListingMode.CHANGES),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import cast
 
 from preference_center.destinations.leases import Lease
@@ -34,13 +35,17 @@ from simulation.making import Hooks, hosts, made
 from simulation.oracle import OptOut, Oracle
 from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
+from simulation.rights import Rights
 from simulation.tools import Broken, Tool
+from workers.scheduler import purge_expired
 
 CHECK_EVERY = timedelta(hours=6)
 SETTLING = timedelta(hours=120)
 """How long a tool may take after the last act, and after it last asked for a hundred hours."""
 STRIDE = 17
 """Of so many people, whatever they did, one is asked about at each check."""
+RESTORED = 3
+"""How many are erased before a backup of before that is restored."""
 ASKED = timedelta(hours=48)
 """How long after the end every tool has been read at the latest."""
 
@@ -75,6 +80,7 @@ class Run:
     checks: Checks = field(init=False)
     requests: Requests = field(init=False)
     looks: Looks = field(init=False)
+    rights: Rights = field(init=False)
     faults: Faults = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
@@ -91,20 +97,21 @@ class Run:
 
     def go(self) -> None:
         """Carry it out to its end. Raises Violation; `trace` then ends where it was."""
-        self._begin()
-        try:
-            self._happen()
-            self._settle()
-        except Broken as error:
-            raise Violation(str(error)) from error
-        finally:
-            self.crew.end()
-            self.ground.before_transaction = self.ground.before_claim = lambda: None
+        with TemporaryDirectory(prefix="journal-") as folder:
+            self._begin(folder)
+            try:
+                self._happen()
+                self._settle()
+            except Broken as error:
+                raise Violation(str(error)) from error
+            finally:
+                self.crew.end()
+                self.ground.before_transaction = self.ground.before_claim = lambda: None
 
     # --- setting up
 
-    def _begin(self) -> None:
-        self.ground.empty(self.seed, self._redis)
+    def _begin(self, journal: str) -> None:
+        self.ground.empty(self.seed, self._redis, journal)
         client = self.ground.app.test_client()
         self.crew = Crew(self.ground.app, self.clock, self._connect, self._freeze, self.note)
         self.ground.before_transaction = self.crew.step
@@ -121,6 +128,12 @@ class Run:
         self.comparison = Comparison(self.oracle, self.tools, self.known, self.redis, forms)
         self.checks = Checks(self.oracle, self.comparison, self.known, self.ground.url)
         self.requests = Requests(self.oracle, forms, self.comparison.excused)
+        self.rights = Rights(
+            self.clock, self.oracle, self.crew, self.tools, self.known, forms, self._know
+        )
+        self.comparison.erased = self.rights.erased
+        for tool in self.tools.values():
+            tool.asked_to_erase = self.requests.check_erasure
         self.inside = Inside(self.clock, self.oracle, self.checks, self.tools, client)
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
         self.redis.nudged = self._nudged
@@ -144,6 +157,7 @@ class Run:
         """Everybody who did anything, and some who may have done nothing."""
         some = range(int(self.clock().timestamp()) // 3600 % STRIDE, self.options.people, STRIDE)
         self.checks.everything(some)
+        self.rights.check()
 
     # --- what others call
 
@@ -157,6 +171,8 @@ class Run:
         heapq.heappush(self._heap, (at, next(self._order), what, do))
 
     def _know(self, form: Form, at: datetime) -> None:
+        if form in self.rights.erased:  # whatever arrives about them is not stored
+            return
         self.known[form] = min(self.known.get(form, at), at)
 
     def _connect(self, destination: Destination, lease: Lease) -> Connector:
@@ -222,7 +238,7 @@ class Run:
             self._look()
             while self._heap:  # what tools do late
                 self._happen()
-            found = self.comparison.at_rest()
+            found = self.comparison.at_rest() + self.rights.open_tasks()
             listening = self.checks.unrecorded() and self.clock() < asked
             if not found and not listening and not self.looks.lists_at_work:
                 break
@@ -236,6 +252,18 @@ class Run:
         self.checks.count_unsure()
         self.follower.compare()
         self.note("every tool agrees with every person")
+        self._forget()
+
+    def _forget(self) -> None:
+        """A backup is restored, and a month passes: nothing readable of the erased is left (I6)."""
+        living = sorted(
+            set(self.known) - set(self.rights.erased) - self.rights.restricted,
+            key=lambda form: form.text,
+        )
+        self.rights.restore(self.ground.url, living[:RESTORED])
+        self.checks.touched(list(self.rights.erased))
+        self.rights.check_for_good(purge_expired)
+        self.note("nothing readable is left of the erased")
 
     # --- acts
 
@@ -247,6 +275,7 @@ class Run:
             outcome = self.faults.act(act)
         else:
             own = getattr(self, f"_{act.what}", None) or getattr(self.inside, act.what, None)
+            own = own or getattr(self.rights, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
         if outcome:
             self.trace[-1] += f": {outcome}"

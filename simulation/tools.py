@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.destinations.leases import Lease
-from preference_center.domain.sync.contract import PushItem
+from preference_center.domain.sync.capabilities import EraseMode
+from preference_center.domain.sync.contract import EraseItem, PushItem
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import LeaseExpired, NoResponse
@@ -65,19 +66,39 @@ class Tool:
     """When the service last asked for a topic to be off."""
     shown_on: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When its list of contacts last showed a topic on, or nothing about it."""
+    erased: set[str] = field(default_factory=set)
+    """Whom it was made to delete, and who have not come back to us since."""
+    erased_once: set[str] = field(default_factory=set)
     resumed_at: datetime | None = START
     """When support last let it be written to; None while they don't."""
     asked: Callable[[Tool, Sequence[PushItem]], None] = lambda *_: None
     """Called with every request before the tool is."""
+    asked_to_erase: Callable[[Tool, Sequence[EraseItem]], None] = lambda *_: None
     calls: list[datetime] = field(default_factory=list)
 
     # --- what happens in the tool itself
 
     def gains(self, address: str) -> None:
         """Somebody imports a contact, or fills in a form; everything is on."""
+        if self.keeps_opt_outs and address in self.erased_once:
+            return  # such tools never take the address again
         if address not in self.contacts:
             self.contacts[address] = self.clock()
         self.log.append(address)
+
+    @property
+    def keeps_opt_outs(self) -> bool:
+        """Whether its opt-outs outlive a deletion."""
+        return self.profile.capabilities.erase is EraseMode.KEEPS_OPT_OUT
+
+    def delete(self, address: str) -> bool:
+        """Forget a person, as asked; whether they were there."""
+        self.erased.add(address)
+        self.erased_once.add(address)
+        self.forgot.pop(address, None)
+        if not self.keeps_opt_outs:
+            self.off.pop(address, None)
+        return self.contacts.pop(address, None) is not None
 
     def turn_off(self, address: str, topics: frozenset[str]) -> None:
         """By its own unsubscribe link."""

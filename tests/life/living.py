@@ -8,7 +8,8 @@ from collections.abc import Collection
 from datetime import timedelta
 from zipfile import ZipFile
 
-from tests.life.company import Backup, Company
+from tests.life.backup import Backup
+from tests.life.company import Company
 from tests.life.person import (
     EXTERNAL_ID,
     FIRST,

@@ -1,0 +1,214 @@
+"""What people do about their data: have it erased, come back, limit its use.
+
+And what must be true of it: nothing readable of an erased person is stored, whatever was killed
+meanwhile, and a restored backup erases again (I6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from preference_center import contacts
+from preference_center.context import services
+from preference_center.domain.contacts import ContactRef
+from preference_center.domain.rights.model import Extent
+from preference_center.domain.sender_requests import ConsentEvidence
+from preference_center.errors import InvalidInput, ReplayPending
+from preference_center.rights import journal
+from preference_center.rights.erase import erase_contacts
+from preference_center.rights.replay import replay
+from preference_center.rights.returning import return_after_erasure
+from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.sealed_columns import SEALED_COLUMNS
+from simulation.crew import Crew, Mishap
+from simulation.entry_points import Violation, address, origin
+from simulation.ground import Clock
+from simulation.history import Act
+from simulation.oracle import OptOut, Oracle
+from simulation.people import ALL, EVERYTHING, RESTRICTION, Form, forms_of
+from simulation.tools import Tool
+from tests.life.backup import Backup
+
+APART = 15.0
+"""Seconds between an erasure and what was done on a host whose clock is ahead."""
+KILLED = 2
+"""One in so many erasures is cut off, and asked for again."""
+STEPS = 9
+EXPIRING = frozenset({"webhook_inbox", "review_queue", "list_import_part", "outgoing_mail"})
+"""What can't be searched by person, and is deleted by age."""
+
+_KEPT = """
+SELECT (SELECT count(*) FROM event_evidence v JOIN event e ON e.id = v.event_id
+        JOIN address a ON a.id = e.address_id WHERE e.recorded_at < a.erased_at),
+    (SELECT count(*) FROM consent c JOIN address a ON a.id = c.address_id
+        WHERE c.at < a.erased_at),
+    (SELECT count(*) FROM delivery_ack k JOIN delivery d ON d.id = k.delivery_id
+        JOIN address a ON a.id = d.address_id WHERE d.at < a.erased_at)
+"""
+
+
+@dataclass(slots=True)
+class Rights:
+    """Acts by their names; each returns its outcome, for the trace."""
+
+    clock: Clock
+    oracle: Oracle
+    crew: Crew
+    tools: Mapping[str, Tool]
+    known: dict[Form, datetime]
+    forms: Mapping[str, Form]
+    learn: Callable[[Form, datetime], None]
+    """Called with a form that the service knows again."""
+    erased: dict[Form, datetime] = field(default_factory=dict)
+    """Who is erased, and since when."""
+    accounts: set[Form] = field(default_factory=set)
+    """Those of them whose account was erased."""
+    restricted: set[Form] = field(default_factory=set)
+
+    # --- acts
+
+    def erase(self, act: Act) -> str:
+        """A worker or web process may die at any step; then they ask again."""
+        form, extent = forms_of(act.who)[act.form], Extent(act.scope)
+        if form in self.restricted:
+            return "restricted"
+        self.clock.sleep(APART)
+
+        def work() -> None:
+            erase_contacts([ContactRef(address=address(form))], extent, origin=origin())
+
+        if act.number % KILLED == 0:
+            self.crew.cut_off(Mishap("killed", 1 + act.number // KILLED % STEPS), "erase", work)
+        work()
+        self._expect_erased(form, extent)
+        return extent.value
+
+    def _expect_erased(self, form: Form, extent: Extent) -> None:
+        now = services().now()
+        is_new = form not in self.erased or (extent is Extent.ACCOUNT and form not in self.accounts)
+        scopes = [ALL, *([EVERYTHING] if extent is Extent.ACCOUNT else [])]
+        for scope in scopes:
+            self.oracle.add_opt_out(OptOut(form, scope, now, now, now, reported=True))
+        if is_new:
+            self.erased[form] = now
+        if extent is Extent.ACCOUNT:
+            self.accounts.add(form)
+        self.clock.sleep(APART)
+
+    def comes_back(self, act: Act) -> str:
+        """They show that the address is theirs: service mail again, marketing off."""
+        form, now = forms_of(act.who)[act.form], services().now()
+        proof = ConsentEvidence("page", "Have me back", "en", now)
+        try:
+            return_after_erasure(address(form), proof, origin=origin())
+        except InvalidInput:
+            if form in self.erased:
+                raise
+            return "not erased"
+        if form not in self.erased:
+            return "not erased"
+        self.oracle.add_opt_in(form, EVERYTHING, now)
+        del self.erased[form]
+        self.accounts.discard(form)
+        for tool in self.tools.values():
+            tool.erased.discard(form.text)
+        self.learn(form, now)
+        return "back"
+
+    def restrict(self, act: Act) -> str:
+        """Marketing is off for every form of the mailbox, whatever they opt in to."""
+        form, now = forms_of(act.who)[act.form], services().now()
+        if form in self.erased or form in self.restricted:
+            return "erased, or restricted already"
+        contacts.restrict_contacts([(ContactRef(address=address(form)), now)], origin())
+        self.oracle.add_opt_out(OptOut(form, RESTRICTION, now, now, now, reported=True))
+        self.restricted.add(form)
+        self.learn(form, now)
+        return "restricted"
+
+    def unrestrict(self, act: Act) -> str:
+        """They end their own restriction, and no other form's."""
+        form, now = forms_of(act.who)[act.form], services().now()
+        if form not in self.restricted:
+            return "not restricted"
+        proof = ConsentEvidence("page", "Use my data again", "en", now)
+        contacts.unrestrict_contacts([(ContactRef(address=address(form)), proof)], origin())
+        for opt_out in self.oracle.opt_outs[form.person]:
+            if opt_out.form == form and opt_out.scope == RESTRICTION:
+                opt_out.gone = True
+        self.restricted.discard(form)
+        return "ended"
+
+    # --- what must be true
+
+    def check(self) -> None:
+        """Nothing readable of the erased is stored, but for tools and what expires (I6)."""
+        rows = run_autocommit(lambda c: c.execute(_KEPT).fetchall())
+        for what, count in zip(("evidence", "consents", "acknowledgements"), rows[0], strict=True):
+            if count:
+                raise Violation(f"I6: {count} {what} of erased people are left")
+        self._readable_nowhere({"erasure", *EXPIRING})
+
+    def check_for_good(self, purge: Callable[[datetime], None]) -> None:
+        """The same after all that is kept for tools, or by age, has to be gone."""
+        self.clock.sleep(timedelta(days=31).total_seconds())
+        purge(self.clock())
+        self._readable_nowhere(set())
+
+    def _readable_nowhere(self, allowed: Iterable[str]) -> None:
+        texts = [form.text for form in self.erased]
+        if not texts:
+            return
+        keys = services().keys
+        for column in SEALED_COLUMNS:
+            if column.table in allowed:
+                continue
+            query = (
+                f"SELECT t.{column.column}, {', '.join(column.context_columns)}"  # noqa: S608 - names
+                f" FROM {column.table} t {column.join} WHERE t.{column.column} IS NOT NULL"
+            ).encode()
+            rows = run_autocommit(partial(_fetch, query))
+            for ciphertext, *context in rows:
+                text = keys.open(ciphertext, context=column.context(*context))
+                found = next((each for each in texts if each in text), None)
+                if found:
+                    raise Violation(f"I6: {found} was erased and is readable in {column.table}")
+
+    def open_tasks(self) -> list[str]:
+        """What no tool and no person has been left with, though everybody rests."""
+        query = (
+            b"SELECT destination FROM erasure_task WHERE outcome = '' AND by_hand_since IS NULL"
+            b" ORDER BY 1"
+        )
+        rows = run_autocommit(partial(_fetch, query))
+        return [f"{name} has not erased somebody yet" for (name,) in rows]
+
+    # --- a backup
+
+    def restore(self, url: str, forms: Sequence[Form]) -> None:
+        """Some are erased, and then a backup of before is restored: it has to erase them again."""
+        backup = Backup(url)
+        backup.take()
+        for number, form in enumerate(forms):
+            extent = list(Extent)[number % len(Extent)]
+            erase_contacts([ContactRef(address=address(form))], extent, origin=origin())
+            self._expect_erased(form, extent)
+        backup.restore()
+        self.clock.sleep(journal.CHECK_INTERVAL.total_seconds())
+        with suppress(ReplayPending):
+            journal.require_replayed()
+            if forms:
+                raise Violation("I6: a restored database answers before it has erased again")
+        replay()
+        self.clock.sleep(journal.CHECK_INTERVAL.total_seconds())
+        journal.require_replayed()
+        self.check()
+
+
+def _fetch(query: bytes, connection: Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(query).fetchall()
