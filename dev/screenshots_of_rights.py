@@ -123,6 +123,29 @@ def _reopen(page: Page, demo: Demo) -> None:
     _visit("reopen", page, demo)
 
 
+def _agent(page: Page, demo: Demo) -> None:
+    _visit("agent", page, demo)
+
+
+def _authority(page: Page, demo: Demo) -> None:
+    _agent(page, demo)
+    page.locator("#name").fill("Data Rights Ltd")
+    page.locator("#address").fill("principal@example.com")
+    page.locator("input[value=access]").check()
+    press(page, page.locator("main form button"))
+    page.goto(f"{demo.link_mailed_to('principal@example.com')}?lang=en")
+
+
+def _minor(page: Page, demo: Demo) -> None:
+    _open("/rights/minor", page, demo)
+
+
+def _reported(page: Page, demo: Demo) -> None:
+    _minor(page, demo)
+    _send(page, "reported@example.com")
+    page.goto(f"{demo.link_mailed_to('reported@example.com')}?lang=en")
+
+
 RIGHTS_PICTURES = (
     Picture("rights", "Your data and your rights", "The list, for everybody.", _list, SCREENS),
     Picture(
@@ -155,5 +178,11 @@ RIGHTS_PICTURES = (
     Picture("rights-status", "How far a request is", "After an objection.", _status, SCREENS),
     Picture("rights-complaint", "Complain", "And to whom else.", _complaint, SCREENS),
     Picture("rights-reopen", "Come back", "After a deletion.", _reopen, SCREENS),
+    Picture("rights-agent", "Act for somebody else", "An agent's form.", _agent, SCREENS),
+    Picture("rights-authority", "Does somebody act for you?", "The answer.", _authority, SCREENS),
+    Picture("rights-minor", "Report a child's address", "For anybody.", _minor, SCREENS),
+    Picture(
+        "rights-reported", "Is this a child's address?", "The notice's page.", _reported, SCREENS
+    ),
 )
 """Every page of a right. Others of the same kind look like these."""

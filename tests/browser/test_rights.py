@@ -308,3 +308,30 @@ def test_no_page_of_a_request_has_a_violation_or_is_too_wide(
     inspector.open(f"/rights/reopen/{visit}")
     inspector.press("form button", "back")
     assert {name: rules for name, rules in inspector.found.items() if rules} == {}
+
+
+def test_no_page_about_somebody_else_has_a_violation_or_is_too_wide(
+    inspector: Inspector, app: Flask, clock: Clock
+) -> None:  # C8
+    visit = token_of(app, clock, TokenPurpose.PAGE_VISIT)
+    inspector.open("/rights/agent")
+    inspector.open(f"/rights/agent/{visit}")
+    for name, error in (("www.example.com", "bad name"), ("Data Rights Ltd", "sent")):
+        inspector.page.locator("#name").fill(name)
+        inspector.page.locator("#address").fill("paul@example.org")
+        inspector.page.locator("input[value=erase_account]").check()
+        inspector.press("form button", error)
+    path = link_in(queued_emails(app)[-1])
+    inspector.open(path)
+    inspector.press("button[name=confirm]", "confirmed by the person")
+    clock.advance(timedelta(days=9))
+    inspector.open(path)
+    inspector.open("/rights/minor")
+    for contact, error in (("mum", "bad contact"), ("", "reported")):
+        inspector.page.locator("#address").fill("son@example.org")
+        inspector.page.locator("#contact").fill(contact)
+        inspector.press("form button", error)
+    path = link_in(queued_emails(app)[-1])
+    inspector.open(path)
+    inspector.press("form button", "said to be wrong")
+    assert {name: rules for name, rules in inspector.found.items() if rules} == {}
