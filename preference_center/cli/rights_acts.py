@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_bad_parameter, click_errors
+from preference_center.cli.private_files import write_private_file
 from preference_center.cli.rights_output import request_line
 from preference_center.context import services
 from preference_center.domain.rights.identity import Proof, proven_level
@@ -19,6 +21,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import requests
+from preference_center.rights.access_file.build import read_access_file
 
 ACTOR = "cli"
 
@@ -133,6 +136,28 @@ def withdraw(reference: str) -> None:
     _act(reference, lambda r: requests.withdraw(r.id, ACTOR))
 
 
+@click.command("file")
+@click.argument("reference")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@with_service
+def file(reference: str, path: Path) -> None:
+    """Write the file that answers a request for access to PATH, readable by you only.
+
+    For who can't download it: a person without email, or an heir whose authority covers it. The
+    download is a step of the request. PATH must not exist; delete the file once it is handed over.
+
+    Example: flask rights file 06H0-SJ4E-G1WH-34VF /run/user/1000/data.zip
+    """
+    with click_bad_parameter("REFERENCE"):
+        request = requests.find_by_reference(reference)
+    if path.exists():
+        raise click.BadParameter("File exists", param_hint="PATH")
+    with click_errors():
+        content = read_access_file(request.id, actor=ACTOR)
+    write_private_file(path, content)
+    click.echo(f"{request.reference}: {len(content)} bytes")
+
+
 def _act(reference: str, act: Callable[[RightsRequest], RightsRequest]) -> None:
     with click_bad_parameter("REFERENCE"):
         request = requests.find_by_reference(reference)
@@ -141,4 +166,4 @@ def _act(reference: str, act: Callable[[RightsRequest], RightsRequest]) -> None:
     click.echo(request_line(changed, services().now()))
 
 
-ACTS = (confirm, identify, extend, refuse, complete, withdraw)
+ACTS = (confirm, file, identify, extend, refuse, complete, withdraw)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
+from preference_center.cli.private_files import write_private_file
 from preference_center.cli.rights_output import request_line
 from preference_center.context import services
 from preference_center.domain.rights.proof_files import MAX_PROOF_BYTES, ProofFile, ProofKind
@@ -19,7 +19,6 @@ from preference_center.storage.rights import proofs
 from preference_center.storage.rights.proofs import StoredProof
 
 ACTOR = "cli"
-_OWNER_ONLY = 0o600
 
 group = CommandGroup(
     "proofs",
@@ -83,12 +82,7 @@ def save(reference: str, number: int, path: Path) -> None:
         )
     if content is None:
         raise click.ClickException("the file was deleted: its 90 days are over")
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-    except OSError as error:
-        raise click.BadParameter(error.strerror or "can't be written", param_hint="PATH") from None
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(content)
+    write_private_file(path, content)
     click.echo(f"{found[number - 1].type}, {len(content)} bytes")
 
 

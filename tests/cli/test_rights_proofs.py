@@ -10,8 +10,9 @@ import pytest
 from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
+from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.agents import ask_for_principal
-from tests.rights.asking import ask, new
+from tests.rights.asking import CONTROLS, actions, ask, new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +75,24 @@ def test_a_request_of_the_persons_own_has_no_authority(app: Flask) -> None:
         own = ask(RequestKind.RESTRICT)
     refused = flask(app, "accept", own.reference)
     assert (refused.exit_code, "no agent" in refused.stderr) == (1, True)
+
+
+def test_the_file_of_a_request_for_access_is_written_to_be_handed_over(
+    app: Flask, tmp_path: Path
+) -> None:
+    path = tmp_path / "data.zip"
+
+    def write(reference: str) -> Result:
+        return app.test_cli_runner().invoke(args=["rights", "file", reference, str(path)])
+
+    with app.app_context():
+        asked = ask(RequestKind.ACCESS, level=CONTROLS)
+        early = write(asked.reference)
+        assert (early.exit_code, path.exists()) == (1, False)
+        build_access_file(asked.id)
+    assert write(asked.reference).exit_code == 0
+    assert path.read_bytes().startswith(b"PK")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert write(asked.reference).exit_code == 2
+    with app.app_context():
+        assert actions(asked)[-1] == "file_downloaded"
