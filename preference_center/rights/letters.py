@@ -64,8 +64,11 @@ def has_letter(request: RightsRequest, action: StepAction) -> bool:
     """Whether the person is mailed about this step.
 
     Not of the receipt of what is done at the same moment. A finished erasure's last notice is
-    mailed by `acts`, since the stored request no longer names anybody then.
+    mailed by `acts`, since the stored request no longer names anybody then. Who was asked about
+    an agent and did not answer did not ask for anything, and is mailed no end of it.
     """
+    if action is StepAction.LAPSED and request.via is RequestVia.AGENT:
+        return False
     if action not in (_REPORT_KINDS if request.kind is RequestKind.MINOR else _KINDS):
         return False
     if action is StepAction.DONE:

@@ -213,3 +213,11 @@ def test_the_person_is_asked_about_every_agent() -> None:
     )
     assert len({own.id, first.id, other.id}) == 3
     assert again.id == first.id
+
+
+def test_who_does_not_answer_is_asked_twice_and_mailed_nothing_more(clock: Clock) -> None:
+    asked = ask()
+    for _ in range(70):
+        run_clocks(clock.advance(DAY))
+    assert state(asked) is RequestState.LAPSED
+    assert sent() == [("rights_agent_asked", "ada@example.com")] * 2

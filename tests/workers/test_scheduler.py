@@ -9,11 +9,16 @@ import pytest
 from redis import Redis
 
 from preference_center.context import services
+from preference_center.domain.rights.model import RequestVia
+from preference_center.domain.rights.new_request import Agent
+from preference_center.domain.rights.proof_files import ProofFile, ProofKind
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
+from preference_center.rights.agents import ask_for_principal
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
+from tests.rights.asking import new, rows
 from tests.sync.two_way_tool import add_destination
 from workers import jobs as worker_jobs
 from workers import scheduler
@@ -49,6 +54,16 @@ def test_answers_kept_for_repeats_go_after_a_day(app: Flask, clock: Clock) -> No
             lambda c: c.execute("SELECT digest FROM idempotent_response").fetchall()
         )
     assert left == [(b"new",)]
+
+
+def test_proofs_of_agents_go_after_90_days(app: Flask, clock: Clock) -> None:
+    file = ProofFile(b"%PDF-1.7", "application/pdf", ProofKind.HEIR)
+    agent = Agent("Heir", "heir@example.com")
+    with app.app_context():
+        ask_for_principal(new(via=RequestVia.AGENT, agent=agent), [file])
+        for days, left in ((89, 1), (1, 0)):
+            scheduler.purge_expired(clock.advance(timedelta(days=days)))
+            assert rows("SELECT count(*) FROM rights_proof") == [(left,)]
 
 
 def test_the_process_tidies_and_looks_for_bursts_besides(
