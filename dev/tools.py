@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -34,7 +35,14 @@ def create_app(files: Files) -> Flask:
             payload = Webhook(secrets[tool]).verify(request.data, dict(_headers()))
         except WebhookVerificationError:
             return "not signed by whom we know", 401
-        state.take(tool, payload["data"]["items"])
+        items = payload["data"]["items"]
+        match payload["type"]:
+            case "preferences.changed":
+                state.take(tool, items)
+            case "contact.erased":
+                state.erase(tool, items)
+            case unknown:
+                return f"no such type: {unknown}", 400
         return "", 204
 
     @app.get("/state")
@@ -68,6 +76,16 @@ class State:
                 if item["version"] >= known["version"]:
                     off = set(known["off"]) - set(item["lift"]) | set(item["off"])
                     contacts[item["address"]] = {"off": sorted(off), "version": item["version"]}
+            write_private(self._path, json.dumps(self._tools))
+
+    def erase(self, tool: str, items: list[dict[str, Any]]) -> None:
+        """Forget these addresses, and keep what is off for them by a digest (docs/webhook.md)."""
+        with self._lock:
+            contacts = self._tools.setdefault(tool, {})
+            erased = self._tools.setdefault(f"{tool}, erased", {})
+            for item in items:
+                if known := contacts.pop(item["address"], None):
+                    erased[sha256(item["address"].encode()).hexdigest()] = known
             write_private(self._path, json.dumps(self._tools))
 
 

@@ -28,9 +28,9 @@ def tools(files: Files) -> FlaskClient:
     return create_app(files).test_client()
 
 
-def tell(tools: FlaskClient, secret: str, **item: Any) -> int:
+def tell(tools: FlaskClient, secret: str, *, kind: str = "preferences.changed", **item: Any) -> int:
     defaults = {"address": "jo@example.com", "off": [], "lift": [], "version": 1}
-    body = json.dumps({"data": {"items": [defaults | item]}})
+    body = json.dumps({"type": kind, "data": {"items": [defaults | item]}})
     now = datetime.now(UTC)
     headers = {
         "webhook-id": "msg_1",
@@ -70,3 +70,17 @@ def test_state_outlives_the_process(tools: FlaskClient, files: Files) -> None:
 
     tell(tools, files.tool_secrets()["crm"], off=["news"])
     assert off(create_app(files).test_client()) == ["news"]
+
+
+def test_who_is_erased_is_kept_by_a_digest_only(tools: FlaskClient, files: Files) -> None:  # I6
+    secret = files.tool_secrets()["crm"]
+    tell(tools, secret, off=["news"])
+    assert tell(tools, secret, kind="contact.erased") == 204
+    assert tools.get("/state").get_json()["crm"] == {}
+    kept = files.tool_states.read_text()
+    assert "jo@" not in kept
+    assert "news" in kept
+
+
+def test_an_unknown_type_is_refused(tools: FlaskClient, files: Files) -> None:
+    assert tell(tools, files.tool_secrets()["crm"], kind="contact.renamed") == 400
