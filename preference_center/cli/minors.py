@@ -48,12 +48,16 @@ def list_(also_closed: bool) -> None:  # noqa: FBT001 - click passes it so
 
 @group.command("show")
 @click.argument("reference")
-@click.option("--show-text", is_flag=True, help="Also show why somebody thinks so.")
+@click.option(
+    "--show-text", is_flag=True, help="Also show why somebody thinks so; that is recorded."
+)
 def show(reference: str, show_text: bool) -> None:  # noqa: FBT001 - click passes it so
     """Show one report and its steps; addresses are masked."""
     report = _find(reference)
     with click_errors():
         part, steps = requests.open_sealed(report), requests.list_steps(report.id)
+        if show_text and part.text:
+            requests.record_look(report.id, StepAction.TEXT_READ, ACTOR)
     print_request(report, part, steps, show_text=show_text)
     if part.reporter:
         click.echo("The reporter gave an address, and is informed once you have decided.")

@@ -24,6 +24,7 @@ from preference_center.domain.rights.model import (
     RequestKind,
     RequestState,
     RequestVia,
+    StepAction,
 )
 from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.errors import PreferenceCenterError
@@ -96,7 +97,9 @@ def overdue() -> None:
 @group.command("show")
 @click.argument("reference")
 @click.option(
-    "--show-text", is_flag=True, help="Also show what the person wrote; it may name people."
+    "--show-text",
+    is_flag=True,
+    help="Also show what the person wrote; it may name people. That is recorded.",
 )
 def show(reference: str, show_text: bool) -> None:  # noqa: FBT001 - click passes it so
     """Show one request and its steps; addresses are masked.
@@ -109,6 +112,8 @@ def show(reference: str, show_text: bool) -> None:  # noqa: FBT001 - click passe
         request = requests.find_by_reference(reference)
     with click_errors():
         part, steps = requests.open_sealed(request), requests.list_steps(request.id)
+        if show_text and part.text:
+            requests.record_look(request.id, StepAction.TEXT_READ, ACTOR)
     print_request(request, part, steps, show_text=show_text)
 
 

@@ -11,6 +11,7 @@ from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.private_files import write_private_file
 from preference_center.cli.rights_output import request_line
 from preference_center.context import services
+from preference_center.domain.rights.model import StepAction
 from preference_center.domain.rights.proof_files import MAX_PROOF_BYTES, ProofFile, ProofKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import agents, requests
@@ -69,17 +70,22 @@ def add(reference: str, file: Path, kind: str) -> None:
 @click.argument("number", type=click.IntRange(min=1))
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def save(reference: str, number: int, path: Path) -> None:
-    """Write a file to PATH, which must not exist, readable by you only. Delete it afterwards.
+    """Write a file to PATH, which must not exist, readable by you only; that is recorded.
+
+    Delete it afterwards.
 
     Example: flask rights proofs save 06H0-SJ4E-G1WH-34VF 1 /run/user/1000/authority.pdf
     """
-    found = _list(_find(reference))
+    request = _find(reference)
+    found = _list(request)
     if number > len(found):
         raise click.BadParameter(f"there are {len(found)} files", param_hint="NUMBER")
     with click_errors():
         content = run_autocommit(
             lambda c: proofs.load_content(c, services().keys, found[number - 1].id)
         )
+        if content is not None:
+            requests.record_look(request.id, StepAction.PROOF_READ, ACTOR)
     if content is None:
         raise click.ClickException("the file was deleted: its 90 days are over")
     write_private_file(path, content)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from preference_center.domain.rights.model import AskedFact, IdentityLevel
+from preference_center.context import services
+from preference_center.domain.rights.model import AskedFact, IdentityLevel, StepAction
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import acts, opening, request_steps
@@ -32,7 +33,7 @@ from preference_center.rights.request_steps import (
     refuse,
     withdraw,
 )
-from preference_center.storage.db.database import Connection
+from preference_center.storage.db.database import Connection, run_in_transaction
 
 __all__ = [
     "PERSON",
@@ -52,6 +53,7 @@ __all__ = [
     "load_request",
     "open_request",
     "open_sealed",
+    "record_look",
     "refuse",
     "withdraw",
 ]
@@ -84,3 +86,9 @@ def confirm_identity(
     """
     request = request_steps.confirm_identity(request_id, level, actor, facts, connection=connection)
     return request if connection else acts.act_if_ready(request)
+
+
+def record_look(request_id: UUID, look: StepAction, actor: str) -> None:
+    """Record that staff read what a request keeps sealed. Raises Unavailable."""
+    now = services().now()
+    run_in_transaction(lambda c: add_step(c, request_id, now, actor, look))

@@ -58,7 +58,9 @@ def test_what_the_person_wrote_is_shown_only_if_asked_for(app: Flask, tmp_path: 
     written.write_text("I am Ada Lovelace", encoding="utf-8")
     reference = add(app, "complaint", "--via", "postal_mail", "--text-file", str(written))
     assert "Lovelace" not in flask(app, "show", reference).stdout
+    assert "text_read" not in flask(app, "show", reference).stdout
     assert "Lovelace" in flask(app, "show", reference, "--show-text").stdout
+    assert "text_read" in flask(app, "show", reference).stdout
 
 
 def test_no_terminal_runs_what_a_stranger_wrote(app: Flask, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
+from preference_center.rights import requests
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.rights.agents import ask_for_principal
 from tests.rights.asking import CONTROLS, actions, ask, new
@@ -46,6 +47,9 @@ def test_one_is_saved_for_its_owner_only_and_over_nothing(
 ) -> None:
     path = tmp_path / "authority.pdf"
     assert flask(app, "save", reference, "1", str(path)).exit_code == 0
+    with app.app_context():
+        steps = requests.list_steps(requests.find_by_reference(reference).id)
+    assert steps[-1].action == "proof_read"
     assert path.read_bytes() == CONTENT
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = flask(app, "save", reference, "1", str(path))

@@ -172,3 +172,7 @@ class StepAction(StrEnum):
     WITHDRAWN = "withdrawn"
     LAPSED = "lapsed"
     FORGOTTEN = "forgotten"
+    TEXT_READ = "text_read"
+    """Staff read what was written."""
+    PROOF_READ = "proof_read"
+    """Staff saved an agent's file."""

@@ -216,6 +216,8 @@ def step_action(action: str) -> str:
         StepAction.WITHDRAWN: _("withdrawn"),
         StepAction.LAPSED: _("ended, since the proof did not come"),
         StepAction.FORGOTTEN: _("forgotten"),
+        StepAction.TEXT_READ: _("what you wrote read by our staff"),
+        StepAction.PROOF_READ: _("a file of an agent read by our staff"),
         FILE_DOWNLOADED: _("file downloaded"),
         CONSENT_RETRACTED: _("consent taken back, since you never gave it"),
     }
