@@ -19,8 +19,10 @@ from statistics import median
 from bench import (
     access,
     backfilling,
+    clicking,
     decisions,
     draining,
+    erasing,
     forms,
     ground,
     inbound,
@@ -305,7 +307,7 @@ def measure_backfilling(engines: Engines, options: Options) -> None:
         found = backfilling.measure(here, FULL if options.full else PACED)
     say(
         f"back-fill of {found.rows:,}: {found.seconds:,.0f} s,"
-        f" {found.rows / found.seconds:,.0f} rows/s, during {backfilling.CLICKS} clicks a second"
+        f" {found.rows / found.seconds:,.0f} rows/s, during {clicking.CLICKS} clicks a second"
     )
     for name, clicks in (("before it", found.alone), ("during it", found.meanwhile)):
         say(
@@ -345,6 +347,22 @@ def measure_access(engines: Engines, options: Options) -> None:
             )
 
 
+def measure_erasing(engines: Engines, options: Options) -> None:
+    """10,000 people erased in one run, killed halfway, during clicks: none over 500 ms by it."""
+    for _ in range(options.rounds):
+        with ground.ground(engines) as here:
+            found = erasing.measure(here, BULK)
+        say(
+            f"erasing {found.erased:,} of {BULK:,}, killed after {found.before_kill:,}:"
+            f" {found.seconds:.0f} s, {found.erased / found.seconds:,.0f}/s;"
+            f" clicks at p50 {found.alone.p50:.1f} ms alone and {found.meanwhile.p50:.1f} ms"
+            f" meanwhile, {found.meanwhile.p50 / found.alone.p50:.1f} times; p99"
+            f" {found.alone.p99:.0f} and {found.meanwhile.p99:.0f} ms"
+            f" ({found.meanwhile.p99 / found.alone.p99:.1f} times); slowest"
+            f" {found.alone.slowest:.0f} and {found.meanwhile.slowest:.0f} ms (wanted: under 500)"
+        )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
@@ -360,6 +378,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "starving": measure_starving,
     "forms": measure_forms,
     "access": measure_access,
+    "erasing": measure_erasing,
 }
 
 
