@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import request, url_for
+from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
@@ -30,7 +30,7 @@ from preference_center.languages import set_contact_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import read_answer_token
 from preference_center.mailer.right_titles import AGENT_ACT, act_title, right_title
-from preference_center.pages.mailed_links import ADDRESS_RATE, read_typed_address
+from preference_center.pages.mailed_links import ADDRESS_RATE, network_allowed, read_typed_address
 from preference_center.pages.rights_forms import (
     find_form_error,
     form_of,
@@ -104,12 +104,16 @@ def act_for_somebody(visitor: RightsVisitor) -> ResponseReturnValue:
         asked.check()
     except InvalidInput:  # all else was checked before
         return _page(visitor, form, "name", 422)
+    if not network_allowed():
+        abort(429)
+    reference = _record(form.address, asked, form.files)
     return render_rights_page(
         "rights_agent_sent",
         visitor,
+        status=200 if reference else 429,
         title=act_title(AGENT_ACT),
-        reference=_record(form.address, asked, form.files),
-        objects=kind is RequestKind.OBJECT,
+        reference=reference,
+        objects=bool(reference) and kind is RequestKind.OBJECT,
     )
 
 
@@ -160,11 +164,14 @@ def _answer(asked: RightsRequest) -> RightsRequest:
 
 
 def _record(address: Address, asked: NewRequest, files: tuple[ProofFile, ...]) -> str:
-    """The reference; beyond the limit for one mailbox one that nothing is recorded under."""
+    """The reference; empty beyond the limit for one mailbox, where nothing is recorded.
+
+    Objections have a limit of their own: whatever else was asked for, one more can be recorded.
+    """
     context = services()
     mailbox = context.keys.digest(address.mailbox).hex()
-    is_objection = asked.kind is RequestKind.OBJECT  # counts whatever happens (I1)
-    if not is_objection and not context.limiter.hit(ADDRESS_RATE, "agent", mailbox):
+    counted = f"{mailbox} object" if asked.kind is RequestKind.OBJECT else mailbox
+    if not context.limiter.hit(ADDRESS_RATE, "agent", counted):
         return ""
     return ask_for_principal(asked, files).reference
 

@@ -222,11 +222,21 @@ def test_another_site_can_not_send_it(app: Flask, client: FlaskClient, path: str
 def test_one_person_is_asked_three_times_an_hour(
     app: Flask, client: FlaskClient, path: str, ledger: Ledger
 ) -> None:
-    for right in ("access", "correct", "restrict", "close", "erase_account"):
-        send(client, path, right=right)
+    rights = ("access", "correct", "restrict", "close", "erase_account")
+    statuses = [send(client, path, right=right).status_code for right in rights]
+    assert statuses == [200] * 3 + [429] * 2
     assert len(requests_in(app)) == len(queued_emails(app)) == 3
     send(client, path, right="object")
     assert ledger.kinds() == [("opted_out", "all_marketing")]  # an objection always counts
+
+
+def test_nobody_is_mailed_of_one_objection_after_another(
+    app: Flask, client: FlaskClient, path: str
+) -> None:
+    answers = [send(client, path, right="object") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 2
+    assert "is off" not in answers[-1].text  # since nothing was recorded (I1)
+    assert len(queued_emails(app)) == 3
 
 
 def test_sent_twice_it_is_one_request(
