@@ -14,11 +14,19 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.decisions import DecisionRule
 from preference_center.domain.events import EventKind
-from preference_center.domain.rights.model import Extent
+from preference_center.domain.rights.model import (
+    Extent,
+    IdentityLevel,
+    RequestKind,
+    RequestVia,
+)
+from preference_center.domain.rights.new_request import NewRequest
 from preference_center.errors import UnderHold, UnknownContact
 from preference_center.ledger import record
+from preference_center.rights.corrections import correct_address
 from preference_center.rights.erase import CHUNK_SIZE, erase_addresses, erase_contacts
 from preference_center.rights.holds import end_hold, place_hold
+from preference_center.rights.requests import open_request
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_pushable, load_readable
 from tests.clock import START, Clock
@@ -150,6 +158,23 @@ def test_an_opt_out_of_an_erased_person_is_still_pushed() -> None:  # I6
     record([change(7, address=ADA)])
     assert row("SELECT wanted_version FROM sync_state") > before
     assert tables_with("ada@example.com") == {"erasure"}
+
+
+def test_the_correction_that_led_to_an_address_names_it_no_more() -> None:  # I6
+    """The request is about the old address, and has the new one in its words."""
+    store(GRACE)
+    asked = NewRequest(
+        RequestKind.CORRECT,
+        RequestVia.PAGE,
+        "en",
+        (GRACE,),
+        level=IdentityLevel.CONTROLS_ADDRESS,
+        text=ADA.exact,
+    )
+    correct_address(open_request(asked).id, ADA, actor="person")
+    assert "rights_request" in tables_with("ada@example.com")
+    erase(ADA, extent=Extent.MARKETING)
+    assert tables_with("ada@example.com") == set()
 
 
 def test_an_address_without_tools_is_forgotten_at_once() -> None:
