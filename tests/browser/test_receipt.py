@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -116,10 +116,11 @@ def answering(result: PushResult) -> Hook:
     return lambda batch: {item.ref: PushOutcome(result) for item in batch}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme, languages", [("light", LANGUAGES), ("dark", ["en"])])
 def test_the_page_has_no_violation_in_any_language(
-    browser: Browser, site: str, app: Flask, clock: Clock, make_token: MakeToken, scheme: str
-) -> None:  # C8
+    browser: Browser, site: str, app: Flask, clock: Clock, make_token: MakeToken, scheme: str,
+    languages: Collection[str],
+) -> None:  # C8  # fmt: skip
     context = browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light",
         viewport={"width": 320, "height": 640},
@@ -129,7 +130,7 @@ def test_the_page_has_no_violation_in_any_language(
     empty = make_token("nobody@example.com", scope=TOPIC)
     show_all_paces(app, clock, token, page, site)
     found: dict[str, list[str]] = {}
-    for language in LANGUAGES:
+    for language in languages:
         for name, shown in (("where", token), ("nothing", empty)):
             page.goto(f"{site}/w/{shown}?lang={language}")
             for summary in page.locator("summary").all():
