@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from simulation.oracle import OptOut, Oracle
-from simulation.people import ALL, CLUB, EVERYTHING, NEWS, OFFERS, START, Form, forms_of
+from simulation.people import (
+    ALL,
+    CLUB,
+    EVERYTHING,
+    NEWS,
+    OFFERS,
+    RESTRICTION,
+    START,
+    Form,
+    forms_of,
+)
 
 ALIAS, OTHER_ALIAS, *_ = forms_of(0)
 BASE, TAG, OTHER_TAG, *_ = forms_of(1)
@@ -94,3 +104,14 @@ def test_only_the_older_of_two_opt_outs_is_lifted_by_an_opt_in_dated_between_the
     oracle.add_opt_in(ALIAS, NEWS, at(2), known=at(4))
     assert oracle.must_be_off(ALIAS, NEWS, LATE)
     assert oracle.since(ALIAS, NEWS, LATE) == at(3)
+
+
+def test_no_opt_in_ends_a_restriction_and_what_was_asked_for_counts_after_it() -> None:
+    oracle = Oracle()
+    oracle.add_opt_in(ALIAS, CLUB, at(1))
+    restriction = oracle.add_opt_out(opt_out(2, RESTRICTION))
+    oracle.add_opt_in(ALIAS, ALL, at(3))
+    assert oracle.may_send(ALIAS, CLUB, LATE) is False
+    assert oracle.may_send(OTHER_ALIAS, NEWS, LATE) is False
+    restriction.gone = True
+    assert oracle.may_send(ALIAS, CLUB, LATE)

@@ -56,3 +56,12 @@ def test_histories_close_an_account_again_after_an_opt_in_and_reopen_it() -> Non
         == ["close", "opt_in", "close", "reopen"]
         for rest in rests
     )
+
+
+def test_histories_have_people_erased_who_come_back_or_whom_tools_gain_again() -> None:  # I6
+    drawn = [act for seed in range(10) for act in draw(str(seed), Options())]
+    erased = {(act.who, act.form) for act in drawn if act.what == "erase"}
+    assert {act.scope for act in drawn if act.what == "erase"} == {"marketing", "account"}
+    assert erased & {(act.who, act.form) for act in drawn if act.what == "comes_back"}
+    assert erased & {one for act in drawn if act.what == "gains" for one in act.many}
+    assert any(act.what == "killed" and act.scope == "erase" for act in drawn)
