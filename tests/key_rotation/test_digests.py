@@ -86,7 +86,8 @@ def restart(app: Flask, keys: int = 1) -> None:
     with app.app_context():
         db.engine.dispose()
         url = services().settings.database_url
-    query = "SELECT FROM pg_stat_activity WHERE application_name = %s"
+    query = """SELECT FROM pg_stat_activity
+        WHERE application_name = %s AND datname = current_database()"""
     with psycopg.connect(url, autocommit=True) as connection:
         name = f"preference_center/{keys}"
         assert wait_until(lambda: connection.execute(query, (name,)).fetchone() is None, 20)

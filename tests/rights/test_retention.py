@@ -19,6 +19,7 @@ from preference_center.rights.retention import plan_retention, run_retention
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.rights.retention import RetentionRun, save_run
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE, change, id_of
@@ -153,6 +154,15 @@ def test_a_run_goes_on_where_it_was(app: Flask, clock: Clock, monkeypatch: Any) 
         removed += run_retention(clock(), max_windows=1)
     assert removed == 3
     assert rows(b"SELECT removed, finished_at IS NULL FROM retention_run") == [(3, False)]
+
+
+def test_a_run_goes_on_beyond_the_range_of_a_small_integer(app: Flask, clock: Clock) -> None:
+    """30,000 and the window of 5,000 are sent as small integers, whose sum is none."""
+    put_in_force(app, rule(RetainedData.AUDIT, days=1))
+    begun = RetentionRun(RetainedData.AUDIT, 30_000, removed=0, started_at=START, finished_at=None)
+    run_in_transaction(lambda c: save_run(c, begun))
+    run_retention(clock())
+    assert rows(b"SELECT position FROM retention_run") == [(35_000,)]
 
 
 def test_without_rules_everything_is_kept(app: Flask, clock: Clock) -> None:

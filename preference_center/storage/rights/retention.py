@@ -29,7 +29,7 @@ def _exempt(address: str) -> str:
 
 _EVIDENCE = f"""
 SELECT e.seq, e.id AS item FROM event e JOIN event_evidence v ON v.event_id = e.id
-WHERE e.seq > %(after)s AND e.seq <= %(after)s + %(window)s AND e.recorded_at < %(before)s
+WHERE e.seq > %(after)s AND e.seq <= %(after)s::bigint + %(window)s AND e.recorded_at < %(before)s
     AND EXISTS (SELECT FROM event n WHERE n.address_id = e.address_id AND n.scope = e.scope
         AND n.seq > e.seq AND n.recorded_at < %(before)s)
     AND NOT EXISTS (SELECT FROM suppression s WHERE s.address_id = e.address_id
@@ -42,14 +42,14 @@ WHERE e.seq > %(after)s AND e.seq <= %(after)s + %(window)s AND e.recorded_at < 
 
 _DELIVERIES = f"""
 SELECT d.id AS seq, d.id AS item FROM delivery d JOIN delivery_ack a ON a.delivery_id = d.id
-WHERE d.id > %(after)s AND d.id <= %(after)s + %(window)s AND d.at < %(before)s
+WHERE d.id > %(after)s AND d.id <= %(after)s::bigint + %(window)s AND d.at < %(before)s
     AND NOT {_exempt("d.address_id")}
 """  # noqa: S608 - constants
 
 _ADDRESSES = f"""
 SELECT a.id AS seq, a.id AS item FROM address a
 JOIN suppression s ON s.address_id = a.id AND s.scope = '{ALL_MARKETING}' AND s.active
-WHERE a.id > %(after)s AND a.id <= %(after)s + %(window)s
+WHERE a.id > %(after)s AND a.id <= %(after)s::bigint + %(window)s
     AND a.ciphertext IS NOT NULL
     AND NOT EXISTS (SELECT FROM contact_address c WHERE c.address_id = a.id)
     AND NOT EXISTS (SELECT FROM event e WHERE e.address_id = a.id AND e.recorded_at >= %(before)s)
@@ -59,7 +59,7 @@ WHERE a.id > %(after)s AND a.id <= %(after)s + %(window)s
 _ACCOUNTS = f"""
 SELECT ca.address_id AS seq, ca.address_id AS item FROM contact_address ca
 JOIN contact c ON c.id = ca.contact_id AND c.account = '{AccountState.DEACTIVATED}'
-WHERE ca.address_id > %(after)s AND ca.address_id <= %(after)s + %(window)s
+WHERE ca.address_id > %(after)s AND ca.address_id <= %(after)s::bigint + %(window)s
     AND NOT EXISTS (SELECT FROM contact_address o JOIN suppression s
         ON s.address_id = o.address_id AND s.scope = '{EVERYTHING}' AND s.out_at >= %(before)s
         WHERE o.contact_id = c.id)
@@ -70,7 +70,7 @@ WHERE ca.address_id > %(after)s AND ca.address_id <= %(after)s + %(window)s
 
 _AUDIT = """
 SELECT id AS seq, id AS item FROM audit
-WHERE id > %(after)s AND id <= %(after)s + %(window)s AND at < %(before)s
+WHERE id > %(after)s AND id <= %(after)s::bigint + %(window)s AND at < %(before)s
 """
 
 _EXPIRED: Mapping[RetainedData, str] = {
