@@ -88,6 +88,7 @@ class Account:
         is_there = address in tool.contacts
         if tool.random.random() >= tool.profile.forgets:
             tool.delete(address)
+        tool.erased.add(address)
         return PushOutcome(PushResult.REFLECTED if is_there else PushResult.ABSENT, "204")
 
     def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:

@@ -36,18 +36,15 @@ class Requests:
                 self._hold(tool, form, topic, claimed_at, on=False)
 
     def check_erasure(self, tool: Tool, batch: Sequence[EraseItem]) -> None:
-        """It was asked to turn off first what it would forget with the person (I6)."""
+        """It has turned off first what it would forget with the person (I6)."""
         for item in batch:
+            form = self.forms[item.address]
             for topic in sorted(tool.topics):
-                place, form = (item.address, topic), self.forms[item.address]
                 must = self.oracle.must_be_off(form, topic, tool.clock(), pauses=False)
-                if not must or not tool.has_on(*place):
-                    continue
-                asked, on = tool.asked_off.get(place), tool.on_since.get(place, START)
-                if asked is None or (asked < on and tool.own_since.get(place) != on):
+                if must and tool.has_on(item.address, topic) and not _by_itself(tool, item, topic):
                     raise Violation(
-                        f"I6: {tool.name} is asked to erase {form.text} before it was asked to turn"
-                        f" {topic} off"
+                        f"I6: {tool.name} is asked to erase {form.text} while it mails about"
+                        f" {topic}"
                     )
 
     def _hold(self, tool: Tool, form: Form, topic: str, claimed_at: datetime, *, on: bool) -> None:
@@ -62,3 +59,12 @@ class Requests:
             raise Violation(f"I5: {tool.name} is asked {what}: {form.text} about {topic}")
         if None in found:
             self.excused[Excuse.UNSURE] += 1
+
+
+def _by_itself(tool: Tool, item: EraseItem, topic: str) -> bool:
+    """Whether it confirmed and did not act, or has turned it on or gained the contact since."""
+    asked = tool.asked_off.get((item.address, topic))
+    if asked is None:
+        return False
+    since = max(tool.own_since.get((item.address, topic), START), tool.contacts[item.address])
+    return item.address in tool.forgot or since >= asked

@@ -91,11 +91,12 @@ class Rights:
     def _expect_erased(self, form: Form, extent: Extent) -> None:
         now = services().now()
         is_new = form not in self.erased or (extent is Extent.ACCOUNT and form not in self.accounts)
+        if not is_new:  # a repeat records nothing, also where an opt-in came between: see docs
+            return
         scopes = [ALL, *([EVERYTHING] if extent is Extent.ACCOUNT else [])]
         for scope in scopes:
             self.oracle.add_opt_out(OptOut(form, scope, now, now, now, reported=True))
-        if is_new:
-            self.erased[form] = now
+        self.erased[form] = now
         if extent is Extent.ACCOUNT:
             self.accounts.add(form)
         self.clock.sleep(APART)

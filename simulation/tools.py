@@ -67,7 +67,7 @@ class Tool:
     shown_on: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When its list of contacts last showed a topic on, or nothing about it."""
     erased: set[str] = field(default_factory=set)
-    """Whom it was made to delete, and who have not come back to us since."""
+    """Whom it has confirmed to delete, and who have not come back to us since."""
     erased_once: set[str] = field(default_factory=set)
     resumed_at: datetime | None = START
     """When support last let it be written to; None while they don't."""
