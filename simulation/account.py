@@ -89,6 +89,7 @@ class Account:
         if tool.random.random() >= tool.profile.forgets:
             tool.delete(address)
         tool.erased.add(address)
+        tool.erased_once.add(address)
         return PushOutcome(PushResult.REFLECTED if is_there else PushResult.ABSENT, "204")
 
     def find_held(self, batch: Sequence[EraseItem]) -> Mapping[int, bool]:

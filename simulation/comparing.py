@@ -155,7 +155,7 @@ class Comparison:
         if not self._is_slow(found) and (due_at is None or due_at > begun + WINDOW + SLACK):
             due = f"due {due_at:%d %H:%M}" if due_at else "without a deadline"
             raise Violation(f"I3: {found}, is {due}")
-        is_erased = found.form.text in found.tool.erased  # then it is to be erased again
+        is_erased = found.form.text in found.tool.erased_once  # it was to be erased again
         if (
             row.found_at
             and not is_erased
