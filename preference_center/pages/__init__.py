@@ -28,13 +28,13 @@ from preference_center.pages.one_time_link import (
 from preference_center.pages.opt_out_status_page import opt_out_status, receipt_json
 from preference_center.pages.preference_page import preferences
 from preference_center.pages.rendering import can_mail, error_page_values, handle_invalid_link
-from preference_center.pages.rights_act import RIGHTS_WITH_PAGES, rights_act
-from preference_center.pages.rights_address import confirm_new_address, undo_new_address
-from preference_center.pages.rights_agent import authority
-from preference_center.pages.rights_identity import open_rights_link
-from preference_center.pages.rights_list import rights
-from preference_center.pages.rights_minor import report_minor, reported
-from preference_center.pages.rights_status import download_access_file, rights_status
+from preference_center.pages.rights.act import RIGHTS_WITH_PAGES, rights_act
+from preference_center.pages.rights.address import confirm_new_address, undo_new_address
+from preference_center.pages.rights.agent import authority
+from preference_center.pages.rights.identity import open_rights_link
+from preference_center.pages.rights.list import list_rights
+from preference_center.pages.rights.minor import report_minor, reported
+from preference_center.pages.rights.status import download_access_file, rights_status
 from preference_center.pages.unsubscribe_page import unsubscribe
 from preference_center.pages.unsubscribe_survey import submit_survey
 
@@ -136,7 +136,7 @@ for _rule, _view in (
 for _rule in ("/reason", "/reason/<token:token>"):
     blueprint.add_url_rule(_rule, view_func=submit_survey, methods=["POST"], merge_slashes=False)
 for _path in ("/rights", "/rights/<token:token>"):
-    blueprint.add_url_rule(_path, view_func=rights, methods=["GET"], merge_slashes=False)
+    blueprint.add_url_rule(_path, view_func=list_rights, methods=["GET"], merge_slashes=False)
 for _path, _view, _methods in (
     ("status", rights_status, ["GET", "POST"]),
     ("download", download_access_file, ["POST"]),

@@ -29,7 +29,7 @@ from tests.ledger.changes import add_destination
 from tests.pages.conftest import MakeToken, app, ledger, make_token, subscribed, token
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
-from tests.pages.rights import requests_in
+from tests.pages.rights_acts import requests_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable

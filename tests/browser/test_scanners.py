@@ -22,7 +22,7 @@ from tests.clock import Clock
 from tests.pages.conftest import MakeToken, app, make_token, proven
 from tests.pages.demo import put_in_force
 from tests.pages.mailing import give_mail_server, queued_emails
-from tests.pages.rights import press
+from tests.pages.rights_acts import press
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.mailer.test_rights_letters import CONTROLLER
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import link_in, queued_emails
-from tests.pages.rights import press
+from tests.pages.rights_acts import press
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -18,6 +18,7 @@ from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import db
 from preference_center.rights.erase import erase_contacts
+from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.db.database import Connection, run_in_transaction
 
 ADA, GRACE = (parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace"))

@@ -1,0 +1,63 @@
+"""`/rights/<act>`: the page of one right. Which identity it needs is `domain.rights`' to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from preference_center.domain.rights.identity import may_act
+from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
+from preference_center.domain.rights.offered import rights_offered
+from preference_center.mailer.right_titles import AGENT_ACT
+from preference_center.pages.rendering import catalogue_or_empty
+from preference_center.pages.rights.agent import act_for_somebody
+from preference_center.pages.rights.coming_back import reopen
+from preference_center.pages.rights.correct import correct
+from preference_center.pages.rights.erase import erase
+from preference_center.pages.rights.identity import identify
+from preference_center.pages.rights.list import contact_page
+from preference_center.pages.rights.one_button import (
+    access,
+    close,
+    restrict,
+    unrestrict,
+)
+from preference_center.pages.rights.own_words import complain, object_to_marketing
+from preference_center.pages.rights.visitor import RightsVisitor, read_visitor
+
+_VIEWS: Mapping[str, Callable[[RightsVisitor], ResponseReturnValue]] = {
+    RequestKind.ACCESS.value: access,
+    RequestKind.CORRECT.value: correct,
+    RequestKind.ERASE.value: erase,
+    RequestKind.RESTRICT.value: restrict,
+    RequestKind.UNRESTRICT.value: unrestrict,
+    RequestKind.CLOSE.value: close,
+    RequestKind.REOPEN.value: reopen,
+    RequestKind.OBJECT.value: object_to_marketing,
+    RequestKind.COMPLAINT.value: complain,
+    AGENT_ACT: act_for_somebody,
+}
+"""The page of each right, for a visitor whose identity is enough for it."""
+
+RIGHTS_WITH_PAGES = tuple(_VIEWS)
+"""What `/rights/<act>` can be."""
+
+
+def rights_act(act: str, token: str = "") -> ResponseReturnValue:
+    """The page of a right (GET), or what its form asks for (POST). Raises InvalidLink."""
+    visitor = read_visitor(token)
+    if not rights_offered(catalogue_or_empty()):
+        return contact_page(visitor, status=503 if request.method == "POST" else 200)
+    if not _may_open(visitor, act):
+        return identify(visitor, act)
+    return _VIEWS[act](visitor)
+
+
+def _may_open(visitor: RightsVisitor, act: str) -> bool:
+    """Whether their identity is enough for the page; an agent proves an address of their own."""
+    if act == AGENT_ACT:
+        return visitor.level >= IdentityLevel.CONTROLS_ADDRESS
+    kind = RequestKind(act)
+    return may_act(visitor.level, kind, Extent.MARKETING if kind is RequestKind.ERASE else None)

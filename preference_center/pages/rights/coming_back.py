@@ -1,0 +1,71 @@
+"""`/rights/reopen`: come back after one's data was deleted, or one's account closed."""
+
+from __future__ import annotations
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from preference_center.context import services
+from preference_center.domain.addresses import Address
+from preference_center.domain.rights.model import RequestKind
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.languages import page_language
+from preference_center.mailer.right_titles import right_title
+from preference_center.pages.ledger_changes import ACTOR
+from preference_center.pages.rights.address import SOURCE
+from preference_center.pages.rights.forms import (
+    ask,
+    find_form_error,
+    form_of,
+    redirect_to_status,
+)
+from preference_center.pages.rights.visitor import (
+    RightsVisitor,
+    proven_address,
+    render_rights_page,
+)
+from preference_center.rights.returning import return_after_erasure
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.rights.requests import find_subject
+
+
+def reopen(visitor: RightsVisitor) -> ResponseReturnValue:
+    """Begin anew at once after an erasure; else ask staff to open the account again.
+
+    Marketing stays off in any case (I6). To be the contact of before takes more proof: whoever
+    begins anew gets nothing of what was deleted.
+    """
+    address, error = proven_address(visitor), ""
+    if "confirm" in request.form:
+        error = find_form_error(visitor)
+        if not error and _is_erased(address):
+            _begin_anew(address)
+            return _page("rights/returned", visitor)
+        if not error:
+            return redirect_to_status(visitor, ask(visitor, RequestKind.REOPEN, address))
+    return _page("rights/reopen", visitor, error)
+
+
+def _is_erased(address: Address) -> bool:
+    digest = services().keys.exact_digest(address)
+    return run_in_transaction(
+        lambda connection: find_subject(connection, [digest], [address.channel]).is_erased
+    )
+
+
+def _begin_anew(address: Address) -> None:
+    now = services().now()
+    proof = ConsentEvidence(SOURCE, right_title(RequestKind.REOPEN), page_language(), now)
+    return_after_erasure(address, proof, origin=RequestOrigin(SOURCE, ACTOR, now))
+
+
+def _page(template: str, visitor: RightsVisitor, error: str = "") -> ResponseReturnValue:
+    return render_rights_page(
+        template,
+        visitor,
+        status=400 if error else 200,
+        kind=RequestKind.REOPEN,
+        title=right_title(RequestKind.REOPEN),
+        form=form_of(visitor),
+        error=error,
+    )

@@ -1,0 +1,131 @@
+"""What every form of a page of rights is checked for, and how it becomes a request."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from flask import abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+from wtforms import HiddenField
+
+from preference_center.context import services
+from preference_center.domain.addresses import Address
+from preference_center.domain.rights.model import (
+    Extent,
+    IdentityLevel,
+    RequestKind,
+    RequestVia,
+)
+from preference_center.domain.rights.new_request import MAX_TEXT, NewRequest
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.errors import InvalidLink
+from preference_center.languages import page_language
+from preference_center.links import FormPurpose
+from preference_center.links.rights_status import create_rights_status_token
+from preference_center.pages.mailed_links import ADDRESS_RATE, is_cross_site, network_allowed
+from preference_center.pages.rendering import (
+    catalogue_or_empty,
+    lead_brand,
+    link_fingerprint,
+)
+from preference_center.pages.rights.visitor import RightsVisitor
+from preference_center.rights.requests import open_request
+
+
+class RightsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """A form: of a proven visitor, its CSRF token shows that it comes from our own page."""
+
+    class Meta:
+        """A visit ends long before."""
+
+        csrf_time_limit = int(timedelta(days=1).total_seconds())
+
+    state = HiddenField()
+    """The id of the request that the form makes, sealed: sent twice, it makes one."""
+
+
+def form_of(visitor: RightsVisitor) -> RightsForm:
+    """The form to render. Only what takes a proven visitor needs the cookie of its token."""
+    form = RightsForm(meta={"csrf": visitor.level >= IdentityLevel.CONTROLS_ADDRESS})
+    context = services()
+    data = {"id": str(context.new_id()), "link": link_fingerprint(visitor.token)}
+    form.state.data = context.links.seal_form(FormPurpose.RIGHTS, data, context.now())
+    return form
+
+
+def find_form_error(visitor: RightsVisitor) -> str:
+    """Why this POST can't be taken for the visitor's own: `missing_cookie`, `cross_site` or ``.
+
+    A form that anybody may send counts against its network's limit, with the links that are
+    mailed; beyond that it aborts with 429.
+    """
+    if visitor.level >= IdentityLevel.CONTROLS_ADDRESS:
+        return "" if RightsForm().validate() else "missing_cookie"
+    if is_cross_site():
+        return "cross_site"
+    if not network_allowed():
+        abort(429)
+    return ""
+
+
+def read_text() -> str:
+    """What the person wrote. It may be longer than MAX_TEXT: that is for the caller to refuse."""
+    return request.form.get("text", "").replace("\r\n", "\n").strip()
+
+
+def is_too_long(text: str) -> bool:
+    """Whether a request can't hold this text."""
+    return len(text) > MAX_TEXT
+
+
+def ask(
+    visitor: RightsVisitor,
+    kind: RequestKind,
+    address: Address,
+    *,
+    extent: Extent | None = None,
+    text: str = "",
+) -> RightsRequest:
+    """Record the request of a visitor about one address, or find the one that it repeats."""
+    brand = lead_brand(tuple(catalogue_or_empty().brands.values()))
+    new = NewRequest(
+        kind=kind,
+        via=RequestVia.PAGE,
+        language=page_language(),
+        addresses=(address,),
+        extent=extent,
+        brand=brand.key if brand else None,
+        level=visitor.level if address == visitor.address else IdentityLevel.NONE,
+        text=text,
+        id=read_form_id(visitor),
+        mails_receipt=visitor.level >= IdentityLevel.CONTROLS_ADDRESS or _may_mail(address),
+    )
+    return open_request(new)
+
+
+def _may_mail(address: Address) -> bool:
+    """Whether this mailbox may get another receipt of what anybody sends; counts it."""
+    mailbox = services().keys.digest(address.mailbox).hex()
+    return services().limiter.hit(ADDRESS_RATE, "rights-receipt", mailbox)
+
+
+def read_form_id(visitor: RightsVisitor) -> UUID | None:
+    """The id in the posted form, if we sealed it for this visitor's page."""
+    context = services()
+    try:
+        _, data = context.links.open_form(
+            FormPurpose.RIGHTS, request.form.get("state", ""), None, context.now()
+        )
+    except InvalidLink:
+        return None
+    return UUID(data["id"]) if data["link"] == link_fingerprint(visitor.token) else None
+
+
+def redirect_to_status(visitor: RightsVisitor, asked: RightsRequest) -> ResponseReturnValue:
+    """To the status page of a request, where its reference is; the visit goes on there."""
+    began_at = visitor.link.issued_at if visitor.link and visitor.link.proves_control else None
+    context = services()
+    token = create_rights_status_token(context.links, asked.id, context.now(), began_at)
+    return redirect(url_for("pages.rights_status", token=token), 303)
