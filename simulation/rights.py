@@ -89,14 +89,12 @@ class Rights:
         return extent.value
 
     def _expect_erased(self, form: Form, extent: Extent) -> None:
+        """Also of a repeat: it counts anew where a form of the mailbox was opted in since (I5)."""
         now = services().now()
-        is_new = form not in self.erased or (extent is Extent.ACCOUNT and form not in self.accounts)
-        if not is_new:  # a repeat records nothing, also where an opt-in came between: see docs
-            return
         scopes = [ALL, *([EVERYTHING] if extent is Extent.ACCOUNT else [])]
         for scope in scopes:
             self.oracle.add_opt_out(OptOut(form, scope, now, now, now, reported=True))
-        self.erased[form] = now
+        self.erased.setdefault(form, now)
         if extent is Extent.ACCOUNT:
             self.accounts.add(form)
         self.clock.sleep(APART)

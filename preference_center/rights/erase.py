@@ -16,7 +16,10 @@ from uuid import UUID
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.account_closure import build_erasure_changes
+from preference_center.domain.account_closure import (
+    build_erasure_changes,
+    closure_changes_decisions,
+)
 from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.events import Change
@@ -36,6 +39,7 @@ from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.mail.outbox import insert_emails
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
@@ -70,12 +74,17 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one transaction erases. `covered` are erasures that went that far already."""
+    """What one transaction erases. `covered` are erasures that went that far already.
+
+    `repeated` are subjects of those where a form of the mailbox was opted in since: there is
+    nothing more to erase, but the opt-out counts anew (I5).
+    """
 
     subjects: Sequence[ErasureSubject]
     accounts: Sequence[ErasedAccount]
     new: Sequence[NewErasure]
     covered: Sequence[UUID]
+    repeated: Sequence[ErasureSubject]
 
     @property
     def ids(self) -> list[UUID]:
@@ -166,7 +175,7 @@ def _erase(
     in_transaction: InTransaction | None,
 ) -> list[UUID]:
     for _ in range(_ATTEMPTS):
-        plan = _make_plan(address_ids, contact_ids, request.extent)
+        plan = _make_plan(address_ids, contact_ids, request)
         try:
             _save(plan, request, in_transaction)
         except ConcurrentContactUpdate:
@@ -176,9 +185,9 @@ def _erase(
 
 
 def _make_plan(
-    address_ids: Collection[int], contact_ids: Collection[UUID], extent: Extent
+    address_ids: Collection[int], contact_ids: Collection[UUID], request: _Request
 ) -> _Plan:
-    keys, new_id = services().keys, services().new_id
+    keys, new_id, extent = services().keys, services().new_id, request.extent
 
     def load(connection: Connection) -> tuple[list[ErasedAccount], list[ErasureSubject]]:
         accounts = erasures.load_accounts(connection, address_ids, contact_ids)
@@ -189,14 +198,30 @@ def _make_plan(
     if not accounts and not subjects:
         raise UnknownContact("none of these addresses is known")
     open_subjects = [each for each in subjects if not each.is_covered(extent)]
+    covered = [each for each in subjects if each.is_covered(extent) and each.erasure_id]
     new = [NewErasure(new_id(), each.address_id, each.contact_id) for each in open_subjects]
     if extent is Extent.ACCOUNT:
         linked = {each.contact_id for each in subjects}
         bare = [each for each in accounts if each.id not in linked and not each.is_erased]
         new += [NewErasure(new_id(), None, each.id) for each in bare]
-    covered = [each.erasure_id for each in subjects if each.is_covered(extent) and each.erasure_id]
-    open_accounts = [each for each in accounts if not each.is_erased]
-    return _Plan(open_subjects, open_accounts, new, covered)
+    return _Plan(
+        subjects=open_subjects,
+        accounts=[each for each in accounts if not each.is_erased],
+        new=new,
+        covered=[each.erasure_id for each in covered if each.erasure_id],
+        repeated=_opted_in_since(covered, request.begun_at),
+    )
+
+
+def _opted_in_since(covered: Sequence[ErasureSubject], at: datetime) -> list[ErasureSubject]:
+    """Those of these erased subjects whose opt-out a repeat at `at` moves beyond an opt-in."""
+    ids = [each.address_id for each in covered]
+    facts = run_in_transaction(lambda connection: load_facts_by_id(connection, ids))
+    return [
+        each
+        for each in covered
+        if closure_changes_decisions(facts.get(each.address_id, NO_SCOPE_FACTS), at)
+    ]
 
 
 def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) -> None:
@@ -229,8 +254,14 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
 
     if plan.new:
         record([*_changes(plan, request)], write)
-    elif in_transaction:
-        run_in_transaction(lambda connection: in_transaction(connection, plan.ids))
+        return
+
+    def write_covered(connection: Connection, _: RecordResult) -> None:
+        if in_transaction:
+            in_transaction(connection, plan.ids)
+
+    if plan.repeated or in_transaction:
+        record([*_changes(plan, request)], write_covered)
 
 
 def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now: datetime) -> None:
@@ -242,7 +273,7 @@ def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now
 
 def _changes(plan: _Plan, request: _Request) -> Iterator[Change]:
     new_id = services().new_id
-    for subject in plan.subjects:
+    for subject in [*plan.subjects, *plan.repeated]:
         yield from build_erasure_changes(
             (new_id(), new_id()),
             _named(subject),

@@ -192,6 +192,26 @@ def test_an_erasure_is_repeated_without_a_second_one(clock: Clock) -> None:  # I
     assert row("SELECT count(*) FROM event") == count
 
 
+@BOTH
+def test_a_repeated_erasure_ends_what_another_form_was_opted_in_to_since(
+    extent: Extent, clock: Clock
+) -> None:  # I5, I9
+    store()
+    form = parse_address("ada+news@example.com", Channel.EMAIL)
+    first = erase(extent=extent)
+    clock.now += timedelta(days=1)
+    record([change(1, EventKind.OPTED_IN, address=form, at=clock.now, own_act=True)])
+    assert ask(WEEKLY, form).allow
+    clock.now += timedelta(days=1)
+
+    assert erase(extent=extent) == first
+
+    assert not ask(WEEKLY, form).allow
+    count = row("SELECT count(*) FROM event")
+    erase(extent=extent)
+    assert row("SELECT count(*) FROM event") == count
+
+
 def test_an_account_is_erased_after_its_marketing_and_the_later_erasure_has_the_address() -> None:
     add_destination("crm", NEWS)
     store()
