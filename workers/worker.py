@@ -7,6 +7,7 @@ delaying the others (I3).
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Collection
 from contextlib import suppress
@@ -29,6 +30,19 @@ log = structlog.get_logger()
 
 RECONNECT_INTERVAL = 1.0
 """Seconds between attempts while Redis is unavailable."""
+
+
+class _NoTracebackOfRedis(logging.Filter):
+    """Log in one line that Redis was unavailable: RQ has a traceback where a job has just ended."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], redis.RedisError):
+            record.msg += f" ({type(record.exc_info[1]).__name__})"
+            record.exc_info = None
+        return True
+
+
+_no_traceback_of_redis = _NoTracebackOfRedis()
 
 
 class Worker(SimpleWorker):
@@ -72,13 +86,15 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
 
 def make_worker(connection: redis.Redis, queues: Collection[str] = QUEUE_NAMES) -> Worker:
     """A worker of these queues."""
-    return Worker(
+    worker = Worker(
         [rq_queue(connection, name) for name in queues],
         connection=connection,
         serializer=JSONSerializer,
         worker_ttl=60,
         maintenance_interval=30,
     )
+    worker.log.addFilter(_no_traceback_of_redis)
+    return worker
 
 
 def parse_queue_names(arguments: list[str]) -> Collection[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+import redis
 
 from preference_center.queue import (
     CONTINUE_IMPORT,
@@ -53,3 +54,16 @@ def test_a_worker_of_the_fresh_queue_takes_nothing_else(redis_url: str) -> None:
 def test_a_queue_that_there_is_not_is_refused_with_those_there_are() -> None:
     with pytest.raises(SystemExit, match=r"no such queue: quick\. There are: fresh, sync"):
         parse_queue_names(["quick"])
+
+
+def test_redis_that_goes_away_after_a_job_is_one_line_of_the_log(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = make_worker(connect_redis(redis_url))
+    try:
+        raise redis.ConnectionError("closed")
+    except redis.RedisError:
+        worker.log.error("Worker %s: quitting", "w", exc_info=True)  # noqa: G201 - as RQ does
+    [record] = caplog.records
+    assert record.getMessage() == "Worker w: quitting (ConnectionError)"
+    assert record.exc_info is None
