@@ -25,8 +25,12 @@ run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
 	@exec $(BIN)/python -m dev.run
 
 .PHONY: test
-test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
+test: $(READY) ## Run the tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(READY) ## Run the others: more faults, and pages in every language and size
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m slow $(ARGS)
 
 .PHONY: test-answers
 test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and push ten thousand in a row

@@ -8,6 +8,7 @@ of another; and none of the long ones is left for the end, when nobody else has 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,8 +22,31 @@ LONG = (
     ROOT / "cli" / "test_scrub.py",
     ROOT / "test_collection.py",
 )
+SLOW_FILES = tuple(
+    ROOT / name
+    for name in (
+        "faults/test_failover.py",
+        "faults/test_locks.py",
+        "faults/test_mail.py",
+        "faults/test_slow_clients.py",
+        "faults/test_slow_tools.py",
+        "faults/test_streaming.py",
+        "simulation/test_same_seed.py",
+    )
+)
+_SLOW_IN_BROWSER = re.compile(
+    r"\[(light-)?(it|de|fr|es)\]|\[(desktop|wide|1024 px.*|inspector[1-5])"
+)
+"""Pages in other languages than English, and on a second size of screen."""
 BEFORE_THE_END = 0.8
 """Of all other files, the share among which the long ones are dealt."""
+
+
+def is_slow(path: Path, name: str) -> bool:
+    """Whether `make test` leaves this test to `make test-slow`, so that it ends in minutes."""
+    if path.is_relative_to(ROOT / "browser"):
+        return _SLOW_IN_BROWSER.search(name) is not None
+    return path in SLOW_FILES
 
 
 def workers() -> int:
