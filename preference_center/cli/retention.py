@@ -71,9 +71,8 @@ def _require_rules() -> None:
         )
 
 
-def _show_progress(kind: RetainedData, done: int, total: int) -> None:
-    if total:
-        click.echo(f"{kind}: {done * 100 // total}%", err=True)
+def _show_progress(kind: RetainedData, rows: int) -> None:
+    click.echo(f"{kind}: looked at {rows:,} rows", err=True)
 
 
 def _list_owners(planned: PlannedRemoval) -> None:

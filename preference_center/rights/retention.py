@@ -1,13 +1,13 @@
 """Remove what is past its retention, by the rules of the catalogue.
 
 Evidence, acknowledgements and audit entries are deleted, addresses and closed accounts are erased
-like at a person's own request. Each kind is walked once a day in windows of ids; every window is
+like at a person's own request. Each kind is walked once a day in windows of rows; every window is
 a transaction, so a run can be killed anywhere and goes on where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from preference_center.storage.rights import retention
 from preference_center.storage.rights.retention import RetentionRun
 
 WINDOW = 5_000
-"""How many ids one transaction looks at."""
+"""How many rows one transaction looks at."""
 RUN_INTERVAL = timedelta(days=1)
 WINDOWS_PER_TICK = 20
 
@@ -45,35 +45,36 @@ class PlannedRemoval:
 
 
 def plan_retention(
-    now: datetime, progress: Callable[[RetainedData, int, int], None] | None = None
+    now: datetime, progress: Callable[[RetainedData, int], None] | None = None
 ) -> Iterator[PlannedRemoval]:
     """What each rule would remove at `now`; changes nothing.
 
-    `progress(kind, done, all)` is called after each window of ids. Raises Unavailable.
+    `progress(kind, rows)` is called after each window with how many rows were looked at, at
+    most. Raises Unavailable.
     """
     for kind, rule in current_catalogue_or_empty().retention.items():
         before = now - rule.duration
-        last = run_in_transaction(
-            lambda connection, kind=kind: retention.newest_number(connection, kind)  # type: ignore[misc]
-        )
         items: list[Any] = []
-        for after in range(0, last, WINDOW):
-            items += _find(kind, before, now, after)
+        position, windows = 0, 0
+        while (found := _find_next(kind, before, now, position)) is not None:
+            position, expired = found
+            items += expired
+            windows += 1
             if progress:
-                progress(kind, min(after + WINDOW, last), last)
+                progress(kind, windows * WINDOW)
         yield PlannedRemoval(kind, rule, before, tuple(items))
 
 
 def run_retention(now: datetime, max_windows: int | None = WINDOWS_PER_TICK) -> int:
-    """Remove what is past its retention, up to `max_windows` windows of ids; None: all there is.
+    """Remove what is past its retention, up to `max_windows` windows of rows; None: all there is.
 
     Returns how many items were removed. A kind is walked again a day after its last run began.
-    Finished months are counted first. Raises Unavailable; what was removed stays removed.
+    Before a run begins, finished months are counted. Raises Unavailable; what was removed stays
+    removed.
     """
     rules = current_catalogue_or_empty().retention
-    if not rules:
-        return 0
-    count_finished_months(now)
+    if run_in_transaction(lambda connection: _any_begins(connection, rules, now)):
+        count_finished_months(now)
     left = max_windows
     removed = 0
     for kind, rule in rules.items():
@@ -94,15 +95,13 @@ def _run_window(kind: RetainedData, before: datetime, now: datetime) -> int | No
         run = _due_run(connection, kind, now)
         if run is None:
             return None
-        items = retention.find_expired(
-            connection, kind, before, now, after=run.position, window=WINDOW
-        )
-        last = retention.newest_number(connection, kind)
+        found = _next_window(connection, kind, before, now, run.position)
+        position, items = found or (run.position, [])
         moved = replace(
             run,
-            position=run.position + WINDOW,
+            position=position,
             removed=run.removed + len(items),
-            finished_at=now if run.position + WINDOW >= last else None,
+            finished_at=None if found else now,
         )
         if extent is None:
             retention.delete_expired(connection, kind, items)
@@ -129,12 +128,26 @@ def _due_run(connection: Connection, kind: RetainedData, now: datetime) -> Reten
     return RetentionRun(kind, position=0, removed=0, started_at=now, finished_at=None)
 
 
-def _find(kind: RetainedData, before: datetime, now: datetime, after: int) -> list[Any]:
-    return run_in_transaction(
-        lambda connection: retention.find_expired(
-            connection, kind, before, now, after=after, window=WINDOW
-        )
-    )
+def _any_begins(connection: Connection, rules: Collection[RetainedData], now: datetime) -> bool:
+    """Whether a run of one of these kinds has not begun yet."""
+    due = (_due_run(connection, kind, now) for kind in rules)
+    return any(run is not None and run.position == 0 for run in due)
+
+
+def _find_next(
+    kind: RetainedData, before: datetime, now: datetime, after: int
+) -> tuple[int, list[Any]] | None:
+    return run_in_transaction(lambda connection: _next_window(connection, kind, before, now, after))
+
+
+def _next_window(
+    connection: Connection, kind: RetainedData, before: datetime, now: datetime, after: int
+) -> tuple[int, list[Any]] | None:
+    """Where the next window ends, and what of it has expired; None after the last row."""
+    up_to = retention.window_end(connection, kind, after=after, rows=WINDOW)
+    if up_to is None:
+        return None
+    return up_to, retention.find_expired(connection, kind, before, now, after=after, up_to=up_to)
 
 
 def retained_addresses(planned: PlannedRemoval) -> list[int]:

@@ -19,7 +19,6 @@ from preference_center.rights.retention import plan_retention, run_retention
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
-from preference_center.storage.rights.retention import RetentionRun, save_run
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE, change, id_of
@@ -40,11 +39,6 @@ def rows(query: bytes) -> list[tuple[Any, ...]]:
     return run_in_transaction(lambda c: c.execute(query).fetchall())
 
 
-def retain(now: datetime) -> int:
-    """Run to the end, however high the numbers of rows are by now."""
-    return run_retention(now, max_windows=None)
-
-
 @pytest.fixture
 def with_evidence(in_context: None, app: Flask, clock: Clock) -> None:
     """Jane opted out twice, and in between in; the newest of each counts."""
@@ -58,11 +52,11 @@ def with_evidence(in_context: None, app: Flask, clock: Clock) -> None:
 
 @pytest.mark.usefixtures("with_evidence")
 def test_evidence_that_was_replaced_goes_and_what_is_in_force_stays(clock: Clock) -> None:  # I8
-    assert retain(clock()) == 0
+    assert run_retention(clock()) == 0
 
     clock.advance(timedelta(days=60))
 
-    assert retain(clock()) == 1
+    assert run_retention(clock()) == 1
     left = [row[0]["method"] for row in rows(b"SELECT evidence FROM event_evidence ORDER BY 1")]
     assert left == ["m2", "m3"]  # the opt-out in force, and the consent in force before it
     assert len(rows(b"SELECT FROM event")) == 3
@@ -76,17 +70,17 @@ def test_a_plan_names_what_a_run_removes_and_changes_nothing(clock: Clock) -> No
 
     assert (planned.kind, len(planned.items)) == (RetainedData.EVIDENCE, 1)
     assert len(rows(b"SELECT FROM event_evidence")) == 3
-    assert retain(clock()) == 1
+    assert run_retention(clock()) == 1
 
 
 @pytest.mark.usefixtures("with_evidence")
 def test_a_kind_is_walked_once_a_day(clock: Clock) -> None:
-    retain(clock())
+    run_retention(clock())
     clock.advance(timedelta(hours=23))
-    retain(clock())
+    run_retention(clock())
     assert rows(b"SELECT started_at FROM retention_run") == [(clock() - timedelta(hours=23),)]
     clock.advance(timedelta(hours=1))
-    retain(clock())
+    run_retention(clock())
     assert rows(b"SELECT started_at FROM retention_run") == [(clock(),)]
 
 
@@ -98,7 +92,7 @@ def test_a_hold_or_a_restriction_keeps_it(reason: str, clock: Clock) -> None:
     else:
         record([change(9, EventKind.RESTRICTED, "restriction", at=clock())])
     clock.advance(timedelta(days=60))
-    assert retain(clock()) == 0
+    assert run_retention(clock()) == 0
     assert len(rows(b"SELECT FROM event_evidence WHERE evidence ? 'method'")) == 3
 
 
@@ -107,7 +101,7 @@ def test_an_address_that_gets_nothing_becomes_a_digest(app: Flask, clock: Clock)
     record([change(1, scope=ALL_MARKETING)])
     clock.advance(timedelta(days=31))
 
-    assert retain(clock()) == 1
+    assert run_retention(clock()) == 1
 
     assert rows(b"SELECT ciphertext FROM address WHERE erased_at IS NOT NULL") == [(None,)]
     [facts] = load_exact_facts([JANE])
@@ -119,7 +113,7 @@ def test_an_address_of_a_contact_or_with_a_newer_event_stays(app: Flask, clock: 
     record([change(1, scope=ALL_MARKETING)])
     contacts.upsert_contacts([ContactUpdate("c-1", "it", (JANE,))], ORIGIN)
     clock.advance(timedelta(days=31))
-    assert retain(clock()) == 0
+    assert run_retention(clock()) == 0
 
 
 def test_a_closed_account_is_erased_when_its_time_is_over(app: Flask, clock: Clock) -> None:
@@ -127,10 +121,10 @@ def test_a_closed_account_is_erased_when_its_time_is_over(app: Flask, clock: Clo
     contacts.upsert_contacts([ContactUpdate("c-1", "it", (JANE,))], ORIGIN)
     contacts.deactivate_contacts([(ContactRef(address=JANE), START)], ORIGIN)
     clock.now = START + timedelta(days=364)
-    assert retain(clock()) == 0
+    assert run_retention(clock()) == 0
     clock.advance(timedelta(days=2))
 
-    assert retain(clock()) == 1
+    assert run_retention(clock()) == 1
 
     assert rows(b"SELECT account, locale FROM contact") == [("erased", None)]
     assert id_of(JANE) is not None
@@ -142,7 +136,7 @@ def test_old_audit_entries_go(app: Flask, clock: Clock) -> None:
     run_in_transaction(lambda c: audit.insert_audit_entry(c, START, "cli", "old", {}))
     clock.advance(timedelta(days=366))
     run_in_transaction(lambda c: audit.insert_audit_entry(c, clock(), "cli", "new", {}))
-    retain(clock())
+    run_retention(clock())
     assert [row[0] for row in rows(b"SELECT action FROM audit")] == ["new"]
 
 
@@ -154,24 +148,38 @@ def test_a_run_goes_on_where_it_was(app: Flask, clock: Clock, monkeypatch: Any) 
             partial(audit.insert_audit_entry, at=START, actor="cli", action=action, detail={})
         )
     clock.advance(timedelta(days=2))
-    [(first,)] = rows(b"SELECT min(id) FROM audit")
-    begun = RetentionRun(RetainedData.AUDIT, first - 1, 0, started_at=clock(), finished_at=None)
-    run_in_transaction(lambda c: save_run(c, begun))
-    assert [run_retention(clock(), max_windows=1) for _ in range(3)] == [1, 1, 1]
+    assert [run_retention(clock(), max_windows=1) for _ in range(4)] == [1, 1, 1, 0]
     assert rows(b"SELECT removed, finished_at IS NULL FROM retention_run") == [(3, False)]
 
 
-def test_a_run_goes_on_beyond_the_range_of_a_small_integer(app: Flask, clock: Clock) -> None:
-    """30,000 and the window of 5,000 are sent as small integers, whose sum is none."""
+@pytest.mark.usefixtures("with_evidence")
+def test_a_run_ends_though_a_new_epoch_has_skipped_numbers(clock: Clock) -> None:
+    """A restore moves the ledger's sequence on by 10**12; windows count rows, not numbers."""
+    skip = b"SELECT setval('event_seq_seq', nextval('event_seq_seq') + 1000000000000)"
+    [(last,)] = rows(skip)
+    record([change(8, EventKind.OPTED_OUT, at=clock())])
+    clock.advance(timedelta(days=60))
+
+    assert run_retention(clock()) == 2
+
+    assert rows(b"SELECT position > %d, finished_at IS NOT NULL FROM retention_run" % last) == [
+        (True, True)
+    ]
+
+
+def test_months_are_counted_when_a_run_begins_and_not_at_every_tick(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_in_force(app, rule(RetainedData.AUDIT, days=1))
-    begun = RetentionRun(RetainedData.AUDIT, 30_000, removed=0, started_at=START, finished_at=None)
-    run_in_transaction(lambda c: save_run(c, begun))
-    run_retention(clock(), max_windows=1)
-    assert rows(b"SELECT position FROM retention_run") == [(35_000,)]
+    counted: list[datetime] = []
+    monkeypatch.setattr("preference_center.rights.retention.count_finished_months", counted.append)
+    for _ in range(3):
+        run_retention(clock())
+    assert counted == [START]
 
 
 def test_without_rules_everything_is_kept(app: Flask, clock: Clock) -> None:
     put_in_force(app)
     record([change(1, scope=ALL_MARKETING)])
-    assert retain(clock() + timedelta(days=10_000)) == 0
+    assert run_retention(clock() + timedelta(days=10_000)) == 0
     assert not rows(b"SELECT FROM retention_run")

@@ -28,8 +28,8 @@ def _exempt(address: str) -> str:
 
 
 _EVIDENCE = f"""
-SELECT e.seq, e.id AS item FROM event e JOIN event_evidence v ON v.event_id = e.id
-WHERE e.seq > %(after)s AND e.seq <= %(after)s::bigint + %(window)s AND e.recorded_at < %(before)s
+SELECT e.seq AS number, e.id AS item FROM event e JOIN event_evidence v ON v.event_id = e.id
+WHERE e.seq > %(after)s AND e.seq <= %(up_to)s AND e.recorded_at < %(before)s
     AND EXISTS (SELECT FROM event n WHERE n.address_id = e.address_id AND n.scope = e.scope
         AND n.seq > e.seq AND n.recorded_at < %(before)s)
     AND NOT EXISTS (SELECT FROM suppression s WHERE s.address_id = e.address_id
@@ -41,15 +41,15 @@ WHERE e.seq > %(after)s AND e.seq <= %(after)s::bigint + %(window)s AND e.record
 """Of events that a newer one of their scope has replaced: what is in force stays proven."""
 
 _DELIVERIES = f"""
-SELECT d.id AS seq, d.id AS item FROM delivery d JOIN delivery_ack a ON a.delivery_id = d.id
-WHERE d.id > %(after)s AND d.id <= %(after)s::bigint + %(window)s AND d.at < %(before)s
+SELECT d.id AS number, d.id AS item FROM delivery d JOIN delivery_ack a ON a.delivery_id = d.id
+WHERE d.id > %(after)s AND d.id <= %(up_to)s AND d.at < %(before)s
     AND NOT {_exempt("d.address_id")}
 """  # noqa: S608 - constants
 
 _ADDRESSES = f"""
-SELECT a.id AS seq, a.id AS item FROM address a
+SELECT a.id AS number, a.id AS item FROM address a
 JOIN suppression s ON s.address_id = a.id AND s.scope = '{ALL_MARKETING}' AND s.active
-WHERE a.id > %(after)s AND a.id <= %(after)s::bigint + %(window)s
+WHERE a.id > %(after)s AND a.id <= %(up_to)s
     AND a.ciphertext IS NOT NULL
     AND NOT EXISTS (SELECT FROM contact_address c WHERE c.address_id = a.id)
     AND NOT EXISTS (SELECT FROM event e WHERE e.address_id = a.id AND e.recorded_at >= %(before)s)
@@ -57,9 +57,9 @@ WHERE a.id > %(after)s AND a.id <= %(after)s::bigint + %(window)s
 """  # noqa: S608 - constants
 
 _ACCOUNTS = f"""
-SELECT ca.address_id AS seq, ca.address_id AS item FROM contact_address ca
+SELECT ca.address_id AS number, ca.address_id AS item FROM contact_address ca
 JOIN contact c ON c.id = ca.contact_id AND c.account = '{AccountState.DEACTIVATED}'
-WHERE ca.address_id > %(after)s AND ca.address_id <= %(after)s::bigint + %(window)s
+WHERE ca.address_id > %(after)s AND ca.address_id <= %(up_to)s
     AND NOT EXISTS (SELECT FROM contact_address o JOIN suppression s
         ON s.address_id = o.address_id AND s.scope = '{EVERYTHING}' AND s.out_at >= %(before)s
         WHERE o.contact_id = c.id)
@@ -69,8 +69,8 @@ WHERE ca.address_id > %(after)s AND ca.address_id <= %(after)s::bigint + %(windo
 """The addresses of accounts that were closed before; all of an account or none."""
 
 _AUDIT = """
-SELECT id AS seq, id AS item FROM audit
-WHERE id > %(after)s AND id <= %(after)s::bigint + %(window)s AND at < %(before)s
+SELECT id AS number, id AS item FROM audit
+WHERE id > %(after)s AND id <= %(up_to)s AND at < %(before)s
 """
 
 _EXPIRED: Mapping[RetainedData, str] = {
@@ -80,13 +80,14 @@ _EXPIRED: Mapping[RetainedData, str] = {
     RetainedData.CLOSED_ACCOUNTS: _ACCOUNTS,
     RetainedData.AUDIT: _AUDIT,
 }
-_NEWEST: Mapping[RetainedData, str] = {
-    RetainedData.EVIDENCE: "SELECT max(seq) FROM event",
-    RetainedData.DELIVERIES: "SELECT max(id) FROM delivery",
-    RetainedData.SUPPRESSED_ADDRESSES: "SELECT max(id) FROM address",
-    RetainedData.CLOSED_ACCOUNTS: "SELECT max(address_id) FROM contact_address",
-    RetainedData.AUDIT: "SELECT max(id) FROM audit",
+_NUMBERS: Mapping[RetainedData, str] = {
+    RetainedData.EVIDENCE: "SELECT seq AS number FROM event",
+    RetainedData.DELIVERIES: "SELECT id AS number FROM delivery",
+    RetainedData.SUPPRESSED_ADDRESSES: "SELECT id AS number FROM address",
+    RetainedData.CLOSED_ACCOUNTS: "SELECT address_id AS number FROM contact_address",
+    RetainedData.AUDIT: "SELECT id AS number FROM audit",
 }
+"""The rows that a run looks at. Their numbers have gaps: a new epoch skips a great many."""
 _DELETE: Mapping[RetainedData, str] = {
     RetainedData.EVIDENCE: "DELETE FROM event_evidence WHERE event_id = ANY(%s)",
     RetainedData.DELIVERIES: "DELETE FROM delivery_ack WHERE delivery_id = ANY(%s)",
@@ -105,6 +106,15 @@ class RetentionRun:
     finished_at: datetime | None
 
 
+def window_end(connection: Connection, kind: RetainedData, *, after: int, rows: int) -> int | None:
+    """The number of the last of the next `rows` rows; None after the last one."""
+    query = f"""SELECT max(number) FROM (
+        SELECT * FROM ({_NUMBERS[kind]}) AS all_rows WHERE number > %s
+        ORDER BY number LIMIT %s) AS next_rows"""  # noqa: S608 - constants
+    row = connection.execute(query.encode(), (after, rows)).fetchone()
+    return row[0] if row else None
+
+
 def find_expired(
     connection: Connection,
     kind: RetainedData,
@@ -112,20 +122,14 @@ def find_expired(
     now: datetime,
     *,
     after: int,
-    window: int,
+    up_to: int,
 ) -> list[Any]:
-    """The expired items whose number is above `after` and up to `after + window`.
+    """The expired items whose number is above `after` and at most `up_to`.
 
     Ids of events, deliveries, addresses or audit entries, by kind.
     """
-    given = {"before": before, "now": now, "after": after, "window": window}
+    given = {"before": before, "now": now, "after": after, "up_to": up_to}
     return [row[1] for row in connection.execute(_EXPIRED[kind].encode(), given)]
-
-
-def newest_number(connection: Connection, kind: RetainedData) -> int:
-    """The highest number of this kind: a run ends there."""
-    row = connection.execute(_NEWEST[kind].encode()).fetchone()
-    return int(row[0] or 0) if row else 0
 
 
 def delete_expired(connection: Connection, kind: RetainedData, items: list[Any]) -> int:
