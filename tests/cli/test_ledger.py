@@ -9,8 +9,8 @@ from flask import Flask
 
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.ledger.evidence import erase_evidence
 from tests.ledger.changes import JANE, change, id_of
+from tests.rights.erased_rows import erase_of
 
 
 def alter(connection: Connection) -> None:
@@ -22,7 +22,7 @@ def alter(connection: Connection) -> None:
 def erase(connection: Connection) -> None:
     jane = id_of(JANE)
     assert jane is not None
-    erase_evidence(connection, [jane])
+    erase_of(connection, "event_evidence", jane)
 
 
 @pytest.mark.parametrize(

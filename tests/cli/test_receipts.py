@@ -13,13 +13,13 @@ from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Re
 from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.ledger.evidence import erase_evidence
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
 from tests.ledger.changes import id_of
 from tests.pages.tools import connect, push
+from tests.rights.erased_rows import erase_of
 from tests.sync.tool import Tool
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_it_says_that_the_evidence_was_erased(in_force: Flask) -> None:  # I8
     with in_force.app_context():
         address_id = id_of(ADA)
         assert address_id is not None
-        run_in_transaction(lambda c: erase_evidence(c, [address_id]))
+        run_in_transaction(lambda c: erase_of(c, "event_evidence", address_id))
     result = find(in_force, format_receipt_code(event))
     assert "evidence\terased on request, or expired" in result.output
     assert "phone" not in result.output

@@ -34,11 +34,6 @@ class ProofType(StrEnum):
     PNG = "image/png"
     JPEG = "image/jpeg"
 
-    @property
-    def extension(self) -> str:
-        """The end of the name under which it is saved."""
-        return {ProofType.PDF: "pdf", ProofType.PNG: "png", ProofType.JPEG: "jpg"}[self]
-
 
 _FIRST_BYTES: Mapping[ProofType, bytes] = {
     ProofType.PDF: b"%PDF-",  # ISO 32000-2 7.5.2

@@ -207,10 +207,6 @@ def _email(
     )
 
 
-def _shown(token: str, old: Address, new: Address) -> dict[str, Any]:
-    return {"mailed_token": token, "old": mask_address(old), "new": mask_address(new)}
-
-
 def _page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
     title = right_title(RequestKind.CORRECT)
     return render_rights_page(template, RightsVisitor(), status=status, title=title, **values)

@@ -1,4 +1,4 @@
-"""The evidence of events: its keyed hash, its erasure and its verification (I8).
+"""The evidence of events: its keyed hash and its verification (I8).
 
 An event has the hash of its evidence and is never changed. The evidence itself is in
 `event_evidence`, whose rows can be erased: what is left proves nothing about the person, but
@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -21,27 +20,10 @@ from preference_center.storage.db.database import Connection
 
 _PREFIX = b"preference-center: evidence of an event\0"
 
-ERASE_EVIDENCE = """
-DELETE FROM event_evidence
-WHERE event_id = ANY(ARRAY(SELECT id FROM event WHERE address_id = ANY(%(addresses)s)))
-"""
-
 _SELECT_AFTER = """
 SELECT e.seq, e.id, e.evidence_hash, v.evidence
 FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
 WHERE e.seq > %s ORDER BY e.seq LIMIT %s
-"""
-
-_EXPIRE = """
-WITH old AS (
-    SELECT id, seq, address_id, recorded_at FROM event WHERE seq > %(after)s
-    ORDER BY seq LIMIT %(limit)s
-), erased AS (
-    DELETE FROM event_evidence v USING old
-    WHERE v.event_id = old.id AND old.recorded_at < %(before)s
-        AND old.address_id <> ALL(%(kept)s::bigint[])
-)
-SELECT max(seq) FROM old HAVING max(recorded_at) < %(before)s
 """
 
 
@@ -72,29 +54,6 @@ def hash_evidence(keys: Keys, event_id: UUID, evidence: Mapping[str, str]) -> by
     order and without white space: without the keys, no guess of the evidence can be confirmed.
     """
     return keys.digest_sha256(_sha256(event_id, evidence))
-
-
-def erase_evidence(connection: Connection, address_ids: Collection[int]) -> int:
-    """Erase the evidence of all events of these addresses; returns of how many."""
-    return connection.execute(ERASE_EVIDENCE, {"addresses": list(address_ids)}).rowcount
-
-
-def expire_evidence(
-    connection: Connection,
-    before: datetime,
-    *,
-    after: int = 0,
-    limit: int = 1_000,
-    kept: Collection[int] = (),
-) -> int | None:
-    """Erase the evidence of events recorded before `before`, of the next `limit` after a seq.
-
-    Returns the seq to continue after; None when later events are not that old. The addresses
-    `kept` are skipped.
-    """
-    given = {"before": before, "after": after, "limit": limit, "kept": list(kept)}
-    row = connection.execute(_EXPIRE, given).fetchone()
-    return row[0] if row else None
 
 
 def verify_evidence(

@@ -13,8 +13,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.storage.db.database import Connection
-from preference_center.storage.ledger.evidence import ERASE_EVIDENCE
-from preference_center.storage.sync.acknowledgements import ERASE_ACKS
 
 
 class OnErasure(StrEnum):
@@ -57,7 +55,10 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "address_key": ErasureRule(_KEEP, "digests, by which opt-outs match every form"),
     "event": ErasureRule(_KEEP, "the ledger names a digest, and proves that the opt-out was kept"),
     "event_evidence": ErasureRule(
-        _DELETE, "what was said; the event keeps its sealed hash", ERASE_EVIDENCE
+        _DELETE,
+        "what was said; the event keeps its sealed hash",
+        """DELETE FROM event_evidence WHERE event_id = ANY(ARRAY(
+            SELECT id FROM event WHERE address_id = ANY(%(addresses)s)))""",
     ),
     "event_repeat": ErasureRule(_KEEP, "when an opt-out counts from"),
     "retraction": ErasureRule(_KEEP, "which events count"),
@@ -89,7 +90,10 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "sync_state": ErasureRule(_KEEP, "what each tool must still be brought to"),
     "delivery": ErasureRule(_KEEP, "the proof of what was pushed"),
     "delivery_ack": ErasureRule(
-        _DELETE, "what tools answered, which may be their id of the person", ERASE_ACKS
+        _DELETE,
+        "what tools answered, which may be their id of the person",
+        """DELETE FROM delivery_ack WHERE delivery_id = ANY(ARRAY(
+            SELECT id FROM delivery WHERE address_id = ANY(%(addresses)s)))""",
     ),
     "deferred_form": ErasureRule(_EXPIRE, "digests of pushes under way, done within minutes"),
     "outgoing_mail": ErasureRule(

@@ -280,19 +280,6 @@ def settle_already_opted_out(
     return len(versions)
 
 
-def load_states(
-    connection: Connection, destination: int, ids: Sequence[int], now: datetime
-) -> dict[int, AddressSyncState]:
-    """The sync states of these addresses."""
-    rows = connection.execute(
-        f"""SELECT {_COLUMNS} FROM address a
-        LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
-        {_LAST_DELIVERIES} WHERE a.id = ANY(%(ids)s)""",  # noqa: S608 - constants of this module
-        {"destination": destination, "ids": list(ids), "now": now},
-    )
-    return {row[0]: _to_state(row) for row in rows}
-
-
 def append_deliveries(
     connection: Connection,
     destination: int,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
 from uuid import UUID
 
 import psycopg
@@ -19,13 +18,11 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.evidence import (
     EvidenceState,
-    erase_evidence,
-    expire_evidence,
     hash_evidence,
     verify_evidence,
 )
-from tests.clock import START, Clock
 from tests.ledger.changes import JANE, change, id_of, retraction
+from tests.rights.erased_rows import erase_of
 
 BO = parse_address("bo@example.org", Channel.EMAIL)
 FACTS = {"method": "one_click", "wording": "Frühling"}
@@ -113,7 +110,7 @@ def test_erased_evidence_leaves_the_event_and_what_others_have() -> None:  # I6,
     record([change(1, evidence=FACTS), change(2, address=BO, evidence=FACTS)])
     jane = id_of(JANE)
     assert jane is not None
-    assert run_in_transaction(lambda c: erase_evidence(c, [jane])) == 1
+    assert run_in_transaction(lambda c: erase_of(c, "event_evidence", jane)) == 1
     assert verified() == {EvidenceState.MISSING: 1, EvidenceState.INTACT: 1}
     found = run_in_transaction(lambda c: load_events_by_id(c, [UUID(int=1), UUID(int=2)]))
     assert (found[UUID(int=1)].evidence, found[UUID(int=1)].evidence_erased) == ({}, True)
@@ -124,7 +121,7 @@ def test_a_late_retry_does_not_bring_erased_evidence_back() -> None:  # I6
     record([change(1, evidence=FACTS)])
     jane = id_of(JANE)
     assert jane is not None
-    run_in_transaction(lambda c: erase_evidence(c, [jane]))
+    run_in_transaction(lambda c: erase_of(c, "event_evidence", jane))
     record([change(1, evidence=FACTS)])
     assert verified() == {EvidenceState.MISSING: 1}
 
@@ -134,29 +131,3 @@ def test_whoever_kept_erased_evidence_can_show_that_it_belongs_to_the_event() ->
     assert hashes() == [(hash_evidence(services().keys, UUID(int=1), FACTS),)]
     turned = dict(reversed(FACTS.items()))
     assert hash_evidence(services().keys, UUID(int=1), turned) == hashes()[0][0]
-
-
-def test_old_evidence_expires_but_that_of_kept_addresses(clock: Clock) -> None:
-    record([change(1), change(2, address=BO)])
-    clock.advance(timedelta(days=2))
-    record([change(3, scope="acme.other")])
-    bo = id_of(BO)
-    assert bo is not None
-    before = START + timedelta(days=1)
-    last: int | None = 0
-    passes = 0
-    while last is not None:
-        after = last
-        last = run_in_transaction(
-            lambda c, after=after: expire_evidence(c, before, after=after, limit=1, kept=[bo])  # type: ignore[misc]
-        )
-        passes += 1
-    assert passes == 3
-    events = run_in_transaction(
-        lambda c: load_events_by_id(c, [UUID(int=number) for number in (1, 2, 3)])
-    )
-    assert [events[UUID(int=number)].evidence_erased for number in (1, 2, 3)] == [
-        True,
-        False,
-        False,
-    ]

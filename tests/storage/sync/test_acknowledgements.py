@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import psycopg
 import pytest
 from flask import Flask
@@ -11,12 +9,11 @@ from flask import Flask
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import EventKind
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.sync.acknowledgements import erase_acks, expire_acks
 from preference_center.storage.sync.delivery_status import list_address_progress
-from tests.clock import START, Clock
 from tests.in_force import put_in_force
 from tests.ledger.changes import id_of
 from tests.pages.tools import connect, push
+from tests.rights.erased_rows import erase_of
 from tests.sync.steps import ANNA, BO, TOPIC, say
 from tests.sync.tool import Tool
 
@@ -46,7 +43,7 @@ def test_erasing_leaves_the_delivery_and_what_others_have(pushed: Flask) -> None
         assert (acks(ANNA), acks(BO)) == (["200"], ["200"])
         anna = id_of(parse_address(ANNA, Channel.EMAIL))
         assert anna is not None
-        assert run_in_transaction(lambda c: erase_acks(c, [anna])) == 1
+        assert run_in_transaction(lambda c: erase_of(c, "delivery_ack", anna)) == 1
         assert (acks(ANNA), acks(BO)) == ([""], ["200"])
 
 
@@ -56,18 +53,3 @@ def test_an_acknowledgement_may_be_erased_and_not_replaced(pushed: Flask) -> Non
         pytest.raises(psycopg.errors.RaiseException, match="append-only"),
     ):
         run_in_transaction(lambda c: c.execute("UPDATE delivery_ack SET ack = '201'"))
-
-
-def test_old_acknowledgements_expire_but_those_of_kept_addresses(
-    pushed: Flask, clock: Clock
-) -> None:
-    with pushed.app_context():
-        anna = id_of(parse_address(ANNA, Channel.EMAIL))
-        assert anna is not None
-        before = START + timedelta(days=1)
-        assert run_in_transaction(lambda c: expire_acks(c, START, kept=[anna])) is None
-        assert (acks(ANNA), acks(BO)) == (["200"], ["200"])
-        last = run_in_transaction(lambda c: expire_acks(c, before, kept=[anna]))
-        assert last is not None
-        assert run_in_transaction(lambda c: expire_acks(c, before, after=last)) is None
-        assert (acks(ANNA), acks(BO)) == (["200"], [""])

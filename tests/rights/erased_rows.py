@@ -1,0 +1,12 @@
+"""Erase one person's rows of one table, by its rule."""
+
+from __future__ import annotations
+
+from preference_center.storage.db.database import Connection
+from preference_center.storage.rights.erasure_rules import ERASURE_RULES
+
+
+def erase_of(connection: Connection, table: str, address_id: int) -> int:
+    """Erase the rows of this address there; returns how many."""
+    rule = ERASURE_RULES[table].statement
+    return connection.execute(rule.encode(), {"addresses": [address_id]}).rowcount
