@@ -13,7 +13,7 @@ READ_ALOUD = {"alt", "title", "aria-label", "aria-description", "placeholder", "
 OF_MACHINES = {"viewport", "color-scheme", "robots", "theme-color"}
 """`<meta name=...>` whose content nobody reads."""
 
-_LETTERS = re.compile(r"[^\W\d_]{2,}")
+_EMAILS = re.compile(r"[^\W\d_]{2,}")
 _SENTENCE = re.compile(r"[A-Z][^\W\d_]+$|[^\W\d_]+[,.:]? [^\W\d_]+")
 """What a string in code looks like if it is meant for people, unlike keys and names."""
 
@@ -47,14 +47,14 @@ class _Page(HTMLParser):
         self.found: list[str] = []
 
     def handle_data(self, data: str) -> None:
-        if _LETTERS.search(data):
+        if _EMAILS.search(data):
             self.found.append(data.strip())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "meta" and dict(attrs).get("name") in {*OF_MACHINES, None}:
             return
         for name, value in attrs:
-            if name in READ_ALOUD and _LETTERS.search(value or ""):
+            if name in READ_ALOUD and _EMAILS.search(value or ""):
                 self.found.append(value or "")
 
 

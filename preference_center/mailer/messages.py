@@ -26,11 +26,11 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.errors import ConfigError
 from preference_center.languages import in_language, match_language
-from preference_center.mailer.address_letters import ADDRESS_LETTERS, address_letter_texts
+from preference_center.mailer.address_emails import ADDRESS_EMAILS, address_email_texts
 from preference_center.mailer.email_texts import EmailTexts
 from preference_center.mailer.erasure_notices import erasure_notice_texts
 from preference_center.mailer.right_titles import act_title
-from preference_center.mailer.rights_letters import RIGHTS_LETTERS, rights_letter_texts
+from preference_center.mailer.rights_emails import RIGHTS_EMAILS, rights_email_texts
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
@@ -66,7 +66,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     message["From"] = from_mailbox
     message["To"] = _parse_mailbox(email.recipient.exact)
     controller = current_catalogue_or_empty().controller
-    if controller and email.kind in RIGHTS_LETTERS | {EmailKind.ERASED}:
+    if controller and email.kind in RIGHTS_EMAILS | {EmailKind.ERASED}:
         message["Reply-To"] = _parse_mailbox(controller.privacy_contact)
     message["Subject"] = _one_line(texts.subject)
     message["Date"] = format_datetime(now)
@@ -102,12 +102,12 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
             expiry=_("The link works until %(time)s. It is for you alone.", time=time),
             disclaimer=_("If it was not you, you need not do anything: nothing was changed."),
         )
-    if email.kind in RIGHTS_LETTERS:
-        return rights_letter_texts(email, sender_name)
+    if email.kind in RIGHTS_EMAILS:
+        return rights_email_texts(email, sender_name)
     if email.kind is EmailKind.ERASED:
         return erasure_notice_texts(email, sender_name)
-    if email.kind in ADDRESS_LETTERS:
-        return address_letter_texts(email, sender_name, time)
+    if email.kind in ADDRESS_EMAILS:
+        return address_email_texts(email, sender_name, time)
     if email.kind is EmailKind.RIGHTS_LINK:
         right = act_title(email.values["right"])
         return EmailTexts(

@@ -31,7 +31,7 @@ from preference_center.errors import (
 )
 from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
-from preference_center.rights import erase, letters, request_steps, restricting
+from preference_center.rights import erase, request_emails, request_steps, restricting
 from preference_center.rights.request_steps import SOURCE, part_addresses
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.catalogues import current_catalogue_or_empty
@@ -132,8 +132,8 @@ class _Completion:
         if self.request.kind in _ERASING:
             # From the copy made before: the stored request no longer names anybody.
             notice = replace(completed, sealed=self.request.sealed)
-            letters.insert_letter(connection, notice, StepAction.DONE)
-            letters.inform_reporter(connection, notice)
+            request_emails.insert_email(connection, notice, StepAction.DONE)
+            request_emails.inform_reporter(connection, notice)
         if self.in_transaction:
             self.in_transaction(connection, completed)
         self.completed = completed

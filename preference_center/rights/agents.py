@@ -2,7 +2,7 @@
 
 What an agent says is worth nothing by itself: an objection counts at once, as anybody's does,
 and all else waits until the person confirms it by the link that is mailed to them, or until
-staff accept a proof of the agent's authority. Results go to the person (`letters`).
+staff accept a proof of the agent's authority. Results go to the person (`request_emails`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import ExpiredLink, InvalidInput
 from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import ANSWER_TIMES
-from preference_center.rights import letters, request_steps, requests
+from preference_center.rights import request_emails, request_steps, requests
 from preference_center.rights.request_steps import PERSON
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import proofs, request_queue
@@ -87,7 +87,7 @@ def confirm_by_principal(request_id: UUID) -> RightsRequest:
     confirmed, or is closed, nothing changes. Raises ExpiredLink after CONFIRM_WITHIN.
     """
     request = request_steps.load_request(request_id)
-    if not letters.waits_for_principal(request) or _is_confirmed(request):
+    if not request_emails.waits_for_principal(request) or _is_confirmed(request):
         return request
     _require_in_time(request)
     return requests.confirm_identity(request_id, IdentityLevel.CONTROLS_ADDRESS, PERSON)
@@ -99,7 +99,7 @@ def refuse_by_principal(request_id: UUID) -> RightsRequest:
     What was confirmed or is closed stays as it is. Raises ExpiredLink after CONFIRM_WITHIN.
     """
     request = request_steps.load_request(request_id)
-    if not letters.waits_for_principal(request):
+    if not request_emails.waits_for_principal(request):
         return request
     _require_in_time(request)
     return requests.withdraw(request_id, PERSON)
@@ -158,11 +158,11 @@ def remind_principals(now: datetime) -> None:
 
 def _remind(connection: Connection, request_id: UUID) -> None:
     request = stored_requests.load_request(connection, request_id, for_update=True)
-    if request is None or not letters.waits_for_principal(request) or _is_confirmed(request):
+    if request is None or not request_emails.waits_for_principal(request) or _is_confirmed(request):
         return
     said = {step.action for step in stored_requests.list_steps(connection, request_id)}
     if StepAction.AUTHORITY_REMINDED not in said:
-        mail = letters.insert_reminder(connection, request)
+        mail = request_emails.insert_reminder(connection, request)
         request_steps.append_step(
             connection,
             request,
@@ -186,7 +186,7 @@ def _insert_proofs(
 def _let_agent_have_results(connection: Connection, request: RightsRequest) -> None:
     keys = services().keys
     part = stored_requests.open_part(keys, request)
-    agent = {**part.agent, letters.RESULTS_TO_AGENT: "yes"}
+    agent = {**part.agent, request_emails.RESULTS_TO_AGENT: "yes"}
     sealed = stored_requests.seal_part(keys, request.id, replace(part, agent=agent))
     stored_requests.update_request(connection, replace(request, sealed=sealed))
 

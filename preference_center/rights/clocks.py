@@ -16,7 +16,7 @@ from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.rights import acts, request_steps
 from preference_center.rights.acts import SERVICE
 from preference_center.rights.agents import remind_principals
-from preference_center.rights.letters import LETTER_LIFETIME
+from preference_center.rights.request_emails import EMAIL_LIFETIME
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, insert_emails
@@ -81,7 +81,7 @@ def _remind(connection: Connection, request: RightsRequest, now: datetime) -> No
             "right": request.kind.value,
             "due": request.deadline.isoformat(),
         },
-        expires_at=now + LETTER_LIFETIME,
+        expires_at=now + EMAIL_LIFETIME,
     )
     insert_emails(connection, [email])
 

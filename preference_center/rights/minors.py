@@ -31,7 +31,7 @@ from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput, UnknownContact
 from preference_center.keys import Keys
-from preference_center.rights import letters, request_steps
+from preference_center.rights import request_emails, request_steps
 from preference_center.rights.request_steps import PERSON, SOURCE, part_addresses
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import requests
@@ -117,7 +117,7 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
 
 def _refuse(connection: Connection, request_id: UUID, actor: str) -> RightsRequest:
     before, keys = _load(connection, request_id), services().keys
-    letters.inform_reporter(connection, before)
+    request_emails.inform_reporter(connection, before)
     after = before.refuse(RefusalGround.UNFOUNDED, services().now())
     detail = {"ground": RefusalGround.UNFOUNDED}
     request_steps.store_change(connection, after, actor, StepAction.REFUSED, detail)

@@ -31,7 +31,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import UnknownRequest
 from preference_center.links import restore_address
-from preference_center.rights import company_webhooks, letters
+from preference_center.rights import company_webhooks, request_emails
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import requests
@@ -285,8 +285,8 @@ def append_step(
 ) -> None:
     """Append a step; mail the person, and inform the company's program, if it concerns them."""
     now, more = services().now(), dict(detail or {})
-    if mails and letters.has_letter(request, action):
-        mail = letters.insert_letter(connection, request, action)
+    if mails and request_emails.has_email(request, action):
+        mail = request_emails.insert_email(connection, request, action)
         more["mail"] = mail and str(mail)
     add_step(connection, request.id, now, actor, action, more)
     company_webhooks.insert_webhooks(connection, request, action)

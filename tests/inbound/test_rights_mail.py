@@ -23,7 +23,7 @@ from preference_center.storage.rights.requests import list_requests
 from tests.domain.mail.reports import reply
 from tests.in_force import CATALOGUE, put_in_force
 from tests.inbound.conftest import REPLIES, REPORTS, Take
-from tests.mailer.test_rights_letters import CONTROLLER
+from tests.mailer.test_rights_emails import CONTROLLER
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import link_in, queued_emails
 from tests.pages.rights_acts import press

@@ -19,7 +19,7 @@ from tests.in_force import CATALOGUE, put_in_force
 from tests.life.company import Company
 from tests.life.traces import Places
 from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
-from tests.mailer.test_rights_letters import CONTROLLER
+from tests.mailer.test_rights_emails import CONTROLLER
 
 if TYPE_CHECKING:
     from flask import Flask

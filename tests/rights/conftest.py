@@ -11,7 +11,7 @@ from flask import Flask
 
 from preference_center.context import EXTENSION_NAME, services
 from tests.in_force import CATALOGUE, put_in_force
-from tests.mailer.test_rights_letters import CONTROLLER
+from tests.mailer.test_rights_emails import CONTROLLER
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from preference_center.rights.clocks import run_clocks
 from preference_center.rights.request_steps import list_steps
 from tests.clock import Clock
 from tests.rights.asking import CONTROLS, actions, ask, rows
-from tests.rights.test_letters import kinds, mails
+from tests.rights.test_request_emails import kinds, mails
 
 DAY = timedelta(days=1)
 pytestmark = pytest.mark.usefixtures("can_mail")

@@ -48,7 +48,7 @@ from preference_center.rights.agents import (
     confirm_by_principal,
     refuse_by_principal,
 )
-from preference_center.rights.letters import waits_for_principal
+from preference_center.rights.request_emails import waits_for_principal
 from preference_center.rights.request_steps import part_addresses
 from preference_center.rights.requests import load_request, open_sealed
 

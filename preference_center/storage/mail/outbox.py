@@ -54,18 +54,18 @@ class EmailKind(StrEnum):
     """To a person who was erased without a request here: the last mail they get."""
 
 
-_LETTER_VALUES = frozenset({"link", "reference", "right", "law", "received", "due", "why"})
+_DECISION_VALUES = frozenset({"link", "reference", "right", "law", "received", "due", "why"})
 REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
     EmailKind.ONE_TIME_LINK: frozenset({"link"}),
     EmailKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
     EmailKind.RIGHTS_LINK: frozenset({"link", "right"}),
     EmailKind.NEW_ADDRESS: frozenset({"link"}),
     EmailKind.ADDRESS_MOVED: frozenset({"link"}),
-    EmailKind.RIGHTS_RECEIVED: _LETTER_VALUES,
-    EmailKind.RIGHTS_DONE: _LETTER_VALUES,
-    EmailKind.RIGHTS_REFUSED: _LETTER_VALUES,
-    EmailKind.RIGHTS_EXTENDED: _LETTER_VALUES,
-    EmailKind.RIGHTS_LAPSED: _LETTER_VALUES,
+    EmailKind.RIGHTS_RECEIVED: _DECISION_VALUES,
+    EmailKind.RIGHTS_DONE: _DECISION_VALUES,
+    EmailKind.RIGHTS_REFUSED: _DECISION_VALUES,
+    EmailKind.RIGHTS_EXTENDED: _DECISION_VALUES,
+    EmailKind.RIGHTS_LAPSED: _DECISION_VALUES,
     EmailKind.RIGHTS_AGENT_ASKED: frozenset({"link", "reference", "right", "agent", "until"}),
     EmailKind.MINOR_REPORTED: frozenset({"link", "reference", "until"}),
     EmailKind.MINOR_CONFIRMED: frozenset({"reference", "law"}),

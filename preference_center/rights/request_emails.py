@@ -37,7 +37,7 @@ from preference_center.storage.rights.requests import SealedPart, open_part
 
 RESULTS_TO_AGENT = "results"
 """In the sealed agent, once staff found that the authority covers receiving results."""
-LETTER_LIFETIME = timedelta(days=7)
+EMAIL_LIFETIME = timedelta(days=7)
 """How long delivery is tried."""
 
 _KINDS: Mapping[StepAction, EmailKind] = {
@@ -56,11 +56,11 @@ _ANSWERS: Mapping[EmailKind, FormPurpose] = {
     EmailKind.RIGHTS_AGENT_ASKED: FormPurpose.RIGHTS_AUTHORITY,
     EmailKind.MINOR_REPORTED: FormPurpose.RIGHTS_REPORTED,
 }
-"""The letters that ask the person for an answer."""
+"""The emails that ask the person for an answer."""
 _AT_ONCE = {RequestKind.RESTRICT, RequestKind.UNRESTRICT}
 
 
-def has_letter(request: RightsRequest, action: StepAction) -> bool:
+def has_email(request: RightsRequest, action: StepAction) -> bool:
     """Whether the person is mailed about this step.
 
     Not of the receipt of what is done at the same moment. A finished erasure's last notice is
@@ -76,9 +76,7 @@ def has_letter(request: RightsRequest, action: StepAction) -> bool:
     return not (action is StepAction.RECEIVED and _is_done_at_once(request))
 
 
-def insert_letter(
-    connection: Connection, request: RightsRequest, action: StepAction
-) -> UUID | None:
+def insert_email(connection: Connection, request: RightsRequest, action: StepAction) -> UUID | None:
     """Queue the mail about this step; its id, or None if the person can't be mailed.
 
     That is so without a mail server, and for a request that names no email address: then
@@ -119,7 +117,7 @@ def _insert(
         or SOURCE_LANGUAGE,
         brand=request.brand,
         values=_values(request, kind, catalogue),
-        expires_at=context.now() + LETTER_LIFETIME,
+        expires_at=context.now() + EMAIL_LIFETIME,
     )
     insert_emails(connection, [email])
     return email_id

@@ -7,12 +7,12 @@ from flask_babel import gettext as _
 from preference_center.mailer.email_texts import EmailTexts
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
-ADDRESS_LETTERS = frozenset({EmailKind.NEW_ADDRESS, EmailKind.ADDRESS_MOVED})
-"""The kinds of email that `address_letter_texts` writes."""
+ADDRESS_EMAILS = frozenset({EmailKind.NEW_ADDRESS, EmailKind.ADDRESS_MOVED})
+"""The kinds of email that `address_email_texts` writes."""
 
 
-def address_letter_texts(email: OutgoingEmail, sender_name: str, time: str) -> EmailTexts:
-    """The sentences of one of ADDRESS_LETTERS; `time` is until when its link works."""
+def address_email_texts(email: OutgoingEmail, sender_name: str, time: str) -> EmailTexts:
+    """The sentences of one of ADDRESS_EMAILS; `time` is until when its link works."""
     if email.kind is EmailKind.NEW_ADDRESS:
         return EmailTexts(
             subject=_("Please confirm: %(name)s is to write to this address", name=sender_name),

@@ -14,7 +14,7 @@ from preference_center.domain.rights.model import (
     RequestOutcome,
 )
 from preference_center.languages import LANGUAGES
-from preference_center.mailer.rights_letters import RIGHTS_LETTERS
+from preference_center.mailer.rights_emails import RIGHTS_EMAILS
 from preference_center.storage.mail.outbox import REQUIRED_VALUES, EmailKind
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
@@ -57,17 +57,17 @@ def values(kind: EmailKind, **given: str) -> dict[str, str]:
     return {name: every[name] for name in REQUIRED_VALUES[kind]}
 
 
-def letter(kind: EmailKind, language: str = "en", **given: str) -> tuple[str, str, str]:
+def render(kind: EmailKind, language: str = "en", **given: str) -> tuple[str, str, str]:
     """Subject, text and HTML."""
     message = rendered(kind=kind, language=language, values=values(kind, **given))
     return (message["Subject"], *text_and_html(message))
 
 
-@pytest.mark.parametrize("kind", sorted(RIGHTS_LETTERS))
+@pytest.mark.parametrize("kind", sorted(RIGHTS_EMAILS))
 def test_each_names_the_reference_in_every_language(kind: EmailKind) -> None:
     subjects = set()
     for language in LANGUAGES:
-        subject, text, html = letter(kind, language)
+        subject, text, html = render(kind, language)
         subjects.add(subject)
         assert REFERENCE in subject
         assert f'<html lang="{language}">' in html
@@ -82,18 +82,18 @@ def test_each_names_the_reference_in_every_language(kind: EmailKind) -> None:
 )
 def test_every_outcome_ground_and_reason_has_words_of_its_own(kind: EmailKind, why: str) -> None:
     for language in LANGUAGES:
-        others = {letter(kind, language, why=other)[1] for other in REASONS[kind] if other != why}
-        assert letter(kind, language, why=why)[1] not in others
+        others = {render(kind, language, why=other)[1] for other in REASONS[kind] if other != why}
+        assert render(kind, language, why=why)[1] not in others
 
 
 def test_the_receipt_states_by_when_the_answer_comes() -> None:
-    _, text, _ = letter(EmailKind.RIGHTS_RECEIVED)
+    _, text, _ = render(EmailKind.RIGHTS_RECEIVED)
     assert "On November 24, 2026 you asked Acme for this: See and download your data." in text
     assert "You get our answer by December 24, 2026 at the latest." in text
 
 
 def test_while_the_clock_stands_it_states_no_date() -> None:
-    _, text, _ = letter(EmailKind.RIGHTS_RECEIVED, due="")
+    _, text, _ = render(EmailKind.RIGHTS_RECEIVED, due="")
     assert "make sure that it is you" in text
     assert "December" not in text
 
@@ -101,13 +101,13 @@ def test_while_the_clock_stands_it_states_no_date() -> None:
 def test_a_date_is_a_day_of_the_company(app: Flask) -> None:
     """At half past eleven in the evening in London it is the next day in Rome."""
     put_in_force(app, CATALOGUE + CONTROLLER)
-    assert "December 25, 2026" in letter(EmailKind.RIGHTS_EXTENDED)[1]
+    assert "December 25, 2026" in render(EmailKind.RIGHTS_EXTENDED)[1]
 
 
 @pytest.mark.parametrize("law, named", [("gdpr", "Garante: https://www.garante"), ("ccpa", "cppa")])
 def test_a_refusal_says_how_to_complain(app: Flask, law: str, named: str) -> None:
     put_in_force(app, CATALOGUE + CONTROLLER)
-    _, text, _ = letter(EmailKind.RIGHTS_REFUSED, law=law)
+    _, text, _ = render(EmailKind.RIGHTS_REFUSED, law=law)
     assert "complain to an authority" in text
     assert named in text
     assert "go to court" in text
@@ -115,7 +115,7 @@ def test_a_refusal_says_how_to_complain(app: Flask, law: str, named: str) -> Non
 
 def test_without_a_stated_law_the_authorities_of_the_configured_ones_are_named(app: Flask) -> None:
     put_in_force(app, CATALOGUE + CONTROLLER + '\n[rights]\nlaws = ["gdpr", "uk_gdpr"]\n')
-    _, text, _ = letter(EmailKind.RIGHTS_REFUSED)
+    _, text, _ = render(EmailKind.RIGHTS_REFUSED)
     assert "Garante" in text
     assert "ico.org.uk" in text
 

@@ -14,14 +14,14 @@ from preference_center.domain.rights.model import (
     RefusalGround,
     RequestOutcome,
 )
-from preference_center.mailer.email_texts import EmailTexts
-from preference_center.mailer.letter_parts import (
+from preference_center.mailer.email_parts import (
     day_of,
     how_to_complain,
     reference_of,
     right_of,
 )
-from preference_center.mailer.letters_about_others import OTHERS_TEXTS
+from preference_center.mailer.email_texts import EmailTexts
+from preference_center.mailer.emails_about_others import OTHERS_TEXTS
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 
@@ -144,8 +144,8 @@ def _extension(reason: ExtensionReason) -> str:
     return texts[reason]
 
 
-LetterTexts = Callable[[OutgoingEmail, str], EmailTexts]
-_TEXTS: Mapping[EmailKind, LetterTexts] = {
+TextsOfEmail = Callable[[OutgoingEmail, str], EmailTexts]
+_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
     EmailKind.RIGHTS_RECEIVED: _received,
     EmailKind.RIGHTS_DONE: _done,
     EmailKind.RIGHTS_REFUSED: _refused,
@@ -154,10 +154,10 @@ _TEXTS: Mapping[EmailKind, LetterTexts] = {
     EmailKind.RIGHTS_REMINDER: _reminder,
     **OTHERS_TEXTS,
 }
-RIGHTS_LETTERS = frozenset(_TEXTS)
-"""The kinds of email that `rights_letter_texts` writes; replies go to the privacy contact."""
+RIGHTS_EMAILS = frozenset(_TEXTS)
+"""The kinds of email that `rights_email_texts` writes; replies go to the privacy contact."""
 
 
-def rights_letter_texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
-    """The sentences of one of RIGHTS_LETTERS."""
+def rights_email_texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
+    """The sentences of one of RIGHTS_EMAILS."""
     return _TEXTS[email.kind](email, sender_name)

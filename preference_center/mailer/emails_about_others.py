@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from flask_babel import gettext as _
 
-from preference_center.mailer.email_texts import EmailTexts
-from preference_center.mailer.letter_parts import (
+from preference_center.mailer.email_parts import (
     day_of,
     how_to_complain,
     reference_of,
     right_of,
 )
+from preference_center.mailer.email_texts import EmailTexts
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 
