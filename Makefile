@@ -11,7 +11,7 @@ CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz s
 # Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
 N ?= auto
 # A file's tests share what they start; tests/order.py says which files go first. Bytecode is
-# kept whatever the environment says: many tests start processes, which would all compile anew.
+# kept whatever the environment says: many tests start processes, which would all compile again.
 SHARED_OUT = -n $(N) --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
@@ -133,14 +133,14 @@ house: $(READY) ## Count files, lines and words of the code, and follow three re
 	@$(BIN)/python -m dev.house --trace
 
 .PHONY: screenshots
-screenshots: $(READY) ## Take the pictures of docs/pages.md anew (needs Chromium)
+screenshots: $(READY) ## Take the pictures of docs/pages.md again (needs Chromium)
 	@$(BIN)/python -m dev.screenshots
 
 # The lock files that pip reads are exports of uv.lock, so that nobody needs uv to install.
 EXPORT = $(BIN)/uv export --quiet --locked --no-header --no-annotate --no-emit-project
 
 .PHONY: lock
-lock: $(READY) ## Lock the dependencies of pyproject.toml anew, as little changed as possible
+lock: $(READY) ## Lock the dependencies of pyproject.toml again, as little changed as possible
 	@$(BIN)/uv lock
 	@$(EXPORT) --no-dev --output-file requirements.lock
 	@$(EXPORT) --output-file requirements-dev.lock

@@ -130,7 +130,7 @@ def _engines(folder: Path) -> Iterator[tuple[Engines, Cluster]]:
 
 
 def _keep(folder: Path, seed: str, found: list[str]) -> None:
-    """What was written, for whoever wants to know why."""
+    """What was written, for anyone who wants to know why."""
     kept = CHECKOUT / ".data" / f"chaos-{''.join(c for c in seed if c.isalnum())}"
     shutil.copytree(folder, kept, dirs_exist_ok=True)
     (kept / "faults.txt").write_text("\n".join([*found, ""]))

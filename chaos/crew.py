@@ -204,7 +204,7 @@ def carry_out(
 ) -> None:
     """Strike all as planned, side by side; returns after `seconds`, when every one is back.
 
-    Whoever is late, having taken long to stop, is left alone from `seconds` on, but for what
+    Anyone who is late, having taken long to stop, is left alone from `seconds` on, but for what
     must be. If anything fails or is interrupted, everybody is brought back at once.
     """
     begin, over = time.monotonic(), Event()

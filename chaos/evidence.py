@@ -1,4 +1,4 @@
-"""What there is about somebody whose row does not balance, for whoever wants to know why."""
+"""What there is about somebody whose row does not balance, for anyone who wants to know why."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Locked:
     def __exit__(self, *_: object) -> None:
         """End."""
         self._ending.set()
-        self.held.set()  # whoever waits for a lock
+        self.held.set()  # anyone who waits for a lock
         for thread in self._threads:
             thread.join()
 

@@ -29,7 +29,7 @@ BREATH = 0.5
 RUSH = 30.0
 """Seconds of people whom a client may be behind with; those before them stay away."""
 INSISTENCE = 120.0
-"""Seconds after the end within which whoever insists must have been answered."""
+"""Seconds after the end within which anyone who insists must have been answered."""
 
 AGAIN = 4.0
 """Seconds from the first to the answer of a repeat within which that makes no second event."""
@@ -58,7 +58,7 @@ LIVES: tuple[tuple[int, tuple[Act, ...]], ...] = (
     (5, (Act.BUTTON, Act.UNDO)),
     (5, (Act.BUTTON, Act.UNDO, Act.INSIST)),
 )
-"""How many of a hundred do what, in order; whoever gets no answer gives up there."""
+"""How many of a hundred do what, in order; anyone who gets no answer gives up there."""
 _WEIGHTS, _LIVES = zip(*LIVES, strict=True)
 
 

@@ -14,7 +14,7 @@ class Deed(StrEnum):
     KILL = "kill"
     """SIGKILL for all of it; started again after a while."""
     KILL_ONE = "kill one process"
-    """SIGKILL for one process of several; whoever supervises it starts another."""
+    """SIGKILL for one process of several; anyone who supervises it starts another."""
     STOP = "stop"
     """Asked to end, as a deployment does; started again after a while."""
     FREEZE = "freeze"

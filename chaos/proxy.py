@@ -67,7 +67,7 @@ class _Network:
                     link.flows.clear()
                 case Mood.DROP:
                     link.abort()
-                    link.flows.set()  # whoever waits finds it closed
+                    link.flows.set()  # anyone who waits finds it closed
 
     async def listen(self, port: int, upstream: int) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,7 +137,7 @@ async def _main(routes: Sequence[str]) -> None:
         await network.listen(port, upstream)
     beating = asyncio.ensure_future(_beat())
     print("ok", flush=True)
-    await _obey(network)  # ends with whoever commands it
+    await _obey(network)  # ends with anyone who commands it
     beating.cancel()
 
 

@@ -91,7 +91,7 @@ def _struck(
         with crowd, telling(crowd, score):
             with locked, witness, probes:
                 carry_out(plan, crew, options.seconds, score)
-            _await_web(service)  # whoever insists gets an answer
+            _await_web(service)  # anyone who insists gets an answer
     took = time.monotonic() - begin
     print(
         f"{score.strikes} of {sum(map(len, plan.values()))} strikes; {len(crowd.people)} people, "

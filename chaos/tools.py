@@ -67,7 +67,7 @@ class MoodyReceiver(Moody, Receiver):
         return {address for address, topics in self.off.items() if topics}
 
     def odd(self) -> Iterator[str]:
-        """Whoever is off for anything but the topic."""
+        """Anyone who is off for anything but the topic."""
         for address, topics in self.off.items():
             if topics - {TOPIC}:
                 yield f"{address} is off for {sorted(topics)} at the webhook"
@@ -81,7 +81,7 @@ class MoodyMailgun(Moody, MailgunStandIn):
         return {address for address, tags in self.unsubscribed.items() if TAG in tags}
 
     def odd(self) -> Iterator[str]:
-        """Whoever is off for anything but the topic: `*` would be service mail too (I4)."""
+        """Anyone who is off for anything but the topic: `*` would be service mail too (I4)."""
         for address, tags in self.unsubscribed.items():
             if tags - {TAG}:
                 yield f"{address} is off for {sorted(tags)} at Mailgun"

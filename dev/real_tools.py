@@ -1,7 +1,7 @@
 """Install the tools that `make test-real` runs: `python -m dev.real_tools`.
 
 Each gets a virtual environment of its own in .data/real, from a file of hashed versions;
-again when that file changes. In tests/real/requirements, such a file is made anew by
+again when that file changes. In tests/real/requirements, such a file is made again by
 `uv pip compile --python-version 3.11 --generate-hashes --no-annotate --no-header X.in -o X.txt`.
 
 Ghost is not among them: `python -m dev.real_tools ghost` installs it from npm, which builds two

@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Begin to stop, once: whoever is impatient must not leave programs behind."""
+    """Begin to stop, once: anyone who is impatient must not leave programs behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     raise KeyboardInterrupt

@@ -94,7 +94,7 @@ class Server(ABC):
 
     @property
     def running(self) -> bool:
-        """Whether the process is there, whoever started it."""
+        """Whether the process is there, no matter who started it."""
         if not self._state_file.exists():
             return False
         pid = self.state.pid
@@ -121,7 +121,7 @@ class Server(ABC):
             time.sleep(POLL)
 
     def stop(self) -> None:
-        """Shut the server down cleanly, whoever started it; by force if it does not obey."""
+        """Shut the server down cleanly, no matter who started it; by force if it does not obey."""
         for number, seconds in self.stop_signals:
             if self._signal(number, seconds):
                 return

@@ -1,6 +1,6 @@
 """Two stand-in tools: they take our webhooks, believe only signed ones, and remember.
 
-`granian --interface wsgi dev.tools:app` with DEV_FOLDER set. Whoever was never pushed to
+`granian --interface wsgi dev.tools:app` with DEV_FOLDER set. Anyone who was never pushed to
 them gets mail.
 """
 
@@ -22,7 +22,7 @@ from dev.demo.files import FOLDER, Files
 
 
 def create_app(files: Files) -> Flask:
-    """The tools' HTTP: `POST /<tool>/hooks`, and `GET /state` for whoever wants to see."""
+    """The tools' HTTP: `POST /<tool>/hooks`, and `GET /state` for anyone who wants to see."""
     app = Flask("tools")
     secrets = files.tool_secrets()
     state = State(files.tool_states)

@@ -31,6 +31,8 @@ GLOSSARY: Mapping[str, str] = {
     r"straighten(?:s|ed|ing)?": "normalize",
     r"beside": "next to, in_transaction",
     r"whereabouts": "status",
+    r"whoever": "anyone who",
+    r"anew": "again",
 }
 """A word of our own, as a pattern -> the field's standard term."""
 

@@ -90,7 +90,7 @@ class Ground:
         return found
 
     def empty(self, seed: str, queue: Callable[[Clock], JobQueue], journal: str) -> None:
-        """Delete every row, and begin time, ids, chance, Redis and the erasure journal anew."""
+        """Delete every row, and begin time, ids, chance, Redis and the erasure journal again."""
         self.before_transaction = self.before_claim = lambda: None
         self.clock.now, self.clock.ahead = START, timedelta(0)
         random, clock = Random(seed), self.clock
@@ -116,7 +116,7 @@ class Ground:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Log nothing, and never read the catalogue anew: by real time, that would be by chance."""
+    """Log nothing, and never read the catalogue again: by real time, that would be by chance."""
     fresh, logs = catalogues._CACHE_SECONDS, structlog.get_config()  # noqa: SLF001 - time is an input here
     catalogues._CACHE_SECONDS = math.inf  # noqa: SLF001 - the same
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -89,7 +89,7 @@ class Rights:
         return extent.value
 
     def _expect_erased(self, form: Form, extent: Extent) -> None:
-        """Also of a repeat: it counts anew where a form of the mailbox was opted in since (I5)."""
+        """Also of a repeat: it counts again where a form of the mailbox was opted in since (I5)."""
         now = services().now()
         scopes = [ALL, *([EVERYTHING] if extent is Extent.ACCOUNT else [])]
         for scope in scopes:

@@ -30,7 +30,7 @@ def rotate() -> None:
 
 
 @rotate.command("encryption")
-@click.option("--dry-run", is_flag=True, help="Only show how many rows would be encrypted anew.")
+@click.option("--dry-run", is_flag=True, help="Only show how many rows would be encrypted again.")
 def encryption(*, dry_run: bool) -> None:
     """Encrypt all stored data with the first of ENCRYPTION_KEYS.
 

@@ -170,4 +170,4 @@ def _find_or_create(contact_set: ContactSet, ref: ContactRef) -> Contact:
         if ref.address is None:
             raise
         # Of an erased address it keeps nothing readable, but that it is closed or restricted (I4).
-        return contact_set.start_anew(ref.address, services().new_id())
+        return contact_set.replace_erased(ref.address, services().new_id())

@@ -345,6 +345,6 @@ def _mapping_problems(request: DestinationRequest, capabilities: Capabilities) -
 def _missing_topic_problems(destination: Destination, catalogue: Catalogue) -> list[str]:
     return [
         f"topic {key} is not in the catalogue any more: put it back, or set the destination "
-        "up anew without it"
+        "up again without it"
         for key in sorted(destination.sends - catalogue.topics.keys())
     ]

@@ -257,7 +257,7 @@ def _parse_email(raw: str) -> Address:
     local, domain = checked.local_part, checked.ascii_domain
     if local[0] == '"' and _ATOM_CHARS.fullmatch(local[1:-1]):
         local = local[1:-1]
-    # lower() without a locale; once more NFC, since lower case may compose anew.
+    # lower() without a locale; once more NFC, since lower case may compose again.
     local = unicodedata.normalize("NFC", local.lower())
     exact = f"{local}@{domain}"
     if len(exact.encode()) > MAX_EMAIL_BYTES:

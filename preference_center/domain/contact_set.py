@@ -85,7 +85,7 @@ class ContactSet:
         An erased contact stays as it is: nothing about it may be kept (I6), nor of what is known
         by erased addresses only; an erased contact is returned for that. Its external id passes
         to the living contact that has one of the addresses; its addresses pass to nobody, see
-        `start_anew`. Raises AddressConflict when an address is another contact's and
+        `replace_erased`. Raises AddressConflict when an address is another contact's and
         ExternalIdConflict when the addresses belong to one with an external id of its own: both
         need an explicit merge. Raises InvalidInput beyond MAX_ADDRESSES.
         """
@@ -145,7 +145,7 @@ class ContactSet:
             ids = previous.external_ids - {external_id}
             self.contacts[owner] = replace(previous, external_ids=ids)
 
-    def start_anew(self, address: Address, new_id: UUID) -> Contact:
+    def replace_erased(self, address: Address, new_id: UUID) -> Contact:
         """The contact of a person who was erased, and came back by their own act: a new one (I6).
 
         Only this address is theirs. What restricts it outlives the erasure, as an opt-out does.

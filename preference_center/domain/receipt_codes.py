@@ -2,7 +2,7 @@
 
 Fifteen characters are the first 75 bits of the event's id in Crockford's base32, the
 sixteenth is a check character. For ids of version 7 that is the millisecond and 21 random
-bits: nothing personal, and no more than a time to whoever finds one.
+bits: nothing personal, and no more than a time to anyone who finds one.
 
 Source: https://www.crockford.com/base32.html (alphabet, and what is read as what); its check
 symbols can't be read out on the phone, so the check is Luhn's, modulo 32.

@@ -3,7 +3,7 @@
 Anybody can write a bounce or a complaint that names somebody else. But nobody can forge one of
 our tokens, and every mail of ours contains one: in List-Unsubscribe, in its links, perhaps in
 its Message-ID or its envelope sender. So a token in a returned mail proves its recipient,
-whatever the report states; and whoever has a token could have opted out with it anyway.
+whatever the report states; and anyone who has a token could have opted out with it anyway.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ request (CLIENTS). A mail to any other address opts nobody out, so that an auto-
 address doesn't (RULES A12).
 
 `From` is never trusted as identification. But a token names its address by half of a keyed
-digest, and an address in `From` with that digest *is* the address of the token, whoever wrote it
-there: nobody can find another one that matches. So it may reveal the readable form of an address
-that was never stored, and nothing more.
+digest, and an address in `From` with that digest *is* the address of the token, no matter who
+wrote it there: nobody can find another one that matches. So it may reveal the readable form of
+an address that was never stored, and nothing more.
 """
 
 from __future__ import annotations

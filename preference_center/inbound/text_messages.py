@@ -2,7 +2,7 @@
 
 A text is the person's own act on their own number, as a mail to a mailto token is, so it is not
 left to a job: the confirmation must not be sent before the opt-out counts (I1, I2). START never
-lifts, since a sender number can be forged: the reply contains a link, and whoever opens that on
+lifts, since a sender number can be forged: the reply contains a link, and anyone who opens that on
 the phone has proved to have it (docs/decisions/0026-sms.md).
 """
 

@@ -142,7 +142,7 @@ def _push_now(
     events_by_address: Mapping[AddressKey, AddressEvents],
     contexts: Mapping[AddressKey, AddressContext],
 ) -> None:
-    """Suppress erased addresses that the tool has gained anew, storing nothing readable (I6)."""
+    """Suppress erased addresses that the tool has gained again, storing nothing readable (I6)."""
     keys, size = plan.follow_ups[FollowUp.PUSH_NOW], connector.capabilities.batch_size
     for start in range(0, len(keys), size):
         items = [

@@ -29,7 +29,7 @@ The columns:
 - **absent**: what happens to an address that the tool doesn't know. It is looked up again later; where this column has "or created", the setting `create_contacts=yes` adds it, suppressed.
 - **link field**: whether each contact's permanent link can be written into a custom field.
 - **checks rights**: whether `flask destinations check` (and `add` and `resume`) ask the tool for the key's rights, writing included, and name those that are missing. Where not, a missing right to write shows at the first push.
-- **erases**: whether the data of a person who is erased is deleted there from here, always after the opt-out was pushed. `keeps opt-out`: the tool keeps the opt-out all the same. `forgets opt-out`: the opt-out goes with it, and whoever is added there again is suppressed again. `nothing held`: it holds nothing but the suppression. `by hand`: its API can't, so that a task for a person is made. Each tool's section says what is deleted.
+- **erases**: whether the data of a person who is erased is deleted there from here, always after the opt-out was pushed. `keeps opt-out`: the tool keeps the opt-out all the same. `forgets opt-out`: the opt-out goes with it, and anyone who is added there again is suppressed again. `nothing held`: it holds nothing but the suppression. `by hand`: its API can't, so that a task for a person is made. Each tool's section says what is deleted.
 """  # noqa: E501 - a paragraph is a line there
 
 _WEBHOOK_ONLY_INTRODUCTION = """

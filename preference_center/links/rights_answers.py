@@ -1,6 +1,6 @@
 """The links by which people answer what somebody else said about them. They hold no address (I12).
 
-Each is mailed to the address that a request is about, and to nobody else: so whoever uses it
+Each is mailed to the address that a request is about, and to nobody else: so anyone who uses it
 reads that mailbox. What it may do once depends on the state of the request.
 """
 

@@ -77,7 +77,7 @@ class _Plan:
     """What one transaction erases. `covered` are erasures that went that far already.
 
     `repeated` are subjects of those where a form of the mailbox was opted in since: there is
-    nothing more to erase, but the opt-out counts anew (I5).
+    nothing more to erase, but the opt-out counts again (I5).
     """
 
     subjects: Sequence[ErasureSubject]

@@ -54,7 +54,7 @@ def return_after_erasure(
             if owner is None:
                 raise InvalidInput("this address was not erased: there is nothing to come back to")
             return owner
-        contact = contact_set.start_anew(address, services().new_id())
+        contact = contact_set.replace_erased(address, services().new_id())
         made = [*_reopening_changes(address, proof, origin), *changes]
         try:
             _save(address, contact_set, contact, made, origin, in_transaction)

@@ -141,7 +141,7 @@ def add_next_columns(connection: Connection) -> None:
 def add_next_indexes(connection: Connection) -> None:
     """Build the indexes of the new columns, and of the rows that lack them.
 
-    Outside of a transaction. Safe to repeat; one that was interrupted is built anew. It waits for
+    Outside of a transaction. Safe to repeat; one that was interrupted is built again. It waits for
     older transactions without a limit, and nobody waits for it.
     """
     (timeout,) = connection.execute("SHOW lock_timeout").fetchone() or ("0",)

@@ -1,7 +1,7 @@
 """Every column that is sealed with the encryption keys: its rows, and what each is sealed for.
 
-A seal holds in one place only (`Keys.seal`): its context is made here, by whoever seals, opens or
-rotates. A test compares `SEALED_COLUMNS` with `storage.personal_data`.
+A seal holds in one place only (`Keys.seal`): its context is made here, to seal, to open and to
+rotate. A test compares `SEALED_COLUMNS` with `storage.personal_data`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class SealedColumn:
 
     `key` are the columns that identify a row, with their types. `context_columns` are the values
     from which `context` makes the context; `join` is where they come from, if not from the
-    table, whose alias is t. `chunk` is how many rows are sealed anew in one transaction.
+    table, whose alias is t. `chunk` is how many rows are sealed again in one transaction.
     """
 
     table: str

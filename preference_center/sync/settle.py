@@ -108,7 +108,7 @@ def _repush_late_rows(
     settled_ids: Collection[int],
     now: datetime,
 ) -> int:
-    """Have rows pushed anew that another worker holds by now; how many.
+    """Have rows pushed again that another worker holds by now; how many.
 
     What was sent while the lease held may take effect after it, and no response may report it.
     """

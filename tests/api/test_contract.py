@@ -75,7 +75,7 @@ def read(**more: Any) -> BaseSchema:
 
 served = Served()
 for_senders = read()
-# Whoever has no key gets one and the same answer: examples will do, systematic coverage is spared.
+# Without a key there is one and the same answer: examples will do, without systematic coverage.
 for_strangers = read(phases={"coverage": {"enabled": False}})
 
 

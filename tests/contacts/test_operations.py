@@ -425,11 +425,11 @@ class TestAfterAnErasure:
     def test_who_comes_back_gets_a_new_contact(self, erased: Contact) -> None:
         ref = ContactRef(address=ADA)
         contact_set = contacts.load_contacts([ref])
-        anew = contact_set.start_anew(ADA, services().new_id())
+        fresh = contact_set.replace_erased(ADA, services().new_id())
         keys, now = services().keys, services().now()
         run_in_transaction(lambda c: save_contacts(c, keys, contact_set, now))
         found = contacts.load_contacts([ref]).find(ref)
-        assert (found.id, found.account) == (anew.id, AccountState.OPEN)
+        assert (found.id, found.account) == (fresh.id, AccountState.OPEN)
         old = ContactRef(erased.id)
         assert contacts.load_contacts([old]).find(old).addresses == frozenset()
 

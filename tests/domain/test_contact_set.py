@@ -229,22 +229,22 @@ def test_of_two_restrictions_the_earlier_counts_for_both() -> None:
 def test_an_address_that_returned_belongs_to_a_new_contact() -> None:
     erased = contact(1, ADA, account=AccountState.ERASED, external_ids=called("c-1"))
     book = ContactSet.from_contacts([erased])
-    anew = book.start_anew(ADA, NEW)
-    assert anew == Contact(NEW, addresses=frozenset({ADA}))
-    assert book.find(ContactRef(address=ADA)) == anew
+    fresh = book.replace_erased(ADA, NEW)
+    assert fresh == Contact(NEW, addresses=frozenset({ADA}))
+    assert book.find(ContactRef(address=ADA)) == fresh
     assert book.find(ContactRef(None, "c-1")).account is AccountState.ERASED
-    assert (book.new_addresses(), [*book.newly_reopened()]) == ([ADA], [(anew, ADA)])
+    assert (book.new_addresses(), [*book.newly_reopened()]) == ([ADA], [(fresh, ADA)])
     assert book.new_address_links() == [(ADA, NEW)]
 
 
 def test_a_restriction_outlives_an_erasure() -> None:
     erased = contact(1, ADA, account=AccountState.ERASED, restricted_at=NOW)
-    assert ContactSet.from_contacts([erased]).start_anew(ADA, NEW).restricted_at == NOW
+    assert ContactSet.from_contacts([erased]).replace_erased(ADA, NEW).restricted_at == NOW
 
 
-def test_who_was_not_erased_does_not_start_anew() -> None:
-    assert ContactSet.from_contacts([ONE]).start_anew(ADA, NEW) == ONE
-    unknown = ContactSet.from_contacts([]).start_anew(ADA, NEW)
+def test_who_was_not_erased_is_not_replaced() -> None:
+    assert ContactSet.from_contacts([ONE]).replace_erased(ADA, NEW) == ONE
+    unknown = ContactSet.from_contacts([]).replace_erased(ADA, NEW)
     assert unknown == Contact(NEW, addresses=frozenset({ADA}))
 
 
@@ -307,5 +307,5 @@ def test_an_erased_address_hands_its_contact_to_nobody() -> None:  # I6
 
 def test_an_account_is_closed_by_an_erased_address() -> None:  # I4
     contacts = ContactSet.from_contacts([], erased=frozenset({ADA}))
-    made = contacts.deactivate(contacts.start_anew(ADA, UUID(int=7)))
+    made = contacts.deactivate(contacts.replace_erased(ADA, UUID(int=7)))
     assert [*contacts.newly_closed()] == [(made, ADA)]

@@ -1,4 +1,4 @@
-"""Imports by API: the file in the database, the work step by step by whoever is free."""
+"""Imports by API: the file in the database, the work step by step by anyone who is free."""
 
 from __future__ import annotations
 

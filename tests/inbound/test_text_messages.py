@@ -132,7 +132,7 @@ def test_the_same_message_again_adds_nothing(
     assert "Message" in post(client, "texts", fields).text
     clock.advance(timedelta(hours=3))
     opt_in(client.application, ANNA)
-    again = post(client, "texts", fields)  # as whoever recorded it might send it
+    again = post(client, "texts", fields)  # as anyone who recorded it might send it
     assert (again.status_code, "Message" in again.text) == (200, False)
     assert ledger.kinds() == [
         (EventKind.OPTED_OUT, ALL_MARKETING),
@@ -215,7 +215,7 @@ def test_what_twilio_has_answered_already_is_not_answered_again(text: Text, ledg
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     assert text("HELP", OptOutType="HELP") == ""
     assert text("STOP", OptOutType="START", sender="+12025550123") == ""
-    assert len(ledger.kinds()) == 2  # a stop by whoever sends it
+    assert len(ledger.kinds()) == 2  # a stop by no matter who sends it
 
 
 def test_start_lifts_nothing_and_is_answered_with_a_link(

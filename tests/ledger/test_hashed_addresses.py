@@ -227,7 +227,7 @@ def test_a_writer_that_waited_while_md5s_began_stores_their_keys(
         other.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
         writer.start()
         assert wait_until(lambda: _waits_at_the_gate() or not writer.is_alive(), 30)
-        # Its statement began before this is there, and will not look at it anew.
+        # Its statement began before this is there, and will not look at it again.
         other.execute("INSERT INTO md5_matching (id, started_at) VALUES (1, now())")
     writer.join(timeout=30)
     stored = run_in_transaction(lambda c: c.execute("SELECT digest FROM address_key").fetchall())

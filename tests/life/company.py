@@ -202,7 +202,7 @@ class Company:
         assert " done " in self.cli("rights", "complete", reference)
 
     def export(self) -> None:
-        """Everything that operators can write to files, anew."""
+        """Everything that operators can write to files, again."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.iterdir():
             path.unlink()

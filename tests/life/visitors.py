@@ -1,4 +1,4 @@
-"""Whoever opens pages and presses buttons: Flask's client here, a browser in tests/browser."""
+"""Anyone who opens pages and presses buttons: Flask's client here, a browser in tests/browser."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_tls_from_the_start(stub: SmtpStub, tls: Any) -> None:
 
 
 def test_a_server_without_starttls_gets_nothing(stub: SmtpStub, server: MailServer) -> None:
-    # RFC 3207 6: whoever strips STARTTLS must not read the links
+    # RFC 3207 6: anyone who strips STARTTLS must not read the links
     email = outgoing_email()
     enqueue_emails([email])
     assert work(replace(server, security=TransportSecurity.STARTTLS)) == 0

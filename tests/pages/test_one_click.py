@@ -164,7 +164,7 @@ class TestAnywhere:
 
 
 class Unread(RawIOBase):
-    """A body that fails whoever reads it."""
+    """A body that fails anyone who reads it."""
 
     def readable(self) -> bool:
         return True

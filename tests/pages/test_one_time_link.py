@@ -1,4 +1,4 @@
-"""A mailed link opens the page once, for whoever presses its button; scanners can't."""
+"""A mailed link opens the page once, for anyone who presses its button; scanners can't."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def work_of(
 ) -> tuple[TestResponse, list[str]]:
     """The answer to `ask(client, address)`, and every statement and look-up of a limit it took.
 
-    Left out is what happens by the clock, whoever asks: the catalogue is read every two seconds,
+    Left out is what happens by the clock: the catalogue is read every two seconds,
     the queue woken every second.
     """
     import redis

@@ -80,7 +80,7 @@ class Crowded:
 
 
 class CrowdedRig(Rig):
-    """A rig whose tool gets to know whoever is pushed."""
+    """A rig whose tool gets to know anyone who is pushed."""
 
     def make(self, **http: Any) -> Connector:
         return cast("Connector", Crowded(super().make(**http), cast("Hands", self.tool)))

@@ -55,7 +55,7 @@ def back_up() -> None:
 
 
 def restore(app: Flask) -> None:
-    """Every table as it was, also those that only grow; then processes start anew."""
+    """Every table as it was, also those that only grow; then processes start again."""
 
     def copy_back(connection: Connection) -> None:
         connection.execute("SET LOCAL session_replication_role = 'replica'")

@@ -31,7 +31,7 @@ class TwoWayTool(Tool):
     """Mails its `contacts`; `off` is what is off, as in `Tool`.
 
     Listings are by change: `log` grows with each, and cursors are places in it. `reported` are
-    opt-outs with their topics, whoever made them.
+    opt-outs with their topics, no matter who made them.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(

@@ -131,7 +131,7 @@ def parse_logo(brand: TomlTable) -> BrandLogo | None:
         what = f"logo has {len(logo.content)} bytes, more than {MAX_LOGO_BYTES}"
         remedy = "make it smaller: it is shown 40 pixels high"
     elif not _matches_media_type(logo):
-        what, remedy = f"logo is no {logo.media_type}", "export it anew, without DOCTYPE"
+        what, remedy = f"logo is no {logo.media_type}", "export it again, without DOCTYPE"
     else:
         return logo
     brand.add_error(what, remedy, "logo")

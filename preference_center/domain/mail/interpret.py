@@ -129,7 +129,7 @@ def _interpret_reply(mail: ParsedMail) -> MailInterpretation:
     right = find_right(mail.field("Subject"), own, *sender[:1])
     is_own_act = not may_be_automatic(mail, own, *sender[:1])
     written = _written(mail, own, sender, right) if is_own_act else None
-    # Whoever wants to be deleted wants no more marketing, which stops first.
+    # A person who wants to be deleted wants no more marketing, which stops first.
     objects = is_own_act and (clear is not None or right is RequestKind.ERASE)
     if not objects and not is_apple_mail_unsubscribe(mail):
         return MailInterpretation(

@@ -31,7 +31,7 @@ SOURCE = "move"
 """The source of the copies, and of their retraction."""
 
 UNDO_PERIOD = timedelta(days=7)
-"""How long whoever has the old mailbox may undo it."""
+"""How long anyone who has the old mailbox may undo it."""
 
 _OPT_OUTS = {EventKind.OPTED_OUT, EventKind.COMPLAINED}
 _STOPS = {EventKind.DEACTIVATED, EventKind.ERASED, EventKind.MOVED}

@@ -36,7 +36,7 @@ class EraseMode(StrEnum):
     """Deleted; the opt-out stays, in a list that the deletion leaves alone, or since the tool
     never takes the address again."""
     FORGETS_OPT_OUT = "forgets"
-    """Deleted together with the opt-out. Whoever is added there again is suppressed once a scan,
+    """Deleted together with the opt-out. Anyone who is added there again is suppressed once a scan,
     a webhook or the next push finds them (I13)."""
     NOTHING_HELD = "nothing held"
     """The tool holds nothing by address but the suppression, which stays."""

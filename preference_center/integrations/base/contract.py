@@ -213,7 +213,7 @@ class SupportsErase(Protocol):
         Idempotent. REFLECTED: it is deleted. ABSENT: the tool has no such person. REFUSED: it
         can't be deleted by the API, and becomes a task for a person; the `ack` says why. A
         deletion that takes time is RETRY_LATER, with `job` and when to ask again: the next call
-        gets that `job`, and reports how it went or, where the tool lost it, begins anew.
+        gets that `job`, and reports how it went or, where the tool lost it, begins again.
         Nobody else's data is touched, however alike the addresses are. Raises like `push`.
         """
         ...

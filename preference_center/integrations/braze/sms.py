@@ -48,7 +48,7 @@ class BrazeSms(BrazeWorkspace):
             )
 
     def request_erasures(self, client: BrazeClient, items: runtime.EraseItems) -> runtime.Outcomes:
-        """See RequestedErasureConnector. Whoever has an email address too may be somebody else."""
+        """See RequestedErasureConnector. One with an email address too may be somebody else."""
         users = client.find_users(self.id_type, [item.address for item in items])
         shared = [i for i in items if any(user.email for user in users.get(i.address, ()))]
         if own := [item for item in items if item not in shared]:

@@ -60,7 +60,7 @@ class BrevoSms(
         return runtime.sms_contact("blocklisted" if contact.sms_blacklisted else None)
 
     def erase_contact(self, client: BrevoClient, item: runtime.EraseItem) -> runtime.PushOutcome:
-        """See ErasingConnector. Whoever has an email address too may be somebody else."""
+        """See ErasingConnector. One with an email address too may be somebody else."""
         contact = client.get_contact(item.address, by_phone=True)
         if not isinstance(contact, BrevoContact):
             return runtime.absent(contact)

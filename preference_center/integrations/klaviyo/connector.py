@@ -3,7 +3,7 @@
 https://developers.klaviyo.com/en/reference/remove_profiles_from_list
 https://developers.klaviyo.com/en/reference/bulk_suppress_profiles
 People are removed from a list, which stops just that list, at once. They are not
-"unsubscribed" from it: that takes effect later, then stops all marketing to whoever is no
+"unsubscribed" from it: that takes effect later, then stops all marketing to anyone who is no
 longer on the list, and creates profiles for addresses that Klaviyo does not know (I10).
 """
 

@@ -116,7 +116,7 @@ class KlaviyoSms(
     def request_erasures(
         self, client: KlaviyoClient, items: runtime.EraseItems
     ) -> runtime.Outcomes:
-        """See RequestedErasureConnector. Whoever has an email address too may be somebody else."""
+        """See RequestedErasureConnector. One with an email address too may be somebody else."""
         outcomes: dict[int, runtime.PushOutcome] = {}
         for item in items:
             for profile in client.list_profiles_by_phone([item.address]):

@@ -2,8 +2,8 @@
 
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads
-Whoever obtains one signed request could therefore send any other event with it. So a token counts
-once, and for a few hours; and since no vendor event ever lifts, a forged body could only suppress.
+With one signed request any other event could therefore be sent. So a token counts once, and for a
+few hours; and since no vendor event ever lifts, a forged body could only suppress.
 
 Older webhooks, and routes that forward or store received mail, post a form with the signature
 among its fields: it is kept as `{"form": {...}}`.
@@ -50,7 +50,7 @@ from preference_center.integrations.base.webhook_mail import (
 
 SECRET_SETTING = "signing_key"
 MAX_AGE = timedelta(hours=9)
-"""Mailgun goes on trying for eight hours, and doesn't say whether it signs each time anew."""
+"""Mailgun goes on trying for eight hours, and doesn't say whether it signs each time again."""
 _KINDS = {"unsubscribed": VendorEventKind.OPTED_OUT, "complained": VendorEventKind.COMPLAINED}
 _IGNORED = re.compile("accepted|rejected|delivered|opened|clicked|stored|failed|list_.*")
 _FIRST_INTERNAL_CODE = 600

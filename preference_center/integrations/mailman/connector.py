@@ -2,7 +2,7 @@
 
 https://docs.mailman3.org/projects/mailman/en/latest/src/mailman/rest/docs/membership.html
 https://docs.mailman3.org/projects/mailman/en/latest/src/mailman/rest/docs/preferences.html
-Deleting the membership could not be taken back: whoever is subscribed again gets the list's
+Deleting the membership could not be taken back: anyone who is subscribed again gets the list's
 welcome, and has lost the settings of the membership. `by_moderator` is ours, `by_user` is what
 a person chose in Mailman, and stays when we lift (I13). A ban is not put on members: it would
 discard what they write to the list.

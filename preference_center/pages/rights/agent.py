@@ -66,7 +66,7 @@ CHOICES: Mapping[str, tuple[RequestKind, Extent | None]] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Form:
-    """What was typed, and what is wrong with it. Files have to be chosen anew."""
+    """What was typed, and what is wrong with it. Files have to be chosen again."""
 
     name: str = ""
     typed: str = ""

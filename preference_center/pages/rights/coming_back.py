@@ -30,16 +30,16 @@ from preference_center.storage.rights.requests import find_subject
 
 
 def reopen(visitor: RightsVisitor) -> ResponseReturnValue:
-    """Begin anew at once after an erasure; else ask staff to open the account again.
+    """Begin again at once after an erasure; else ask staff to open the account again.
 
-    Marketing stays off in any case (I6). To be the contact of before takes more proof: whoever
-    begins anew gets nothing of what was deleted.
+    Marketing stays off in any case (I6). To be the contact of before takes more proof: anyone who
+    begins again gets nothing of what was deleted.
     """
     address, error = proven_address(visitor), ""
     if "confirm" in request.form:
         error = find_form_error(visitor)
         if not error and _is_erased(address):
-            _begin_anew(address)
+            _return_now(address)
             return _page("rights/returned", visitor)
         if not error:
             return redirect_to_status(visitor, ask(visitor, RequestKind.REOPEN, address))
@@ -53,7 +53,7 @@ def _is_erased(address: Address) -> bool:
     )
 
 
-def _begin_anew(address: Address) -> None:
+def _return_now(address: Address) -> None:
     now = services().now()
     proof = ConsentEvidence(SOURCE, right_title(RequestKind.REOPEN), page_language(), now)
     return_after_erasure(address, proof, origin=RequestOrigin(SOURCE, ACTOR, now))

@@ -56,7 +56,7 @@ def list_rights(token: str = "") -> ResponseReturnValue:
 
 
 def list_own_requests(visitor: RightsVisitor) -> list[OwnRequest]:
-    """The requests of whoever controls exactly this address (I9); else none.
+    """The requests of anyone who controls exactly this address (I9); else none.
 
     Of several addresses that is the first, to which their answers are mailed. What somebody else
     reports about a person is not their request.

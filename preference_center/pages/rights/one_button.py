@@ -35,7 +35,7 @@ def access(visitor: RightsVisitor) -> ResponseReturnValue:
 
 
 def restrict(visitor: RightsVisitor) -> ResponseReturnValue:
-    """Limit the use of one's data; where it is limited, end that. It may also be asked anew."""
+    """Limit the use of one's data; where it is limited, end that. It may also be asked again."""
     restricted = _is_restricted(proven_address(visitor))
     offered = RequestKind.UNRESTRICT if restricted else RequestKind.RESTRICT
     return _handle(visitor, RequestKind.RESTRICT, offered=offered)

@@ -71,7 +71,7 @@ def build_access_file(request_id: UUID) -> bool:
 
 
 def read_access_file(request_id: UUID, *, actor: str = requests.PERSON) -> bytes:
-    """The ZIP, for whoever may have it; the download becomes a step of the request.
+    """The ZIP, for anyone who may have it; the download becomes a step of the request.
 
     Raises NoAccessFile and Unavailable.
     """

@@ -31,7 +31,7 @@ def start_rotation(
 ) -> tuple[str, int]:
     """Begin, or continue, the rotation of a column: where, and how many rows were changed so far.
 
-    A finished one begins anew, for rows that a process with older keys has written since.
+    A finished one begins again, for rows that a process with older keys has written since.
     """
     row = connection.execute(_START, {"column": column, "key": key_id, "now": now}).fetchone()
     assert row  # an upsert without a condition

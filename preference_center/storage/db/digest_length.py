@@ -56,7 +56,7 @@ def follow_if_waiting(connection: psycopg.Connection[tuple[Any, ...]], keys: Key
 def hold_digest_length(connection: psycopg.Connection[tuple[Any, ...]], keys: Keys) -> None:
     """Keep the digest keys in use as they are until this transaction ends.
 
-    To be called by whoever stores digests, before they are made. Does nothing while no key waits.
+    To be called before digests are made that will be stored. Does nothing while no key waits.
     """
     if keys.is_digest_key_waiting:
         connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (APPEND_LOCK,))

@@ -2,7 +2,7 @@
 
 An event has the hash of its evidence and is never changed. The evidence itself is in
 `event_evidence`, whose rows can be erased: what is left proves nothing about the person, but
-whoever has the evidence elsewhere, and the keys, can show that it belongs to the event.
+anyone who has the evidence elsewhere, and the keys, can show that it belongs to the event.
 """
 
 from __future__ import annotations

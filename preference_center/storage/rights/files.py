@@ -88,7 +88,7 @@ def list_waiting(connection: Connection, limit: int) -> list[UUID]:
 def lock_unless_erased(connection: Connection, request_id: UUID, since: datetime) -> bool:
     """Whether none of the people of a request was erased since then; none can be until the end.
 
-    To be called last: whoever opts out waits for the lock.
+    To be called last: anyone who opts out waits for the lock.
     """
     rows = connection.execute(
         """SELECT a.erased_at FROM rights_request r JOIN address a

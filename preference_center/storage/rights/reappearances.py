@@ -53,7 +53,7 @@ ON CONFLICT (destination_id, address_id) DO UPDATE SET
 RETURNING s.address_id
 """
 """Not where a task is open already, nor where its last one said that the tool holds nothing but
-the suppression, or was done by hand: whoever did it would be asked again at every scan.
+the suppression, or was done by hand: anyone who did it would be asked again at every scan.
 """
 
 

@@ -18,7 +18,7 @@ def test_sources_are_swept_one_after_another() -> None:
 
     rows, cursor = whole(listing)  # type: ignore[arg-type] # a page of numbers
     assert rows == [1, 2, 3, 4]
-    assert cursor is None, "a sweep begins anew"
+    assert cursor is None, "a sweep begins again"
 
 
 def test_a_cursor_of_a_source_that_is_mapped_no_more_ends_the_sweep() -> None:

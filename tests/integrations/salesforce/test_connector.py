@@ -134,7 +134,7 @@ class TestSalesforce(
 
     @pytest.fixture(autouse=True)
     def doubles(self, request: pytest.FixtureRequest, server: SalesforceStandIn) -> None:
-        """Whoever takes two requests is a contact and a lead."""
+        """Anyone who takes two requests is a contact and a lead."""
         if "part_was_done" in request.node.name or "done_before" in request.node.name:
             for n in range(150):
                 server.add(f"p{n}@example.com")

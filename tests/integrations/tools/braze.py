@@ -1,6 +1,6 @@
 """Braze's users and their subscriptions as its documentation has them, with memory.
 
-Whoever is asked for is a user, until `add` makes the workspace a real one.
+Anyone who is asked for is a user, until `add` makes the workspace a real one.
 """
 
 from __future__ import annotations

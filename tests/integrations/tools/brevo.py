@@ -1,6 +1,6 @@
 """Brevo's contacts and lists as its documentation has them, with memory.
 
-Whoever is asked for is a contact on every list, unless `strict`.
+Anyone who is asked for is a contact on every list, unless `strict`.
 """
 
 from __future__ import annotations

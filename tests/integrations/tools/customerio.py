@@ -1,6 +1,6 @@
 """Customer.io's people and topics as its documentation has them, with memory.
 
-Whoever is asked for is a person, unless `strict`. A change creates people, unless it has
+Anyone who is asked for is a person, unless `strict`. A change creates people, unless it has
 `_update` or names a `cio_id`; one of a topic that is gone is accepted like any other.
 """
 

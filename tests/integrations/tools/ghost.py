@@ -1,7 +1,7 @@
 """Ghost's members and newsletters as its source has them (5.130.6), with memory.
 
 `=` in a filter minds the case, as on SQLite. Unsubscribing in bulk writes no event. A PUT
-replaces all active newsletters. A newsletter that is archived is shown for no member. Whoever is
+replaces all active newsletters. A newsletter that is archived is shown for no member. Anyone who is
 asked for is a member who signed up, unless `strict`. Tokens are held to `now`.
 """
 

@@ -1,6 +1,6 @@
 """Intercom's contacts and subscription types as its description has them, with memory.
 
-Whoever is searched for by address is a user, until `add` makes the workspace a real one.
+Anyone who is searched for by address is a user, until `add` makes the workspace a real one.
 """
 
 from __future__ import annotations

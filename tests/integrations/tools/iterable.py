@@ -1,6 +1,6 @@
 """Iterable's users and subscriptions as its description and help pages have them, with memory.
 
-Whoever is asked for is a user, unless `strict`. A change of subscriptions creates whom it does
+Anyone who is asked for is a user, unless `strict`. A change of subscriptions creates whom it does
 not know, and replaces each array that it names.
 """
 

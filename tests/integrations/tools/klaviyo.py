@@ -1,6 +1,6 @@
 """Klaviyo's profiles and lists as its description has them, with memory.
 
-Whoever is asked for has a profile on every list, unless `strict`.
+Anyone who is asked for has a profile on every list, unless `strict`.
 """
 
 from __future__ import annotations

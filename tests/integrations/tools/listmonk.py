@@ -30,7 +30,7 @@ _NAMES = re.compile(r"LOWER\(subscribers\.email\) IN \((.*)\)")
 
 
 class ListmonkStandIn(StandIn):
-    """`everybody`: whoever is asked for is subscribed to every list.
+    """`everybody`: anyone who is asked for is subscribed to every list.
 
     `granted` are the permissions of the user's role, `on_lists` those of its list role. They
     are asked for as v6.2.0 does (cmd/handlers.go, cmd/subscribers.go).

@@ -1,6 +1,6 @@
 """One Mailchimp audience as the documentation has it, with memory.
 
-Members are known by the MD5 of their address only, so whoever is asked for is a subscribed
+Members are known by the MD5 of their address only, so anyone who is asked for is a subscribed
 member of every group, unless `unknown` or `strict`.
 """
 

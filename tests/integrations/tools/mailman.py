@@ -24,7 +24,7 @@ class Member:
 
 
 class MailmanStandIn(StandIn):
-    """`everybody`: whoever is asked for is a member of every list."""
+    """`everybody`: anyone who is asked for is a member of every list."""
 
     def __init__(self, watch: Watch | None = None) -> None:
         super().__init__(watch)

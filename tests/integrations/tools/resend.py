@@ -1,6 +1,6 @@
 """Resend's contacts and topics as its description has them, with memory.
 
-Whoever is asked for is a contact, unless `strict`. That a topic which is gone is answered like
+Anyone who is asked for is a contact, unless `strict`. That a topic which is gone is answered like
 an unknown contact (404) is an assumption, and the worst case.
 """
 

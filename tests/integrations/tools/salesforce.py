@@ -1,6 +1,6 @@
 """Contacts and leads of a Salesforce org as its documentation has them, with memory.
 
-Whoever is asked for is a contact, until `add` makes the org a real one.
+Anyone who is asked for is a contact, until `add` makes the org a real one.
 """
 
 from __future__ import annotations

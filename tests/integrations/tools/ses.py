@@ -1,6 +1,6 @@
 """The contact list of Amazon SES v2, with memory; held to AWS's own model by botocore.
 
-Whoever is asked for is a contact, until `add` makes the list a real one.
+Anyone who is asked for is a contact, until `add` makes the list a real one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Import jobs of Amazon SES and the bucket that they read, as AWS documents them.
 
 A job is worked off after it was listed a few times. It puts each record in the place of the
-contact that there is, and makes a contact of whoever is none.
+contact that there is, and makes a contact of anyone who is none.
 """
 
 from __future__ import annotations

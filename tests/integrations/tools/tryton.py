@@ -18,7 +18,7 @@ START = datetime(2026, 11, 25, 10, tzinfo=UTC)
 
 
 class TrytonStandIn(StandIn):
-    """`everybody`: whoever is asked for is active in every list."""
+    """`everybody`: anyone who is asked for is active in every list."""
 
     def __init__(self, watch: Watch | None = None) -> None:
         super().__init__(watch)

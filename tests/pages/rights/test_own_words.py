@@ -189,7 +189,7 @@ def test_a_status_link_that_was_altered_shows_nothing(client: FlaskClient, token
 
 
 def test_nobody_withdraws_by_repeating_without_words(app: Flask, client: FlaskClient) -> None:
-    """Whoever has proven nothing gets no page of what somebody else wrote."""
+    """Anyone who has proven nothing gets no page of what somebody else wrote."""
     object_to(client)
     repeated = object_to(client, text="").location
     client.post(repeated, data={"withdraw": "1"})

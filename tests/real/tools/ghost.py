@@ -49,7 +49,7 @@ class Ghost:
         ).raise_for_status()
 
     def make_newsletter(self, name: str, *, opt_in_existing: bool = False) -> str:
-        """One that nobody gets yet, or whoever gets any; returns its id."""
+        """One that nobody gets yet, or anyone who gets any; returns its id."""
         path = f"/newsletters/?opt_in_existing={str(opt_in_existing).lower()}"
         return str(
             self._ask("POST", path, {"newsletters": [{"name": name}]})["newsletters"][0]["id"]

@@ -63,7 +63,7 @@ def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Fla
     assert row == seq
     assert (
         watermarks.EPOCH_SEQ_STEP < row[0] < 2**53
-    )  # exact for whoever reads JSON numbers as doubles
+    )  # exact for anyone who reads JSON numbers as doubles
 
 
 def test_an_epoch_begins_with_the_first_record_on_a_timeline(
