@@ -22,7 +22,8 @@ from preference_center.extensions import CookieSessions, csrf, db, migrate
 from preference_center.http_body import MemoryRequest
 from preference_center.ids import uuid7
 from preference_center.integrations.registry import load_integrations
-from preference_center.keys import Keys, parse_ring
+from preference_center.key_rings import parse_ring
+from preference_center.keys import Keys
 from preference_center.links import Links
 from preference_center.logs import configure_logs
 from preference_center.queue import JobQueue

@@ -7,13 +7,9 @@ decrypted to an address.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import os
-import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -28,13 +24,12 @@ from preference_center.domain.hashed_addresses import (
     HashedAddress,
 )
 from preference_center.errors import ConfigError, DecryptionError, KeyMismatch
+from preference_center.key_rings import KeyRing, validate_ring
 
-KEY_BYTES = 32
 DIGEST_BYTES = 32  # SHA-256
 
 _NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2: random 96 bits, fine for 2**32 texts per key
 _SEAL_VERSION = 1
-_KEY_ID_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 # Not an address, so the digest is of nobody; a fingerprint is the head of that digest.
 _FINGERPRINT_INPUT = b"preference-center: fingerprint of a key, not an address"
 _FINGERPRINT_BYTES = 8
@@ -51,8 +46,6 @@ _PREFIX_PREFIX = b"preference-center: beginning of a digest\0"
 _BLOCK_BYTES = 64
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
-
-KeyRing = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -75,8 +68,8 @@ class Keys:
     _ciphers: Mapping[bytes, AESGCM] = field(init=False)
 
     def __post_init__(self) -> None:
-        _validate_ring("digest chain", self.digest_chain)
-        _validate_ring("encryption ring", self.encryption)
+        validate_ring("digest chain", self.digest_chain)
+        validate_ring("encryption ring", self.encryption)
         every_key = [key for _, key in (*self.digest_chain, *self.encryption)]
         if len(set(every_key)) != len(every_key):
             raise ConfigError("Two keys are the same: make a separate key for each purpose and id.")
@@ -339,57 +332,12 @@ class Keys:
                 )
 
 
-def parse_ring(text: str) -> list[tuple[str, bytes]]:
-    """Read a setting `id:base64url,id2:base64url`, in its order.
-
-    Raises ConfigError, whose message has the entry's position and id, never the key.
-    """
-    ring = []
-    for position, entry in enumerate(text.split(","), start=1):
-        key_id, colon, encoded = entry.strip().partition(":")
-        if not colon or not _KEY_ID_PATTERN.fullmatch(key_id):
-            raise ConfigError(
-                f"Key {position}: write id:key, the id of 1 to 32 letters, digits and _.-"
-            )
-        try:
-            padded = encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4)
-            key = base64.b64decode(padded, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raise ConfigError(f"Key {position} ({key_id}): the key is not base64url.") from None
-        ring.append((key_id, key))
-    _validate_ring("ring", ring)
-    return ring
-
-
-def new_ring_entry(key_id: str) -> str:
-    """A fresh random key in the form that `parse_ring` reads. Raises ConfigError on a bad id."""
-    key = secrets.token_bytes(KEY_BYTES)
-    entry = f"{key_id}:{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
-    parse_ring(entry)
-    return entry
-
-
 def _apply_macs(macs: Sequence[hmac.HMAC], digest: bytes) -> bytes:
     for mac in macs:
         keyed = mac.copy()  # a third faster than hmac.digest, which sets up the key each time
         keyed.update(digest)
         digest = keyed.digest()
     return digest
-
-
-def _validate_ring(name: str, ring: KeyRing) -> None:
-    if not ring:
-        raise ConfigError(f"The {name} is empty: give it a key.")
-    ids = [key_id for key_id, _ in ring]
-    if len(set(ids)) != len(ids):
-        raise ConfigError(f"The {name} uses an id twice: a new key needs a new id.")
-    for key_id, key in ring:
-        if not _KEY_ID_PATTERN.fullmatch(key_id):
-            raise ConfigError(f"The {name}: an id is 1 to 32 letters, digits and _.-")
-        if len(key) != KEY_BYTES:
-            raise ConfigError(
-                f"The {name}: the key {key_id} has {len(key)} bytes, it must have {KEY_BYTES}."
-            )
 
 
 def _split_seal(ciphertext: bytes) -> tuple[bytes, bytes]:

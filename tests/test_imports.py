@@ -18,7 +18,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
     frozenset({"integrations"}),
-    frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "keys", "links"})
+    frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "links"})
+    | frozenset({"key_rings", "keys"})
     | frozenset({"logs", "mail_server", "mailcheck", "queue", "rate_limiter"}),
     frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),

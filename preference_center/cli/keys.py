@@ -12,7 +12,7 @@ from preference_center.cli.key_rotation import rotate, status
 from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
 from preference_center.context import services
 from preference_center.errors import InvalidInput
-from preference_center.keys import new_ring_entry
+from preference_center.key_rings import new_ring_entry
 from preference_center.rate_limiter import parse_rate
 from preference_center.storage.access import api_keys, audit
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope

@@ -151,7 +151,8 @@ def test_generate_works_before_anything_is_set_up() -> None:
 
 
 def test_what_generate_prints_can_be_read_as_rings(app: Flask) -> None:
-    from preference_center.keys import Keys, parse_ring
+    from preference_center.key_rings import parse_ring
+    from preference_center.keys import Keys
 
     result = flask(app, "generate", "--id", "2027")
     printed = dict(line.split("=", 1) for line in result.stdout.splitlines())

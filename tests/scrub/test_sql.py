@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.mailbox_providers import PROVIDERS
-from preference_center.keys import Keys, parse_ring
+from preference_center.key_rings import parse_ring
+from preference_center.keys import Keys
 from preference_center.scrub.duck.connection import connect, duckdb_dialect
 from preference_center.scrub.sql import probes, with_digests
 from tests.environment import _key
