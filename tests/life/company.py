@@ -216,15 +216,16 @@ class Company:
     # --- mail and links
 
     def link_in_mail(self) -> str:
-        """Send what is due; the path of the link in the newest mail."""
+        """Send what is due; the path of the newest link. Mails of one moment go in any order."""
         self.send_mail()
-        body = self.smtp.received[-1].message.get_body(("plain",))
-        assert body
-        found = re.findall(r"https://\S+", str(body.get_content()))
-        paths = [str(urlsplit(each).path) for each in found]
-        return next(
-            path for path in paths if re.match(r"/(m|c|rights/(open|address|moved))/", path)
-        )
+        for mail in reversed(self.smtp.received):
+            body = mail.message.get_body(("plain",))
+            assert body
+            for found in re.findall(r"https://\S+", str(body.get_content())):
+                path = str(urlsplit(found).path)
+                if re.match(r"/(m|c|rights/(open|address|moved))/", path):
+                    return path
+        raise AssertionError("no mail has a link")
 
     def send_mail(self) -> None:
         """Send what is due."""
