@@ -56,6 +56,8 @@ EMAILS_PER_SLOT = 20
 WEBHOOKS_PER_SLOT = 1_000
 ACCESS_FILES = 20
 """How many files of requests for access are asked for in one tick."""
+ACCESS_FILE_RATE = "1 per 2 minutes"
+"""How often the file of one request is begun, until it is there."""
 MAX_RESPONSES_PER_CLEANUP = 10_000
 """How many expired ones are deleted at once."""
 
@@ -171,7 +173,11 @@ def _tick_erasures(now: datetime) -> int:
 
 def _tick_access_files() -> int:
     waiting = run_autocommit(lambda connection: files.list_waiting(connection, ACCESS_FILES))
+    limiter = services().limiter
     for request_id in waiting:
+        # One that fails, e.g. for want of disk, must not take a worker at every tick.
+        if not limiter.hit(ACCESS_FILE_RATE, "access-file", str(request_id)):
+            continue
         if not services().queue.enqueue_access_file(request_id):
             break
     return len(waiting)

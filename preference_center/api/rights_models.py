@@ -197,6 +197,8 @@ class RightsStepResponse(ResponseBody):
     actor: str
     action: str
     detail: dict[str, Any]
+    email_outcome: str
+    """What became of the email about it; empty without an email, and before it was tried."""
 
 
 class RightsRequestDetail(RightsRequestResponse):
@@ -226,7 +228,13 @@ def request_detail(
         ],
         external_ids=list(part.external_ids),
         steps=[
-            RightsStepResponse(at=s.at, actor=s.actor, action=s.action, detail=dict(s.detail))
+            RightsStepResponse(
+                at=s.at,
+                actor=s.actor,
+                action=s.action,
+                detail=dict(s.detail),
+                email_outcome=s.email_outcome,
+            )
             for s in steps
         ],
     )

@@ -46,6 +46,8 @@ def print_request(
             click.echo(f"{name:<14}{value.strip()}")
     for step in steps:
         detail = " ".join(f"{name}={value}" for name, value in step.detail.items())
+        if step.email_outcome:
+            detail += f" ({step.email_outcome})"
         click.echo(f"{step.at:%Y-%m-%d %H:%M}  {step.actor:<12}{step.action:<20}{detail}".rstrip())
     if show_text and part.text:
         click.echo(f"\n{strip_control_characters(part.text)}")

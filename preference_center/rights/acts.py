@@ -31,11 +31,11 @@ from preference_center.errors import (
 )
 from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
-from preference_center.rights import erase, request_emails, request_steps, restricting
+from preference_center.rights import erase, minors, request_emails, request_steps, restricting
 from preference_center.rights.request_steps import SOURCE, part_addresses
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import erasures
 
 SERVICE = "service"
@@ -58,7 +58,7 @@ def act_if_ready(request: RightsRequest) -> RightsRequest:
     closing = current_catalogue_or_empty().rights.closing
     if request.state is not RequestState.OPEN or not request.acts_by_itself(closing):
         return request
-    if request.kind not in kinds_of_own_acts():
+    if request.kind not in kinds_of_own_acts() or _waits_for_report(request):
         return request
     try:
         return fulfil(request, SERVICE)
@@ -184,7 +184,25 @@ def _restrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction
     restricting.restrict_named(request, _refs(request), origin, done)
 
 
+def _waits_for_report(request: RightsRequest) -> bool:
+    """Whether it would end a restriction while staff decide on a report of a minor.
+
+    Whoever reads the mailbox can ask for the end; if the report is right, that is the minor.
+    """
+    if request.kind is not RequestKind.UNRESTRICT:
+        return False
+    refs, exact_digest = _refs(request), services().keys.exact_digest
+    contact_set, digests = contacts.load_contacts(refs), {*request.subject_digests}
+    for ref in refs:
+        owner = contact_set.owner(ref.address) if ref.address else None
+        digests.update(map(exact_digest, owner.addresses if owner else ()))
+    reports = run_autocommit(lambda c: minors.list_reports(c, sorted(digests)))
+    return any(not report.state.closed for report in reports)
+
+
 def _unrestrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction) -> None:
+    if _waits_for_report(request):
+        raise InvalidInput("a report that this is a minor's address is open: decide on it first")
     proof = _proof(request, "end the restriction")
     restricting.unrestrict_named(request, _refs(request), proof, origin, done)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from preference_center import contacts
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import (
     RefusalGround,
@@ -221,6 +221,23 @@ def test_the_same_lie_within_90_days_pauses_nothing(clock: Clock) -> None:
     run_clocks(clock.advance(91 * DAY))
     report()
     assert allowed() == (False, True)
+
+
+@pytest.mark.parametrize("address", [ADA, WORK], ids=["the reported", "another of theirs"])
+def test_who_reads_the_mailbox_ends_no_restriction_while_staff_decide(
+    clock: Clock, address: Address
+) -> None:
+    reported = report()
+    clock.advance(timedelta(minutes=1))
+    ending = ask_for(RequestKind.UNRESTRICT, level=CONTROLS, addresses=(address,))
+    ending = acts.act_if_ready(ending)
+    assert ending.state is RequestState.OPEN
+    assert allowed() == (False, True)
+    with pytest.raises(InvalidInput, match="decide on it first"):
+        acts.fulfil(ending, "support")
+    wrong(reported, clock)
+    assert acts.act_if_ready(ending).state is RequestState.DONE
+    assert allowed() == (True, True)
 
 
 def test_an_address_that_nobody_knows_is_restricted_like_any(clock: Clock) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
 
 from preference_center.context import services
@@ -19,7 +22,9 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import Agent
 from preference_center.rights import requests
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail
+from preference_center.storage.mail import outbox
+from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail, SendResult
+from tests.clock import Clock
 from tests.rights.asking import ADA, CONTROLS, NUMBER, ask, rows
 
 pytestmark = pytest.mark.usefixtures("can_mail")
@@ -51,6 +56,21 @@ def test_the_reference_is_mailed_at_once_in_the_persons_language() -> None:
     assert "/rights/status/" in mail.values["link"]
     assert "example.com" not in mail.values["link"].partition("/rights/")[2]  # I12
     assert requests.list_steps(asked.id)[0].detail["mail"] == str(mail.id)
+
+
+def test_what_became_of_an_email_is_kept_as_long_as_the_steps(clock: Clock) -> None:
+    asked = ask()
+    [email], lease = mails(), uuid4()
+    until = clock.now + timedelta(minutes=1)
+    run_in_transaction(lambda c: outbox.claim_email(c, lease, now=clock.now, until=until))
+    assert requests.list_steps(asked.id)[0].email_outcome == ""
+    run_in_transaction(lambda c: outbox.settle_email(c, email.id, lease, SendResult.REFUSED))
+    clock.advance(2 * 365 * timedelta(days=1))
+    run_in_transaction(lambda c: outbox.purge_emails(c, clock.now))
+    assert requests.list_steps(asked.id)[0].email_outcome == "refused"
+    clock.advance(timedelta(days=2))
+    run_in_transaction(lambda c: outbox.purge_emails(c, clock.now))
+    assert requests.list_steps(asked.id)[0].email_outcome == ""
 
 
 def test_every_decision_is_mailed_with_its_reason() -> None:

@@ -29,6 +29,18 @@ def test_an_open_request_gets_its_file(app: Flask, clock: Clock, redis_url: str)
         assert scheduler.tick() == 0
 
 
+def test_a_file_that_can_not_be_built_is_begun_every_two_minutes(
+    app: Flask, clock: Clock, redis_url: str
+) -> None:
+    with app.app_context():
+        ask(ADA)
+        queue = rq_queue(Redis.from_url(redis_url), JOB_QUEUES[BUILD_ACCESS_FILE])
+        scheduler.tick()
+        queue.empty()  # a worker took it, and failed
+        scheduler.tick()
+        assert queue.count == 0
+
+
 def test_a_file_is_deleted_when_it_expires(app: Flask, clock: Clock) -> None:
     with app.app_context():
         request = ask(ADA)

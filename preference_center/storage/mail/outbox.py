@@ -82,6 +82,25 @@ somebody who acts for the person, `why` is the outcome, the ground or the reason
 
 RETENTION = timedelta(days=30)
 """How long the outcome of an email is kept; it holds nothing personal by then."""
+EVIDENCE_RETENTION = timedelta(days=731)
+"""The same for an email about a data-subject request: 24 months (11 CCR 7101(a)), as its steps."""
+_EVIDENCE_KINDS = frozenset(
+    {
+        EmailKind.NEW_ADDRESS,
+        EmailKind.ADDRESS_MOVED,
+        EmailKind.RIGHTS_RECEIVED,
+        EmailKind.RIGHTS_DONE,
+        EmailKind.RIGHTS_REFUSED,
+        EmailKind.RIGHTS_EXTENDED,
+        EmailKind.RIGHTS_LAPSED,
+        EmailKind.RIGHTS_AGENT_ASKED,
+        EmailKind.MINOR_REPORTED,
+        EmailKind.MINOR_CONFIRMED,
+        EmailKind.MINOR_DISMISSED,
+        EmailKind.MINOR_REVIEWED,
+        EmailKind.ERASED,
+    }
+)
 _PURGE_LIMIT = 10_000
 
 LANGUAGE_SWITCHED = "switched"
@@ -221,6 +240,7 @@ _PURGE = """
 DELETE FROM outgoing_mail WHERE id = ANY(ARRAY(
     SELECT id FROM outgoing_mail
     WHERE next_at IS NULL AND created_at < %(before)s
+        AND (kind <> ALL(%(evidence)s) OR created_at < %(evidence_before)s)
     ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
 """An array, since a subquery of IN may be evaluated again for each row, and return more rows."""
@@ -273,8 +293,16 @@ def expire_emails(connection: Connection, now: datetime) -> int:
 
 
 def purge_emails(connection: Connection, now: datetime) -> int:
-    """Delete some emails done longer ago than RETENTION, the oldest first; returns how many."""
-    bounds = {"before": now - RETENTION, "limit": _PURGE_LIMIT}
+    """Delete some emails done longer ago than is kept of them, the oldest first; returns how many.
+
+    RETENTION, or EVIDENCE_RETENTION for those about data-subject requests.
+    """
+    bounds = {
+        "before": now - RETENTION,
+        "evidence": sorted(_EVIDENCE_KINDS),
+        "evidence_before": now - EVIDENCE_RETENTION,
+        "limit": _PURGE_LIMIT,
+    }
     return connection.execute(_PURGE, bounds).rowcount
 
 

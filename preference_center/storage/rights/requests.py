@@ -72,12 +72,17 @@ ORDER BY address.id
 
 @dataclass(frozen=True, slots=True)
 class RightsStep:
-    """One step of a request. `detail` holds codes and ids only."""
+    """One step of a request. `detail` holds codes and ids only.
+
+    `email_outcome`: what became of the email about it, a SendResult; empty without an email, and
+    before it was tried.
+    """
 
     at: datetime
     actor: str
     action: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+    email_outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +219,10 @@ def insert_step(connection: Connection, request_id: UUID, step: RightsStep) -> N
 def list_steps(connection: Connection, request_id: UUID) -> list[RightsStep]:
     """The steps of a request in their order."""
     rows = connection.execute(
-        "SELECT at, actor, action, detail FROM rights_step WHERE request_id = %s ORDER BY id",
+        """SELECT step.at, step.actor, step.action, step.detail, COALESCE(email.outcome, '')
+        FROM rights_step step
+        LEFT JOIN outgoing_mail email ON email.id = (step.detail->>'mail')::uuid
+        WHERE step.request_id = %s ORDER BY step.id""",
         (request_id,),
     )
     return [RightsStep(*row) for row in rows]
