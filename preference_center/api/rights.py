@@ -27,6 +27,7 @@ from preference_center.api.rights_models import (
     ExtendRequest,
     IdentifyRequest,
     IdentityResult,
+    ProofUpload,
     RefuseRequest,
     RightsRequestBody,
     RightsRequestDetail,
@@ -40,8 +41,9 @@ from preference_center.context import services
 from preference_center.domain.addresses import parse_address
 from preference_center.domain.rights.identity import proven_level
 from preference_center.domain.rights.new_request import Agent, NewRequest
+from preference_center.domain.rights.proof_files import ProofFile
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.rights import requests
+from preference_center.rights import agents, requests
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.rights.requests import list_requests
@@ -155,6 +157,29 @@ def post_rights_identify(call: ApiCall, request_id: str, body: IdentifyRequest) 
 
 @endpoint(
     "POST",
+    "/rights/<request_id>/proofs",
+    KeyScope.RIGHTS,
+    body=ProofUpload,
+    response=RightsRequestResponse,
+    status=201,
+    writes=True,
+    errors=_PROBLEMS,
+)
+def post_rights_proofs(call: ApiCall, request_id: str, body: ProofUpload) -> Response:
+    """Add a file that proves an agent's authority; a request has up to three.
+
+    It is sealed, never opened or shown here, and deleted after 90 days. Staff decide on it.
+    """
+    own, file = _parse_id(request_id), ProofFile(body.content, "", body.kind)
+
+    def add(connection: Connection) -> RightsRequest:
+        return agents.add_proof(own, file, call.key.actor, connection=connection)
+
+    return _write(call, add, status=201)
+
+
+@endpoint(
+    "POST",
     "/rights/<request_id>/extend",
     KeyScope.RIGHTS,
     body=ExtendRequest,
@@ -230,8 +255,10 @@ def post_rights_withdraw(call: ApiCall, request_id: str) -> Response:
     return _write(call, lambda c: requests.withdraw(own, call.key.actor, connection=c))
 
 
-def _write(call: ApiCall, act: Callable[[Connection], RightsRequest]) -> Response:
-    return call.write(lambda connection: request_response(act(connection)))
+def _write(
+    call: ApiCall, act: Callable[[Connection], RightsRequest], *, status: int = 200
+) -> Response:
+    return call.write(lambda connection: request_response(act(connection)), status)
 
 
 def _parse_id(text: str) -> UUID:

@@ -8,7 +8,14 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Base64Bytes,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from preference_center.api.contact_models import ContactAddressBody, ExternalId
@@ -30,6 +37,7 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import MAX_NAME, MAX_SUBJECTS, MAX_TEXT
+from preference_center.domain.rights.proof_files import MAX_PROOF_BYTES, ProofKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.rights.requests import RightsStep, SealedPart
 
@@ -130,6 +138,15 @@ class IdentifyRequest(RequestBody):
         if (self.proof is not None) != (self.result is IdentityResult.CONFIRMED):
             raise ValueError("give proof with the result confirmed, and with no other result")
         return self
+
+
+class ProofUpload(RequestBody):
+    """A file that proves an agent's authority: PDF, PNG or JPEG, by its first bytes."""
+
+    kind: ProofKind
+    content: Base64Bytes = Field(
+        description=f"The file, in base64 (RFC 4648, 4); up to {MAX_PROOF_BYTES} bytes"
+    )
 
 
 class ExtendRequest(RequestBody):

@@ -187,7 +187,7 @@ def _restrict(request: RightsRequest, origin: RequestOrigin, done: InTransaction
 def _waits_for_report(request: RightsRequest) -> bool:
     """Whether it would end a restriction while staff decide on a report of a minor.
 
-    Whoever reads the mailbox can ask for the end; if the report is right, that is the minor.
+    Anybody who reads the mailbox can ask for the end; if the report is right, that is the minor.
     """
     if request.kind is not RequestKind.UNRESTRICT:
         return False

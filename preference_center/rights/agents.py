@@ -63,21 +63,26 @@ def ask_for_principal(
     return requests.open_request(asked, actor, store if files else None)
 
 
-def add_proof(request_id: UUID, file: ProofFile, actor: str) -> UUID:
-    """Store a file that came by letter or mail; returns its id. Raises InvalidInput."""
+def add_proof(
+    request_id: UUID, file: ProofFile, actor: str, *, connection: Connection | None = None
+) -> RightsRequest:
+    """Store a file that came by letter or mail; returns its request. Raises InvalidInput.
+
+    With a `connection` in the transaction of the caller.
+    """
     file.check()
     proof_id = services().new_id()
 
-    def write(connection: Connection) -> None:
+    def write(connection: Connection) -> RightsRequest:
         request = _load_asked_by_agent(connection, request_id)
         if len(proofs.list_proofs(connection, request.id)) >= MAX_PROOFS:
             raise InvalidInput(f"the request has {MAX_PROOFS} files already")
         _insert_proofs(connection, request, [(proof_id, file)])
         detail = {"kind": file.kind}
         request_steps.append_step(connection, request, actor, StepAction.PROOF_ADDED, detail)
+        return request
 
-    run_in_transaction(write)
-    return proof_id
+    return write(connection) if connection else run_in_transaction(write)
 
 
 def confirm_by_principal(request_id: UUID) -> RightsRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -227,5 +228,11 @@ def test_an_agents_request_waits_for_the_person(sender: Sender) -> None:
     assert (asked["via"], asked["state"]) == ("agent", "identifying")
     for wrong in ({"via": "phone", "agent": agent}, {"via": "agent", "agent": {"name": "x"}}):
         assert sender.post("/v1/rights", body(**wrong)).status_code == 422
+    pdf = {"kind": "power_of_attorney", "content": b64encode(b"%PDF-1.7").decode()}
+    proofs = f"/v1/rights/{asked['request']}/proofs"
+    assert [sender.post(proofs, pdf).status_code for _ in range(4)] == [201, 201, 201, 422]
+    script = pdf | {"content": b64encode(b"<script>").decode()}
+    assert "PDF, PNG or JPEG" in sender.post(proofs, script).get_json()["detail"]
+    assert sender.post(proofs, pdf | {"content": "not base64!"}).status_code == 422
     link = {"name": "see evil.example", "address": "cases@dr.example"}
     assert sender.post("/v1/rights", body(via="agent", agent=link)).status_code == 422

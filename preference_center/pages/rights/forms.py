@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
+    Law,
     RequestKind,
     RequestVia,
 )
@@ -44,6 +46,8 @@ class RightsForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
     state = HiddenField()
     """The id of the request that the form makes, sealed: sent twice, it makes one."""
+    laws: Sequence[Law] = ()
+    """Among which the person may say where they live; none where there is nothing to choose."""
 
 
 def form_of(visitor: RightsVisitor) -> RightsForm:
@@ -52,6 +56,7 @@ def form_of(visitor: RightsVisitor) -> RightsForm:
     context = services()
     data = {"id": str(context.new_id()), "link": link_fingerprint(visitor.token)}
     form.state.data = context.links.seal_form(FormPurpose.RIGHTS, data, context.now())
+    form.laws = _laws_to_choose()
     return form
 
 
@@ -99,10 +104,22 @@ def ask(
         brand=brand.key if brand else None,
         level=visitor.level if address == visitor.address else IdentityLevel.NONE,
         text=text,
+        law=_read_law(),
         id=read_form_id(visitor),
         mails_receipt=visitor.level >= IdentityLevel.CONTROLS_ADDRESS or _may_mail(address),
     )
     return open_request(new)
+
+
+def _laws_to_choose() -> Sequence[Law]:
+    laws = catalogue_or_empty().rights.laws
+    return laws if len(laws) > 1 else ()
+
+
+def _read_law() -> Law | None:
+    """The law of where the person says they live. Without one the earliest date counts."""
+    stated = request.form.get("law", "")
+    return Law(stated) if stated in _laws_to_choose() else None
 
 
 def _may_mail(address: Address) -> bool:

@@ -10,10 +10,18 @@ import pytest
 from preference_center.contacts import load_contacts, upsert_contacts
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
+from preference_center.domain.rights.model import (
+    Extent,
+    IdentityLevel,
+    Law,
+    RequestKind,
+    RequestVia,
+)
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.rights.holds import end_hold, place_hold
 from tests.clock import START
+from tests.in_force import put_in_force
+from tests.pages.conftest import CATALOGUE
 from tests.pages.rights_acts import form_fields, press, reference_in, requests_in
 
 if TYPE_CHECKING:
@@ -24,6 +32,9 @@ if TYPE_CHECKING:
     from tests.pages.ledger import Ledger
 
 JANE = parse_address("jane.doe@example.com", Channel.EMAIL)
+_WITH_TWO_LAWS = CATALOGUE.replace(
+    "[controller]", '[rights]\nlaws = ["gdpr", "ccpa"]\n\n[controller]'
+)
 ORIGIN = RequestOrigin("test", "test", START)
 
 
@@ -42,6 +53,29 @@ def test_one_button_is_one_request_however_often_it_is_pressed(
     assert asked.via is RequestVia.PAGE
     assert asked.level is IdentityLevel.CONTROLS_ADDRESS
     assert asked.reference == reference_in(client, answer)
+
+
+@pytest.mark.parametrize(
+    "stated, law, days",
+    [("ccpa", Law.CCPA, 45), ("", None, 30), ("lgpd", None, 30)],
+    ids=["California", "not stated", "of no law here"],
+)
+def test_who_says_where_they_live_gets_the_dates_of_its_law(
+    app: Flask, client: FlaskClient, proven: str, stated: str, law: Law | None, days: int
+) -> None:
+    put_in_force(app, _WITH_TWO_LAWS)
+    path = f"/rights/access/{proven}"
+    assert "Where you live" in client.get(path).text
+    assert press(client, path, confirm="yes", law=stated).status_code == 303
+    (asked,) = requests_in(app)
+    assert asked.law is law
+    assert (asked.due_at - asked.received_at).days in {days - 1, days}
+
+
+def test_where_one_law_counts_nobody_is_asked_where_they_live(
+    client: FlaskClient, proven: str
+) -> None:
+    assert "Where you live" not in client.get(f"/rights/access/{proven}").text
 
 
 def test_an_erasure_takes_two_steps_and_says_what_goes_and_stays(
