@@ -17,6 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -57,12 +58,18 @@ def init_app(app: Flask, default_language: Callable[[], str], time_zone: str) ->
         default_timezone=time_zone,
         locale_selector=select_locale,
     )
+    app.jinja_env.filters["text_direction"] = text_direction
 
 
 def match_language(tag: str | None) -> str | None:
     """The supported language of a BCP 47 tag: `de` for `de-AT`; None if there is none."""
     primary = (tag or "").replace("_", "-").partition("-")[0].lower()
     return primary if primary in LANGUAGES else None
+
+
+def text_direction(tag: str) -> str:
+    """How a language is written, for the `dir` attribute: `ltr` or `rtl`."""
+    return str(Locale.parse(tag, sep="-").text_direction)
 
 
 def page_language() -> str:
