@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -41,7 +41,7 @@ class Follower:
                 self.delivered.add(entry.event.id)
                 self._keep(entry.scope_status)
                 if entry.event.kind is EventKind.ERASED:
-                    self._forget_consents(entry.event.address_id, entry.event.counts_at)
+                    self._forget_choices(entry.event.address_id, entry.event.counts_at)
             self.after = page.next_watermark
             if not page.has_more:
                 return page.lag is not None
@@ -75,12 +75,11 @@ class Follower:
                 found.after = given
         return found
 
-    def _forget_consents(self, address_id: int, erased_at: datetime) -> None:
+    def _forget_choices(self, address_id: int, erased_at: datetime) -> None:
         """What a reader does who learns that somebody is erased: see docs/feed.md."""
         theirs = [(place, state) for place, state in self.copy.items() if place[0] == address_id]
         for (_, scope), state in theirs:
-            if state.consent and state.consent.at <= erased_at:
-                self._store((address_id, scope), replace(state, consent=None))
+            self._store((address_id, scope), state.without_choices_before(erased_at))
 
     def _keep(self, status: FeedScopeStatus) -> None:
         self._store((status.address_id, status.scope), status.state)

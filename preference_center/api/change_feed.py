@@ -62,6 +62,8 @@ class ScopeStatusBody(ResponseBody):
     pause_at: datetime | None = None
     pause_until: datetime | None = None
     consent_at: datetime | None = None
+    frequency: str | None = None
+    frequency_at: datetime | None = None
 
 
 class AddressScopeStatus(ResponseBody):
@@ -83,6 +85,7 @@ class ChangeItem(AddressScopeStatus):
     recorded_at: datetime
     counts_at: datetime
     until: datetime | None = None
+    frequency: str | None = None
     source: str
     retracts: list[UUID] | None = None
 
@@ -210,6 +213,8 @@ def _change_json(change: FeedEntry) -> dict[str, Any]:
     }
     if event.until:
         result["until"] = event.until.isoformat()
+    if event.frequency:
+        result["frequency"] = event.frequency.key
     if event.retracts:
         result["retracts"] = [str(retracted) for retracted in event.retracts]
     return result
@@ -239,6 +244,9 @@ def _scope_state_json(state: ScopeState) -> dict[str, Any]:
         result["pause_until"] = state.pause_until.isoformat()
     if state.consent:
         result["consent_at"] = state.consent.at.isoformat()
+    if state.frequency:
+        result["frequency"] = state.frequency.key
+        result["frequency_at"] = state.frequency.at.isoformat()
     return result
 
 

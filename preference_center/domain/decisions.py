@@ -295,6 +295,7 @@ def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
             | EventKind.RESTRICTED
             | EventKind.UNRESTRICTED
             | EventKind.PAUSED
+            | EventKind.FREQUENCY_CHOSEN
             | EventKind.OPTED_IN
             | EventKind.CONSENTED
             | EventKind.REOPENED

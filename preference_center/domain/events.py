@@ -2,7 +2,8 @@
 
 The state of an address is, per scope, three maxima: the newest opt-out, the newest
 own opt-in and the newest pause (I5). Maxima commute, so the state is the same in
-whatever order events arrive. A fourth, the newest consent, records who asked for what.
+whatever order events arrive. A fourth, the newest consent, records who asked for what, and a
+fifth how often they want it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
+from preference_center.domain.frequency_choice import DatedFrequency, FrequencyChoice
 from preference_center.domain.hashed_addresses import HashedAddress
 
 ALL_MARKETING = "all_marketing"
@@ -56,6 +58,8 @@ class EventKind(StrEnum):
     CONSENTED = "consented"
     """A record by others that the person asked for it; never lifts."""
     PAUSED = "paused"
+    FREQUENCY_CHOSEN = "frequency_chosen"
+    """How often the person wants a topic; neither an opt-in nor an opt-out: it lifts nothing."""
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     DEACTIVATED = "deactivated"
@@ -100,7 +104,12 @@ def _effect_of(kind: EventKind) -> _Effect:
             return _Effect.SUPPRESSES
         case EventKind.OPTED_IN | EventKind.REOPENED | EventKind.UNRESTRICTED:
             return _Effect.LIFTS
-        case EventKind.CONSENTED | EventKind.PAUSED | EventKind.RETRACTED:
+        case (
+            EventKind.CONSENTED
+            | EventKind.PAUSED
+            | EventKind.FREQUENCY_CHOSEN
+            | EventKind.RETRACTED
+        ):
             return _Effect.NEITHER
         case _:
             assert_never(kind)
@@ -123,7 +132,7 @@ def is_valid_scope(kind: EventKind, scope: str) -> bool:
             valid = scope == RESTRICTION
         case EventKind.MOVED:
             valid = scope == ALL_MARKETING
-        case EventKind.CONSENTED:
+        case EventKind.CONSENTED | EventKind.FREQUENCY_CHOSEN:
             valid = scope not in RESERVED_SCOPES
         case EventKind.RETRACTED:
             valid = False  # it names events: see Retraction
@@ -168,12 +177,15 @@ class Change:
     evidence: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
     own_act: bool = False
+    frequency: FrequencyChoice | None = None
 
     def __post_init__(self) -> None:
         if not is_valid_scope(self.kind, self.scope):
             raise ValueError(f"{self.kind} can't cover the scope {self.scope}")
         if (self.until is not None) != (self.kind is EventKind.PAUSED):
             raise ValueError("a pause, and only a pause, has an end")
+        if (self.frequency is not None) != (self.kind is EventKind.FREQUENCY_CHOSEN):
+            raise ValueError("a choice of frequency, and only that, has one")
         if isinstance(self.address, HashedAddress) and not can_be_hashed(self.kind):
             raise ValueError(f"{self.kind} needs a readable address, not a hash")
 
@@ -244,6 +256,7 @@ class Event:
     retracts: tuple[UUID, ...] = ()
     evidence_erased: bool = False
     """Its evidence, empty here, was erased with the person, or has expired (I8)."""
+    frequency: FrequencyChoice | None = None
 
 
 def counts_at(kind: EventKind, occurred_at: datetime, received_at: datetime) -> datetime:
@@ -276,6 +289,7 @@ class ScopeState:
     pause: Timestamped | None = None
     pause_until: datetime | None = None
     consent: Timestamped | None = None
+    frequency: DatedFrequency | None = None
 
     @property
     def is_suppressed(self) -> bool:
@@ -297,7 +311,25 @@ class ScopeState:
         )
         if asks and _is_newer(counted, state.consent):
             state = replace(state, consent=counted)
+        if event.frequency:
+            chosen = DatedFrequency(
+                event.counts_at, event.frequency.rank, event.id, event.frequency.key
+            )
+            if state.frequency is None or chosen > state.frequency:
+                state = replace(state, frequency=chosen)
         return state
+
+    def without_choices_before(self, erased_at: datetime) -> ScopeState:
+        """Without the consent and the frequency of a person who was erased then.
+
+        They are erased with their person, events are not (I6, I8).
+        """
+        consent, frequency = self.consent, self.frequency
+        return replace(
+            self,
+            consent=consent if consent and consent.at > erased_at else None,
+            frequency=frequency if frequency and frequency.at > erased_at else None,
+        )
 
 
 def _is_newer(timestamped: Timestamped, other: Timestamped | None) -> bool:

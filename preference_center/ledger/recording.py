@@ -174,6 +174,8 @@ def _events_json(
             "received_at": min(change.received_at, now).isoformat(),
             "counts_at": min(change.counts_at, now).isoformat(),
             "until": change.until and change.until.isoformat(),
+            "frequency": change.frequency and change.frequency.key,
+            "frequency_rank": change.frequency and change.frequency.rank,
             "source": change.source,
             "actor": change.actor,
             "evidence": redacted,

@@ -92,7 +92,11 @@ def _refold(connection: Connection, address_ids: Collection[int]) -> None:
     """Compute the state of these locked addresses again, from the events not retracted."""
     ids = list(address_ids)
     events, retracted = list_events_of(connection, ids)
-    states = fold(events, retracted)
+    erased: dict[int, datetime] = dict(connection.execute(_SELECT_ERASED, (ids,)).fetchall())
+    states = {
+        key: state.without_choices_before(erased[key[0]]) if key[0] in erased else state
+        for key, state in fold(events, retracted).items()
+    }
     connection.execute("DELETE FROM suppression WHERE address_id = ANY(%s)", (ids,))
     connection.execute("DELETE FROM consent WHERE address_id = ANY(%s)", (ids,))
     with connection.cursor() as cursor:
@@ -107,28 +111,25 @@ def _refold(connection: Connection, address_ids: Collection[int]) -> None:
                 if state.consent
             ],
         )
-    connection.execute(_DELETE_ERASED_CONSENTS, (ids,))
 
 
-_DELETE_ERASED_CONSENTS = """
-DELETE FROM consent USING address WHERE address.id = consent.address_id
-    AND consent.address_id = ANY(%s) AND consent.at <= address.erased_at
-"""
-"""Consents are erased with their person, events are not (I6, I8)."""
+_SELECT_ERASED = "SELECT id, erased_at FROM address WHERE id = ANY(%s) AND erased_at IS NOT NULL"
 
 _INSERT_SUPPRESSION = """
 INSERT INTO suppression (address_id, scope, out_at, out_event, reason, own,
-    lift_at, lift_event, pause_at, pause_event, pause_until)
+    lift_at, lift_event, pause_at, pause_event, pause_until,
+    frequency_at, frequency_rank, frequency_event, frequency)
 SELECT given.* FROM (VALUES (%s::bigint, %s::text, %s::timestamptz, %s::uuid, %s::text,
-    %s::boolean, %s::timestamptz, %s::uuid, %s::timestamptz, %s::uuid, %s::timestamptz)) AS given
+    %s::boolean, %s::timestamptz, %s::uuid, %s::timestamptz, %s::uuid, %s::timestamptz,
+    %s::timestamptz, %s::smallint, %s::uuid, %s::text)) AS given
     (address_id, scope, out_at, out_event, reason, own, lift_at, lift_event, pause_at,
-     pause_event, pause_until)
-WHERE COALESCE(out_at, lift_at, pause_at) IS NOT NULL
+     pause_event, pause_until, frequency_at, frequency_rank, frequency_event, frequency)
+WHERE COALESCE(out_at, lift_at, pause_at, frequency_at) IS NOT NULL
 """
 
 
 def _suppression_row(address_id: int, scope: str, state: ScopeState) -> tuple[object, ...]:
-    out, lift, pause = state.opt_out, state.lift, state.pause
+    out, lift, pause, frequency = state.opt_out, state.lift, state.pause, state.frequency
     return (
         address_id,
         scope,
@@ -141,4 +142,8 @@ def _suppression_row(address_id: int, scope: str, state: ScopeState) -> tuple[ob
         pause and pause.at,
         pause and pause.event,
         state.pause_until,
+        frequency and frequency.at,
+        frequency and frequency.rank,
+        frequency and frequency.event,
+        frequency and frequency.key,
     )

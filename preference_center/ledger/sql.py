@@ -7,6 +7,8 @@ sees everything that an earlier writer of the same mailboxes committed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, RESTRICTION, EventKind
 from preference_center.ledger.sync_state_sql import (
     LIFTING_KINDS,
@@ -26,10 +28,11 @@ def _newest_cte(name: str, kinds: str) -> str:
 )"""  # noqa: S608 - constants of this module
 
 
-def _keep_newest(prefix: str, *columns: str) -> str:
+def _keep_newest(prefix: str, *columns: str, order: Sequence[str] = ("at", "event")) -> str:
     """Assignments that keep the newer of the stored and the given values of one prefix."""
-    at, event = f"{prefix}_at", f"{prefix}_event"
-    newer = f"s.{at} IS NULL OR (EXCLUDED.{at}, EXCLUDED.{event}) > (s.{at}, s.{event})"
+    given = ", ".join(f"EXCLUDED.{prefix}_{name}" for name in order)
+    stored = ", ".join(f"s.{prefix}_{name}" for name in order)
+    newer = f"s.{prefix}_at IS NULL OR ({given}) > ({stored})"
     return ", ".join(
         f"{column} = CASE WHEN {newer} THEN EXCLUDED.{column} ELSE s.{column} END"
         for column in columns
@@ -89,8 +92,9 @@ WITH input_event AS (
     SELECT address.id AS address_id, e.*
     FROM (SELECT * FROM json_to_recordset(%(events)s) AS e (id uuid, owner bytea, channel text,
         kind text, scope text, occurred_at timestamptz, received_at timestamptz,
-        counts_at timestamptz, until timestamptz, source text, actor text, evidence jsonb,
-        evidence_hash bytea, own boolean, live boolean) LIMIT %(count)s) AS e
+        counts_at timestamptz, until timestamptz, frequency text, frequency_rank smallint,
+        source text, actor text, evidence jsonb, evidence_hash bytea, own boolean,
+        live boolean) LIMIT %(count)s) AS e
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = e.owner AND channel = e.channel LIMIT 1) AS address
 ), {match_key_ctes("input_event", "id", "own", "scope")}, lift AS (
@@ -125,35 +129,54 @@ WITH input_event AS (
     ON CONFLICT (event_id) DO UPDATE SET last_at = GREATEST(r.last_at, EXCLUDED.last_at)
 ), appended AS (
     INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
-        counts_at, until, source, actor, own, evidence_hash)
+        counts_at, until, frequency, frequency_rank, source, actor, own, evidence_hash)
     SELECT id, address_id, kind, scope, occurred_at, received_at, %(now)s, counts_from, until,
-        source, actor, own, evidence_hash
+        frequency, frequency_rank, source, actor, own, evidence_hash
     FROM input
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, own
+    RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, frequency,
+        frequency_rank, own
 ), evidence AS (
     INSERT INTO event_evidence (event_id, evidence)
     SELECT id, evidence FROM input WHERE (id IN (SELECT id FROM appended)) IS TRUE
 ), live AS (
-    SELECT id, address_id, kind, scope, counts_at, until, own FROM appended
+    SELECT id, address_id, kind, scope, counts_at, until, frequency, frequency_rank, own
+    FROM appended
     WHERE NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = appended.id)
     UNION ALL
-    SELECT repeats, address_id, kind, scope, counts_from, until, own FROM given
+    SELECT repeats, address_id, kind, scope, counts_from, until, NULL, NULL, own FROM given
     WHERE repeats IS NOT NULL
 ), {_newest_cte("newest_opt_outs", _SUPPRESSING_KINDS)},
 {_newest_cte("newest_lifts", LIFTING_KINDS)},
 {_newest_cte("newest_pauses", _PAUSING_KINDS)},
-merged AS (
+newest_frequencies AS (
+    SELECT DISTINCT ON (address_id, scope) * FROM live WHERE frequency IS NOT NULL
+        AND COALESCE((SELECT erased_at FROM address WHERE id = address_id) < counts_at, true)
+    ORDER BY address_id, scope, counts_at DESC, frequency_rank DESC, id DESC
+), merged AS (
     INSERT INTO suppression AS s (address_id, scope, out_at, out_event, reason, own,
-        lift_at, lift_event, pause_at, pause_event, pause_until)
+        lift_at, lift_event, pause_at, pause_event, pause_until,
+        frequency_at, frequency_rank, frequency_event, frequency)
     SELECT address_id, scope, o.counts_at, o.id, o.kind, COALESCE(o.own, false),
-        l.counts_at, l.id, p.counts_at, p.id, p.until
+        l.counts_at, l.id, p.counts_at, p.id, p.until,
+        f.counts_at, f.frequency_rank, f.id, f.frequency
     FROM newest_opt_outs o FULL JOIN newest_lifts l USING (address_id, scope)
         FULL JOIN newest_pauses p USING (address_id, scope)
+        FULL JOIN newest_frequencies f USING (address_id, scope)
     ON CONFLICT (address_id, scope) DO UPDATE SET
         {_keep_newest("out", "out_at", "out_event", "reason", "own")},
         {_keep_newest("lift", "lift_at", "lift_event")},
-        {_keep_newest("pause", "pause_at", "pause_event", "pause_until")}
+        {_keep_newest("pause", "pause_at", "pause_event", "pause_until")},
+        {
+    _keep_newest(
+        "frequency",
+        "frequency_at",
+        "frequency_rank",
+        "frequency_event",
+        "frequency",
+        order=("at", "rank", "event"),
+    )
+}
 ), {_newest_cte("newest_consents", _CONSENTING_KINDS)}, merged_consent AS (
     INSERT INTO consent AS c (address_id, topic, at, event)
     SELECT address_id, scope, counts_at, id FROM newest_consents WHERE scope <> '{ALL_MARKETING}'

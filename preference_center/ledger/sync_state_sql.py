@@ -27,6 +27,11 @@ def sql_kinds(*kinds: EventKind) -> str:
 
 LIFTING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.lifts))
 
+_KINDS_WITHOUT_DEADLINE = sql_kinds(
+    *(kind for kind in EventKind if kind.lifts or kind is EventKind.FREQUENCY_CHOSEN)
+)
+"""What is pushed without a deadline: the window is for opt-outs (I3)."""
+
 RAISE_CTES = f"""wanted AS (
     SELECT d.id AS destination_id, affected.target, max(affected.seq) AS version,
         min(affected.waiting_since) AS waiting_since
@@ -107,7 +112,8 @@ RAISE_AFFECTED_CTES = f"""matched AS (
         WHERE b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
         ORDER BY b.address_id LIMIT {MAX_IMMEDIATE_FORMS + 1}) AS forms
     FROM (SELECT a.digest, a.channel, a.kind, e.scope, max(e.seq) AS seq,
-            min(e.received_at) FILTER (WHERE e.kind NOT IN ({LIFTING_KINDS})) AS received_at
+            min(e.received_at)
+                FILTER (WHERE e.kind NOT IN ({_KINDS_WITHOUT_DEADLINE})) AS received_at
         FROM appended e JOIN key a USING (id) WHERE e.kind <> '{EventKind.CONSENTED}'
         GROUP BY a.digest, a.channel, a.kind, e.scope) AS a
 ), deferred AS (
@@ -121,7 +127,7 @@ RAISE_AFFECTED_CTES = f"""matched AS (
         last_address_id = LEAST(r.last_address_id, EXCLUDED.last_address_id)
 ), {_NEWEST_OPT_OUT_CTE}, affected AS (
     SELECT seq, scope, address_id AS target, false AS only_if_missing,
-        CASE WHEN kind NOT IN ({LIFTING_KINDS}) THEN received_at END AS waiting_since
+        CASE WHEN kind NOT IN ({_KINDS_WITHOUT_DEADLINE}) THEN received_at END AS waiting_since
     FROM appended WHERE kind <> '{EventKind.CONSENTED}'
     UNION ALL
     SELECT seq, scope, unnest(forms[:{MAX_IMMEDIATE_FORMS}]), false, received_at FROM matched

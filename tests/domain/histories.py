@@ -20,10 +20,12 @@ from preference_center.domain.events import (
     EventKind,
     counts_at,
 )
+from preference_center.domain.frequency_choice import FrequencyChoice
 from tests.clock import START
 
 NEWS, OFFERS = "acme.news", "acme.offers"
 TOPICS = (NEWS, OFFERS, ALL_MARKETING)
+FREQUENCIES = [FrequencyChoice(key, rank) for rank, key in enumerate(("daily", "weekly"))]
 NOW = START
 """When everything below is looked at; a later date comes from a wrong clock."""
 
@@ -42,7 +44,9 @@ def scopes_of(kind: EventKind) -> Sequence[str]:
         return (ALL_MARKETING,)
     if kind is EventKind.PAUSED:
         return (NEWS, OFFERS, ALL_MARKETING, UNDELIVERABLE)
-    return (NEWS, OFFERS) if kind is EventKind.CONSENTED else (NEWS, OFFERS, ALL_MARKETING)
+    if kind in {EventKind.CONSENTED, EventKind.FREQUENCY_CHOSEN}:
+        return (NEWS, OFFERS)
+    return (NEWS, OFFERS, ALL_MARKETING)
 
 
 KINDS = [kind for kind in EventKind if kind is not EventKind.RETRACTED]
@@ -86,6 +90,9 @@ def histories(
             source="test",
             actor="test",
             until=draw(st.sampled_from(MOMENTS)) if kind is EventKind.PAUSED else None,
+            frequency=(
+                draw(st.sampled_from(FREQUENCIES)) if kind is EventKind.FREQUENCY_CHOSEN else None
+            ),
         )
         for number in numbers
     ]
@@ -115,6 +122,7 @@ def event(change: Change, number: int = 1) -> Event:
         evidence=change.evidence,
         own_act=change.own_act,
         until=change.until,
+        frequency=change.frequency,
     )
 
 

@@ -28,7 +28,7 @@ Slot = tuple[datetime, UUID] | None
 
 @dataclass(frozen=True)
 class Row:
-    """What counts for one address and scope: newest opt-out, lift, pause and consent."""
+    """What counts for one address and scope: newest opt-out, lift, pause, consent and frequency."""
 
     opt_out: Slot
     reason: str | None
@@ -36,6 +36,8 @@ class Row:
     pause: Slot
     pause_until: datetime | None
     consent: Slot
+    frequency: Slot
+    chosen: str | None
 
 
 @dataclass
@@ -149,6 +151,10 @@ class Oracle:
         def slot(change: Change | None) -> Slot:
             return None if change is None else (self.at(change), change.id)
 
+        choices = [c for c in mine if c.scope == scope and c.frequency]
+        # Of two at the same time the less frequent one.
+        choices.sort(key=lambda c: (self.at(c), c.frequency.rank if c.frequency else 0, c.id))
+        chosen = choices[-1] if choices else None
         opt_out, pause = newest(OPT_OUT_KINDS), newest({"paused"})
         return Row(
             slot(opt_out),
@@ -157,6 +163,8 @@ class Oracle:
             slot(pause),
             pause.until if pause else None,
             None if scope == "all_marketing" else slot(newest(CONSENT_KINDS)),
+            slot(chosen),
+            chosen.frequency.key if chosen and chosen.frequency else None,
         )
 
 

@@ -12,7 +12,8 @@ from tests.ledger.oracle import Row, Slot
 
 _ROWS = """
 SELECT COALESCE(s.scope, c.topic), s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
-    s.pause_at, s.pause_event, s.pause_until, c.at, c.event
+    s.pause_at, s.pause_event, s.pause_until, c.at, c.event,
+    s.frequency_at, s.frequency_event, s.frequency
 FROM (SELECT * FROM suppression WHERE address_id = %(id)s) s
 FULL JOIN (SELECT * FROM consent WHERE address_id = %(id)s) c ON c.topic = s.scope
 """
@@ -25,7 +26,14 @@ def rows_of(who: Address) -> dict[str, Row]:
     )
     return {
         row[0]: Row(
-            _slot(row[1:3]), row[3], _slot(row[4:6]), _slot(row[6:8]), row[8], _slot(row[9:11])
+            _slot(row[1:3]),
+            row[3],
+            _slot(row[4:6]),
+            _slot(row[6:8]),
+            row[8],
+            _slot(row[9:11]),
+            _slot(row[11:13]),
+            row[13],
         )
         for row in rows
     }

@@ -25,6 +25,7 @@ from preference_center.domain.events import (
     can_be_hashed,
     fold,
 )
+from preference_center.domain.frequency_choice import DatedFrequency
 from preference_center.domain.hashed_addresses import LIST_ALGORITHMS
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
@@ -148,12 +149,14 @@ def test_state_is_the_fold_of_the_ledger(given: Given) -> None:  # I5
                 _slot(state.pause),
                 state.pause_until,
                 _slot(state.consent),
+                _slot(state.frequency),
+                state.frequency.key if state.frequency else None,
             )
             for (_, scope), state in folded.items()
         }
 
 
-def _slot(newest: Timestamped | None) -> Slot:
+def _slot(newest: Timestamped | DatedFrequency | None) -> Slot:
     return (newest.at, newest.event) if newest else None
 
 

@@ -86,6 +86,7 @@ def _copied_kind(event: Event) -> EventKind | None:
             | EventKind.OPTED_IN
             | EventKind.CONSENTED
             | EventKind.PAUSED
+            | EventKind.FREQUENCY_CHOSEN
             | EventKind.COMPLAINED
             | EventKind.DEACTIVATED
             | EventKind.REOPENED
@@ -123,6 +124,7 @@ def _copy(
             "moved_source": event.source,
         },
         until=event.until,
+        frequency=event.frequency,
     )
 
 

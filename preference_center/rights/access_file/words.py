@@ -58,6 +58,7 @@ def _event_kinds() -> Mapping[EventKind, str]:
         EventKind.OPTED_IN: _("Opt-in by yourself"),
         EventKind.CONSENTED: _("Consent, as others recorded it"),
         EventKind.PAUSED: _("Pause"),
+        EventKind.FREQUENCY_CHOSEN: _("How often you want it"),
         EventKind.BOUNCED: _("A message came back"),
         EventKind.COMPLAINED: _("Complaint about a message"),
         EventKind.DEACTIVATED: _("Account closed"),

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Event, EventKind, ScopeState, Timestamped
+from preference_center.domain.frequency_choice import DatedFrequency
 from preference_center.domain.watermarks import Watermark, first_watermark
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
@@ -64,7 +65,8 @@ class FeedPage:
 
 
 _STATE_COLUMNS = """s.out_at, s.out_event, s.reason, COALESCE(s.own, false),
-    s.lift_at, s.lift_event, s.pause_at, s.pause_event, s.pause_until, c.at, c.event"""
+    s.lift_at, s.lift_event, s.pause_at, s.pause_event, s.pause_until, s.frequency_at,
+    s.frequency_rank, s.frequency_event, s.frequency, c.at, c.event"""
 
 _SELECT_BEFORE_EPOCH = """SELECT '0' AS xid, seq, id, address_id, scope FROM event
     WHERE seq > %(seq)s AND seq <= %(floor)s ORDER BY seq LIMIT %(limit)s"""
@@ -168,9 +170,10 @@ def _to_scope_state(
     out_event: UUID | None,
     reason: str | None,
     own: bool,  # noqa: FBT001 - a column
-    *rest: Any,
+    *times: Any,
 ) -> ScopeState:
-    lift_at, lift_event, pause_at, pause_event, pause_until, consent_at, consent_event = rest
+    lift_at, lift_event, pause_at, pause_event, pause_until, *rest = times
+    chosen_at, rank, chosen, frequency, consent_at, consent_event = rest
     return ScopeState(
         opt_out=Timestamped(out_at, out_event) if out_at and out_event else None,
         reason=EventKind(reason) if reason else None,
@@ -179,4 +182,5 @@ def _to_scope_state(
         pause=Timestamped(pause_at, pause_event) if pause_at else None,
         pause_until=pause_until,
         consent=Timestamped(consent_at, consent_event) if consent_at else None,
+        frequency=DatedFrequency(chosen_at, rank, chosen, frequency) if chosen_at else None,
     )

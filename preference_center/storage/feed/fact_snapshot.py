@@ -67,6 +67,7 @@ SELECT encode(k.digest, 'hex'), k.channel, k.kind, s.scope, {_micros("s.out_at")
     replace(s.out_event::text, '-', ''), s.reason, {_micros("s.lift_at")},
     {_micros("s.pause_at")}, {_micros("s.pause_until")}, NULL::bigint
 FROM address_key k JOIN suppression s ON s.address_id = k.address_id
+WHERE COALESCE(s.out_at, s.lift_at, s.pause_at) IS NOT NULL
 UNION ALL
 SELECT encode(k.digest, 'hex'), k.channel, k.kind, c.topic, NULL, NULL, NULL, NULL, NULL, NULL,
     {_micros("c.at")}

@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.domain.events import Event, EventKind
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.storage.db.database import Connection
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
-    e.recorded_at, e.counts_at, e.source, e.actor, v.evidence, e.own, e.until, e.retracts"""
+    e.recorded_at, e.counts_at, e.source, e.actor, v.evidence, e.own, e.until, e.retracts,
+    e.frequency, e.frequency_rank"""
 _WITH_EVIDENCE = "LEFT JOIN event_evidence v ON v.event_id = e.id"
 _COLUMNS_WITH_REPEATS = _COLUMNS.replace("e.counts_at", "GREATEST(e.counts_at, again.last_at)")
 _SELECT_EVENTS_OF = f"""
@@ -66,6 +68,7 @@ def load_events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUI
 
 
 def _to_event(row: tuple[Any, ...]) -> Event:
-    event_id, seq, kind, *facts, evidence, own, until, retracts, _ = row
-    facts += [evidence or {}, own, until, tuple(retracts or ()), evidence is None]
+    event_id, seq, kind, *facts, evidence, own, until, retracts, frequency, rank, _ = row
+    chosen = None if frequency is None else FrequencyChoice(frequency, rank)
+    facts += [evidence or {}, own, until, tuple(retracts or ()), evidence is None, chosen]
     return Event(event_id, seq, EventKind(kind), *facts)

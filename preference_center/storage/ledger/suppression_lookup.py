@@ -12,6 +12,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, KeyKind, may_match
 from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import ALL_MARKETING, EventKind, ScopeState, Timestamped
+from preference_center.domain.frequency_choice import DatedFrequency
 from preference_center.domain.watermarks import Watermark
 from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
@@ -34,12 +35,15 @@ _EXACT = KeyKind.EXACT.value
 _KINDS = {kind.value: kind for kind in EventKind}
 
 _SUPPRESSION_COLUMNS = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
-    s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
-_CONSENT_COLUMNS = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.event"""
+    s.pause_at, s.pause_event, s.pause_until, s.frequency_at, s.frequency_rank, s.frequency_event,
+    s.frequency, NULL::timestamptz, NULL::uuid"""
+_CONSENT_COLUMNS = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, c.at, c.event"""
 # An opt-out by mail before its address is known. Unknown means no (I11): if no catalogue has its
 # topic, it counts for all marketing.
 _PENDING_OPT_OUT_COLUMNS = f"""COALESCE(u.scope, '{ALL_MARKETING}'), u.last_received_at, u.id,
-    '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
+    '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL"""
 
 _MATCHING_SUPPRESSIONS = f"""
 SELECT k.digest, k.kind, k.channel, {_SUPPRESSION_COLUMNS}, k.address_id
@@ -58,7 +62,7 @@ FROM unnest(%(digests)b::bytea[]) AS given (digest)
 JOIN pending_mail_opt_out u ON u.digest_prefix = substr(given.digest, 1, {DIGEST_PREFIX_BYTES})
 UNION ALL
 SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH_SQL}, {XMIN_SQL},
-    {", ".join(["NULL"] * 11)}
+    {", ".join(["NULL"] * 15)}
 """  # noqa: S608 - constants of this module
 """The row without a digest describes the snapshot: its epoch and xmin make the watermark.
 
@@ -220,7 +224,8 @@ def _split_result(
 
 def _to_scope_fact(row: Sequence[Any], *, exact: bool) -> ScopeFact:
     scope, out_at, out_event, reason, lift_at, lift_event, *rest = row
-    pause_at, pause_event, pause_until, consent_at, consent_event = rest
+    pause_at, pause_event, pause_until, chosen_at, rank, chosen, frequency, *consent = rest
+    consent_at, consent_event = consent
     state = ScopeState(
         opt_out=Timestamped(out_at, out_event) if out_at else None,
         reason=_KINDS[reason] if reason else None,
@@ -228,5 +233,6 @@ def _to_scope_fact(row: Sequence[Any], *, exact: bool) -> ScopeFact:
         pause=Timestamped(pause_at, pause_event) if pause_at else None,
         pause_until=pause_until,
         consent=Timestamped(consent_at, consent_event) if consent_at else None,
+        frequency=DatedFrequency(chosen_at, rank, chosen, frequency) if chosen_at else None,
     )
     return ScopeFact(scope, exact, state)

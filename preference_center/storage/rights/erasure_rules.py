@@ -62,7 +62,18 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     ),
     "event_repeat": ErasureRule(_KEEP, "when an opt-out counts from"),
     "retraction": ErasureRule(_KEEP, "which events count"),
-    "suppression": ErasureRule(_KEEP, "the opt-out itself"),
+    "suppression": ErasureRule(
+        _CLEAR,
+        "the opt-out itself stays; how often the person wanted a topic is a choice that was erased",
+        """WITH emptied AS (
+            DELETE FROM suppression WHERE address_id = ANY(%(addresses)s)
+                AND COALESCE(out_at, lift_at, pause_at) IS NULL
+        )
+        UPDATE suppression SET frequency_at = NULL, frequency_rank = NULL,
+            frequency_event = NULL, frequency = NULL
+        WHERE address_id = ANY(%(addresses)s) AND frequency_at IS NOT NULL
+            AND COALESCE(out_at, lift_at, pause_at) IS NOT NULL""",
+    ),
     "consent": ErasureRule(
         _DELETE,
         "a choice that was erased",

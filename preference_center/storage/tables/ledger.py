@@ -95,6 +95,9 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     recorded_at: Mapped[datetime] = mapped_column(TimestampTz)
     counts_at: Mapped[datetime] = mapped_column(TimestampTz)
     until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    frequency: Mapped[str | None] = mapped_column(Text)
+    """The key that was chosen; `frequency_rank` was its place in the catalogue then."""
+    frequency_rank: Mapped[int | None] = mapped_column(SmallInteger)
     source: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)
     own: Mapped[bool] = mapped_column(Boolean)
@@ -148,6 +151,10 @@ class SuppressionRow(db.Model):  # type: ignore[misc,name-defined]
     pause_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     pause_event: Mapped[UUID | None] = mapped_column(Uuid)
     pause_until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    frequency_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    frequency_rank: Mapped[int | None] = mapped_column(SmallInteger)
+    frequency_event: Mapped[UUID | None] = mapped_column(Uuid)
+    frequency: Mapped[str | None] = mapped_column(Text)
     active: Mapped[bool | None] = mapped_column(
         Boolean,
         Computed("out_at IS NOT NULL AND (lift_at IS NULL OR out_at >= lift_at)", persisted=True),

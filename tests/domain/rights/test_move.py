@@ -25,6 +25,7 @@ from preference_center.domain.events import (
     counts_at,
     fold,
 )
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.rights.move import build_move_changes, check_move
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput
@@ -53,6 +54,7 @@ def event(change: Change, **given: object) -> Event:
         evidence=change.evidence,
         own_act=change.own_act,
         until=change.until,
+        frequency=change.frequency,
     )
     return replace(stored, **given)  # type: ignore[arg-type]
 
@@ -62,7 +64,11 @@ def act(
 ) -> Event:
     at = START - days_ago * DAY
     until = START + DAY if kind is EventKind.PAUSED else None
-    made = Change(UUID(int=days_ago), kind, OLD, scope, at, at, "page", "person", until=until)
+    chosen = FrequencyChoice("monthly", 1) if kind is EventKind.FREQUENCY_CHOSEN else None
+    made = Change(
+        UUID(int=days_ago), kind, OLD, scope, at, at, "page", "person",
+        until=until, frequency=chosen,
+    )  # fmt: skip
     return event(made, **given)
 
 
@@ -118,6 +124,11 @@ def test_what_the_person_said_is_copied_with_its_own_times(  # I5
 )
 def test_what_belongs_to_the_mailbox_stays_there(kind: EventKind, scope: str) -> None:
     assert copies(act(kind, scope)) == []
+
+
+def test_how_often_is_copied_with_its_choice() -> None:
+    [copy] = copies(act(EventKind.FREQUENCY_CHOSEN))
+    assert copy.frequency == FrequencyChoice("monthly", 1)
 
 
 def test_marketing_that_an_erasure_left_off_stays_off() -> None:  # I6

@@ -27,7 +27,7 @@ LOCKED = "pending_mail_opt_out"
 NEXT_MIGRATION = f"""
 from alembic import op
 
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 
 
 def upgrade():
@@ -44,7 +44,7 @@ def migrations(tmp_path: Path) -> str:
     """The folder of our migrations, and one more."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
-    (folder / "versions" / "0003_next.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / "0004_next.py").write_text(NEXT_MIGRATION)
     return str(folder)
 
 
@@ -57,7 +57,7 @@ def app(
     make_database(database_url, name)
     app = create_app(settings_for(with_database(database_url, name), redis_url))
     with app.app_context():
-        upgrade(directory=migrations, revision="0002")
+        upgrade(directory=migrations, revision="0003")
         yield app
         db.engine.dispose()
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -148,7 +148,7 @@ def test_evidence_and_acknowledgements_move_and_leave_nothing_in_their_old_place
         for statement in INSERTS:
             connection.execute(statement.encode(), {"id": EVENT})
         old = [connection.execute(query.encode()).fetchall() for query in OLD_ROWS]
-    upgrade(directory=migrations, revision="0002")
+    upgrade(directory=migrations, revision="0003")
     with psycopg.connect(url(app)) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pageinspect")
         rows = connection.execute("SELECT * FROM event_evidence").fetchall()
@@ -185,7 +185,7 @@ def test_a_state_of_a_contact_becomes_its_account_and_its_restriction(
                 " VALUES (gen_random_uuid(), %s, 1, '2026-01-01Z', '2026-02-03Z')",
                 (state,),
             )
-    upgrade(directory=migrations, revision="0002")
+    upgrade(directory=migrations, revision="0003")
     with psycopg.connect(url(app)) as connection:
         rows = connection.execute("SELECT account, restricted_at::date::text FROM contact")
         assert set(rows) == {

@@ -1,0 +1,42 @@
+"""What the pages need: how often a person wants a topic.
+
+Revision ID: 0003
+Revises: 0002
+Create Date: 2026-11-28
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+TimestampTz = sa.DateTime(timezone=True)
+
+
+def upgrade():
+    _add_frequencies()
+
+
+def downgrade():
+    _drop_frequencies()
+
+
+def _add_frequencies():
+    """The chosen frequency of an event, and the newest one of each address and topic."""
+    op.add_column("event", sa.Column("frequency", sa.Text()))
+    op.add_column("event", sa.Column("frequency_rank", sa.SmallInteger()))
+    op.add_column("suppression", sa.Column("frequency_at", TimestampTz))
+    op.add_column("suppression", sa.Column("frequency_rank", sa.SmallInteger()))
+    op.add_column("suppression", sa.Column("frequency_event", sa.Uuid()))
+    op.add_column("suppression", sa.Column("frequency", sa.Text()))
+
+
+def _drop_frequencies():
+    """Choices of frequency stay in the ledger as kinds only."""
+    for column in ("frequency_at", "frequency_rank", "frequency_event", "frequency"):
+        op.drop_column("suppression", column)
+    for column in ("frequency", "frequency_rank"):
+        op.drop_column("event", column)
