@@ -25,7 +25,8 @@ from preference_center.domain.vendor_events import VendorEvent
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import UnsupportedByDestination
 from preference_center.integrations.base.http import NoResponse
-from simulation.tools import Broken, Tool, shown
+from simulation.tools import Tool, shown
+from simulation.violation import Violation
 
 T = TypeVar("T")
 
@@ -165,12 +166,12 @@ class Account:
         return frozenset(self.tool.off.get(address, ()))
 
     def _allow(self, batch: Sequence[PushItem]) -> None:
-        """Raises Broken if the service breaks the contract of connectors (I10)."""
+        """Raises Violation if the service breaks the contract of connectors (I10)."""
         if len(batch) > self.capabilities.batch_size:
-            raise Broken(f"{self.tool.name} was given a larger batch than it takes")
+            raise Violation(f"I10: {self.tool.name} was given a larger batch than it takes")
         for item in batch:
             if not item.off | item.lift <= self.tool.topics:
-                raise Broken(f"{self.tool.name} was sent a topic that it does not send (I10)")
+                raise Violation(f"I10: {self.tool.name} was sent a topic that it does not send")
             if item.lift and not self.capabilities.can_lift:
                 raise UnsupportedByDestination("it can't turn anything on")
 

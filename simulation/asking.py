@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.sync.contract import EraseItem, PushItem
-from simulation.entry_points import Violation
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
 from simulation.people import START, Form
 from simulation.tools import Tool
+from simulation.violation import Violation
 
 
 @dataclass(frozen=True, slots=True)

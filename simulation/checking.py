@@ -17,12 +17,13 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
 from simulation.comparing import Comparison
-from simulation.entry_points import Violation, address
+from simulation.entry_points import address
 from simulation.excuses import Excuse
 from simulation.lists import CLOCK_TRUSTED
 from simulation.oracle import OptOut, Oracle
 from simulation.people import BOUNCED, START, TOPICS, Form, forms_of
 from simulation.tools import Tool
+from simulation.violation import Violation
 
 SHOWS_OLD = timedelta(minutes=11)
 """How long a tool may go on showing what was before it was asked."""

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from preference_center.context import services
 from preference_center.storage.db.database import run_autocommit
 from simulation.crew import Redis
-from simulation.entry_points import Violation, address
+from simulation.entry_points import address
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
 from simulation.people import RESTRICTION, START, Form, forms_of
 from simulation.tools import Tool
+from simulation.violation import Violation
 
 WINDOW = timedelta(hours=72)
 SLACK = timedelta(minutes=1)

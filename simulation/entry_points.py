@@ -30,6 +30,7 @@ from simulation.ground import Clock
 from simulation.history import Act
 from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, EVERYTHING, Form, forms_of
+from simulation.violation import Violation
 
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 _PAIR = {"List-Unsubscribe": "One-Click"}
@@ -42,10 +43,6 @@ SERVED = frozenset({"one_click", "page", "undo", "reads", "pause", "opt_in"})
 TIES = 7
 """One in so many opt-ins comes with an opt-out of the same time."""
 PAUSES = (timedelta(hours=2), timedelta(hours=20), timedelta(days=7))
-
-
-class Violation(AssertionError):
-    """A rule is broken."""
 
 
 @dataclass(slots=True)

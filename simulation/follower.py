@@ -13,7 +13,7 @@ from preference_center.domain.watermarks import Watermark
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes
 from preference_center.storage.feed.changes import FeedScopeStatus
-from simulation.entry_points import Violation
+from simulation.violation import Violation
 
 PAGE = 20
 A_MOMENT = 0.01

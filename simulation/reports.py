@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from simulation.entry_points import Violation
 from simulation.tools import Tool
+from simulation.violation import Violation
 
 _KEY = ec.derive_private_key(7, ec.SECP256R1())
 KIND = "sendgrid"

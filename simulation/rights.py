@@ -26,12 +26,13 @@ from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.sealed_columns import SEALED_COLUMNS
 from simulation.crew import Crew, Mishap
-from simulation.entry_points import Violation, address, origin
+from simulation.entry_points import address, origin
 from simulation.ground import Clock
 from simulation.history import Act
 from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, EVERYTHING, RESTRICTION, Form, forms_of
 from simulation.tools import Tool
+from simulation.violation import Violation
 from tests.life.backup import Backup
 
 APART = 15.0

@@ -23,7 +23,7 @@ from simulation.asking import Requests
 from simulation.checking import Checks
 from simulation.comparing import Comparison
 from simulation.crew import Crew, Mishap, Redis
-from simulation.entry_points import EntryPoints, Violation
+from simulation.entry_points import EntryPoints
 from simulation.faults import Faults
 from simulation.follower import Follower
 from simulation.ground import Clock, Ground
@@ -36,7 +36,8 @@ from simulation.oracle import OptOut, Oracle
 from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
 from simulation.rights import Rights
-from simulation.tools import Broken, Tool
+from simulation.tools import Tool
+from simulation.violation import Violation
 from workers.scheduler import purge_expired
 
 CHECK_EVERY = timedelta(hours=6)
@@ -102,8 +103,6 @@ class Run:
             try:
                 self._happen()
                 self._settle()
-            except Broken as error:
-                raise Violation(str(error)) from error
             finally:
                 self.crew.end()
                 self.ground.before_transaction = self.ground.before_claim = lambda: None

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from dev.engines import at
-from simulation.entry_points import Violation
 from simulation.ground import Ground, ground, prepare
 from simulation.history import Act, Options, draw
 from simulation.run import Run
 from simulation.shrinking import about, shrunk
+from simulation.violation import Violation
 
 _WHO = re.compile(r"(?:per\.?so\.?n|p|only)(\d+)[+@]")
 

@@ -25,10 +25,6 @@ from simulation.profiles import Profile
 MINUTE = 60.0
 
 
-class Broken(AssertionError):
-    """The service asked a tool for what must never be asked."""
-
-
 @dataclass(slots=True)
 class Tool:
     """One account. `off` is what its own database contains: address -> topics that are off."""
@@ -80,8 +76,8 @@ class Tool:
 
     def gains(self, address: str) -> None:
         """Somebody imports a contact, or fills in a form; everything is on."""
-        if self.keeps_opt_outs and address in self.erased_once:
-            return  # such tools never take the address again
+        if address in self.erased_once and self.off.get(address, set()) >= self.topics:
+            return  # a tool that keeps opt-outs never takes it again; one deleted while on, it does
         if address not in self.contacts:
             self.contacts[address] = self.clock()
         self.log.append(address)

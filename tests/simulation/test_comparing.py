@@ -10,13 +10,13 @@ import pytest
 
 from simulation.comparing import PROMPT, WINDOW, Comparison, Difference, Row
 from simulation.crew import Redis
-from simulation.entry_points import Violation
 from simulation.excuses import Excuse
 from simulation.ground import Clock
 from simulation.oracle import OptOut, Oracle
 from simulation.people import NEWS, START, Form, forms_of
 from simulation.profiles import MAILER
 from simulation.tools import Tool
+from simulation.violation import Violation
 
 (FORM,) = forms_of(2)
 
