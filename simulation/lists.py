@@ -97,6 +97,8 @@ class Lists:
                 opt_outs.append(
                     self.oracle.add_opt_out(OptOut(form, scope, at, last, now, sure=False))
                 )
+        else:
+            self.oracle.listed |= {(form, scope) for form in forms}
         self.begun[number], self._settled = (import_id, opt_outs), False
         return "confirmed"
 

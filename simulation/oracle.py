@@ -55,6 +55,8 @@ class Oracle:
 
     opt_outs: defaultdict[int, list[OptOut]] = field(default_factory=lambda: defaultdict(list))
     opt_ins: defaultdict[Form, list[OptIn]] = field(default_factory=lambda: defaultdict(list))
+    listed: set[tuple[Form, str]] = field(default_factory=set)
+    """Who has asked for which topic as a list says, which may be recorded, or undone, by now."""
     changed: dict[int, datetime] = field(default_factory=dict)
     """When each person last did anything."""
 
@@ -99,6 +101,8 @@ class Oracle:
             for opt_in in self.opt_ins[form]
             if opt_in.scope == topic
         )
+        if asked is False and (form, topic) in self.listed:
+            asked = None
         return asked if off is False or asked is False else None
 
     def since(

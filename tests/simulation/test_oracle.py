@@ -73,6 +73,15 @@ def test_a_tag_meets_its_base_and_no_other_tag(other: Form, *, off: bool) -> Non
     assert oracle.must_be_off(other, NEWS, LATE) is off
 
 
+def test_what_a_list_says_lifts_nothing_and_may_ask_for_a_topic() -> None:  # I5
+    oracle = Oracle()
+    assert oracle.may_send(ALIAS, CLUB, LATE) is False
+    oracle.listed.add((ALIAS, CLUB))
+    assert oracle.may_send(ALIAS, CLUB, LATE) is None
+    oracle.add_opt_out(opt_out(1, CLUB))
+    assert oracle.may_send(ALIAS, CLUB, LATE) is False
+
+
 def test_what_nobody_can_know_is_left_open() -> None:
     oracle = Oracle()
     oracle.add_opt_out(opt_out(1, sure=False))
