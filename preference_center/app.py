@@ -29,7 +29,6 @@ from preference_center.logs import configure_logs
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
-from preference_center.storage.catalogues import default_language
 from preference_center.storage.db.connections import connection_factory
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
 
@@ -91,7 +90,7 @@ def create_app(
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)
-    languages.init_app(app, default_language, settings.time_zone)
+    languages.init_app(app, pages.default_wording, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now, random, timeouts)
     for package in (pages, api, inbound, console):

@@ -84,7 +84,8 @@ def _is_api_request() -> bool:
 
 def _error_page(status: int) -> Response:
     # Not the catalogue's default: the database may be unavailable.
-    with in_language(requested_language() or SOURCE_LANGUAGE) as language:
+    values = pages.error_page_values()
+    with in_language(requested_language() or SOURCE_LANGUAGE, values.pop("wording")) as language:
         message = STATUS_MESSAGES.get(status) or (
             STATUS_MESSAGES[400]
             if status < 500  # noqa: PLR2004 - RFC 9110 15.6: the server's own fault
@@ -96,7 +97,7 @@ def _error_page(status: int) -> Response:
             status=status,
             message=message,
             can_mail=pages.can_mail(),
-            **pages.error_page_values(),
+            **values,
         )
     response = Response(html, status, mimetype="text/html")
     response.headers["Content-Language"] = language

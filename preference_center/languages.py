@@ -1,8 +1,10 @@
 """The language of a request, and the translations of our own texts.
 
 The texts in code and templates are English; `translations/<language>/LC_MESSAGES/messages.po`
-has the other languages. Only the .po files are stored: they are compiled in memory, so no
-compiled file can be older than its source. `make translations` updates them.
+has the other languages, in the formal address, and `informal.po` those of its texts that
+differ in the informal one. A brand may replace any of them (`domain.catalogue.wording`). Only
+the .po files are stored: they are compiled in memory, so no compiled file can be older than
+its source. `make translations` updates them.
 
 The catalogue's texts (names, titles) are the company's own, in the languages that the
 catalogue declares.
@@ -10,31 +12,46 @@ catalogue declares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from datetime import datetime
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from babel import Locale
+from babel.lists import format_list
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Flask, g, has_request_context, request
-from flask_babel import Babel, Domain, force_locale, get_locale, refresh
+from flask import Flask, current_app, g, has_app_context, has_request_context, request
+from flask_babel import (
+    Babel,
+    Domain,
+    force_locale,
+    format_date,
+    format_datetime,
+    format_time,
+    get_locale,
+    refresh,
+)
 from werkzeug.utils import cached_property
+
+from preference_center.domain.catalogue import PAGE_LANGUAGES, Wording
 
 SOURCE_LANGUAGE = "en"
 """The language of the texts in code and templates."""
 
-LANGUAGES: Mapping[str, str] = {
+_NATIVE_NAMES = {
     "it": "Italiano",
     "en": "English",
     "de": "Deutsch",
     "fr": "Français",
     "es": "Español",
 }
+LANGUAGES: Mapping[str, str] = {tag: _NATIVE_NAMES[tag] for tag in PAGE_LANGUAGES}
 """Tag and native name of every language of the pages, in the order of the switch."""
 
 LANGUAGE_PARAMETER = "lang"
@@ -42,23 +59,31 @@ LANGUAGE_PARAMETER = "lang"
 
 TRANSLATIONS_DIRECTORY = Path(__file__).parent / "translations"
 
+_BRITISH, _AMERICAN = "en_GB", "en_US"
+_MAX_TRANSLATIONS = 256
+"""Languages times wordings kept compiled; each is some hundred kilobytes."""
+_EXTENSION = "preference_center.languages"
 
-def init_app(app: Flask, default_language: Callable[[], str], time_zone: str) -> None:
+
+def init_app(app: Flask, default_wording: Callable[[], Wording], time_zone: str) -> None:
     """Set up translations in all LANGUAGES, and dates in `time_zone`.
 
-    `default_language` returns a language tag for requests that name no supported language.
+    `default_wording` returns the wording of a request or a job that sets none.
     """
 
     def select_locale() -> str:
-        return requested_language() or match_language(default_language()) or SOURCE_LANGUAGE
+        language = requested_language() or current_wording().fallback_language
+        return _locale_of(language or SOURCE_LANGUAGE, american=_prefers_american())
 
+    app.extensions[_EXTENSION] = default_wording
     _Babel().init_app(
         app,
-        default_locale=SOURCE_LANGUAGE,
+        default_locale=_BRITISH,
         default_timezone=time_zone,
         locale_selector=select_locale,
     )
     app.jinja_env.filters["text_direction"] = text_direction
+    app.jinja_env.filters["day_and_time"] = format_day_and_time
 
 
 def match_language(tag: str | None) -> str | None:
@@ -75,8 +100,8 @@ def text_direction(tag: str) -> str:
 def page_language() -> str:
     """The language of the current page or email: the first of these that is supported.
 
-    The language switch, the contact's locale, Accept-Language (RFC 9110 12.5.4), the
-    catalogue's default; English if there is none.
+    The language switch, the contact's locale, Accept-Language (RFC 9110 12.5.4), the brand's
+    `fallback_language`; English if there is none.
     """
     locale = get_locale()
     return locale.language if locale else SOURCE_LANGUAGE
@@ -103,15 +128,36 @@ def set_contact_language(tag: str | None) -> None:
     refresh()
 
 
+def set_wording(wording: Wording) -> None:
+    """Use this wording for the rest of this request."""
+    g.wording = wording
+    refresh()
+
+
+def current_wording() -> Wording:
+    """The wording of this request or email."""
+    if not has_app_context():
+        return Wording()
+    if "wording" not in g:
+        g.wording = current_app.extensions[_EXTENSION]()
+    wording: Wording = g.wording
+    return wording
+
+
 @contextmanager
-def in_language(tag: str | None) -> Iterator[str]:
+def in_language(tag: str | None, wording: Wording | None = None) -> Iterator[str]:
     """Use this language inside, as for an email; English if it is not supported.
 
-    Needs an application context. Yields the language.
+    Needs an application context. Without `wording` the current one stays. Yields the language.
     """
     language = match_language(tag) or SOURCE_LANGUAGE
-    with force_locale(language):
-        yield language
+    outside = current_wording()
+    g.wording = wording or outside
+    try:
+        with force_locale(_locale_of(language, american=_is_american(tag))):
+            yield language
+    finally:
+        g.wording = outside
 
 
 def keep_language_parameter(_endpoint: str, values: dict[str, Any]) -> None:
@@ -120,16 +166,61 @@ def keep_language_parameter(_endpoint: str, values: dict[str, Any]) -> None:
         values.setdefault(LANGUAGE_PARAMETER, language)
 
 
-@cache
-def load_translations(language: str) -> NullTranslations:
-    """The translations of one of LANGUAGES."""
-    if language == SOURCE_LANGUAGE:
-        return NullTranslations()
+def format_day_and_time(time: datetime) -> str:
+    """A day and a time of day without seconds, in the current language and time zone.
+
+    The zone is named where the language has a short name for it, and left out otherwise.
+    """
+    zone = format_datetime(time, "z")
+    named = f" {zone}" if zone.isalpha() else ""
+    return f"{format_date(time, 'long')}, {format_time(time, 'short')}{named}"
+
+
+def join_names(names: Iterable[str]) -> str:
+    """These names as a list in the current language: `a, b and c`."""
+    joined: str = format_list(list(names), locale=get_locale() or _BRITISH)
+    return joined
+
+
+def current_translations() -> NullTranslations:
+    """The translations for the current language and wording: the same object for the same two."""
+    language, wording = page_language(), current_wording()
+    return load_translations(
+        language, informal=language in wording.informal, texts=wording.replaced_texts(language)
+    )
+
+
+@lru_cache(maxsize=_MAX_TRANSLATIONS)
+def load_translations(
+    language: str, *, informal: bool = False, texts: frozenset[tuple[str, str]] = frozenset()
+) -> NullTranslations:
+    """The translations into one of LANGUAGES, with `texts` instead of those of the same key."""
+    messages = dict(texts)
+    if language != SOURCE_LANGUAGE:
+        variants = read_messages(language, "informal") if informal else {}
+        messages = {**read_messages(language, "messages"), **variants, **messages}
+    catalog = Catalog(language)
+    for key, text in messages.items():
+        catalog.add(key, text)
     compiled = BytesIO()
-    with (TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
-        write_mo(compiled, read_po(file, language))
+    write_mo(compiled, catalog)
     compiled.seek(0)
     return Translations(compiled)
+
+
+@cache
+def read_messages(language: str, name: str) -> Mapping[str, str]:
+    """The texts of `<name>.po` of a language, by our English text."""
+    path = TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / f"{name}.po"
+    with path.open("rb") as file:
+        catalog = read_po(file, language)
+    return {str(message.id): str(message.string) for message in catalog if message.id}
+
+
+def known_texts() -> frozenset[str]:
+    """Every text of pages and emails in English: the keys by which a brand replaces them."""
+    translated = next(language for language in LANGUAGES if language != SOURCE_LANGUAGE)
+    return frozenset(read_messages(translated, "messages"))
 
 
 def _accepted_language() -> str | None:
@@ -138,9 +229,31 @@ def _accepted_language() -> str | None:
     return next(filter(None, supported), None)
 
 
+def _prefers_american() -> bool:
+    """Whether dates are American: by the contact's locale, else the browser's first language.
+
+    A browser in another language often accepts en-US after it, by default.
+    """
+    if not has_request_context():
+        return False
+    known = g.get("contact_language")
+    return _is_american(known if match_language(known) else request.accept_languages.best)
+
+
+def _is_american(tag: str | None) -> bool:
+    return (tag or "").replace("_", "-").lower() == "en-us"
+
+
+def _locale_of(language: str, *, american: bool) -> str:
+    """The CLDR locale of dates and lists."""
+    if language != SOURCE_LANGUAGE:
+        return language
+    return _AMERICAN if american else _BRITISH
+
+
 class _Domain(Domain):  # type: ignore[misc]  # Flask-Babel has no types
     def get_translations(self) -> NullTranslations:
-        return load_translations(page_language())
+        return current_translations()
 
 
 class _Babel(Babel):  # type: ignore[misc]

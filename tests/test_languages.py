@@ -9,30 +9,32 @@ import pytest
 from flask_babel import format_date, format_datetime, gettext
 
 from preference_center.languages import (
+    format_day_and_time,
     in_language,
+    join_names,
     match_language,
     page_language,
     set_contact_language,
 )
+from tests.in_force import put_in_force
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from tests.clock import Clock
-
-CATALOGUE = 'languages = ["es", "en"]\ndefault_language = "es"\n'
+CATALOGUE = """
+languages = ["es", "en"]
+default_language = "es"
+[brands.casa]
+name = "Casa"
+fallback_language = "es"
+"""
 MIDNIGHT = datetime(2026, 7, 26, 22, 30, tzinfo=UTC)  # 00:30 of the next day in Italy
 
 
 @pytest.fixture
-def spanish(app: Flask, clock: Clock) -> Flask:
+def spanish(app: Flask) -> Flask:
     """The service of a company that writes Spanish."""
-    from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
-    from preference_center.storage.db.database import transaction
-
-    with app.app_context(), transaction() as connection:
-        insert_version(connection, CATALOGUE, "0" * 64, clock())
-        clear_catalogue_cache()
+    put_in_force(app, CATALOGUE)
     return app
 
 
@@ -61,9 +63,7 @@ def test_a_tag_names_one_of_ours_or_none(tag: str | None, language: str | None) 
         ("!!;q=x,,,", "es"),
     ],
 )
-def test_the_browser_is_asked_then_the_catalogue(
-    spanish: Flask, accepted: str, language: str
-) -> None:
+def test_the_browser_is_asked_then_the_brand(spanish: Flask, accepted: str, language: str) -> None:
     with spanish.test_request_context("/", headers={"Accept-Language": accepted}):
         assert page_language() == language
 
@@ -85,6 +85,61 @@ def test_the_switch_wins_over_the_contact_and_the_contact_over_the_browser(
         assert page_language() == "de"
 
 
+@pytest.mark.parametrize("accepted", ["pt", "*", ""])
+def test_it_is_english_where_the_brand_states_no_other(app: Flask, accepted: str) -> None:
+    put_in_force(app, CATALOGUE.replace('fallback_language = "es"', ""))
+    with app.test_request_context("/", headers={"Accept-Language": accepted}):
+        assert page_language() == "en"
+
+
+@pytest.mark.parametrize(
+    "accepted, contact, day",
+    [
+        ("en-US,en;q=0.9", None, "July 27, 2026, 12:30\u202fAM"),
+        ("en-GB,en;q=0.9", None, "27 July 2026, 00:30 CEST"),
+        ("en", None, "27 July 2026, 00:30 CEST"),
+        ("en-IE", None, "27 July 2026, 00:30 CEST"),
+        ("pt", None, "27 July 2026, 00:30 CEST"),
+        # What Chrome sends by default in Italy: the reader has switched to English.
+        ("it-IT,it;q=0.9,en-US;q=0.8,en;q=0.7", None, "27 July 2026, 00:30 CEST"),
+        ("en-US", "en-GB", "27 July 2026, 00:30 CEST"),
+        ("en-GB", "en-US", "July 27, 2026, 12:30\u202fAM"),
+        ("en-US", "pt", "July 27, 2026, 12:30\u202fAM"),
+    ],
+)
+def test_dates_are_british_unless_the_reader_is_american(
+    app: Flask, accepted: str, contact: str | None, day: str
+) -> None:
+    with app.test_request_context("/?lang=en", headers={"Accept-Language": accepted}):
+        set_contact_language(contact)
+        assert page_language() == "en"
+        assert format_day_and_time(MIDNIGHT) == day
+
+
+def test_lists_follow_the_same_country(app: Flask) -> None:
+    names = ["Ada", "Bea", "Cleo"]
+    with app.test_request_context("/", headers={"Accept-Language": "en-GB"}):
+        assert join_names(names) == "Ada, Bea and Cleo"
+    with app.test_request_context("/", headers={"Accept-Language": "en-US"}):
+        assert join_names(names) == "Ada, Bea, and Cleo"
+
+
+@pytest.mark.parametrize(
+    "language, text",
+    [
+        ("it", "27 luglio 2026, 00:30 CEST"),
+        ("de", "27. Juli 2026, 00:30 MESZ"),
+        ("fr", "27 juillet 2026, 00:30"),  # French has no short name for the zone
+        ("es", "27 de julio de 2026, 0:30 CEST"),
+    ],
+)
+def test_a_time_has_no_seconds_and_a_zone_only_by_name(
+    app: Flask, language: str, text: str
+) -> None:
+    with app.app_context(), in_language(language):
+        assert format_day_and_time(MIDNIGHT) == text
+
+
 def test_without_a_catalogue_it_is_english(app: Flask) -> None:
     with app.test_request_context("/"):
         assert page_language() == "en"
@@ -98,7 +153,7 @@ def test_outside_of_everything_it_is_english() -> None:
     "language, word, day",
     [
         ("it", "Salva", "27 luglio 2026"),
-        ("en", "Save", "July 27, 2026"),
+        ("en", "Save", "27 July 2026"),
         ("de", "Speichern", "27. Juli 2026"),
         ("fr", "Enregistrer", "27 juillet 2026"),
         ("es", "Guardar", "27 de julio de 2026"),

@@ -12,6 +12,7 @@ from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.catalogue import (
+    PAGE_LANGUAGES,
     Catalogue,
     CatalogueDiff,
     catalogue_digest,
@@ -19,7 +20,9 @@ from preference_center.domain.catalogue import (
     parse_catalogue,
     rejection_reasons,
 )
+from preference_center.domain.catalogue.reader import quote_toml
 from preference_center.errors import CatalogueError
+from preference_center.languages import SOURCE_LANGUAGE, known_texts, load_translations
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import Connection, transaction
 
@@ -40,7 +43,7 @@ def check(file: BinaryIO) -> None:
     Exits with 1 if the file has errors, and prints each with its line and remedy.
     """
     with _exit_on_catalogue_error(file.name):
-        checked = parse_catalogue(_read_text(file))
+        checked = parse_catalogue(_read_text(file), known_texts())
     click.echo(f"{file.name} is valid: {_summary(checked)}.")
     click.echo(f"To apply it: flask catalogue apply {file.name}")
 
@@ -56,12 +59,41 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
     """
     with _exit_on_catalogue_error(file.name):
         text = _read_text(file)
-        new = parse_catalogue(text)
+        new = parse_catalogue(text, known_texts())
     with click_errors(), transaction() as connection:
         version = _apply(connection, text, new, dry_run=dry_run)
     if version is not None:
         catalogues.clear_catalogue_cache()
         click.echo(f"Applied as version {version}: {_summary(new)}.")
+
+
+@catalogue.command(with_service=False)
+@click.argument("word", required=False, default="")
+@click.option(
+    "--language",
+    type=click.Choice(PAGE_LANGUAGES),
+    default=SOURCE_LANGUAGE,
+    show_default=True,
+    help="The language of the texts; the keys are English.",
+)
+@click.option("--informal", is_flag=True, help="Address people informally.")
+def texts(word: str, language: str, *, informal: bool) -> None:
+    """List the texts of pages and emails that a brand can replace.
+
+    With WORD only those that have it in the key or in the text. Each line is `"key" = "text"`, to
+    be changed in a table [brands.KEY.texts.LANGUAGE] of the catalogue. What stands as %(name)s, and
+    tags, must be kept. Exits with 1 if there is none.
+    """
+    translations = load_translations(language, informal=informal)
+    found = [
+        (key, text)
+        for key, text in ((key, translations.gettext(key)) for key in sorted(known_texts()))
+        if word.casefold() in f"{key}\n{text}".casefold()
+    ]
+    for key, text in found:
+        click.echo(f"{quote_toml(key)} = {quote_toml(text)}")
+    if not found:
+        raise click.ClickException(f"No text has {quote_toml(word)}; try a shorter word.")
 
 
 def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) -> int | None:

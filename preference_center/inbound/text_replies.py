@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from babel.lists import format_list
 from flask_babel import gettext as _
 
 from preference_center.context import services
@@ -19,7 +18,7 @@ from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
-from preference_center.languages import SOURCE_LANGUAGE, in_language, match_language
+from preference_center.languages import SOURCE_LANGUAGE, in_language, join_names, match_language
 from preference_center.links import TokenPurpose
 
 REPLY_RATE_LIMIT = "3 per hour; 10 per day"
@@ -55,7 +54,7 @@ class TextReplyWriter:
                 "%(name)s: you are unsubscribed. You will get no more messages of this kind at"
                 " this number: %(what)s.",
                 name=name,
-                what=format_list(titles, locale=language),
+                what=join_names(titles),
             )
             return reply
 
@@ -101,7 +100,7 @@ class TextReplyWriter:
         language = self._language()
         names = [self.catalogue.localize(brand.name, language) for brand in named]
         host = urlsplit(services().settings.public_url).hostname or ""
-        return format_list(names, locale=language) if names else host
+        return join_names(names) if names else host
 
     def _host(self) -> str | None:
         """The host of the pages of the only brand."""

@@ -15,17 +15,14 @@ from email.headerregistry import Address as Mailbox
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 
-from babel.lists import format_list
 from flask import render_template
-from flask_babel import format_date, format_time
-from flask_babel import format_datetime as format_by_pattern
 from flask_babel import gettext as _
 
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.catalogue import Brand, Catalogue
+from preference_center.domain.catalogue import Brand, Catalogue, Wording, shared_wording
 from preference_center.errors import ConfigError
-from preference_center.languages import in_language, match_language
+from preference_center.languages import format_day_and_time, in_language, join_names, match_language
 from preference_center.mailer.address_emails import ADDRESS_EMAILS, address_email_texts
 from preference_center.mailer.email_texts import EmailTexts
 from preference_center.mailer.erasure_notices import erasure_notice_texts
@@ -55,7 +52,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
 
     Raises ConfigError when neither the brand nor MAIL_FROM has a sender.
     """
-    with in_language(_language(email)) as language:
+    with in_language(_language(email), _wording(email)) as language:
         sender = _sender_identity(email, language)
         texts = _texts(email, sender.name)
         values = {"texts": texts, "sender": sender, "link": email.values.get("link")}
@@ -89,7 +86,7 @@ def _language(email: OutgoingEmail) -> str:
 
 
 def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
-    time = _format_time(email.expires_at)
+    time = format_day_and_time(email.expires_at)
     if email.kind is EmailKind.ONE_TIME_LINK:
         return EmailTexts(
             subject=_("Your link to choose what you receive from %(name)s", name=sender_name),
@@ -136,23 +133,27 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
     )
 
 
-def _format_time(time: datetime) -> str:
-    """A time in the current language, with its UTC offset."""
-    day, minute = format_date(time, "long"), format_time(time, "short")
-    return f"{day}, {minute} ({format_by_pattern(time, 'ZZZZ')})"
+def _brands(email: OutgoingEmail) -> tuple[Brand, ...]:
+    """The brand of the email, or all brands."""
+    brands = current_catalogue_or_empty().brands
+    brand = brands.get(email.brand or "")
+    return (brand,) if brand else tuple(brands.values())
+
+
+def _wording(email: OutgoingEmail) -> Wording:
+    return shared_wording([brand.wording for brand in _brands(email)])
 
 
 def _sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
     """The brand of the email, or all brands together with MAIL_FROM."""
-    catalogue = current_catalogue_or_empty()
+    catalogue, brands = current_catalogue_or_empty(), _brands(email)
     brand = catalogue.brands.get(email.brand or "")
-    brands = (brand,) if brand else tuple(catalogue.brands.values())
     sender = (brand and brand.sender) or services().settings.mail_from
     if sender is None:
         raise ConfigError("Set MAIL_FROM, or a sender for every brand.")
     names = [catalogue.localize(each.name, language) for each in brands]
     return SenderIdentity(
-        name=format_list(names, locale=language) if names else parseaddr(sender)[1],
+        name=join_names(names) if names else parseaddr(sender)[1],
         # Brands of one company often share their legal line.
         footers=tuple(dict.fromkeys(_footer(catalogue, each, language) for each in brands)),
         from_address=sender,

@@ -27,7 +27,12 @@ from preference_center.pages.one_time_link import (
 )
 from preference_center.pages.opt_out_status_page import opt_out_status, receipt_json
 from preference_center.pages.preference_page import preferences
-from preference_center.pages.rendering import can_mail, error_page_values, handle_invalid_link
+from preference_center.pages.rendering import (
+    can_mail,
+    default_wording,
+    error_page_values,
+    handle_invalid_link,
+)
 from preference_center.pages.rights.act import RIGHTS_WITH_PAGES, rights_act
 from preference_center.pages.rights.address import confirm_new_address, undo_new_address
 from preference_center.pages.rights.agent import authority
@@ -43,6 +48,7 @@ __all__ = [
     "SECURITY_HEADERS",
     "blueprint",
     "can_mail",
+    "default_wording",
     "error_page_values",
 ]
 

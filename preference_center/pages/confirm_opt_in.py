@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from babel.lists import format_list
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -22,7 +21,7 @@ from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
-from preference_center.languages import page_language
+from preference_center.languages import join_names, page_language
 from preference_center.links import FormPurpose, Link
 from preference_center.pages.ledger_changes import CONFIRMED_BY_MAIL, click_evidence, opt_in, resume
 from preference_center.pages.rendering import (
@@ -108,7 +107,7 @@ def send_confirmation(
                 brand=key,
                 values={
                     "link": f"{base}/c/{sealed}",
-                    "what": format_list(scope_titles(catalogue, scopes), locale=page_language()),
+                    "what": join_names(scope_titles(catalogue, scopes)),
                 },
                 expires_at=now + CONFIRMATION_LIFETIME,
             )

@@ -10,7 +10,7 @@ from preference_center.domain.events import Change, EventKind
 from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.languages import page_language
 from preference_center.links import Link
-from preference_center.pages.rendering import text_version
+from preference_center.pages.rendering import link_wording, text_version
 
 ACTOR = "recipient"
 
@@ -94,5 +94,6 @@ def click_evidence(link: Link, method: str) -> dict[str, str]:
     if link.destination_id is not None:
         evidence["destination"] = str(link.destination_id)
     if method != ONE_CLICK:  # a mail client shows its own text
-        evidence |= {"text_version": text_version(), "language": page_language()}
+        version = text_version(link_wording(link))
+        evidence |= {"text_version": version, "language": page_language()}
     return redact_evidence(evidence, link.address, services().keys.evidence_hmac)

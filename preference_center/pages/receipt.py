@@ -12,7 +12,7 @@ from flask import Response
 from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import RESERVED_SCOPES
-from preference_center.languages import page_language
+from preference_center.languages import current_wording, page_language
 from preference_center.pages.opt_out_status import OptOutStatus, RecordedOptOut, ToolStatus
 from preference_center.pages.rendering import CatalogueText, text_version
 
@@ -50,7 +50,7 @@ def _receipt_content(
         "format": FORMAT_VERSION,
         "issued_at": _isoformat(now),
         "language": page_language(),
-        "text_version": text_version(),
+        "text_version": text_version(current_wording()),
         "channel": address.channel.value,
         "address": mask_address(address),
         "brands": [

@@ -8,20 +8,28 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from babel.lists import format_list
-from flask import current_app, render_template, request, url_for
+from flask import current_app, has_request_context, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center import spool
 from preference_center.context import services
 from preference_center.domain.addresses import Address, mask_address
-from preference_center.domain.catalogue import Brand, Catalogue, LocalizedText, Topic
+from preference_center.domain.catalogue import (
+    Brand,
+    Catalogue,
+    LocalizedText,
+    Topic,
+    Wording,
+    shared_wording,
+)
 from preference_center.errors import Unavailable
 from preference_center.languages import (
     LANGUAGES,
     TRANSLATIONS_DIRECTORY,
+    join_names,
     page_language,
     set_contact_language,
+    set_wording,
 )
 from preference_center.links import Link
 from preference_center.storage.catalogues import (
@@ -42,9 +50,12 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
     `brands` are those that the page is about. `self_path` is the path that shows the same in
     another language by GET; by default it is the page's own.
     """
+    brands = values.get("brands", ())
+    if brands:
+        set_wording(wording_of_brands(brands))
     language = page_language()
     values.setdefault("text", CatalogueText(catalogue_or_empty()))
-    values.setdefault("lead_brand", lead_brand(values.get("brands", ())))
+    values.setdefault("lead_brand", lead_brand(brands))
     html = render_template(
         f"pages/{template}.html",
         language=language,
@@ -143,14 +154,16 @@ def catalogue_or_empty() -> Catalogue:
 
 
 def error_page_values() -> dict[str, Any]:
-    """The brands and texts of an error page; it must not fail when the catalogue can't be read."""
+    """The brands, texts and wording of an error page; it must not fail without a catalogue."""
     catalogue = cached_catalogue()
     if catalogue is None:
         with suppress(Unavailable):
             catalogue = catalogue_or_empty()
     catalogue = catalogue or EMPTY_CATALOGUE
+    brands = tuple(catalogue.brands.values())
     return {
-        "brands": tuple(catalogue.brands.values()),
+        "brands": brands,
+        "wording": wording_of_brands(brands),
         "text": CatalogueText(catalogue),
         "controller": catalogue.controller,
     }
@@ -162,6 +175,33 @@ def lead_brand(brands: tuple[Brand, ...]) -> Brand | None:
         return brands[0]
     host = request.host.partition(":")[0]
     return next((brand for brand in brands if brand.host == host), None)
+
+
+def wording_of_brands(brands: tuple[Brand, ...]) -> Wording:
+    """The wording of a page of these brands: that of its lead brand, or what they share."""
+    lead = lead_brand(brands)
+    return lead.wording if lead else shared_wording([brand.wording for brand in brands])
+
+
+def link_wording(link: Link) -> Wording:
+    """The wording of the pages about a link."""
+    catalogue = catalogue_or_empty()
+    return wording_of_brands(_brands_of(catalogue, catalogue.topics.get(link.scope)))
+
+
+def default_wording() -> Wording:
+    """The wording of a request or job that sets none: of the host's brand, or what all share.
+
+    It never fails: without the database, that of the catalogue last known.
+    """
+    try:
+        catalogue = current_catalogue_or_empty()
+    except Unavailable:
+        catalogue = cached_catalogue() or EMPTY_CATALOGUE
+    brands = tuple(catalogue.brands.values())
+    if has_request_context():
+        return wording_of_brands(brands)
+    return shared_wording([brand.wording for brand in brands])
 
 
 class CatalogueText:
@@ -181,7 +221,7 @@ class CatalogueText:
 
     def names(self, brands: tuple[Brand, ...]) -> str:
         """The names of these brands, as a list in the page's language."""
-        return format_list([self(brand.name) for brand in brands], locale=page_language())
+        return join_names(self(brand.name) for brand in brands)
 
     @staticmethod
     def sender_address(brand: Brand) -> str:
@@ -194,15 +234,19 @@ def link_fingerprint(token: str) -> str:
     return sha256(token.encode()).hexdigest()[:16]
 
 
-def text_version() -> str:
-    """The version of the pages' texts, for evidence: a hash of templates and translations."""
+def text_version(wording: Wording) -> str:
+    """The version of the texts of pages of this wording, for evidence.
+
+    A hash of templates and translations, and of what the brand words in its own way.
+    """
     version: str | None = current_app.extensions.get(_EXTENSION_KEY)
     if version is None:
         folder = Path(current_app.root_path, current_app.template_folder or "", "pages")
         files = [*sorted(folder.glob("*.html")), *sorted(TRANSLATIONS_DIRECTORY.rglob("*.po"))]
         version = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
         current_app.extensions[_EXTENSION_KEY] = version
-    return version
+    own = wording.describe()
+    return sha256(f"{version} {sorted(own.items())}".encode()).hexdigest()[:12] if own else version
 
 
 def _brands_of(catalogue: Catalogue, topic: Topic | None) -> tuple[Brand, ...]:

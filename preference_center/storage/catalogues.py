@@ -9,7 +9,7 @@ from functools import lru_cache
 from flask import current_app
 
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
-from preference_center.errors import CatalogueError, Unavailable
+from preference_center.errors import CatalogueError
 from preference_center.storage.db.database import Connection, run_autocommit
 
 _CACHE = "preference_center.catalogue"
@@ -115,15 +115,6 @@ def seed_catalogue_cache(text: str) -> None:
     """Put this catalogue into the cache, unless it has one. Raises CatalogueError."""
     entry = (time.monotonic(), text, _parse(text))
     current_app.extensions.setdefault(_CACHE, entry)
-
-
-def default_language() -> str:
-    """The catalogue's own language; "" if this process has no catalogue."""
-    try:
-        return current_catalogue().default_language
-    except (CatalogueError, Unavailable):
-        cached = cached_catalogue()
-        return cached.default_language if cached else ""
 
 
 def clear_catalogue_cache() -> None:

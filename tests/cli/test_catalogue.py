@@ -238,3 +238,32 @@ def _waits(database_url: str) -> bool:
             WHERE datname = current_database() AND wait_event_type = 'Lock'"""
         ).fetchone()
     return bool(row and row[0])
+
+
+def test_the_texts_that_a_brand_can_replace_are_found_by_a_word(app: Flask) -> None:
+    found = flask(app, "texts", "save", "--language", "de")
+    assert found.exit_code == 0
+    assert '"Save" = "Speichern"' in found.stdout.splitlines()
+    assert "%(address)s" in flask(app, "texts").stdout  # placeholders are shown
+    by_translation = flask(app, "texts", "SPEICHERN", "--language", "de")
+    assert '"Save" = "Speichern"' in by_translation.stdout.splitlines()
+    missing = flask(app, "texts", "zzz")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "try a shorter word" in missing.stderr
+
+
+def test_what_it_lists_can_be_pasted_into_a_catalogue(app: Flask, file: Path) -> None:
+    for language in ("en", "de"):
+        listed = flask(app, "texts", "--language", language).stdout
+        file.write_text(f"{SMALL}\n[brands.acme.texts.{language}]\n{listed}", encoding="utf-8")
+        assert flask(app, "check", file).exit_code == 0
+
+
+def test_a_text_that_does_not_exist_is_refused_before_it_is_applied(app: Flask, file: Path) -> None:
+    misspelt = '[brands.acme.texts.it]\n"Saev" = "Ricorda"\n'
+    file.write_text(f"{SMALL}\n{misspelt}", encoding="utf-8")
+    for command in ("check", "apply"):
+        refused = flask(app, command, file)
+        assert refused.exit_code == 1
+        assert 'there is no text "Saev"; did you mean "Save"?' in refused.stderr
+    assert versions(app) == []

@@ -155,7 +155,18 @@ def test_it_speaks_the_language_of_its_reader(
     for part in (text, html):
         assert button[kind] in part
         assert "2026" in part  # until when
-        assert "+01:00" in part
+        assert re.search(r"24[^,]*2026, 11:00", part)  # in the time zone of the settings
+
+
+def test_it_has_the_words_of_its_brand(app: Flask) -> None:
+    text = "Hallo von %(name)s"
+    key = "Please confirm: messages from %(name)s"
+    put_in_force(app, CATALOGUE.replace('"Acme"', f'"Acme"\ntexts.de."{key}" = "{text}"', 1))
+    values = {"link": LINK, "what": "Notizie"}
+    message = rendered(kind=EmailKind.CONFIRM_OPT_IN, language="de", values=values)
+    assert message["Subject"] == "Hallo von Acme"
+    other = rendered(kind=EmailKind.CONFIRM_OPT_IN, language="en", values=values)
+    assert other["Subject"] == "Please confirm: messages from Acme"
 
 
 def test_it_states_what_is_to_be_confirmed() -> None:

@@ -88,8 +88,8 @@ def test_every_outcome_ground_and_reason_has_words_of_its_own(kind: EmailKind, w
 
 def test_the_receipt_states_by_when_the_answer_comes() -> None:
     _, text, _ = render(EmailKind.RIGHTS_RECEIVED)
-    assert "On November 24, 2026 you asked Acme for this: See and download your data." in text
-    assert "You get our answer by December 24, 2026 at the latest." in text
+    assert "On 24 November 2026 you asked Acme for this: See and download your data." in text
+    assert "You get our answer by 24 December 2026 at the latest." in text
 
 
 def test_while_the_clock_stands_it_states_no_date() -> None:
@@ -101,7 +101,7 @@ def test_while_the_clock_stands_it_states_no_date() -> None:
 def test_a_date_is_a_day_of_the_company(app: Flask) -> None:
     """At half past eleven in the evening in London it is the next day in Rome."""
     put_in_force(app, CATALOGUE + CONTROLLER)
-    assert "December 25, 2026" in render(EmailKind.RIGHTS_EXTENDED)[1]
+    assert "25 December 2026" in render(EmailKind.RIGHTS_EXTENDED)[1]
 
 
 @pytest.mark.parametrize("law, named", [("gdpr", "Garante: https://www.garante"), ("ccpa", "cppa")])

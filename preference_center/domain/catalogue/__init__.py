@@ -40,10 +40,20 @@ from preference_center.domain.catalogue.privacy import (
     RetentionRule,
     RightsPolicy,
 )
+from preference_center.domain.catalogue.wording import (
+    INFORMAL_LANGUAGES,
+    PAGE_LANGUAGES,
+    AddressForm,
+    Wording,
+    shared_wording,
+)
 
 __all__ = [
+    "INFORMAL_LANGUAGES",
     "PAGE_BACKGROUND",
+    "PAGE_LANGUAGES",
     "AccountClosing",
+    "AddressForm",
     "AfterClosingGround",
     "Authority",
     "Brand",
@@ -68,8 +78,10 @@ __all__ = [
     "TopicDefault",
     "TopicGroup",
     "UnprovenImportPolicy",
+    "Wording",
     "catalogue_digest",
     "diff_catalogues",
     "parse_catalogue",
     "rejection_reasons",
+    "shared_wording",
 ]

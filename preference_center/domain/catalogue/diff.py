@@ -17,6 +17,7 @@ from preference_center.domain.catalogue.model import (
     TopicDefault,
     TopicGroup,
 )
+from preference_center.domain.catalogue.wording import Wording
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -244,7 +245,9 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
     for item in fields(catalogue_item):
         value = getattr(catalogue_item, item.name)
         name = "class" if item.name == "message_class" else item.name
-        if isinstance(value, Mapping):
+        if isinstance(value, Wording):
+            flat |= value.describe()
+        elif isinstance(value, Mapping):
             flat |= {f"{name}.{language}": f'"{text}"' for language, text in value.items()}
         elif value is not None:
             flat[name] = str(value).lower() if isinstance(value, bool) else str(value)

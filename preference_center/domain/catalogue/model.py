@@ -18,6 +18,7 @@ from preference_center.domain.catalogue.privacy import (
     RightsPolicy,
 )
 from preference_center.domain.catalogue.reader import did_you_mean
+from preference_center.domain.catalogue.wording import Wording
 from preference_center.errors import UnknownMessageType, UnknownTopic
 
 LocalizedText: TypeAlias = Mapping[str, str]
@@ -109,6 +110,7 @@ class Brand:
     footer: LocalizedText = field(default_factory=dict)
     logo: BrandLogo | None = None
     colours: Mapping[str, BrandColours] = field(default_factory=dict)
+    wording: Wording = field(default_factory=Wording)
 
 
 @dataclass(frozen=True, slots=True)

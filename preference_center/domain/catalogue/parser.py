@@ -34,6 +34,7 @@ from preference_center.domain.catalogue.privacy import (
 )
 from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable, quote_toml
 from preference_center.domain.catalogue.toml_lines import find_syntax_errors, locate_keys
+from preference_center.domain.catalogue.wording import parse_wording
 from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.errors import CatalogueError, InvalidAddress
 
@@ -41,7 +42,9 @@ _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
     "deliverability", "controller", "rights", "minors", "retention", "destinations",
 )  # fmt: skip
-_BRAND_FIELDS = ("name", "host", "sender", "footer", "logo", "colours")
+_BRAND_FIELDS = (
+    "name", "host", "sender", "footer", "logo", "colours", "fallback_language", "address", "texts",
+)  # fmt: skip
 _TOPIC_FIELDS = (
     "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
     "legal_basis",
@@ -66,8 +69,11 @@ def catalogue_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse_catalogue(text: str) -> Catalogue:
+def parse_catalogue(text: str, known_texts: Collection[str] | None = None) -> Catalogue:
     """Read a catalogue.
+
+    `known_texts` are our texts that a brand may replace. Without them any key is accepted: a
+    catalogue in force stays valid when a new version of the service has rephrased a text.
 
     Raises CatalogueError whose `problems` are all errors in the order of the file, each
     as "line N: what is wrong; remedy". If the text is not TOML they are its syntax errors:
@@ -77,7 +83,8 @@ def parse_catalogue(text: str) -> Catalogue:
         raise CatalogueError(
             [f"line {line}: {what}; {_syntax_remedy(what)}" for line, what in faults]
         )
-    return _CatalogueParser(tomllib.loads(text), ErrorCollector(locate_keys(text))).parse()
+    errors = ErrorCollector(locate_keys(text))
+    return _CatalogueParser(tomllib.loads(text), errors, known_texts).parse()
 
 
 def _syntax_remedy(problem: str) -> str:
@@ -95,8 +102,11 @@ class _CatalogueParser:
     `catalogue` raises in the end.
     """
 
-    def __init__(self, raw: object, errors: ErrorCollector) -> None:
+    def __init__(
+        self, raw: object, errors: ErrorCollector, known_texts: Collection[str] | None
+    ) -> None:
         self._errors = errors
+        self._known_texts = known_texts
         self._file = TomlTable((), raw, _FILE_FIELDS, errors)
         self._languages = self._parse_languages()
 
@@ -177,6 +187,7 @@ class _CatalogueParser:
                 footer=table.get_localized_text("footer", self._languages),
                 logo=parse_logo(table),
                 colours=parse_colours(table),
+                wording=parse_wording(table, self._known_texts),
             )
         return brands
 

@@ -28,6 +28,8 @@ _TYPE_NAMES: Mapping[type, str] = {
     dict: "a table",
 }
 
+_NO_BREAK_SPACE = re.compile("[\u00a0\u202f]")
+"""Printable to people, and required before French punctuation."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -135,7 +137,7 @@ class TomlTable:
             return None
         if not found.strip():
             self.add_error(f"{key} is empty", f"write {key} = {quote_toml(example)}", key)
-        elif not found.isprintable():
+        elif not _NO_BREAK_SPACE.sub("", found).isprintable():
             self.add_error(f"{key} holds a line break or control character", "delete it", key)
         else:
             return found

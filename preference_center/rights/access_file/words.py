@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
+from babel.support import NullTranslations
 from flask_babel import gettext as _
 
 from preference_center.domain.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
@@ -21,7 +23,7 @@ from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestState, StepAction
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
-from preference_center.languages import page_language
+from preference_center.languages import current_translations
 from preference_center.rights.corrections import CONSENT_RETRACTED
 
 FILE_DOWNLOADED = "file_downloaded"
@@ -34,14 +36,14 @@ Table = TypeVar("Table")
 
 def _once_per_language(table: Callable[[], Table]) -> Callable[[], Table]:
     """The table in the current language, made once: a file may have thousands of rows."""
-    made: dict[str, Table] = {}
+    made: WeakKeyDictionary[NullTranslations, Table] = WeakKeyDictionary()
 
     @wraps(table)
     def read() -> Table:
-        language = page_language()
-        if language not in made:
-            made[language] = table()
-        return made[language]
+        translations = current_translations()
+        if translations not in made:
+            made[translations] = table()
+        return made[translations]
 
     return read
 
