@@ -14,6 +14,7 @@ from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import ALL_MARKETING, EventKind, ScopeState, Timestamped
 from preference_center.domain.frequency_choice import DatedFrequency
 from preference_center.domain.watermarks import Watermark
+from preference_center.keys import Keys
 from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
 from preference_center.storage.db.database import Connection, run_autocommit
@@ -148,8 +149,7 @@ def _look_up(
 ) -> tuple[list[ScopeFacts], _LookUpSnapshot]:
     keys = services().keys
     result: list[ScopeFacts] = [NO_SCOPE_FACTS] * len(addresses)
-    probes = _look_up_keys(addresses, keys.match_keys, exact_only=exact_only)
-    probes |= _look_up_keys(addresses, keys.earlier_match_keys, exact_only=exact_only)
+    probes = _probes(addresses, keys, exact_only=exact_only)
     rows, snapshot = _fetch_rows(probes, connection)
     if snapshot.md5:
         by_md5 = _look_up_keys(addresses, keys.md5_keys, exact_only=exact_only)
@@ -171,6 +171,15 @@ def _look_up(
         if (index, address_id) not in own:  # found again, by the digest of its mailbox
             result[index] += (_to_scope_fact(row, exact=False),)
     return result, snapshot
+
+
+def _probes(
+    addresses: Sequence[Address], keys: Keys, *, exact_only: bool
+) -> dict[bytes, list[tuple[int, KeyKind]]]:
+    probes = _look_up_keys(addresses, keys.match_keys, exact_only=exact_only)
+    if keys.digest_length > 1:
+        probes |= _look_up_keys(addresses, keys.earlier_match_keys, exact_only=exact_only)
+    return probes
 
 
 def _look_up_keys(
