@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     mail_from: str | None = Field(
         default=None,
         validate_default=True,
-        description="Its From where a brand has no sender, e.g. Example <choices@example.com>",
+        description="Its From where the catalogue has no contact: Example <choices@example.com>",
     )
     rights_webhook_url: str | None = Field(
         default=None,

@@ -16,6 +16,7 @@ from preference_center.domain.catalogue import (
     Catalogue,
     CatalogueDiff,
     catalogue_digest,
+    catalogue_warnings,
     diff_catalogues,
     parse_catalogue,
     rejection_reasons,
@@ -44,6 +45,7 @@ def check(file: BinaryIO) -> None:
     """
     with _exit_on_catalogue_error(file.name):
         checked = parse_catalogue(_read_text(file), known_texts())
+    _print_warnings(checked)
     click.echo(f"{file.name} is valid: {_summary(checked)}.")
     click.echo(f"To apply it: flask catalogue apply {file.name}")
 
@@ -108,6 +110,7 @@ def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) 
         changes = diff_catalogues(parse_catalogue(current) if current is not None else None, new)
     for line in changes.format_lines() or ["Only comments or formatting differ."]:
         click.echo(line)
+    _print_warnings(new)
     _exit_if_refused(changes, catalogues.list_topics_with_suppressions(connection, now))
     if dry_run:
         click.echo("Dry run: nothing was applied.")
@@ -122,6 +125,11 @@ def _exit_if_refused(changes: CatalogueDiff, suppressed: frozenset[str]) -> None
             click.echo(f"refused: {line}", err=True)
         click.echo("Nothing was applied.", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _print_warnings(catalogue: Catalogue) -> None:
+    for line in catalogue_warnings(catalogue):
+        click.echo(f"warning: {line}", err=True)
 
 
 def _read_text(file: BinaryIO) -> str:

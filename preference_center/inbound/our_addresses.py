@@ -11,8 +11,11 @@ from preference_center.storage.catalogues import current_catalogue_or_empty
 
 def is_our_address(address: Address) -> bool:
     """Whether mail is sent from it, or to us at it: not an address that we send marketing to."""
-    settings, brands = services().settings, current_catalogue_or_empty().brands.values()
+    settings, catalogue = services().settings, current_catalogue_or_empty()
+    brands = catalogue.brands.values()
+    contacts = [catalogue.contact_details(brand).contact for brand in (None, *brands)]
     senders = [settings.mail_from, *(brand.sender for brand in brands)]
+    senders += [contact.email for contact in contacts if contact]
     ours = {name.casefold() for name in parse_addresses([each for each in senders if each])}
     name = address.exact.casefold()
     domain = settings.unsubscribe_mail_domain

@@ -7,8 +7,6 @@ not use it up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from email import policy
 from email.headerregistry import Address as Mailbox
@@ -19,16 +17,15 @@ from flask import render_template
 from flask_babel import gettext as _
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.catalogue import Brand, Catalogue, Wording, shared_wording
-from preference_center.errors import ConfigError
-from preference_center.languages import format_day_and_time, in_language, join_names, match_language
+from preference_center.domain.addresses import Channel, mask_address, parse_address
+from preference_center.domain.catalogue import Wording, shared_wording
+from preference_center.languages import format_day_and_time, in_language, match_language
 from preference_center.mailer.address_emails import ADDRESS_EMAILS, address_email_texts
 from preference_center.mailer.email_texts import EmailTexts
 from preference_center.mailer.erasure_notices import erasure_notice_texts
 from preference_center.mailer.right_titles import act_title
 from preference_center.mailer.rights_emails import RIGHTS_EMAILS, rights_email_texts
-from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.mailer.sender_identity import SenderIdentity, brands_of, sender_identity
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
@@ -36,35 +33,28 @@ from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, 
 _TO_TYPED_ADDRESSES = {EmailKind.ONE_TIME_LINK, EmailKind.RIGHTS_LINK, EmailKind.NEW_ADDRESS}
 
 
-@dataclass(frozen=True, slots=True)
-class SenderIdentity:
-    """The sender of an email, with names in its language."""
-
-    name: str
-    footers: tuple[str, ...]
-    from_address: str
-    button_colours: tuple[str, str] | None
-    """Background and text of the button, `#rrggbb`."""
-
-
 def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     """The MIME message for the mail server; the same Message-ID at every attempt.
 
-    Raises ConfigError when neither the brand nor MAIL_FROM has a sender.
+    Raises ConfigError when there is neither a contact nor MAIL_FROM.
     """
     with in_language(_language(email), _wording(email)) as language:
-        sender = _sender_identity(email, language)
+        sender = sender_identity(email, language)
         texts = _texts(email, sender.name)
-        values = {"texts": texts, "sender": sender, "link": email.values.get("link")}
+        values = {
+            "texts": texts,
+            "sender": sender,
+            "link": email.values.get("link"),
+            "recipient": mask_address(email.recipient),
+        }
         text = render_template("mail/message.txt", **values)
         html = render_template("mail/message.html", language=language, **values)
     from_mailbox = _parse_mailbox(sender.from_address, sender.name)
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = from_mailbox
     message["To"] = _parse_mailbox(email.recipient.exact)
-    controller = current_catalogue_or_empty().controller
-    if controller and email.kind in RIGHTS_EMAILS | {EmailKind.ERASED}:
-        message["Reply-To"] = _parse_mailbox(controller.privacy_contact)
+    if reply_to := _reply_to(email, sender):
+        message["Reply-To"] = _parse_mailbox(reply_to)
     message["Subject"] = _one_line(texts.subject)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{email.id}@{from_mailbox.domain}>"
@@ -74,6 +64,13 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     message.add_alternative(html, subtype="html", cte="quoted-printable")
     message["Content-Language"] = language
     return message
+
+
+def _reply_to(email: OutgoingEmail, sender: SenderIdentity) -> str | None:
+    """Who reads an answer: of rights the privacy contact, of everything else the contact."""
+    contact = sender.contact.address if sender.contact else None
+    is_about_rights = email.kind in RIGHTS_EMAILS | {EmailKind.ERASED}
+    return (is_about_rights and sender.privacy_contact) or contact or sender.privacy_contact
 
 
 def _language(email: OutgoingEmail) -> str:
@@ -133,43 +130,8 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
     )
 
 
-def _brands(email: OutgoingEmail) -> tuple[Brand, ...]:
-    """The brand of the email, or all brands."""
-    brands = current_catalogue_or_empty().brands
-    brand = brands.get(email.brand or "")
-    return (brand,) if brand else tuple(brands.values())
-
-
 def _wording(email: OutgoingEmail) -> Wording:
-    return shared_wording([brand.wording for brand in _brands(email)])
-
-
-def _sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
-    """The brand of the email, or all brands together with MAIL_FROM."""
-    catalogue, brands = current_catalogue_or_empty(), _brands(email)
-    brand = catalogue.brands.get(email.brand or "")
-    sender = (brand and brand.sender) or services().settings.mail_from
-    if sender is None:
-        raise ConfigError("Set MAIL_FROM, or a sender for every brand.")
-    names = [catalogue.localize(each.name, language) for each in brands]
-    return SenderIdentity(
-        name=join_names(names) if names else parseaddr(sender)[1],
-        # Brands of one company often share their legal line.
-        footers=tuple(dict.fromkeys(_footer(catalogue, each, language) for each in brands)),
-        from_address=sender,
-        button_colours=_accent(brands),
-    )
-
-
-def _footer(catalogue: Catalogue, brand: Brand, language: str) -> str:
-    texts = (brand.footer, brand.name)
-    return next(filter(None, (catalogue.localize(text, language) for text in texts)), "")
-
-
-def _accent(brands: Sequence[Brand]) -> tuple[str, str] | None:
-    """The light scheme only: mail clients with a dark one adapt colours themselves."""
-    colours = brands[0].colours.get("light") if len(brands) == 1 else None
-    return (colours.accent, colours.on_accent) if colours else None
+    return shared_wording([brand.wording for brand in brands_of(email)])
 
 
 def _parse_mailbox(text: str, name: str = "") -> Mailbox:

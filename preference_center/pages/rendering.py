@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from email.utils import parseaddr
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from preference_center.domain.catalogue import (
     Wording,
     shared_wording,
 )
+from preference_center.domain.rights.offered import rights_offered
 from preference_center.errors import Unavailable
 from preference_center.languages import (
     LANGUAGES,
@@ -32,6 +33,7 @@ from preference_center.languages import (
     set_wording,
 )
 from preference_center.links import Link
+from preference_center.pages.footer import FooterDetails, footer_details
 from preference_center.storage.catalogues import (
     EMPTY_CATALOGUE,
     cached_catalogue,
@@ -61,7 +63,6 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
         language=language,
         languages=LANGUAGES,
         can_mail=can_mail(),
-        controller=catalogue_or_empty().controller,
         **values,
     )
     return html, status, {"Content-Language": language}
@@ -165,7 +166,6 @@ def error_page_values() -> dict[str, Any]:
         "brands": brands,
         "wording": wording_of_brands(brands),
         "text": CatalogueText(catalogue),
-        "controller": catalogue.controller,
     }
 
 
@@ -223,10 +223,14 @@ class CatalogueText:
         """The names of these brands, as a list in the page's language."""
         return join_names(self(brand.name) for brand in brands)
 
-    @staticmethod
-    def sender_address(brand: Brand) -> str:
-        """The bare address that the brand sends from, or an empty text."""
-        return parseaddr(brand.sender or "")[1]
+    def footer(self, brands: Sequence[Brand]) -> FooterDetails:
+        """The footer of a page about these brands."""
+        return footer_details(self._catalogue, brands, page_language())
+
+    @property
+    def rights_offered(self) -> bool:
+        """Whether people can use their rights on our own pages."""
+        return rights_offered(self._catalogue)
 
 
 def link_fingerprint(token: str) -> str:

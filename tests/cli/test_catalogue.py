@@ -88,8 +88,16 @@ def test_check_works_without_any_setting_as_in_ci(file: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["warning", "warning"]
     assert "is valid" in done.stdout
+
+
+def test_a_brand_that_nobody_can_write_to_is_warned_of_and_applied(app: Flask, file: Path) -> None:
+    result = flask(app, "apply", file)
+    assert result.exit_code == 0
+    assert "warning: brand acme has no contact" in result.stderr
+    assert len(versions(app)) == 1
 
 
 def test_check_tells_every_fault_and_ends_with_1(app: Flask, file: Path) -> None:

@@ -24,9 +24,17 @@ from tests.storage.emails import LINK, outgoing_email
 
 BRANDED = CATALOGUE.replace(
     'name = "Acme"',
-    'name = "Acme"\nsender = "Acme Notizie <Notizie@acme.example>"\n'
+    'name = "Acme"\nsender = "Acme Notizie <notizie@news.acme.example>"\n'
     'footer = { it = "Acme S.p.A., Torino", en = "Acme Ltd, Turin" }',
 )
+CONTACT = """
+privacy_notice = { it = "https://acme.example/it", en = "https://acme.example/en" }
+privacy_contact = "privacy@acme.example"
+contact.email = "Acme Care <care@acme.example>"
+contact.phone = "+39 011 555 1234"
+contact.url = "https://acme.example/help"
+"""
+REACHABLE = BRANDED.replace("\nsender", f"{CONTACT}sender")
 
 MORE_VALUES = {
     EmailKind.ONE_TIME_LINK: {},
@@ -66,7 +74,7 @@ def test_an_email_arrives_as_text_and_as_html_and_is_wiped(
     assert received.message.get_content_type() == "multipart/alternative"
     text, html = text_and_html(received.message)
     assert f"\n{LINK}\n" in text
-    assert re.findall('href="([^"]+)"', html) == [LINK]
+    assert re.findall('href="([^"]+)"', html) == [LINK, LINK]  # the button, and below it as text
     assert state(email) == (SendResult.SENT, False)
     assert work(server) == 0
 
@@ -185,13 +193,60 @@ def test_it_states_which_right_the_link_is_for() -> None:
         assert "nothing was changed" in part
 
 
-def test_it_comes_from_its_brand(app: Flask) -> None:
-    put_in_force(app, BRANDED)
+def test_it_comes_from_the_contact_and_not_from_the_sender_of_marketing(app: Flask) -> None:
+    put_in_force(app, REACHABLE)  # A13
     message = rendered(brand="acme", language="en")
-    assert message["From"] == "Acme Notizie <notizie@acme.example>"
+    assert message["From"] == "Acme Care <care@acme.example>"
+    assert message["Reply-To"] == "care@acme.example"
+    assert "List-Unsubscribe" not in message
+    assert "news.acme.example" not in message.as_string()
     assert "Acme" in message["Subject"]
     for part in text_and_html(message):
         assert "Acme Ltd, Turin" in part
+
+
+def test_without_a_contact_it_comes_from_the_general_sender(app: Flask) -> None:
+    put_in_force(app, BRANDED)
+    message = rendered(brand="acme")
+    assert message["From"] == "Acme <choices@example.com>"
+    assert message["Reply-To"] is None
+    assert "news.acme.example" not in message.as_string()  # A13
+
+
+def test_the_contact_of_the_company_is_that_of_a_brand_without_one(app: Flask) -> None:
+    company = """
+[controller]
+name = "Acme S.p.A."
+address = "Via Roma 1, 20121 Milano"
+privacy_contact = "privacy@acme.example"
+contact.email = "Acme Group <group@acme.example>"
+"""
+    put_in_force(app, BRANDED + company)
+    for brand in ("acme", None):
+        message = rendered(brand=brand)
+        assert message["From"] == "Acme Group <group@acme.example>"
+        assert "privacy@acme.example" in text_and_html(message)[0]
+
+
+def test_an_email_of_two_brands_comes_from_neither_alone(app: Flask) -> None:
+    second = '\n[brands.second]\nname = "Second"\ncontact.email = "two@second.example"\n'
+    put_in_force(app, REACHABLE + second)
+    assert rendered()["From"] == "Acme e Second <choices@example.com>"
+    assert rendered(brand="second")["From"] == "Second <two@second.example>"
+
+
+def test_it_states_to_whom_it_was_sent_and_how_to_reach_who_sent_it(app: Flask) -> None:
+    put_in_force(app, REACHABLE)
+    text, html = text_and_html(rendered(brand="acme", language="en"))
+    assert "Acme sent this email to j***@e***.com." in text
+    assert "Acme sent this email to j***@e***.com." in html
+    for part in (text, html):
+        assert "care@acme.example" in part
+        assert "+39 011 555 1234" in part
+        assert "https://acme.example/help" in part
+        assert "privacy@acme.example" in part
+        assert "https://acme.example/en" in part
+        assert "https://acme.example/it" not in part
 
 
 @pytest.mark.parametrize("brand", [None, "gone"])
@@ -215,7 +270,7 @@ def test_a_legal_line_that_brands_share_stands_there_once(app: Flask) -> None:
 def test_it_loads_nothing_and_links_nowhere_else() -> None:
     html = text_and_html(rendered())[1]
     assert not re.search(r"<(?:img|link|script|iframe)|url\(|src=|background=", html)
-    assert html.count("http") == 1
+    assert set(re.findall(r"https?://[^\s\"<]+", html)) == {LINK}
 
 
 @pytest.mark.parametrize(

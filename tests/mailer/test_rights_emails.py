@@ -125,4 +125,9 @@ def test_replies_go_to_the_privacy_contact(app: Flask) -> None:
     kind = EmailKind.RIGHTS_DONE
     message = rendered(kind=kind, values=values(kind))
     assert message["Reply-To"] == "privacy@acme.example"
-    assert rendered()["Reply-To"] is None
+    with_contact = CONTROLLER.replace(
+        "privacy_contact", 'contact.email = "care@acme.example"\nprivacy_contact'
+    )
+    put_in_force(app, CATALOGUE + with_contact)
+    assert rendered(kind=kind, values=values(kind))["Reply-To"] == "privacy@acme.example"
+    assert rendered()["Reply-To"] == "care@acme.example"

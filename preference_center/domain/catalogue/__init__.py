@@ -8,6 +8,7 @@ docs/catalogue.md is the reference of the file.
 from __future__ import annotations
 
 from preference_center.domain.catalogue.branding import PAGE_BACKGROUND, BrandColours, BrandLogo
+from preference_center.domain.catalogue.company_contact import CompanyContact, ContactDetails
 from preference_center.domain.catalogue.diff import (
     CatalogueDiff,
     diff_catalogues,
@@ -40,6 +41,7 @@ from preference_center.domain.catalogue.privacy import (
     RetentionRule,
     RightsPolicy,
 )
+from preference_center.domain.catalogue.warnings import catalogue_warnings
 from preference_center.domain.catalogue.wording import (
     INFORMAL_LANGUAGES,
     PAGE_LANGUAGES,
@@ -62,6 +64,8 @@ __all__ = [
     "Catalogue",
     "CatalogueDiff",
     "CataloguePolicy",
+    "CompanyContact",
+    "ContactDetails",
     "Controller",
     "GpcPolicy",
     "LegalBasis",
@@ -80,6 +84,7 @@ __all__ = [
     "UnprovenImportPolicy",
     "Wording",
     "catalogue_digest",
+    "catalogue_warnings",
     "diff_catalogues",
     "parse_catalogue",
     "rejection_reasons",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from preference_center.domain import bounces as deliverability
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.branding import BrandColours, BrandLogo
+from preference_center.domain.catalogue.company_contact import CompanyContact, ContactDetails
 from preference_center.domain.catalogue.privacy import (
     Controller,
     Recipient,
@@ -111,6 +112,11 @@ class Brand:
     logo: BrandLogo | None = None
     colours: Mapping[str, BrandColours] = field(default_factory=dict)
     wording: Wording = field(default_factory=Wording)
+    contact: CompanyContact | None = None
+    privacy_contact: str | None = None
+    privacy_notice: LocalizedText = field(default_factory=dict)
+    closing_url: LocalizedText = field(default_factory=dict)
+    """These four as in `ContactDetails`; `Catalogue.contact_details` fills in the company's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,25 @@ class Catalogue:
         topic = self.topics.get(scope)
         brand = self.brands.get(topic.brand) if topic else None
         return brand.host if brand else None
+
+    def contact_details(self, brand: Brand | None) -> ContactDetails:
+        """How to reach the brand; the company's own fills in what the brand has not.
+
+        With None, those of the company.
+        """
+        of_company = ContactDetails()
+        if company := self.controller:
+            of_company = ContactDetails(
+                company.contact, company.privacy_contact, company.privacy_notice
+            )
+        if brand is None:
+            return of_company
+        return ContactDetails(
+            contact=brand.contact or of_company.contact,
+            privacy_contact=brand.privacy_contact or of_company.privacy_contact,
+            privacy_notice=brand.privacy_notice or of_company.privacy_notice,
+            closing_url=brand.closing_url,
+        )
 
     def topics_for_channel(self, channel: Channel) -> tuple[Topic, ...]:
         """The topics a person can choose on this channel: all but the retired ones."""

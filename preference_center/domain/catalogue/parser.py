@@ -7,9 +7,14 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 
-from preference_center.domain import addresses
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.branding import parse_colours, parse_logo
+from preference_center.domain.catalogue.company_contact import (
+    parse_contact,
+    parse_email,
+    parse_sender,
+    parse_urls,
+)
 from preference_center.domain.catalogue.deliverability import parse_deliverability
 from preference_center.domain.catalogue.model import (
     AfterClosingGround,
@@ -36,7 +41,7 @@ from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable,
 from preference_center.domain.catalogue.toml_lines import find_syntax_errors, locate_keys
 from preference_center.domain.catalogue.wording import parse_wording
 from preference_center.domain.events import RESERVED_SCOPES
-from preference_center.errors import CatalogueError, InvalidAddress
+from preference_center.errors import CatalogueError
 
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
@@ -44,6 +49,7 @@ _FILE_FIELDS = (
 )  # fmt: skip
 _BRAND_FIELDS = (
     "name", "host", "sender", "footer", "logo", "colours", "fallback_language", "address", "texts",
+    "contact", "privacy_contact", "privacy_notice", "closing_url",
 )  # fmt: skip
 _TOPIC_FIELDS = (
     "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
@@ -183,11 +189,15 @@ class _CatalogueParser:
                     "name", self._languages, required=True, allow_plain=True
                 ),
                 host=host,
-                sender=_parse_sender(table),
+                sender=parse_sender(table),
                 footer=table.get_localized_text("footer", self._languages),
                 logo=parse_logo(table),
                 colours=parse_colours(table),
                 wording=parse_wording(table, self._known_texts),
+                contact=parse_contact(table, self._languages),
+                privacy_contact=parse_email(table, "privacy_contact"),
+                privacy_notice=parse_urls(table, "privacy_notice", self._languages),
+                closing_url=parse_urls(table, "closing_url", self._languages),
             )
         return brands
 
@@ -280,17 +290,4 @@ def _parse_host(table: TomlTable) -> str | None:
         return host
     remedy = "write only the name, in small letters, without https:// or port"
     table.add_error(f"host {quote_toml(host)} is no host name", remedy, "host")
-    return None
-
-
-def _parse_sender(table: TomlTable) -> str | None:
-    sender = table.get_text("sender", "Example <news@example.com>")
-    try:
-        addresses.parse_address(sender or "nobody@example.com", Channel.EMAIL)
-    except InvalidAddress:
-        pass
-    else:
-        return sender
-    remedy = 'write sender = "Example <news@example.com>"'
-    table.add_error("sender is no address to send from", remedy, "sender")
     return None

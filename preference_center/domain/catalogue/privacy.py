@@ -10,15 +10,21 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.catalogue.company_contact import (
+    CompanyContact,
+    check_url,
+    parse_contact,
+    parse_email,
+    parse_urls,
+)
 from preference_center.domain.catalogue.reader import TomlTable, did_you_mean, quote_toml
 from preference_center.domain.rights.model import Law
-from preference_center.errors import InvalidAddress
 
 LocalizedText: TypeAlias = Mapping[str, str]
 
 _CONTROLLER_FIELDS = (
     "name", "address", "privacy_contact", "officer", "privacy_notice", "timezone", "authorities",
+    "contact",
 )  # fmt: skip
 _RIGHTS_FIELDS = ("laws", "target_days", "closing")
 _RETENTION_FIELDS = ("days", "ground")
@@ -84,6 +90,8 @@ class Controller:
     authorities: Mapping[Law, Authority] = field(default_factory=dict)
     timezone: str = "UTC"
     """IANA name: days and months of deadlines are its."""
+    contact: CompanyContact | None = None
+    """Of brands that have none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +132,12 @@ def parse_controller(file: TomlTable, languages: Collection[str]) -> Controller 
     return Controller(
         name=table.get_localized_text("name", languages, required=True, allow_plain=True),
         address=table.get_text("address", "Via Roma 1, 20121 Milano", required=True) or "",
-        privacy_contact=_parse_email(table, "privacy_contact", required=True) or "",
-        officer=_parse_email(table, "officer"),
-        privacy_notice=_parse_urls(table, languages),
+        privacy_contact=parse_email(table, "privacy_contact", required=True) or "",
+        officer=parse_email(table, "officer"),
+        privacy_notice=parse_urls(table, "privacy_notice", languages),
         authorities=_parse_authorities(table),
         timezone=_parse_timezone(table),
+        contact=parse_contact(table, languages),
     )
 
 
@@ -180,28 +189,6 @@ def parse_recipients(file: TomlTable, languages: Collection[str]) -> Mapping[str
     }
 
 
-def _parse_email(table: TomlTable, key: str, *, required: bool = False) -> str | None:
-    example = "privacy@example.com"
-    text = table.get_text(key, example, required=required)
-    try:
-        return text and parse_address(text, Channel.EMAIL).exact
-    except InvalidAddress:
-        table.add_error(f"{key} is no email address", f"write {key} = {quote_toml(example)}", key)
-        return None
-
-
-def _parse_urls(table: TomlTable, languages: Collection[str]) -> LocalizedText:
-    urls = table.get_localized_text("privacy_notice", languages, allow_plain=True)
-    for url in dict.fromkeys(urls.values()):
-        _check_url(table, "privacy_notice", url)
-    return urls
-
-
-def _check_url(table: TomlTable, key: str, url: str) -> None:
-    if not url.startswith("https://"):
-        table.add_error(f"{key} {quote_toml(url)} is no web address", "begin it with https://", key)
-
-
 def _parse_authorities(table: TomlTable) -> Mapping[Law, Authority]:
     laws = tuple(law.value for law in Law)
     below = table.subtable("authorities", laws)
@@ -213,7 +200,7 @@ def _parse_authorities(table: TomlTable) -> Mapping[Law, Authority]:
         name = authority.get_text("name", "Garante per la protezione dei dati", required=True)
         url = authority.get_text("url", "https://www.garanteprivacy.it", required=True)
         if name and url:
-            _check_url(authority, "url", url)
+            check_url(authority, "url", url)
             found[law] = Authority(name, url)
     return found
 
