@@ -58,6 +58,7 @@ FULL_DECISION = Decision(
     event=UUID(int=1),
     since=datetime(2026, 11, 24, tzinfo=UTC),
     advisory="bounced",
+    frequency="monthly",
 )
 
 

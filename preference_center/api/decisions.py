@@ -108,6 +108,8 @@ def decision_json(decision: Decision) -> str:
         parts.append(f', "since": "{decision.since.isoformat()}"')
     if decision.advisory is not None:
         parts.append(f', "advisory": {json.dumps(decision.advisory)}')
+    if decision.frequency is not None:
+        parts.append(f', "frequency": "{decision.frequency}"')
     parts.append("}")
     return "".join(parts)
 

@@ -17,6 +17,10 @@ from preference_center.context import Services
 from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.frequency_changes import (
+    ChosenFrequencies,
+    build_frequency_change,
+)
 from preference_center.domain.preferences import (
     PreferenceChoice,
     Preferences,
@@ -97,6 +101,18 @@ def write_preferences(
         )
         if change:
             changes.append(change)
+    chosen = ChosenFrequencies(
+        submission.address,
+        update.frequencies,
+        submission.rendered_at,
+        submission.consent_evidence.occurred_at,
+        submission.evidence,
+    )
+    for key in update.frequencies:
+        pointer = f"/frequencies/{_escape_pointer(key)}"
+        given = (services.new_id(), chosen, key, origin, catalogue, facts)
+        if change := errors.collect(pointer, build_frequency_change, *given):
+            changes.append(change)
     errors.raise_if_any()
 
     def to_response(recorded: RecordResult, connection: Connection | None) -> str:
@@ -162,6 +178,8 @@ def _setting_json(status: ScopeStatus) -> dict[str, str]:
     setting = {"state": status.state.value}
     if status.until:
         setting["until"] = status.until.isoformat()
+    if status.frequency:
+        setting["frequency"] = status.frequency
     if status.rule:
         setting["rule"] = status.rule.value
     return setting

@@ -23,6 +23,7 @@ ShortName = Annotated[
 ]
 MessageTypeKey = Annotated[ShortName, Field(json_schema_extra={"format": "message-type"})]
 TopicKey = Annotated[ShortName, Field(json_schema_extra={"format": "topic"})]
+FrequencyKey = Annotated[ShortName, Field(json_schema_extra={"format": "frequency"})]
 ScopeName = Annotated[ShortName, Field(json_schema_extra={"format": "scope"})]
 ShortText = Annotated[
     str, Field(min_length=1, max_length=300), AfterValidator(validate_printable), PRINTABLE
@@ -159,11 +160,18 @@ class PreferencesUpdate(RequestBody):
         dict[TopicKey, PreferenceChoiceRequest],
         Field(max_length=MAX_TOPIC_CHOICES, json_schema_extra=_TOPIC_KEYS_ONLY),
     ] = {}  # noqa: RUF012 - frozen
+    frequencies: Annotated[
+        dict[TopicKey, FrequencyKey],
+        Field(max_length=MAX_TOPIC_CHOICES, json_schema_extra=_TOPIC_KEYS_ONLY),
+    ] = {}  # noqa: RUF012 - frozen
+    """How often the person wants a topic; a choice is no opt-in."""
 
     @model_validator(mode="after")
     def _reject_all_marketing_in_topics(self) -> PreferencesUpdate:
-        if ALL_MARKETING in self.topics:
-            raise ValueError("all_marketing is a field of its own, not a key of topics")
+        if ALL_MARKETING in {*self.topics, *self.frequencies}:
+            raise ValueError(
+                "all_marketing is a field of its own, not a key of topics or frequencies"
+            )
         return self
 
     @property

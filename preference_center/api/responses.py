@@ -47,6 +47,7 @@ class DecisionItem(ResponseBody):
     event: UUID | None = None
     since: datetime | None = None
     advisory: str | None = None
+    frequency: str | None = None
 
 
 class SingleDecision(DecisionItem):
@@ -126,11 +127,15 @@ class PortalLink(ResponseBody):
 
 
 class ScopeSetting(ResponseBody):
-    """On, off or paused; with the end of a pause, or with the rule that keeps it off."""
+    """On, off or paused; with the end of a pause, or with the rule that keeps it off.
+
+    `frequency`: how often a topic is sent, where the catalogue offers a choice.
+    """
 
     state: PreferenceState
     until: datetime | None = None
     rule: DecisionRule | None = None
+    frequency: str | None = None
 
 
 class PreferencesResponse(ResponseBody):

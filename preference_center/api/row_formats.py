@@ -34,7 +34,7 @@ from preference_center.domain.watermarks import Watermark
 from preference_center.errors import UnreadableBody
 
 BOM = b"\xef\xbb\xbf"
-COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory")
+COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory", "frequency")
 """Columns of a CSV response."""
 
 _MAIN_COLUMNS = ("recipient", "address", "email", "phone")
@@ -202,11 +202,11 @@ class CsvFormat:
 
     def encode_end(self, count: int, as_of: Watermark) -> bytes:
         """The end of a complete response."""
-        return _csv_bytes([["#end", f"count={count}", f"as_of={as_of}", "", "", "", ""]])
+        return _csv_bytes([["#end", f"count={count}", f"as_of={as_of}", "", "", "", "", ""]])
 
     def encode_error(self, problem: Mapping[str, Any]) -> bytes:
         """The end of an incomplete response."""
-        return _csv_bytes([["#error", problem["type"], problem["detail"], "", "", "", ""]])
+        return _csv_bytes([["#error", problem["type"], problem["detail"], "", "", "", "", ""]])
 
 
 class _LineIterator:
@@ -306,6 +306,7 @@ def _decision_cells(decision: Decision) -> tuple[str, ...]:
         decision.since.isoformat() if decision.since else "",
         str(decision.event) if decision.event else "",
         decision.advisory or "",
+        decision.frequency or "",
     )
 
 

@@ -20,6 +20,7 @@ from preference_center.domain.catalogue import (
     diff_catalogues,
     parse_catalogue,
     rejection_reasons,
+    removed_frequencies,
 )
 from preference_center.domain.catalogue.reader import quote_toml
 from preference_center.errors import CatalogueError
@@ -111,11 +112,24 @@ def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) 
     for line in changes.format_lines() or ["Only comments or formatting differ."]:
         click.echo(line)
     _print_warnings(new)
+    for line in _lost_choices(connection, changes):
+        click.echo(line)
     _exit_if_refused(changes, catalogues.list_topics_with_suppressions(connection, now))
     if dry_run:
         click.echo("Dry run: nothing was applied.")
         return None
     return catalogues.insert_version(connection, text, catalogue_digest(text), now)
+
+
+def _lost_choices(connection: Connection, changes: CatalogueDiff) -> Iterator[str]:
+    """Who chose a frequency that is removed, and what they receive from now on."""
+    removed = removed_frequencies(changes)
+    chosen = catalogues.count_chosen_frequencies(connection) if removed else {}
+    for each in removed:
+        number = chosen.get((each.topic, each.key), 0)
+        if number:
+            instead = each.default or "the topic as often as it is sent"
+            yield f"topic {each.topic}: {_count(number, 'choice')} of {each.key}, now {instead}"
 
 
 def _exit_if_refused(changes: CatalogueDiff, suppressed: frozenset[str]) -> None:

@@ -25,6 +25,7 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
+from preference_center.domain.frequencies import effective_frequency
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Decision:
     since: datetime | None = None
     advisory: str | None = None
     """Additional information that does not decide, e.g. `bounced`."""
+    frequency: str | None = None
+    """How often the topic may be sent, if it is allowed and offers a choice."""
 
 
 ALLOW_BY_DEFAULT = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
@@ -94,6 +97,13 @@ def decide(
         return Decision(allow=False, rule=DecisionRule.UNKNOWN_MESSAGE_TYPE)
     if topic.retired:
         return Decision(allow=False, rule=DecisionRule.RETIRED_TOPIC, scope=topic.key)
+    decision = _decide_marketing(topic, facts, now)
+    if decision.allow and topic.frequencies:
+        return replace(decision, frequency=effective_frequency(topic, facts))
+    return decision
+
+
+def _decide_marketing(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Decision:
     opt_in = topic.default is TopicDefault.OPT_IN
     if not facts:
         return NO_CONSENT if opt_in else ALLOW_BY_DEFAULT

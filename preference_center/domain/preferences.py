@@ -27,6 +27,7 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
+from preference_center.domain.frequencies import effective_frequency
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
@@ -59,6 +60,8 @@ class ScopeStatus:
     """When the pause of exactly this scope ends, without regard to wider ones."""
     restored_by_all_marketing: bool = False
     """Whether an opt-in to all marketing alone would turn it on."""
+    frequency: str | None = None
+    """How often it is sent while it is on; None where the topic offers no choice."""
 
     @property
     def until(self) -> datetime | None:
@@ -228,6 +231,7 @@ def _validate_choice(
 
 def _topic_preference(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> ScopeStatus:
     status = _scope_status(topic.key, _topic_denial(topic, facts, now), facts, now)
+    status = replace(status, frequency=effective_frequency(topic, facts))
     if status.state is not PreferenceState.OFF:
         return status
     restored = _state_of(_topic_denial(topic, _with_all_marketing_lifted(facts), now))

@@ -75,6 +75,15 @@ def list_topics_with_suppressions(connection: Connection, now: datetime) -> froz
     return frozenset(row[0] for row in rows)
 
 
+def count_chosen_frequencies(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many addresses chose each frequency, by topic and key. Reads all suppressions."""
+    rows = connection.execute(
+        """SELECT scope, frequency, count(*) FROM suppression WHERE frequency IS NOT NULL
+        GROUP BY scope, frequency"""
+    )
+    return {(scope, key): number for scope, key, number in rows}
+
+
 def current_catalogue() -> Catalogue:
     """The catalogue in force, cached for two seconds.
 

@@ -34,6 +34,7 @@ schemathesis.openapi.format("address", st.sampled_from(["ada@example.com", "g.h+
 schemathesis.openapi.format("topic", st.sampled_from(["acme.news", "acme.offers"]))
 schemathesis.openapi.format("scope", st.sampled_from(["acme.offers", "all_marketing"]))
 schemathesis.openapi.format("message-type", st.sampled_from(["offers.weekly", "password_reset"]))
+schemathesis.openapi.format("frequency", st.sampled_from(["weekly", "monthly"]))
 schemathesis.openapi.format("watermark", st.sampled_from(["01ee385b.9407.3", "01ee385b.0.0"]))
 schemathesis.openapi.format("message-id", st.sampled_from(["", "7f0f7f36"]))
 schemathesis.openapi.format(

@@ -17,11 +17,13 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.addresses import parse_address as address
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.domain.events import Change, EventKind
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.ledger import record
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START, Clock
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
+from tests.ledger.changes import change
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -275,3 +277,21 @@ def test_a_text_that_does_not_exist_is_refused_before_it_is_applied(app: Flask, 
         assert refused.exit_code == 1
         assert 'there is no text "Saev"; did you mean "Save"?' in refused.stderr
     assert versions(app) == []
+
+
+def test_a_removed_frequency_counts_who_had_chosen_it(app: Flask, file: Path) -> None:
+    offered = """frequencies.weekly = { it = "Ogni settimana", en = "Weekly" }
+frequencies.fortnightly = { it = "Ogni due settimane", en = "Every two weeks" }
+"""
+    rare = 'frequencies.monthly = { it = "Ogni mese", en = "Monthly" }\n'
+    place = 'description = { it = "Ogni mese", en = "Every month" }\n'
+    file.write_text(edited((place, place + offered + rare)), encoding="utf-8")
+    flask(app, "apply", file)
+    with app.app_context():
+        chosen = FrequencyChoice("fortnightly", 1)
+        record([change(1, EventKind.FREQUENCY_CHOSEN, "acme.news", frequency=chosen)])
+    file.write_text(edited((place, place + offered.splitlines()[0] + "\n" + rare)), "utf-8")
+
+    result = flask(app, "apply", "--dry-run", file)
+
+    assert "topic acme.news: 1 choice of fortnightly, now weekly" in result.output

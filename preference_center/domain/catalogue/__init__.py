@@ -13,6 +13,7 @@ from preference_center.domain.catalogue.diff import (
     CatalogueDiff,
     diff_catalogues,
     rejection_reasons,
+    removed_frequencies,
 )
 from preference_center.domain.catalogue.model import (
     AfterClosingGround,
@@ -88,5 +89,6 @@ __all__ = [
     "diff_catalogues",
     "parse_catalogue",
     "rejection_reasons",
+    "removed_frequencies",
     "shared_wording",
 ]

@@ -247,8 +247,40 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
         name = "class" if item.name == "message_class" else item.name
         if isinstance(value, Wording):
             flat |= value.describe()
+        elif item.name == "frequencies":
+            flat |= _flatten_frequencies(value)
         elif isinstance(value, Mapping):
             flat |= {f"{name}.{language}": f'"{text}"' for language, text in value.items()}
         elif value is not None:
             flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return flat
+
+
+def _flatten_frequencies(frequencies: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Their order, which has a meaning, and each title."""
+    titles = {
+        f"frequencies.{key}.{language}": f'"{text}"'
+        for key, texts in frequencies.items()
+        for language, text in texts.items()
+    }
+    return {"frequencies": ", ".join(frequencies), **titles} if frequencies else {}
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedFrequency:
+    """A frequency that a topic offers no more, and what those who chose it receive from now on."""
+
+    topic: str
+    key: str
+    default: str
+
+
+def removed_frequencies(diff: CatalogueDiff) -> list[RemovedFrequency]:
+    """The frequencies of topics that stay and offer them no more."""
+    return [
+        RemovedFrequency(change.key, key, change.after.default_frequency)
+        for change in diff.topics
+        if change.before and change.after
+        for key in change.before.frequencies
+        if key not in change.after.frequencies
+    ]

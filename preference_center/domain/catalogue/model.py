@@ -133,6 +133,8 @@ class Topic:
 
     A retired topic is neither offered nor sent, but its suppressions stay. `purpose` and
     `legal_basis` are what people are informed of (GDPR art. 13(1)(c)); empty where not stated.
+    `frequencies` are how often it can be had, key -> title, from most to least often; empty where
+    there is no choice, and so is `default_frequency` then.
     """
 
     key: str
@@ -145,6 +147,8 @@ class Topic:
     retired: bool = False
     purpose: LocalizedText = field(default_factory=dict)
     legal_basis: LegalBasis | None = None
+    frequencies: Mapping[str, LocalizedText] = field(default_factory=dict)
+    default_frequency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

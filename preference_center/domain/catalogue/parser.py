@@ -16,6 +16,7 @@ from preference_center.domain.catalogue.company_contact import (
     parse_urls,
 )
 from preference_center.domain.catalogue.deliverability import parse_deliverability
+from preference_center.domain.catalogue.frequencies import parse_frequencies
 from preference_center.domain.catalogue.model import (
     AfterClosingGround,
     Brand,
@@ -53,7 +54,7 @@ _BRAND_FIELDS = (
 )  # fmt: skip
 _TOPIC_FIELDS = (
     "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
-    "legal_basis",
+    "legal_basis", "frequencies", "default_frequency",
 )  # fmt: skip
 _MESSAGE_TYPE_FIELDS = (
     "class",
@@ -212,6 +213,7 @@ class _CatalogueParser:
             remedy = "give the topic another key"
             table.add_error(f"{quote_toml(key)} means more than a topic in the ledger", remedy)
         brands, groups = self._file.subtable_keys("brands"), self._file.subtable_keys("groups")
+        frequencies, default_frequency = parse_frequencies(table, self._languages)
         return Topic(
             key=key,
             brand=table.get_reference("brand", "brands", brands, required=True) or "",
@@ -223,6 +225,8 @@ class _CatalogueParser:
             retired=table.get_bool("retired"),
             purpose=table.get_localized_text("purpose", self._languages),
             legal_basis=table.get_choice("legal_basis", LegalBasis),
+            frequencies=frequencies,
+            default_frequency=default_frequency,
         )
 
     def _parse_message_types(self) -> Mapping[str, MessageType]:
