@@ -18,6 +18,7 @@ from dev.accounts import remove
 from dev.engines import Engines, Foreign, for_test
 from dev.postgres import Postgres, make_database
 from preference_center.app import create_app
+from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.config import Settings
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
@@ -84,7 +85,7 @@ def ground(engines: Engines) -> Iterator[Ground]:
     settings = settings_for(with_database(engines.database.url, name), engines.redis.url)
     migrate(settings)
     app = create_app(settings)
-    text = CATALOGUE.read_text()
+    text = read_catalogue(CATALOGUE)
     with app.app_context():
         run_in_transaction(
             lambda c: catalogues.insert_version(c, text, catalogue_digest(text), datetime.now(UTC))

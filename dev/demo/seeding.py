@@ -11,6 +11,7 @@ from typing import Any
 from flask_migrate import upgrade
 
 from dev.demo.files import TOOLS, Files, Tool
+from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel, parse_address
@@ -47,7 +48,7 @@ def seed(files: Files, tools_url: str) -> str:
 
 def _apply_catalogue(connection: Connection) -> None:
     if catalogues.load_current_text(connection) is None:
-        text = (HERE / "catalogue.toml").read_text()
+        text = read_catalogue(HERE / "catalogue.toml")
         parse_catalogue(text)
         catalogues.insert_version(connection, text, catalogue_digest(text), services().now())
 

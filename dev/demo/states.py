@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from dev.demo.seeding import HERE
+from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, parse_address
@@ -49,7 +50,7 @@ class Demo:
 
     def begin(self) -> None:
         """Put the catalogue in force and connect the tools."""
-        text = (HERE / "catalogue.toml").read_text(encoding="utf-8")
+        text = read_catalogue(HERE / "catalogue.toml")
         parse_catalogue(text)
         run_in_transaction(
             lambda c: catalogues.insert_version(c, text, catalogue_digest(text), services().now())

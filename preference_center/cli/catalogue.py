@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from preference_center.cli.catalogue_file import complete_catalogue
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
@@ -147,12 +149,9 @@ def _print_warnings(catalogue: Catalogue) -> None:
 
 
 def _read_text(file: BinaryIO) -> str:
-    raw = file.read()
-    try:
-        return raw.decode("utf-8-sig")  # some editors begin a file with a byte order mark
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise CatalogueError([f"line {line}: not UTF-8; save the file as UTF-8"]) from error
+    """Files that standard input names are looked for in the working directory."""
+    folder = Path() if file.name == "<stdin>" else Path(file.name).parent
+    return complete_catalogue(file.read(), folder)
 
 
 @contextmanager

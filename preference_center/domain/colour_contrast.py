@@ -1,4 +1,4 @@
-"""The contrast of two colours, as WCAG defines it."""
+"""Colours: their contrast, as WCAG defines it, and mixtures of them."""
 
 from __future__ import annotations
 
@@ -31,10 +31,23 @@ def contrast_ratio(first: str, second: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+def mix_colours(first: str, second: str, share: float) -> str:
+    """`first` laid over `second` with an opacity of `share`, 0 to 1, in sRGB."""
+    pairs = zip(_channels(first), _channels(second), strict=True)
+    return "#" + "".join(
+        f"{round(over * share + under * (1 - share)):02x}" for over, under in pairs
+    )
+
+
 def _luminance(colour: str) -> float:
     """Relative luminance, 0 to 1: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
-    red, green, blue = (_linearize(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
+    red, green, blue = (_linearize(channel / 255) for channel in _channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
 
 
 def _linearize(channel: float) -> float:

@@ -16,7 +16,7 @@ from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.extensions import csrf
 from preference_center.languages import keep_language_parameter
 from preference_center.pages import one_click
-from preference_center.pages.branding import brand_logo, brand_stylesheet
+from preference_center.pages.branding import brand_asset, brand_url
 from preference_center.pages.confirm_opt_in import confirm
 from preference_center.pages.gpc import gpc_support_document
 from preference_center.pages.link_request import redirect_to_form, request_link
@@ -54,7 +54,7 @@ __all__ = [
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
-    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    " font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex",
@@ -62,9 +62,7 @@ SECURITY_HEADERS = {
 }
 """On every response of this blueprint (RULES C7)."""
 
-AVAILABLE_WITHOUT_DATABASE = frozenset(
-    {"pages.unsubscribe", "pages.brand_stylesheet", "pages.brand_logo", "static"}
-)
+AVAILABLE_WITHOUT_DATABASE = frozenset({"pages.unsubscribe", "pages.brand_asset", "static"})
 """Endpoints that work without the database, as long as there is a spool."""
 
 CORS_HEADERS = {
@@ -94,7 +92,7 @@ def _register_converter(state: BlueprintSetupState) -> None:
 
 def _add_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)  # a brand's logo has a stricter policy
+        response.headers.setdefault(name, value)  # a brand's picture has a stricter policy
     if request.endpoint == "pages.unsubscribe" and request.method in {"POST", "OPTIONS"}:
         response.headers.update(CORS_HEADERS)
     return response
@@ -114,14 +112,14 @@ csrf.exempt(blueprint)
 blueprint.record_once(_register_converter)
 blueprint.before_app_request(_handle_one_click)
 blueprint.after_request(_add_security_headers)
+blueprint.add_app_template_global(brand_url)
 blueprint.url_defaults(keep_language_parameter)
 blueprint.register_error_handler(InvalidLink, handle_invalid_link)
 blueprint.register_error_handler(ExpiredLink, handle_expired_link)
 blueprint.add_url_rule("/", "root", redirect_to_form)
 blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
-blueprint.add_url_rule("/brand/<key>/style.css", "brand_stylesheet", brand_stylesheet)
-blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", brand_logo)
+blueprint.add_url_rule("/brand/<key>/<name>", "brand_asset", brand_asset)
 for _path, _view in (
     ("u", unsubscribe),
     ("p", preferences),

@@ -1,4 +1,4 @@
-"""The logo and the colours of a brand, as pages load them.
+"""The looks of a brand, as pages load them: style sheet, font and pictures.
 
 They are served from here, not from the company's servers, so that no third party learns
 who reads a page, and so that the Content-Security-Policy of all pages can stay strict.
@@ -6,46 +6,87 @@ who reads a page, and so that the Content-Security-Policy of all pages can stay 
 
 from __future__ import annotations
 
-from flask import Response, abort, render_template
+import hashlib
 
-from preference_center.domain.catalogue import Brand
+from flask import Response, abort, render_template, request, url_for
+
+from preference_center.domain.catalogue import BrandFile, page_colours
+from preference_center.domain.catalogue.model import Brand
 from preference_center.pages.rendering import catalogue_or_empty
 
-CACHE_SECONDS = 300
-"""Seconds that a browser may cache them; a new catalogue takes effect within this time."""
+STYLE_SHEET = "style.css"
+SHORT_CACHE_SECONDS = 300
+LONG_CACHE_SECONDS = 365 * 24 * 60 * 60
+"""What a URL with the version of its content may be cached for: another content has another."""
 
-LOGO_CONTENT_SECURITY_POLICY = (
+PICTURE_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
 )
 """An SVG is a document: opened by itself, it must neither run nor load anything."""
 
 
-def brand_stylesheet(key: str) -> Response:
-    """The colours of a brand, which override those of the style sheet of all pages."""
-    brand = _find_brand(key)
-    if not brand.colours:
-        abort(404)
-    css = render_template("pages/brand.css", colours=brand.colours)
-    return _asset_response(css, "text/css")
-
-
-def brand_logo(key: str) -> Response:
-    """The logo of a brand. Responds 404 if it has none."""
-    logo = _find_brand(key).logo
-    if logo is None:
-        abort(404)
-    response = _asset_response(logo.content, logo.media_type)
-    response.headers["Content-Security-Policy"] = LOGO_CONTENT_SECURITY_POLICY
+def brand_asset(key: str, name: str) -> Response:
+    """A file of a brand, or its style sheet. Responds 404 if it has none."""
+    brand = catalogue_or_empty().brands.get(key) or abort(404)
+    if name == STYLE_SHEET:
+        css = _style_sheet(brand) or abort(404)
+        return _cacheable(Response(css, mimetype="text/css"), _version(css.encode()))
+    file = _files(brand).get(name) or abort(404)
+    response = _cacheable(Response(file.content, mimetype=file.media_type), file.version)
+    if file.media_type.startswith("image/"):
+        response.headers["Content-Security-Policy"] = PICTURE_CONTENT_SECURITY_POLICY
     return response
 
 
-def _find_brand(key: str) -> Brand:
-    brand = catalogue_or_empty().brands.get(key)
-    return brand or abort(404)
+def brand_url(brand: Brand | None, name: str) -> str:
+    """The path of a brand's `name`, with the version of its content; empty if it has none."""
+    version = _asset_version(brand, name) if brand else ""
+    if not brand or not version:
+        return ""
+    return url_for("pages.brand_asset", key=brand.key, name=name, v=version, lang=None)
 
 
-def _asset_response(content: str | bytes, media_type: str) -> Response:
-    response = Response(content, mimetype=media_type)
+def _asset_version(brand: Brand, name: str) -> str:
+    """Empty if it has none."""
+    if name == STYLE_SHEET:
+        css = _style_sheet(brand)
+        return _version(css.encode()) if css else ""
+    file = _files(brand).get(name)
+    return file.version if file else ""
+
+
+def _files(brand: Brand) -> dict[str, BrandFile]:
+    """The files of a brand, by their names in URLs."""
+    files = {
+        "logo": brand.logo and brand.logo.light,
+        "logo-dark": brand.logo and brand.logo.dark,
+        "favicon": brand.favicon,
+        "illustration": brand.illustration,
+        "font.woff2": brand.font and brand.font.file,
+    }
+    return {name: file for name, file in files.items() if file}
+
+
+def _style_sheet(brand: Brand) -> str:
+    """What overrides the tokens of `static/pages.css`; empty where nothing does."""
+    if not brand.colours and brand.font is None and brand.radius is None:
+        return ""
+    return render_template(
+        "pages/brand.css",
+        brand=brand,
+        schemes={name: page_colours(each, name) for name, each in brand.colours.items()},
+        font_url=brand_url(brand, "font.woff2"),
+    )
+
+
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _cacheable(response: Response, version: str) -> Response:
+    """For long if the URL names this very content, else until a new catalogue is to be seen."""
+    is_versioned = request.args.get("v") == version
     response.cache_control.public = True
-    response.cache_control.max_age = CACHE_SECONDS
+    response.cache_control.max_age = LONG_CACHE_SECONDS if is_versioned else SHORT_CACHE_SECONDS
+    response.cache_control.immutable = is_versioned
     return response

@@ -276,6 +276,26 @@ def test_a_text_that_does_not_exist_is_refused_before_it_is_applied(app: Flask, 
         refused = flask(app, command, file)
         assert refused.exit_code == 1
         assert 'there is no text "Saev"; did you mean "Save"?' in refused.stderr
+
+
+def test_files_next_to_the_catalogue_are_stored_with_it(app: Flask, file: Path) -> None:
+    (file.parent / "logo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    file.write_text(edited(('name = "Acme"\n', 'name = "Acme"\nlogo = "file:logo.svg"\n')))
+    assert flask(app, "check", file).exit_code == 0
+    assert flask(app, "apply", file).exit_code == 0
+    [(text, _digest, _at)] = versions(app)
+    assert "file:" not in str(text)
+    assert 'logo = "data:image/svg+xml;base64,' in str(text)
+    assert "Nothing to do" in flask(app, "apply", file).output
+    (file.parent / "logo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"> </svg>')
+    assert "    logo: image/svg+xml of 41 bytes" in flask(app, "apply", file).output
+
+
+def test_a_file_that_is_missing_is_named(app: Flask, file: Path) -> None:
+    file.write_text(edited(('name = "Acme"\n', 'name = "Acme"\nlogo = "file:logo.svg"\n')))
+    result = flask(app, "apply", file)
+    assert result.exit_code == 1
+    assert "line 9: file:logo.svg can't be read: No such file or directory" in result.output
     assert versions(app) == []
 
 

@@ -1,26 +1,29 @@
-"""Logos and colours of brands: what is read, and what is a fault."""
+"""Colours and corners of brands: what is read, and what is a fault."""
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from preference_center.domain.catalogue import (
     PAGE_BACKGROUND,
     BrandColours,
     diff_catalogues,
+    page_colours,
     parse_catalogue,
 )
+from preference_center.domain.catalogue.branding import PAGE_TEXT
+from preference_center.domain.colour_contrast import contrast_ratio
 from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 ROOT = Path(__file__).parents[2]
-PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
-SVG = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0h9" stroke="#2f6b3a"/></svg>'
-
+CSS = (ROOT / "preference_center/static/pages.css").read_text(encoding="utf-8")
+HEX = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
 LIGHT = 'colours.light = { accent = "#1f5c99", on_accent = "#FFFFFF" }'
 DARK = 'colours.dark = { accent = "#8fc1ff", on_accent = "#10202f" }'
 
@@ -35,26 +38,24 @@ def problems(*lines: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def png(content: bytes = PNG) -> str:
-    return f'logo = "data:image/png;base64,{base64.b64encode(content).decode()}"'
-
-
 def test_a_brand_needs_no_looks() -> None:
     brand = parse_catalogue(SMALL).brands["acme"]
-    assert (brand.logo, brand.colours) == (None, {})
+    assert (brand.colours, brand.radius) == ({}, None)
 
 
 def test_colours_are_read_for_light_and_dark_pages() -> None:
     brand = parse_catalogue(with_brand(LIGHT, DARK)).brands["acme"]
     assert brand.colours == {
-        "light": BrandColours("#1f5c99", "#ffffff"),
-        "dark": BrandColours("#8fc1ff", "#10202f"),
+        "light": BrandColours("#1f5c99", "#ffffff", "#ffffff", "#1b1f24"),
+        "dark": BrandColours("#8fc1ff", "#10202f", "#1a1f26", "#eceff3"),
     }
 
 
 def test_colours_come_for_both_or_none() -> None:
-    assert problems(LIGHT) == (
-        "line 9: [brands.acme.colours] has no dark; add dark = { accent = ..., on_accent = ... }",
+    [problem] = problems(LIGHT)
+    assert problem == (
+        "line 9: [brands.acme.colours] has no dark; add dark = "
+        "{ accent = ..., on_accent = ..., header = ..., on_header = ... }"
     )
 
 
@@ -92,59 +93,81 @@ def test_a_ratio_is_never_rounded_up_to_what_would_do() -> None:
     assert "4.47:1, below 4.5:1" in problem
 
 
-def test_the_paper_is_that_of_the_style_sheet() -> None:
-    css = (ROOT / "preference_center/static/pages.css").read_text(encoding="utf-8")
-    light, dark, _print = re.findall(r"--paper: (#\w+);", css)
-    assert {"light": light, "dark": dark} == PAGE_BACKGROUND
+def test_the_header_is_read_and_checked_as_well() -> None:  # WCAG 1.4.3
+    band = ', header = "#1f4d2b", on_header = "#fdf6e3" }'
+    light = parse_catalogue(with_brand(LIGHT.replace(" }", band), DARK)).brands["acme"].colours
+    assert (light["light"].header, light["light"].on_header) == ("#1f4d2b", "#fdf6e3")
+    [problem] = problems(LIGHT.replace(" }", band.replace("#fdf6e3", "#2f6b3a")), DARK)
+    assert problem.startswith("line 9: light: text #2f6b3a on #1f4d2b has a contrast of 1.5")
 
 
-def test_a_png_is_read() -> None:
-    logo = parse_catalogue(with_brand(png())).brands["acme"].logo
-    assert logo
-    assert (logo.media_type, logo.content) == ("image/png", PNG)
+def test_a_header_has_its_text() -> None:
+    assert problems(LIGHT.replace(" }", ', header = "#1f4d2b" }'), DARK) == (
+        'line 9: [brands.acme.colours.light] has no on_header; add on_header = "#ffffff"',
+    )
 
 
-@pytest.mark.parametrize("marks", ["", ";charset=utf-8", ";utf8"])
-def test_an_svg_is_read_as_it_is_or_escaped(marks: str) -> None:
-    escaped = SVG.replace("<", "%3C").replace("#", "%23").replace('"', "%22")
-    for written in (SVG, escaped):
-        logo = (
-            parse_catalogue(with_brand(f"logo = 'data:image/svg+xml{marks},{written}'"))
-            .brands["acme"]
-            .logo
-        )
-        assert logo
-        assert (logo.media_type, logo.content.decode()) == ("image/svg+xml", SVG)
+def test_a_radius_is_in_pixels() -> None:
+    assert parse_catalogue(with_brand("radius = 0")).brands["acme"].radius == 0
+    assert problems("radius = 25") == (
+        "line 9: radius is 25; write the pixels of a corner, 0 to 24",
+    )
+    assert problems("radius = -1") != ()
+    assert problems('radius = "4px"') == ("line 9: radius is text, not a number; write radius = 8",)
+    assert problems("radius = true") == (
+        "line 9: radius is true or false, not a number; write radius = 8",
+    )
 
 
-@pytest.mark.parametrize(
-    "logo",
-    [
-        "https://cdn.example/logo.png",
-        "data:text/html,<script>alert(1)</script>",
-        "data:image/gif;base64,R0lGODlhAQABAAAAACw=",
-        "data:image/png;base64,%%%",
-        "data:image/png;base64,é",
-        "data:image/png,",
-        "data:image/png;base64,aGVsbG8=",
-        "data:image/svg+xml,<html xmlns='http://www.w3.org/1999/xhtml'/>",
-        "data:image/svg+xml,<svg",
-        "data:image/svg+xml,<!DOCTYPE svg><svg xmlns='http://www.w3.org/2000/svg'/>",
-    ],
-)
-def test_a_logo_is_a_small_picture_and_nothing_else(logo: str) -> None:
-    [problem] = problems(f'logo = "{logo}"')
-    assert problem.startswith("line 9: logo is no ")
+@given(accent=HEX, scheme=st.sampled_from(["light", "dark"]))
+def test_text_can_be_read_whatever_the_accent(accent: str, scheme: str) -> None:  # WCAG 1.4.3
+    assume(contrast_ratio(accent, PAGE_BACKGROUND[scheme]) >= 3)
+    page = page_colours(BrandColours(accent, "#000000", "#000000", "#ffffff"), scheme)
+    for ground in (PAGE_BACKGROUND[scheme], page["ground"], page["tint"]):
+        for text in (page["link"], token("ink", scheme), token("soft", scheme)):
+            assert contrast_ratio(text, ground) >= 4.5, (text, ground)
+        assert contrast_ratio(token("edge", scheme), ground) >= 3  # of fields: 1.4.11
 
 
-def test_a_logo_has_at_most_32_kib() -> None:
-    parse_catalogue(with_brand(png(PNG.ljust(32 * 1024))))
-    [problem] = problems(png(PNG.ljust(32 * 1024 + 1)))
-    assert "logo has 32769 bytes, more than 32768" in problem
+def test_links_have_the_accent_where_it_can_be_read() -> None:
+    dark_green = BrandColours("#2f6b3a", "#ffffff", "#ffffff", "#000000")
+    orange = BrandColours("#e8590c", "#000000", "#ffffff", "#000000")  # 3.6:1 on white
+    assert page_colours(dark_green, "light")["link"] == "#2f6b3a"
+    assert page_colours(orange, "light")["link"] == PAGE_TEXT["light"]
 
 
-def test_a_change_of_branding_is_listed_without_the_picture() -> None:
-    old, new = parse_catalogue(SMALL), parse_catalogue(with_brand(LIGHT, DARK, png()))
+def token(name: str, scheme: str) -> str:
+    """The value of a token of the style sheet: light stands first, then dark."""
+    light, dark, *_print = re.findall(rf"--{name}: (#\w{{6}});", CSS)
+    return str(light if scheme == "light" else dark)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_that_of_the_style_sheet(scheme: str) -> None:
+    assert token("paper", scheme) == PAGE_BACKGROUND[scheme]
+    assert token("ink", scheme) == PAGE_TEXT[scheme]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_own_colours_of_all_pages_can_be_read(scheme: str) -> None:  # WCAG 1.4.3
+    grounds = {name: token(name, scheme) for name in ("paper", "ground", "tint")}
+    for text in ("ink", "soft", "link"):
+        for ground in grounds.values():
+            assert contrast_ratio(token(text, scheme), ground) >= 4.5, (text, ground)
+    for text, ground in (
+        ("on-accent", "accent"),
+        ("on-header", "header"),
+        ("ink", "good-tint"),
+        ("good", "good-tint"),
+        ("bad", "bad-tint"),
+        ("bad", "paper"),
+        ("warn", "paper"),
+    ):
+        assert contrast_ratio(token(text, scheme), token(ground, scheme)) >= 4.5, (text, ground)
+
+
+def test_a_change_of_colours_and_corners_is_listed() -> None:
+    old, new = parse_catalogue(SMALL), parse_catalogue(with_brand(LIGHT, DARK, "radius = 6"))
     text = "\n".join(diff_catalogues(old, new).format_lines())
-    assert "logo: none -> image/png of 12 bytes, sha256 " in text
-    assert "#ffffff on #1f5c99" in text
+    assert "radius: none -> 6" in text
+    assert "#ffffff on #1f5c99, header #1b1f24 on #ffffff" in text

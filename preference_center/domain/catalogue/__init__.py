@@ -7,7 +7,18 @@ docs/catalogue.md is the reference of the file.
 
 from __future__ import annotations
 
-from preference_center.domain.catalogue.branding import PAGE_BACKGROUND, BrandColours, BrandLogo
+from preference_center.domain.catalogue.brand_files import (
+    BrandFile,
+    BrandFont,
+    BrandLogo,
+    FontFallback,
+    inline_files,
+)
+from preference_center.domain.catalogue.branding import (
+    PAGE_BACKGROUND,
+    BrandColours,
+    page_colours,
+)
 from preference_center.domain.catalogue.company_contact import CompanyContact, ContactDetails
 from preference_center.domain.catalogue.diff import (
     CatalogueDiff,
@@ -61,6 +72,8 @@ __all__ = [
     "Authority",
     "Brand",
     "BrandColours",
+    "BrandFile",
+    "BrandFont",
     "BrandLogo",
     "Catalogue",
     "CatalogueDiff",
@@ -68,6 +81,7 @@ __all__ = [
     "CompanyContact",
     "ContactDetails",
     "Controller",
+    "FontFallback",
     "GpcPolicy",
     "LegalBasis",
     "LocalizedText",
@@ -87,6 +101,8 @@ __all__ = [
     "catalogue_digest",
     "catalogue_warnings",
     "diff_catalogues",
+    "inline_files",
+    "page_colours",
     "parse_catalogue",
     "rejection_reasons",
     "removed_frequencies",

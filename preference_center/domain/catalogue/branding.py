@@ -1,14 +1,10 @@
-"""How a brand looks: its logo, and colours that people can read."""
+"""The colours and corners of a brand: what is set, and what follows from it on a page."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
-from xml.etree import ElementTree as ET
 
 from preference_center.domain.catalogue.reader import TomlTable, quote_toml
 from preference_center.domain.colour_contrast import (
@@ -16,43 +12,61 @@ from preference_center.domain.colour_contrast import (
     MIN_TEXT_CONTRAST,
     contrast_ratio,
     is_hex_colour,
+    mix_colours,
 )
 
 PAGE_BACKGROUND = {"light": "#ffffff", "dark": "#1a1f26"}
 """The sheet that controls lie on; `static/pages.css` has the same, which a test holds."""
 
-MAX_LOGO_BYTES = 32 * 1024
-"""In bytes."""
+PAGE_TEXT = {"light": "#1b1f24", "dark": "#eceff3"}
+"""The colour of text on the sheet, as in `static/pages.css`."""
 
-_DATA_URI = re.compile(
-    r"data:(image/svg\+xml|image/png)(?:;charset=utf-8|;utf8)?(;base64)?,(.+)", re.IGNORECASE
-)
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_SVG_ROOT = "{http://www.w3.org/2000/svg}svg"
-_LOGO_EXAMPLE = "data:image/png;base64,..."
+MAX_RADIUS = 24
+"""In CSS pixels: more looks no rounder, since a button is 44 high."""
+
+_UNTINTED_GROUND = {"light": "#ffffff", "dark": "#0d1014"}
+_GROUND_SHARE = 0.06
+_TINT_SHARE = {"light": 0.1, "dark": 0.14}
 
 
 @dataclass(frozen=True, slots=True)
 class BrandColours:
-    """The accent of buttons and marks, and the text on it, as `#rrggbb`."""
+    """The colours of a brand on light or on dark pages, each as `#rrggbb`.
+
+    `accent` fills the main button and marks, with `on_accent` as the text on it; `header` is
+    the band at the top of each page, with `on_header` as the text on it.
+    """
 
     accent: str
     on_accent: str
+    header: str
+    on_header: str
 
     def __str__(self) -> str:
-        return f"{self.on_accent} on {self.accent}"
+        return f"{self.on_accent} on {self.accent}, header {self.on_header} on {self.header}"
 
 
-@dataclass(frozen=True, slots=True)
-class BrandLogo:
-    """A small picture; its type is `image/svg+xml` or `image/png`."""
+def page_colours(colours: BrandColours, scheme: str) -> Mapping[str, str]:
+    """Every colour of a page that follows from the brand, by its name in `static/pages.css`.
 
-    media_type: str
-    content: bytes
-
-    def __str__(self) -> str:
-        digest = hashlib.sha256(self.content).hexdigest()[:12]
-        return f"{self.media_type} of {len(self.content)} bytes, sha256 {digest}"
+    The ground and the tint are the page's own with a little of the accent. Links and outlined
+    buttons have the accent where it can be read on each of them, else the colour of text.
+    """
+    ground = mix_colours(colours.accent, _UNTINTED_GROUND[scheme], _GROUND_SHARE)
+    tint = mix_colours(colours.accent, PAGE_BACKGROUND[scheme], _TINT_SHARE[scheme])
+    surfaces = (PAGE_BACKGROUND[scheme], ground, tint)
+    is_readable = all(
+        contrast_ratio(colours.accent, each) >= MIN_TEXT_CONTRAST for each in surfaces
+    )
+    return {
+        "accent": colours.accent,
+        "on-accent": colours.on_accent,
+        "header": colours.header,
+        "on-header": colours.on_header,
+        "link": colours.accent if is_readable else PAGE_TEXT[scheme],
+        "ground": ground,
+        "tint": tint,
+    }
 
 
 def parse_colours(brand: TomlTable) -> dict[str, BrandColours]:
@@ -64,25 +78,32 @@ def parse_colours(brand: TomlTable) -> dict[str, BrandColours]:
     if table is None:
         return {}
     found: dict[str, BrandColours] = {}
-    for scheme, paper in PAGE_BACKGROUND.items():
+    for scheme in PAGE_BACKGROUND:
         colours = _parse_scheme(table, scheme)
         if colours:
             found[scheme] = colours
-            _check_contrast(table, scheme, colours, paper)
+            _check_contrast(table, scheme, colours)
     return found
 
 
 def _parse_scheme(table: TomlTable, scheme: str) -> BrandColours | None:
-    one = table.subtable(scheme, ("accent", "on_accent"), required=True)
+    one = table.subtable(scheme, ("accent", "on_accent", "header", "on_header"), required=True)
     if one is None:
         return None
-    values = [_parse_colour(one, "accent", "#1f5c99"), _parse_colour(one, "on_accent", "#ffffff")]
-    accent, on_accent = values
-    return BrandColours(accent, on_accent) if accent and on_accent else None
+    accent = _parse_colour(one, "accent", "#1f5c99", required=True)
+    on_accent = _parse_colour(one, "on_accent", "#ffffff", required=True)
+    has_header = "header" in one or "on_header" in one
+    header = _parse_colour(one, "header", "#1f5c99", required=has_header)
+    on_header = _parse_colour(one, "on_header", "#ffffff", required=has_header)
+    if not (accent and on_accent) or (has_header and not (header and on_header)):
+        return None
+    return BrandColours(
+        accent, on_accent, header or PAGE_BACKGROUND[scheme], on_header or PAGE_TEXT[scheme]
+    )
 
 
-def _parse_colour(table: TomlTable, key: str, example: str) -> str | None:
-    found = table.get_text(key, example, required=True)
+def _parse_colour(table: TomlTable, key: str, example: str, *, required: bool) -> str | None:
+    found = table.get_text(key, example, required=required)
     if found is None or is_hex_colour(found):
         return found and found.lower()
     table.add_error(
@@ -91,16 +112,21 @@ def _parse_colour(table: TomlTable, key: str, example: str) -> str | None:
     return None
 
 
-def _check_contrast(table: TomlTable, scheme: str, colours: BrandColours, background: str) -> None:
+def _check_contrast(table: TomlTable, scheme: str, colours: BrandColours) -> None:
     """Fault a contrast below that of WCAG 2.2 AA."""
-    read = contrast_ratio(colours.accent, colours.on_accent)
-    if read < MIN_TEXT_CONTRAST:
-        table.add_error(
-            f"{scheme}: text {colours.on_accent} on {colours.accent} has a contrast of "
-            f"{_format_ratio(read)}, below {_format_ratio(MIN_TEXT_CONTRAST)} (WCAG 1.4.3)",
-            "take colours that lie further apart",
-            scheme,
-        )
+    for ground, text in (
+        (colours.accent, colours.on_accent),
+        (colours.header, colours.on_header),
+    ):
+        read = contrast_ratio(ground, text)
+        if read < MIN_TEXT_CONTRAST:
+            table.add_error(
+                f"{scheme}: text {text} on {ground} has a contrast of "
+                f"{_format_ratio(read)}, below {_format_ratio(MIN_TEXT_CONTRAST)} (WCAG 1.4.3)",
+                "take colours that lie further apart",
+                scheme,
+            )
+    background = PAGE_BACKGROUND[scheme]
     seen = contrast_ratio(colours.accent, background)
     if seen < MIN_NON_TEXT_CONTRAST:
         table.add_error(
@@ -116,47 +142,12 @@ def _format_ratio(value: float) -> str:
     return f"{math.floor(value * 100) / 100:g}:1"
 
 
-def parse_logo(brand: TomlTable) -> BrandLogo | None:
-    """The logo of a brand, if it has one."""
-    text = brand.get_text("logo", _LOGO_EXAMPLE)
-    if text is None:
-        return None
-    logo = _decode_data_uri(text)
-    if logo is None:
-        what, remedy = (
-            "logo is no PNG or SVG as a data: URI",
-            f"write logo = {quote_toml(_LOGO_EXAMPLE)}",
-        )
-    elif len(logo.content) > MAX_LOGO_BYTES:
-        what = f"logo has {len(logo.content)} bytes, more than {MAX_LOGO_BYTES}"
-        remedy = "make it smaller: it is shown 40 pixels high"
-    elif not _matches_media_type(logo):
-        what, remedy = f"logo is no {logo.media_type}", "export it again, without DOCTYPE"
-    else:
-        return logo
-    brand.add_error(what, remedy, "logo")
+def parse_radius(brand: TomlTable) -> int | None:
+    """How round corners are, in CSS pixels; None if it is not set."""
+    radius = brand.get_value("radius", int, "8")
+    if radius is None or 0 <= radius <= MAX_RADIUS:
+        return radius
+    brand.add_error(
+        f"radius is {radius}", f"write the pixels of a corner, 0 to {MAX_RADIUS}", "radius"
+    )
     return None
-
-
-def _decode_data_uri(text: str) -> BrandLogo | None:
-    """The content of a data URI (RFC 2397); it need not be escaped, since no URL reader sees it."""
-    match = _DATA_URI.fullmatch(text)
-    if match is None:
-        return None
-    kind, encoded, data = match.groups()
-    try:
-        content = base64.b64decode(data, validate=True) if encoded else unquote_to_bytes(data)
-    except ValueError:
-        return None
-    return BrandLogo(kind.lower(), content)
-
-
-def _matches_media_type(logo: BrandLogo) -> bool:
-    if logo.media_type == "image/png":
-        return logo.content.startswith(_PNG_SIGNATURE)
-    if b"<!DOCTYPE" in logo.content or b"<!ENTITY" in logo.content:
-        return False
-    try:
-        return ET.fromstring(logo.content).tag == _SVG_ROOT  # noqa: S314 - no entities, see above
-    except ET.ParseError:
-        return False

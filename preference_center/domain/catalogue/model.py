@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from preference_center.domain import bounces as deliverability
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue.branding import BrandColours, BrandLogo
+from preference_center.domain.catalogue.brand_files import BrandFile, BrandFont, BrandLogo
+from preference_center.domain.catalogue.branding import BrandColours
 from preference_center.domain.catalogue.company_contact import CompanyContact, ContactDetails
 from preference_center.domain.catalogue.privacy import (
     Controller,
@@ -101,7 +102,8 @@ class Brand:
 
     `host` serves its pages, `sender` is the From address it uses, `footer` the legal
     line. A text that is there is there in every language. `colours` are for `light` and
-    `dark` pages: both or none.
+    `dark` pages: both or none. `radius` is how round corners are, in CSS pixels;
+    `illustration` decorates pages of success.
     """
 
     key: str
@@ -110,6 +112,10 @@ class Brand:
     sender: str | None = None
     footer: LocalizedText = field(default_factory=dict)
     logo: BrandLogo | None = None
+    favicon: BrandFile | None = None
+    illustration: BrandFile | None = None
+    font: BrandFont | None = None
+    radius: int | None = None
     colours: Mapping[str, BrandColours] = field(default_factory=dict)
     wording: Wording = field(default_factory=Wording)
     contact: CompanyContact | None = None

@@ -8,13 +8,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue.branding import parse_colours, parse_logo
-from preference_center.domain.catalogue.company_contact import (
-    parse_contact,
-    parse_email,
-    parse_sender,
-    parse_urls,
-)
+from preference_center.domain.catalogue.brands import BRAND_FIELDS, parse_brand
 from preference_center.domain.catalogue.deliverability import parse_deliverability
 from preference_center.domain.catalogue.frequencies import parse_frequencies
 from preference_center.domain.catalogue.model import (
@@ -40,17 +34,12 @@ from preference_center.domain.catalogue.privacy import (
 )
 from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable, quote_toml
 from preference_center.domain.catalogue.toml_lines import find_syntax_errors, locate_keys
-from preference_center.domain.catalogue.wording import parse_wording
 from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.errors import CatalogueError
 
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
     "deliverability", "controller", "rights", "minors", "retention", "destinations",
-)  # fmt: skip
-_BRAND_FIELDS = (
-    "name", "host", "sender", "footer", "logo", "colours", "fallback_language", "address", "texts",
-    "contact", "privacy_contact", "privacy_notice", "closing_url",
 )  # fmt: skip
 _TOPIC_FIELDS = (
     "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
@@ -67,8 +56,6 @@ _MESSAGE_TYPE_FIELDS = (
 
 _KEY = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # BCP 47, the common part
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
 
 
 def catalogue_digest(text: str) -> str:
@@ -178,28 +165,15 @@ class _CatalogueParser:
 
     def _parse_brands(self) -> Mapping[str, Brand]:
         brands: dict[str, Brand] = {}
-        for key, table in self._keyed_tables("brands", _BRAND_FIELDS):
-            host = _parse_host(table)
-            owner = next((b.key for b in brands.values() if host and b.host == host), None)
+        for key, table in self._keyed_tables("brands", BRAND_FIELDS):
+            brand = parse_brand(key, table, self._languages, self._known_texts)
+            owner = next(
+                (b.key for b in brands.values() if brand.host and b.host == brand.host), ""
+            )
             if owner:
                 what = f"host is that of brand {quote_toml(owner)} already"
                 table.add_error(what, "give each brand a host of its own", "host")
-            brands[key] = Brand(
-                key=key,
-                name=table.get_localized_text(
-                    "name", self._languages, required=True, allow_plain=True
-                ),
-                host=host,
-                sender=parse_sender(table),
-                footer=table.get_localized_text("footer", self._languages),
-                logo=parse_logo(table),
-                colours=parse_colours(table),
-                wording=parse_wording(table, self._known_texts),
-                contact=parse_contact(table, self._languages),
-                privacy_contact=parse_email(table, "privacy_contact"),
-                privacy_notice=parse_urls(table, "privacy_notice", self._languages),
-                closing_url=parse_urls(table, "closing_url", self._languages),
-            )
+            brands[key] = brand
         return brands
 
     def _parse_topics(self) -> Mapping[str, Topic]:
@@ -286,12 +260,3 @@ def _check_class(
     if message_class is MessageClass.SERVICE and "topic" in table:
         remedy = 'delete topic, or make it class = "marketing"'
         table.add_error("service mail has no topic: nobody can opt out of it", remedy, "topic")
-
-
-def _parse_host(table: TomlTable) -> str | None:
-    host = table.get_text("host", "preferences.example.com")
-    if host is None or _HOST.fullmatch(host):
-        return host
-    remedy = "write only the name, in small letters, without https:// or port"
-    table.add_error(f"host {quote_toml(host)} is no host name", remedy, "host")
-    return None

@@ -77,6 +77,10 @@ class TomlTable:
     def __contains__(self, key: str) -> bool:
         return key in self._content
 
+    def is_table(self, key: str) -> bool:
+        """Whether a table stands under `key`, for what may be a table or a plain value."""
+        return isinstance(self._content.get(key), dict)
+
     def add_error(self, problem: str, remedy: str, key: str | None = None) -> None:
         """Record a fault of this table, or of one key in it."""
         self._errors.add(self.path if key is None else (*self.path, key), problem, remedy)
@@ -120,8 +124,8 @@ class TomlTable:
                 )
             return None
         found = self._content[key]
-        if isinstance(found, kind):
-            return found
+        if isinstance(found, kind) and (kind is bool or not isinstance(found, bool)):
+            return found  # in Python, true is an int
         remedy = (
             f"write {key} = {example}"
             if example
