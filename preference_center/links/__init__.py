@@ -84,6 +84,8 @@ class FormPurpose(StrEnum):
 
     PREFERENCES = "preferences"
     UNDO = "undo"
+    RESULT = "result"
+    """What the page after a press says."""
     CONFIRMATION = "confirmation"
     RIGHTS = "rights"
     RIGHTS_STATUS = "rights status"

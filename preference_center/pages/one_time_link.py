@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from flask import redirect, request, url_for
@@ -10,39 +11,48 @@ from flask.typing import ResponseReturnValue
 from preference_center.context import services
 from preference_center.errors import ExpiredLink
 from preference_center.links import LIFETIMES, Link, TokenPurpose
-from preference_center.pages.rendering import (
-    expired_link_page,
-    render_link_page,
-    use_contact_language,
-)
+from preference_center.pages.press_result import read_result
+from preference_center.pages.rendering import expired_link_page, use_contact_language
+from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
 from preference_center.storage.access import one_time_tokens
 from preference_center.storage.db.database import run_in_transaction
 
+_OPT_OUT_FIELDS = {"confirm", "undo"}
+
 
 def open_mailed_link(token: str = "") -> ResponseReturnValue:
-    """Show a button (GET, HEAD); consume the token and open the page (POST of the button).
+    """Show the buttons (GET, HEAD); consume the token and open the page (POST of its button).
 
-    Scanners fetch links, so only the button counts (I7). Raises InvalidLink, and
-    ExpiredLink when the token is too old or was used.
+    Scanners fetch links, so only a button counts (I7). The other button stops all marketing: it
+    consumes nothing and works for ever, as in any link. Raises InvalidLink, and ExpiredLink
+    when the token is too old or was used.
     """
     context = services()
-    now = context.now()
-    link = context.links.read_one_time_token(token, TokenPurpose.EMAILED_LINK, now)
+    try:
+        link = context.links.read_one_time_token(token, TokenPurpose.EMAILED_LINK, context.now())
+    except ExpiredLink:
+        if "open" in request.form or not (_OPT_OUT_FIELDS & {*request.form} or read_result(token)):
+            raise
+        link = replace(context.links.read_any_token(token), expired=True)
     use_contact_language(link.address)
-    if "open" not in request.form:
-        self_path = url_for("pages.open_mailed_link", token=token, lang=None)
-        return render_link_page(
-            "open_mailed_link", token, link, self_path=self_path, rights_token=None
-        )
+    if "open" in request.form:
+        _consume(link)
+        return _redirect_to_preferences(link)
+    return handle_press(token, link) or show_opt_out(
+        token, link, ask="open_mailed_link", already="open_mailed_link", rights_token=None
+    )
+
+
+def _consume(link: Link) -> None:
+    """Consume the token. Raises ExpiredLink if it was used before."""
+    now, token_id = services().now(), UUID(link.message_id)
     expires_at = link.issued_at + LIFETIMES[TokenPurpose.EMAILED_LINK]
-    token_id = UUID(link.message_id)
     if not run_in_transaction(
         lambda connection: one_time_tokens.consume_token(
             connection, token_id, now=now, expires_at=expires_at
         )
     ):
         raise ExpiredLink("this link was used already")
-    return _redirect_to_preferences(link)
 
 
 def open_portal_link(token: str = "") -> ResponseReturnValue:

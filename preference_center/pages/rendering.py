@@ -44,6 +44,11 @@ from preference_center.storage.db.database import run_autocommit
 
 _EXTENSION_KEY = "preference_center.pages.text_version"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+_OPT_OUT_ENDPOINTS = {
+    "pages.open_mailed_link": "pages.open_mailed_link",
+    "pages.preferences": "pages.unsubscribe",
+}
+"""By the page whose link has expired, the page that still opts out with it (I7)."""
 
 
 def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
@@ -118,7 +123,7 @@ def handle_invalid_link(_error: Exception) -> ResponseReturnValue:
 
 
 def expired_link_page(token: str, *, opt_out_saved: bool = False) -> ResponseReturnValue:
-    """The page for an expired one-time link: it offers a new one, and shows nothing else.
+    """The page for an expired one-time link: it can still opt out, and shows nothing else.
 
     `opt_out_saved`: whether this request has recorded opt-outs. The status is 410 (RFC 9110
     15.5.11) if not: it was a link of ours, and won't work again.
@@ -130,6 +135,7 @@ def expired_link_page(token: str, *, opt_out_saved: bool = False) -> ResponseRet
         token=token,
         brands=brands,
         opt_out_saved=opt_out_saved,
+        opt_out_endpoint=_OPT_OUT_ENDPOINTS.get(str(request.endpoint)),
         self_path=url_for(str(request.endpoint), token=token, lang=None),
     )
 

@@ -1,8 +1,13 @@
-"""`/u/<token>`: the page with one button, and undo (RULES A3-A9)."""
+"""`/u/<token>`: the page with the ways out, what came of a press, and undo (RULES A3-A9).
+
+After a press comes a redirect to a page that says what the ledger says, so it can be reloaded,
+gone back to and shown in another language (docs/decisions/0069).
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from typing import assert_never
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import request, url_for
@@ -11,11 +16,21 @@ from flask.typing import ResponseReturnValue
 from preference_center.context import services
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.domain.events import ALL_MARKETING, Retraction
+from preference_center.domain.link_opt_outs import UNDO_PERIOD, LinkOptOut
 from preference_center.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link, probe_link
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import ACTOR, UNSUBSCRIBE_PAGE, click_evidence, opt_out
+from preference_center.pages.link_opt_outs import load_opt_out
+from preference_center.pages.press_result import (
+    RESULT_PARAMETER,
+    PressKind,
+    PressResult,
+    read_result,
+    redirect_to_result,
+    result_url,
+)
 from preference_center.pages.rendering import (
     link_fingerprint,
     render_link_page,
@@ -23,9 +38,6 @@ from preference_center.pages.rendering import (
 )
 from preference_center.spool import record_or_spool
 from preference_center.storage.db.database import override_limits
-from preference_center.storage.ledger.suppression_lookup import load_exact_facts
-
-UNDO_PERIOD = timedelta(minutes=30)
 
 _ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 
@@ -34,88 +46,145 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     """Show the page (GET, HEAD) or handle its buttons (POST); for one click see `one_click`.
 
     Only the page's own field opts out; for any other body the page is shown (RULES A9). The
-    response to a valid link is always 2xx, however often and however old (I7).
+    response to a valid link is 2xx, or 303 to one, however often and however old (I7).
     """
     with override_limits(LINK_CLICK_TIMEOUTS):
-        return _handle(token)
+        try:
+            link = services().links.read_token(token, services().now())
+        except ProbeLink:  # `flask check-domain`: the usual page, for nobody's address
+            return render_link_page("unsubscribe", token, probe_link(services().now()))
+        use_contact_language(link.address)
+        return handle_press(token, link) or show_opt_out(token, link)
 
 
-def _handle(token: str) -> ResponseReturnValue:
-    try:
-        link = services().links.read_token(token, services().now())
-    except ProbeLink:  # `flask check-domain`: the usual page, for nobody's address
-        return render_link_page("unsubscribe", token, probe_link(services().now()))
-    use_contact_language(link.address)
+def handle_press(token: str, link: Link) -> ResponseReturnValue | None:
+    """The response to a press of an own button for opting out or undo; None for anything else."""
     if request.method != "POST":
-        return render_gpc_page("unsubscribe", token, link)
+        return None
     if "undo" in request.form:
         return _undo(token, link, request.form["undo"])
     scopes = {"this": link.scope, "all": ALL_MARKETING}
     scope = scopes.get(request.form.get("confirm", ""))
-    if scope is None:
-        return render_gpc_page("unsubscribe", token, link)
-    return _record_opt_out(token, link, scope)
+    return _record_opt_out(token, link, scope) if scope else None
+
+
+def show_opt_out(
+    token: str,
+    link: Link,
+    *,
+    ask: str = "unsubscribe",
+    already: str = "unsubscribed",
+    **values: str | None,
+) -> ResponseReturnValue:
+    """What came of the press before, if any; else what is off already, or the ways out.
+
+    `ask` is the template with the ways out, `already` the one for somebody who is out, `values`
+    are further ones of theirs. A revoked link says nothing of what was chosen before.
+    """
+    result = read_result(token)
+    template, opt_out_found = ask, None
+    if result or not link.revoked:
+        try:
+            opt_out_found = load_opt_out(link)
+        except Unavailable:  # the page works without the database: it repeats the response, or asks
+            template = _TEMPLATES[result.kind] if result else ask
+        else:
+            holding = _template_of(result, opt_out_found) if result else None
+            template = holding or (already if opt_out_found else ask)
+    return render_gpc_page(
+        template,
+        token,
+        link,
+        endpoint=request.endpoint,
+        result=result,
+        opt_out=opt_out_found,
+        signed_undo=_sign_undo(token, opt_out_found),
+        self_path=_self_path(token, result),
+        can_open=not link.expired,
+        **values,
+    )
+
+
+_TEMPLATES = {
+    PressKind.UNSUBSCRIBED: "unsubscribed",
+    PressKind.RECEIVED: "opt_out_accepted",
+    PressKind.UNDONE: "undone",
+    PressKind.TOO_LATE: "undo_expired",
+    PressKind.ANSWERED: "survey_thanks",
+    PressKind.NOT_ANSWERED: "survey_thanks",
+}
+
+
+def _template_of(result: PressResult, found: LinkOptOut | None) -> str | None:
+    """The template of a result; None if what was pressed no longer holds."""
+    is_off = found is not None and (found.covers_all or result.scope != ALL_MARKETING)
+    match result.kind:
+        case PressKind.UNDONE:
+            holds = not is_off
+        case PressKind.RECEIVED if is_off:  # it has been recorded since
+            return _TEMPLATES[PressKind.UNSUBSCRIBED]
+        case PressKind.UNSUBSCRIBED | PressKind.TOO_LATE:
+            holds = is_off
+        case PressKind.RECEIVED | PressKind.ANSWERED | PressKind.NOT_ANSWERED:
+            holds = True
+        case _:
+            assert_never(result.kind)
+    return _TEMPLATES[result.kind] if holds else None
+
+
+def _self_path(token: str, result: PressResult | None) -> str | None:
+    """Where the switch of languages leads: to this page, with its result."""
+    if result:
+        return "?" + urlencode({RESULT_PARAMETER: request.args[RESULT_PARAMETER]})
+    if request.method == "POST":
+        return url_for(str(request.endpoint), token=token, lang=None)
+    return ""
 
 
 def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
     now = services().now()
+    endpoint = str(request.endpoint)
     honoured = gpc_opt_out(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
-    was_off = _is_off(link, ALL_MARKETING if honoured else scope)
-    changes = [opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]
-    events = record_or_spool(changes)
-    if events is None:
-        return render_link_page(
-            "opt_out_accepted",
-            token,
-            link,
-            status=_ACCEPTED,
-            stopped_scope=scope,
-            self_path=url_for("pages.unsubscribe", token=token, lang=None),
-        )
-    # Undoing what changed nothing would leave them unsubscribed.
-    unchanged = {change.id for change in changes} if was_off else set()
-    return render_gpc_page(
-        "unsubscribed",
+    stopped = ALL_MARKETING if honoured else scope
+    if record_or_spool([opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]) is not None:
+        return redirect_to_result(token, PressResult(PressKind.UNSUBSCRIBED, stopped), endpoint)
+    # Without a redirect: in an outage the next request may reach a process that has no spool.
+    received = PressResult(PressKind.RECEIVED, stopped)
+    return render_link_page(
+        "opt_out_accepted",
         token,
         link,
-        stopped_scope=ALL_MARKETING if honoured else scope,
-        signed_undo=_sign_undo(token, tuple(event for event in events if event not in unchanged)),
+        status=_ACCEPTED,
+        result=received,
+        self_path=result_url(token, received, endpoint, lang=None),
     )
 
 
-def _is_off(link: Link, scope: str) -> bool:
-    """Whether an opt-out of this scope by exactly this address is active; False if unknown."""
-    try:
-        (facts,) = load_exact_facts([link.address])
-    except Unavailable:
-        return False
-    return any(fact.scope == scope and fact.state.is_suppressed for fact in facts)
-
-
-def _sign_undo(token: str, events: tuple[UUID, ...]) -> str | None:
+def _sign_undo(token: str, found: LinkOptOut | None) -> str | None:
     """The sealed value of the undo button: exactly these events, for this link.
 
-    Events that a double click repeats are included. The retraction's id is made now, so
-    that pressing twice makes one retraction.
+    The retraction's id is made now, so that pressing twice makes one retraction.
     """
-    if not events:
+    if found is None or found.undoable is None:
         return None
     data = {
         "link": link_fingerprint(token),
         "id": str(services().new_id()),
-        "events": [*map(str, events)],
+        "events": [*map(str, found.undoable.events)],
+        "all": found.covers_all,
     }
-    return services().links.seal_form(FormPurpose.UNDO, data, services().now())
+    return services().links.seal_form(FormPurpose.UNDO, data, found.undoable.pressed_at)
 
 
 def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
     now = services().now()
+    endpoint = str(request.endpoint)
     try:
         _, data = services().links.open_form(FormPurpose.UNDO, signed_undo, UNDO_PERIOD, now)
     except InvalidLink:
         data = {}
     if data.get("link") != link_fingerprint(token):
-        return render_link_page("undo_expired", token, link)
+        return redirect_to_result(token, PressResult(PressKind.TOO_LATE, link.scope), endpoint)
     retraction = Retraction(
         id=UUID(data["id"]),
         event_ids=tuple(map(UUID, data["events"])),
@@ -125,4 +194,5 @@ def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
         evidence=click_evidence(link, UNSUBSCRIBE_PAGE),
     )
     record([retraction])
-    return render_link_page("undone", token, link)
+    undone = ALL_MARKETING if data["all"] else link.scope
+    return redirect_to_result(token, PressResult(PressKind.UNDONE, undone), endpoint)

@@ -7,11 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.pages.rendering import (
-    link_fingerprint,
-    render_link_page,
-    use_contact_language,
-)
+from preference_center.pages.press_result import PressKind, PressResult, redirect_to_result
+from preference_center.pages.rendering import link_fingerprint
 from preference_center.storage import unsubscribe_survey
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.unsubscribe_survey import SurveyReason
@@ -21,17 +18,17 @@ SURVEY_RATE = "1 per day"
 
 
 def submit_survey(token: str = "") -> ResponseReturnValue:
-    """Count one of the fixed reasons (POST). Raises InvalidLink."""
+    """Count one of the fixed reasons (POST), and redirect to the thanks. Raises InvalidLink."""
     context = services()
     link = context.links.read_token(token, context.now())
-    use_contact_language(link.address)
     answer = request.form.get("reason", "")
     is_known = answer in set(SurveyReason)
+    scope = ALL_MARKETING if request.form.get("of") == "all" else link.scope
     if is_known and context.limiter.hit(SURVEY_RATE, "reason", link_fingerprint(token)):
-        scope = ALL_MARKETING if request.form.get("of") == "all" else link.scope
         run_in_transaction(
             lambda connection: unsubscribe_survey.increment_count(
                 connection, scope, SurveyReason(answer), context.now()
             )
         )
-    return render_link_page("survey_thanks", token, link, is_known_reason=is_known)
+    kind = PressKind.ANSWERED if is_known else PressKind.NOT_ANSWERED
+    return redirect_to_result(token, PressResult(kind, scope), "pages.unsubscribe")

@@ -49,7 +49,7 @@ def test_a_person_unsubscribes_and_undoes(
     page: Page, site: str, token: str, ledger: Ledger
 ) -> None:
     page.goto(f"{site}/u/{token}")
-    press(page.get_by_role("button"))
+    press(page.get_by_role("button", name="Unsubscribe"))
     assert page.get_by_role("status").inner_text().startswith("You are unsubscribed")
     press(page.get_by_role("button", name="Undo"))
     assert page.get_by_role("status").inner_text().startswith("Undone")

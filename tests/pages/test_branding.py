@@ -56,7 +56,7 @@ def test_all_marketing_spans_all_brands_and_names_them(
     assert "Cascina Aurora and Aurora&#39;s Corner Shop" in english
     assert styles(english) == ["/static/pages.css"]  # neither brand's own
     assert "Cascina Aurora e La Bottega di Aurora" in client.get(f"/u/{token}?lang=it").text
-    done = client.post(f"/u/{token}?lang=de", data={"confirm": "all"}).text
+    done = client.post(f"/u/{token}?lang=de", data={"confirm": "all"}, follow_redirects=True).text
     assert "Cascina Aurora und Auroras Laden" in done
 
 
@@ -66,7 +66,7 @@ def test_the_offer_to_stop_all_names_the_brands_before_it_is_pressed(
     token = make_token(scope="cascina.offers")
     for page in (
         client.get(f"/p/{token}?lang=en").text,
-        client.post(f"/u/{token}?lang=en", data={"confirm": "this"}).text,
+        client.post(f"/u/{token}?lang=en", data={"confirm": "this"}, follow_redirects=True).text,
     ):
         assert "everything that Cascina Aurora and Aurora&#39;s Corner Shop send" in page
 

@@ -198,7 +198,7 @@ class TestConfirming:
         self, client: FlaskClient, token: str, mailed: str, clock: Clock, subscribed: Subscribed
     ) -> None:  # I5
         clock.advance(MINUTE)
-        client.post(f"/u/{token}", data={"confirm": "all"})
+        client.post(f"/u/{token}", data={"confirm": "all"}, follow_redirects=True)
         clock.advance(MINUTE)
         assert "Something is still off" in press(client, mailed).text
         assert not subscribed(topic="offers")
@@ -208,7 +208,7 @@ class TestConfirming:
     ) -> None:  # I5
         press(client, mailed)
         clock.advance(MINUTE)
-        client.post(f"/u/{token}", data={"confirm": "all"})
+        client.post(f"/u/{token}", data={"confirm": "all"}, follow_redirects=True)
         press(client, mailed)
         assert not subscribed(topic="offers")
 

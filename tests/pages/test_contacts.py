@@ -78,7 +78,9 @@ def test_it_is_the_language_in_which_they_say_no(
     client: FlaskClient, token: str, speaks: Speaks, ledger: Ledger
 ) -> None:  # I8
     speaks("de")
-    answer = client.post(f"/u/{token}", data={"confirm": "this"}, headers=FRENCH)
+    answer = client.post(
+        f"/u/{token}", data={"confirm": "this"}, headers=FRENCH, follow_redirects=True
+    )
     assert answer.headers["Content-Language"] == "de"
     assert [event["evidence"]["language"] for event in ledger.events()] == ["de"]
 
@@ -151,4 +153,7 @@ def test_the_links_of_a_closed_account_still_answer(
         assert client.get(path).status_code == 200
     body = {"List-Unsubscribe": "One-Click"}
     assert client.post(f"/u/{token}", data=body).status_code == 200
-    assert client.post(f"/u/{token}", data={"confirm": "all"}).status_code == 200
+    assert (
+        client.post(f"/u/{token}", data={"confirm": "all"}, follow_redirects=True).status_code
+        == 200
+    )

@@ -78,7 +78,7 @@ def test_a_link_with_a_character_too_many_shows_its_page(
         answer = client.get(f"/{path}/{token}{after}")
         assert answer.status_code == 200
         assert f"{token}{after}" not in answer.text  # forms lead to the token itself
-    client.post(f"/u/{token}{after}", data={"confirm": "this"})
+    client.post(f"/u/{token}{after}", data={"confirm": "this"}, follow_redirects=True)
     assert ledger.kinds() == [("opted_out", "digest")]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STALE = {
     "preferences": (200, "not saved."),
-    "undo": (200, "not undone"),
+    "undo": (200, "too late to undo"),
     "confirmation": (404, "can’t be read"),
 }
 """What each page answers to a form of its own that is stale or altered."""
@@ -36,14 +36,16 @@ def sealed(
     (email,) = queued_emails(app)
     return {
         "preferences": form.hidden["state"],
-        "undo": undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text),
+        "undo": undo_of(
+            client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).text
+        ),
         "confirmation": link_in(email).removeprefix("/c/"),
     }
 
 
 def send(client: FlaskClient, token: str, page: str, text: str) -> TestResponse:
     if page == "undo":
-        return client.post(f"/u/{token}", data={"undo": text})
+        return client.post(f"/u/{token}", data={"undo": text}, follow_redirects=True)
     if page == "confirmation":
         return client.post(f"/c/{text}", data={"confirm": "yes"})
     hidden = {**Form.of(client, token).hidden, "state": text}

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 Subscribed = Callable[..., bool]
 
-NOTICED = "Your browser asks for privacy"
-COMING = "whichever button you press"
-HONOURED = "We honour it: all marketing is off."
+NOTICED = "Your browser sends the Global Privacy Control signal."
+COMING = "When you press any button here, we also stop all marketing."
+HONOURED = "We follow it: all marketing is off."
 MINUTE = timedelta(minutes=1)
 
 
@@ -52,16 +52,16 @@ class TestOffered:
     ) -> None:
         for path in paths(token, make_token):
             text = browser.get(path).text
-            assert NOTICED in text
+            assert NOTICED in text, path
             assert text.count("Stop all marketing, as your browser asks") == 1
         assert ledger.events() == []  # I7
 
     def test_and_nothing_more_unless_it_is_pressed(
         self, browser: FlaskClient, token: str, ledger: Ledger
     ) -> None:
-        browser.post(f"/u/{token}", data={"confirm": "this"})
+        browser.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
         assert ledger.kinds() == [("opted_out", "digest")]
-        done = browser.post(f"/u/{token}", data={"confirm": "all"})
+        done = browser.post(f"/u/{token}", data={"confirm": "all"}, follow_redirects=True)
         assert HONOURED in done.text
         assert ledger.kinds()[1:] == [("opted_out", "all_marketing")]
 
@@ -90,7 +90,7 @@ class TestHonoured:
     def test_with_an_unsubscribe_and_undone_with_it(
         self, browser: FlaskClient, token: str, ledger: Ledger, subscribed: Subscribed
     ) -> None:
-        done = browser.post(f"/u/{token}", data={"confirm": "this"})
+        done = browser.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
         assert HONOURED in done.text
         assert "is unsubscribed from all marketing" in done.text
         narrow, wide = ledger.events()
@@ -100,7 +100,7 @@ class TestHonoured:
             "global_privacy_control",
         )
         undo = Form.in_page("", done.text).hidden["undo"]
-        browser.post(f"/u/{token}", data={"undo": undo})
+        browser.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True)
         assert subscribed()
 
     def test_with_a_save_that_changes_nothing_else(
@@ -164,7 +164,7 @@ class TestHonoured:
 
     def test_not_without_the_signal(self, client: FlaskClient, token: str, ledger: Ledger) -> None:
         Form.of(client, token).send(client)
-        client.post(f"/u/{token}", data={"confirm": "this"})
+        client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
         assert ledger.kinds() == [("opted_out", "digest")]
 
     def test_and_shown_the_status_of_the_opt_out(self, browser: FlaskClient, token: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,7 +60,7 @@ class TestEveryLanguage:
         assert all(target.endswith(f"?lang={language}") for target in targets)
         action = re.search(r'action="([^"]*)"', page)
         assert action
-        done = client.post(action[1], data={"confirm": "this"})
+        done = client.post(action[1], data={"confirm": "this"}, follow_redirects=True)
         assert done.headers["Content-Language"] == language
         [event] = ledger.events()
         assert event["evidence"]["language"] == language  # I8: the language of the opt-out
@@ -93,12 +94,15 @@ def test_a_switch_leads_to_the_same_page_and_repeats_no_token(
         assert switch(client.get(path).text) == everywhere
 
 
-def test_after_a_post_the_switch_leads_to_what_holds_now(client: FlaskClient, token: str) -> None:
-    # The page before would ask again what was just done, as if it had not been.
-    page = client.post(f"/u/{token}?lang=de", data={"confirm": "this"}).text
-    links = switch(page)
-    assert links == [f"/p/{token}?lang={language}" for language in HEADINGS]
-    assert client.get(links[0]).status_code == 200
+def test_after_a_press_the_switch_leads_to_the_same_result(client: FlaskClient, token: str) -> None:
+    data = {"confirm": "this"}
+    page = client.post(f"/u/{token}?lang=de", data=data, follow_redirects=True).text
+    links = [unescape(link) for link in switch(page)]
+    assert [link.rpartition("&")[2] for link in links] == [f"lang={tag}" for tag in HEADINGS]
+    assert all(token not in link for link in links)
+    english = client.get(f"/u/{token}{links[1]}").text
+    assert "<h1>You are unsubscribed</h1>" in english
+    assert 'name="undo"' in english
 
 
 def test_texts_in_a_language_that_the_catalogue_lacks_are_marked(

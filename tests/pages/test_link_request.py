@@ -38,7 +38,10 @@ def ask(client: FlaskClient, address: str, **more: Any) -> TestResponse:
 
 
 def is_known(client: FlaskClient, token: str) -> None:
-    assert client.post(f"/u/{token}", data={"confirm": "this"}).status_code == 200
+    assert (
+        client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).status_code
+        == 200
+    )
 
 
 def test_the_host_leads_to_the_form(client: FlaskClient) -> None:

@@ -47,8 +47,8 @@ def test_neither_is_it_in_a_retraction(
     app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
 ) -> None:
     token = token_with(app, clock, ADDRESS)
-    undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text)
-    client.post(f"/u/{token}", data={"undo": undo})
+    undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).text)
+    client.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True)
     events = ledger.events()
     assert [event["kind"] for event in events] == ["opted_out", "retracted"]
     assert "jane" not in str([event["evidence"] for event in events])
@@ -57,5 +57,7 @@ def test_neither_is_it_in_a_retraction(
 def test_any_other_stays_readable(
     app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
 ) -> None:
-    client.post(f"/u/{token_with(app, clock, 'spring-7')}", data={"confirm": "this"})
+    client.post(
+        f"/u/{token_with(app, clock, 'spring-7')}", data={"confirm": "this"}, follow_redirects=True
+    )
     assert [event["evidence"]["message_id"] for event in ledger.events()] == ["spring-7"]

@@ -202,10 +202,12 @@ class TestOneClick:
     def test_stays_when_what_the_page_did_before_is_undone(
         self, client: FlaskClient, token: str, subscribed: Callable[..., bool], clock: Clock
     ) -> None:  # I5
-        undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text)
+        undo = undo_of(
+            client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).text
+        )
         clock.advance(timedelta(minutes=5))
         client.post(f"/u/{token}", data=PAIR)
-        client.post(f"/u/{token}", data={"undo": undo})
+        client.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True)
         assert not subscribed()
 
     def test_stops_its_topic_only(

@@ -20,6 +20,16 @@ FORM = "application/x-www-form-urlencoded"
 FOREIGN = "moz-extension://3f0c1f2e-0000-4000-8000-000000000000"
 
 
+def press(client: FlaskClient, path: str, **fields: str) -> str:
+    """Press a button of an own page; the text of the page that the response redirects to."""
+    pressed = client.post(path, data=fields)
+    assert pressed.status_code == 303
+    assert pressed.headers.getlist("Cache-Control") == ["no-store"]
+    page = client.get(pressed.location)
+    assert page.status_code == 200
+    return page.text
+
+
 def undo_of(page: str) -> str:
     found = re.search(r'name="undo" value="([^"]+)"', page)
     assert found
@@ -36,12 +46,18 @@ class TestReading:
             client.open(path, method=method, data=PAIR if method == "GET" else None)
         assert ledger.rows() == before
 
-    def test_shows_a_page_with_one_button_and_the_masked_address(
+    def test_shows_both_ways_out_one_of_them_filled_and_the_masked_address(
         self, client: FlaskClient, token: str
     ) -> None:  # C6
         page = client.get(f"/u/{token}")
         assert page.status_code == 200
-        assert page.text.count("<button") == 1
+        assert re.findall(
+            r'<button(?: class="(\w+)")? name="confirm" value="(\w+)"', page.text
+        ) == [
+            ("primary", "this"),
+            ("", "all"),
+        ]
+        assert page.text.count("<button") == 2
         assert "j***@e***.com" in page.text
         assert "jane" not in page.text
         assert "Weekly digest" in page.text
@@ -61,7 +77,12 @@ class TestReading:
 
     def test_sets_no_cookie(self, client: FlaskClient, token: str) -> None:
         assert "Set-Cookie" not in client.get(f"/u/{token}").headers
-        assert "Set-Cookie" not in client.post(f"/u/{token}", data={"confirm": "this"}).headers
+        assert (
+            "Set-Cookie"
+            not in client.post(
+                f"/u/{token}", data={"confirm": "this"}, follow_redirects=True
+            ).headers
+        )
 
 
 class TestOtherBodies:
@@ -134,7 +155,7 @@ class TestThePage:
     def test_confirms_and_offers_undo_all_marketing_and_the_preferences(
         self, client: FlaskClient, token: str, ledger: Ledger
     ) -> None:
-        page = client.post(f"/u/{token}", data={"confirm": "this"})
+        page = client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
         assert page.status_code == 200
         assert "You are unsubscribed" in page.text
         assert 'role="status"' in page.text
@@ -150,12 +171,14 @@ class TestThePage:
         self, client: FlaskClient, token: str, subscribed: Callable[..., bool], clock: Clock,
         ledger: Ledger,
     ) -> None:  # fmt: skip
-        before = client.post(f"/u/{token}", data={"confirm": "all"})
+        press(client, f"/u/{token}", confirm="this")
         clock.advance(timedelta(minutes=1))
-        after = client.post(f"/u/{token}", data={"confirm": "this"})
-        client.post(f"/u/{token}", data={"undo": undo_of(before.text)})
+        wide = press(client, f"/u/{token}", confirm="all")
+        undone = press(client, f"/u/{token}", undo=undo_of(wide))
+        assert "stays off: you turned it off separately" in undone
         assert not subscribed()  # the topic's own "no" stands
-        client.post(f"/u/{token}", data={"undo": undo_of(after.text)})
+        narrow = client.get(f"/u/{token}").text
+        press(client, f"/u/{token}", undo=undo_of(narrow))
         assert subscribed()
         assert [kind for kind, _ in ledger.kinds()] == [
             "opted_out", "opted_out", "retracted", "retracted",
@@ -164,21 +187,28 @@ class TestThePage:
     def test_undoes_once_however_often_it_is_pressed(
         self, client: FlaskClient, token: str, subscribed: Callable[..., bool], ledger: Ledger
     ) -> None:
-        undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text)
+        undo = undo_of(
+            client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).text
+        )
         for _ in range(2):
-            assert "Undone" in client.post(f"/u/{token}", data={"undo": undo}).text
+            assert (
+                "Undone"
+                in client.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True).text
+            )
         assert [kind for kind, _ in ledger.kinds()] == ["opted_out", "retracted"]
         client.post(f"/u/{token}", data=PAIR)
-        client.post(f"/u/{token}", data={"undo": undo})
+        client.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True)
         assert not subscribed()  # I5: the newer "no" is not what was taken back
 
     def test_undoes_both_presses_of_a_double_click(
         self, client: FlaskClient, token: str, subscribed: Callable[..., bool], clock: Clock
     ) -> None:  # I7
-        client.post(f"/u/{token}", data={"confirm": "this"})
+        client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
         clock.advance(timedelta(seconds=1))
-        undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text)
-        client.post(f"/u/{token}", data={"undo": undo})
+        undo = undo_of(
+            client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).text
+        )
+        client.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True)
         assert subscribed()
 
     def test_offers_no_undo_for_what_it_did_not_do(
@@ -186,36 +216,49 @@ class TestThePage:
     ) -> None:
         client.post(f"/u/{token}", data=PAIR)
         clock.advance(timedelta(minutes=1))
-        page = client.post(f"/u/{token}", data={"confirm": "this"})
+        page = client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
         assert "You are unsubscribed" in page.text
         assert 'name="undo"' not in page.text
 
     def test_undoes_for_half_an_hour(
         self, client: FlaskClient, token: str, subscribed: Callable[..., bool], clock: Clock
     ) -> None:
-        undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text)
+        undo = undo_of(
+            client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).text
+        )
         clock.advance(timedelta(minutes=30, seconds=1))
-        assert "Not undone" in client.post(f"/u/{token}", data={"undo": undo}).text
+        assert (
+            "Too late to undo"
+            in client.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True).text
+        )
         assert not subscribed()
         clock.advance(timedelta(seconds=-1))
-        assert "Not undone" not in client.post(f"/u/{token}", data={"undo": undo}).text
+        assert (
+            "Too late to undo"
+            not in client.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True).text
+        )
         assert subscribed()
 
     @pytest.mark.parametrize("forged", ["", "x", "l1.A.B", "\x00"])
     def test_undoes_nothing_forged(
         self, client: FlaskClient, token: str, subscribed: Callable[..., bool], forged: str
     ) -> None:
-        client.post(f"/u/{token}", data={"confirm": "this"})
-        assert "Not undone" in client.post(f"/u/{token}", data={"undo": forged}).text
+        client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
+        assert (
+            "Too late to undo"
+            in client.post(f"/u/{token}", data={"undo": forged}, follow_redirects=True).text
+        )
         assert not subscribed()
 
     def test_undoes_nothing_of_another_link(
         self, client: FlaskClient, token: str, make_token: MakeToken,
         subscribed: Callable[..., bool],
     ) -> None:  # fmt: skip
-        undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text)
+        undo = undo_of(
+            client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True).text
+        )
         other = make_token("eve@example.com")
-        assert "Not undone" in client.post(f"/u/{other}", data={"undo": undo}).text
+        assert "Unsubscribe from" in press(client, f"/u/{other}", undo=undo)  # its own page
         assert not subscribed()
 
 
@@ -239,7 +282,7 @@ def test_no_page_writes_a_token_to_a_log(
     for path in (f"/u/{token}", f"/p/{token}", f"/u/{token}x", f"/p/{token}x"):
         for method in ("GET", "POST", "HEAD", "OPTIONS", "PROPFIND"):
             client.open(path, method=method, data=PAIR)
-    client.post(f"/u/{token}", data={"confirm": "this"})
+    client.post(f"/u/{token}", data={"confirm": "this"}, follow_redirects=True)
     out, err = capfd.readouterr()
     for text in (caplog.text, out, err):
         assert seal not in text

@@ -115,7 +115,9 @@ def test_the_pages_own_buttons_are_received(
         page = client.get(f"/u/{token}", headers=headers)
         assert page.status_code == 200
         assert 'name="confirm" value="this"' in page.text
-        answer = client.post(f"/u/{token}", data={"confirm": button}, headers=headers)
+        answer = client.post(
+            f"/u/{token}", data={"confirm": button}, headers=headers, follow_redirects=True
+        )
     assert answer.status_code == 202
     assert "Wir haben die Anfrage erhalten" in answer.text
     assert 'name="undo"' not in answer.text
@@ -137,7 +139,9 @@ def test_the_page_shows_without_a_catalogue_known(
         page = client.get(f"/u/{token}", headers={"Sec-GPC": "1"})
         assert page.status_code == 200
         assert 'name="confirm" value="this"' in page.text
-        answer = client.post(f"/u/{token}", data={"confirm": "this"}, headers={"Sec-GPC": "1"})
+        answer = client.post(
+            f"/u/{token}", data={"confirm": "this"}, headers={"Sec-GPC": "1"}, follow_redirects=True
+        )
         assert answer.status_code == 202
 
 

@@ -1,0 +1,115 @@
+"""What somebody has already turned off who opens an unsubscribe link, and what they may undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from preference_center.domain.decisions import ScopeFact
+from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
+from preference_center.domain.imports.translator import SOURCE as IMPORT
+
+UNDO_PERIOD = timedelta(minutes=30)
+"""How long after a press on the unsubscribe page it can be undone."""
+
+_WIDE = frozenset({ALL_MARKETING, EVERYTHING})
+
+
+@dataclass(frozen=True, slots=True)
+class UndoableOptOut:
+    """The events that an undo retracts, and when the first of them was received (UTC)."""
+
+    events: tuple[UUID, ...]
+    pressed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptOut:
+    """The active opt-out that covers a link's scope. `since` is when we received it (UTC)."""
+
+    covers_all: bool
+    """Whether it covers all marketing, and not only the link's topic."""
+    since: datetime
+    undoable: UndoableOptOut | None = None
+
+
+def find_opt_out(
+    scope: str,
+    facts: Sequence[ScopeFact],
+    events: Sequence[Event],
+    retracted: frozenset[UUID],
+    is_press: Callable[[Event], bool],
+    now: datetime,
+) -> LinkOptOut | None:
+    """The widest active opt-out of exactly this address that covers `scope` (I9); None if none.
+
+    `facts` and `events` are those of the exact address. `is_press` says which events were made
+    with the same link on the unsubscribe page: they can be undone for UNDO_PERIOD.
+
+    A pause and a bounce are none: the person may still opt out. Nor is an imported opt-out,
+    which ends if the import is undone: somebody who reads that they are out already does not
+    opt out themselves (I5).
+    """
+    suppression = _covering_suppression(scope, facts, now)
+    if suppression is None:
+        return None
+    event = next((each for each in events if each.id == suppression.event_id), None)
+    if event is not None and event.source == IMPORT:
+        return None
+    return LinkOptOut(
+        covers_all=suppression.scope in _WIDE,
+        since=event.received_at if event else suppression.since,
+        undoable=_find_undoable(suppression.scope, events, retracted, is_press, now),
+    )
+
+
+def _covering_suppression(
+    scope: str, facts: Sequence[ScopeFact], now: datetime
+) -> ActiveSuppression | None:
+    found = [
+        each
+        for each in active_suppressions(facts, now)
+        if each.kind.suppresses and _covers(each, scope)
+    ]
+    return min(found, key=lambda each: (each.scope not in _WIDE, each.since), default=None)
+
+
+def _covers(suppression: ActiveSuppression, scope: str) -> bool:
+    if suppression.scope not in _WIDE:
+        return suppression.scope == scope
+    if scope == ALL_MARKETING:  # not if a topic was turned on again since
+        return not suppression.exempt_topics
+    return scope not in suppression.exempt_topics
+
+
+def _find_undoable(
+    scope: str,
+    events: Sequence[Event],
+    retracted: frozenset[UUID],
+    is_press: Callable[[Event], bool],
+    now: datetime,
+) -> UndoableOptOut | None:
+    """The recent presses that turned `scope` off; None if it would be off without them too.
+
+    One press may record two events: the browser's signal adds all marketing to a topic.
+    """
+    recent = [
+        each
+        for each in events
+        if each.kind is EventKind.OPTED_OUT
+        and each.id not in retracted
+        and now - each.received_at <= UNDO_PERIOD
+        and is_press(each)
+    ]
+    moments = {each.received_at for each in recent if each.scope == scope}
+    pressed = [each for each in recent if each.received_at in moments]
+    if not pressed:
+        return None
+    ids = tuple(each.id for each in pressed)
+    without = fold(events, retracted.union(ids))
+    if any(state.is_suppressed for (_, of), state in without.items() if of in {scope, EVERYTHING}):
+        return None
+    return UndoableOptOut(ids, min(moments))

@@ -1,0 +1,37 @@
+"""Loading what the holder of an unsubscribe link has already turned off."""
+
+from __future__ import annotations
+
+from preference_center.context import services
+from preference_center.domain.events import Event
+from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
+from preference_center.links import Link
+from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, click_evidence
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.events import list_events_of
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.sync.delivery_status import find_address_id
+
+_LINK_EVIDENCE = ("key_id", "message_id", "issued_at", "destination")
+
+
+def load_opt_out(link: Link) -> LinkOptOut | None:
+    """The active opt-out that covers the link's scope. Raises Unavailable."""
+    now = services().now()
+    (facts,) = load_exact_facts([link.address])
+    if not any(fact.state.is_suppressed for fact in facts):
+        return None
+    ours = click_evidence(link, UNSUBSCRIBE_PAGE)
+
+    def is_press(event: Event) -> bool:
+        return event.source == UNSUBSCRIBE_PAGE and all(
+            event.evidence.get(name) == ours.get(name) for name in _LINK_EVIDENCE
+        )
+
+    def load(connection: Connection) -> LinkOptOut | None:
+        digest = services().keys.exact_digest(link.address)
+        address_id = find_address_id(connection, digest, link.address.channel)
+        events, retracted = list_events_of(connection, [] if address_id is None else [address_id])
+        return find_opt_out(link.scope, facts, events, retracted, is_press, now)
+
+    return run_in_transaction(load)
