@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import structlog
 from flask import Flask, Response, render_template, request
 from flask_babel import gettext as _
@@ -18,11 +20,11 @@ RETRY_AFTER_SECONDS = 10  # seconds
 
 STATUS_MESSAGES = {
     400: lazy_gettext("The request could not be read. Nothing was changed."),
-    404: lazy_gettext("There is no page at this address."),
-    405: lazy_gettext("This address can’t be used in that way. Nothing was changed."),
-    413: lazy_gettext("What was sent is too large. Nothing was changed."),
-    429: lazy_gettext("Too many requests came at once. Please try again in a few minutes."),
-    503: lazy_gettext("Nothing was lost, and nothing was saved yet. Please try again shortly."),
+    404: lazy_gettext("Page not found. Please check the link."),
+    405: lazy_gettext("You can’t open this page like that. Nothing was changed."),
+    413: lazy_gettext("What you sent is too large. Nothing was changed."),
+    429: lazy_gettext("Too many requests at once. Please try again in a few minutes."),
+    503: lazy_gettext("We can’t show this page at the moment. Please try again in a minute."),
 }
 """By HTTP status; other statuses use the text of 400 or 500."""
 
@@ -82,20 +84,27 @@ def _is_api_request() -> bool:
     return f"{request.path}/".startswith(f"{api.PREFIX}/")
 
 
+def _message(status: int) -> str:
+    """What the error page says, in the current language."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and request.method == "POST":
+        # Nothing was recorded (I1): the reader must not take it for done.
+        return str(
+            _("We couldn’t save that. Please press the button again in a minute, or write to us.")
+        )
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in STATUS_MESSAGES:
+        return str(_("Something went wrong on our side. Please try again in a minute."))
+    return str(STATUS_MESSAGES.get(status, STATUS_MESSAGES[400]))
+
+
 def _error_page(status: int) -> Response:
     # Not the catalogue's default: the database may be unavailable.
     values = pages.error_page_values()
     with in_language(requested_language() or SOURCE_LANGUAGE, values.pop("wording")) as language:
-        message = STATUS_MESSAGES.get(status) or (
-            STATUS_MESSAGES[400]
-            if status < 500  # noqa: PLR2004 - RFC 9110 15.6: the server's own fault
-            else _("Something went wrong on our side. Please try again shortly.")
-        )
         html = render_template(
             "error.html",
             language=language,
             status=status,
-            message=message,
+            message=_message(status),
             can_mail=pages.can_mail(),
             **values,
         )

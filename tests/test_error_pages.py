@@ -46,3 +46,15 @@ def test_a_host_that_is_none_is_refused(client: FlaskClient, path: str) -> None:
     answer = client.get(path, headers={"Host": ".3.4"})
     assert answer.status_code == 400
     assert answer.mimetype == ("application/problem+json" if "v1" in path else "text/plain")
+
+
+@pytest.mark.parametrize(
+    "method, text", [("GET", "can’t show this page"), ("POST", "couldn’t save that")]
+)
+def test_without_the_database_it_says_whether_something_was_to_be_saved(
+    method: str, text: str
+) -> None:  # I1
+    app = create_app(settings_for(f"postgresql://no:one@{NOWHERE}/x", f"redis://{NOWHERE}/0"))
+    answer = app.test_client().open("/u/broken", method=method, data={"confirm": "this"})
+    assert answer.status_code == 503
+    assert text in answer.text

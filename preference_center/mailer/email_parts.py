@@ -18,7 +18,7 @@ from preference_center.storage.mail.outbox import OutgoingEmail
 def how_to_complain(email: OutgoingEmail) -> str:
     """How to complain to an authority (GDPR art. 12(4)); `law` may be empty."""
     text: str = _(
-        "If you do not agree, answer this mail. You can also complain to an authority"
+        "If you do not agree, reply to this email. You can also complain to an authority"
         " (%(authorities)s) or go to court.",
         authorities=_authorities(email.values["law"]),
     )

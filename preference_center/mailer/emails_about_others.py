@@ -50,7 +50,7 @@ def _minor_reported(email: OutgoingEmail, name: str) -> EmailTexts:
         ),
         button=_("Tell us if this is wrong"),
         expiry=_("You can tell us until %(day)s.", day=day_of(email, "until")),
-        disclaimer=_("We do not say who informed us, and you need not prove anything."),
+        disclaimer=_("We do not say who informed us, and you don’t have to prove anything."),
     )
 
 
@@ -59,7 +59,7 @@ def _minor_confirmed(email: OutgoingEmail, name: str) -> EmailTexts:
         subject=_("Your account is closed: %(reference)s", reference=reference_of(email)),
         reason=_(
             "%(name)s learned that this address belongs to a child. So we have closed the account"
-            " and deleted its data. We write to this address no more.",
+            " and deleted its data. We no longer write to this address.",
             name=name,
         ),
         disclaimer=how_to_complain(email),
@@ -68,7 +68,7 @@ def _minor_confirmed(email: OutgoingEmail, name: str) -> EmailTexts:
 
 def _minor_dismissed(email: OutgoingEmail, name: str) -> EmailTexts:
     return EmailTexts(
-        subject=_("All is as it was before: %(reference)s", reference=reference_of(email)),
+        subject=_("Everything is as before: %(reference)s", reference=reference_of(email)),
         reason=_(
             "Somebody had informed %(name)s that this address belongs to a child. Our staff found"
             " that this is not so: you receive again what you have chosen.",

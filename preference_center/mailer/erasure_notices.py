@@ -17,8 +17,8 @@ def erasure_notice_texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
         subject=_("%(name)s has deleted your data", name=sender_name),
         reason=_what_went(Extent(email.values["extent"]), sender_name),
         expiry=_(
-            "The tools with which we send messages have to delete it too. We keep nothing but"
-            " a mark that stops messages to you; nobody can read your address from it."
+            "The systems that send our messages have to delete it too. We keep only a mark that"
+            " stops messages to you; nobody can read your address from it."
         ),
         disclaimer=_(
             "This is our last message about it. If this was not you, please write to us at once."

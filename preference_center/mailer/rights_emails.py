@@ -40,9 +40,9 @@ def _received(email: OutgoingEmail, name: str) -> EmailTexts:
             right=right_of(email),
             reference=reference_of(email),
         ),
-        button=_("See how far it is"),
+        button=_("Track your request"),
         expiry=until,
-        disclaimer=_("If it was not you who asked, please tell us: answer this mail."),
+        disclaimer=_("If it was not you who asked, please tell us: reply to this email."),
     )
 
 
@@ -70,7 +70,7 @@ def _extended(email: OutgoingEmail, _name: str) -> EmailTexts:
     return EmailTexts(
         subject=_("Your request %(reference)s takes longer", reference=reference_of(email)),
         reason=_extension(ExtensionReason(email.values["why"])),
-        button=_("See how far it is"),
+        button=_("Track your request"),
         expiry=_("You get our answer by %(day)s at the latest.", day=day_of(email, "due")),
         disclaimer=how_to_complain(email),
     )
@@ -113,7 +113,7 @@ def _outcome(outcome: RequestOutcome) -> str:
             "We hold nothing readable about this address. If marketing to it was stopped, a"
             " mark without the address keeps it stopped."
         ),
-        RequestOutcome.ALREADY_SO: _("It was so already: nothing had to be changed."),
+        RequestOutcome.ALREADY_SO: _("This was already the case: nothing had to be changed."),
     }
     return texts[outcome]
 
@@ -122,14 +122,16 @@ def _ground(ground: RefusalGround) -> str:
     texts: dict[RefusalGround, str] = {
         RefusalGround.NOT_IDENTIFIED: _(
             "We could not make sure that it was you. You can ask again at any time, best from"
-            " the address that it is about: a link mailed to it is proof enough for most"
+            " the address that it is about: a link emailed to it is proof enough for most"
             " requests."
         ),
-        RefusalGround.LEGAL_DUTY: _("A law obliges us to keep these data."),
-        RefusalGround.CLAIMS: _("The data are needed for legal claims."),
-        RefusalGround.UNFOUNDED: _("We found that it is not so."),
-        RefusalGround.EXCESSIVE: _("The same was asked so often that the law lets us refuse it."),
-        RefusalGround.OTHERS_RIGHTS: _("It would violate the rights of other people."),
+        RefusalGround.LEGAL_DUTY: _("The law requires us to keep this data."),
+        RefusalGround.CLAIMS: _("We need this data for a legal claim."),
+        RefusalGround.UNFOUNDED: _("We found that this is not the case."),
+        RefusalGround.EXCESSIVE: _(
+            "You asked for the same so often that the law lets us refuse it."
+        ),
+        RefusalGround.OTHERS_RIGHTS: _("It would harm the rights of other people."),
     }
     return texts[ground]
 

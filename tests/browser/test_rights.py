@@ -86,10 +86,10 @@ class Person:
         self.page.goto(f"{self.site}/rights?lang=en")
         self.follow(right)
         self.page.get_by_label("Your email address").fill(ADDRESS)
-        self.press("Mail me a link")
+        self.press("Email me a link")
         assert "a link is on its way" in self.status()
         self.open_newest_mail(EmailKind.RIGHTS_LINK)
-        self.press("Go on")
+        self.press("Continue")
 
     def sign_in(self, right: str) -> None:
         """From the company's account page, whose log-in vouches for her, to the page of a right."""
@@ -120,7 +120,7 @@ def test_a_person_sees_corrects_limits_and_deletes_and_comes_back(
 
 def _see(jane: Person, app: Flask) -> None:
     jane.prove("See and download your data")
-    jane.press("Put my file together")
+    jane.press("Prepare my file")
     assert "look again in some minutes" in jane.status()
     with app.app_context():
         assert build_access_file(requests_in(app)[-1].id)
@@ -141,7 +141,7 @@ def _correct(jane: Person) -> None:
     jane.prove("Correct your data")
     jane.follow("The address that we write to")
     jane.page.get_by_label("Your new email address").fill(NEW_ADDRESS)
-    jane.press("Mail me a link")
+    jane.press("Email me a link")
     jane.open_newest_mail(EmailKind.NEW_ADDRESS)
     jane.press("Confirm this address")
     assert "Your address is corrected" in jane.status()
@@ -203,7 +203,7 @@ def _limit(jane: Person, subscribed: Callable[..., Any]) -> None:
 def _delete(jane: Person, app: Flask) -> None:
     jane.sign_in("Delete your data")
     jane.page.get_by_label("What marketing uses").check()
-    jane.press("Go on")
+    jane.press("Continue")
     assert "What stays, and why" in jane.page.get_by_role("main").inner_text()
     jane.press("Delete now")
     assert "It is done here." in jane.status()

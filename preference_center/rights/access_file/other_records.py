@@ -118,7 +118,7 @@ def delivery_records(subject: AccessSubject) -> Iterator[DeliveryRecord]:
     for each in stored.iter_deliveries(subject.connection, subject.ids):
         yield DeliveryRecord(
             address=numbers[each.address_id],
-            tool=subject.tool_title(each.tool) or _("a tool that we no longer use"),
+            tool=subject.tool_title(each.tool) or _("a system that we no longer use"),
             at=each.at,
             outcome=each.outcome,
             what=words.delivery_outcome(each.outcome),
@@ -246,13 +246,14 @@ def notes() -> list[str]:
     """What can't be in the file, and why; and how to read the tables."""
     return [
         _(
-            "Mails to us that somebody still has to read are kept sealed for %(days)s days. Only"
+            "Emails to us that somebody still has to read are kept sealed for %(days)s days. Only"
             " opening each would show whose they are, so they are not in this file.",
             days=review_queue.RETENTION.days,
         ),
         _(
-            "The same is true of what tools report to us, for %(days)s days, and of lists that"
-            " were uploaded but not imported yet, for %(list_days)s days.",
+            "The same is true of what the systems that send our messages report to us, for"
+            " %(days)s days, and of lists that were uploaded but not imported yet, for"
+            " %(list_days)s days.",
             days=webhook_inbox.RETENTION.days,
             list_days=UPLOAD_RETENTION.days,
         ),

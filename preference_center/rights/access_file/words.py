@@ -57,7 +57,7 @@ def event_kind(kind: EventKind) -> str:
 def _event_kinds() -> Mapping[EventKind, str]:
     return {
         EventKind.OPTED_OUT: _("Opt-out"),
-        EventKind.OPTED_IN: _("Opt-in by yourself"),
+        EventKind.OPTED_IN: _("Your own sign-up"),
         EventKind.CONSENTED: _("Consent, as others recorded it"),
         EventKind.PAUSED: _("Pause"),
         EventKind.FREQUENCY_CHOSEN: _("How often you want it"),
@@ -86,7 +86,7 @@ def _reserved_scopes() -> Mapping[str, str]:
     return {
         ALL_MARKETING: _("All marketing"),
         EVERYTHING: _("Everything, since the account is closed"),
-        UNDELIVERABLE: _("Marketing, since messages to you came back"),
+        UNDELIVERABLE: _("Marketing: a message to you could not be delivered"),
         RESTRICTION: _("All marketing, while the use of your data is limited"),
     }
 
@@ -97,7 +97,7 @@ def event_source(event: Event, tool_title: Callable[[str], str]) -> str:
         return str(_("Copied from the address that this one replaced"))
     if event.source == DESTINATION_SOURCE:
         tool = tool_title(event.actor)
-        return str(_("Reported by %(tool)s, a tool that we send with", tool=tool))
+        return str(_("Reported by %(tool)s, a system that sends our messages", tool=tool))
     how = event.evidence.get("via") or event.evidence.get("method") or event.source
     words = _entry_points().get(how)
     if words:
@@ -111,23 +111,23 @@ def event_source(event: Event, tool_title: Callable[[str], str]) -> str:
 @_once_per_language
 def _entry_points() -> Mapping[str, str]:
     return {
-        "one_click": _("With the unsubscribe button of your mail program"),
-        "mailto": _("By a mail to our unsubscribe address"),
+        "one_click": _("With the unsubscribe button of your email app"),
+        "mailto": _("By an email to our unsubscribe address"),
         "unsubscribe_page": _("On our unsubscribe page"),
         "preference_page": _("On the page where you choose what you receive"),
-        "confirmed_by_mail": _("By a link that we mailed to you to confirm"),
+        "confirmed_by_mail": _("By a confirmation link that we emailed to you"),
         "global_privacy_control": _("By your browser’s Global Privacy Control"),
         "phone": _("By phone"),
         "postal_mail": _("By letter"),
         "reply": _("By a reply to one of our messages"),
-        "certified_mail": _("By certified mail"),
+        "certified_mail": _("By certified email (PEC)"),
         "in_person": _("In person"),
         "chat": _("In a chat"),
         "form": _("With a form on our site"),
         "app": _("In our app"),
         "sms": _("By a text message"),
-        "feedback_report": _("With the spam button of your mail program"),
-        "delivery_report": _("By the mail server that returned our message"),
+        "feedback_report": _("With the spam button of your email app"),
+        "delivery_report": _("A message to you could not be delivered"),
         "import": _("From a list that was imported"),
         "cli": _("Entered by our staff"),
         "rights": _("On the pages about your rights"),
@@ -144,9 +144,9 @@ def _outcomes() -> Mapping[str, str]:
     return {
         "reflected": _("confirmed"),
         "absent": _("did not know the address"),
-        "later": _("not done at the first try"),
+        "later": _("first attempt failed"),
         "refused": _("refused"),
-        "superseded": _("replaced by something newer before it was sent"),
+        "superseded": _("overtaken by a newer request"),
     }
 
 
@@ -184,7 +184,7 @@ def retained_data(kind: RetainedData) -> str:
     """A kind of data that is kept for a limited time."""
     words: Mapping[RetainedData, str] = {
         RetainedData.EVIDENCE: _("Evidence of choices that newer ones have replaced"),
-        RetainedData.DELIVERIES: _("What tools answered to us"),
+        RetainedData.DELIVERIES: _("Answers of the systems that send our messages"),
         RetainedData.SUPPRESSED_ADDRESSES: _("Readable addresses that get no marketing"),
         RetainedData.CLOSED_ACCOUNTS: _("Closed accounts"),
         RetainedData.AUDIT: _("What our staff did"),

@@ -62,7 +62,7 @@ def stored_files(app: Flask) -> list[tuple[Any, ...]]:
 
 
 def test_the_agents_own_address_is_proven_first(app: Flask, client: FlaskClient) -> None:
-    assert "we mail a link to your address" in client.get("/rights/agent").text
+    assert "we email a link to your address" in client.get("/rights/agent").text
     refused = client.post("/rights/agent", data={"name": "x", "right": "access"})
     assert refused.status_code == 403
     client.post("/rights/agent", data={"address": AGENT})
@@ -142,7 +142,7 @@ def test_after_a_week_it_is_too_late(
 ) -> None:
     clock.advance(timedelta(days=8))
     answer = client.post(answer_path, data={"confirm": "yes"})
-    assert "You could answer for 7 days" in answer.text
+    assert "You had 7 days to answer" in answer.text
     assert requests_in(app)[0].state is RequestState.IDENTIFYING
 
 

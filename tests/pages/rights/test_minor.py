@@ -152,7 +152,7 @@ def test_the_page_says_what_was_decided(
     clock.advance(timedelta(minutes=1))
     with app.app_context():
         dismiss(requests_in(app)[0].id, "compliance")
-    assert "not so" in client.get(answer_path).text
+    assert "this is not the case" in client.get(answer_path).text
     assert subscribed()
 
 

@@ -76,7 +76,7 @@ def as_download(status: str) -> str:
 def test_the_file_is_downloaded_in_the_visit_that_asked_for_it(
     app: Flask, client: FlaskClient, asked: str
 ) -> None:
-    assert "look again in some minutes" in client.get(asked).text
+    assert "check again in a few minutes" in client.get(asked).text
     assert client.post(as_download(asked)).status_code == 410
     request_id = build(app)
     page = client.get(asked).text
@@ -189,7 +189,7 @@ def test_a_deletion_shows_each_tool_and_no_address(
     page = client.get(answer.location).text
     assert "It is done here." in page
     assert "Email tool" in page
-    assert "This tool gets your opt-out first" in page
+    assert "This system gets your unsubscribe request first" in page
     assert "jane" not in page.lower()
     with app.app_context():
         run_in_transaction(

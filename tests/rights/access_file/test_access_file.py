@@ -102,8 +102,8 @@ def test_every_event_is_there_with_its_source_in_words() -> None:
     shown = [(each["kind"], each["source_in_words"], each["retracted"]) for each in data["events"]]
     assert shown == [
         ("opted_in", "Sent by test, a system of ours", False),
-        ("opted_out", "With the unsubscribe button of your mail program", False),
-        ("opted_out", "Reported by Test, a tool that we send with", True),
+        ("opted_out", "With the unsubscribe button of your email app", False),
+        ("opted_out", "Reported by Test, a system that sends our messages", True),
         ("paused", "=cmd|calc", False),
         ("retracted", "Entered by our staff", False),
     ]
