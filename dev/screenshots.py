@@ -89,6 +89,10 @@ def _where(page: Page, demo: Demo) -> None:
     page.goto(demo.opt_out_status_url())
 
 
+def _forwarded(page: Page, demo: Demo) -> None:
+    page.goto(demo.opt_out_status_url(proven=False))
+
+
 def _text_message(page: Page, demo: Demo) -> None:
     page.goto(demo.url("p", channel=Channel.SMS, language="it"))
 
@@ -119,7 +123,13 @@ PICTURES = (
     Picture(
         "confirm", "Do you want to receive this?", "The link of the confirmation email.", _confirm
     ),
-    Picture("where", "Where is my opt-out?", "The receipt; see [receipts](receipts.md).", _where),
+    Picture(
+        "where",
+        "Track my unsubscribe request",
+        "The receipt, with a link that proves control; see [receipts](receipts.md).",
+        _where,
+    ),
+    Picture("forwarded", "The same, forwarded", "The link of a message shows less.", _forwarded),
     Picture("sms", "Text messages", "The page of a phone number, in Italian.", _text_message),
     Picture("old", "An old link", "It can opt out for ever, and shows nothing more.", _old_link),
     Picture("form", "Without a link", "The form that emails one.", _form),

@@ -12,13 +12,14 @@ catalogue declares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from babel import Locale
 from babel.lists import format_list
@@ -40,6 +41,9 @@ from flask_babel import (
 from werkzeug.utils import cached_property
 
 from preference_center.domain.catalogue import PAGE_LANGUAGES, Wording
+
+Message: TypeAlias = str | tuple[str, ...]
+"""A text, or its forms for different numbers."""
 
 SOURCE_LANGUAGE = "en"
 """The language of the texts in code and templates."""
@@ -84,6 +88,7 @@ def init_app(app: Flask, default_wording: Callable[[], Wording], time_zone: str)
     )
     app.jinja_env.filters["text_direction"] = text_direction
     app.jinja_env.filters["day_and_time"] = format_day_and_time
+    app.add_template_filter(format_day, "dayformat")
 
 
 def match_language(tag: str | None) -> str | None:
@@ -144,6 +149,17 @@ def current_wording() -> Wording:
     return wording
 
 
+def format_day(at: datetime) -> str:
+    """A day of these weeks with its weekday, in the current language: `Saturday 28 November`.
+
+    The Unicode locale data has this order and punctuation only with shortened names.
+    """
+    locale = get_locale()
+    patterns = locale.datetime_skeletons if locale else {}
+    pattern = str(patterns.get("MMMMEd") or patterns.get("MMMEd") or "E d MMM")
+    return str(format_date(at, re.sub(r"E+", "EEEE", re.sub(r"M+", "MMMM", pattern))))
+
+
 @contextmanager
 def in_language(tag: str | None, wording: Wording | None = None) -> Iterator[str]:
     """Use this language inside, as for an email; English if it is not supported.
@@ -195,7 +211,7 @@ def load_translations(
     language: str, *, informal: bool = False, texts: frozenset[tuple[str, str]] = frozenset()
 ) -> NullTranslations:
     """The translations into one of LANGUAGES, with `texts` instead of those of the same key."""
-    messages = dict(texts)
+    messages: dict[Message, Message] = dict(texts)
     if language != SOURCE_LANGUAGE:
         variants = read_messages(language, "informal") if informal else {}
         messages = {**read_messages(language, "messages"), **variants, **messages}
@@ -209,18 +225,29 @@ def load_translations(
 
 
 @cache
-def read_messages(language: str, name: str) -> Mapping[str, str]:
+def read_messages(language: str, name: str) -> Mapping[Message, Message]:
     """The texts of `<name>.po` of a language, by our English text."""
     path = TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / f"{name}.po"
     with path.open("rb") as file:
         catalog = read_po(file, language)
-    return {str(message.id): str(message.string) for message in catalog if message.id}
+    return {
+        _as_message(message.id): _as_message(message.string or "")
+        for message in catalog
+        if message.id
+    }
+
+
+def _as_message(text: str | Sequence[str]) -> Message:
+    return text if isinstance(text, str) else tuple(text)
 
 
 def known_texts() -> frozenset[str]:
-    """Every text of pages and emails in English: the keys by which a brand replaces them."""
+    """The texts of pages and emails in English: the keys by which a brand replaces them.
+
+    Without those that depend on a number: one replacement can't have the forms of a language.
+    """
     translated = next(language for language in LANGUAGES if language != SOURCE_LANGUAGE)
-    return frozenset(read_messages(translated, "messages"))
+    return frozenset(key for key in read_messages(translated, "messages") if isinstance(key, str))
 
 
 def _accepted_language() -> str | None:

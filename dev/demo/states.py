@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from dev.demo.seeding import HERE
 from preference_center.cli.catalogue_file import read_catalogue
@@ -110,20 +110,26 @@ class Demo:
         assert row
         return ClaimedEmail(*row).decrypt(services().keys).values["link"]
 
-    def opt_out_status_url(self) -> str:
-        """The receipt of somebody whose opt-outs are on their way, at all paces."""
+    def opt_out_status_url(self, *, proven: bool = True) -> str:
+        """The receipt of somebody whose opt-out is on its way, at all paces.
+
+        By a link that proves control of the address, or by that of a message.
+        """
         address = self._somebody(Channel.EMAIL)
         now = self.clock[0]
         self.clock[0] = now - timedelta(hours=3)
-        self._opt_out(address, TOPIC, ReceivedVia.PHONE)
-        self.clock[0] = now - timedelta(minutes=20)
         self._opt_out(address, ALL_MARKETING, ReceivedVia.FORM)
         self.clock[0] = now - timedelta(minutes=19)
         for name, outcome in OUTCOMES.items():
             if outcome:
                 run_in_transaction(_settling(self.tools[name], outcome, self.clock[0]))
         self.clock[0] = now
-        return self._link(address, "w", "en")
+        if not proven:
+            return self._link(address, "w", "en")
+        token = services().links.create_one_time_token(
+            TokenPurpose.PAGE_VISIT, address, UUID(MESSAGE), now
+        )
+        return f"{self.site}/w/{token}?lang=en"
 
     def _somebody(self, channel: Channel) -> Address:
         self.people += 1

@@ -15,6 +15,7 @@ from preference_center.cli.destination_status import observe, replay, show
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.destinations import manage
+from preference_center.destinations.titles import title_hints
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.integration import Integration
@@ -25,6 +26,7 @@ from preference_center.integrations.registry import (
     list_kinds,
     load_integrations,
 )
+from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync import backlog as waiting
@@ -208,9 +210,13 @@ def list_() -> None:
         )
         known = run_in_transaction(waiting.load_backlogs)
         unfinished = run_in_transaction(backfills.list_unfinished)
+        catalogue = current_catalogue_or_empty()
     for destination in found:
         backfill = unfinished.get(destination.id)
         click.echo(_format_row(destination, known[destination.name], backfill))
+    for destination in found:
+        for hint in title_hints(destination.name, catalogue):
+            click.echo(f"note: {destination.name}: {hint}", err=True)
     if not found:
         click.echo("No destinations yet: add one with `flask destinations add`.", err=True)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from preference_center.context import services
 from preference_center.destinations.connect import build_connector, connect
+from preference_center.destinations.titles import title_hints
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
@@ -120,8 +121,9 @@ def check_destination(name: str) -> CheckReport:
         report = connect(destination).check()
     except DestinationConfigError as error:
         return CheckReport((str(error),))
-    missing = _missing_topic_problems(destination, current_catalogue())
-    hints = _hints(destination.kind, destination.settings)
+    catalogue = current_catalogue()
+    missing = _missing_topic_problems(destination, catalogue)
+    hints = [*_hints(destination.kind, destination.settings), *title_hints(name, catalogue)]
     return replace(report, problems=(*report.problems, *missing), hints=(*report.hints, *hints))
 
 

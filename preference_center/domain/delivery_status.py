@@ -121,21 +121,36 @@ class DeliveryStatus:
     due_at: datetime | None = None
     late: bool = False
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of what was turned off can come from this tool any more."""
+        return self.state in {DeliveryState.CONFIRMED, DeliveryState.ABSENT}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySummary:
+    """How far the tools that send what was turned off are, taken together.
+
+    `due_at` is the last deadline (UTC) of those that are not done; None if none has one.
+    """
+
+    done: int
+    total: int
+    late: int
+    due_at: datetime | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all are done; true also without any."""
+        return self.done == self.total
+
 
 _BLOCKERS = {
     ConnectionStatus.PAUSED: Blocker.PAUSED,
     ConnectionStatus.OBSERVED: Blocker.OBSERVED,
     ConnectionStatus.UNREACHABLE: Blocker.UNREACHABLE,
 }
-_ACRONYMS = {"cdp", "crm", "erp", "esp", "sms"}
 _FINAL_STATES = {"reflected": DeliveryState.CONFIRMED, "absent": DeliveryState.ABSENT}
-
-
-def tool_title(name: str) -> str:
-    """The destination's name for display: `Email tool` for `email-tool`."""
-    words = name.replace("-", " ").replace("_", " ").split()
-    text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
-    return text[:1].upper() + text[1:]
 
 
 def active_suppressions(facts: Sequence[ScopeFact], now: datetime) -> list[ActiveSuppression]:
@@ -205,6 +220,17 @@ def compute_delivery_status(
     is_pending = blocker in {None, Blocker.UNREACHABLE}
     state = DeliveryState.PENDING if is_pending else DeliveryState.BLOCKED
     return DeliveryStatus(state, blocker, due_at=due_at, late=due_at <= now)
+
+
+def summarize_delivery(statuses: Iterable[DeliveryStatus]) -> DeliverySummary:
+    """The summary of these statuses; what sends nothing of it does not count."""
+    concerned = [each for each in statuses if each.state is not DeliveryState.NOT_APPLICABLE]
+    return DeliverySummary(
+        done=sum(each.is_done for each in concerned),
+        total=len(concerned),
+        late=sum(each.late for each in concerned),
+        due_at=max((each.due_at for each in concerned if each.due_at), default=None),
+    )
 
 
 def _settled_status(

@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.context import services
+from preference_center.destinations.titles import load_system_titles
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import (
     ActiveSuppression,
-    Delivery,
     DeliveryState,
     DeliveryStatus,
+    DeliverySummary,
     active_suppressions,
     compute_delivery_status,
-    tool_title,
+    summarize_delivery,
 )
 from preference_center.domain.events import Event
 from preference_center.domain.receipt_codes import format_receipt_code
+from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.sync.delivery_status import find_address_id, list_address_progress
-
-_SHOWN_OUTCOMES = {DeliveryState.CONFIRMED: "reflected", DeliveryState.ABSENT: "absent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +57,25 @@ class RecordedOptOut:
         return self.event.recorded_at if self.event else self.suppression.since
 
     @property
-    def received_via(self) -> str:
-        """How it reached the company: a ReceivedVia, a method of evidence or a source."""
+    def received_via(self) -> str | None:
+        """How it reached the company: a ReceivedVia, a method of evidence or `destination`.
+
+        No other source: it may name a system of the company.
+        """
         if self.event is None:
             return "mailto"
         evidence = self.event.evidence
-        return evidence.get("via") or evidence.get("method") or self.event.source
+        found_in_tool = self.event.source == DESTINATION_SOURCE
+        source = DESTINATION_SOURCE if found_in_tool else None
+        return evidence.get("via") or evidence.get("method") or source
 
 
 @dataclass(frozen=True, slots=True)
-class ToolStatus:
-    """How far one connected tool is, and its deliveries, the newest first."""
+class SystemStatus:
+    """How far one connected tool is, by the title that people read for it."""
 
-    name: str
+    title: str
     progress: DeliveryStatus
-    deliveries: Sequence[Delivery]
-
-    @property
-    def title(self) -> str:
-        """The tool's name on the page."""
-        return tool_title(self.name)
-
-    @property
-    def earlier_deliveries(self) -> list[Delivery]:
-        """The deliveries other than the one that `progress` reports."""
-        shown = _SHOWN_OUTCOMES.get(self.progress.state)
-        return [each for each in self.deliveries if each.outcome != shown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +83,25 @@ class OptOutStatus:
     """All that the page and the receipt show about one address."""
 
     opt_outs: Sequence[RecordedOptOut]
-    tools: Sequence[ToolStatus]
+    systems: Sequence[SystemStatus]
+
+    @property
+    def summary(self) -> DeliverySummary:
+        """The systems taken together: all that a forwarded link shows of them."""
+        return summarize_delivery(each.progress for each in self.systems)
+
+    @property
+    def concerned_systems(self) -> list[SystemStatus]:
+        """Those that send something of what was turned off."""
+        return [
+            each for each in self.systems if each.progress.state is not DeliveryState.NOT_APPLICABLE
+        ]
 
 
 def load_opt_out_status(
     address: Address, catalogue: Catalogue, now: datetime, scopes: Collection[str] | None = None
 ) -> OptOutStatus:
-    """The active opt-outs of exactly this address, and each tool's status.
+    """The active opt-outs of exactly this address, and each connected tool's status.
 
     With `scopes`, only those of these scopes.
     """
@@ -122,12 +127,12 @@ def _load(
         return OptOutStatus(opt_outs, ())
     dated = [(each.suppression, each.received_at) for each in opt_outs]
     topics = {topic.key for topic in catalogue.topics_for_channel(address.channel)}
-    tools = [
-        ToolStatus(
-            each.tool.name,
+    titles = load_system_titles(connection, catalogue)
+    systems = [
+        SystemStatus(
+            titles(each.tool.name),
             compute_delivery_status(each.tool, each.sync_row, each.deliveries, dated, now),
-            each.deliveries,
         )
         for each in list_address_progress(connection, address_id, topics)
     ]
-    return OptOutStatus(opt_outs, tools)
+    return OptOutStatus(opt_outs, systems)

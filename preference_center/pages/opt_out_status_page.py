@@ -1,7 +1,8 @@
 """`/w/<token>`: the status of one's opt-outs, as a page and as a receipt. Read only (I7).
 
 A link so old that the address may have changed hands shows only the scopes that it can
-itself turn off (docs/decisions).
+itself turn off. Only a link that proves control of the address shows the systems one by one:
+others can be forwarded (docs/decisions/0074).
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def opt_out_status(token: str = "") -> ResponseReturnValue:
         catalogue=catalogue,
         now=now,
         shows_all=_shows_all(link, now),
+        proves_control=link.proves_control,
+        channel=link.address.channel,
     )
 
 
@@ -52,7 +55,13 @@ def receipt_json(token: str = "") -> Response:
     use_contact_language(link.address)
     if link.revoked:
         raise ExpiredLink("this link was revoked")
-    return receipt_response(link.address, _load_status(link, catalogue, now), catalogue, now)
+    return receipt_response(
+        link.address,
+        _load_status(link, catalogue, now),
+        catalogue,
+        now,
+        proves_control=link.proves_control,
+    )
 
 
 def _load_status(link: Link, catalogue: Catalogue, now: datetime) -> OptOutStatus:

@@ -15,8 +15,8 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType, Topic
-from preference_center.domain.delivery_status import tool_title
 from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.link_access import OptInMethod, opt_in_method
 from preference_center.domain.preference_form import PAUSE_DAYS, SubmittedPreferences
@@ -43,7 +43,6 @@ from preference_center.pages.rendering import (
 from preference_center.rights.returning import record_opt_ins
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
-from preference_center.storage.sync import destinations
 
 
 def preferences(token: str = "") -> ResponseReturnValue:
@@ -85,7 +84,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
         state=services().links.seal_form(FormPurpose.PREFERENCES, _form_state(current, token), now),
         opt_in_method=_opt_in_method(link),
         pauses=PAUSE_DAYS,
-        one_way_tools=_one_way_tools([*current.topics]),
+        one_way_tools=_one_way_tools(catalogue, [*current.topics]),
         notices=notices,
         unsaved_scopes={change.scope for change in result.not_saved},
         **shown,
@@ -130,12 +129,9 @@ def _service_messages(catalogue: Catalogue) -> list[MessageType]:
     ]
 
 
-def _one_way_tools(topics: Sequence[str]) -> list[str]:
+def _one_way_tools(catalogue: Catalogue, topics: Sequence[str]) -> list[str]:
     """The titles of tools that can neither pause nor turn on again (I10)."""
-    names = run_in_transaction(
-        lambda connection: destinations.list_names_without_lifts(connection, topics)
-    )
-    return [tool_title(name) for name in names]
+    return run_in_transaction(lambda connection: list_one_way_titles(connection, catalogue, topics))
 
 
 def _opt_in_method(link: Link) -> OptInMethod:

@@ -24,7 +24,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.push import sync
 from tests.clock import START, Clock
-from tests.in_force import put_in_force
+from tests.in_force import CATALOGUE, put_in_force
 from tests.integrations.tools.listmonk import TOKEN, USER, ListmonkStandIn
 from tests.integrations.tools.receiver import SECRET, Receiver
 from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
@@ -182,6 +182,17 @@ def test_check_asks_the_tool_and_names_what_no_topic_maps_to(
 
     assert result.exit_code == 1
     assert "map it to a unsubscribe group that exists" in result.stderr
+
+
+def test_check_and_list_say_that_people_read_no_title(app: Flask, receiver: Receiver) -> None:
+    assert add_hook(app, receiver).exit_code == 0
+    remedy = "add [destinations.shop] to the catalogue"
+    assert remedy in flask(app, "destinations", "check", "shop").output
+    assert remedy in flask(app, "destinations", "list").stderr
+    title = '[destinations.shop]\ntitle = "Shop"\ncompany = "Shop Ltd"\ncountry = "GB"\n'
+    put_in_force(app, f"{CATALOGUE}\n{title}")
+    assert remedy not in flask(app, "destinations", "check", "shop").output
+    assert remedy not in flask(app, "destinations", "list").stderr
 
 
 def test_a_key_that_may_not_write_is_refused_before_the_first_push(

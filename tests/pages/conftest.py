@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import pytest
 
@@ -13,6 +12,7 @@ from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.pages.ledger import Ledger
+from tests.pages.visits import MESSAGE_ID, proof
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -72,8 +72,6 @@ name = "Garante"
 url = "https://garante.example"
 """
 
-MESSAGE_ID = "0198f1de-7c1a-7000-8000-0000000000ab"
-
 MakeToken = Callable[..., str]
 
 
@@ -101,7 +99,7 @@ def make_token(app: Flask, clock: Clock) -> MakeToken:
         link = Link(
             parse_address(address, channel),
             scope,
-            "0198f1de-7c1a-7000-8000-0000000000ab",
+            MESSAGE_ID,
             issued_at,
         )
         token: str = app.extensions[EXTENSION_NAME].links.create_token(link)
@@ -119,15 +117,7 @@ def token(make_token: MakeToken) -> str:
 @pytest.fixture
 def proven(app: Flask, clock: Clock) -> str:
     """Jane's visit of the page, which proves for 30 minutes that the address is hers."""
-    from preference_center.context import EXTENSION_NAME
-    from preference_center.links import TokenPurpose
-
-    links = app.extensions[EXTENSION_NAME].links
-    address = parse_address("jane.doe@example.com", Channel.EMAIL)
-    token: str = links.create_one_time_token(
-        TokenPurpose.PAGE_VISIT, address, UUID(MESSAGE_ID), clock()
-    )
-    return token
+    return proof(app, clock())
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from preference_center.domain.addresses import Channel
 from preference_center.links import FormPurpose
 from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START, Clock
-from tests.pages.conftest import MESSAGE_ID, MakeToken
+from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger, restrict
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
+from tests.pages.visits import MESSAGE_ID
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -18,9 +18,10 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.links import FormPurpose, Link, TokenPurpose
 from tests.clock import START, Clock
-from tests.pages.conftest import MESSAGE_ID, MakeToken
+from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
 from tests.pages.test_unsubscribe import turn_on, undo_of
+from tests.pages.visits import MESSAGE_ID
 
 PAIR = "List-Unsubscribe=One-Click"
 FORM = "application/x-www-form-urlencoded"

@@ -9,15 +9,18 @@ from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from tests.clock import START, Clock
 from tests.docs.reading import ROOT
-from tests.pages.conftest import MakeToken
+from tests.in_force import put_in_force
+from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.ledger import Ledger, restrict
 from tests.pages.tools import connect, push
-from tests.sync.tool import Tool
+from tests.pages.visits import proof
+from tests.sync.tool import Hook, Tool
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -27,11 +30,13 @@ REFERENCE = re.compile(r"[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}")
 
 
 def text_of(client: FlaskClient, token: str, **query: str) -> str:
-    """The words of the page, white space as one."""
+    """The words of the page, white space as one, the deadline's day as in British English."""
     answer = client.get(f"/w/{token}", query_string=query)
     assert answer.status_code == 200
     main = answer.text.partition("<main>")[2].partition("</main>")[0]
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())
+    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())
+    text = re.sub(r" (?=[.,])", "", text)
+    return text.replace("Friday, November 27", "Friday 27 November")
 
 
 def receipt_of(client: FlaskClient, token: str) -> dict[str, Any]:
@@ -48,6 +53,10 @@ def opt_out(client: FlaskClient, token: str, scope: str = "this") -> None:
     )
 
 
+def answering(result: PushResult) -> Hook:
+    return lambda batch: {item.ref: PushOutcome(result) for item in batch}
+
+
 def test_without_an_opt_out_it_shows_that_nothing_is_off(client: FlaskClient, token: str) -> None:
     assert "Nothing is turned off" in text_of(client, token)
     assert receipt_of(client, token)["opt_outs"] == []
@@ -62,7 +71,7 @@ def test_it_shows_when_we_received_it_and_from_when_it_counts(
     assert "jane" not in text  # RULES C6
     assert "Weekly digest" in text
     assert "On our unsubscribe page" in text
-    assert "no sender who asks us is allowed to use your address" in text
+    assert "every system that checks with us refuses to send it" in text
     assert REFERENCE.search(text)
 
 
@@ -84,47 +93,143 @@ def test_only_the_exact_address_is_shown(
     assert "Nothing is turned off" in text_of(client, make_token("jane.doe+x@example.com"))
 
 
-def test_tools_are_confirmed_pending_late_and_absent(
-    app: Flask, client: FlaskClient, token: str, clock: Clock
+def titled(*names: str) -> str:
+    """The catalogue, with titles for these destinations."""
+    tables = [
+        f'[destinations.{name}]\ntitle = {{ en = "Our {name}", it = "Il nostro {name}" }}\n'
+        'company = "Tools Inc."\ncountry = "US"\n'
+        for name in names
+    ]
+    return "\n".join([CATALOGUE, *tables])
+
+
+def test_with_proof_each_system_is_a_step_by_its_title(
+    app: Flask, client: FlaskClient, token: str, proven: str, clock: Clock
 ) -> None:
-    confirmed, absent = Tool(), Tool()
-    absent.before = lambda batch: {item.ref: PushOutcome(PushResult.ABSENT) for item in batch}
-    ids = [connect(app, name, {"digest"}) for name in ("crm", "email-tool", "shop_mails")]
+    put_in_force(app, titled("crm", "newsletter", "shop_mails"))
+    absent = Tool(before=answering(PushResult.ABSENT))
+    ids = [connect(app, name, {"digest"}) for name in ("crm", "newsletter", "shop_mails")]
     connect(app, "elsewhere", {"offers"})
     opt_out(client, token)
-    push(app, ids[0], confirmed)
+    push(app, ids[0], Tool())
     push(app, ids[1], absent)
-    text = text_of(client, token)
-    assert "CRM Done. It confirmed on" in text
-    assert "Email tool Not there. This tool does not know your address" in text
-    assert "Shop mails On its way. It is due by" in text
-    assert "Elsewhere This tool sends nothing of what you turned off." in text
+    text = text_of(client, proven)
+    assert "2 of 3 done, the last by Friday 27 November" in text
+    assert "Our crm Done on" in text
+    assert "Our newsletter Nothing to do: it does not have your address." in text
+    assert "Our shop_mails In progress, due by Friday 27 November." in text
+    assert "lsewhere" not in text  # it sends nothing of what was turned off
+    push(app, ids[2], Tool())
+    assert "Done in all 3 systems that send it." in text_of(client, proven)
+
+
+def test_a_late_system_says_so_in_words(
+    app: Flask, client: FlaskClient, token: str, clock: Clock
+) -> None:  # I3
+    for name in ("crm", "shop"):
+        connect(app, name, {"digest"})
+    opt_out(client, token)
     clock.advance(timedelta(hours=73))
-    assert "Shop mails This is late. It was due by" in text_of(client, token)  # I3
+    text = text_of(client, proof(app, clock()))
+    assert "0 of 2 done, 2 are late" in text
+    assert "This is late: it was due by" in text
+    assert "We keep trying until it is done." in text
 
 
-def test_what_a_tool_can_not_do_is_shown_with_the_deadline(
-    app: Flask, client: FlaskClient, token: str
+def test_a_forwarded_link_shows_received_in_force_and_due_and_no_system(
+    app: Flask, client: FlaskClient, token: str, proven: str, clock: Clock
 ) -> None:
-    tool = Tool(before=lambda batch: {item.ref: PushOutcome(PushResult.REFUSED) for item in batch})
+    put_in_force(app, titled("crm"))
+    number = connect(app, "crm", {"digest"})
+    connect(app, "old-crm", {"digest"})
+    opt_out(client, token)
+    push(app, number, Tool())
+    page, text = client.get(f"/w/{token}").text, text_of(client, token)
+    assert "Received" in text
+    assert "In force Since" in text
+    assert "Due By Friday 27 November, in every system that sends it." in text
+    for hidden in ("crm", "A system", "of 2 done", "Done on"):
+        assert hidden not in page
+    receipt = receipt_of(client, token)
+    assert receipt["systems"] is None
+    assert receipt["completion"]["state"] == "pending"
+    assert "crm" not in json.dumps(receipt)
+    assert "Our crm" in text_of(client, proven)
+    clock.advance(timedelta(hours=73))
+    assert "Late This is late: it was due by" in text_of(client, token)
+    assert receipt_of(client, token)["completion"]["state"] == "late"
+
+
+def test_a_visit_that_has_ended_shows_no_system(
+    app: Flask, client: FlaskClient, token: str, proven: str, clock: Clock
+) -> None:
+    connect(app, "crm", {"digest"})
+    client.post(f"/u/{token}", data={"confirm": "all"})
+    assert "A system that sends our messages" in text_of(client, proven)
+    clock.advance(timedelta(minutes=31))
+    assert "A system that sends our messages" not in text_of(client, proven)
+
+
+def test_systems_without_a_title_are_numbered_and_never_named(
+    app: Flask, client: FlaskClient, token: str, proven: str
+) -> None:
+    put_in_force(app, titled("crm"))
+    for name in ("zeta", "crm", "alpha"):
+        connect(app, name, {"digest"})
+    opt_out(client, token)
+    page, text = client.get(f"/w/{proven}").text, text_of(client, proven)
+    assert "A system that sends our messages (1)" in text
+    assert "A system that sends our messages (2)" in text
+    assert "zeta" not in page
+    assert "alpha" not in page
+
+
+def test_what_a_system_can_not_do_is_shown_with_the_deadline(
+    app: Flask, client: FlaskClient, token: str, proven: str
+) -> None:
+    put_in_force(app, titled("crm", "old-crm"))
     refusing = connect(app, "crm", {"digest"})
     connect(app, "old-crm", {"digest"}, status="paused")
     opt_out(client, token)
-    push(app, refusing, tool)
-    text = text_of(client, token)
-    assert "CRM Not yet: this tool refuses your address. We keep trying. It is due by" in text
-    assert "Old CRM Not yet: our connection to this tool is paused. It is due by" in text
+    push(app, refusing, Tool(before=answering(PushResult.REFUSED)))
+    text = text_of(client, proven)
+    due = "Due by Friday 27 November."
+    assert f"This system did not accept the change. We try again every day. {due}" in text
+    assert "Our old-crm We have paused our connection to this system." in text
+    assert f"The change is made as soon as it is back. {due}" in text
 
 
-def test_what_was_overtaken_is_folded_away(app: Flask, client: FlaskClient, token: str) -> None:
+def test_no_earlier_delivery_and_no_acknowledgement_is_shown(
+    app: Flask, client: FlaskClient, token: str, proven: str
+) -> None:
     number = connect(app, "crm", {"digest"})
     opt_out(client, token)
     opt_out(client, token, "all")
-    push(app, number, Tool())
-    page = client.get(f"/w/{token}").text
-    folded = page.partition("<details")[2].partition("</details>")[0]
-    assert "replaced by something newer" in page
-    assert not folded or "confirmed" not in folded
+    done = PushOutcome(PushResult.REFLECTED, ack="vendor-id-7")
+    push(app, number, Tool(before=lambda batch: {item.ref: done for item in batch}))
+    for path in (f"/w/{proven}", f"/w/{proven}/receipt.json", f"/w/{token}"):
+        page = client.get(path).text
+        assert "superseded" not in page
+        assert "replaced" not in page
+        assert "vendor-id-7" not in page
+
+
+@pytest.mark.parametrize(
+    "language, expected",
+    [
+        ("it", "0 di 2 fatti, l’ultimo entro venerdì 27 novembre"),
+        ("de", "0 von 2 erledigt, das letzte bis Freitag, 27. November"),
+        ("fr", "0 sur 2 faits, le dernier au plus tard le vendredi 27 novembre"),
+        ("es", "0 de 2 hechos, el último como muy tarde el viernes, 27 de noviembre"),
+    ],
+)
+def test_days_and_plurals_are_those_of_the_language(
+    app: Flask, client: FlaskClient, token: str, proven: str, language: str, expected: str
+) -> None:
+    for name in ("crm", "shop"):
+        connect(app, name, {"digest"})
+    opt_out(client, token)
+    assert expected in text_of(client, proven, lang=language)
 
 
 def test_a_lift_is_named_as_the_exception(
@@ -172,8 +277,8 @@ def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
         run_in_transaction(
             lambda connection: pending_mail_opt_outs.insert_pending(connection, [row])
         )
-    assert "By a mail to our unsubscribe address" in text_of(client, token)
-    assert receipt_of(client, token)["destinations"] == []
+    assert "By an email to our unsubscribe address" in text_of(client, token)
+    assert receipt_of(client, token)["completion"] is None
 
 
 def test_reading_writes_nothing(client: FlaskClient, token: str, ledger: Ledger) -> None:  # I7
@@ -194,18 +299,18 @@ def test_a_broken_link_gets_the_page_for_one(client: FlaskClient, path: str) -> 
 
 
 def test_the_receipt_holds_the_documented_fields(
-    app: Flask, client: FlaskClient, token: str, ledger: Ledger
+    app: Flask, client: FlaskClient, token: str, proven: str, ledger: Ledger
 ) -> None:
     number = connect(app, "email-tool", {"digest"})
     opt_out(client, token)
     push(app, number, Tool())
-    answer = client.get(f"/w/{token}/receipt.json")
+    answer = client.get(f"/w/{proven}/receipt.json")
     receipt: dict[str, Any] = json.loads(answer.text)
     assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
     assert answer.headers["Cache-Control"] == "no-store"
     [opt_out_json] = receipt["opt_outs"]
     assert REFERENCE.fullmatch(opt_out_json.pop("reference"))
-    at = START.isoformat()
+    at = "2026-11-24T09:00:00Z"
     assert opt_out_json == {
         "kind": "opted_out",
         "scope": "digest",
@@ -216,9 +321,9 @@ def test_the_receipt_holds_the_documented_fields(
         "received_at": at,
         "recorded_at": at,
     }
-    assert receipt["destinations"] == [
+    assert receipt["systems"] == [
         {
-            "name": "email-tool",
+            "title": "A system that sends our messages",
             "state": "confirmed",
             "blocker": None,
             "at": at,
@@ -226,11 +331,29 @@ def test_the_receipt_holds_the_documented_fields(
             "late": False,
         }
     ]
+    assert receipt["completion"] == {"state": "done", "due_at": None}
     assert receipt["brands"] == [{"name": "Acme", "legal": "Acme Ltd, 1 High Street"}]
     assert receipt["address"] == "j***@e***.com"
     assert "jane" not in answer.text
     [event] = ledger.events()
     assert receipt["text_version"] == event["evidence"]["text_version"]
+
+
+def test_the_receipts_schema_is_published_and_followed(
+    app: Flask, client: FlaskClient, token: str, proven: str
+) -> None:
+    from preference_center.pages.receipt import Receipt
+
+    schema = json.loads((ROOT / "docs/schemas/receipt-2.json").read_text(encoding="utf-8"))
+    assert schema == Receipt.model_json_schema() | {"$schema": schema["$schema"]}
+    connect(app, "crm", {"digest"})
+    validator = jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.FormatChecker(["date-time"])
+    )
+    for each in (token, proven):
+        validator.validate(receipt_of(client, each))
+        opt_out(client, token)
+        validator.validate(receipt_of(client, each))
 
 
 def test_the_receipts_hash_is_of_its_content(client: FlaskClient, token: str) -> None:
@@ -251,7 +374,7 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 ) -> None:
     opt_out(client, make_token(scope="offers"))
     old = make_token(age=timedelta(days=61))
-    assert "Nothing of it is turned off." in text_of(client, old)
+    assert "None of this is turned off." in text_of(client, old)
     assert receipt_of(client, old)["opt_outs"] == []
     opt_out(client, old)
     text = text_of(client, old)

@@ -10,8 +10,8 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
-from tests.pages.conftest import MESSAGE_ID
 from tests.pages.ledger import Ledger
+from tests.pages.visits import MESSAGE_ID
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -15,9 +15,9 @@ from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.destinations.titles import load_system_titles
 from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.catalogue import Authority, Catalogue
-from preference_center.domain.delivery_status import tool_title
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.rights.transitions import ForbiddenTransition
@@ -25,7 +25,7 @@ from preference_center.errors import InvalidLink, UnknownRequest
 from preference_center.languages import set_contact_language
 from preference_center.links.rights_status import RightsStatusLink, read_rights_status_token
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
+from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.identity import mail_rights_link
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
 from preference_center.rights.access_file.build import (
@@ -35,7 +35,7 @@ from preference_center.rights.access_file.build import (
 )
 from preference_center.rights.request_steps import part_addresses
 from preference_center.rights.requests import PERSON, load_request, open_sealed, withdraw
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights.erasure_list import ErasureTask, list_erasures_of_request
 from preference_center.storage.rights.holds import held_addresses
 
@@ -136,15 +136,16 @@ def _list_tools(asked: RightsRequest, catalogue: Catalogue) -> list[ToolErasure]
     """Each tool's deletion, by the name that the catalogue gives it for people."""
     if asked.kind is not RequestKind.ERASE:
         return []
-    erasures = run_in_transaction(lambda connection: list_erasures_of_request(connection, asked.id))
-    text = CatalogueText(catalogue)
-    found: list[ToolErasure] = []
-    for erasure in erasures:
-        for task in erasure.tasks:
-            recipient = catalogue.recipients.get(task.destination)
-            title = text(recipient.title) if recipient else tool_title(task.destination)
-            found.append(ToolErasure(title, task, erasure.give_up_at))
-    return found
+
+    def load(connection: Connection) -> list[ToolErasure]:
+        titles = load_system_titles(connection, catalogue)
+        return [
+            ToolErasure(titles(task.destination), task, erasure.give_up_at)
+            for erasure in list_erasures_of_request(connection, asked.id)
+            for task in erasure.tasks
+        ]
+
+    return run_in_transaction(load)
 
 
 def _is_held(asked: RightsRequest) -> bool:

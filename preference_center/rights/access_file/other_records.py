@@ -98,8 +98,7 @@ def recipient_records(subject: AccessSubject, rows: SubjectRows) -> list[Recipie
     """The tools to which these addresses were reported, or are to be."""
     return [
         RecipientRecord(
-            tool=name,
-            title=subject.tool_title(name),
+            title=subject.titles(name),
             company=recipient.company if recipient else None,
             country=recipient.country if recipient else None,
             role=recipient.role.value if recipient else None,
@@ -118,7 +117,7 @@ def delivery_records(subject: AccessSubject) -> Iterator[DeliveryRecord]:
     for each in stored.iter_deliveries(subject.connection, subject.ids):
         yield DeliveryRecord(
             address=numbers[each.address_id],
-            tool=subject.tool_title(each.tool) or _("a system that we no longer use"),
+            tool=subject.titles(each.tool or ""),
             at=each.at,
             outcome=each.outcome,
             what=words.delivery_outcome(each.outcome),
@@ -144,7 +143,7 @@ def erasure_records(subject: AccessSubject, rows: SubjectRows) -> list[ErasureRe
             finished_at=finished_at,
             tools=[
                 ErasureTaskRecord(
-                    tool=subject.tool_title(tool),
+                    tool=subject.titles(tool),
                     suppressed_at=suppressed_at,
                     erased_at=erased_at,
                     confirmed_at=confirmed_at,

@@ -141,7 +141,6 @@ class DeliveryRecord(Record):
 class RecipientRecord(Record):
     """A tool that gets data, and who is behind it; null where the company has not stated it."""
 
-    tool: str
     title: str
     company: str | None
     country: str | None = Field(description="ISO 3166-1 alpha-2.")

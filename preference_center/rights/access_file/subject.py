@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from preference_center.context import services
+from preference_center.destinations.titles import SystemTitles, load_system_titles
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.delivery_status import tool_title
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.links import restore_address
 from preference_center.storage.db.database import Connection
@@ -36,6 +36,7 @@ class AccessSubject:
     facts: Sequence[ScopeFacts]
     """Those of exactly each address (I9)."""
     catalogue: Catalogue
+    titles: SystemTitles
     language: str
     now: datetime
 
@@ -49,13 +50,6 @@ class AccessSubject:
         """The number in the file of each stored address, by its id."""
         return {each.id: n for n, each in enumerate(self.addresses, 1) if each.id is not None}
 
-    def tool_title(self, name: str | None) -> str:
-        """What people read for a destination; "" for one that was removed."""
-        recipient = self.catalogue.recipients.get(name or "")
-        if recipient:
-            return self.catalogue.localize(recipient.title, self.language)
-        return tool_title(name or "")
-
 
 def load_subject(
     connection: Connection, request: RightsRequest, catalogue: Catalogue, language: str
@@ -68,6 +62,7 @@ def load_subject(
         addresses,
         _load_facts(connection, addresses),
         catalogue,
+        load_system_titles(connection, catalogue),
         language,
         services().now(),
     )

@@ -91,13 +91,12 @@ def _reserved_scopes() -> Mapping[str, str]:
     }
 
 
-def event_source(event: Event, tool_title: Callable[[str], str]) -> str:
+def event_source(event: Event, title_of: Callable[[str], str]) -> str:
     """How an event reached the company, and from whom; of staff only that it was staff."""
     if event.source == move.SOURCE:
         return str(_("Copied from the address that this one replaced"))
     if event.source == DESTINATION_SOURCE:
-        tool = tool_title(event.actor)
-        return str(_("Reported by %(tool)s, a system that sends our messages", tool=tool))
+        return str(_("Reported by: %(system)s", system=title_of(event.actor)))
     how = event.evidence.get("via") or event.evidence.get("method") or event.source
     words = _entry_points().get(how)
     if words:

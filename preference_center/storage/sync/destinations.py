@@ -71,6 +71,11 @@ def list_destinations(connection: Connection, keys: Keys) -> list[Destination]:
     return [_destination(row, keys) for row in rows]
 
 
+def list_names(connection: Connection) -> list[str]:
+    """The names of all destinations, the oldest first."""
+    return [row[0] for row in connection.execute("SELECT name FROM destination ORDER BY id")]
+
+
 def list_names_without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
     """The names of those that send any of `topics` and can't lift opt-outs (I10)."""
     rows = connection.execute(

@@ -103,7 +103,7 @@ def test_every_event_is_there_with_its_source_in_words() -> None:
     assert shown == [
         ("opted_in", "Sent by test, a system of ours", False),
         ("opted_out", "With the unsubscribe button of your email app", False),
-        ("opted_out", "Reported by Test, a system that sends our messages", True),
+        ("opted_out", "Reported by: A system that we no longer use", True),
         ("paused", "=cmd|calc", False),
         ("retracted", "Entered by our staff", False),
     ]
@@ -117,7 +117,7 @@ def test_a_consent_has_the_words_that_were_agreed_to() -> None:
 
 def test_a_tools_answer_is_there_though_receipts_leave_it_out() -> None:
     [delivery] = everything()["deliveries"]
-    assert delivery["tool"] == "Email tool"
+    assert delivery["tool"] == "Eines unserer Versandsysteme"
     assert delivery["acknowledgement"] == "id-of-ada-at-the-tool"
 
 
