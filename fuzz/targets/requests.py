@@ -111,9 +111,7 @@ def form(data: bytes) -> None:
     sent: dict[str, Any] = {"method": "POST", "data": body, "content_type": kind}
     with _app().test_request_context("/", **sent):
         given = PreferenceForm()
-        ticks = SubmittedPreferences(
-            given.all_marketing.data, given.topics.data or (), parse_pauses(request.form)
-        )
+        ticks = SubmittedPreferences(given.topics.data or (), parse_pauses(request.form))
         found = diff_preferences(_LINK, _SHOWN, NOW, ticks, _CURRENT, NOW)
         assert {change.scope for change in (*found.turned_off, *found.turned_on)} <= {
             ALL_MARKETING,

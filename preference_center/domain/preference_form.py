@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,19 +18,18 @@ RESUME_CHOICE = "resume"
 
 @dataclass(frozen=True, slots=True)
 class SubmittedPreferences:
-    """The submitted form: ticked boxes, and the choice of each pause field by scope."""
+    """The submitted form: ticked topics, and the choice of each pause field by scope."""
 
-    all_marketing: bool
     topics: Collection[str]
     pauses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ScopeChanges:
-    """The scopes that a submitted form changes; `pauses`: scope -> days."""
+    """The scopes that a submitted form changes; `pauses`: scope -> end."""
 
     opt_outs: Sequence[str]
-    pauses: Mapping[str, int]
+    pauses: Mapping[str, datetime]
     opt_ins: Sequence[str]
     resumes: Sequence[str]
 
@@ -45,36 +44,63 @@ def diff_scopes(
 
     `rendered`: scope -> whether it was shown as on. What a stale form or a second tab did not
     touch stays as it is (I5, RULES C4). A pause that is active already is not begun again (I7).
+    All marketing can be paused here, and is turned off by a button of its own: as a box next to
+    the topics, it could contradict them (docs/decisions/0070).
     """
-    wanted = {scope: scope in submitted.topics for scope in rendered}
-    wanted |= {ALL_MARKETING: submitted.all_marketing}
-    differing = [scope for scope in rendered if rendered[scope] != wanted[scope]]
-    opt_outs = [scope for scope in differing if rendered[scope]]
+    topics = [scope for scope in rendered if scope != ALL_MARKETING]
+    differing = [topic for topic in topics if rendered[topic] != (topic in submitted.topics)]
+    opt_outs = [topic for topic in differing if rendered[topic]]
     # A pause of what is off, or of what the same form turns off, has no effect.
-    pausable = [s for s in rendered if rendered[s] and not {s, ALL_MARKETING} & {*opt_outs}]
-    chosen = {scope: submitted.pauses.get(scope, "") for scope in pausable}
+    chosen = {
+        scope: submitted.pauses.get(scope, "")
+        for scope in rendered
+        if rendered[scope] and scope not in opt_outs
+    }
     return ScopeChanges(
         opt_outs=opt_outs,
         pauses=dict(_new_pauses(chosen, current, now)),
-        opt_ins=[scope for scope in differing if not rendered[scope]],
-        resumes=[
-            scope
-            for scope, choice in chosen.items()
-            if choice == RESUME_CHOICE and _own_pause_end(current, scope)
-        ],
+        opt_ins=[topic for topic in differing if not rendered[topic]],
+        resumes=[*_resumed(chosen, current)],
     )
+
+
+def kept_pauses(opt_ins: Iterable[str], current: Preferences) -> dict[str, datetime]:
+    """The pauses that hold for what is turned on under them, by scope, with their ends.
+
+    An opt-in ends older pauses for its topic (I5), so these are recorded again after it: who
+    turns a topic on again while it or everything is paused did not ask for messages today.
+    """
+    running = ((scope, current.for_scope(scope)) for scope in opt_ins)
+    return {
+        scope: status.paused_until for scope, status in running if status and status.paused_until
+    }
+
+
+def _resumed(chosen: Mapping[str, str], current: Preferences) -> Iterator[str]:
+    """The scopes whose pause ends now.
+
+    The end of a pause of all marketing ends what was kept of it for single topics: the pauses
+    with the same end.
+    """
+    wide_end = _own_pause_end(current, ALL_MARKETING)
+    ends_wide = wide_end is not None and chosen.get(ALL_MARKETING) == RESUME_CHOICE
+    for scope, choice in chosen.items():
+        own_end = _own_pause_end(current, scope)
+        if own_end and (choice == RESUME_CHOICE or (ends_wide and own_end == wide_end)):
+            yield scope
 
 
 def _new_pauses(
     chosen: Mapping[str, str], current: Preferences, now: datetime
-) -> Iterator[tuple[str, int]]:
+) -> Iterator[tuple[str, datetime]]:
     for scope, choice in chosen.items():
         days = next((days for days in PAUSE_DAYS if str(days) == choice), None)
         if days is None:
             continue
+        end = now + timedelta(days=days)
         current_end = _own_pause_end(current, scope)
-        if current_end is None or abs(current_end - now - timedelta(days=days)) > REPEAT_INTERVAL:
-            yield scope, days
+        if current_end is None or abs(current_end - end) > REPEAT_INTERVAL:
+            yield scope, end
 
 
 def _own_pause_end(current: Preferences, scope: str) -> datetime | None:

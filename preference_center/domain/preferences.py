@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -24,8 +24,6 @@ from preference_center.domain.events import (
     RESTRICTION,
     Change,
     EventKind,
-    ScopeState,
-    Timestamped,
 )
 from preference_center.domain.frequencies import effective_frequency
 from preference_center.domain.sender_requests import (
@@ -50,16 +48,16 @@ class PreferenceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScopeStatus:
-    """A setting; what is off has the rule that keeps it off."""
+    """A setting; what is off has the rule that keeps it off, and since when."""
 
     state: PreferenceState
     rule: DecisionRule | None = None
+    since: datetime | None = None
+    """When what keeps it off counts from; None for a consent that was never given."""
     paused_until: datetime | None = None
     """When the last pause that covers it ends, also while it is off."""
     own_pause_until: datetime | None = None
     """When the pause of exactly this scope ends, without regard to wider ones."""
-    restored_by_all_marketing: bool = False
-    """Whether an opt-in to all marketing alone would turn it on."""
     frequency: str | None = None
     """How often it is sent while it is on; None where the topic offers no choice."""
 
@@ -95,12 +93,6 @@ class Preferences:
         if scope == ALL_MARKETING and status.rule is DecisionRule.BOUNCED:
             return True
         return status.state is not PreferenceState.OFF
-
-    def has_applied(self, changes: Sequence[Change]) -> bool:
-        """Whether all that was turned on is on now: a newer opt-out may have been recorded."""
-        return all(
-            self.is_on(change.scope) for change in changes if change.kind is EventKind.OPTED_IN
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +223,7 @@ def _validate_choice(
 
 def _topic_preference(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> ScopeStatus:
     status = _scope_status(topic.key, _topic_denial(topic, facts, now), facts, now)
-    status = replace(status, frequency=effective_frequency(topic, facts))
-    if status.state is not PreferenceState.OFF:
-        return status
-    restored = _state_of(_topic_denial(topic, _with_all_marketing_lifted(facts), now))
-    return replace(status, restored_by_all_marketing=restored is not PreferenceState.OFF)
+    return replace(status, frequency=effective_frequency(topic, facts))
 
 
 def _topic_denial(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
@@ -252,6 +240,7 @@ def _scope_status(
     return ScopeStatus(
         state,
         rule=denial.rule if denial and state is PreferenceState.OFF else None,
+        since=denial.since if denial and state is PreferenceState.OFF else None,
         paused_until=active_pause_end(scope, facts, now),
         own_pause_until=active_pause_end(scope, own_facts, now),
     )
@@ -261,12 +250,3 @@ def _state_of(denial: Decision | None) -> PreferenceState:
     if denial is None:
         return PreferenceState.ON
     return PreferenceState.PAUSED if denial.rule is DecisionRule.PAUSED else PreferenceState.OFF
-
-
-def _with_all_marketing_lifted(facts: Sequence[ScopeFact]) -> list[ScopeFact]:
-    """The facts as they would be had the person just turned all marketing on."""
-    lift = Timestamped(datetime.max.replace(tzinfo=UTC), UUID(int=0))
-    others = [fact for fact in facts if fact.scope != ALL_MARKETING or not fact.exact]
-    wide = [fact.state for fact in facts if fact.scope == ALL_MARKETING and fact.exact]
-    states = [replace(state, lift=lift) for state in wide or [ScopeState()]]
-    return [*others, *(ScopeFact(ALL_MARKETING, True, state) for state in states)]

@@ -83,6 +83,8 @@ class FormPurpose(StrEnum):
     """The purpose of a sealed form: each has keys of its own, so that none is read as another."""
 
     PREFERENCES = "preferences"
+    SAVED = "saved"
+    """What a Save on the preference page did, for the page that shows it."""
     UNDO = "undo"
     RESULT = "result"
     """What the page after a press says."""

@@ -13,17 +13,32 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from flask import request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
+from preference_center.domain.preference_form import kept_pauses
+from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result
+from preference_center.domain.preferences import Preferences
 from preference_center.languages import join_names, page_language
 from preference_center.links import FormPurpose, Link
-from preference_center.pages.ledger_changes import CONFIRMED_BY_MAIL, click_evidence, opt_in, resume
+from preference_center.pages.ledger_changes import (
+    CONFIRMED_BY_MAIL,
+    click_evidence,
+    opt_in,
+    pause,
+    resume,
+)
+from preference_center.pages.preference_result import (
+    read_result,
+    requested_result,
+    result_query,
+    result_url,
+)
+from preference_center.pages.preference_section import load_preferences
 from preference_center.pages.rendering import (
     CatalogueText,
     catalogue_or_empty,
@@ -31,7 +46,6 @@ from preference_center.pages.rendering import (
     use_contact_language,
 )
 from preference_center.rights.returning import record_opt_ins
-from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_emails
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
@@ -58,10 +72,15 @@ class ConfirmationRequest:
         """All scopes that the request turns on."""
         return [*self.opt_ins, *self.resumes]
 
-    def changes(self, now: datetime) -> list[Change]:
-        """The changes to record. Their ids are derived, so confirming twice is idempotent (I7)."""
+    def changes(self, current: Preferences, now: datetime) -> list[Change]:
+        """The changes to record. Their ids are derived, so confirming twice is idempotent (I7).
+
+        A pause that runs in `current` goes on: see `kept_pauses`.
+        """
         changes = [opt_in(self.link, scope, self.rendered_at, now) for scope in self.opt_ins]
         changes += [resume(self.link, scope, self.rendered_at, now) for scope in self.resumes]
+        kept = kept_pauses(self.opt_ins, current)
+        changes += [pause(self.link, scope, until, now) for scope, until in kept.items()]
         evidence = click_evidence(self.link, CONFIRMED_BY_MAIL)
         return [
             replace(change, id=uuid5(self.id, f"{change.kind}/{change.scope}"), evidence=evidence)
@@ -117,7 +136,7 @@ def send_confirmation(
 
 
 def confirm(token: str = "") -> ResponseReturnValue:
-    """Show a button (GET, HEAD), or record the request (POST of the button).
+    """Show a button or the result (GET, HEAD), or record the request (POST of the button).
 
     Scanners fetch links, so only the button counts (I7). Raises InvalidLink.
     """
@@ -132,25 +151,30 @@ def confirm(token: str = "") -> ResponseReturnValue:
         return render_link_page(
             "confirm_expired", requested.token, requested.link, status=410, **shown
         )
-    if "confirm" not in request.form:
+    if "confirm" in request.form:
+        result = _record_confirmed(requested, now)
+        return redirect(result_url("pages.confirm", token, result, (), now), 303)
+    found = read_result(token, requested_result(), now)
+    if found is None:
         return render_link_page(
             "confirm", requested.token, requested.link, confirmation=token, **shown
         )
-    changes = requested.changes(now)
-    if _load_preferences(requested.link, catalogue).restricted:  # recorded, it would not apply
-        return render_link_page(
-            "confirmed", requested.token, requested.link, restricted=True, **shown
-        )
-    record_opt_ins(changes, page_language())
-    applied = _load_preferences(requested.link, catalogue).has_applied(changes)
+    current = load_preferences(catalogue, requested.link, now)
     return render_link_page(
-        "confirmed", requested.token, requested.link, all_applied=applied, **shown
+        "confirmed",
+        requested.token,
+        requested.link,
+        result=show_result(found.result, current),
+        **shown | {"self_path": result_query()},
     )
 
 
-def _load_preferences(link: Link, catalogue: Catalogue) -> Preferences:
-    facts = shown_facts(load_facts([link.address])[0])
-    return compute_preferences(catalogue, link.address, facts, services().now())
+def _record_confirmed(requested: ConfirmationRequest, now: datetime) -> SaveResult:
+    current = load_preferences(catalogue_or_empty(), requested.link, now)
+    if current.restricted:  # recorded, it would not apply
+        return SaveResult(requested.rendered_at, problem=SaveProblem.RESTRICTED)
+    record_opt_ins(requested.changes(current, now), page_language())
+    return SaveResult(requested.rendered_at, turned_on=requested.opt_ins, resumed=requested.resumes)
 
 
 def link_from_confirmation(token: str, now: datetime) -> Link:

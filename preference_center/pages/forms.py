@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, SelectMultipleField
+from wtforms import HiddenField, SelectMultipleField
 
 PAUSE_FIELD_PREFIX = "pause:"
 """Prefix of a pause field's name; a scope follows."""
@@ -21,7 +21,6 @@ class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         csrf_time_limit = int(timedelta(days=60).total_seconds())
 
     state = HiddenField()
-    all_marketing = BooleanField()
     topics = SelectMultipleField(validate_choice=False)
     """Keys of the ticked topics; only those that `state` lists are used."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from preference_center.context import services
 from preference_center.domain import link_access
@@ -32,9 +32,8 @@ def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Chan
     return _build_change(link, EventKind.OPTED_IN, scope, rendered_at, now)
 
 
-def pause(link: Link, scope: str, days: int, now: datetime) -> Change:
-    """The person's own pause of `days`: it counts from the POST and ends by itself."""
-    until = now + timedelta(days=days)
+def pause(link: Link, scope: str, until: datetime, now: datetime) -> Change:
+    """The person's own pause: it counts from the POST and ends by itself."""
     return _build_change(link, EventKind.PAUSED, scope, now, now, until=until)
 
 

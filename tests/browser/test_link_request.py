@@ -58,7 +58,7 @@ def test_a_person_without_a_link_gets_to_their_choices(
     page.get_by_role("checkbox", name="Offers").check()
     page.get_by_role("checkbox", name="Weekly digest").uncheck()
     press(page.get_by_role("button", name="Save"))
-    assert "Saved." in page.get_by_role("status").inner_text()
+    assert "Saved" in page.get_by_role("status").inner_text()
     assert ledger.kinds() == [("opted_out", "digest"), ("opted_in", "offers")]
     page.go_back()
     page.goto(f"{site}{link_in(email)}")

@@ -34,7 +34,7 @@ from preference_center.domain.preferences import (
 )
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidInput
-from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
+from tests.domain.catalogues import SECOND_TOPIC, SMALL
 
 CATALOGUE = parse_catalogue(SMALL + SECOND_TOPIC)
 ADDRESS = parse_address("ada@example.com", Channel.EMAIL)
@@ -142,17 +142,6 @@ def test_a_bounce_is_no_opt_out_of_all_marketing() -> None:
     assert preferences.all_marketing.rule is DecisionRule.BOUNCED
     assert preferences.is_on(ALL_MARKETING)
     assert not preferences.is_on("acme.news")
-
-
-def test_all_marketing_restores_a_topic_that_needs_no_consent_and_has_no_opt_out() -> None:
-    catalogue = parse_catalogue(edited(("opt_in", "opt_out")) + SECOND_TOPIC)
-    facts = [ScopeFact(ALL_MARKETING, True, OUT)]
-    topics = compute_preferences(catalogue, ADDRESS, facts, NOW).topics
-    assert topics["acme.news"].restored_by_all_marketing
-    assert not topics["acme.offers"].restored_by_all_marketing  # opt-in, without consent
-    facts.append(ScopeFact("acme.news", True, OUT))
-    topics = compute_preferences(catalogue, ADDRESS, facts, NOW).topics
-    assert not topics["acme.news"].restored_by_all_marketing
 
 
 def test_the_page_offers_no_pause_that_the_api_refuses() -> None:

@@ -60,7 +60,7 @@ def test_by_a_confirmed_mail_and_not_before(
     assert not readable(app)
     [email] = queued_emails(app)
     for _ in range(2):  # I7
-        assert client.post(link_in(email), data={"confirm": "yes"}).status_code == 200
+        assert client.post(link_in(email), data={"confirm": "yes"}).status_code == 303
     assert readable(app)
     with app.app_context():
         assert rows("SELECT count(*) FROM event WHERE kind = 'opted_in'") == [(1,)]

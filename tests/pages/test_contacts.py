@@ -135,7 +135,9 @@ class TestMail:
         form.send(client)
         [email] = queued_emails(app)
         assert written_in(app, email) == "de"
-        confirmed = client.post(link_in(email), data={"confirm": "1"}, headers=FRENCH)
+        confirmed = client.post(
+            link_in(email), data={"confirm": "1"}, headers=FRENCH, follow_redirects=True
+        )
         assert confirmed.headers["Content-Language"] == "de"
 
 

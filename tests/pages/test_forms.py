@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 STALE = {
-    "preferences": (200, "not saved."),
+    "preferences": (200, "nothing was saved."),
     "undo": (200, "too late to undo"),
     "confirmation": (404, "can’t be read"),
 }
@@ -47,9 +47,9 @@ def send(client: FlaskClient, token: str, page: str, text: str) -> TestResponse:
     if page == "undo":
         return client.post(f"/u/{token}", data={"undo": text}, follow_redirects=True)
     if page == "confirmation":
-        return client.post(f"/c/{text}", data={"confirm": "yes"})
+        return client.post(f"/c/{text}", data={"confirm": "yes"}, follow_redirects=True)
     hidden = {**Form.of(client, token).hidden, "state": text}
-    return client.post(f"/p/{token}", data=hidden)
+    return client.post(f"/p/{token}", data=hidden, follow_redirects=True)
 
 
 @pytest.mark.parametrize("page", STALE)

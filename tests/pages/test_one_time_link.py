@@ -157,7 +157,7 @@ def test_an_opt_out_on_a_page_left_open_is_saved(
     page = client.get(path).text
     state = page.partition('name="state" value="')[2].partition('"')[0]
     clock.advance(timedelta(days=1))
-    late = client.post(path, data={"state": state, "all_marketing": "y", "topics": ["offers"]})
+    late = client.post(path, data={"state": state, "topics": ["offers"]}, follow_redirects=True)
     assert late.status_code == 200
     assert "What you turned off is saved." in late.text
     assert "Weekly digest" not in late.text  # nothing more is shown

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from tests.clock import START, Clock
 from tests.pages.ledger import Ledger
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
 from tests.pages.tools import connect
 
@@ -34,9 +35,9 @@ def test_a_topic_is_paused_for_so_many_days_and_the_page_shows_until_when(
 ) -> None:
     until = START + MINUTE + days * DAY
     after = choose(client, token, clock, digest=str(days))
-    assert "Saved." in after.text
-    assert f"Paused until {until:%B} {until.day}, {until.year}" in after.text
-    assert after.ticks == {"y", "digest"}  # paused, not off
+    assert f"Paused until {until.day} {until:%B} {until.year}:" in after.text
+    assert f"Paused until {until.day} {until:%B} {until.year}" in after.text
+    assert after.ticks == {"digest"}  # paused, not off
     [event] = ledger.events()
     assert (event["kind"], event["scope"], event["until"]) == ("paused", "digest", until)
     assert not subscribed()
@@ -60,8 +61,8 @@ def test_everything_is_paused_and_what_was_never_asked_for_stays_off(
     client: FlaskClient, token: str, clock: Clock, subscribed: Subscribed
 ) -> None:
     after = choose(client, token, clock, all_marketing="7")
-    assert "All marketing is paused until December 1, 2026." in after.text
-    assert after.ticks == {"y", "digest"}  # not `offers`, which is opt-in
+    assert "All marketing is paused until 1 December 2026." in after.text
+    assert after.ticks == {"digest"}  # not `offers`, which is opt-in
     assert not subscribed()
     clock.advance(7 * DAY)
     assert subscribed()
@@ -156,17 +157,65 @@ class TestRecordsNothing:
         assert ledger.events() == []
 
 
-def test_a_newer_opt_in_ends_a_pause_of_everything_for_its_topic(
-    client: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed
-) -> None:  # I5
-    choose(client, proven, clock, all_marketing="30")
-    clock.advance(MINUTE)
-    form = Form.of(client, proven)
-    clock.advance(MINUTE)
-    form.ticks.add("offers")
-    form.send(client)
-    assert subscribed(topic="offers")
-    assert not subscribed()
+class TestHolds:
+    """What is turned on under a running pause stays paused until the same end."""
+
+    @pytest.mark.parametrize("scope", ["digest", "all_marketing"])
+    def test_when_a_topic_is_turned_off_and_on_again(
+        self, client: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed, scope: str
+    ) -> None:
+        choose(client, proven, clock, **{scope: "30"})
+        until = clock() + 30 * DAY
+        form = Form.of(client, proven)
+        clock.advance(MINUTE)
+        form.ticks.discard("digest")
+        form.send(client)
+        clock.advance(MINUTE)
+        form = Form.of(client, proven)
+        clock.advance(MINUTE)
+        form.ticks.add("digest")
+        after = form.send(client)
+        assert "Turned on:" in after.text
+        assert "Still paused until 24 December 2026:" in after.text
+        assert "Paused until 24 December 2026." in after.text
+        assert not subscribed()
+        clock.now = until - MINUTE
+        assert not subscribed()
+        clock.now = until
+        assert subscribed()
+
+    def test_and_ends_with_the_pause_of_everything(
+        self, client: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed
+    ) -> None:
+        choose(client, proven, clock, all_marketing="30")
+        form = Form.of(client, proven)
+        clock.advance(MINUTE)
+        form.ticks.add("offers")
+        form.send(client)
+        assert not subscribed(topic="offers")
+        clock.advance(MINUTE)
+        after = choose(client, proven, clock, all_marketing="resume")
+        assert "Paused until" not in after.text
+        assert subscribed(topic="offers")
+
+    def test_through_a_confirmation_by_email(
+        self, app: Flask, client: FlaskClient, token: str, clock: Clock, subscribed: Subscribed,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        give_mail_server(app, monkeypatch)
+        choose(client, token, clock, all_marketing="30")
+        form = Form.of(client, token)
+        clock.advance(MINUTE)
+        form.ticks.add("offers")
+        form.send(client)
+        (email,) = queued_emails(app)
+        clock.advance(DAY)
+        for _ in range(2):
+            done = client.post(link_in(email), data={"confirm": "yes"}, follow_redirects=True)
+            assert "messages start after 24 December 2026" in done.text
+        assert not subscribed(topic="offers")
+        clock.advance(30 * DAY)
+        assert subscribed(topic="offers")
 
 
 @pytest.mark.parametrize("language", ["en", "it"])

@@ -11,10 +11,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from preference_center.context import EXTENSION_NAME
 from tests.clock import START, Clock
-from tests.pages.conftest import MakeToken
+from tests.in_force import put_in_force
+from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.ledger import Ledger, restrict
 from tests.pages.mailing import give_mail_server, queued_emails
 
@@ -40,17 +42,21 @@ class Form:
     def in_page(cls, path: str, text: str) -> Form:
         inputs = re.findall(r"<input[^>]*>", text)
         hidden = {name(tag): html.unescape(value(tag)) for tag in inputs if 'type="hidden"' in tag}
-        ticks = {value(tag) for tag in inputs if " checked" in tag}
+        ticks = {value(tag) for tag in inputs if " checked" in tag and 'type="checkbox"' in tag}
         return cls(path, hidden, ticks, text)
 
     def send(self, client: FlaskClient) -> Form:
-        data: dict[str, object] = {**self.hidden, "topics": sorted(self.ticks - {"y"})}
+        response = self.post(client)
+        assert response.status_code == 303
+        shown = client.get(response.location)
+        assert shown.status_code == 200
+        return self.in_page(self.path, shown.text)
+
+    def post(self, client: FlaskClient) -> TestResponse:
+        """The answer to the form itself: a redirect to the page with the result."""
+        data: dict[str, object] = {**self.hidden, "topics": sorted(self.ticks)}
         data |= {f"pause:{scope}": choice for scope, choice in self.pauses.items()}
-        if "y" in self.ticks:
-            data["all_marketing"] = "y"
-        response = client.post(self.path, data=data)
-        assert response.status_code == 200
-        return self.in_page(self.path, response.text)
+        return client.post(self.path, data=data)
 
 
 def name(tag: str) -> str:
@@ -66,7 +72,7 @@ def value(tag: str) -> str:
 class TestShows:
     def test_the_topics_of_the_channel_as_they_stand(self, client: FlaskClient, token: str) -> None:
         form = Form.of(client, token)
-        assert form.ticks == {"y", "digest"}  # `offers` is opt-in, and nobody asked (I11)
+        assert form.ticks == {"digest"}  # `offers` is opt-in, and nobody asked (I11)
         assert "Weekly digest" in form.text
         assert "Offers" in form.text
         assert "Text alerts" not in form.text  # not for an email address to say
@@ -76,7 +82,7 @@ class TestShows:
     ) -> None:  # I4
         text = client.get(f"/p/{token}").text
         assert "Password reset" in text
-        assert "It keeps your account safe." in text
+        assert "Account security" in text
         assert 'value="password_reset"' not in text
 
     def test_the_address_masked(self, client: FlaskClient, token: str) -> None:  # C6
@@ -96,8 +102,8 @@ class TestShows:
     ) -> None:  # C8: 1.3.1, 3.3.2
         text = client.get(f"/p/{proven}").text
         boxes = re.findall(r'<input type="checkbox" id="([^"]+)"', text)
-        assert len(boxes) == 3
-        assert all(f'<label for="{box}">' in text for box in boxes)
+        assert len(boxes) == 2
+        assert all(f'<label class="switch" for="{box}">' in text for box in boxes)
 
     def test_nothing_to_turn_on_for_a_closed_account(
         self, client: FlaskClient, token: str, clock: Clock
@@ -143,8 +149,8 @@ class TestSaves:
         clock.advance(timedelta(hours=1))
         form.ticks.discard("digest")
         after = form.send(client)
-        assert "Saved." in after.text
-        assert after.ticks == {"y"}
+        assert "Turned off: <strong>" in after.text
+        assert after.ticks == set()
         [event] = ledger.events()
         assert (event["kind"], event["scope"]) == ("opted_out", "digest")
         assert event["occurred_at"] == START + timedelta(hours=1)  # from the POST
@@ -155,7 +161,7 @@ class TestSaves:
         form = Form.of(client, proven)
         clock.advance(timedelta(minutes=20))
         form.ticks.add("offers")
-        assert form.send(client).ticks == {"y", "digest", "offers"}
+        assert form.send(client).ticks == {"digest", "offers"}
         [event] = ledger.events()
         assert (event["kind"], event["scope"]) == ("opted_in", "offers")
         assert event["occurred_at"] == START
@@ -168,24 +174,35 @@ class TestSaves:
     def test_nothing_when_nothing_was_changed(
         self, client: FlaskClient, token: str, ledger: Ledger
     ) -> None:
-        assert "Saved." in Form.of(client, token).send(client).text
+        assert "You changed nothing." in Form.of(client, token).send(client).text
         assert ledger.events() == []
 
-    def test_all_marketing_off_and_on_again(
-        self, client: FlaskClient, proven: str, ledger: Ledger, clock: Clock,
-        subscribed: Subscribed,
-    ) -> None:  # fmt: skip
-        form = Form.of(client, proven)
-        form.ticks.discard("y")
-        off = form.send(client)
-        assert off.ticks == set()
+    def test_one_topic_and_nothing_else_in_one_save(
+        self, client: FlaskClient, token: str, ledger: Ledger, subscribed: Subscribed
+    ) -> None:  # what stays on needs no confirmation, whatever else is turned off
+        put_in_force(client.application, CATALOGUE.replace('"opt_in"', '"opt_out"'))
+        form = Form.of(client, token)
+        form.ticks = {"offers"}
+        assert form.send(client).ticks == {"offers"}
+        assert subscribed(topic="offers")
         assert not subscribed()
-        assert 'you receive again: <span lang="en">Weekly digest</span>.' in off.text
-        clock.advance(timedelta(minutes=1))
-        again = Form.of(client, proven)
-        again.ticks.add("y")
-        assert again.send(client).ticks == {"y", "digest"}
-        assert ledger.kinds() == [("opted_out", "all_marketing"), ("opted_in", "all_marketing")]
+        assert ledger.kinds() == [("opted_out", "digest")]
+
+    def test_all_marketing_by_its_button_and_single_topics_afterwards(
+        self, client: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed
+    ) -> None:  # I5
+        client.post(f"/u/{proven}", data={"confirm": "all"})
+        clock.advance(timedelta(minutes=2))
+        form = Form.of(client, proven)
+        assert form.ticks == set()
+        assert "All marketing has been off since 24 November 2026." in form.text
+        assert "Stop all marketing" not in form.text
+        form.ticks.add("digest")
+        after = form.send(client)
+        assert after.ticks == {"digest"}
+        assert "nothing that we add later" in after.text
+        assert subscribed()
+        assert not subscribed(topic="offers")
 
     def test_one_topic_on_while_all_marketing_stays_off(
         self, client: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed
@@ -235,7 +252,8 @@ class TestAStaleForm:
         clock.advance(timedelta(minutes=5))
         stale.ticks.add("digest")
         after = stale.send(client)
-        assert "Something is still off." in after.text
+        assert "We left this turned off" in after.text
+        assert "It was turned off after this form was opened" in after.text
         assert "digest" not in after.ticks
         assert not subscribed()
 
@@ -256,7 +274,7 @@ class TestAStaleForm:
         form = Form.of(client, token)
         form.ticks = {"offers"}
         form.hidden = {**form.hidden, "state": state} if state is not None else {}
-        assert "Not saved." in form.send(client).text
+        assert "Nothing was saved." in form.send(client).text
         assert ledger.events() == []
 
     def test_of_another_link_saves_nothing(
@@ -265,7 +283,7 @@ class TestAStaleForm:
         form = Form.of(client, make_token("eve@example.com"))
         form.path = f"/p/{token}"
         form.ticks = set()
-        assert "Not saved." in form.send(client).text
+        assert "Nothing was saved." in form.send(client).text
         assert ledger.events() == []
 
 
@@ -276,18 +294,18 @@ class TestWithoutACookie:
         form = Form.of(client, token)
         form.ticks.discard("digest")
         after = form.send(client.application.test_client())
-        assert "Saved." in after.text
+        assert "Turned off:" in after.text
         assert not subscribed()
 
     def test_turning_on_waits_and_nothing_ticked_is_lost(
         self, client: FlaskClient, proven: str, clock: Clock, ledger: Ledger
     ) -> None:
         form = Form.of(client, proven)
-        form.ticks = {"y", "offers"}
+        form.ticks = {"offers"}
         stranger = client.application.test_client()
         again = form.send(stranger)
         assert "not saved yet" in again.text
-        assert again.ticks == {"y", "offers"}
+        assert again.ticks == {"offers"}
         assert ledger.kinds() == [("opted_out", "digest")]
         clock.advance(timedelta(seconds=5))
         again.send(stranger)  # now with the cookie that came with the page
@@ -324,9 +342,9 @@ class TestAnOldLink:
     ) -> None:
         form = Form.of(client, make_token(age=timedelta(days=60)))
         clock.advance(timedelta(seconds=1))
-        form.ticks = {"y", "offers"}
+        form.ticks = {"offers"}
         after = form.send(client)
-        assert "Saved." in after.text
+        assert "Turned off:" in after.text
         assert "Nothing was turned on." in after.text
         assert "more than 60 days old" in after.text
         assert ledger.kinds() == [("opted_out", "digest")]

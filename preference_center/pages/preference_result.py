@@ -1,0 +1,118 @@
+"""The result of a Save in the address of the page that shows it, sealed.
+
+A Save redirects, so that the page can be reloaded, gone back to and read in another language.
+What it did goes along in the query: encrypted, signed and tied to the link (I12). Whether it is
+still true is read when the page is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from flask import request, url_for
+
+from preference_center.context import services
+from preference_center.domain.link_opt_outs import UNDO_PERIOD
+from preference_center.domain.preference_result import SaveProblem, SaveResult
+from preference_center.errors import InvalidLink
+from preference_center.links import FormPurpose
+from preference_center.pages.press_result import RESULT_PARAMETER
+from preference_center.pages.rendering import link_fingerprint
+
+MAX_LENGTH = 2000
+"""Characters of a sealed result; a URL should stay below 8,000 (RFC 9110 4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedResult:
+    """A result that was read back, with the retraction that takes back what it turned off."""
+
+    result: SaveResult
+    undo_id: UUID | None = None
+    """Id of the retraction: made with the result, so that pressing twice makes one."""
+    undoable: tuple[UUID, ...] = ()
+    """The events that it retracts."""
+
+
+def result_url(
+    endpoint: str, token: str, result: SaveResult, events: Sequence[UUID], now: datetime
+) -> str:
+    """The page of `token` with this result. `events` turned something off and can be undone.
+
+    Of a result that is too long for a URL, only the outcome is kept.
+    """
+    data = {"link": link_fingerprint(token), **_to_json(result)}
+    undo = {"id": services().new_id().hex, "events": [event.hex for event in events]}
+    sealed = ""
+    for each in (data | {"undo": undo if events else None}, data, _shortened(data)):
+        sealed = services().links.seal_form(FormPurpose.SAVED, each, now)
+        if len(sealed) <= MAX_LENGTH:
+            break
+    values: dict[str, Any] = {RESULT_PARAMETER: sealed}
+    return url_for(
+        endpoint, token=token, **values, _anchor="problem" if result.problem else "result"
+    )
+
+
+def read_result(token: str, sealed: str, now: datetime) -> SealedResult | None:
+    """The sealed result; None for one that is altered, of another link, or past UNDO_PERIOD."""
+    links = services().links
+    try:
+        _, data = links.open_form(FormPurpose.SAVED, sealed, UNDO_PERIOD, now)
+    except InvalidLink:
+        return None
+    if data["link"] != link_fingerprint(token):
+        return None
+    undo = data.get("undo")
+    if not undo:
+        return SealedResult(_from_json(data))
+    return SealedResult(_from_json(data), UUID(undo["id"]), tuple(map(UUID, undo["events"])))
+
+
+def requested_result() -> str:
+    """The sealed result in the query of this request, or an empty text."""
+    return request.args.get(RESULT_PARAMETER, "")
+
+
+def result_query() -> str:
+    """The query that shows this page's result again, for the switch of languages."""
+    sealed = requested_result()
+    return f"?{urlencode({RESULT_PARAMETER: sealed})}" if sealed else ""
+
+
+def _to_json(result: SaveResult) -> dict[str, Any]:
+    return {
+        "at": result.rendered_at.isoformat(),
+        "off": [*result.turned_off],
+        "paused": {scope: end.isoformat() for scope, end in result.paused.items()},
+        "on": [*result.turned_on],
+        "resumed": [*result.resumed],
+        "confirm": [*result.to_confirm],
+        "unsaved": [*result.unsaved],
+        "undone": [*result.undone],
+        "problem": result.problem,
+    }
+
+
+def _shortened(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: data[key] for key in ("link", "at", "problem")} | {"long": True}
+
+
+def _from_json(data: dict[str, Any]) -> SaveResult:
+    return SaveResult(
+        rendered_at=datetime.fromisoformat(data["at"]),
+        turned_off=data.get("off", ()),
+        paused={s: datetime.fromisoformat(end) for s, end in data.get("paused", {}).items()},
+        turned_on=data.get("on", ()),
+        resumed=data.get("resumed", ()),
+        to_confirm=data.get("confirm", ()),
+        unsaved=data.get("unsaved", ()),
+        undone=data.get("undone", ()),
+        problem=SaveProblem(data["problem"]) if data["problem"] else None,
+        names_left_out=data.get("long", False),
+    )

@@ -1,0 +1,150 @@
+"""Saving the form of the preference page.
+
+Anybody with the link may opt out. To opt in takes a link that proves control of the address, or
+an email to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from flask import request
+
+from preference_center.context import services
+from preference_center.domain.events import Change, Retraction
+from preference_center.domain.link_access import OptInMethod
+from preference_center.domain.preference_form import SubmittedPreferences
+from preference_center.domain.preference_result import SaveProblem, SaveResult
+from preference_center.domain.preferences import Preferences
+from preference_center.errors import InvalidLink
+from preference_center.languages import page_language
+from preference_center.ledger import record
+from preference_center.links import FormPurpose, Link
+from preference_center.pages.confirm_opt_in import send_confirmation
+from preference_center.pages.forms import PreferenceForm, parse_pauses
+from preference_center.pages.gpc import gpc_opt_out
+from preference_center.pages.ledger_changes import ACTOR, PREFERENCE_PAGE, click_evidence
+from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
+from preference_center.pages.preference_result import read_result
+from preference_center.pages.preference_section import find_opt_in_method, load_preferences
+from preference_center.pages.rendering import catalogue_or_empty, link_fingerprint
+from preference_center.rights.returning import record_opt_ins
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The result of a Save, and the events that an undo takes back."""
+
+    result: SaveResult
+    undoable: Sequence[UUID] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """One submitted form: what it asks for, and what was recorded when it arrived."""
+
+    token: str = field(repr=False)
+    link: Link = field(repr=False)
+    form: PreferenceForm
+    rendered_at: datetime
+    current: Preferences
+    changes: PreferenceChanges
+
+
+def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
+    """Record what differs from the rendered state; opt-outs are saved in any case (I1)."""
+    now = services().now()
+    state = form.state.data or ""
+    try:
+        rendered_at, rendered = services().links.open_form(
+            FormPurpose.PREFERENCES, state, None, now
+        )
+    except InvalidLink:
+        return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
+    if rendered.get("link") != link_fingerprint(token):
+        return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
+    submitted = SubmittedPreferences(form.topics.data or (), parse_pauses(request.form))
+    current = load_preferences(catalogue_or_empty(), link, now)
+    changes = diff_preferences(link, rendered, rendered_at, submitted, current, now)
+    submission = _Submission(token, link, form, rendered_at, current, changes)
+    honoured = gpc_opt_out(link, PREFERENCE_PAGE, now)
+    stopped = _stop(submission, honoured)
+    if not changes.turned_on:
+        return stopped
+    # What the signal stops can be turned on again, but only by a form that shows it.
+    turned_on = (
+        SaveResult(rendered_at, problem=SaveProblem.GPC_APPLIED_FIRST)
+        if honoured
+        else _turn_on(submission)
+    )
+    return replace(
+        stopped,
+        result=replace(
+            turned_on, turned_off=stopped.result.turned_off, paused=stopped.result.paused
+        ),
+    )
+
+
+def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
+    """Retract what the Save of this sealed result turned off or paused, and nothing else."""
+    now = services().now()
+    found = read_result(token, sealed, now)
+    if found is None or found.undo_id is None:
+        return SaveResult(now, problem=SaveProblem.TOO_LATE_TO_UNDO)
+    retraction = Retraction(
+        id=found.undo_id,
+        event_ids=found.undoable,
+        occurred_at=now,
+        source=PREFERENCE_PAGE,
+        actor=ACTOR,
+        evidence=click_evidence(link, PREFERENCE_PAGE),
+    )
+    record([retraction])
+    return SaveResult(now, undone=[*found.result.turned_off, *found.result.paused])
+
+
+def _stop(submission: _Submission, honoured: Sequence[Change]) -> Saved:
+    changes = [*submission.changes.turned_off, *honoured]
+    result = SaveResult(
+        submission.rendered_at,
+        turned_off=[change.scope for change in (*honoured, *submission.changes.opt_outs)],
+        paused={each.scope: each.until for each in submission.changes.pauses if each.until},
+    )
+    if not changes:
+        return Saved(result)
+    recorded = record(changes)
+    # To take back what was off before would leave it off; a repeat stands for its first event.
+    was_off = {change.id for change in changes if not submission.current.is_on(change.scope)}
+    repeated = recorded.repeats.values()
+    return Saved(result, [*(each for each in recorded.events if each not in was_off), *repeated])
+
+
+def _turn_on(submission: _Submission) -> SaveResult:
+    link, changes = submission.link, submission.changes
+    wanted = [change.scope for change in changes.turned_on]
+    unsaved = SaveResult(
+        submission.rendered_at, unsaved=[change.scope for change in changes.opt_ins]
+    )
+    if submission.current.restricted:
+        return SaveResult(submission.rendered_at, problem=SaveProblem.RESTRICTED)
+    method = find_opt_in_method(link)
+    if link.expired or method is OptInMethod.UNAVAILABLE:
+        return SaveResult(submission.rendered_at, problem=SaveProblem.MAIL_UNAVAILABLE)
+    if method is OptInMethod.CONFIRM_BY_EMAIL:
+        form = submission.form.state.data
+        if not send_confirmation(
+            submission.token, link, form, submission.rendered_at, changes.turned_on
+        ):
+            return replace(unsaved, problem=SaveProblem.MAIL_LIMIT_REACHED)
+        return SaveResult(submission.rendered_at, to_confirm=wanted)
+    if not submission.form.validate():
+        return replace(unsaved, problem=SaveProblem.MISSING_COOKIE)
+    record_opt_ins([*changes.turned_on, *changes.kept_pauses], page_language())
+    return SaveResult(
+        submission.rendered_at,
+        turned_on=[change.scope for change in changes.opt_ins],
+        resumed=[change.scope for change in changes.resumes],
+    )
