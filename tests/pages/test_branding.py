@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.cli.catalogue_file import read_catalogue
+from preference_center.languages import LANGUAGES
 from tests.pages.demo import DEMO, put_in_force
 
 if TYPE_CHECKING:
@@ -171,3 +172,17 @@ def test_a_brand_that_is_not_there_has_no_looks(client: FlaskClient, path: str) 
     response = client.get(path)
     assert response.status_code == 404
     assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_and_its_style_sheets_weigh_30_kb_at_most(
+    client: FlaskClient, make_token: MakeToken, language: str
+) -> None:
+    token = make_token(scope="cascina.offers")
+    for path in (f"/p/{token}", f"/u/{token}", f"/w/{token}", "/rights", "/form", "/nowhere"):
+        page = client.get(f"{path}?lang={language}").text
+        weight = len(page.encode())
+        for url in styles(page):
+            with client.get(url) as response:
+                weight += len(response.data)
+        assert weight <= 30_000, path
