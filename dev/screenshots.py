@@ -52,12 +52,22 @@ def _unsubscribe(page: Page, demo: Demo) -> None:
 
 def _done(page: Page, demo: Demo) -> None:
     page.goto(demo.url("u"))
-    press(page, page.locator("main button"))
+    press(page, page.locator("main button[value=this]"))
+
+
+def _already(page: Page, demo: Demo) -> None:
+    _done(page, demo)
+    page.goto(page.url.partition("?")[0])
 
 
 def _undone(page: Page, demo: Demo) -> None:
     _done(page, demo)
-    press(page, page.locator("main button").first)
+    press(page, page.locator("#result button"))
+
+
+def _mailed(page: Page, demo: Demo) -> None:
+    _requested(page, demo)
+    page.goto(f"{demo.newest_mailed_link()}?lang=en")
 
 
 def _preferences(page: Page, demo: Demo) -> None:
@@ -115,6 +125,7 @@ PICTURES = (
     Picture("unsubscribe", "Unsubscribe", "The link of a message.", _unsubscribe),
     Picture("done", "Unsubscribed", "After its button, with undo.", _done),
     Picture("undone", "Undone", "After undo.", _undone),
+    Picture("already", "Already unsubscribed", "The link opened again.", _already),
     Picture("preferences", "What you receive", "The preference page.", _preferences),
     Picture("saved", "Saved", "The same after a topic was turned off.", _saved),
     Picture(
@@ -134,6 +145,7 @@ PICTURES = (
     Picture("old", "An old link", "It can opt out for ever, and shows nothing more.", _old_link),
     Picture("form", "Without a link", "The form that emails one.", _form),
     Picture("requested", "Look into your mailbox", "After that form.", _requested),
+    Picture("mailed", "A mailed link", "Its choices, or all marketing off at once.", _mailed),
     Picture("unreadable", "A broken link", "In German.", _unreadable),
     *RIGHTS_PICTURES,
 )

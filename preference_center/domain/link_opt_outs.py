@@ -53,28 +53,44 @@ def find_opt_out(
     which ends if the import is undone: somebody who reads that they are out already does not
     opt out themselves (I5).
     """
-    suppression = _covering_suppression(scope, facts, now)
-    if suppression is None:
-        return None
-    event = next((each for each in events if each.id == suppression.event_id), None)
-    if event is not None and event.source == IMPORT:
-        return None
-    return LinkOptOut(
-        covers_all=suppression.scope in _WIDE,
-        since=event.received_at if event else suppression.since,
-        undoable=_find_undoable(suppression.scope, events, retracted, is_press, now),
-    )
+    covering = _covering_suppressions(scope, facts, now)
+    for suppression in covering:
+        since = _received_at(suppression, events, retracted)
+        if since is None:
+            continue
+        stays_off = any(each.scope in _WIDE - {suppression.scope} for each in covering)
+        undoable = _find_undoable(suppression.scope, events, retracted, is_press, now)
+        return LinkOptOut(suppression.scope in _WIDE, since, None if stays_off else undoable)
+    return None
 
 
-def _covering_suppression(
+def _covering_suppressions(
     scope: str, facts: Sequence[ScopeFact], now: datetime
-) -> ActiveSuppression | None:
+) -> list[ActiveSuppression]:
     found = [
         each
         for each in active_suppressions(facts, now)
         if each.kind.suppresses and _covers(each, scope)
     ]
-    return min(found, key=lambda each: (each.scope not in _WIDE, each.since), default=None)
+    return sorted(found, key=lambda each: (each.scope not in _WIDE, each.since))
+
+
+def _received_at(
+    suppression: ActiveSuppression, events: Sequence[Event], retracted: frozenset[UUID]
+) -> datetime | None:
+    """When the opt-out was received; None if it is active by an import alone.
+
+    An opt-out by mail, whose address was unknown then, has no event.
+    """
+    by_id = {each.id: each for each in events}
+    event = by_id.get(suppression.event_id)
+    if event is None or event.source != IMPORT:
+        return event.received_at if event else suppression.since
+    others = fold([each for each in events if each.source != IMPORT], retracted)
+    state = others.get((event.address_id, suppression.scope))
+    if state is None or state.opt_out is None or not state.is_suppressed:
+        return None
+    return by_id[state.opt_out.event].received_at
 
 
 def _covers(suppression: ActiveSuppression, scope: str) -> bool:
@@ -110,6 +126,6 @@ def _find_undoable(
         return None
     ids = tuple(each.id for each in pressed)
     without = fold(events, retracted.union(ids))
-    if any(state.is_suppressed for (_, of), state in without.items() if of in {scope, EVERYTHING}):
+    if any(state.is_suppressed for (_, each), state in without.items() if each == scope):
         return None
     return UndoableOptOut(ids, min(moments))

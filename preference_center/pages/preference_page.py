@@ -20,6 +20,7 @@ from preference_center.links import Link
 from preference_center.pages.forms import PreferenceForm
 from preference_center.pages.gpc import render_gpc_page
 from preference_center.pages.ledger_changes import is_opt_out_only
+from preference_center.pages.link_opt_outs import load_opt_out
 from preference_center.pages.preference_result import (
     read_result,
     requested_result,
@@ -80,10 +81,17 @@ def preferences(token: str = "") -> ResponseReturnValue:
 
 
 def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
-    """The page of a link that may only opt out: its buttons, and how to get a newer link."""
-    can_confirm = find_opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL
+    """The page of a link that may only opt out: its buttons, and how to get a newer link.
+
+    A revoked link says nothing of what was chosen before.
+    """
     return render_gpc_page(
-        "opt_out_only_link", token, link, can_confirm_by_email=can_confirm, **values
+        "opt_out_only_link",
+        token,
+        link,
+        can_confirm_by_email=find_opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL,
+        opt_out=None if link.revoked else load_opt_out(link),
+        **values,
     )
 
 

@@ -90,6 +90,7 @@ def show_opt_out(
             template = _TEMPLATES[result.kind] if result else ask
         else:
             holding = _template_of(result, opt_out_found) if result else None
+            result = result if holding else None
             template = holding or (already if opt_out_found else ask)
     return render_gpc_page(
         template,
@@ -99,7 +100,7 @@ def show_opt_out(
         result=result,
         opt_out=opt_out_found,
         signed_undo=_sign_undo(token, opt_out_found),
-        self_path=_self_path(token, result),
+        self_path=_self_path(token),
         can_open=not link.expired,
         **values,
     )
@@ -132,9 +133,9 @@ def _template_of(result: PressResult, found: LinkOptOut | None) -> str | None:
     return _TEMPLATES[result.kind] if holds else None
 
 
-def _self_path(token: str, result: PressResult | None) -> str | None:
+def _self_path(token: str) -> str:
     """Where the switch of languages leads: to this page, with its result."""
-    if result:
+    if read_result(token):
         return "?" + urlencode({RESULT_PARAMETER: request.args[RESULT_PARAMETER]})
     if request.method == "POST":
         return url_for(str(request.endpoint), token=token, lang=None)

@@ -16,7 +16,11 @@ from preference_center.domain.events import (
     ScopeState,
     fold,
 )
-from preference_center.domain.link_opt_outs import UNDO_PERIOD, LinkOptOut, find_opt_out
+from preference_center.domain.link_opt_outs import (
+    UNDO_PERIOD,
+    LinkOptOut,
+    find_opt_out,
+)
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PAGE = "unsubscribe_page"
@@ -82,7 +86,13 @@ def test_who_only_paused_or_bounced_may_still_opt_out() -> None:
 
 
 def test_an_imported_opt_out_does_not_replace_the_persons_own() -> None:  # I5
-    assert found(event(1, 5, source="import")) is None
+    imported = event(1, 5, ALL_MARKETING, source="import")
+    assert found(imported) is None
+    assert found(imported, event(2, 9)) == LinkOptOut(
+        covers_all=False, since=NOW - timedelta(minutes=9)
+    )  # nothing to undo: they would stay off
+    both = found(event(2, 90, ALL_MARKETING), imported)
+    assert both == LinkOptOut(covers_all=True, since=NOW - timedelta(minutes=90))
 
 
 def test_the_page_undoes_its_own_presses_and_nobody_elses() -> None:

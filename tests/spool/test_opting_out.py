@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -126,6 +128,22 @@ def test_the_pages_own_buttons_are_received(
     assert (event["scope"], event["source"]) == (scope, "unsubscribe_page")
     assert event["evidence"]["language"] == "de"
     assert event["evidence"]["text_version"]
+
+
+def test_what_was_received_can_be_read_again_in_another_language(
+    client: FlaskClient, token: str, database: Database, replay: Replay
+) -> None:  # I1, I7
+    with database.away():
+        received = client.post(f"/u/{token}", data={"confirm": "all"})
+        assert received.status_code == 202  # no redirect: it might reach a process without a spool
+        (german,) = re.findall(r'href="([^"]*)" lang="de"', received.text)
+        page = client.get(unescape(german))
+        assert page.status_code == 200
+        assert "Wir haben die Anfrage erhalten" in page.text
+        assert "erhält in wenigen Augenblicken keine Werbung mehr" in page.text
+    assert "Wir haben die Anfrage erhalten" in client.get(unescape(german)).text  # not replayed yet
+    replay()
+    assert "Sie sind abgemeldet" in client.get(unescape(german)).text
 
 
 def test_the_page_shows_without_a_catalogue_known(
