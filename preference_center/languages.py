@@ -58,6 +58,11 @@ _NATIVE_NAMES = {
 LANGUAGES: Mapping[str, str] = {tag: _NATIVE_NAMES[tag] for tag in PAGE_LANGUAGES}
 """Tag and native name of every language of the pages, in the order of the switch."""
 
+_TRANSLATED = tuple(language for language in LANGUAGES if language != SOURCE_LANGUAGE)
+
+MessageForms: TypeAlias = str | tuple[str, ...]
+"""A text, or its forms for different numbers."""
+
 LANGUAGE_PARAMETER = "lang"
 """The query parameter of the language switch; it needs no cookie."""
 
@@ -210,14 +215,20 @@ def current_translations() -> NullTranslations:
 def load_translations(
     language: str, *, informal: bool = False, texts: frozenset[tuple[str, str]] = frozenset()
 ) -> NullTranslations:
-    """The translations into one of LANGUAGES, with `texts` instead of those of the same key."""
-    messages: dict[Message, Message] = dict(texts)
-    if language != SOURCE_LANGUAGE:
-        variants = read_messages(language, "informal") if informal else {}
-        messages = {**read_messages(language, "messages"), **variants, **messages}
+    """The translations into one of LANGUAGES, with `texts` instead of those of the same key.
+
+    The singular and the plural of a text that counts are two keys.
+    """
+    variants = read_messages(language, "informal") if informal else {}
+    own = dict(texts)
     catalog = Catalog(language)
-    for key, text in messages.items():
-        catalog.add(key, text)
+    for key, text in {**read_messages(language, "messages"), **variants}.items():
+        match key, text:
+            case (str(singular), str(plural)), (str(one), *others):
+                many = [own.get(plural, other) for other in others]
+                catalog.add(key, (own.get(singular, one), *many))
+            case str(), str():
+                catalog.add(key, own.get(key, text))
     compiled = BytesIO()
     write_mo(compiled, catalog)
     compiled.seek(0)
@@ -225,29 +236,24 @@ def load_translations(
 
 
 @cache
-def read_messages(language: str, name: str) -> Mapping[Message, Message]:
+def read_messages(language: str, name: str) -> Mapping[MessageForms, MessageForms]:
     """The texts of `<name>.po` of a language, by our English text."""
+    if language == SOURCE_LANGUAGE:
+        return {key: key for key in read_messages(_TRANSLATED[0], name)}
     path = TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / f"{name}.po"
     with path.open("rb") as file:
         catalog = read_po(file, language)
-    return {
-        _as_message(message.id): _as_message(message.string or "")
-        for message in catalog
-        if message.id
-    }
+    return {_forms(message.id): _forms(message.string) for message in catalog if message.id}
 
 
-def _as_message(text: str | Sequence[str]) -> Message:
-    return text if isinstance(text, str) else tuple(text)
+def _forms(text: str | Sequence[str] | None) -> MessageForms:
+    return text if isinstance(text, str) else tuple(text or ())
 
 
 def known_texts() -> frozenset[str]:
-    """The texts of pages and emails in English: the keys by which a brand replaces them.
-
-    Without those that depend on a number: one replacement can't have the forms of a language.
-    """
-    translated = next(language for language in LANGUAGES if language != SOURCE_LANGUAGE)
-    return frozenset(key for key in read_messages(translated, "messages") if isinstance(key, str))
+    """Every text of pages and emails in English: the keys by which a brand replaces them."""
+    keys = read_messages(SOURCE_LANGUAGE, "messages")
+    return frozenset(form for key in keys for form in ([key] if isinstance(key, str) else key))
 
 
 def _accepted_language() -> str | None:
