@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from preference_center.context import services
 from preference_center.destinations.connect import build_connector, connect
+from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.destinations.titles import title_hints
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
@@ -259,7 +260,11 @@ def _check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) 
         raise DestinationError(str(error)) from None
     return replace(
         report,
-        problems=(*report.problems, *_link_problems(config, topics)),
+        problems=(
+            *report.problems,
+            *_link_problems(config, topics),
+            *frequency_problems(config, topics, current_catalogue()),
+        ),
         hints=(*report.hints, *_hints(kind, config.settings)),
     )
 

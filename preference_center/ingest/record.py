@@ -17,7 +17,7 @@ from preference_center.destinations.permanent_links import permanent_link_builde
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Change
 from preference_center.domain.sync.classify import PROPAGATION_DELAY, AddressContext, FollowUp
-from preference_center.domain.sync.contract import ContactSnapshot, LinkItem, PushItem, PushResult
+from preference_center.domain.sync.contract import ContactSnapshot, FieldItem, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.ingest_plan import (
     AddressEvents,
@@ -31,7 +31,12 @@ from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.domain.vendor_events import VendorEvent
 from preference_center.ingest.contexts import group_by_address, load_contexts
 from preference_center.ingest.reappearances import reappeared
-from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsLinkField
+from preference_center.integrations.base.contract import (
+    LINK_FIELD,
+    Connector,
+    DeliveryError,
+    SupportsContactFields,
+)
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
@@ -176,7 +181,7 @@ def _write_links(
     build_link = permanent_link_builder(destination, current_catalogue())
     if build_link is None:
         return 0
-    items = []
+    field, items = destination.settings[LINK_FIELD], []
     for number, (key, each) in enumerate(events_by_address.items()):
         state = contexts[key].state
         if state is not None and state.erased:
@@ -184,10 +189,11 @@ def _write_links(
         if each.snapshot is not None and each.snapshot.link is not None:
             link = build_link(each.address)
             if link != each.snapshot.link:
-                items.append(LinkItem(number, each.raw_address, each.address.channel, link))
+                items.append(FieldItem(number, each.raw_address, each.address.channel, link))
     count, size = 0, connector.capabilities.batch_size
     for start in range(0, len(items), size):
-        outcomes = cast("SupportsLinkField", connector).write_links(items[start : start + size])
+        writer = cast("SupportsContactFields", connector)
+        outcomes = writer.write_field(field, items[start : start + size])
         count += sum(outcome.result is PushResult.REFLECTED for outcome in outcomes.values())
     return count
 

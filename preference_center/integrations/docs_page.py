@@ -27,9 +27,21 @@ The columns:
 - **reads back**: whether we check that it still holds what it confirmed. **own opt-outs** and **contacts**: how what people changed in it, and who its contacts are, is read: what changed, every few minutes, or all of it, at night (every hour if that takes a minute). Where contacts are listed by change, all of them are listed at night as well: a contact of many years may have to be suppressed after an opt-out by another form of its address. **webhook**: whether it reports at once, at `/in/NAME`.
 - **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers share (`--set rate=...` sets another).
 - **absent**: what happens to an address that the tool doesn't know. It is looked up again later; where this column has "or created", the setting `create_contacts=yes` adds it, suppressed.
-- **link field**: whether each contact's permanent link can be written into a custom field.
+- **link field**: whether each contact's permanent link can be written into a custom field. **how often**: whether it can hold [how often](#how-often) a person wants a topic: `pushed` with each change, or in a custom `field`.
 - **checks rights**: whether `flask destinations check` (and `add` and `resume`) ask the tool for the key's rights, writing included, and name those that are missing. Where not, a missing right to write shows at the first push.
 - **erases**: whether the data of a person who is erased is deleted there from here, always after the opt-out was pushed. `keeps opt-out`: the tool keeps the opt-out all the same. `forgets opt-out`: the opt-out goes with it, and anyone who is added there again is suppressed again. `nothing held`: it holds nothing but the suppression. `by hand`: its API can't, so that a task for a person is made. Each tool's section says what is deleted.
+"""  # noqa: E501 - a paragraph is a line there
+
+_FREQUENCY_SECTION = """
+## How often
+
+A topic of the catalogue may offer [frequencies](catalogue.md#how-often). Tools are informed of what people chose, not of the default:
+
+- `pushed`: the webhook and the file drop pass it on with each change.
+- `field`: it is written into a custom text field of the contacts that are there, by its key (`weekly`), for segments and campaigns to filter by. Make the field in the tool, and name it: `flask destinations set NAME "frequency_fields=acme.news=News frequency; acme.offers=OFFERS"`, each topic with a field of its own. A contact that appears later gets it when it is found. Contacts by SMS have no such field.
+- `no`: ask for [decisions](api.md#decisions) where you send, or read the [feed](feed.md).
+
+The field is written after the opt-outs of the same push. If it can't be, opt-outs are not delayed, and the field is tried again. It is not read back: a change by hand in the tool stays until the person chooses again. Choices of before the setting are written when the destination is set up; if the setting is added later, with the next change of each person.
 """  # noqa: E501 - a paragraph is a line there
 
 _WEBHOOK_ONLY_INTRODUCTION = """
@@ -59,6 +71,7 @@ _HEADERS = (
     "limit",
     "absent",
     "link field",
+    "how often",
     "checks rights",
     "erases",
     "tested against",
@@ -81,6 +94,7 @@ def render_docs_page(integrations: Iterable[Integration]) -> str:
     parts = [
         _INTRODUCTION,
         *table,
+        _FREQUENCY_SECTION.rstrip("\n"),
         _WEBHOOK_ONLY_INTRODUCTION,
         *webhook_table,
         "",
@@ -112,6 +126,7 @@ def _cells(integration: Integration) -> Iterator[str]:
     yield str(can.rate_limit) if can.rate_limit else "none documented"
     yield _absent(can)
     yield _yes_or_no(can.can_hold_link)
+    yield "pushed" if can.pushes_frequency else "field" if can.can_write_fields else "no"
     yield _yes_or_no(can.checks_permissions)
     yield _ERASE_LABELS[can.erase]
     yield spec.tested_summary

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
+from preference_center.destinations.frequency_fields import topics_with_frequency
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.claims import claim_limit, includes_bulk_lane, next_position
 from preference_center.domain.sync.destination import Destination
@@ -151,6 +152,7 @@ def _plan_current_state(
             topics.get(addresses[claim.address_id][0], frozenset()),
             now,
             catalogue,
+            topics_with_frequency(destination, capabilities, addresses[claim.address_id][0]),
             can_lift=capabilities.can_lift,
         )
         for claim in claims

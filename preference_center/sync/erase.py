@@ -22,7 +22,7 @@ from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.deadlines import PROBE_INTERVAL
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.claims import claim_limit
-from preference_center.domain.sync.contract import EraseItem, LinkItem, PushOutcome, PushResult
+from preference_center.domain.sync.contract import EraseItem, FieldItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.erase_task import (
     EraseClaim,
@@ -39,8 +39,8 @@ from preference_center.integrations.base.contract import (
     LINK_FIELD,
     Connector,
     DeliveryError,
+    SupportsContactFields,
     SupportsErase,
-    SupportsLinkField,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import LeaseExpired, RequestRejected
@@ -204,7 +204,7 @@ class _Batch:
 
     def _erase(self, claims: Sequence[EraseClaim]) -> Sequence[TaskSettlement]:
         items = {ref: claim.to_item(ref) for ref, claim in enumerate(claims)}
-        outcomes = dict(self._empty_links([item for item in items.values() if not item.job]))
+        outcomes = dict(self._empty_link_field([item for item in items.values() if not item.job]))
         erased = [item for ref, item in items.items() if ref not in outcomes]
         if erased:
             outcomes |= cast("SupportsErase", self.connector).erase(erased)
@@ -215,16 +215,16 @@ class _Batch:
             for ref in items
         ]
 
-    def _empty_links(self, items: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
+    def _empty_link_field(self, items: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
         """Empty the field for permanent links; the outcomes of those where that is to be retried.
 
         Whatever then becomes of the deletion, the tool has no link of the person's any more.
         """
-        can_hold_link = self.capabilities.can_hold_link
-        if not items or not can_hold_link or not self.destination.settings.get(LINK_FIELD):
+        field = self.destination.settings.get(LINK_FIELD)
+        if not items or not field or not self.capabilities.can_hold_link:
             return {}
-        links = [LinkItem(item.ref, item.address, item.channel, "") for item in items]
-        written = cast("SupportsLinkField", self.connector).write_links(links)
+        links = [FieldItem(item.ref, item.address, item.channel, "") for item in items]
+        written = cast("SupportsContactFields", self.connector).write_field(field, links)
         later = {
             ref: outcome
             for ref, outcome in written.items()

@@ -21,6 +21,7 @@ from preference_center.integrations.base.http import LeaseExpired
 from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.sync import active_pushes, destinations, states
+from preference_center.sync import frequencies
 from preference_center.sync.claim import ClaimedBatch, ClaimRequest, claim_batch
 from preference_center.sync.settle import (
     record_failure,
@@ -98,7 +99,7 @@ def _push(
             lambda c: states.record_pending_lifts(c, destination.id, batch.lease, lifts, until)
         )
     try:
-        outcomes = connector.push(items) if items else {}
+        outcomes = frequencies.push(destination, connector, items)
     except LeaseExpired:
         release_batch(destination, batch)
         return 0, None

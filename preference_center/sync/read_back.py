@@ -8,9 +8,14 @@ from datetime import datetime
 from typing import cast
 
 from preference_center.context import services
+from preference_center.destinations.frequency_fields import topics_with_frequency
 from preference_center.domain.sync.contract import ContactSnapshot, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
+from preference_center.domain.sync.plan import (
+    active_suppressions,
+    topics_by_channel,
+    wanted_frequencies,
+)
 from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.ingest.record import ingest
@@ -91,7 +96,8 @@ def _expected_items(
 ) -> dict[int, PushItem]:
     """What should be off there for each address that is still readable."""
     context = services()
-    topics = topics_by_channel(destination, current_catalogue())
+    catalogue = current_catalogue()
+    topics = topics_by_channel(destination, catalogue)
     addresses = run_autocommit(
         lambda c: load_pushable(c, context.keys, list(states), destination.id)
     )
@@ -102,7 +108,14 @@ def _expected_items(
         sent = topics.get(channel, frozenset())
         known = facts.get(number, NO_SCOPE_FACTS)
         wanted = active_suppressions(sent, known, now, can_lift=can_lift)
-        items[number] = PushItem(number, text, channel, off=frozenset(wanted))
+        held = topics_with_frequency(destination, connector.capabilities, channel)
+        items[number] = PushItem(
+            number,
+            text,
+            channel,
+            off=frozenset(wanted),
+            frequencies=wanted_frequencies(sent & held, known, catalogue),
+        )
     return items
 
 
@@ -121,6 +134,8 @@ def _compare(
                 found.not_read[number] = state.wanted_version
         elif (there := off[number]) is None:
             found.absent[number] = state.wanted_version
+        elif state.last_outcome == PushResult.ABSENT and item.frequencies:
+            found.appeared[number] = state.wanted_version
         elif item.off <= there and state.last_outcome == PushResult.ABSENT:
             found.appeared_suppressed[number] = AlreadyOptedOut(
                 state.wanted_version, state.turned_off | item.off, None

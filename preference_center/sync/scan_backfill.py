@@ -14,7 +14,7 @@ from typing import cast
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.sync.contract import ContactSnapshot, PushResult
+from preference_center.domain.sync.contract import ContactSnapshot, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.ingest.contexts import group_by_address
 from preference_center.integrations.base.contract import (
@@ -88,13 +88,18 @@ def backfill_page(
     items = [
         (p.item, each)
         for ref, p in batch.plans.items()
-        if not p.is_empty and (each := shown[ref]) is not None
+        if not p.is_empty and not p.item.frequencies and (each := shown[ref]) is not None
     ]
     try:
-        outcomes = cast("SupportsScanBackfill", connector).push_scanned(items) if items else {}
+        outcomes = dict(
+            cast("SupportsScanBackfill", connector).push_scanned(items) if items else {}
+        )
     except Exception:  # whatever it is: without the lease the rows wait for the next pass
         run_in_transaction(lambda c: syncs.release_rows(c, destination.id, lease, now))
         raise
+    # A field of the contact is written by a push.
+    waiting = [ref for ref, plan in batch.plans.items() if plan.item.frequencies]
+    outcomes |= dict.fromkeys(waiting, PushOutcome(PushResult.RETRY_LATER))
     # A later pass verifies them: reading back each one is too slow.
     capabilities = replace(connector.capabilities, can_read=False)
     to_push = [ref for ref, outcome in outcomes.items() if outcome.result is PushResult.RETRY_LATER]

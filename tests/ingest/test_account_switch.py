@@ -38,7 +38,11 @@ class SwitchedTool(TwoWayTool):
     """
 
     capabilities: ClassVar[Capabilities] = replace(
-        TwoWayTool.capabilities, scans=ListingMode.FULL, pulls=ListingMode.FULL, can_hold_link=False
+        TwoWayTool.capabilities,
+        scans=ListingMode.FULL,
+        pulls=ListingMode.FULL,
+        can_write_fields=False,
+        can_hold_link=False,
     )
     switched_off: set[str] = field(default_factory=set)
     since: datetime | None = None

@@ -17,7 +17,7 @@ from preference_center.domain.sync.capabilities import ListingMode
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushResult,
 )
@@ -25,7 +25,7 @@ from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     DeliveryError,
-    SupportsLinkField,
+    SupportsContactFields,
     SupportsPull,
     SupportsRead,
     SupportsScan,
@@ -33,6 +33,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.registry import get_spec
 from tests.integrations.contract import ANNA, BO, CY, ODD, Rig, lift, off, results
+from tests.integrations.rig import field_of
 from tests.integrations.tools.stand_in import Fault
 
 LINK = "https://choices.example.com/p/token"
@@ -244,28 +245,40 @@ class WholePullContract(PullContract):
 
 
 class FieldContract:
-    """For connectors with `can_hold_link`; the rig's settings name a field."""
+    """For connectors with `can_write_fields`; the rig's settings name a field."""
 
     def test_a_contact_gets_its_link(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
-        connector = cast("SupportsLinkField", rig.make())
+        connector = cast("SupportsContactFields", rig.make())
         for _ in range(2):
-            outcomes = connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, LINK)])
+            outcomes = connector.write_field(
+                field_of(rig), [FieldItem(1, ANNA, Channel.EMAIL, LINK)]
+            )
             assert results(outcomes) == {1: PushResult.REFLECTED}
             assert hands(rig).link(ANNA) == LINK
 
     def test_a_link_is_removed_before_the_person_is_erased(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
-        connector = cast("SupportsLinkField", rig.make())
-        connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, LINK)])
-        outcomes = connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, "")])
+        connector = cast("SupportsContactFields", rig.make())
+        connector.write_field(field_of(rig), [FieldItem(1, ANNA, Channel.EMAIL, LINK)])
+        outcomes = connector.write_field(field_of(rig), [FieldItem(1, ANNA, Channel.EMAIL, "")])
         assert results(outcomes) == {1: PushResult.REFLECTED}
         assert hands(rig).link(ANNA) in {"", None}
 
+    def test_a_field_holds_what_was_written_last(self, rig: Rig) -> None:
+        hands(rig).add(ANNA)
+        connector = cast("SupportsContactFields", rig.make())
+        for value in ("weekly", "monthly"):
+            outcomes = connector.write_field(
+                field_of(rig), [FieldItem(1, ANNA, Channel.EMAIL, value)]
+            )
+            assert results(outcomes) == {1: PushResult.REFLECTED}
+            assert hands(rig).link(ANNA) == value
+
     def test_no_contact_is_made_for_a_link(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
-        items = [LinkItem(1, ANNA, Channel.EMAIL, LINK), LinkItem(2, BO, Channel.EMAIL, LINK)]
-        outcomes = cast("SupportsLinkField", rig.make()).write_links(items)
+        items = [FieldItem(1, ANNA, Channel.EMAIL, LINK), FieldItem(2, BO, Channel.EMAIL, LINK)]
+        outcomes = cast("SupportsContactFields", rig.make()).write_field(field_of(rig), items)
         assert results(outcomes) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
         assert not hands(rig).has(BO)
 
@@ -289,8 +302,10 @@ class NobodyCreatedContract:
             assert not hands(rig).has(BO)
         if can.can_read:
             cast("SupportsRead", connector).read([off(1, BO, "news")])
-        if can.can_hold_link:
-            cast("SupportsLinkField", connector).write_links([LinkItem(1, BO, Channel.EMAIL, LINK)])
+        if can.can_write_fields:
+            cast("SupportsContactFields", connector).write_field(
+                field_of(rig), [FieldItem(1, BO, Channel.EMAIL, LINK)]
+            )
         if can.can_scan:
             assert BO not in {
                 seen.address for seen in whole(cast("SupportsScan", connector).scan)[0]

@@ -24,15 +24,15 @@ from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
     ContactPage,
     EraseItem,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushOutcome,
     PushResult,
 )
 from preference_center.integrations.base.contract import (
     DeliveryError,
+    SupportsContactFields,
     SupportsErase,
-    SupportsLinkField,
     SupportsPull,
     SupportsRead,
     SupportsScan,
@@ -40,7 +40,7 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import LINK, hands
 from tests.integrations.contract import Rig, lift, off
-from tests.integrations.rig import channel_of
+from tests.integrations.rig import channel_of, field_of
 from tests.integrations.tools.answer_schemas import AnswerSchemas
 from tests.integrations.tools.described import Description
 from tests.integrations.tools.odd_answers import OddAnswers, Place
@@ -127,7 +127,7 @@ class Run:
             yield from self._read()
         if abilities.can_lift:
             yield from self._lift()
-        if abilities.can_hold_link:
+        if abilities.can_write_fields:
             yield from self._links()
         if abilities.can_scan:
             yield from self._scan()
@@ -157,9 +157,9 @@ class Run:
         yield from self._outcomes("lift", found, problem)
 
     def _links(self) -> Iterator[str]:
-        batch = [LinkItem(ref, a, Channel.EMAIL, LINK) for ref, a in self.people.items()]
-        connector = cast("SupportsLinkField", self._rig.make())
-        found, problem = self._oddly(lambda: connector.write_links(batch))
+        batch = [FieldItem(ref, a, Channel.EMAIL, LINK) for ref, a in self.people.items()]
+        connector = cast("SupportsContactFields", self._rig.make())
+        found, problem = self._oddly(lambda: connector.write_field(field_of(self._rig), batch))
         yield from self._outcomes("links", found, problem)
 
     def _erase(self) -> Iterator[str]:

@@ -79,3 +79,10 @@ def channel_of(address: str) -> Channel:
 def results(outcomes: Any) -> dict[int, PushResult]:
     """Only the results."""
     return {ref: outcome.result for ref, outcome in outcomes.items()}
+
+
+def field_of(rig: Rig) -> str:
+    """The field of contacts that its settings name for links."""
+    field = rig.setup.link_field
+    assert field
+    return field

@@ -70,7 +70,7 @@ CALLED_FOR: dict[type, Callable[[ConnectorSpec], bool]] = {
     ScanContract: lambda entry: entry.capabilities.can_scan,
     BackfillContract: lambda entry: entry.capabilities.backfills_by_scan,
     PullContract: lambda entry: entry.capabilities.can_pull,
-    FieldContract: lambda entry: entry.capabilities.can_hold_link,
+    FieldContract: lambda entry: entry.capabilities.can_write_fields,
     EraseContract: lambda entry: entry.capabilities.can_erase,
     EraseHttpContract: lambda entry: entry.capabilities.can_erase and entry.has_rate_limit,
     AbsentContract: lambda entry: entry.capabilities.can_create,

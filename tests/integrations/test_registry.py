@@ -38,7 +38,7 @@ def test_what_a_connector_declares_it_has() -> None:
             (can.can_pull, "pull"),
             (can.can_erase, "erase"),
             (can.can_erase, "find_held"),
-            (can.can_hold_link, "write_links"),
+            (can.can_write_fields, "write_field"),
         ]:
             parts = getattr(entry.build, "connector_factories", {}).values() or [connector]
             assert able == any(hasattr(part, method) for part in parts), (kind, method)

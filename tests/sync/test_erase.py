@@ -395,7 +395,7 @@ def test_the_link_is_removed_before_the_person(
     assert links == [""]
 
     later = {0: PushOutcome(PushResult.RETRY_LATER)}
-    monkeypatch.setattr(ErasingTool, "write_links", lambda *_: later)
+    monkeypatch.setattr(ErasingTool, "write_field", lambda *_: later)
     suppress_and_begin(destination, tool, BO)
     erase(destination, tool)
     assert links == [""]

@@ -26,7 +26,11 @@ class OneWayTool(TwoWayTool):
     """It can't lift; its list of contacts tells what is off."""
 
     capabilities: ClassVar[Capabilities] = replace(
-        TwoWayTool.capabilities, can_lift=False, pulls=None, can_hold_link=False
+        TwoWayTool.capabilities,
+        can_lift=False,
+        pulls=None,
+        can_write_fields=False,
+        can_hold_link=False,
     )
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:

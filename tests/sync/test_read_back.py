@@ -223,7 +223,12 @@ class DeafTool(TwoWayTool):
     """Reports nothing by itself: only pushing shows what it knows."""
 
     capabilities = replace(
-        TwoWayTool.capabilities, can_read=False, scans=None, pulls=None, can_hold_link=False
+        TwoWayTool.capabilities,
+        can_read=False,
+        scans=None,
+        pulls=None,
+        can_write_fields=False,
+        can_hold_link=False,
     )
 
 

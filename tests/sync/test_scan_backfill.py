@@ -55,6 +55,7 @@ class SlowTool(TwoWayTool):
     capabilities: ClassVar[Capabilities] = replace(
         TwoWayTool.capabilities,
         scans=ListingMode.FULL,
+        can_write_fields=False,
         can_hold_link=False,
         backfills_by_scan=True,
     )

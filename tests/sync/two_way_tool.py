@@ -12,13 +12,14 @@ from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushOutcome,
     PushResult,
 )
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.sync.tool import Tool
@@ -42,10 +43,14 @@ class TwoWayTool(Tool):
         can_read=True,
         scans=ListingMode.CHANGES,
         pulls=ListingMode.CHANGES,
+        can_write_fields=True,
         can_hold_link=True,
     )
     contacts: dict[str, str] = field(default_factory=dict)
     """Address -> what stands in its field for links."""
+    fields: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Address and field -> what was written into it."""
+    broken_fields: set[str] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     reported: list[tuple[str, str]] = field(default_factory=list)
     reads: list[list[str]] = field(default_factory=list)
@@ -102,11 +107,20 @@ class TwoWayTool(Tool):
         )
         return ContactPage(rows, str(start + len(some)), done=start + PAGE >= len(self.reported))
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
+    def write_field(self, field: str, batch: Sequence[FieldItem]) -> Mapping[int, PushOutcome]:
+        if field in self.broken_fields:
+            raise DeliveryError(f"there is no field {field}", permanent=True)
+        outcomes = {}
         for item in batch:
-            self.contacts[item.address] = item.link
+            if item.address not in self.contacts:
+                outcomes[item.ref] = PushOutcome(PushResult.ABSENT)
+                continue
+            outcomes[item.ref] = PushOutcome(PushResult.REFLECTED)
+            if field in {"choices", "link"}:
+                self.contacts[item.address] = item.value
+            self.fields[item.address, field] = item.value
             self.log.append(item.address)
-        return {item.ref: PushOutcome(PushResult.REFLECTED) for item in batch}
+        return outcomes
 
 
 def add_destination(

@@ -73,7 +73,7 @@ class Capabilities:
     can_lift: bool
     """Whether the API can turn a topic back on. If not, pauses are not pushed."""
     batch_size: int
-    """The most addresses that one `push`, `read`, `write_links` or `erase` may be given."""
+    """The most addresses that one `push`, `read`, `write_field` or `erase` may be given."""
     rate_limit: RateLimit | None = None
     """The documented limit, shared by all workers; None if there is none."""
     can_read: bool = False
@@ -91,8 +91,13 @@ class Capabilities:
     """The optional setting without which it is BY_HAND all the same: a credential of its own."""
     confirms_erasure: bool = False
     """Whether the tool can be asked if it still holds a person: `SupportsErase.find_held`."""
+    can_write_fields: bool = False
+    """`SupportsContactFields`: whether a custom field of a contact can be written, so that it can
+    hold how often the person wants a topic."""
     can_hold_link: bool = False
-    """`SupportsLinkField`: whether a custom field of a contact can hold its permanent link."""
+    """The same of its permanent link: then `scan` returns what the field holds."""
+    pushes_frequency: bool = False
+    """Whether `push` itself passes `PushItem.frequencies` on."""
     can_create: bool = False
     """Whether `push` can add an address that the tool doesn't know, suppressed from the
     start. Done only with the destination's setting `create_contacts`, else ABSENT."""

@@ -64,6 +64,8 @@ class PushItem:
     """When the newest opt-out of it was received (UTC)."""
     reasons: Mapping[str, TopicOffReason] = field(default_factory=dict, hash=False)
     """Topic -> why it is off, for a tool that can use it."""
+    frequencies: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Topic -> how often the person wants it, where somebody chose; only for tools that hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class PushOutcome:
     result: PushResult
     ack: str = ""
     retry_after: timedelta | None = None
+    """When to try again; of REFLECTED, when to push the same once more: a part of it that is no
+    opt-out failed."""
     job: str = ""
     """Of an erasure that the tool does later, RETRY_LATER until then: what `EraseItem.job` is to
     be at the next call. The tool's own id of it, at most 200 characters, never an address."""
@@ -105,7 +109,7 @@ class ContactSnapshot:
     """A contact of the tool.
 
     `off` as `read` would return it, and `link` the value of the field for links ("" if empty),
-    each None where the listing doesn't contain it. A connector that is SupportsLinkField
+    each None where the listing doesn't contain it. A connector that is SupportsContactFields
     returns `link`, since links are only written where they are missing. `all_off` is
     `VendorEvent.unsubscribed_from_all`: a connector whose `pull` reports it without a date must
     also show here where it is on (I13).
@@ -121,13 +125,13 @@ class ContactSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkItem:
-    """A contact's permanent link, for its custom field; "" empties that."""
+class FieldItem:
+    """A value for a custom field of a contact; "" empties that."""
 
     ref: int
     address: str
     channel: Channel
-    link: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)

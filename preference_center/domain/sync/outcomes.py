@@ -47,7 +47,9 @@ def build_settlement(
     settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
     match outcome.result:
         case PushResult.REFLECTED:
-            return replace(settled, turned_off=item.off, turned_on=item.lift)
+            again = [plan.next_change_at, outcome.retry_after and now + outcome.retry_after]
+            next_at = min((at for at in again if at), default=None)
+            return replace(settled, next_at=next_at, turned_off=item.off, turned_on=item.lift)
         case PushResult.ABSENT:
             # It turned nothing off. What was turned off before may outlive the contact.
             never_off = item.off - frozenset(claim.turned_off)

@@ -16,6 +16,7 @@ from preference_center.domain.decisions import (
     is_marketing_suppressed,
 )
 from preference_center.domain.events import ALL_MARKETING, RESTRICTION
+from preference_center.domain.frequencies import wanted_frequency
 from preference_center.domain.sync.contract import PushItem, TopicOffReason
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim
@@ -32,7 +33,7 @@ class PushPlan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to push."""
-        return not self.item.off and not self.item.lift
+        return not (self.item.off or self.item.lift or self.item.frequencies)
 
 
 def plan_push(
@@ -42,10 +43,13 @@ def plan_push(
     topics: frozenset[str],
     now: datetime,
     catalogue: Catalogue,
+    with_frequency: frozenset[str] = frozenset(),
     *,
     can_lift: bool,
 ) -> PushPlan:
     """The state that one claimed address should have at a destination sending `topics`.
+
+    Of the topics `with_frequency` it can hold how often they are wanted.
 
     Only what we turned off is ever turned on (I13), and after a restriction, only with the consent
     that the topic needs (I11): it turned off also what had never been on. Where a tool can't lift,
@@ -66,8 +70,20 @@ def plan_push(
         version=claim.wanted_version,
         since=max((fact.state.opt_out.at for fact in facts if fact.state.opt_out), default=None),
         reasons=reasons,
+        frequencies=wanted_frequencies(topics & with_frequency, facts, catalogue),
     )
     return PushPlan(item, first_end(reasons))
+
+
+def wanted_frequencies(
+    topics: frozenset[str], facts: Sequence[ScopeFact], catalogue: Catalogue
+) -> dict[str, str]:
+    """How often each of these topics is wanted, where somebody chose that."""
+    return {
+        key: frequency
+        for key in sorted(topics)
+        if (topic := catalogue.topics.get(key)) and (frequency := wanted_frequency(topic, facts))
+    }
 
 
 def _lifts(

@@ -4,7 +4,7 @@ Three classes, each with methods of one request that a vendor writes:
 
 - `ApiConnector`: check and push. A vendor yields the steps of a push.
 - `ReadableApiConnector`: reading back, too.
-- `LinkFieldConnector`: writing permanent links, for those with `can_hold_link`.
+- `ContactFieldConnector`: writing custom fields, for those with `can_write_fields`.
 
 A vendor that holds each topic in a target of its own takes `mapped_connector` instead, which
 also makes the steps; `erasing_connector` has the classes that delete a person's data.
@@ -25,7 +25,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
     ContactPage,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushOutcome,
 )
@@ -33,7 +33,6 @@ from preference_center.integrations.base.batching import PushStep, run_steps
 from preference_center.integrations.base.bisecting import Bisector
 from preference_center.integrations.base.check_report import CheckReport, Permission
 from preference_center.integrations.base.contract import (
-    LINK_FIELD,
     DeliveryError,
     DestinationConfig,
     UnsupportedByDestination,
@@ -267,24 +266,24 @@ class ReadableApiConnector(ApiConnector[Client]):
             return self.read_batch(client, batch)
 
 
-class LinkFieldConnector(ApiConnector[Client]):
-    """An ApiConnector with `can_hold_link`: the setting `link_field` names a field of contacts."""
+class ContactFieldConnector(ApiConnector[Client]):
+    """An ApiConnector with `can_write_fields`: the settings name custom fields of contacts."""
 
-    link_group_size: ClassVar[int] = 1
-    """The most addresses that one `write_link_group` is given."""
+    field_group_size: ClassVar[int] = 1
+    """The most addresses that one `write_field_group` is given."""
 
-    def list_link_fields(self, client: Client) -> Collection[str] | None:  # noqa: ARG002 - a vendor's may need it
-        """The names of the fields that can hold a link; None where `check` does not look."""
+    def list_text_fields(self, client: Client) -> Collection[str] | None:  # noqa: ARG002 - a vendor's may need it
+        """The names of the fields that can hold a text; None where `check` does not look."""
         return None
 
     @abstractmethod
-    def write_link_group(
+    def write_field_group(
         self,
         client: Client,
         field: str,
-        items: Sequence[LinkItem],
+        items: Sequence[FieldItem],
     ) -> Mapping[int, PushOutcome]:
-        """Write links into the field of the contacts that there are; none is created.
+        """Write values into the field of the contacts that there are; none is created.
 
         An outcome for each ref, as of `write_changes`.
         """
@@ -292,21 +291,22 @@ class LinkFieldConnector(ApiConnector[Client]):
     def find_problems(self, client: Client) -> Iterator[str]:
         """See ApiConnector."""
         yield from super().find_problems(client)
-        field = self.config.link_field
-        fields = self.list_link_fields(client) if field else None
-        if fields is not None and field not in fields:
-            yield f"{LINK_FIELD} {field} is no text field of contacts: add it there"
+        named = self.config.contact_fields
+        there = self.list_text_fields(client) if named else None
+        if there is not None:
+            for field, setting in named.items():
+                if field not in there:
+                    yield f"{setting}: {field} is no text field of contacts: add it there"
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See SupportsLinkField."""
-        field = self.config.link_field
-        if not batch or not field:
+    def write_field(self, field: str, batch: Sequence[FieldItem]) -> Mapping[int, PushOutcome]:
+        """See SupportsContactFields."""
+        if not batch:
             return {}
         self.ensure_settings()
         with self.open_client() as client:
             self.prepare(client, [item.address for item in batch])
             return write_groups(
-                batch, self.link_group_size, partial(self.write_link_group, client, field)
+                batch, self.field_group_size, partial(self.write_field_group, client, field)
             )
 
 

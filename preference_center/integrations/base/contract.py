@@ -18,7 +18,7 @@ from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
     EraseItem,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushOutcome,
 )
@@ -27,7 +27,9 @@ from preference_center.integrations.base.check_report import CheckReport
 
 CREATE_CONTACTS = "create_contacts"
 LINK_FIELD = "link_field"
-"""Settings of every connector with `can_create` and `can_hold_link`; see `ConnectorSpec`."""
+FREQUENCY_FIELDS = "frequency_fields"
+"""Settings of every connector with `can_create`, `can_hold_link` and `can_write_fields`; see
+`ConnectorSpec`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,31 @@ class DestinationConfig:
         """The tool's own name or id of the custom field for permanent links, if any."""
         return self.settings.get(LINK_FIELD)
 
+    @property
+    def contact_fields(self) -> dict[str, str]:
+        """The custom fields that are written, each with the setting that names it."""
+        fields = dict.fromkeys(self.frequency_fields.values(), FREQUENCY_FIELDS)
+        return fields | ({self.link_field: LINK_FIELD} if self.link_field else {})
+
+    @property
+    def frequency_fields(self) -> dict[str, str]:
+        """Topic -> the field that holds how often it is wanted."""
+        return parse_frequency_fields(self.settings)
+
     def link_value(self, contact_fields: Mapping[str, object]) -> str | None:
         """The value of a contact's field for links, "" if empty; None without a field."""
         field = self.link_field
         return str(contact_fields.get(field) or "") if field else None
+
+
+def parse_frequency_fields(settings: Mapping[str, str]) -> dict[str, str]:
+    """Topic -> field, of a setting such as "acme.news=News frequency; acme.offers=OFFERS".
+
+    What has no topic or no field is left out; see `frequency_field_problems`.
+    """
+    parts = (part.partition("=") for part in settings.get(FREQUENCY_FIELDS, "").split(";"))
+    pairs = ((topic.strip(), name.strip()) for topic, _, name in parts)
+    return {topic: name for topic, name in pairs if topic and name}
 
 
 class DeliveryError(Exception):
@@ -192,11 +215,11 @@ class SupportsFind(Protocol):
         ...
 
 
-class SupportsLinkField(Protocol):
-    """A connector with `can_hold_link`."""
+class SupportsContactFields(Protocol):
+    """A connector with `can_write_fields`."""
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """Write each link into the contact's field that the setting `link_field` names.
+    def write_field(self, field: str, batch: Sequence[FieldItem]) -> Mapping[int, PushOutcome]:
+        """Write each value into the contact's custom field of this name.
 
         At most `batch_size`. Idempotent. ABSENT for an address that the tool has no
         contact of; none is ever created for this. Returns and raises like `push`.

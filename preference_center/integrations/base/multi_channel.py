@@ -17,7 +17,7 @@ from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
     EraseItem,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushOutcome,
 )
@@ -27,8 +27,8 @@ from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     Connector,
     DestinationConfig,
+    SupportsContactFields,
     SupportsErase,
-    SupportsLinkField,
     SupportsRead,
 )
 from preference_center.integrations.base.cursors import decode_cursor, encode_cursor
@@ -48,7 +48,7 @@ Item = TypeVar("Item", PushItem, EraseItem)
 class MultiChannelConnector:
     """A Connector made of one for each channel; subclasses state which.
 
-    `capabilities` hold for each of them, except `can_hold_link`, `pulls` and `erase`: those
+    `capabilities` hold for each of them, except `can_write_fields`, `pulls` and `erase`: those
     without the method are left out, and have to be SupportsRead if they have no `pull`.
     """
 
@@ -105,13 +105,13 @@ class MultiChannelConnector:
             found |= cast("SupportsRead", connector).read(items)
         return found
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See SupportsLinkField. Only an email address has a contact's field of its own."""
+    def write_field(self, field: str, batch: Sequence[FieldItem]) -> Mapping[int, PushOutcome]:
+        """See SupportsContactFields. Only an email address has a contact's fields of its own."""
         outcomes: dict[int, PushOutcome] = {}
         for channel, connector in self._connectors.items():
             items = [item for item in batch if item.channel is channel]
-            if items and hasattr(connector, "write_links"):
-                outcomes |= cast("SupportsLinkField", connector).write_links(items)
+            if items and hasattr(connector, "write_field"):
+                outcomes |= cast("SupportsContactFields", connector).write_field(field, items)
         return outcomes
 
     def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:

@@ -22,7 +22,7 @@ from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
     EraseItem,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushOutcome,
     PushResult,
@@ -36,7 +36,7 @@ from preference_center.domain.vendor_events import (
 )
 from preference_center.integrations.base.api_connector import (
     ApiConnector,
-    LinkFieldConnector,
+    ContactFieldConnector,
     ReadableApiConnector,
 )
 from preference_center.integrations.base.batching import PushStep, read_each, run_steps
@@ -109,7 +109,7 @@ from preference_center.integrations.base.webhook_only import build_webhook_only
 
 Session: TypeAlias = HttpSession
 Items: TypeAlias = Sequence[PushItem]
-LinkItems: TypeAlias = Sequence[LinkItem]
+FieldItems: TypeAlias = Sequence[FieldItem]
 EraseItems: TypeAlias = Sequence[EraseItem]
 Changes: TypeAlias = Sequence[TargetChange]
 Outcomes: TypeAlias = Mapping[int, PushOutcome]
@@ -136,6 +136,7 @@ __all__ = [
     "ConnectorFactories",
     "ConnectorRules",
     "ConnectorSpec",
+    "ContactFieldConnector",
     "ContactPage",
     "ContactSnapshot",
     "DeliveryError",
@@ -146,14 +147,13 @@ __all__ = [
     "EraseMode",
     "ErasingConnector",
     "EventPage",
+    "FieldItem",
+    "FieldItems",
     "HttpContext",
     "HttpSession",
     "IsoDatetime",
     "Items",
     "LenientModel",
-    "LinkFieldConnector",
-    "LinkItem",
-    "LinkItems",
     "ListingMode",
     "LookupMode",
     "MailDatetime",

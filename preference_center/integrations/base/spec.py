@@ -10,6 +10,7 @@ from typing import Protocol, Self
 from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
+    FREQUENCY_FIELDS,
     LINK_FIELD,
     Connector,
     DestinationConfig,
@@ -147,6 +148,11 @@ class ConnectorSpec:
         if self.capabilities.can_hold_link:
             found[f"{LINK_FIELD}?"] = "its custom field that permanent links are written into"
             found[f"{LINK_TOPIC}?"] = "the topic that those links turn off; else all marketing"
+        if self.capabilities.can_write_fields:
+            found[f"{FREQUENCY_FIELDS}?"] = (
+                "the custom fields that hold how often the person wants a topic, as in "
+                "'acme.news=News frequency; acme.offers=OFFERS'"
+            )
         if self.has_rate_limit:
             found[f"{RATE_SETTING}?"] = (
                 "requests that the account may make, as in '10 per second' or '500 per minute', "

@@ -26,6 +26,7 @@ CAPABILITIES = runtime.Capabilities(
     can_read=True,
     scans=runtime.ListingMode.CHANGES,
     pulls=runtime.ListingMode.CHANGES,
+    can_write_fields=True,
     can_hold_link=True,
     off_means_opt_out=False,
     erase=runtime.EraseMode.FORGETS_OPT_OUT,

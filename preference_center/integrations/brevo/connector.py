@@ -32,7 +32,7 @@ _DOCS_URL = "https://developers.brevo.com"
 class Brevo(
     BrevoAccount,
     runtime.ReadableConnector[BrevoClient],
-    runtime.LinkFieldConnector[BrevoClient],
+    runtime.ContactFieldConnector[BrevoClient],
     runtime.ErasingConnector[BrevoClient],
 ):
     """The email addresses of one Brevo account."""
@@ -88,16 +88,16 @@ class Brevo(
         contact = client.get_contact(address)
         return _to_remote(contact, target_ids) if isinstance(contact, BrevoContact) else None
 
-    def list_link_fields(self, client: BrevoClient) -> Collection[str]:
-        """See LinkFieldConnector. Text attributes of contacts."""
+    def list_text_fields(self, client: BrevoClient) -> Collection[str]:
+        """See ContactFieldConnector. Text attributes of contacts."""
         return client.list_text_attributes()
 
-    def write_link_group(
-        self, client: BrevoClient, field: str, items: runtime.LinkItems
+    def write_field_group(
+        self, client: BrevoClient, field: str, items: runtime.FieldItems
     ) -> runtime.Outcomes:
-        """See LinkFieldConnector."""
+        """See ContactFieldConnector."""
         return {
-            item.ref: client.update_contact(item.address, {"attributes": {field: item.link}})
+            item.ref: client.update_contact(item.address, {"attributes": {field: item.value}})
             for item in items
         }
 

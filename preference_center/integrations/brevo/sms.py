@@ -23,7 +23,10 @@ class BrevoSms(
     """The phone numbers of one Brevo account. One that Brevo doesn't know is answered by 404."""
 
     capabilities = replace(
-        CAPABILITIES, channels=frozenset({runtime.Channel.SMS}), can_hold_link=False
+        CAPABILITIES,
+        channels=frozenset({runtime.Channel.SMS}),
+        can_write_fields=False,
+        can_hold_link=False,
     )
     rules = replace(
         RULES,

@@ -30,10 +30,12 @@ COLUMNS = {
     "channel": "email, sms or phone",
     "topic": "what is turned off or on, by the tool's own name where one is mapped; "
     "* is all marketing",
-    "state": "off or on; erase: delete what the tool holds about the address, but its opt-out",
+    "state": "off or on; frequency: how often the person wants the topic, which turns nothing on "
+    "or off; erase: delete what the tool holds about the address, but its opt-out",
     "since": "when we received the choice (UTC, ISO 8601); empty if unknown",
     "version": "the ledger's version of the choice: of two rows for one address and topic, "
     "the larger holds; empty for erase",
+    "frequency": "how often, by its key in the catalogue; empty in all other rows",
 }
 ALL_TOPICS = "*"
 _FORMULA = re.compile(r"[=+\-@\t\r\n|%]")
@@ -50,6 +52,7 @@ class FileDropConnector:
         can_lift=True,
         batch_size=10_000,
         needs_mapping=False,
+        pushes_frequency=True,
         erase=EraseMode.KEEPS_OPT_OUT,
         erase_note="A file with the state `erase` is written; anyone who imports the files deletes "
         "what the tool holds about the address, and keeps the opt-out. Files that hold the "
@@ -105,7 +108,7 @@ class FileDropConnector:
         outcomes = {item.ref: refused("begins like a formula") for item in batch}
         safe = [item for item in batch if is_csv_safe(item.address)]
         if safe:
-            rows = [(i.address, i.channel.value, ALL_TOPICS, "erase", "", "") for i in safe]
+            rows = [(i.address, i.channel.value, ALL_TOPICS, "erase", "", "", "") for i in safe]
             now = self._http.now()
             digest = hashlib.sha256(json.dumps([self._config.name, str(now), rows]).encode())
             ending = f"-erase-{digest.hexdigest()[:12]}.csv"
@@ -158,9 +161,16 @@ def _rows(item: PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str,
         states.insert(0, (ALL_TOPICS, "off"))
     states += [(topic_names.get(topic, topic), "on") for topic in sorted(item.lift)]
     since = item.since.isoformat() if item.since else ""
-    for topic, state in states:
+    rows = [(topic, state, "") for topic, state in states]
+    rows += [
+        (topic_names.get(topic, topic), "frequency", key)
+        for topic, key in sorted(item.frequencies.items())
+    ]
+    for topic, state, frequency in rows:
         shown = topic if is_csv_safe(topic) else f"'{topic}"
-        yield (item.address, item.channel.value, shown, state, since, str(item.version))
+        yield (
+            item.address, item.channel.value, shown, state, since, str(item.version), frequency,
+        )  # fmt: skip
 
 
 SPEC = ConnectorSpec(

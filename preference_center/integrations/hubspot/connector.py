@@ -49,7 +49,7 @@ _SINGLE_CALLS_HINT = (
 
 class HubSpot(
     runtime.ReadableApiConnector[HubSpotClient],
-    runtime.LinkFieldConnector[HubSpotClient],
+    runtime.ContactFieldConnector[HubSpotClient],
     runtime.ErasingConnector[HubSpotClient],
 ):
     """One HubSpot account (portal)."""
@@ -68,6 +68,7 @@ class HubSpot(
         can_read=True,
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         can_hold_link=True,
         checks_permissions=True,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
@@ -82,7 +83,7 @@ class HubSpot(
         "and communication_preferences.write; with Marketing Hub Enterprise also "
         "communication_preferences.statuses.batch.read and .write, by which 100 addresses go in "
         "one request; to read contacts also crm.objects.contacts.read, and "
-        "crm.objects.contacts.write to write links and to erase people",
+        "crm.objects.contacts.write to write properties of contacts and to erase people",
         "unsubscribe_all?": "yes: an opt-out from all marketing also sets HubSpot's own "
         "unsubscribe-all; only where no service mail goes through this account",
         "legal_basis?": f"one of {', '.join(sorted(LEGAL_BASES))}; accounts with data privacy "
@@ -100,7 +101,7 @@ class HubSpot(
         numeric_ids=True,
         all_mail_setting="unsubscribe_all",
     )
-    link_group_size: ClassVar[int] = INPUTS_PER_CALL
+    field_group_size: ClassVar[int] = INPUTS_PER_CALL
 
     def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
         super().__init__(config, http)
@@ -188,11 +189,11 @@ class HubSpot(
         }
         return {i.ref: off[i.address.casefold()] for i in batch if i.address.casefold() in off}
 
-    def write_link_group(
-        self, client: HubSpotClient, field: str, items: runtime.LinkItems
+    def write_field_group(
+        self, client: HubSpotClient, field: str, items: runtime.FieldItems
     ) -> runtime.Outcomes:
-        """See LinkFieldConnector. The field is a contact property's internal name."""
-        return contacts.write_links(client, items, field)
+        """See ContactFieldConnector. The field is a contact property's internal name."""
+        return contacts.write_field(client, field, items)
 
     def erase_contact(self, client: HubSpotClient, item: runtime.EraseItem) -> runtime.PushOutcome:
         """See ErasingConnector."""

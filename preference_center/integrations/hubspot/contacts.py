@@ -1,4 +1,4 @@
-"""HubSpot's contacts: listing them and their opt-outs, and writing their permanent links.
+"""HubSpot's contacts: listing them and their opt-outs, and writing their properties.
 
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/guide
@@ -90,12 +90,10 @@ def find_addresses(client: HubSpotClient, contact_ids: Sequence[str]) -> dict[st
     return {each.id: email for each in contacts if (email := each.properties.get("email"))}
 
 
-def write_links(
-    client: HubSpotClient, batch: runtime.LinkItems, link_field: str
-) -> runtime.Outcomes:
-    """Write links into existing contacts; see SupportsLinkField."""
+def write_field(client: HubSpotClient, field: str, batch: runtime.FieldItems) -> runtime.Outcomes:
+    """Write a property of existing contacts; see SupportsContactFields."""
     inputs = [
-        {"idProperty": "email", "id": item.address, "properties": {link_field: item.link}}
+        {"idProperty": "email", "id": item.address, "properties": {field: item.value}}
         for item in batch
     ]
     response = client.session.send(

@@ -74,7 +74,6 @@ def list_permissions(
     yield permission(
         ("crm.objects.contacts.read",), "find contacts and their opt-outs", is_required=False
     )
-    use = "write links and erase people" if config.link_field else "erase people"
-    yield permission(
-        ("crm.objects.contacts.write",), use, is_required=config.link_field is not None
-    )
+    writes = bool(config.contact_fields)
+    use = "write properties and erase people" if writes else "erase people"
+    yield permission(("crm.objects.contacts.write",), use, is_required=writes)

@@ -31,7 +31,7 @@ _DOCS_URL = "https://developers.intercom.com/docs/references"
 
 class Intercom(
     runtime.ReadableConnector[IntercomClient],
-    runtime.LinkFieldConnector[IntercomClient],
+    runtime.ContactFieldConnector[IntercomClient],
     runtime.ErasingConnector[IntercomClient],
 ):
     """One Intercom workspace."""
@@ -48,6 +48,7 @@ class Intercom(
         can_read=True,
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         can_hold_link=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
         erase_note="Every user and lead of the address is deleted; Intercom destroys them after "
@@ -132,14 +133,14 @@ class Intercom(
             }
         )
 
-    def list_link_fields(self, client: IntercomClient) -> Collection[str]:
-        """See LinkFieldConnector. Text attributes of contacts."""
+    def list_text_fields(self, client: IntercomClient) -> Collection[str]:
+        """See ContactFieldConnector. Text attributes of contacts."""
         return client.list_text_attributes()
 
-    def write_link_group(
-        self, client: IntercomClient, field: str, items: runtime.LinkItems
+    def write_field_group(
+        self, client: IntercomClient, field: str, items: runtime.FieldItems
     ) -> runtime.Outcomes:
-        """See LinkFieldConnector."""
+        """See ContactFieldConnector."""
 
         def write(link: str, contact: IntercomContact) -> runtime.PushOutcome:
             if contact.custom_attributes.get(field) == link:
@@ -150,7 +151,8 @@ class Intercom(
             return runtime.acknowledged(after.custom_attributes.get(field) == link)
 
         return {
-            item.ref: _update_all(client, item.address, partial(write, item.link)) for item in items
+            item.ref: _update_all(client, item.address, partial(write, item.value))
+            for item in items
         }
 
     def erase_contact(self, client: IntercomClient, item: runtime.EraseItem) -> runtime.PushOutcome:

@@ -42,7 +42,7 @@ _DOCS_URL = "https://developers.klaviyo.com/en/reference"
 class Klaviyo(
     KlaviyoAccountConnector,
     runtime.ReadableApiConnector[KlaviyoClient],
-    runtime.LinkFieldConnector[KlaviyoClient],
+    runtime.ContactFieldConnector[KlaviyoClient],
     runtime.RequestedErasureConnector[KlaviyoClient],
 ):
     """One Klaviyo account."""
@@ -59,6 +59,7 @@ class Klaviyo(
         can_read=True,
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         can_hold_link=True,
         off_means_opt_out=False,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
@@ -151,17 +152,17 @@ class Klaviyo(
             )
         return {item.ref: off[item.address] for item in batch if item.address in off}
 
-    def write_link_group(
-        self, client: KlaviyoClient, field: str, items: runtime.LinkItems
+    def write_field_group(
+        self, client: KlaviyoClient, field: str, items: runtime.FieldItems
     ) -> runtime.Outcomes:
-        """See LinkFieldConnector. Writes a custom property, which need not exist yet."""
+        """See ContactFieldConnector. Writes a custom property, which need not exist yet."""
         (item,) = items
         profile = client.profiles.get(item.address)
         if profile is None:
             return {item.ref: client.unknown.get(item.address, runtime.retry_later())}
         if not profile.id:
             return {item.ref: MISSING_PROFILE_ID}
-        is_written = client.set_property(profile, field, item.link)
+        is_written = client.set_property(profile, field, item.value)
         return {item.ref: runtime.acknowledged(is_written, profile.id)}
 
     def holds_contact(self, client: KlaviyoClient, item: runtime.EraseItem) -> bool:

@@ -37,7 +37,7 @@ _DOCS = "https://mailchimp.com/developer/marketing"
 
 class Mailchimp(
     runtime.ReadableConnector[MailchimpClient],
-    runtime.LinkFieldConnector[MailchimpClient],
+    runtime.ContactFieldConnector[MailchimpClient],
     runtime.ErasingConnector[MailchimpClient],
 ):
     """One audience of a Mailchimp account."""
@@ -53,6 +53,7 @@ class Mailchimp(
         can_read=True,
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         can_hold_link=True,
         off_means_opt_out=False,
         can_create=True,
@@ -134,19 +135,19 @@ class Mailchimp(
                 return runtime.refused("acknowledged, but not done")
         return outcome
 
-    def list_link_fields(self, client: MailchimpClient) -> Collection[str]:
-        """See LinkFieldConnector. Text fields of the audience, by their tags."""
+    def list_text_fields(self, client: MailchimpClient) -> Collection[str]:
+        """See ContactFieldConnector. Text fields of the audience, by their tags."""
         return client.link_fields()
 
-    def write_link_group(
-        self, client: MailchimpClient, field: str, items: runtime.LinkItems
+    def write_field_group(
+        self, client: MailchimpClient, field: str, items: runtime.FieldItems
     ) -> runtime.Outcomes:
-        """See LinkFieldConnector."""
+        """See ContactFieldConnector."""
         (item,) = items
-        changes = {"merge_fields": {field: item.link}}
+        changes = {"merge_fields": {field: item.value}}
         return {
             item.ref: client.update_member(
-                item.address, changes, lambda member: member.merge_fields.get(field) == item.link
+                item.address, changes, lambda member: member.merge_fields.get(field) == item.value
             )
         }
 

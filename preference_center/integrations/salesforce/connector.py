@@ -45,7 +45,7 @@ class _RemotePerson(runtime.RemoteContact):
 
 class Salesforce(
     runtime.ReadableConnector[SalesforceClient],
-    runtime.LinkFieldConnector[SalesforceClient],
+    runtime.ContactFieldConnector[SalesforceClient],
     runtime.ErasingConnector[SalesforceClient],
 ):
     """Contacts and leads of one Salesforce org."""
@@ -61,6 +61,7 @@ class Salesforce(
         can_read=True,
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         can_hold_link=True,
         checks_permissions=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
@@ -87,7 +88,7 @@ class Salesforce(
         target_check=runtime.TargetCheck.NEVER,  # a query for a missing field is rejected
         account_target=OPT_OUT_FIELD,
     )
-    link_group_size: ClassVar[int] = MAX_COLLECTION_SIZE
+    field_group_size: ClassVar[int] = MAX_COLLECTION_SIZE
     erase_group_size: ClassVar[int] = MAX_COLLECTION_SIZE
 
     def __init__(self, config: runtime.DestinationConfig, http: runtime.HttpContext) -> None:
@@ -153,12 +154,12 @@ class Salesforce(
         }
         return save_changes(client.update, changes, find_changes(records, desired_fields))
 
-    def write_link_group(
-        self, client: SalesforceClient, field: str, items: runtime.LinkItems
+    def write_field_group(
+        self, client: SalesforceClient, field: str, items: runtime.FieldItems
     ) -> runtime.Outcomes:
-        """See LinkFieldConnector."""
+        """See ContactFieldConnector."""
         records = self._find_records(client, [item.address for item in items], {field})
-        desired_fields = {item.address.casefold(): {field: item.link} for item in items}
+        desired_fields = {item.address.casefold(): {field: item.value} for item in items}
         return save_changes(client.update, items, find_changes(records, desired_fields))
 
     def erase_group(self, client: SalesforceClient, items: runtime.EraseItems) -> runtime.Outcomes:

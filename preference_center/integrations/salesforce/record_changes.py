@@ -22,7 +22,7 @@ _TEMPORARY_ERRORS = frozenset(
     }
 )
 ChangesByEmail: TypeAlias = Mapping[str, Sequence[RecordChange]]
-Item: TypeAlias = runtime.TargetChange | runtime.LinkItem | runtime.EraseItem
+Item: TypeAlias = runtime.TargetChange | runtime.FieldItem | runtime.EraseItem
 
 
 def find_changes(

@@ -13,6 +13,8 @@ OPT_OUT_FIELD = "HasOptedOutOfEmail"
 ERASE_SETTING = "erase_records"
 OBJECTS = ("Contact", "Lead")
 MIN_LINK_FIELD_LENGTH = 255
+MIN_FREQUENCY_FIELD_LENGTH = 32
+"""Characters of the longest key of a frequency."""
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 """Names are put into queries unquoted."""
 
@@ -34,8 +36,9 @@ def setting_problems(config: DestinationConfig) -> Iterator[str]:
     for topic, name in sorted(config.topics.items()):
         if not _FIELD_NAME.fullmatch(name):
             yield f"topic {topic} is mapped to {name!r}, which is no field's API name"
-    if config.link_field and not _FIELD_NAME.fullmatch(config.link_field):
-        yield f"{LINK_FIELD} is no field's API name"
+    for field, setting in config.contact_fields.items():
+        if not _FIELD_NAME.fullmatch(field):
+            yield f"{setting}: {field!r} is no field's API name"
     if config.settings.get(ERASE_SETTING, "no") not in {"yes", "no"}:
         yield f"{ERASE_SETTING}: write yes or no"
 
@@ -56,12 +59,13 @@ def field_problems(
             f"{OPT_OUT_FIELD} of {object_name} is hidden from the app's user, who could not "
             "see an opt-out from everything: let the user read it"
         )
-    if config.link_field:
-        column = fields.get(config.link_field)
-        if column is None or column.length < MIN_LINK_FIELD_LENGTH:
+    for field, setting in config.contact_fields.items():
+        length = MIN_LINK_FIELD_LENGTH if setting == LINK_FIELD else MIN_FREQUENCY_FIELD_LENGTH
+        column = fields.get(field)
+        if column is None or column.length < length:
             yield (
-                f"{LINK_FIELD} {config.link_field} is no field of {object_name} that takes "
-                f"{MIN_LINK_FIELD_LENGTH} characters and that the app's user may see: add it, "
+                f"{setting}: {field} is no field of {object_name} that takes "
+                f"{length} characters and that the app's user may see: add it, "
                 "or grant it"
             )
 
@@ -81,8 +85,8 @@ def list_permissions(
         name = f"Delete on {object_name}"
         yield Permission(name, use, description.deletable, grant, is_required=False)
     uses = {name: f"turn {topic} off and on" for topic, name in sorted(config.topics.items())}
-    if config.link_field:
-        uses[config.link_field] = "write links"
+    for field, setting in config.contact_fields.items():
+        uses[field] = "write links" if setting == LINK_FIELD else "write how often"
     for name, use in uses.items():
         if column := description.fields_by_name.get(name):
             yield Permission(f"Edit Access on {object_name}.{name}", use, column.updateable, grant)

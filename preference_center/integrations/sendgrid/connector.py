@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from preference_center.integrations.base import runtime
 from preference_center.integrations.sendgrid import erasure
-from preference_center.integrations.sendgrid.contacts import scan_page, write_links
+from preference_center.integrations.sendgrid.contacts import scan_page, write_field
 from preference_center.integrations.sendgrid.export import LOST_STATUSES, MAX_FILE_BYTES
 from preference_center.integrations.sendgrid.suppressions import pull_page
 
@@ -32,7 +32,7 @@ READ_PERMISSIONS = (
     "suppression.bounces.read",
     "marketing.read",
 )
-LINK_PERMISSION = "marketing.update"
+FIELD_PERMISSION = "marketing.update"
 ERASE_PERMISSION = "recipients.erasejob.create"
 _DOCS = "https://www.twilio.com/docs/sendgrid/api-reference"
 _SUPPRESSIONS = "/v3/asm/groups/{group}/suppressions"
@@ -59,6 +59,7 @@ class SendGrid(
         can_read=True,
         scans=runtime.ListingMode.CHANGES,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         can_hold_link=True,
         checks_permissions=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
@@ -70,7 +71,7 @@ class SendGrid(
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": f"an API key with the rights {', '.join(PERMISSIONS)}; to read what people did "
-        f"there also {', '.join(READ_PERMISSIONS)}, marketing.update to write links, and "
+        f"there also {', '.join(READ_PERMISSIONS)}, marketing.update to write their fields, and "
         f"{ERASE_PERMISSION} to erase people",
         "base_url?": "https://api.eu.sendgrid.com for EU subusers",
         "on_behalf_of?": "user name of the subuser, if the key is its parent's",
@@ -113,9 +114,9 @@ class SendGrid(
             yield runtime.Permission(name, use, name in granted, add, is_required=False)
         name, use = ERASE_PERMISSION, "erase people"
         yield runtime.Permission(name, use, name in granted, add, is_required=False)
-        if self.config.link_field:
-            name = LINK_PERMISSION
-            yield runtime.Permission(name, "write links", name in granted, add)
+        if self.config.contact_fields:
+            name = FIELD_PERMISSION
+            yield runtime.Permission(name, "write fields of contacts", name in granted, add)
 
     def write_changes(self, client: runtime.Session, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. The response may leave out those who were there before."""
@@ -187,13 +188,12 @@ class SendGrid(
         """See ErasingConnector."""
         return erasure.has_contact(client, item.address)
 
-    def write_links(self, batch: runtime.LinkItems) -> runtime.Outcomes:
-        """See SupportsLinkField: `link_field` is a custom field's name."""
-        field = self.config.link_field
-        if not batch or field is None:
+    def write_field(self, field: str, batch: runtime.FieldItems) -> runtime.Outcomes:
+        """See SupportsContactFields: `field` is a custom field's name."""
+        if not batch:
             return {}
         with self.open_client() as client:
-            return write_links(client, batch, field)
+            return write_field(client, field, batch)
 
 
 def _lift(client: runtime.Session, group: str, address: str) -> runtime.PushOutcome:

@@ -115,8 +115,10 @@ def _split(span: SearchSpan) -> list[SearchSpan]:
     return [span._replace(id_prefix=span.id_prefix + digit) for digit in _HEX]
 
 
-def write_links(session: runtime.Session, batch: runtime.LinkItems, field: str) -> runtime.Outcomes:
-    """Write links into the contacts that there are; see SupportsLinkField.
+def write_field(
+    session: runtime.Session, field: str, batch: runtime.FieldItems
+) -> runtime.Outcomes:
+    """Write values into a field of the contacts that there are; see SupportsContactFields.
 
     Adding or updating is one call, so who is no contact is looked up and left out.
     """
@@ -134,7 +136,7 @@ def write_links(session: runtime.Session, batch: runtime.LinkItems, field: str) 
             there |= {email.casefold() for email, row in looked_up.items() if "contact" in row}
     known = [item for item in batch if item.address.casefold() in there]
     if known:
-        contacts = [{"email": i.address, "custom_fields": {field_id: i.link}} for i in known]
+        contacts = [{"email": i.address, "custom_fields": {field_id: i.value}} for i in known]
         session.send("PUT", CONTACTS_PATH, body={"contacts": contacts})
     written = {item.ref for item in known}
     return {

@@ -53,6 +53,7 @@ class WebhookConnector:
         can_lift=True,
         batch_size=500,
         needs_mapping=False,
+        pushes_frequency=True,
         erase=EraseMode.KEEPS_OPT_OUT,
         erase_note="The receiver is sent a request of the type `contact.erased` (docs/webhook.md), "
         "deletes what it holds about the address, and keeps the opt-out.",
@@ -183,6 +184,9 @@ def _item_json(item: PushItem, topic_names: Mapping[str, str]) -> dict[str, Any]
         "reasons": {
             topic_names.get(topic, topic): _reason_json(reason)
             for topic, reason in sorted(item.reasons.items())
+        },
+        "frequencies": {
+            topic_names.get(topic, topic): key for topic, key in sorted(item.frequencies.items())
         },
     }
 

@@ -48,8 +48,9 @@ WITH forms AS MATERIALIZED (
     JOIN address_key a ON a.digest = b.digest AND a.channel = b.channel AND {KINDS_MAY_MATCH} <> 0
     JOIN suppression s ON s.address_id = a.address_id
         AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
-    JOIN event e ON e.id IN (s.out_event, s.pause_event)
+    JOIN event e ON e.id IN (s.out_event, s.pause_event, s.frequency_event)
     WHERE d.id = %(destination)s AND (s.active OR s.pause_until > %(now)s
+        OR s.frequency_at IS NOT NULL
         OR (s.out_at IS NOT NULL AND forms.id <> s.address_id))
     GROUP BY d.id, forms.id ORDER BY forms.id
     ON CONFLICT DO NOTHING RETURNING address_id

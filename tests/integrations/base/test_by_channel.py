@@ -15,7 +15,7 @@ from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
     EraseItem,
-    LinkItem,
+    FieldItem,
     PushItem,
     PushOutcome,
     PushResult,
@@ -108,7 +108,8 @@ class Part:
 class Emails(Part):
     channel: ClassVar[Channel] = Channel.EMAIL
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
+    def write_field(self, field: str, batch: Sequence[FieldItem]) -> Mapping[int, PushOutcome]:
+        assert field == "LINK"
         return {item.ref: PushOutcome(PushResult.REFLECTED) for item in batch}
 
     def erase(self, batch: Sequence[EraseItem]) -> Mapping[int, PushOutcome]:
@@ -231,8 +232,8 @@ def test_a_cursor_of_the_time_before_texts_is_good_for_email(books: Books) -> No
 
 
 def test_only_email_addresses_are_given_links() -> None:
-    items = [LinkItem(1, ANNA, Channel.EMAIL, "x"), LinkItem(2, PHONE, Channel.SMS, "y")]
-    assert results(both().write_links(items)) == {1: PushResult.REFLECTED}
+    items = [FieldItem(1, ANNA, Channel.EMAIL, "x"), FieldItem(2, PHONE, Channel.SMS, "y")]
+    assert results(both().write_field("LINK", items)) == {1: PushResult.REFLECTED}
 
 
 def test_the_part_of_a_channel_is_there_without_topics_too() -> None:

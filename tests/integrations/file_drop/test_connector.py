@@ -85,6 +85,7 @@ def test_who_is_erased_has_a_row_in_a_file_of_its_own(rig: Rig, tmp_path: Path) 
             "state": "erase",
             "since": "",
             "version": "",
+            "frequency": "",
         }
     ]
 
@@ -117,6 +118,7 @@ def test_the_rows_say_what_the_documented_columns_promise(rig: Rig, tmp_path: Pa
         all_off=True,
         version=9,
         since=NOW,
+        frequencies={"offers": "monthly"},
     )
     named = replace(rig, setup=replace(rig.setup, topics={"news": "List A"}))
     named.make().push([item])
@@ -125,11 +127,13 @@ def test_the_rows_say_what_the_documented_columns_promise(rig: Rig, tmp_path: Pa
         "channel": "sms",
         "since": "2026-11-25T12:00:00+00:00",
         "version": "9",
+        "frequency": "",
     }
     assert rows(tmp_path) == [
         common | {"topic": "*", "state": "off"},
         common | {"topic": "List A", "state": "off"},
         common | {"topic": "offers", "state": "on"},
+        common | {"topic": "offers", "state": "frequency", "frequency": "monthly"},
     ]
     assert list(rows(tmp_path)[0]) == list(COLUMNS)
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import LinkItem, PushResult
+from preference_center.domain.sync.contract import FieldItem, PushResult
 from preference_center.domain.vendor_events import VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
@@ -29,6 +29,7 @@ from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift
 from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
+from tests.integrations.rig import field_of
 from tests.integrations.tools.described import Description
 from tests.integrations.tools.intercom import LINK, TOKEN, IntercomStandIn
 from tests.integrations.tools.stand_in import Fault
@@ -160,7 +161,9 @@ def test_requests_and_answers_obey_intercoms_own_description(
     before = description.checked
     rig.make().push([off(1, ANNA, "news")])
     rig.make().push([lift(1, ANNA, "news")])
-    connect(rig).write_links([LinkItem(1, ANNA, Channel.EMAIL, "https://choices.example.com")])
+    connect(rig).write_field(
+        field_of(rig), [FieldItem(1, ANNA, Channel.EMAIL, "https://choices.example.com")]
+    )
     rig.make().check()
     assert description.checked - before == 4 + 4 + 2 + 2
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import ContactSnapshot, LinkItem, PushItem, PushResult
+from preference_center.domain.sync.contract import ContactSnapshot, FieldItem, PushItem, PushResult
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
@@ -31,6 +31,7 @@ from tests.integrations.contract import ANNA, BO, CY, ODD, JsonApiContract, Rig,
 from tests.integrations.erase_contract import EraseContract, EraseHttpContract, erase
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
+from tests.integrations.rig import field_of
 from tests.integrations.rights_contract import RightsContract
 from tests.integrations.tools.described import Description
 from tests.integrations.tools.salesforce import (
@@ -173,7 +174,9 @@ def test_no_record_changes_its_owner(rig: Rig, server: SalesforceStandIn) -> Non
     connector = connect(rig)
     connector.push([off(1, ANNA, "news")])
     connector.push([lift(1, ANNA, "news")])
-    connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")])
+    connector.write_field(
+        field_of(rig), [FieldItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")]
+    )
     assert len(server.updates) == 3
     assert [record["OwnerId"] for record in records] == [SALES, SALES]
 
@@ -380,11 +383,10 @@ def test_rows_come_in_as_many_pages_as_salesforce_likes(
 
 
 def test_a_link_that_stands_is_not_written_again(rig: Rig, server: SalesforceStandIn) -> None:
-    items = [LinkItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")]
+    items = [FieldItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")]
     for _ in range(2):
-        assert results(connect(rig).write_links(items)) == {1: PushResult.REFLECTED}
+        assert results(connect(rig).write_field(field_of(rig), items)) == {1: PushResult.REFLECTED}
     assert len(server.updates) == 1
-    assert connect(with_settings(rig, link_field="")).write_links(items) == {}
 
 
 def test_contacts_leads_and_converted_leads_are_deleted(

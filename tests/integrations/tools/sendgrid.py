@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 from preference_center.integrations.sendgrid.connector import (
     ERASE_PERMISSION,
-    LINK_PERMISSION,
+    FIELD_PERMISSION,
     PERMISSIONS,
     READ_PERMISSIONS,
 )
@@ -31,7 +31,7 @@ class SendGridStandIn(StandIn):
         self.groups = {11: "News", 12: "Offers", 99: "Events"}
         self.held: dict[int, set[str]] = {group: set() for group in self.groups}
         self.everywhere: set[str] = set()
-        self.rights = [*PERMISSIONS, *READ_PERMISSIONS, LINK_PERMISSION, ERASE_PERMISSION]
+        self.rights = [*PERMISSIONS, *READ_PERMISSIONS, FIELD_PERMISSION, ERASE_PERMISSION]
         self.contacts: dict[str, dict[str, Any]] = {}
         self.created = 1_700_000_000
         """When whatever is held was suppressed, and reported."""

@@ -129,6 +129,7 @@ def test_the_body_tells_each_item_whole(rig: Rig, server: Receiver) -> None:
             "news": TopicOffReason("opted_out_of_topic", "news", UUID(int=7), NOW),
             "offers": TopicOffReason("paused", "all_marketing", UUID(int=8), NOW, NOW + DAY),
         },
+        frequencies={"events": "monthly"},
     )
     rig.make().push([item])
     assert server.payloads == [
@@ -161,6 +162,7 @@ def test_the_body_tells_each_item_whole(rig: Rig, server: Receiver) -> None:
                                 "until": "2026-11-26T12:00:00+00:00",
                             },
                         },
+                        "frequencies": {"events": "monthly"},
                     }
                 ]
             },

@@ -1,0 +1,191 @@
+"""How often, brought to a tool: in a field of its contacts, or with what is pushed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+from flask import Flask
+
+from preference_center.context import services
+from preference_center.destinations.frequency_fields import frequency_problems
+from preference_center.domain.catalogue import parse_catalogue
+from preference_center.domain.events import EventKind
+from preference_center.domain.frequency_choice import FrequencyChoice
+from preference_center.domain.sync.capabilities import Capabilities
+from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.ledger.backfilling import backfill
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.sync import backfills, destinations
+from preference_center.sync.frequencies import RETRY_INTERVAL
+from tests.api.test_frequencies import TEXT
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.sync.steps import ANNA, BO, OTHER, TOPIC, outcomes, say, state, work
+from tests.sync.two_way_tool import TwoWayTool, add_destination
+
+WEEKLY, MONTHLY = FrequencyChoice("weekly", 0), FrequencyChoice("monthly", 1)
+FIELDS = f"{TOPIC}=how_often"
+
+
+@pytest.fixture(autouse=True)
+def _offered(in_context: None, app: Flask) -> Iterator[None]:
+    from preference_center.storage.catalogues import clear_catalogue_cache
+
+    put_in_force(app, TEXT)
+    clear_catalogue_cache()
+    yield
+    clear_catalogue_cache()
+
+
+@pytest.fixture
+def tool() -> TwoWayTool:
+    tool = TwoWayTool()
+    tool.add(ANNA)
+    return tool
+
+
+@pytest.fixture
+def destination() -> int:
+    return add_destination("mailer", TOPIC, pulls=False, frequency_fields=FIELDS)
+
+
+def choose(frequency: FrequencyChoice, address: str = ANNA) -> None:
+    say(EventKind.FREQUENCY_CHOSEN, address, frequency=frequency)
+
+
+def held(tool: TwoWayTool, address: str = ANNA) -> str | None:
+    return tool.fields.get((address, "how_often"))
+
+
+def test_a_choice_is_written_into_the_field_of_the_contact(
+    tool: TwoWayTool, destination: int
+) -> None:
+    choose(MONTHLY)
+    assert work(destination, tool) == 1
+    assert held(tool) == "monthly"
+    assert outcomes(ANNA) == ["reflected"]
+    assert tool.off == {}
+
+
+def test_a_tool_without_a_field_is_not_called(tool: TwoWayTool) -> None:
+    destination = add_destination("mailer", TOPIC, pulls=False)
+    choose(MONTHLY)
+    work(destination, tool)
+    assert tool.fields == {}
+    assert outcomes(ANNA) == []
+    assert state(ANNA, "next_at") is None
+
+
+def test_no_contact_is_created_and_who_appears_gets_it_then(
+    tool: TwoWayTool, destination: int, clock: Clock
+) -> None:  # I13
+    choose(MONTHLY, BO)
+    work(destination, tool)
+    assert held(tool, BO) is None
+    assert outcomes(BO) == ["absent"]
+
+
+def test_another_form_of_the_mailbox_is_lowered_and_not_raised(
+    tool: TwoWayTool, destination: int
+) -> None:  # I9
+    tool.add("anna+x@example.com")
+    say(EventKind.CONSENTED, "anna+x@example.com")
+    choose(MONTHLY)
+    work(destination, tool)
+    assert held(tool, "anna+x@example.com") == "monthly"
+
+
+def test_a_field_that_fails_delays_no_opt_out(tool: TwoWayTool, destination: int) -> None:  # I3
+    tool.broken_fields.add("how_often")
+    choose(MONTHLY)
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
+    assert outcomes(ANNA)[0] == "reflected"
+    assert state(ANNA, "due_at") is None
+    assert state(ANNA, "next_at") == services().now() + RETRY_INTERVAL
+    found = run_in_transaction(lambda c: destinations.find_by_id(c, services().keys, destination))
+    assert found
+    assert found.failures == 0
+
+
+def test_a_field_that_failed_is_tried_again(
+    tool: TwoWayTool, destination: int, clock: Clock
+) -> None:
+    tool.broken_fields.add("how_often")
+    choose(MONTHLY)
+    say(EventKind.OPTED_OUT)
+    choose(WEEKLY, BO)
+    tool.add(BO)
+    work(destination, tool)
+    assert outcomes(BO) == ["later"]
+    tool.broken_fields.clear()
+    clock.advance(timedelta(hours=1))
+    work(destination, tool)
+    assert (held(tool), held(tool, BO)) == ("monthly", "weekly")
+
+
+def test_a_new_destination_learns_what_was_chosen_before(tool: TwoWayTool) -> None:
+    choose(MONTHLY)
+    destination = add_destination("mailer", TOPIC, pulls=False, frequency_fields=FIELDS)
+    _backfill(destination)
+    work(destination, tool)
+    assert held(tool) == "monthly"
+
+
+def _backfill(destination: int) -> None:
+    now = services().now()
+    run_in_transaction(lambda c: backfills.start_backfill(c, destination, now))
+    backfill(destination)
+
+
+@dataclass
+class PayloadTool(TwoWayTool):
+    """It gets what is chosen with the push, like the webhook."""
+
+    capabilities: ClassVar[Capabilities] = replace(
+        TwoWayTool.capabilities,
+        can_write_fields=False,
+        can_hold_link=False,
+        pushes_frequency=True,
+    )
+
+    def apply(self, batch: Any) -> None:
+        super().apply(batch)
+        for item in batch:
+            self.fields[item.address, "payload"] = json.dumps(dict(item.frequencies))
+
+
+def test_a_tool_that_takes_it_with_the_push_needs_no_field() -> None:
+    tool, destination = PayloadTool(), add_destination("mailer", TOPIC, OTHER, pulls=False)
+    tool.add(ANNA)
+    choose(MONTHLY)
+    work(destination, tool)
+    assert tool.fields[ANNA, "payload"] == '{"acme.offers": "monthly"}'
+
+
+@pytest.mark.parametrize(
+    "setting, problem",
+    [
+        ("acme.offers", "write topic=field"),
+        ("acme.offers=A; acme.offers2=A", "a field of its own"),
+        ("acme.sms=A", "is not sent through it"),
+        ("acme.news=A", "offers no frequencies"),
+        ("acme.offers=choices", "holds links"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(setting: str, problem: str) -> None:
+    settings = {"frequency_fields": setting, "link_field": "choices"}
+    config = DestinationConfig("mailer", settings, {TOPIC: "1", OTHER: "2"})
+    found = list(frequency_problems(config, frozenset({TOPIC, OTHER}), parse_catalogue(TEXT)))
+    assert any(problem in each for each in found), found
+
+
+def test_spaces_in_names_of_fields_are_kept() -> None:
+    config = DestinationConfig("mailer", {"frequency_fields": " acme.offers = How often ; "})
+    assert config.frequency_fields == {"acme.offers": "How often"}
