@@ -26,6 +26,7 @@ from preference_center.ledger import RecordResult, record
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
+from simulation.accounts import Accounts
 from simulation.ground import Clock
 from simulation.history import Act
 from simulation.oracle import OptOut, Oracle
@@ -56,6 +57,7 @@ class EntryPoints:
     """How far ahead the clock of each web host is."""
     known: Callable[[Form, datetime], None]
     """Called with every form that the service knows, and since when."""
+    accounts: Accounts = field(default_factory=Accounts)
     own: dict[tuple[Form, str, str], OptOut] = field(default_factory=dict)
     """The last opt-out of each form through each of our own entry points."""
     ours: set[int] = field(default_factory=set)
@@ -231,19 +233,24 @@ class EntryPoints:
     def _named(self, form: Form, _: Act) -> str:
         contacts.upsert_contacts([ContactUpdate(addresses=(address(form),))], origin())
         self.known(form, services().now())
+        if form not in self.accounts.erased:  # nothing is kept of an erased person
+            self.accounts.open(form)
         return "contact"
 
     def _close(self, form: Form, _: Act) -> str:
+        self.accounts.open(form)
         # Closed already, it changes nothing unless an opt-in came between: that may be noted by
         # a clock that is behind.
-        sure = self.oracle.closed(form, services().now()) is not True
+        forms, now = self.accounts.of(form), services().now()
+        sure = {each: self.oracle.closed(each, now) is not True for each in forms}
         contacts.deactivate_contacts(
             [(ContactRef(address=address(form)), services().now())], origin()
         )
         now = services().now()
-        for scope in (EVERYTHING, ALL):
-            self.oracle.add_opt_out(OptOut(form, scope, now, now, now, sure=sure))
-        self.known(form, now)
+        for each in forms:
+            for scope in (EVERYTHING, ALL):
+                self.oracle.add_opt_out(OptOut(each, scope, now, now, now, sure=sure[each]))
+            self.known(each, now)
         return "closed"
 
     def _reopen(self, form: Form, _: Act) -> str:
@@ -256,7 +263,8 @@ class EntryPoints:
         except InvalidRows:
             return "no account, or closed just now"
         if written.is_changed:
-            self.oracle.add_opt_in(form, EVERYTHING, now)
+            for each in self.accounts.of(form):
+                self.oracle.add_opt_in(each, EVERYTHING, now)
         return "open"
 
     def _expect_opt_out(

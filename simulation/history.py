@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from simulation.people import ALL, CLUB, NEWS, OFFERS, TOPICS, forms_of
+from simulation.people import ALL, CLUB, NEWS, OFFERS, TOPICS, first_forms_of
 
 HOUR, MINUTE = 3600, 60
 
@@ -72,6 +72,12 @@ _GAPS = (5, 90, 20 * MINUTE, HOUR, 9 * HOUR)
 _AFTERWARDS = ["gains", "gains", "import", "named", "one_click", "mailed", "reads", "erase",
                "comes_back", "comes_back", "opt_in"]  # fmt: skip
 """What may happen after an erasure: the world has old copies."""
+_BEFORE_MOVE = ["named", "named", "one_click", "page", "phone", "pause", "opt_in", "opt_in",
+                "close", "restrict"]  # fmt: skip
+_SINCE_MOVE = ["gains", "gains", "one_click", "page", "opt_in", "opt_in", "pause", "named", "close",
+               "reopen", "restrict", "unrestrict", "erase", "comes_back", "move", "undo_move",
+               "undo_move", "in_tool", "mailed"]  # fmt: skip
+"""What people who correct their address do before and since, at the old and at the new one."""
 _SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
 
 
@@ -81,6 +87,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts = [*_people(random, options), *_lists(random, options), *_faults(random, options)]
     acts += [*_burst(random, options), *_followed(random, options)]
     acts += _rights(Random(f"{seed}/rights"), options)
+    acts += _moves(Random(f"{seed}/moves"), options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
@@ -94,7 +101,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
     for number in range(min(options.people, 100) if options.acts == 100 else options.acts):
         at = min(random.choice(mailings) + int(random.expovariate(1 / 180)), end)
         who = random.choice(busy) if random.random() < 0.6 else random.randrange(options.people)
-        form = random.randrange(len(forms_of(who))) if random.random() < 0.5 else 0
+        form = random.randrange(len(first_forms_of(who))) if random.random() < 0.5 else 0
         what = random.choices(kinds, weights)[0]
         scope = random.choice(_SCOPES)
         yield Act(at, what, who, form, scope, number)
@@ -159,7 +166,7 @@ def _rights(random: Random, options: Options) -> Iterator[Act]:
     end = options.hours * HOUR
     for number in range(max(4, options.people // 12)):
         who = random.randrange(options.people)
-        form = random.randrange(len(forms_of(who))) if random.random() < 0.5 else 0
+        form = random.randrange(len(first_forms_of(who))) if random.random() < 0.5 else 0
         at, own = random.randrange(end), (who, form)
         if random.random() < 0.4:
             yield Act(at, "restrict", *own, number=number)
@@ -179,13 +186,40 @@ def _rights(random: Random, options: Options) -> Iterator[Act]:
         yield Act(random.randrange(end), "killed", form=step, scope="erase", number=40)
 
 
+def _moves(random: Random, options: Options) -> Iterator[Act]:
+    """Some correct their address, and act at the old and at the new one, before and since."""
+    end = options.hours * HOUR
+    for number in range(200, 200 + max(3, options.people // 15)):
+        who = random.randrange(options.people)
+        forms = len(first_forms_of(who))  # the number of the new address
+        old = random.randrange(forms) if random.random() < 0.5 else 0
+        new = random.choice([forms, forms, forms, (old + 1) % forms])
+        if new == old:
+            new = forms
+        at = random.randrange(end)
+        move = Act(at, "move", who, old, number=number, many=((who, new),))
+        yield move
+        for what in random.sample(_BEFORE_MOVE, random.randrange(4)):
+            form, scope = random.choice([old, old, new]), random.choice(_SCOPES)
+            yield Act(max(0, at - _soon(random, 0, end)), what, who, form, scope, number)
+        for what in random.sample(_SINCE_MOVE, random.randrange(6)):
+            form, later = random.choice([old, new]), _soon(random, at, end)
+            if what == "move":
+                yield replace(move, at=later, number=number + random.randrange(2))
+            elif what == "gains":
+                yield Act(later, what, random.randrange(options.tools), many=((who, form),))
+            else:
+                scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
+                yield Act(later, what, who, form, scope, number)
+
+
 def _soon(random: Random, at: int, end: int) -> int:
     return min(at + random.choice(_GAPS) + random.randrange(HOUR), end)
 
 
 def _some(random: Random, options: Options) -> tuple[tuple[int, int], ...]:
     people = random.sample(range(options.people), min(options.people, random.choice([3, 10, 20])))
-    return tuple((who, random.randrange(len(forms_of(who)))) for who in people)
+    return tuple((who, random.randrange(len(first_forms_of(who)))) for who in people)
 
 
 def _faults(random: Random, options: Options) -> Iterator[Act]:
@@ -229,5 +263,5 @@ def _followed(random: Random, options: Options) -> Iterator[Act]:
         yield Act(random.randrange(end), "follow")
     for number in range(random.randrange(1, 4)):
         who = random.randrange(options.people)
-        form = random.randrange(len(forms_of(who)))
+        form = random.randrange(len(first_forms_of(who)))
         yield Act(random.randrange(end), "late", who, form, random.choice(_SCOPES), number)

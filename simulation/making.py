@@ -16,7 +16,7 @@ from preference_center.storage.sync import destinations, listings
 from preference_center.sync.listings import supported_listings
 from simulation.ground import Clock
 from simulation.history import Options
-from simulation.people import START, TOPICS, forms_of
+from simulation.people import START, TOPICS, first_forms_of
 from simulation.profiles import KINDS, drawn
 from simulation.reports import KIND, SETTINGS
 from simulation.tools import Tool
@@ -55,8 +55,8 @@ def made(seed: str, options: Options, clock: Clock, hooks: Hooks) -> dict[str, T
             hooks.trace, good_since=START, asked=hooks.asked,
         )  # fmt: skip
         for person in range(options.people):
-            for form in forms_of(person):
-                if random.random() < (0.6 if form == forms_of(person)[0] else 0.2):
+            for form in first_forms_of(person):
+                if random.random() < (0.6 if form == first_forms_of(person)[0] else 0.2):
                     tool.gains(form.text)
         tools[tool.name] = tool
         _add_destination(tool)

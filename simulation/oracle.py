@@ -10,12 +10,21 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from simulation.people import ALL, ASKED_FOR, BOUNCED, EVERYTHING, RESTRICTION, Form
 
 WIDE = (ALL, EVERYTHING, BOUNCED, RESTRICTION)
 PASSING = (BOUNCED, RESTRICTION)
 """What was asked for before is asked for again once they end."""
+
+
+class Cause(Enum):
+    """What made an opt-out."""
+
+    PERSON = "person"
+    ERASURE = "erasure"
+    MOVE = "move"
 
 
 @dataclass(slots=True)
@@ -38,6 +47,7 @@ class OptOut:
     """When it was recorded, if that is known."""
     reported: bool = False
     """Whether a tool's report of it is in the ledger, as an event that no undo names."""
+    cause: Cause = Cause.PERSON
 
 
 @dataclass(frozen=True, slots=True)

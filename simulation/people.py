@@ -9,6 +9,8 @@ START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 EVER = datetime.max.replace(tzinfo=UTC)
 ALL, EVERYTHING, BOUNCED = "all_marketing", "everything", "undeliverable"
 RESTRICTION = "restriction"
+MOVED = "moved"
+"""The kind of the address that somebody's old one is corrected to."""
 NEWS, OFFERS, CLUB = "acme.news", "acme.offers", "acme.club"
 TOPICS = (NEWS, OFFERS, CLUB)
 ASKED_FOR = frozenset({CLUB})
@@ -22,22 +24,27 @@ MANY = 12
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to write a person's address."""
+    """One address of a person's, or one way to write it."""
 
     person: int
     kind: str
-    """`alias` of one mailbox, `base` and `tag` at a domain of unknown rules, or `only`."""
+    """`alias` of one mailbox, `base` and `tag` at a domain of unknown rules, `only`, or `moved`."""
     text: str
 
     def meets(self, other: Form) -> bool:
         """Whether an opt-out of one counts for the other: never from one tag to another (I9)."""
-        if self.person != other.person:
-            return False
+        if self.person != other.person or MOVED in {self.kind, other.kind}:
+            return self == other
         return self == other or self.kind == "alias" or "base" in {self.kind, other.kind}
 
 
 def forms_of(person: int) -> tuple[Form, ...]:
-    """All forms of a person's address; the first is the one they use most."""
+    """All addresses that a person may have: those of the beginning, and one of another mailbox."""
+    return (*first_forms_of(person), Form(person, MOVED, f"moved{person}@example.com"))
+
+
+def first_forms_of(person: int) -> tuple[Form, ...]:
+    """All forms of a person's address at first; the first is the one they use most."""
     match person % SIMULATED:
         case 0:
             texts = [f"per.son{person}@gmail.com", f"person{person}@gmail.com"]

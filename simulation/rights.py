@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,11 +25,12 @@ from preference_center.rights.replay import replay
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.sealed_columns import SEALED_COLUMNS
+from simulation.accounts import Accounts
 from simulation.crew import Crew, Mishap
 from simulation.entry_points import address, origin
 from simulation.ground import Clock
 from simulation.history import Act
-from simulation.oracle import OptOut, Oracle
+from simulation.oracle import Cause, OptOut, Oracle
 from simulation.people import ALL, EVERYTHING, RESTRICTION, Form, forms_of
 from simulation.tools import Tool
 from simulation.violation import Violation
@@ -61,22 +62,26 @@ class Rights:
     oracle: Oracle
     crew: Crew
     tools: Mapping[str, Tool]
-    known: dict[Form, datetime]
-    forms: Mapping[str, Form]
     learn: Callable[[Form, datetime], None]
     """Called with a form that the service knows again."""
-    erased: dict[Form, datetime] = field(default_factory=dict)
-    """Who is erased, and since when."""
-    accounts: set[Form] = field(default_factory=set)
-    """Those of them whose account was erased."""
-    restricted: set[Form] = field(default_factory=set)
+    accounts: Accounts
+
+    @property
+    def erased(self) -> dict[Form, datetime]:
+        """Who is erased, and since when."""
+        return self.accounts.erased
+
+    @property
+    def restricted(self) -> set[Form]:
+        """Whose use of their data is limited."""
+        return self.accounts.restricted
 
     # --- acts
 
     def erase(self, act: Act) -> str:
         """A worker or web process may die at any step; then they ask again."""
         form, extent = forms_of(act.who)[act.form], Extent(act.scope)
-        if form in self.restricted:
+        if self.restricted.intersection(self.accounts.of(form)):
             return "restricted"
         self.clock.sleep(APART)
 
@@ -90,14 +95,21 @@ class Rights:
         return extent.value
 
     def _expect_erased(self, form: Form, extent: Extent) -> None:
-        """Also of a repeat: it counts again where a form of the mailbox was opted in since (I5)."""
-        now = services().now()
-        scopes = [ALL, *([EVERYTHING] if extent is Extent.ACCOUNT else [])]
-        for scope in scopes:
-            self.oracle.add_opt_out(OptOut(form, scope, now, now, now, reported=True))
-        self.erased.setdefault(form, now)
-        if extent is Extent.ACCOUNT:
-            self.accounts.add(form)
+        """Also of a repeat: it counts again where a form of the mailbox was opted in since (I5).
+
+        An account is erased with all its addresses, marketing of exactly one (I9).
+        """
+        now, is_account = services().now(), extent is Extent.ACCOUNT
+        forms = self.accounts.of(form) if is_account else [form]
+        for each in forms:
+            for scope in (ALL, EVERYTHING) if is_account else (ALL,):
+                self.oracle.add_opt_out(
+                    OptOut(each, scope, now, now, now, reported=True, cause=Cause.ERASURE)
+                )
+        if not is_account and form not in self.erased:
+            self.accounts.leave(form)
+        for each in forms:
+            self.erased.setdefault(each, now)
         self.clock.sleep(APART)
 
     def comes_back(self, act: Act) -> str:
@@ -114,7 +126,8 @@ class Rights:
             return "not erased"
         self.oracle.add_opt_in(form, EVERYTHING, now)
         del self.erased[form]
-        self.accounts.discard(form)
+        self.accounts.leave(form)
+        self.accounts.open(form)
         for tool in self.tools.values():
             tool.erased.discard(form.text)
         self.learn(form, now)
@@ -126,22 +139,25 @@ class Rights:
         if form in self.erased or form in self.restricted:
             return "erased, or restricted already"
         contacts.restrict_contacts([(ContactRef(address=address(form)), now)], origin())
-        self.oracle.add_opt_out(OptOut(form, RESTRICTION, now, now, now, reported=True))
-        self.restricted.add(form)
-        self.learn(form, now)
+        self.accounts.open(form)
+        for each in self.accounts.of(form):
+            if each not in self.restricted:
+                self.oracle.add_opt_out(OptOut(each, RESTRICTION, now, now, now, reported=True))
+                self.restricted.add(each)
+            self.learn(each, now)
         return "restricted"
 
     def unrestrict(self, act: Act) -> str:
-        """They end their own restriction, and no other form's."""
+        """They end the restriction of their own contact, and no other form's."""
         form, now = forms_of(act.who)[act.form], services().now()
-        if form not in self.restricted:
+        if form not in self.restricted or not self.accounts.has(form):
             return "not restricted"
         proof = ConsentEvidence("page", "Use my data again", "en", now)
         contacts.unrestrict_contacts([(ContactRef(address=address(form)), proof)], origin())
         for opt_out in self.oracle.opt_outs[form.person]:
-            if opt_out.form == form and opt_out.scope == RESTRICTION:
+            if opt_out.form in self.accounts.of(form) and opt_out.scope == RESTRICTION:
                 opt_out.gone = True
-        self.restricted.discard(form)
+        self.restricted.difference_update(self.accounts.of(form))
         return "ended"
 
     # --- what must be true

@@ -19,9 +19,11 @@ from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import Connector
 from simulation import faults
 from simulation.account import Account
+from simulation.accounts import Accounts
 from simulation.asking import Requests
 from simulation.checking import Checks
 from simulation.comparing import Comparison
+from simulation.corrections import Corrections
 from simulation.crew import Crew, Mishap, Redis
 from simulation.entry_points import EntryPoints
 from simulation.faults import Faults
@@ -69,6 +71,7 @@ class Run:
     oracle: Oracle = field(default_factory=Oracle)
     tools: dict[str, Tool] = field(default_factory=dict)
     known: dict[Form, datetime] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
     _heap: list[tuple[datetime, int, str, Callable[[], None]]] = field(default_factory=list)
     _claim: Claim = field(default_factory=Claim)
     _order: itertools.count[int] = field(default_factory=itertools.count)
@@ -82,6 +85,7 @@ class Run:
     requests: Requests = field(init=False)
     looks: Looks = field(init=False)
     rights: Rights = field(init=False)
+    corrections: Corrections = field(init=False)
     faults: Faults = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
@@ -116,7 +120,7 @@ class Run:
         self.ground.before_transaction = self.crew.step
         self.ground.before_claim = self._before_claim
         self.entry_points = EntryPoints(
-            client, self.oracle, self.clock, hosts(self.seed), self._know
+            client, self.oracle, self.clock, hosts(self.seed), self._know, self.accounts
         )
         self.lists = Lists(self.oracle, self._know)
         hooks = Hooks(self.later, self._step, self.note, self._asked)
@@ -128,7 +132,10 @@ class Run:
         self.checks = Checks(self.oracle, self.comparison, self.known, self.ground.url)
         self.requests = Requests(self.oracle, forms, self.comparison.excused)
         self.rights = Rights(
-            self.clock, self.oracle, self.crew, self.tools, self.known, forms, self._know
+            self.clock, self.oracle, self.crew, self.tools, self._know, self.accounts
+        )
+        self.corrections = Corrections(
+            self.clock, self.oracle, self.crew, self._know, self.accounts
         )
         self.comparison.erased = self.rights.erased
         for tool in self.tools.values():
@@ -273,8 +280,9 @@ class Run:
         if act.what in faults.KINDS:
             outcome = self.faults.act(act)
         else:
-            own = getattr(self, f"_{act.what}", None) or getattr(self.inside, act.what, None)
-            own = own or getattr(self.rights, act.what, None)
+            own = getattr(self, f"_{act.what}", None)
+            for others in (self.inside, self.rights, self.corrections):
+                own = own or getattr(others, act.what, None)
             outcome = own(act) if own else self.entry_points.act(act)
         if outcome:
             self.trace[-1] += f": {outcome}"

@@ -20,7 +20,7 @@ from simulation.run import Run
 from simulation.shrinking import about, shrunk
 from simulation.violation import Violation
 
-_WHO = re.compile(r"(?:per\.?so\.?n|p|only)(\d+)[+@]")
+_WHO = re.compile(r"(?:per\.?so\.?n|p|only|moved)(\d+)[+@]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from simulation.profiles import MAILER
 from simulation.tools import Tool
 from simulation.violation import Violation
 
-(FORM,) = forms_of(2)
+FORM, *_ = forms_of(2)
 
 
 def at(minutes: float) -> datetime:
