@@ -22,6 +22,7 @@ from preference_center.domain.account_closure import (
 )
 from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import ContactRef
+from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import Change
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.domain.rights.model import Extent
@@ -39,7 +40,7 @@ from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
+from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
 from preference_center.storage.mail.outbox import insert_emails
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
@@ -74,17 +75,12 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one transaction erases. `covered` are erasures that went that far already.
-
-    `repeated` are subjects of those where a form of the mailbox was opted in since: there is
-    nothing more to erase, but the opt-out counts again (I5).
-    """
+    """What one transaction erases. `covered` are erasures that went that far already."""
 
     subjects: Sequence[ErasureSubject]
     accounts: Sequence[ErasedAccount]
     new: Sequence[NewErasure]
     covered: Sequence[UUID]
-    repeated: Sequence[ErasureSubject]
 
     @property
     def ids(self) -> list[UUID]:
@@ -197,8 +193,11 @@ def _make_plan(
     accounts, subjects = run_in_transaction(load)
     if not accounts and not subjects:
         raise UnknownContact("none of these addresses is known")
-    open_subjects = [each for each in subjects if not each.is_covered(extent)]
-    covered = [each for each in subjects if each.is_covered(extent) and each.erasure_id]
+    covered = [each for each in subjects if each.is_covered(extent)]
+    again = _opted_in_since(covered, request.begun_at)
+    open_subjects = [
+        each for each in subjects if each.address_id in again or not each.is_covered(extent)
+    ]
     new = [NewErasure(new_id(), each.address_id, each.contact_id) for each in open_subjects]
     if extent is Extent.ACCOUNT:
         linked = {each.contact_id for each in subjects}
@@ -208,20 +207,29 @@ def _make_plan(
         subjects=open_subjects,
         accounts=[each for each in accounts if not each.is_erased],
         new=new,
-        covered=[each.erasure_id for each in covered if each.erasure_id],
-        repeated=_opted_in_since(covered, request.begun_at),
+        covered=[
+            each.erasure_id for each in covered if each.erasure_id and each.address_id not in again
+        ],
     )
 
 
-def _opted_in_since(covered: Sequence[ErasureSubject], at: datetime) -> list[ErasureSubject]:
-    """Those of these erased subjects whose opt-out a repeat at `at` moves beyond an opt-in."""
+def _opted_in_since(covered: Sequence[ErasureSubject], at: datetime) -> set[int]:
+    """The ids of those erased addresses that an erasure at `at` finds something new of.
+
+    A form of the mailbox was opted in since, which the opt-out has to outrank again (I5), or a
+    choice is stored for exactly this address again (I6).
+    """
     ids = [each.address_id for each in covered]
     facts = run_in_transaction(lambda connection: load_facts_by_id(connection, ids))
-    return [
-        each
-        for each in covered
-        if closure_changes_decisions(facts.get(each.address_id, NO_SCOPE_FACTS), at)
-    ]
+    return {
+        address_id
+        for address_id, known in facts.items()
+        if closure_changes_decisions(known, at) or any(_has_choice(fact, at) for fact in known)
+    }
+
+
+def _has_choice(fact: ScopeFact, at: datetime) -> bool:
+    return fact.exact and fact.state != fact.state.without_choices_before(at)
 
 
 def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) -> None:
@@ -254,14 +262,8 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
 
     if plan.new:
         record([*_changes(plan, request)], write)
-        return
-
-    def write_covered(connection: Connection, _: RecordResult) -> None:
-        if in_transaction:
-            in_transaction(connection, plan.ids)
-
-    if plan.repeated or in_transaction:
-        record([*_changes(plan, request)], write_covered)
+    elif in_transaction:
+        run_in_transaction(lambda connection: in_transaction(connection, plan.ids))
 
 
 def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now: datetime) -> None:
@@ -273,7 +275,7 @@ def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now
 
 def _changes(plan: _Plan, request: _Request) -> Iterator[Change]:
     new_id = services().new_id
-    for subject in [*plan.subjects, *plan.repeated]:
+    for subject in plan.subjects:
         yield from build_erasure_changes(
             (new_id(), new_id()),
             _named(subject),

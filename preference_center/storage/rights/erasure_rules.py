@@ -49,7 +49,7 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     "address": ErasureRule(
         _CLEAR,
         "its digest keeps the opt-out; its sealed form is with the erasure, while it is needed",
-        """UPDATE address SET erased_at = COALESCE(erased_at, %(begun)s), ciphertext = NULL,
+        """UPDATE address SET erased_at = GREATEST(erased_at, %(begun)s), ciphertext = NULL,
             domain_digest = NULL WHERE id = ANY(%(addresses)s)""",
     ),
     "address_key": ErasureRule(_KEEP, "digests, by which opt-outs match every form"),
