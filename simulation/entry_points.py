@@ -35,6 +35,7 @@ from simulation.violation import Violation
 
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 _PAIR = {"List-Unsubscribe": "One-Click"}
+_BROWSER = {"follow_redirects": True}
 REPEAT = timedelta(seconds=5)
 ZONES = (UTC, *(timezone(timedelta(hours=hours)) for hours in (5.75, -9.5, 14)))
 OURS = frozenset({"one_click", "page"})
@@ -93,10 +94,10 @@ class EntryPoints:
         if act.number not in self.offers:
             return "nothing to undo"
         token, offer, opt_out = self.offers.pop(act.number)
-        response = self.client.post(f"/u/{token}", data={"undo": offer})
+        response = self.client.post(f"/u/{token}", data={"undo": offer}, **_BROWSER)
         if response.status_code != 200:
             raise Violation(f"I7: undo answers {response.status_code}")
-        if "Not undone" in response.text:
+        if "Too late to undo" in response.text:
             return "too late"
         for other in self.oracle.opt_outs[form.person]:
             own = id(other) in self.ours and other is not opt_out
@@ -135,7 +136,7 @@ class EntryPoints:
 
     def _post(self, form: Form, scope: str, data: Mapping[str, str]) -> tuple[str, str]:
         token = services().links.create_token(self._link(form, scope))
-        response = self.client.post(f"/u/{token}", data=data)
+        response = self.client.post(f"/u/{token}", data=data, **_BROWSER)
         if response.status_code != 200:
             raise Violation(f"I1, I7: a valid link answers {response.status_code}")
         return token, response.text

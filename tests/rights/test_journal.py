@@ -105,7 +105,7 @@ def test_the_journal_has_digests_only(folder: Path) -> None:  # I12
     erase()
     text = "".join(path.read_text() for path in folder.iterdir())
     assert services().keys.exact_digest(ADA).hex() in text
-    for trace in ("ada", NUMBER.exact, EXTERNAL_ID, LOCALE):
+    for trace in ("ada@", NUMBER.exact, EXTERNAL_ID, LOCALE):
         assert trace not in text
 
 
