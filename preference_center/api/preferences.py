@@ -26,6 +26,7 @@ from preference_center.domain.preferences import (
     Preferences,
     PreferenceSubmission,
     ScopeStatus,
+    build_kept_pause,
     build_preference_change,
     compute_preferences,
     shown_facts,
@@ -101,6 +102,8 @@ def write_preferences(
         )
         if change:
             changes.append(change)
+            if kept := build_kept_pause(services.new_id(), change, submission, current):
+                changes.append(kept)
     chosen = ChosenFrequencies(
         submission.address,
         update.frequencies,

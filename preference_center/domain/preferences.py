@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
@@ -48,12 +49,12 @@ class PreferenceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScopeStatus:
-    """A setting; what is off has the rule that keeps it off, and since when."""
+    """A setting; what is off has the rule that keeps it off, what is not on since when."""
 
     state: PreferenceState
     rule: DecisionRule | None = None
     since: datetime | None = None
-    """When what keeps it off counts from; None for a consent that was never given."""
+    """When what keeps it off or pauses it counts from; None for a consent that was never given."""
     paused_until: datetime | None = None
     """When the last pause that covers it ends, also while it is off."""
     own_pause_until: datetime | None = None
@@ -164,22 +165,51 @@ def build_preference_change(
     choice = submission.choices[scope]
     validate_marketing_scope(submission.address, scope, catalogue)
     _validate_choice(choice, scope, submission, catalogue, current, origin.now)
-    if choice.state is not PreferenceState.OFF and _is_unchanged(current.for_scope(scope), choice):
-        return None
     acted_at = submission.consent_evidence.occurred_at
     opts_in = choice.state is PreferenceState.ON
+    since = min(submission.rendered_at, acted_at) if opts_in else acted_at
+    if _is_unchanged(current.for_scope(scope), choice, since):
+        return None
     return Change(
         id=id,
         kind=_EVENT_KINDS[choice.state],
         address=submission.address,
         scope=scope,
-        occurred_at=min(submission.rendered_at, acted_at) if opts_in else acted_at,
+        occurred_at=since,
         received_at=origin.now if opts_in else acted_at,
         source=origin.source,
         actor=origin.actor,
         evidence=submission.evidence,
         until=choice.until,
         own_act=choice.state is PreferenceState.OFF,
+    )
+
+
+def build_kept_pause(
+    id: UUID,  # noqa: A002 - as in `Change`
+    change: Change,
+    submission: PreferenceSubmission,
+    current: Preferences,
+) -> Change | None:
+    """The pause to record with the opt-in `change`, so that one that runs holds; None if none.
+
+    An opt-in ends older pauses for its topic (I5); who turns a topic on while it or everything
+    is paused did not ask for messages today. For what is paused, and not off, the opt-in asks to
+    end the pause.
+    """
+    status = current.for_scope(change.scope)
+    if change.kind is not EventKind.OPTED_IN or status is None or status.paused_until is None:
+        return None
+    if status.state is PreferenceState.PAUSED:
+        return None
+    acted_at = submission.consent_evidence.occurred_at
+    return replace(
+        change,
+        id=id,
+        kind=EventKind.PAUSED,
+        occurred_at=acted_at,
+        received_at=acted_at,
+        until=status.paused_until,
     )
 
 
@@ -190,12 +220,21 @@ _EVENT_KINDS = {
 }
 
 
-def _is_unchanged(current: ScopeStatus | None, choice: PreferenceChoice) -> bool:
+def _is_unchanged(current: ScopeStatus | None, choice: PreferenceChoice, since: datetime) -> bool:
+    """Whether `choice`, made `since`, is in effect already, or would not end a newer pause."""
     if current is None:
         return False
-    if choice.state is PreferenceState.PAUSED:
-        return current.paused_until == choice.until
-    return current.state is choice.state
+    match choice.state:
+        case PreferenceState.OFF:
+            return False
+        case PreferenceState.PAUSED:
+            return current.paused_until == choice.until
+        case PreferenceState.ON:
+            paused_since = current.since if current.state is PreferenceState.PAUSED else None
+            is_stale = paused_since is not None and paused_since >= since
+            return current.state is PreferenceState.ON or is_stale
+        case _:
+            assert_never(choice.state)
 
 
 def _validate_choice(
@@ -240,7 +279,7 @@ def _scope_status(
     return ScopeStatus(
         state,
         rule=denial.rule if denial and state is PreferenceState.OFF else None,
-        since=denial.since if denial and state is PreferenceState.OFF else None,
+        since=denial.since if denial else None,
         paused_until=active_pause_end(scope, facts, now),
         own_pause_until=active_pause_end(scope, own_facts, now),
     )

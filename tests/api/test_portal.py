@@ -363,3 +363,20 @@ def test_no_body_ever_makes_it_fail(
     for path in ("/v1/preferences/query", "/v1/portal-links"):
         asked = {"address": body["address"], **broken}
         assert sender.post(path, asked).status_code in {200, 400, 422}
+
+
+def test_a_pause_holds_for_what_is_turned_on_under_it(sender: Sender, clock: Clock) -> None:
+    until = START + timedelta(days=30)
+    paused = {"state": "paused", "until": until.isoformat()}
+    put(sender, clock, all_marketing=paused)
+    clock.advance(5 * MINUTE)
+    put(sender, clock, topics=topics(offers="off"))
+    clock.advance(5 * MINUTE)
+    body = changed(clock, topics=topics(offers="on"))
+    found = sender.put("/v1/preferences", body).get_json()
+    assert found["topics"]["acme.offers"] == paused
+    assert sender.ask("offers.weekly", ADA)["rule"] == "paused"
+    assert sender.put("/v1/preferences", body).get_json()["events"] == []  # I7: a retry ends none
+    clock.advance(5 * MINUTE)
+    assert put(sender, clock, topics=topics(offers="on"))["topics"]["acme.offers"]["state"] == "on"
+    assert sender.ask("offers.weekly", ADA)["allow"]
