@@ -29,7 +29,7 @@ from preference_center.rights.retention import run_retention
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
-from preference_center.storage.mail import outbox, review_queue
+from preference_center.storage.mail import email_stops, outbox, review_queue
 from preference_center.storage.rights import files, proofs
 from preference_center.storage.rights import webhooks as rights_webhooks
 from preference_center.storage.sync import (
@@ -105,6 +105,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: active_pushes.purge_pushes(connection, now))
     run_autocommit(lambda connection: outbox.expire_emails(connection, now))
     run_autocommit(lambda connection: outbox.purge_emails(connection, now))
+    run_autocommit(lambda connection: email_stops.purge_stops(connection, now))
     run_autocommit(
         lambda connection: idempotency.purge_responses(
             connection, now, limit=MAX_RESPONSES_PER_CLEANUP

@@ -1,4 +1,4 @@
-"""What the pages need: how often a person wants a topic.
+"""What the pages need: how often a person wants a topic, and which mailboxes want no links.
 
 Revision ID: 0003
 Revises: 0002
@@ -18,9 +18,11 @@ TimestampTz = sa.DateTime(timezone=True)
 
 def upgrade():
     _add_frequencies()
+    _create_email_stop()
 
 
 def downgrade():
+    op.drop_table("email_stop")
     _drop_frequencies()
 
 
@@ -32,6 +34,15 @@ def _add_frequencies():
     op.add_column("suppression", sa.Column("frequency_rank", sa.SmallInteger()))
     op.add_column("suppression", sa.Column("frequency_event", sa.Uuid()))
     op.add_column("suppression", sa.Column("frequency", sa.Text()))
+
+
+def _create_email_stop():
+    """Mailboxes that want no emails which anybody can cause."""
+    op.create_table(
+        "email_stop",
+        sa.Column("digest", sa.LargeBinary(), primary_key=True),
+        sa.Column("ends_at", TimestampTz, nullable=False),
+    )
 
 
 def _drop_frequencies():

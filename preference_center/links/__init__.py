@@ -97,6 +97,8 @@ class FormPurpose(StrEnum):
     """A person is asked whether an agent acts for them."""
     RIGHTS_REPORTED = "rights reported"
     """A person is informed that their address was reported to be a minor's."""
+    EMAIL_STOP = "email stop"
+    """The reader of a mailbox stops emails that anybody can have sent to it."""
 
 
 @dataclass(frozen=True, slots=True)

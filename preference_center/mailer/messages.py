@@ -26,6 +26,7 @@ from preference_center.mailer.erasure_notices import erasure_notice_texts
 from preference_center.mailer.right_titles import act_title
 from preference_center.mailer.rights_emails import RIGHTS_EMAILS, rights_email_texts
 from preference_center.mailer.sender_identity import SenderIdentity, brands_of, sender_identity
+from preference_center.mailer.unproven_emails import stop_url
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
@@ -46,6 +47,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
             "sender": sender,
             "link": email.values.get("link"),
             "recipient": mask_address(email.recipient),
+            "stop_link": stop_url(email, sender.host, now) if email.unproven else None,
         }
         text = render_template("mail/message.txt", **values)
         html = render_template("mail/message.html", language=language, **values)
@@ -88,13 +90,13 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
         return EmailTexts(
             subject=_("Your link to choose what you receive from %(name)s", name=sender_name),
             reason=_(
-                "Somebody, probably you, asked on our page for a link to choose what this"
-                " address receives from %(name)s.",
+                "You, or someone using your address, asked for a link to choose what"
+                " %(name)s sends you.",
                 name=sender_name,
             ),
             button=_("Choose what you receive"),
-            expiry=_("The link works until %(time)s. It is for you alone.", time=time),
-            disclaimer=_("If it was not you, you need not do anything: nothing was changed."),
+            expiry=_("The link works once, until %(time)s. Please don’t forward it.", time=time),
+            disclaimer=_("If it was not you, you can ignore this email. Nothing has changed."),
         )
     if email.kind in RIGHTS_EMAILS:
         return rights_email_texts(email, sender_name)
@@ -107,26 +109,23 @@ def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
         return EmailTexts(
             subject=_("Your link to go on: %(right)s", right=right),
             reason=_(
-                "Somebody, probably you, asked %(name)s on our page for this: %(right)s.",
+                "You, or someone using your address, asked %(name)s for this: %(right)s.",
                 name=sender_name,
                 right=right,
             ),
             button=_("Go on"),
-            expiry=_("The link works once, until %(time)s. It is for you alone.", time=time),
-            disclaimer=_(
-                "If it was not you, you need not do anything: nothing was changed. Please do"
-                " not pass this mail on."
-            ),
+            expiry=_("The link works once, until %(time)s. Please don’t forward it.", time=time),
+            disclaimer=_("If it was not you, you can ignore this email. Nothing has changed."),
         )
     return EmailTexts(
         subject=_("Please confirm: messages from %(name)s", name=sender_name),
         reason=_(
-            "Somebody, probably you, asked to receive this at this address: %(what)s.",
+            "You, or someone using your address, asked to receive this: %(what)s.",
             what=email.values["what"],
         ),
         button=_("Confirm"),
-        expiry=_("We begin only once you have confirmed. You can until %(time)s.", time=time),
-        disclaimer=_("If it was not you, you need not do anything: nothing will be sent."),
+        expiry=_("Nothing is sent until you confirm, by %(time)s at the latest.", time=time),
+        disclaimer=_("If it was not you, you can ignore this email. Nothing has changed."),
     )
 
 

@@ -24,6 +24,7 @@ from preference_center.mailer.smtp_client import (
     SmtpClient,
     SmtpError,
 )
+from preference_center.mailer.unproven_emails import emails_stopped
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox
 from preference_center.storage.mail.outbox import ClaimedEmail, SendResult
@@ -47,9 +48,13 @@ def send_due_emails(server: MailServer, *, until: datetime, stop: Callable[[], b
             claim = _claim(lease, context.now())
             if claim is None:
                 break
-            error = _send(session, context, claim)
-            _settle(context, claim, lease, error)
-            sent += error is None
+            try:
+                result, error = _send(session, context, claim), None
+            except Exception as failure:  # noqa: BLE001 - one failure must not delay other emails
+                result, error = _result_of(failure), failure
+            _settle(context, claim, lease, result)
+            _log(claim, result, error)
+            sent += result is SendResult.SENT
             if isinstance(error, ServerUnavailable):
                 break
     return sent
@@ -61,28 +66,32 @@ def _claim(lease: UUID, now: datetime) -> ClaimedEmail | None:
     )
 
 
-def _send(session: SmtpClient, context: Services, claim: ClaimedEmail) -> Exception | None:
-    """The error that prevented sending; None if the email was sent."""
-    try:
-        session.send(render_email(claim.decrypt(context.keys), context.now()))
-    except Exception as error:  # noqa: BLE001 - one failure must not delay other emails
-        return error
-    return None
+def _send(session: SmtpClient, context: Services, claim: ClaimedEmail) -> SendResult:
+    """Send an email, unless its reader wants no such emails. Raises what prevented it."""
+    email = claim.decrypt(context.keys)
+    if email.unproven and emails_stopped(email.recipient, context.now()):
+        return SendResult.STOPPED
+    session.send(render_email(email, context.now()))
+    return SendResult.SENT
 
 
-def _settle(context: Services, claim: ClaimedEmail, lease: UUID, error: Exception | None) -> None:
+def _result_of(error: Exception) -> SendResult:
+    return SendResult.REFUSED if isinstance(error, PermanentFailure) else SendResult.RETRY_LATER
+
+
+def _settle(context: Services, claim: ClaimedEmail, lease: UUID, result: SendResult) -> None:
     now, next_at = context.now(), None
-    if error is None:
-        result = SendResult.SENT
-    elif isinstance(error, PermanentFailure):
-        result = SendResult.REFUSED
-    else:
-        result = SendResult.RETRY_LATER
+    if result is SendResult.RETRY_LATER:
         jitter = context.random.random()
         next_at = email_retry(claim.attempts + 1, claim.expires_at, now, jitter=jitter)
     run_in_transaction(lambda c: outbox.settle_email(c, claim.id, lease, result, next_at=next_at))
-    if error is None:
+
+
+def _log(claim: ClaimedEmail, result: SendResult, error: Exception | None) -> None:
+    if result is SendResult.SENT:
         log.info("email_sent", email=str(claim.id), kind=claim.kind)
+    elif error is None:
+        log.info("email_stopped", email=str(claim.id), kind=claim.kind)
     else:
         log.warning(
             "email_not_sent", email=str(claim.id), result=result, error=_safe_message(error)

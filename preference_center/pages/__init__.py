@@ -18,6 +18,7 @@ from preference_center.languages import keep_language_parameter
 from preference_center.pages import one_click
 from preference_center.pages.branding import brand_asset, brand_url
 from preference_center.pages.confirm_opt_in import confirm
+from preference_center.pages.email_stop import stop_unproven_emails
 from preference_center.pages.gpc import gpc_support_document
 from preference_center.pages.link_request import redirect_to_form, request_link
 from preference_center.pages.one_time_link import (
@@ -125,6 +126,7 @@ for _path, _view in (
     ("p", preferences),
     ("m", open_mailed_link),
     ("c", confirm),
+    ("emails", stop_unproven_emails),
 ):
     for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
         # merge_slashes would send a redirect, which mail clients refuse (RULES A5).

@@ -25,6 +25,7 @@ from preference_center.domain.preference_result import SaveProblem, SaveResult, 
 from preference_center.domain.preferences import Preferences
 from preference_center.languages import join_names, page_language
 from preference_center.links import FormPurpose, Link
+from preference_center.mailer.unproven_emails import emails_stopped, may_email
 from preference_center.pages.ledger_changes import (
     CONFIRMED_BY_MAIL,
     click_evidence,
@@ -50,9 +51,6 @@ from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqu
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
 """How long a confirmation email is valid."""
-
-CONFIRMATION_RATE = "3 per hour; 10 per day"
-"""Beyond it no more email is sent, and the page states so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +89,14 @@ class ConfirmationRequest:
 def send_confirmation(
     token: str, link: Link, form: str, rendered_at: datetime, opt_ins: Iterable[Change]
 ) -> bool:
-    """Email a confirmation link to the address of `link`; False beyond CONFIRMATION_RATE.
+    """Email a confirmation link to the address of `link`; False beyond the limit of its mailbox.
 
     `form` identifies the submitted form: submitted twice, it is emailed once. The address
     must be an email address. Raises MailServerNotConfigured.
     """
     context = services()
-    if not context.limiter.hit(
-        CONFIRMATION_RATE, "confirm-to", context.keys.digest(link.address.mailbox).hex()
-    ):
+    # A stop is no secret from the holder of a link of this address, who waits for the email.
+    if emails_stopped(link.address, context.now()) or not may_email(link.address):
         return False
     now, catalogue = context.now(), catalogue_or_empty()
     changes = [*opt_ins]
@@ -129,6 +126,7 @@ def send_confirmation(
                     "what": join_names(scope_titles(catalogue, scopes)),
                 },
                 expires_at=now + CONFIRMATION_LIFETIME,
+                unproven=True,
             )
         ]
     )

@@ -19,6 +19,7 @@ from preference_center.domain.addresses import Address, Channel, mask_address, p
 from preference_center.errors import InvalidAddress
 from preference_center.languages import chosen_language, page_language
 from preference_center.links import LIFETIMES, TokenPurpose
+from preference_center.mailer.unproven_emails import may_email
 from preference_center.pages.rendering import catalogue_or_empty, lead_brand
 from preference_center.storage.mail.outbox import (
     LANGUAGE_SWITCHED,
@@ -27,8 +28,8 @@ from preference_center.storage.mail.outbox import (
     enqueue_emails,
 )
 
-ADDRESS_RATE = "3 per hour; 10 per day"
-"""Links to one mailbox. Beyond it the response is the same, but no more email is sent."""
+REQUEST_RATE = "3 per hour; 10 per day"
+"""Requests about one mailbox that anybody can make, of one kind: beyond it none is recorded."""
 
 NETWORK_RATE = "30 per hour"
 """From one network, for any addresses; beyond it the response is 429."""
@@ -72,14 +73,14 @@ def send_one_time_link(
     path: str,
     values: Mapping[str, str] | None = None,
 ) -> None:
-    """Queue an email with a one-time link, up to ADDRESS_RATE per mailbox.
+    """Queue an email with a one-time link, up to UNPROVEN_EMAIL_RATE per mailbox.
 
     `path` is the first part of the link's path: the token follows it. `values` are those of
     the email besides the link.
     """
-    context = services()
-    if not context.limiter.hit(ADDRESS_RATE, "link-to", context.keys.digest(address.mailbox).hex()):
+    if not may_email(address):
         return
+    context = services()
     now, email_id = context.now(), context.new_id()
     brand = lead_brand(tuple(catalogue_or_empty().brands.values()))
     token = context.links.create_one_time_token(purpose, address, email_id, now)
@@ -97,6 +98,7 @@ def send_one_time_link(
                 brand=brand.key if brand else None,
                 values=values,
                 expires_at=now + LIFETIMES[purpose],
+                unproven=True,
             )
         ]
     )

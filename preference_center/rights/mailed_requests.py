@@ -12,6 +12,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.links import LIFETIMES, TokenPurpose
+from preference_center.mailer.unproven_emails import may_email
 from preference_center.rights import requests
 from preference_center.storage.db.database import Connection
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, insert_emails
@@ -52,6 +53,8 @@ def _insert_link(connection: Connection, request: RightsRequest, new: NewRequest
     [address] = new.addresses
     if context.settings.mail_server is None or address.channel is not Channel.EMAIL:
         return
+    if not may_email(address):
+        return
     now, email_id = context.now(), context.new_id()
     token = context.links.create_one_time_token(TokenPurpose.RIGHTS, address, email_id, now)
     link = f"{context.links.base_url()}/rights/open/{request.kind.value}/{token}"
@@ -63,5 +66,6 @@ def _insert_link(connection: Connection, request: RightsRequest, new: NewRequest
         brand=None,
         values={"link": link, "right": request.kind.value},
         expires_at=now + LIFETIMES[TokenPurpose.RIGHTS],
+        unproven=True,
     )
     insert_emails(connection, [email])

@@ -192,10 +192,10 @@ class _Opener:
         return request
 
     def _mails_receipt(self, connection: Connection, request: RightsRequest) -> bool:
-        """One mail about all reports of a minor; of others as the entry point says."""
-        if request.kind is RequestKind.MINOR:
-            return not minors.list_reports(connection, request.subject_digests)
-        return self.new.mails_receipt
+        """One mail about all reports of a minor."""
+        if request.kind is not RequestKind.MINOR:
+            return True
+        return not minors.list_reports(connection, request.subject_digests)
 
     def _repeat(self, connection: Connection, same: RightsRequest) -> RightsRequest:
         level = self.new.level

@@ -15,6 +15,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.model import (
     Extent,
+    IdentityLevel,
     RequestKind,
     RequestState,
     RequestVia,
@@ -25,6 +26,7 @@ from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import ANSWER_TIMES, answer_url
 from preference_center.links.rights_status import rights_status_url
+from preference_center.mailer.unproven_emails import may_email
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection
 from preference_center.storage.mail.outbox import (
@@ -57,6 +59,15 @@ _ANSWERS: Mapping[EmailKind, FormPurpose] = {
     EmailKind.MINOR_REPORTED: FormPurpose.RIGHTS_REPORTED,
 }
 """The emails that ask the person for an answer."""
+_FROM_ANYBODY = {RequestVia.PAGE, RequestVia.EMAIL, RequestVia.AGENT}
+_WITHOUT_STAFF = {
+    EmailKind.RIGHTS_RECEIVED,
+    EmailKind.RIGHTS_DONE,  # an objection counts at once
+    EmailKind.RIGHTS_LAPSED,
+    EmailKind.RIGHTS_AGENT_ASKED,
+    EmailKind.MINOR_REPORTED,
+    EmailKind.MINOR_REVIEWED,  # to the address that the reporter typed
+}
 _AT_ONCE = {RequestKind.RESTRICT, RequestKind.UNRESTRICT}
 
 
@@ -79,8 +90,8 @@ def has_email(request: RightsRequest, action: StepAction) -> bool:
 def insert_email(connection: Connection, request: RightsRequest, action: StepAction) -> UUID | None:
     """Queue the mail about this step; its id, or None if the person can't be mailed.
 
-    That is so without a mail server, and for a request that names no email address: then
-    somebody has to write a letter, which the step shows.
+    That is so without a mail server, beyond the limit of what anybody can cause, and for a request
+    that names no email address: then somebody has to write a letter, which the step shows.
     """
     part = open_part(services().keys, request)
     ids = [_insert(connection, request, _kind(request, action), to) for to in _recipients(part)]
@@ -105,7 +116,8 @@ def _insert(
     connection: Connection, request: RightsRequest, kind: EmailKind, recipient: Address
 ) -> UUID | None:
     context, catalogue = services(), current_catalogue_or_empty()
-    if context.settings.mail_server is None:
+    unproven = _is_unproven(request, kind)
+    if context.settings.mail_server is None or (unproven and not may_email(recipient)):
         return None
     email_id = context.new_id()
     email = OutgoingEmail(
@@ -118,9 +130,19 @@ def _insert(
         brand=request.brand,
         values=_values(request, kind, catalogue),
         expires_at=context.now() + EMAIL_LIFETIME,
+        unproven=unproven,
     )
     insert_emails(connection, [email])
     return email_id
+
+
+def _is_unproven(request: RightsRequest, kind: EmailKind) -> bool:
+    """Whether anybody could have caused this email, by a form or by a mail with a forged From.
+
+    What staff answer is none: refusals, extensions, and what they found about a report.
+    """
+    by_anybody = request.via in _FROM_ANYBODY and request.level < IdentityLevel.CONTROLS_ADDRESS
+    return by_anybody and kind in _WITHOUT_STAFF
 
 
 def _values(request: RightsRequest, kind: EmailKind, catalogue: Catalogue) -> dict[str, str]:

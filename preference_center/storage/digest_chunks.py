@@ -40,6 +40,7 @@ _CONVERT = "UPDATE {0} t SET {1} = given.new FROM unnest(%s::bytea[], %s::bytea[
 _SINGLE_DIGESTS = (
     ("counted_bounce", "digest"),
     ("outgoing_mail", "recipient_digest"),
+    ("email_stop", "digest"),
     ("burst", "domain_digest"),
 )
 _CONVERT_SUBJECTS = """

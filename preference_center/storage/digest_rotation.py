@@ -35,6 +35,7 @@ DIGEST_COLUMNS: Mapping[str, DigestRotation] = {
     "contact_external_id.digest": DigestRotation.AHEAD,
     "counted_bounce.digest": DigestRotation.AT_ONCE,
     "outgoing_mail.recipient_digest": DigestRotation.AT_ONCE,
+    "email_stop.digest": DigestRotation.AT_ONCE,
     "rights_request.subject_digests": DigestRotation.AT_ONCE,
     "burst.domain_digest": DigestRotation.AT_ONCE,
     "deferred_form.digest": DigestRotation.EXPIRES,
@@ -183,7 +184,7 @@ def lock_for_swap(connection: Connection) -> None:
     """Keep everybody from the tables until this transaction ends. Waits as long as limits allow."""
     connection.execute(
         """LOCK TABLE address, address_key, contact_external_id, erasure, outgoing_mail,
-        counted_bounce, rights_request, burst, burst_event, key_fingerprint
+        email_stop, counted_bounce, rights_request, burst, burst_event, key_fingerprint
         IN ACCESS EXCLUSIVE MODE"""
     )
 

@@ -159,6 +159,7 @@ TABLES: Mapping[str, Table] = {
         _other("id kind brand created_at expires_at next_at attempts lease outcome"),
         "recipient_digest",
     ),
+    "email_stop": Table({"digest": _DIGEST, "ends_at": _FACT}, by="digest"),
     "review_queue": Table(
         {"content_digest": _DIGEST, "head": _SEALED, "received_at": _FACT},
         _other("id mailbox reason size resolved_at outcome"),
@@ -358,12 +359,10 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
     "rate_limit:": None,
     "agent": Holds.DIGEST,
     "api": None,
-    "confirm-to": Holds.DIGEST,
-    "link-to": Holds.DIGEST,
+    "email-to": Holds.DIGEST,
     "links-from": Holds.FACT,  # the network of an IP address, for an hour
     "minor": Holds.DIGEST,
     "reason": Holds.DIGEST,
-    "rights-receipt": Holds.DIGEST,
     "refused": None,
     "rights-mail": Holds.DIGEST,
     "text-to": Holds.DIGEST,

@@ -80,7 +80,7 @@ def test_another_site_can_not_press_the_button(page: Page, site: str, app: Flask
     press(page.get_by_role("button"))
     assert "Another website sent this form" in page.get_by_role("alert").inner_text()
     assert queued_emails(app) == []
-    press(page.get_by_role("button", name="Mail me a link"))  # now it is our own
+    press(page.get_by_role("button", name="Email me a link"))  # now it is our own
     assert len(queued_emails(app)) == 1
 
 

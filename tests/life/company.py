@@ -268,7 +268,7 @@ class Company:
         """So many that mails to the same address are allowed again: limits go by real time."""
         self.clock.advance(timedelta(hours=2))
         with Redis.from_url(self.app.extensions[EXTENSION_NAME].settings.redis_url) as client:
-            for key in client.scan_iter("*link-to*"):
+            for key in client.scan_iter("*email-to*"):
                 client.delete(key)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from preference_center.mail_server import MailServer
 from preference_center.mailer.messages import render_email
@@ -104,7 +105,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
         (
             "it",
             {
-                "one_time_link": "Scegliere che cosa ricevere",
+                "one_time_link": "Scegli cosa ricevere",
                 "confirm_opt_in": "Confermare",
                 "rights_link": "Continua",
                 "new_address": "Confermare questo indirizzo",
@@ -189,8 +190,8 @@ def test_it_states_which_right_the_link_is_for() -> None:
     message = rendered(kind=EmailKind.RIGHTS_LINK, language="en", values=values)
     assert message["Subject"] == "Your link to go on: Delete your data"
     for part in text_and_html(message):
-        assert "asked Acme on our page for this: Delete your data." in part
-        assert "nothing was changed" in part
+        assert "asked Acme for this: Delete your data." in part
+        assert "Nothing has changed" in part
 
 
 def test_it_comes_from_the_contact_and_not_from_the_sender_of_marketing(app: Flask) -> None:
@@ -333,3 +334,15 @@ def test_an_address_beyond_ascii_needs_smtputf8(
         enqueue_emails([second])
         assert work(at(port)) == 0
     assert state(second) == (SendResult.REFUSED, False)
+
+
+def test_one_that_anybody_can_cause_has_a_link_that_stops_them(client: FlaskClient) -> None:
+    text, html = text_and_html(rendered(unproven=True, language="en"))
+    assert "Don’t send me such emails again" in text
+    [link] = re.findall(r"^(https://\S+/emails/\S+)$", text, re.MULTILINE)
+    assert f'href="{link}"' in html
+    assert "jane" not in link  # I12
+    page = client.get(link.partition(".example.com")[2].removeprefix(":443"))
+    assert (page.status_code, '<html lang="en">' in page.text) == (200, True)
+    for part in text_and_html(rendered()):
+        assert "/emails/" not in part

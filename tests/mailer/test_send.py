@@ -14,10 +14,13 @@ import structlog
 from flask import Flask
 
 from dev.server import free_port
+from preference_center.context import services
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.mail_server import MailServer
 from preference_center.mailer import send, smtp_client
 from preference_center.mailer.send import EMAIL_LEASE_DURATION
 from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.mail.email_stops import EMAIL_STOP_DURATION, stop_emails
 from preference_center.storage.mail.outbox import SendResult, enqueue_emails
 from tests.clock import START, Clock
 from tests.mailer.sending import at, state, work
@@ -199,3 +202,35 @@ def test_no_address_and_no_link_gets_into_logs(
     assert output.count("email_not_sent") == 3
     assert "jane" not in output
     assert "secret-token" not in output
+
+
+def stop(address: str) -> None:
+    stopped = parse_address(address, Channel.EMAIL)
+    run_in_transaction(lambda c: stop_emails(c, services().keys, stopped, services().now()))
+
+
+def test_a_mailbox_that_stopped_them_gets_none_that_anybody_can_cause(
+    server: MailServer, stub: SmtpStub
+) -> None:
+    queued, other = outgoing_email(unproven=True), outgoing_email("paul@example.com", unproven=True)
+    enqueue_emails([queued, other])
+    stop("jane.doe@example.com")  # also what was asked for before
+    assert work(server) == 1
+    assert state(queued) == (SendResult.STOPPED, False)
+    assert state(other) == (SendResult.SENT, False)
+
+
+def test_what_the_person_has_proven_to_want_is_sent_in_spite_of_a_stop(
+    server: MailServer, stub: SmtpStub
+) -> None:
+    stop("jane.doe@example.com")
+    enqueue_emails([outgoing_email()])
+    assert work(server) == 1
+
+
+def test_stops_that_have_ended_are_deleted(clock: Clock) -> None:
+    stop("jane.doe@example.com")
+    clock.advance(EMAIL_STOP_DURATION)
+    scheduler.purge_expired(clock())
+    rows = run_in_transaction(lambda c: c.execute("SELECT * FROM email_stop").fetchall())
+    assert rows == []

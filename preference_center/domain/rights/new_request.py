@@ -65,8 +65,7 @@ class NewRequest:
     `received_at` (aware) may be stated for what came by letter or phone. `law` is stated where
     the person said where they live. With `identity_asked` the person was asked for proof at the
     same time, which stops the clock where the law allows it. `language` (BCP 47) empty is that of
-    the contact. `id` is given where a form may be sent twice: it is recorded once. `mails_receipt`
-    is false where the mailbox gets too many receipts of what anybody may send.
+    the contact. `id` is given where a form may be sent twice: it is recorded once.
     """
 
     kind: RequestKind
@@ -85,7 +84,6 @@ class NewRequest:
     agent: Agent | None = None
     reporter: str = ""
     id: UUID | None = None
-    mails_receipt: bool = True
 
     def check(self) -> None:
         """Raises InvalidInput, which states what to fix."""

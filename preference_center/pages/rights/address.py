@@ -23,9 +23,9 @@ from preference_center.errors import AddressConflict, ExpiredLink, InvalidInput
 from preference_center.languages import page_language
 from preference_center.links import FormPurpose, restore_address
 from preference_center.mailer.right_titles import right_title
+from preference_center.mailer.unproven_emails import may_email
 from preference_center.pages.ledger_changes import ACTOR
 from preference_center.pages.mailed_links import (
-    ADDRESS_RATE,
     network_allowed,
     read_typed_address,
 )
@@ -69,7 +69,7 @@ def ask_new_address(visitor: RightsVisitor) -> tuple[str, Address | None, str]:
         return given.display_address, None, "same_address"
     if not network_allowed():
         abort(429)
-    if services().limiter.hit(ADDRESS_RATE, "link-to", services().keys.digest(new.mailbox).hex()):
+    if may_email(new):
         _mail_confirmation(old, new)
     return given.display_address, new, ""
 
@@ -204,6 +204,7 @@ def _email(
         brand=brand.key if brand else None,
         values={"link": f"{base_url}/rights/{path}"},
         expires_at=context.now() + lasts,
+        unproven=kind is EmailKind.NEW_ADDRESS,  # the holder of another address typed it
     )
 
 

@@ -30,7 +30,7 @@ from preference_center.languages import set_contact_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import read_answer_token
 from preference_center.mailer.right_titles import AGENT_ACT, act_title, right_title
-from preference_center.pages.mailed_links import ADDRESS_RATE, network_allowed, read_typed_address
+from preference_center.pages.mailed_links import REQUEST_RATE, network_allowed, read_typed_address
 from preference_center.pages.rights.forms import (
     find_form_error,
     form_of,
@@ -171,7 +171,7 @@ def _record(address: Address, asked: NewRequest, files: tuple[ProofFile, ...]) -
     context = services()
     mailbox = context.keys.digest(address.mailbox).hex()
     counted = f"{mailbox} object" if asked.kind is RequestKind.OBJECT else mailbox
-    if not context.limiter.hit(ADDRESS_RATE, "agent", counted):
+    if not context.limiter.hit(REQUEST_RATE, "agent", counted):
         return ""
     return ask_for_principal(asked, files).reference
 

@@ -26,7 +26,7 @@ from preference_center.errors import InvalidLink
 from preference_center.languages import page_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_status import create_rights_status_token
-from preference_center.pages.mailed_links import ADDRESS_RATE, is_cross_site, network_allowed
+from preference_center.pages.mailed_links import is_cross_site, network_allowed
 from preference_center.pages.rendering import (
     catalogue_or_empty,
     lead_brand,
@@ -106,7 +106,6 @@ def ask(
         text=text,
         law=_read_law(),
         id=read_form_id(visitor),
-        mails_receipt=visitor.level >= IdentityLevel.CONTROLS_ADDRESS or _may_mail(address),
     )
     return open_request(new)
 
@@ -120,12 +119,6 @@ def _read_law() -> Law | None:
     """The law of where the person says they live. Without one the earliest date counts."""
     stated = request.form.get("law", "")
     return Law(stated) if stated in _laws_to_choose() else None
-
-
-def _may_mail(address: Address) -> bool:
-    """Whether this mailbox may get another receipt of what anybody sends; counts it."""
-    mailbox = services().keys.digest(address.mailbox).hex()
-    return services().limiter.hit(ADDRESS_RATE, "rights-receipt", mailbox)
 
 
 def read_form_id(visitor: RightsVisitor) -> UUID | None:

@@ -21,7 +21,7 @@ from preference_center.languages import set_contact_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import ANSWER_TIMES, read_answer_token
 from preference_center.mailer.right_titles import right_title
-from preference_center.pages.mailed_links import ADDRESS_RATE, read_typed_address
+from preference_center.pages.mailed_links import REQUEST_RATE, read_typed_address
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.forms import find_form_error, form_of, read_form_id, read_text
 from preference_center.pages.rights.list import contact_page
@@ -112,7 +112,7 @@ def _read_report() -> _Report:
 def _record(address: Address, report: _Report) -> None:
     context = services()
     mailbox = context.keys.digest(address.mailbox).hex()
-    if not context.limiter.hit(ADDRESS_RATE, "minor", mailbox):
+    if not context.limiter.hit(REQUEST_RATE, "minor", mailbox):
         return
     open_request(
         NewRequest(

@@ -36,6 +36,7 @@ NOT_IN_FILE: Mapping[str, str] = {
     "address_key": "digests of the address itself, by which it is found",
     "deferred_form": "digests of a mailbox for minutes, until tools are informed",
     "outgoing_mail": "sealed until it is sent, then wiped; the person receives it",
+    "email_stop": "digests of mailboxes, for 30 days: the link that made one shows it",
     "review_queue": "opening each would show whose it is; the file says so",
     "webhook_inbox": "opening each would show whose it is; the file says so",
     "undecided_event": "of a sealed webhook request, which the file mentions",

@@ -118,6 +118,8 @@ class SendResult(StrEnum):
     """Its link expired before it was sent."""
     CANCELLED = "cancelled"
     """The person was erased before it was sent."""
+    STOPPED = "stopped"
+    """Anybody could have caused it, and its reader wants no such emails."""
     RETRY_LATER = "later"
 
 
@@ -126,8 +128,9 @@ class OutgoingEmail:
     """One email to one person.
 
     `brand` is a key of the catalogue; None stands for all brands. `expires_at` is when its
-    link expires: after that it is not sent. Raises ValueError unless `recipient` is an email
-    address and `values` are those of REQUIRED_VALUES.
+    link expires: after that it is not sent. `unproven` is whether anybody could have caused it,
+    without proof that the mailbox is theirs (`mailer.unproven_emails`). Raises ValueError unless
+    `recipient` is an email address and `values` are those of REQUIRED_VALUES.
     """
 
     id: UUID
@@ -137,6 +140,7 @@ class OutgoingEmail:
     brand: str | None
     values: Mapping[str, str] = field(repr=False)
     expires_at: datetime
+    unproven: bool = False
 
     def __post_init__(self) -> None:
         if self.recipient.channel is not Channel.EMAIL:
@@ -169,6 +173,7 @@ class ClaimedEmail:
             brand=self.brand,
             values=personal["values"],
             expires_at=self.expires_at,
+            unproven=personal["unproven"],
         )
 
 
@@ -307,5 +312,9 @@ def purge_emails(connection: Connection, now: datetime) -> int:
 
 
 def _seal_email(keys: Keys, email: OutgoingEmail) -> bytes:
-    personal = {"to": email.recipient.exact, "values": dict(email.values)}
+    personal = {
+        "to": email.recipient.exact,
+        "values": dict(email.values),
+        "unproven": email.unproven,
+    }
     return keys.seal(json.dumps(personal), context=outgoing_mail_context(email.id))

@@ -114,6 +114,9 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
             ciphertext = NULL, recipient_digest = NULL
         WHERE recipient_digest = ANY(%(digests)s)""",
     ),
+    "email_stop": ErasureRule(
+        _KEEP, "that emails which anybody can cause are stopped: by a digest, for 30 days"
+    ),
     "review_queue": ErasureRule(_EXPIRE, "sealed mails, deleted after 30 days"),
     "pending_mail_opt_out": ErasureRule(_KEEP, "an opt-out by a digest"),
     "webhook_inbox": ErasureRule(_EXPIRE, "sealed bodies, deleted after 7 days"),

@@ -96,6 +96,17 @@ class ReviewQueueRow(db.Model):  # type: ignore[misc,name-defined]
     )
 
 
+class EmailStopRow(db.Model):  # type: ignore[misc,name-defined]
+    """A mailbox that wants no emails which anybody can cause; see `storage.mail.email_stops`.
+
+    `digest` is that of the mailbox. Deleted once it has ended.
+    """
+
+    __tablename__ = "email_stop"
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    ends_at: Mapped[datetime] = mapped_column(TimestampTz)
+
+
 class CountedBounceRow(db.Model):  # type: ignore[misc,name-defined]
     """A bounce that does not suppress by itself; deleted when it can't count any more.
 

@@ -159,7 +159,7 @@ def test_an_address_of_another_account_is_for_support_to_merge(
 @pytest.mark.parametrize(
     "typed, remedy",
     [
-        ("", "not an email address"),
+        ("", "Enter an email address"),
         (OLD, "already"),
         (f"{NEW}, x@example.com", "more than one email address"),
         ("+393331234567", "phone number"),

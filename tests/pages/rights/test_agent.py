@@ -194,7 +194,7 @@ def test_a_files_name_leads_nowhere_and_is_not_stored(
         ({"name": ""}, "give your name"),
         ({"name": "Win now: evil.example/x"}, "without a link"),
         ({"name": "a" * 101}, "give your name"),
-        ({"address": "nobody"}, "not an email address"),
+        ({"address": "nobody"}, "Enter an email address"),
         ({"address": "a@example.com b@example.com"}, "more than one email address"),
         ({"right": "minor"}, "please choose first"),
         ({"text": "x" * 4001}, "longer than 4000 characters"),

@@ -100,7 +100,7 @@ def test_one_network_reports_thirty_times_an_hour(app: Flask, client: FlaskClien
 @pytest.mark.parametrize(
     "fields, remedy",
     [
-        ({"address": ""}, "not an email address"),
+        ({"address": ""}, "Enter an email address"),
         ({"address": "a@example.com, b@example.com"}, "more than one email address"),
         ({"text": "x" * 1001}, "longer than 1000 characters"),
         ({"contact": "mum"}, "your own address is not an email address"),

@@ -113,7 +113,7 @@ def test_a_complaint_stops_nothing(client: FlaskClient, subscribed: Callable[...
 @pytest.mark.parametrize(
     "fields, remedy",
     [
-        ({"address": ""}, "not an email address"),
+        ({"address": ""}, "Enter an email address"),
         ({"address": "a@example.com, b@example.com"}, "more than one email address"),
         ({"text": "x" * 4001}, "longer than 4000 characters"),
     ],
