@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tests.pages.ledger import Ledger
 
 HEADINGS = {
-    "it": "Annullare l’iscrizione a «",
+    "it": "Disiscriversi da «",
     "en": "Unsubscribe from “",
     "de": "Von „",
     "fr": "Se désabonner de «",
-    "es": "¿Cancelar la suscripción a «",
+    "es": "¿Darse de baja de «",
 }
 
 

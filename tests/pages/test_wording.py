@@ -104,3 +104,17 @@ def test_a_brand_states_the_language_for_browsers_in_none_of_ours(
     assert language("pt") == "en"
     worded(app, 'fallback_language = "it"')
     assert (language("pt"), language("de"), language("en")) == ("it", "de", "en")
+
+
+def test_texts_are_compiled_once_and_not_per_request(
+    app: Flask, client: FlaskClient, token: str
+) -> None:
+    from preference_center.languages import load_translations
+
+    worded(app, f'address = "informal"\ntexts.de."{KEY}" = "Frag uns"')
+    assert "Frag uns" in client.get(f"/u/{token}?lang=de").text
+    before = load_translations.cache_info()
+    client.get(f"/u/{token}?lang=de")
+    after = load_translations.cache_info()
+    assert after.misses == before.misses
+    assert after.hits > before.hits

@@ -207,7 +207,7 @@ def test_the_page_is_in_the_persons_language(language: str) -> None:
     assert f'<html lang="{language}">' in page
     title = {
         "en": "Your data", "de": "Ihre Daten", "fr": "Vos données", "es": "Sus datos",
-        "it": "I Suoi dati",
+        "it": "I suoi dati",
     }[language]  # fmt: skip
     assert f"<h1>{title}</h1>" in page
     assert "<script" not in page
