@@ -44,7 +44,7 @@ from preference_center.pages.rendering import (
     CatalogueText,
     catalogue_or_empty,
     render_link_page,
-    use_contact_language,
+    use_link_language,
 )
 from preference_center.rights.returning import record_opt_ins
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_emails
@@ -140,7 +140,7 @@ def confirm(token: str = "") -> ResponseReturnValue:
     """
     now, catalogue = services().now(), catalogue_or_empty()
     requested = _read_confirmation(token, now)
-    use_contact_language(requested.link.address)
+    use_link_language(requested.link)
     shown: dict[str, Any] = {
         "self_path": url_for("pages.confirm", token=token, lang=None),
         "scope_titles": scope_titles(catalogue, requested.scopes),

@@ -12,7 +12,7 @@ from preference_center.context import services
 from preference_center.errors import ExpiredLink
 from preference_center.links import LIFETIMES, Link, TokenPurpose
 from preference_center.pages.press_result import read_result
-from preference_center.pages.rendering import expired_link_page, use_contact_language
+from preference_center.pages.rendering import expired_link_page, use_link_language
 from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
 from preference_center.storage.access import one_time_tokens
 from preference_center.storage.db.database import run_in_transaction
@@ -34,7 +34,7 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
         if "open" in request.form or not (_OPT_OUT_FIELDS & {*request.form} or read_result(token)):
             raise
         link = replace(context.links.read_any_token(token), expired=True)
-    use_contact_language(link.address)
+    use_link_language(link)
     if "open" in request.form:
         _consume(link)
         return _redirect_to_preferences(link)

@@ -24,7 +24,7 @@ from preference_center.pages.receipt import receipt_response
 from preference_center.pages.rendering import (
     catalogue_or_empty,
     render_link_page,
-    use_contact_language,
+    use_link_language,
 )
 
 
@@ -32,7 +32,7 @@ def opt_out_status(token: str = "") -> ResponseReturnValue:
     """The page; for a revoked link only that it was revoked."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read_token(token, now)
-    use_contact_language(link.address)
+    use_link_language(link)
     if link.revoked:
         return old_link_page(token, link)
     return render_link_page(
@@ -52,7 +52,7 @@ def receipt_json(token: str = "") -> Response:
     """The receipt as JSON, to download (docs/receipts.md). Raises ExpiredLink if revoked."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read_token(token, now)
-    use_contact_language(link.address)
+    use_link_language(link)
     if link.revoked:
         raise ExpiredLink("this link was revoked")
     return receipt_response(

@@ -36,7 +36,7 @@ from preference_center.pages.preference_section import (
 from preference_center.pages.rendering import (
     catalogue_or_empty,
     expired_link_page,
-    use_contact_language,
+    use_link_language,
 )
 
 
@@ -44,7 +44,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
     """Show what one address receives (GET, HEAD), or save the changes (POST)."""
     now = services().now()
     link = services().links.read_token(token, now)
-    use_contact_language(link.address)
+    use_link_language(link)
     # CSRF matters only where a change is recorded immediately, so only there is a cookie needed.
     form = PreferenceForm(meta={"csrf": link.proves_control})
     if request.method == "POST":

@@ -105,6 +105,13 @@ def use_contact_language(address: Address) -> None:
         set_contact_language(None)
 
 
+def use_link_language(link: Link) -> None:
+    """As `use_contact_language`, and use the wording of the brand that the link is about."""
+    use_contact_language(link.address)
+    with suppress(Unavailable):
+        set_wording(link_wording(link))
+
+
 def language_of(address: Address) -> str | None:
     """The locale of the contact with exactly this address (I9), if known."""
     keys = services().keys

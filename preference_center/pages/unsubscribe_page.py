@@ -34,7 +34,7 @@ from preference_center.pages.press_result import (
 from preference_center.pages.rendering import (
     link_fingerprint,
     render_link_page,
-    use_contact_language,
+    use_link_language,
 )
 from preference_center.spool import record_or_spool
 from preference_center.storage.db.database import override_limits
@@ -53,7 +53,7 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
             link = services().links.read_token(token, services().now())
         except ProbeLink:  # `flask check-domain`: the usual page, for nobody's address
             return render_link_page("unsubscribe", token, probe_link(services().now()))
-        use_contact_language(link.address)
+        use_link_language(link)
         return handle_press(token, link) or show_opt_out(token, link)
 
 

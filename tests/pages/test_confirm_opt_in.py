@@ -243,7 +243,7 @@ class TestConfirming:
         for path in (altered, mailed[:-1], "/c/", "/c", "/c/x"):
             response = press(client, path)
             assert response.status_code == 404
-            assert "This link can’t be read" in response.text
+            assert "This link doesn’t work" in response.text
         assert ledger.events() == []
 
     def test_takes_no_other_form_that_we_sealed(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STALE = {
     "preferences": (200, "nothing was saved."),
     "undo": (200, "too late to undo"),
-    "confirmation": (404, "can’t be read"),
+    "confirmation": (404, "doesn’t work"),
 }
 """What each page answers to a form of its own that is stale or altered."""
 

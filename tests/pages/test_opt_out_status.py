@@ -295,7 +295,7 @@ def test_reading_writes_nothing(client: FlaskClient, token: str, ledger: Ledger)
 def test_a_broken_link_gets_the_page_for_one(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
-    assert "can’t be read" in answer.text
+    assert "doesn’t work" in answer.text
 
 
 def test_the_receipt_holds_the_documented_fields(
