@@ -38,7 +38,12 @@ DONE = "You are unsubscribed."
 """What one click is answered with."""
 RECEIVED = "Received."
 """The same while it waits for the database."""
-RECORDED = 200
+PAGE = 200
+SEE_OTHER = 303
+"""The page's button is answered with another page's address."""
+RECORDED = frozenset({PAGE, SEE_OTHER})
+READINGS = 60
+"""How often a page is read, BREATH apart, till it offers the undo: the database may be away."""
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 
 
@@ -68,11 +73,13 @@ class Answer:
 
     status: int
     text: str = ""
+    location: str = ""
+    """Where the page is that follows."""
 
     @property
     def acknowledged(self) -> bool:
         """Whether it may never be lost (I1)."""
-        return self.status // 100 == 2
+        return self.status // 100 == 2 or self.status == SEE_OTHER
 
 
 @dataclass(slots=True)
@@ -100,7 +107,7 @@ class Person:
         """It was answered, or not. A quick repeat of one recorded adds nothing (I7)."""
         if answer.acknowledged:
             again = bool(self.off) and self.recorded
-            self.recorded = answer.status == RECORDED
+            self.recorded = answer.status in RECORDED
             self.most -= again and self.recorded and time.monotonic() - self._before < AGAIN
             self.least += self.off is not True
             self.off = True
@@ -138,7 +145,8 @@ class Client:
         try:
             self._connection.request("POST", f"/u/{token}", body, headers)
             came = self._connection.getresponse()
-            answer = Answer(came.status, came.read().decode())
+            location = came.headers.get("Location", "")
+            answer = Answer(came.status, came.read().decode(), location)
         except (OSError, http.client.HTTPException):
             self._connection.close()  # the next request opens another
         end = time.monotonic()
@@ -146,6 +154,17 @@ class Client:
         asked = Asked.UNDO if body.startswith("undo=") else self.asks
         self.samples.append(Sample(begin, end, answer.status, asked))
         return answer
+
+    def read(self, path: str) -> str:
+        """The page at this path; an empty text without one."""
+        try:
+            self._connection.request("GET", path.partition("#")[0])
+            came = self._connection.getresponse()
+            text = came.read().decode()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return ""
+        return text if came.status == PAGE else ""
 
 
 @dataclass(slots=True)
@@ -246,7 +265,20 @@ class Crowd:
             if answer.status == SPOOLED and act is Act.BUTTON:
                 return True  # nothing is there yet that could be undone
             page = answer.text
+            if act is Act.BUTTON and answer.status == SEE_OTHER:
+                page = self._page_after(answer, client)
+                if not page:
+                    return False  # gives up: nothing is shown that could be undone
         return True
+
+    def _page_after(self, answer: Answer, client: Client) -> str:
+        """The page that the answer leads to, reloaded while it offers no undo."""
+        page = ""
+        for _ in range(READINGS):
+            page = client.read(answer.location)
+            if _UNDO.search(page) or self._hopeless.wait(BREATH):
+                break
+        return page
 
     def _do(self, person: Person, act: Act, page: str, post: Callable[[str], Answer]) -> Answer:
         """The last answer; that of status `LOST` also where no undo was offered."""

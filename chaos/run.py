@@ -18,7 +18,7 @@ from chaos.heartbeat import beating
 from chaos.locked import Locked
 from chaos.logs import log_faults
 from chaos.observe import Watch, look
-from chaos.people import Crowd
+from chaos.people import SEE_OTHER, Crowd
 from chaos.plan import HABITS, draw
 from chaos.probes import Probes
 from chaos.progress import EVERY, say, telling
@@ -39,7 +39,7 @@ QUIET = 10.0
 """Seconds without progress before the clocks go ahead."""
 LOOK = 1.0
 """Seconds between looks at what is left: each costs PostgreSQL a read of the whole table."""
-EXPECTED = {200, SPOOLED, UNAVAILABLE, LOST}
+EXPECTED = {200, SEE_OTHER, SPOOLED, UNAVAILABLE, LOST}
 """What a client may get while processes fail: 503 asks it to try again."""
 
 

@@ -12,6 +12,7 @@ from chaos.people import Act, Answer, Client, Crowd, Person
 
 PAGE = Answer(200, '<input name="undo" value="a&amp;b">')
 DONE = Answer(200, people.DONE)
+PRESSED = Answer(303, location="/u/token?result=x#result")
 SPOOL = Answer(202, people.RECEIVED)
 BUSY = Answer(503)
 NONE = Answer(0)
@@ -58,7 +59,8 @@ def live(crowd: Crowd) -> Live:
         ([Act.CLICK, Act.CLICK], [SPOOL, NONE], (True, 1, 2)),  # I1
         ([Act.INSIST], [NONE, BUSY, DONE], (True, 1, 3)),
         ([Act.INSIST], [NONE, SPOOL], (True, 1, 2)),
-        ([Act.BUTTON, Act.UNDO], [PAGE, Answer(200, "back")], (False, 1, 1)),
+        ([Act.BUTTON], [PRESSED], (True, 1, 1)),
+        ([Act.BUTTON, Act.UNDO], [PAGE, Answer(303)], (False, 1, 1)),
         ([Act.BUTTON, Act.UNDO], [PAGE, NONE], (None, 1, 1)),
         ([Act.BUTTON, Act.UNDO, Act.INSIST], [PAGE, PAGE, NONE, DONE], (True, 2, 3)),
     ],
@@ -113,6 +115,20 @@ def test_nothing_is_undone_that_is_not_recorded_yet(
     person = Person("ann@example.com")
     assert crowd._live(person, client)
     assert (person.off, person.recorded, crowd.odd) == (True, False, [])
+
+
+def test_the_page_after_the_button_is_reloaded_till_it_offers_the_undo(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "_LIVES", [(Act.BUTTON, Act.UNDO)])
+    monkeypatch.setattr(people, "_WEIGHTS", [1])
+    monkeypatch.setattr(NoLinks, "token", lambda *_: "token", raising=False)
+    answers, pages = iter([PRESSED, Answer(303)]), iter(["", "sorry", PAGE.text])
+    monkeypatch.setattr(Client, "post", lambda *_: next(answers))
+    monkeypatch.setattr(Client, "read", lambda *_: next(pages))
+    person = Person("ann@example.com")
+    assert crowd._live(person, Client(1))
+    assert (person.off, person.least, crowd.odd) == (False, 1, [])
 
 
 def test_nobody_insists_for_ever(crowd: Crowd, live: Live) -> None:
