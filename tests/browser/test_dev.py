@@ -79,6 +79,8 @@ def test_the_links_of_the_mail_open_the_pages_for_people(page: Page, run: Run) -
     from playwright.sync_api import expect
 
     page.goto(f"{run.site}/dev")
+    page.get_by_role("button", name="New recipient").click()
+    expect(page.locator(f'[data-tool="{TOOLS[0]}"]').first).to_have_text("on")
     for link, button in (("Unsubscribe", "Unsubscribe"), ("Choose what you receive", "Save")):
         with page.expect_popup() as opened:
             page.get_by_role("link", name=link).click()
