@@ -28,6 +28,7 @@ Its tests need not send malformed input: tests/api/test_contract.py does that fr
 from __future__ import annotations
 
 from preference_center.api import (
+    catalogue,
     change_feed,
     contacts,
     decision_stream,
@@ -47,6 +48,7 @@ from preference_center.api.openapi import install_openapi
 __all__ = [
     "PREFIX",
     "blueprint",
+    "catalogue",
     "change_feed",
     "contacts",
     "decision_stream",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response
 
 from preference_center.api.consent_evidence import parse_consent_evidence
 from preference_center.api.endpoint import ApiCall
+from preference_center.api.preferences_json import load_preferences_json
 from preference_center.api.problems import FieldErrors
 from preference_center.api.requests import PortalLinkRequest, PreferencesQuery, PreferencesUpdate
 from preference_center.context import Services
@@ -23,13 +22,10 @@ from preference_center.domain.frequency_changes import (
 )
 from preference_center.domain.preferences import (
     PreferenceChoice,
-    Preferences,
     PreferenceSubmission,
-    ScopeStatus,
     build_kept_pause,
     build_preference_change,
     compute_preferences,
-    shown_facts,
 )
 from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
@@ -64,11 +60,14 @@ def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Servic
     )
 
 
-def read_preferences(query: PreferencesQuery, catalogue: Catalogue, services: Services) -> str:
+def read_preferences(
+    call: ApiCall, query: PreferencesQuery, catalogue: Catalogue, services: Services
+) -> str:
     """The preferences of exactly this form of the address (I9), as JSON."""
     address = _parse_address(query.address, query, services)
-    now = services.now()
-    return json.dumps(_preferences_json(_load_preferences(address, catalogue, now), now))
+    return json.dumps(
+        load_preferences_json(address, catalogue, call.key, services.now(), query.language)
+    )
 
 
 def write_preferences(
@@ -119,9 +118,13 @@ def write_preferences(
     errors.raise_if_any()
 
     def to_response(recorded: RecordResult, connection: Connection | None) -> str:
-        now = services.now()
-        preferences = _preferences_json(
-            _load_preferences(submission.address, catalogue, now, connection), now
+        preferences = load_preferences_json(
+            submission.address,
+            catalogue,
+            call.key,
+            services.now(),
+            update.evidence.language,
+            connection,
         )
         return json.dumps(preferences | {"events": [str(event) for event in recorded.events]})
 
@@ -158,34 +161,6 @@ def _parse_address(
     raw: str, request: PortalLinkRequest | PreferencesQuery, services: Services
 ) -> Address:
     return parse_address(raw, request.channel, region=services.settings.phone_region)
-
-
-def _load_preferences(
-    address: Address, catalogue: Catalogue, now: datetime, connection: Connection | None = None
-) -> Preferences:
-    facts = shown_facts(load_facts([address], connection)[0])
-    return compute_preferences(catalogue, address, facts, now)
-
-
-def _preferences_json(preferences: Preferences, now: datetime) -> dict[str, Any]:
-    return {
-        "read_at": now.isoformat(),
-        "closed": preferences.closed,
-        "restricted": preferences.restricted,
-        "all_marketing": _setting_json(preferences.all_marketing),
-        "topics": {key: _setting_json(status) for key, status in preferences.topics.items()},
-    }
-
-
-def _setting_json(status: ScopeStatus) -> dict[str, str]:
-    setting = {"state": status.state.value}
-    if status.until:
-        setting["until"] = status.until.isoformat()
-    if status.frequency:
-        setting["frequency"] = status.frequency
-    if status.rule:
-        setting["rule"] = status.rule.value
-    return setting
 
 
 def _escape_pointer(token: str) -> str:

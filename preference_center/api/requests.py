@@ -131,6 +131,7 @@ class PreferencesQuery(RequestBody):
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
+    language: LanguageTag | None = None
 
 
 class PreferenceChoiceRequest(RequestBody):

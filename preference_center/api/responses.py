@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.link_access import OptInMethod
 from preference_center.domain.preferences import PreferenceState
 
 
@@ -129,10 +130,12 @@ class PortalLink(ResponseBody):
 class ScopeSetting(ResponseBody):
     """On, off or paused; with the end of a pause, or with the rule that keeps it off.
 
-    `frequency`: how often a topic is sent, where the catalogue offers a choice.
+    `since`: from when on it has been off, where an event decides it. `frequency`: how often a
+    topic is sent, where the catalogue offers a choice.
     """
 
     state: PreferenceState
+    since: datetime | None = None
     until: datetime | None = None
     rule: DecisionRule | None = None
     frequency: str | None = None
@@ -144,8 +147,18 @@ class PreferencesResponse(ResponseBody):
     read_at: datetime
     closed: bool
     restricted: bool
+    opt_in: Literal[OptInMethod.IMMEDIATE, OptInMethod.UNAVAILABLE] = Field(
+        description="Whether this key can turn something on for this person"
+    )
     all_marketing: ScopeSetting
     topics: dict[str, ScopeSetting]
+    always_on: list[str] = Field(
+        description="The service message types that nobody can turn off; of a closed account"
+        " those that remain"
+    )
+    one_way_systems: list[str] = Field(
+        description="The titles of systems that can't turn on again and have no pauses"
+    )
 
 
 class PreferencesUpdateResponse(PreferencesResponse):

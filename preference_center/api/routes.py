@@ -127,9 +127,9 @@ def post_portal_links(call: ApiCall, body: PortalLinkRequest) -> Response:
     response=PreferencesResponse,
     errors=(INVALID_ADDRESS,),
 )
-def post_preferences_query(_: ApiCall, body: PreferencesQuery) -> Response:
+def post_preferences_query(call: ApiCall, body: PreferencesQuery) -> Response:
     """Query the preferences of an address."""
-    return json_response(read_preferences(body, current_catalogue(), services()))
+    return json_response(read_preferences(call, body, current_catalogue(), services()))
 
 
 @endpoint(

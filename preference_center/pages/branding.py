@@ -10,7 +10,7 @@ import hashlib
 
 from flask import Response, abort, render_template, request, url_for
 
-from preference_center.domain.catalogue import BrandFile, page_colours
+from preference_center.domain.catalogue import page_colours
 from preference_center.domain.catalogue.model import Brand
 from preference_center.pages.rendering import catalogue_or_empty
 
@@ -31,7 +31,7 @@ def brand_asset(key: str, name: str) -> Response:
     if name == STYLE_SHEET:
         css = _style_sheet(brand) or abort(404)
         return _cacheable(Response(css, mimetype="text/css"), _version(css.encode()))
-    file = _files(brand).get(name) or abort(404)
+    file = brand.files.get(name) or abort(404)
     response = _cacheable(Response(file.content, mimetype=file.media_type), file.version)
     if file.media_type.startswith("image/"):
         response.headers["Content-Security-Policy"] = PICTURE_CONTENT_SECURITY_POLICY
@@ -51,20 +51,8 @@ def _asset_version(brand: Brand, name: str) -> str:
     if name == STYLE_SHEET:
         css = _style_sheet(brand)
         return _version(css.encode()) if css else ""
-    file = _files(brand).get(name)
+    file = brand.files.get(name)
     return file.version if file else ""
-
-
-def _files(brand: Brand) -> dict[str, BrandFile]:
-    """The files of a brand, by their names in URLs."""
-    files = {
-        "logo": brand.logo and brand.logo.light,
-        "logo-dark": brand.logo and brand.logo.dark,
-        "favicon": brand.favicon,
-        "illustration": brand.illustration,
-        "font.woff2": brand.font and brand.font.file,
-    }
-    return {name: file for name, file in files.items() if file}
 
 
 def _style_sheet(brand: Brand) -> str:

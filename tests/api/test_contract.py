@@ -63,8 +63,9 @@ class Served:
 
 def read(**more: Any) -> BaseSchema:
     """The served document, with every check on."""
+    # 304: If-None-Match: *
     # 404, 409, 410: an unknown id, or one that is not or no longer ready for this
-    accepted = {"expected-statuses": ["2xx", "401", "404", "409", "410", "422"]}
+    accepted = {"expected-statuses": ["2xx", "304", "401", "404", "409", "410", "422"]}
     config = {
         "generation": {"max-examples": EXAMPLES, "deterministic": True},
         "checks": {"positive_data_acceptance": accepted},

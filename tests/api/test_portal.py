@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.api.sender import Sender, evidence, make_sender
 from tests.clock import START, Clock
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
+from tests.pages.tools import connect
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,6 +44,10 @@ def read(sender: Sender, address: str = ADA, channel: str = "email") -> dict[str
     answer = sender.post("/v1/preferences/query", {"address": address, "channel": channel})
     assert answer.status_code == 200, answer.text
     return dict(answer.get_json())
+
+
+def off(rule: str, since: datetime) -> dict[str, str]:
+    return {"state": "off", "since": since.isoformat(), "rule": rule}
 
 
 def topics(**states: dict[str, str] | str) -> dict[str, Any]:
@@ -99,16 +104,33 @@ def test_reading_tells_each_topic_with_the_rule_that_holds_it_off(
         "read_at": START.isoformat(),
         "closed": False,
         "restricted": False,
+        "opt_in": "immediate",
         "all_marketing": {"state": "on"},
         "topics": {
             "acme.news": {"state": "off", "rule": "no_consent"},
             "acme.offers": {"state": "on"},
         },
+        "always_on": ["password_reset", "invoice"],
+        "one_way_systems": [],
     }
     sender.opt_out(ADA, "all_marketing")
     found = read(sender)
-    assert found["all_marketing"] == {"state": "off", "rule": "opted_out_of_all_marketing"}
+    assert found["all_marketing"] == off("opted_out_of_all_marketing", START)
     assert found["topics"]["acme.offers"]["rule"] == "opted_out_of_all_marketing"
+
+
+def test_a_key_that_can_not_lift_reads_that_nothing_can_be_turned_on(in_force: Flask) -> None:
+    found = read(make_sender(in_force, scopes=["portal", "write"]))
+    assert found["opt_in"] == "unavailable"
+
+
+def test_reading_names_one_way_systems_by_their_titles(sender: Sender) -> None:  # I10
+    connect(sender.app, "old-crm", {"acme.offers"}, can_lift=False)
+    connect(sender.app, "crm", {"acme.offers"})
+    assert read(sender)["one_way_systems"] == ["Un nostro sistema di invio (1)"]
+    body = {"address": ADA, "language": "en-GB"}
+    found = sender.post("/v1/preferences/query", body).get_json()
+    assert found["one_way_systems"] == ["A system that sends our messages (1)"]
 
 
 def test_reading_knows_topics_of_the_channel_only(sender: Sender) -> None:
@@ -160,7 +182,7 @@ def test_a_stale_page_lifts_no_later_opt_out(sender: Sender, clock: Clock) -> No
     sender.opt_out(ADA, "acme.offers", received_at=clock().isoformat())
     clock.advance(MINUTE)
     found = put(sender, clock, rendered_at=rendered.isoformat(), topics=topics(offers="on"))
-    assert found["topics"]["acme.offers"] == {"state": "off", "rule": "opted_out_of_topic"}
+    assert found["topics"]["acme.offers"] == off("opted_out_of_topic", START + MINUTE)
 
 
 def test_a_fresh_page_lifts_an_older_no(sender: Sender, clock: Clock) -> None:
@@ -286,7 +308,9 @@ def test_on_a_closed_account_nothing_is_turned_on(sender: Sender, clock: Clock) 
         record([closing])
     found = read(sender)
     assert found["closed"]
-    assert found["all_marketing"] == {"state": "off", "rule": "closed"}
+    assert found["opt_in"] == "unavailable"
+    assert found["always_on"] == ["password_reset"]  # marked after_closing
+    assert found["all_marketing"] == off("closed", START)
     clock.advance(timedelta(hours=1))
     answer = sender.put("/v1/preferences", changed(clock, topics=topics(offers="on")))
     assert answer.status_code == 422
@@ -298,7 +322,8 @@ def test_who_is_restricted_is_refused_an_opt_in(sender: Sender, clock: Clock) ->
     assert sender.post("/v1/contacts/restrict", {"address": ADA}).status_code == 200
     found = read(sender)
     assert found["restricted"]
-    assert found["topics"]["acme.offers"] == {"state": "off", "rule": "restricted"}
+    assert found["opt_in"] == "unavailable"
+    assert found["topics"]["acme.offers"] == off("restricted", START)
     clock.advance(timedelta(hours=1))
     answer = sender.put("/v1/preferences", changed(clock, topics=topics(offers="on")))
     assert answer.status_code == 422

@@ -124,6 +124,18 @@ class Brand:
     closing_url: LocalizedText = field(default_factory=dict)
     """These four as in `ContactDetails`; `Catalogue.contact_details` fills in the company's."""
 
+    @property
+    def files(self) -> Mapping[str, BrandFile]:
+        """What pages load, by the name in its URL."""
+        files = {
+            "logo": self.logo and self.logo.light,
+            "logo-dark": self.logo and self.logo.dark,
+            "favicon": self.favicon,
+            "illustration": self.illustration,
+            "font.woff2": self.font and self.font.file,
+        }
+        return {name: file for name, file in files.items() if file}
+
 
 @dataclass(frozen=True, slots=True)
 class TopicGroup:
@@ -234,6 +246,14 @@ class Catalogue:
             privacy_contact=brand.privacy_contact or of_company.privacy_contact,
             privacy_notice=brand.privacy_notice or of_company.privacy_notice,
             closing_url=brand.closing_url,
+        )
+
+    def always_on(self, *, closed: bool) -> tuple[MessageType, ...]:
+        """The service messages that nobody can turn off; of a closed account what remains (I4)."""
+        return tuple(
+            each
+            for each in self.message_types.values()
+            if each.message_class is MessageClass.SERVICE and (each.after_closing or not closed)
         )
 
     def topics_for_channel(self, channel: Channel) -> tuple[Topic, ...]:

@@ -39,6 +39,8 @@ class KeyScope(StrEnum):
 
     CHECK = "check"
     """Request decisions."""
+    CATALOGUE = "catalogue"
+    """Read the catalogue, which says nothing about any person."""
     READ = "read"
     """List suppressions and contacts with their addresses, and follow changes."""
     WRITE = "write"
