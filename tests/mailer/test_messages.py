@@ -106,7 +106,7 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, stub: SmtpStub)
             "it",
             {
                 "one_time_link": "Scegli cosa ricevere",
-                "confirm_opt_in": "Confermare",
+                "confirm_opt_in": "Conferma",
                 "rights_link": "Continua",
                 "new_address": "Conferma questo indirizzo",
                 "address_moved": "Non ero io",

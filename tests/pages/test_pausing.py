@@ -52,7 +52,7 @@ def test_the_day_is_written_as_the_reader_writes_it(
     client: FlaskClient, token: str, clock: Clock
 ) -> None:
     choose(client, token, clock, all_marketing="30")
-    assert "Tutto il marketing è in pausa fino al 24 dicembre 2026." in (
+    assert "Tutte le comunicazioni promozionali sono in pausa fino al 24 dicembre 2026." in (
         client.get(f"/p/{token}?lang=it").text
     )
 
