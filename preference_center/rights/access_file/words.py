@@ -56,7 +56,7 @@ def event_kind(kind: EventKind) -> str:
 @_once_per_language
 def _event_kinds() -> Mapping[EventKind, str]:
     return {
-        EventKind.OPTED_OUT: _("Opt-out"),
+        EventKind.OPTED_OUT: _("Unsubscribed"),
         EventKind.OPTED_IN: _("Your own sign-up"),
         EventKind.CONSENTED: _("Consent, as others recorded it"),
         EventKind.PAUSED: _("Pause"),
