@@ -10,6 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.clock import START, Clock
+from tests.in_force import put_in_force
+from tests.pages.conftest import CATALOGUE
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_preferences import Form
@@ -222,10 +224,29 @@ class TestHolds:
 def test_a_tool_that_can_hold_no_pause_is_named_before_the_choice(
     app: Flask, client: FlaskClient, token: str, language: str
 ) -> None:  # I10
+    put_in_force(
+        app,
+        CATALOGUE
+        + """
+        [destinations.email-tool]
+        title = { en = "Letters", it = "Lettere" }
+        company = "Letters Ltd"
+        country = "GB"
+        [destinations.good-tool]
+        title = { en = "Customer service", it = "Assistenza" }
+        company = "Service Ltd"
+        country = "GB"
+        [destinations.text-tool]
+        title = { en = "Texts", it = "Messaggi" }
+        company = "Texts Ltd"
+        country = "GB"
+        """,
+    )
     connect(app, "email-tool", ["digest"], can_lift=False)
     connect(app, "good-tool", ["digest"])
     connect(app, "text-tool", ["alerts"], can_lift=False)  # nothing that this page is about
     text = client.get(f"/p/{token}?lang={language}").text
-    assert text.index("Email tool") < text.index('name="topics"')
-    assert "Good tool" not in text
-    assert "Text tool" not in text
+    title = {"en": "Letters", "it": "Lettere"}[language]
+    assert text.index(title) < text.index('name="topics"')
+    for other in ("Customer service", "Assistenza", "Texts", "Messaggi"):
+        assert other not in text
