@@ -17,6 +17,7 @@ from preference_center.mailcheck.body_links import check_bodies
 from preference_center.mailcheck.dkim import check_dkim
 from preference_center.mailcheck.findings import Finding, error
 from preference_center.mailcheck.links import Installation, check_key, check_recipients, check_time
+from preference_center.mailcheck.sender import check_sender
 from preference_center.mailcheck.unsubscribe_headers import UnsubscribeHeader, check_header_pair
 
 __all__ = ["Installation", "check_email"]
@@ -56,6 +57,7 @@ def _check(
         yield from check_time(header.link, parse_mail_date(mail.get("Date")), now)
         yield from check_recipients(header.link, _recipients(mail))
     yield from check_dkim(mail)
+    yield from check_sender(mail, installation.catalogue)
     yield from check_bodies(mail, installation, now, header.link)
 
 

@@ -35,6 +35,8 @@ class SenderIdentity:
     """A URL, as `help_url`; both may be empty."""
     colours: BrandColours | None
     dark_colours: BrandColours | None
+    radius: int | None
+    """Of the button's corners, in CSS pixels."""
     host: str | None
     """Of the brand's pages."""
 
@@ -64,6 +66,7 @@ def sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
         privacy_notice=catalogue.localize(details.privacy_notice, language),
         colours=lead.colours.get("light") if lead else None,
         dark_colours=lead.colours.get("dark") if lead else None,
+        radius=lead.radius if lead else None,
         host=lead.host if lead else None,
     )
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 from preference_center.languages import LANGUAGES
+from preference_center.mailer.messages import render_email
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.clock import Clock
@@ -107,6 +109,38 @@ def test_no_page_of_a_confirmation_has_a_violation(
     clock.advance(timedelta(days=8))
     page.goto(f"{site}{link_in(email)}?lang={language}")
     found["too late to confirm"] = violations(page)
+    assert {name: rules for name, rules in found.items() if rules} == {}
+
+
+@pytest.mark.parametrize("page, language", LOOKS, indirect=["page"])
+def test_no_page_of_an_email_that_anybody_can_cause_has_a_violation(
+    page: Page, site: str, app: Flask, clock: Clock, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_force(app, clock)
+    give_mail_server(app, monkeypatch)
+    found: dict[str, list[str]] = {}
+    page.goto(f"{site}/form?lang={language}")
+    page.locator("#address").fill("ada")
+    press(page.locator("main form button"))
+    found["wrong address"] = violations(page)
+    page.locator("#address").fill("ada@example.com")
+    press(page.locator("main form button"))
+    found["requested"] = violations(page)
+    (email,) = queued_emails(app)
+    with app.app_context():
+        html = render_email(email, clock()).get_body(("html",))
+    assert html
+    reader = page.context.new_page()  # whose policy lets the styles of an email count
+    reader.set_content(html.get_content())
+    stop = urlsplit(reader.locator("a[href*='/emails/']").get_attribute("href") or "").path
+    found["the email"] = violations(reader)
+    page.goto(f"{site}{stop}?lang={language}")
+    found["stop"] = violations(page)
+    press(page.locator("main form button"))
+    found["stopped"] = violations(page)
+    page.reload()
+    press(page.locator("main form button"))
+    found["allowed"] = violations(page)
     assert {name: rules for name, rules in found.items() if rules} == {}
 
 

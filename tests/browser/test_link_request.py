@@ -7,16 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 from preference_center.languages import LANGUAGES
+from preference_center.mailer.unproven_emails import stop_url
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.pages.conftest import app, ledger
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
+from tests.storage.emails import outgoing_email
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -40,6 +43,26 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     )
     yield context.new_page()
     context.close()
+
+
+def test_who_stops_such_emails_can_go_back_reload_and_allow_them_again(
+    page: Page, site: str, app: Flask, clock: Clock
+) -> None:
+    with app.app_context():
+        url = stop_url(outgoing_email(unproven=True, language="en"), None, clock())
+    page.goto(f"{site}{urlsplit(url).path}?lang=en")
+    page.get_by_role("button", name="Don’t send me such emails").dblclick()
+    page.wait_for_url("**#result")
+    assert "December" in page.get_by_role("status").inner_text()
+    page.reload()
+    assert page.get_by_role("heading", name="We won’t send you such emails").is_visible()
+    page.go_back()
+    page.go_forward()
+    page.get_by_role("group").click()
+    press(page.get_by_role("link", name="Italiano"))
+    assert page.get_by_role("heading", name="Non le invieremo").is_visible()
+    press(page.get_by_role("button", name="Consenti di nuovo"))
+    assert "Di nuovo consentito" in page.get_by_role("status").inner_text()
 
 
 def test_a_person_without_a_link_gets_to_their_choices(

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_string
+from email.utils import getaddresses
 
 import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.catalogue import parse_catalogue
 from preference_center.errors import InvalidInput
 from preference_center.links import TokenPurpose
 from preference_center.mailcheck import Severity, check_email
+from tests.in_force import CATALOGUE
 from tests.mailcheck.mails import (  # fmt: skip
     ADA,
     DKIM,
@@ -246,3 +249,18 @@ def test_every_finding_states_its_fix_and_its_rule() -> None:
     for make, _ in FAULTS.values():
         for one in check_email(make().encode(), OURS, NOW):
             assert (one.severity is Severity.OK) != bool(one.remedy and one.source)
+
+
+def test_marketing_from_the_contact_is_warned_of() -> None:  # A13
+    [(_, address)] = getaddresses([message_from_string(GOOD)["From"]])
+    named = CATALOGUE.replace(
+        'name = "Acme"', f'name = "Acme"\nhost = "{HOST}"\ncontact.email = "Us <{address.upper()}>"'
+    )
+    installation = replace(OURS, catalogue=parse_catalogue(named))
+    found = {finding.code for finding in check_email(GOOD.encode(), installation, NOW)}
+    assert "from_is_contact" in found
+    other = replace(
+        OURS, catalogue=parse_catalogue(named.replace(address.upper(), "c@acme.example"))
+    )
+    found = {finding.code for finding in check_email(GOOD.encode(), other, NOW)}
+    assert "from_is_contact" not in found

@@ -239,8 +239,8 @@ def test_an_email_of_two_brands_comes_from_neither_alone(app: Flask) -> None:
 def test_it_states_to_whom_it_was_sent_and_how_to_reach_who_sent_it(app: Flask) -> None:
     put_in_force(app, REACHABLE)
     text, html = text_and_html(rendered(brand="acme", language="en"))
-    assert "Acme sent this email to j***@e***.com." in text
-    assert "Acme sent this email to j***@e***.com." in html
+    assert "This email was sent to j***@e***.com by Acme." in text
+    assert "This email was sent to j***@e***.com by Acme." in html
     for part in (text, html):
         assert "care@acme.example" in part
         assert "+39 011 555 1234" in part
