@@ -41,7 +41,7 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
 from preference_center.links import Link
-from preference_center.pages.forms import PreferenceForm, parse_pauses
+from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from tests.environment import settings_for
 
 _MODULES = (requests, change_feed, contact_models, import_models, pagination, decision_stream)
@@ -110,7 +110,9 @@ def form(data: bytes) -> None:
     sent: dict[str, Any] = {"method": "POST", "data": body, "content_type": kind}
     with _app().test_request_context("/", **sent):
         given = PreferenceForm()
-        ticks = SubmittedPreferences(given.topics.data or (), parse_pauses(request.form))
+        ticks = SubmittedPreferences(
+            given.topics.data or (), parse_choices(request.form, PAUSE_FIELD_PREFIX)
+        )
         found = diff_scopes(_SHOWN, ticks, _CURRENT, NOW)
         scopes = {*found.opt_outs, *found.pauses, *found.opt_ins, *found.resumes}
         assert scopes <= {*_SHOWN}

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, REPEAT_INTERVAL
+from preference_center.domain.frequencies import is_less_often
 from preference_center.domain.preferences import Preferences
 
 PAUSE_DAYS = (7, 30, 90)
@@ -18,10 +20,11 @@ RESUME_CHOICE = "resume"
 
 @dataclass(frozen=True, slots=True)
 class SubmittedPreferences:
-    """The submitted form: ticked topics, and the choice of each pause field by scope."""
+    """The submitted form: ticked topics, and the choices of pauses and frequencies by scope."""
 
     topics: Collection[str]
     pauses: Mapping[str, str] = field(default_factory=dict)
+    frequencies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,38 @@ def diff_scopes(
         opt_ins=[topic for topic in differing if not rendered[topic]],
         resumes=[*_resumed(chosen, current)],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyChanges:
+    """Topic -> the frequency that a form chooses, less often or more often than now."""
+
+    lowered: Mapping[str, str] = field(default_factory=dict)
+    raised: Mapping[str, str] = field(default_factory=dict)
+
+
+def diff_frequencies(
+    rendered: Mapping[str, str],
+    submitted: SubmittedPreferences,
+    current: Preferences,
+    catalogue: Catalogue,
+) -> FrequencyChanges:
+    """The frequencies that differ from the rendered ones and from those in force.
+
+    Of topics that the form leaves on; what the topic does not offer is left out.
+    """
+    lowered: dict[str, str] = {}
+    raised: dict[str, str] = {}
+    for key, shown in rendered.items():
+        choice, topic = submitted.frequencies.get(key, shown), catalogue.topics.get(key)
+        status = current.topics.get(key)
+        if topic is None or status is None or key not in submitted.topics:
+            continue
+        if choice in {shown, status.frequency} or choice not in topic.frequencies:
+            continue
+        reduces = is_less_often(topic, choice, status.frequency or "")
+        (lowered if reduces else raised)[key] = choice
+    return FrequencyChanges(lowered, raised)
 
 
 def kept_pauses(opt_ins: Iterable[str], current: Preferences) -> dict[str, datetime]:

@@ -33,8 +33,12 @@ class SaveResult:
     """Scope -> end, of new pauses."""
     turned_on: Sequence[str] = ()
     resumed: Sequence[str] = ()
+    frequencies: Mapping[str, str] = field(default_factory=dict)
+    """Topic -> how often it is sent from now on."""
     to_confirm: Sequence[str] = ()
     """What an email asks to confirm."""
+    frequencies_to_confirm: Mapping[str, str] = field(default_factory=dict)
+    """The same of topics that are to be sent more often."""
     unsaved: Sequence[str] = ()
     """What could not be turned on and stays ticked, to save again."""
     undone: Sequence[str] = ()
@@ -51,7 +55,8 @@ class SaveResult:
     @property
     def has_changed(self) -> bool:
         """Whether anything is different from before."""
-        return bool(self.has_stopped or self.turned_on or self.resumed or self.undone)
+        turned_on = self.turned_on or self.resumed
+        return bool(self.has_stopped or turned_on or self.frequencies or self.undone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,13 @@ def show_result(result: SaveResult, current: Preferences) -> ShownResult:
         paused=paused,
         turned_on=on,
         resumed=resumed,
+        frequencies=_in_force(result.frequencies, current),
         to_confirm=waiting,
+        frequencies_to_confirm={
+            topic: key
+            for topic, key in result.frequencies_to_confirm.items()
+            if topic not in _in_force(result.frequencies_to_confirm, current)
+        },
         unsaved=[scope for scope in result.unsaved if not current.is_on(scope)],
         undone=[scope for scope in result.undone if current.is_on(scope)],
     )
@@ -107,6 +118,14 @@ def was_turned_off_after(current: Preferences, scope: str, at: datetime) -> bool
     """Whether what keeps `scope` off now was recorded after `at`."""
     status = current.for_scope(scope)
     return bool(status and status.since and status.since > at)
+
+
+def _in_force(frequencies: Mapping[str, str], current: Preferences) -> dict[str, str]:
+    return {
+        topic: key
+        for topic, key in frequencies.items()
+        if (status := current.for_scope(topic)) and status.frequency == key
+    }
 
 
 def _pause_end(current: Preferences, scope: str) -> datetime | None:

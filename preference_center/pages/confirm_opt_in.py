@@ -7,7 +7,7 @@ pressed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from preference_center.links import FormPurpose, Link
 from preference_center.mailer.unproven_emails import emails_stopped, may_email
 from preference_center.pages.ledger_changes import (
     CONFIRMED_BY_MAIL,
+    choose_frequency,
     click_evidence,
     opt_in,
     pause,
@@ -62,6 +63,7 @@ class ConfirmationRequest:
     link: Link = field(repr=False)
     opt_ins: Sequence[str]
     resumes: Sequence[str]
+    frequencies: Mapping[str, str]
     rendered_at: datetime
     requested_at: datetime
 
@@ -70,7 +72,7 @@ class ConfirmationRequest:
         """All scopes that the request turns on."""
         return [*self.opt_ins, *self.resumes]
 
-    def changes(self, current: Preferences, now: datetime) -> list[Change]:
+    def changes(self, catalogue: Catalogue, current: Preferences, now: datetime) -> list[Change]:
         """The changes to record. Their ids are derived, so confirming twice is idempotent (I7).
 
         A pause that runs in `current` goes on: see `kept_pauses`.
@@ -79,6 +81,11 @@ class ConfirmationRequest:
         changes += [resume(self.link, scope, self.rendered_at, now) for scope in self.resumes]
         kept = kept_pauses(self.opt_ins, current)
         changes += [pause(self.link, scope, until, now) for scope, until in kept.items()]
+        changes += [
+            choose_frequency(self.link, topic, key, self.rendered_at, now)
+            for scope, key in self.frequencies.items()
+            if (topic := catalogue.topics.get(scope)) and key in topic.frequencies
+        ]
         evidence = click_evidence(self.link, CONFIRMED_BY_MAIL)
         return [
             replace(change, id=uuid5(self.id, f"{change.kind}/{change.scope}"), evidence=evidence)
@@ -101,12 +108,19 @@ def send_confirmation(
     now, catalogue = context.now(), catalogue_or_empty()
     changes = [*opt_ins]
     scopes = [change.scope for change in changes]
-    email_id = uuid5(NAMESPACE_URL, " ".join([form, *sorted(scopes)]))
+    frequencies = {change.scope: change.frequency.key for change in changes if change.frequency}
+    kinds = [f"{scope} {key}" for scope, key in frequencies.items()]
+    email_id = uuid5(NAMESPACE_URL, " ".join([form, *sorted(scopes), *sorted(kinds)]))
+    titles = [
+        *scope_titles(catalogue, [c.scope for c in changes if not c.frequency]),
+        *frequency_titles(catalogue, frequencies),
+    ]
     data = {
         "confirm": str(email_id),
         "link": token,
         "on": [change.scope for change in changes if change.kind is EventKind.OPTED_IN],
         "resume": [change.scope for change in changes if change.kind is EventKind.PAUSED],
+        "often": frequencies,
         "rendered_at": rendered_at.isoformat(),
     }
     sealed = context.links.seal_form(FormPurpose.CONFIRMATION, data, now)
@@ -123,7 +137,7 @@ def send_confirmation(
                 brand=key,
                 values={
                     "link": f"{base}/c/{sealed}",
-                    "what": join_names(scope_titles(catalogue, scopes)),
+                    "what": join_names(titles),
                 },
                 expires_at=now + CONFIRMATION_LIFETIME,
                 unproven=True,
@@ -143,7 +157,10 @@ def confirm(token: str = "") -> ResponseReturnValue:
     use_link_language(requested.link)
     shown: dict[str, Any] = {
         "self_path": url_for("pages.confirm", token=token, lang=None),
-        "scope_titles": scope_titles(catalogue, requested.scopes),
+        "scope_titles": [
+            *scope_titles(catalogue, requested.scopes),
+            *frequency_titles(catalogue, requested.frequencies),
+        ],
     }
     if now - requested.requested_at > CONFIRMATION_LIFETIME:
         return render_link_page(
@@ -168,11 +185,17 @@ def confirm(token: str = "") -> ResponseReturnValue:
 
 
 def _record_confirmed(requested: ConfirmationRequest, now: datetime) -> SaveResult:
-    current = load_preferences(catalogue_or_empty(), requested.link, now)
+    catalogue = catalogue_or_empty()
+    current = load_preferences(catalogue, requested.link, now)
     if current.restricted:  # recorded, it would not apply
         return SaveResult(requested.rendered_at, problem=SaveProblem.RESTRICTED)
-    record_opt_ins(requested.changes(current, now), page_language())
-    return SaveResult(requested.rendered_at, turned_on=requested.opt_ins, resumed=requested.resumes)
+    record_opt_ins(requested.changes(catalogue, current, now), page_language())
+    return SaveResult(
+        requested.rendered_at,
+        turned_on=requested.opt_ins,
+        resumed=requested.resumes,
+        frequencies=requested.frequencies,
+    )
 
 
 def link_from_confirmation(token: str, now: datetime) -> Link:
@@ -195,6 +218,16 @@ def scope_titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
     return titles
 
 
+def frequency_titles(catalogue: Catalogue, frequencies: Mapping[str, str]) -> list[str]:
+    """Each topic with how often it is wanted, as in "News: Weekly", in the page's language."""
+    text = CatalogueText(catalogue)
+    return [
+        f"{text(topic.title)}: {text(topic.frequencies[key])}"
+        for scope, key in frequencies.items()
+        if (topic := catalogue.topics.get(scope)) and key in topic.frequencies
+    ]
+
+
 def _common_brand(catalogue: Catalogue, scopes: Sequence[str]) -> str | None:
     """The brand of all these scopes, if they have one in common."""
     topics = [catalogue.topics.get(scope) for scope in scopes]
@@ -211,6 +244,7 @@ def _read_confirmation(token: str, now: datetime) -> ConfirmationRequest:
         link=context.links.read_token(data["link"], now),
         opt_ins=data["on"],
         resumes=data["resume"],
+        frequencies=data.get("often", {}),
         rendered_at=datetime.fromisoformat(data["rendered_at"]),
         requested_at=requested_at,
     )

@@ -10,6 +10,8 @@ from wtforms import HiddenField, SelectMultipleField
 
 PAUSE_FIELD_PREFIX = "pause:"
 """Prefix of a pause field's name; a scope follows."""
+FREQUENCY_FIELD_PREFIX = "frequency:"
+"""The same of how often; a topic follows."""
 
 
 class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -25,13 +27,13 @@ class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """Keys of the ticked topics; only those that `state` lists are used."""
 
 
-def parse_pauses(form: Mapping[str, str]) -> dict[str, str]:
-    """The choice of each pause field, by scope; the caller uses only scopes of `state`.
+def parse_choices(form: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The choice of each field with this prefix, by scope; the caller uses only scopes of `state`.
 
     A part of multipart/form-data may have no name.
     """
     return {
-        name.removeprefix(PAUSE_FIELD_PREFIX): choice
+        name.removeprefix(prefix): choice
         for name, choice in form.items()
-        if name and name.startswith(PAUSE_FIELD_PREFIX)
+        if name and name.startswith(prefix)
     }

@@ -6,8 +6,11 @@ from datetime import datetime
 
 from preference_center.context import services
 from preference_center.domain import link_access
+from preference_center.domain.catalogue import Topic
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.evidence_redaction import redact_evidence
+from preference_center.domain.frequencies import frequency_choice
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.languages import page_language
 from preference_center.links import Link
 from preference_center.pages.rendering import link_wording, text_version
@@ -46,6 +49,14 @@ def resume(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Chan
     return _build_change(link, EventKind.PAUSED, scope, rendered_at, now, until=rendered_at)
 
 
+def choose_frequency(
+    link: Link, topic: Topic, key: str, occurred_at: datetime, now: datetime
+) -> Change:
+    """How often the person wants a topic. Raises InvalidInput if the topic does not offer it."""
+    kind, chosen = EventKind.FREQUENCY_CHOSEN, frequency_choice(topic, key)
+    return _build_change(link, kind, topic.key, occurred_at, now, frequency=chosen)
+
+
 def _build_change(
     link: Link,
     kind: EventKind,
@@ -55,6 +66,7 @@ def _build_change(
     *,
     source: str = PREFERENCE_PAGE,
     until: datetime | None = None,
+    frequency: FrequencyChoice | None = None,
 ) -> Change:
     return Change(
         id=services().new_id(),
@@ -68,6 +80,7 @@ def _build_change(
         evidence=click_evidence(link, source),
         until=until,
         own_act=kind is EventKind.OPTED_OUT,
+        frequency=frequency,
     )
 
 

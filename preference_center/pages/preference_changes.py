@@ -7,15 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.preference_form import (
     SubmittedPreferences,
+    diff_frequencies,
     diff_scopes,
     kept_pauses,
 )
 from preference_center.domain.preferences import Preferences
 from preference_center.links import Link
-from preference_center.pages.ledger_changes import PREFERENCE_PAGE, opt_in, opt_out, pause, resume
+from preference_center.pages.ledger_changes import (
+    PREFERENCE_PAGE,
+    choose_frequency,
+    opt_in,
+    opt_out,
+    pause,
+    resume,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +37,19 @@ class PreferenceChanges:
     resumes: Sequence[Change]
     kept_pauses: Sequence[Change]
     """Recorded with the opt-ins, so that a pause holds."""
+    lowered: Sequence[Change] = ()
+    raised: Sequence[Change] = ()
+    """How often a topic is sent: less, and more often than now."""
 
     @property
     def turned_off(self) -> list[Change]:
         """The changes that any holder of a link may make."""
-        return [*self.opt_outs, *self.pauses]
+        return [*self.opt_outs, *self.pauses, *self.lowered]
 
     @property
     def turned_on(self) -> list[Change]:
         """The changes that take proof of control of the address."""
-        return [*self.opt_ins, *self.resumes]
+        return [*self.opt_ins, *self.resumes, *self.raised]
 
 
 def diff_preferences(
@@ -46,16 +58,28 @@ def diff_preferences(
     rendered_at: datetime,
     submitted: SubmittedPreferences,
     current: Preferences,
+    catalogue: Catalogue,
     now: datetime,
 ) -> PreferenceChanges:
-    """The changes of a submitted form, as `diff_scopes` finds them."""
+    """The changes of a submitted form, as `diff_scopes` and `diff_frequencies` find them.
+
+    Less often counts from the POST, more often from when the form was rendered (I5).
+    """
     was = {ALL_MARKETING: rendered["all"], **rendered["topics"]}
     scopes = diff_scopes(was, submitted, current, now)
     kept = kept_pauses(scopes.opt_ins, current)
+    often = diff_frequencies(rendered.get("often", {}), submitted, current, catalogue)
+
+    def choose(frequencies: Mapping[str, str], at: datetime) -> list[Change]:
+        topics = ((catalogue.topic(key), chosen) for key, chosen in frequencies.items())
+        return [choose_frequency(link, topic, chosen, at, now) for topic, chosen in topics]
+
     return PreferenceChanges(
         opt_outs=[opt_out(link, scope, PREFERENCE_PAGE, now) for scope in scopes.opt_outs],
         pauses=[pause(link, scope, until, now) for scope, until in scopes.pauses.items()],
         opt_ins=[opt_in(link, scope, rendered_at, now) for scope in scopes.opt_ins],
         resumes=[resume(link, scope, rendered_at, now) for scope in scopes.resumes],
         kept_pauses=[pause(link, scope, until, now) for scope, until in kept.items()],
+        lowered=choose(often.lowered, now),
+        raised=choose(often.raised, rendered_at),
     )

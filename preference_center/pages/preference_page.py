@@ -63,7 +63,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
         "result": shown,
         "self_path": result_query(),
     }
-    if found and found.undo_id and shown and shown.saved.has_stopped:
+    if found and found.undo_id and shown and (shown.saved.has_stopped or shown.saved.frequencies):
         values["undo"] = requested_result()
     if is_opt_out_only(link, now):
         return old_link_page(token, link, **values)

@@ -24,7 +24,12 @@ from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link
 from preference_center.pages.confirm_opt_in import send_confirmation
-from preference_center.pages.forms import PreferenceForm, parse_pauses
+from preference_center.pages.forms import (
+    FREQUENCY_FIELD_PREFIX,
+    PAUSE_FIELD_PREFIX,
+    PreferenceForm,
+    parse_choices,
+)
 from preference_center.pages.gpc import gpc_opt_out
 from preference_center.pages.ledger_changes import ACTOR, PREFERENCE_PAGE, click_evidence
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
@@ -66,9 +71,14 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
         return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
     if rendered.get("link") != link_fingerprint(token):
         return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
-    submitted = SubmittedPreferences(form.topics.data or (), parse_pauses(request.form))
-    current = load_preferences(catalogue_or_empty(), link, now)
-    changes = diff_preferences(link, rendered, rendered_at, submitted, current, now)
+    submitted = SubmittedPreferences(
+        form.topics.data or (),
+        parse_choices(request.form, PAUSE_FIELD_PREFIX),
+        parse_choices(request.form, FREQUENCY_FIELD_PREFIX),
+    )
+    catalogue = catalogue_or_empty()
+    current = load_preferences(catalogue, link, now)
+    changes = diff_preferences(link, rendered, rendered_at, submitted, current, catalogue, now)
     submission = _Submission(token, link, form, rendered_at, current, changes)
     honoured = gpc_opt_out(link, PREFERENCE_PAGE, now)
     stopped = _stop(submission, honoured)
@@ -83,7 +93,10 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
     return replace(
         stopped,
         result=replace(
-            turned_on, turned_off=stopped.result.turned_off, paused=stopped.result.paused
+            turned_on,
+            turned_off=stopped.result.turned_off,
+            paused=stopped.result.paused,
+            frequencies={**stopped.result.frequencies, **turned_on.frequencies},
         ),
     )
 
@@ -103,7 +116,8 @@ def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
         evidence=click_evidence(link, PREFERENCE_PAGE),
     )
     record([retraction])
-    return SaveResult(now, undone=[*found.result.turned_off, *found.result.paused])
+    before = found.result
+    return SaveResult(now, undone=[*before.turned_off, *before.paused, *before.frequencies])
 
 
 def _stop(submission: _Submission, honoured: Sequence[Change]) -> Saved:
@@ -112,6 +126,7 @@ def _stop(submission: _Submission, honoured: Sequence[Change]) -> Saved:
         submission.rendered_at,
         turned_off=[change.scope for change in (*honoured, *submission.changes.opt_outs)],
         paused={each.scope: each.until for each in submission.changes.pauses if each.until},
+        frequencies=_keys(submission.changes.lowered),
     )
     if not changes:
         return Saved(result)
@@ -124,7 +139,7 @@ def _stop(submission: _Submission, honoured: Sequence[Change]) -> Saved:
 
 def _turn_on(submission: _Submission) -> SaveResult:
     link, changes = submission.link, submission.changes
-    wanted = [change.scope for change in changes.turned_on]
+    wanted = [change.scope for change in (*changes.opt_ins, *changes.resumes)]
     unsaved = SaveResult(
         submission.rendered_at, unsaved=[change.scope for change in changes.opt_ins]
     )
@@ -139,7 +154,11 @@ def _turn_on(submission: _Submission) -> SaveResult:
             submission.token, link, form, submission.rendered_at, changes.turned_on
         ):
             return replace(unsaved, problem=SaveProblem.MAIL_LIMIT_REACHED)
-        return SaveResult(submission.rendered_at, to_confirm=wanted)
+        return SaveResult(
+            submission.rendered_at,
+            to_confirm=wanted,
+            frequencies_to_confirm=_keys(changes.raised),
+        )
     if not submission.form.validate():
         return replace(unsaved, problem=SaveProblem.MISSING_COOKIE)
     record_opt_ins([*changes.turned_on, *changes.kept_pauses], page_language())
@@ -147,4 +166,10 @@ def _turn_on(submission: _Submission) -> SaveResult:
         submission.rendered_at,
         turned_on=[change.scope for change in changes.opt_ins],
         resumed=[change.scope for change in changes.resumes],
+        frequencies=_keys(changes.raised),
     )
+
+
+def _keys(changes: Sequence[Change]) -> dict[str, str]:
+    """Topic -> frequency."""
+    return {change.scope: change.frequency.key for change in changes if change.frequency}

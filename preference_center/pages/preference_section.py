@@ -118,6 +118,11 @@ def _form_state(current: Preferences, token: str) -> dict[str, Any]:
         "link": link_fingerprint(token),
         "all": current.is_on(ALL_MARKETING),
         "topics": {key: current.is_on(key) for key in current.topics},
+        "often": {
+            key: status.frequency
+            for key, status in current.topics.items()
+            if status.frequency and current.is_on(key)
+        },
     }
 
 
