@@ -11,6 +11,7 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.link_access import OptInMethod
 from preference_center.domain.preferences import (
     Preferences,
+    PreferenceState,
     ScopeStatus,
     compute_preferences,
     shown_facts,
@@ -68,9 +69,10 @@ def _one_way_systems(
 
 
 def _setting_json(status: ScopeStatus) -> dict[str, str]:
+    off_since = status.since if status.state is PreferenceState.OFF else None
     values = {
         "state": status.state.value,
-        "since": status.since and status.since.isoformat(),
+        "since": off_since and off_since.isoformat(),
         "until": status.until and status.until.isoformat(),
         "frequency": status.frequency,
         "rule": status.rule and status.rule.value,
