@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Request
+from flask import Flask, Request, g
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
@@ -13,11 +13,24 @@ migrate = Migrate()
 csrf = CSRFProtect()
 
 
+CROSS_SITE_COOKIE = "cross_site_cookie"
+"""The name in `g`: true where the cookie is set in a frame on a site that may frame the page."""
+
+
 class CookieSessions(SecureCookieSessionInterface):
     """Flask's sessions, without creating a signer for requests without a cookie.
 
-    Mail clients and senders never send one, and the signer takes a tenth of the time.
+    Mail clients and senders never send one, and the signer takes a tenth of the time. With
+    CROSS_SITE_COOKIE the cookie works in a frame of another site, and only there (CHIPS).
     """
+
+    def get_cookie_samesite(self, app: Flask) -> str | None:
+        """`None` in a frame, else as configured."""
+        return "None" if g.get(CROSS_SITE_COOKIE) else super().get_cookie_samesite(app)
+
+    def get_cookie_partitioned(self, app: Flask) -> bool:
+        """Whether the cookie is kept apart for each site that frames the page."""
+        return bool(g.get(CROSS_SITE_COOKIE)) or super().get_cookie_partitioned(app)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """The session of a request: a new one if it has no cookie."""

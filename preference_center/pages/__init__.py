@@ -19,6 +19,7 @@ from preference_center.pages import one_click
 from preference_center.pages.branding import brand_asset, brand_url
 from preference_center.pages.confirm_opt_in import confirm
 from preference_center.pages.email_stop import stop_unproven_emails
+from preference_center.pages.framing import allow_frames
 from preference_center.pages.gpc import gpc_support_document
 from preference_center.pages.link_request import redirect_to_form, request_link
 from preference_center.pages.one_time_link import (
@@ -94,6 +95,7 @@ def _register_converter(state: BlueprintSetupState) -> None:
 def _add_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)  # a brand's picture has a stricter policy
+    allow_frames(response)
     if request.endpoint == "pages.unsubscribe" and request.method in {"POST", "OPTIONS"}:
         response.headers.update(CORS_HEADERS)
     return response

@@ -13,6 +13,7 @@ from preference_center.domain.catalogue.company_contact import (
     parse_sender,
     parse_urls,
 )
+from preference_center.domain.catalogue.framing import parse_frame_origins
 from preference_center.domain.catalogue.model import Brand
 from preference_center.domain.catalogue.reader import TomlTable, quote_toml
 from preference_center.domain.catalogue.wording import parse_wording
@@ -20,7 +21,7 @@ from preference_center.domain.catalogue.wording import parse_wording
 BRAND_FIELDS = (
     "name", "host", "sender", "footer", "contact", "privacy_contact", "privacy_notice",
     "closing_url", "fallback_language", "address", "texts", "colours", "logo", "favicon",
-    "illustration", "font", "radius",
+    "illustration", "font", "radius", "frame_origins",
 )  # fmt: skip
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -43,6 +44,7 @@ def parse_brand(
         font=parse_font(table),
         radius=parse_radius(table),
         colours=parse_colours(table),
+        frame_origins=parse_frame_origins(table),
         wording=parse_wording(table, known_texts),
         contact=parse_contact(table, languages),
         privacy_contact=parse_email(table, "privacy_contact"),

@@ -251,6 +251,8 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
             flat |= _flatten_frequencies(value)
         elif isinstance(value, Mapping):
             flat |= {f"{name}.{language}": f'"{text}"' for language, text in value.items()}
+        elif isinstance(value, tuple):
+            flat |= {name: ", ".join(map(str, value))} if value else {}
         elif value is not None:
             flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return flat

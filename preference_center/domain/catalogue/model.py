@@ -117,6 +117,8 @@ class Brand:
     font: BrandFont | None = None
     radius: int | None = None
     colours: Mapping[str, BrandColours] = field(default_factory=dict)
+    frame_origins: tuple[str, ...] = ()
+    """Origins whose pages may show its preference pages in a frame."""
     wording: Wording = field(default_factory=Wording)
     contact: CompanyContact | None = None
     privacy_contact: str | None = None

@@ -1,0 +1,31 @@
+"""Which sites may show a brand's pages in a frame of theirs."""
+
+from __future__ import annotations
+
+import re
+
+from preference_center.domain.catalogue.reader import TomlTable, quote_toml
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ORIGIN = re.compile(rf"https://{_LABEL}(?:\.{_LABEL})*(?::[1-9]\d{{0,4}})?")
+_EXAMPLE = '["https://www.example.com"]'
+
+
+def parse_frame_origins(brand: TomlTable) -> tuple[str, ...]:
+    """The origins (RFC 6454) of `frame_origins`; none without it.
+
+    Only whole origins on HTTPS: a wildcard would trust every site that somebody else may put on
+    a subdomain, and on plain HTTP anyone on the way could put a page around ours.
+    """
+    found = brand.get_value("frame_origins", list, _EXAMPLE)
+    if found is None:
+        return ()
+    for origin in found:
+        if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+            shown = quote_toml(origin) if isinstance(origin, str) else "a value"
+            brand.add_error(
+                f"frame_origins has {shown}, which is no origin",
+                f"write it in small letters, without path or wildcard: {_EXAMPLE}",
+                "frame_origins",
+            )
+    return tuple(dict.fromkeys(str(origin) for origin in found))
