@@ -121,7 +121,7 @@ def test_a_person_sees_corrects_limits_and_deletes_and_comes_back(
 def _see(jane: Person, app: Flask) -> None:
     jane.prove("See and download your data")
     jane.press("Prepare my file")
-    assert "look again in some minutes" in jane.status()
+    assert "check again in a few minutes" in jane.status()
     with app.app_context():
         assert build_access_file(requests_in(app)[-1].id)
     jane.page.reload()

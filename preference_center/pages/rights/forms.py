@@ -138,4 +138,4 @@ def redirect_to_status(visitor: RightsVisitor, asked: RightsRequest) -> Response
     began_at = visitor.link.issued_at if visitor.link and visitor.link.proves_control else None
     context = services()
     token = create_rights_status_token(context.links, asked.id, context.now(), began_at)
-    return redirect(url_for("pages.rights_status", token=token), 303)
+    return redirect(url_for("pages.rights_status", token=token, _anchor="result"), 303)

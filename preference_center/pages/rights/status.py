@@ -69,7 +69,7 @@ def rights_status(token: str = "") -> ResponseReturnValue:
     if "withdraw" in request.form:
         with suppress(ForbiddenTransition):  # closed meanwhile: the page says how
             withdraw(page.asked.id, PERSON)
-        return redirect(url_for("pages.rights_status", token=token), 303)
+        return redirect(url_for("pages.rights_status", token=token, _anchor="result"), 303)
     if "mail" in request.form and page.asked.kind is RequestKind.ACCESS and page.addresses:
         return mail_rights_link(RightsVisitor(), RequestKind.ACCESS.value, page.addresses[0])
     return _render(page)

@@ -182,7 +182,8 @@ def test_the_status_page_is_withdrawn_from_once_and_marketing_stays_off(
 
 
 def test_a_status_link_that_was_altered_shows_nothing(client: FlaskClient, token: str) -> None:
-    status = object_to(client).location
+    status, _, fragment = object_to(client).location.partition("#")
+    assert fragment == "result"  # where the browser moves the focus to
     for path in (status[:-1], "/rights/status/broken", f"/rights/status/{token}"):
         assert client.get(path).status_code == 404
         assert client.post(path, data={"withdraw": "yes"}).status_code == 404
@@ -213,3 +214,12 @@ def test_an_objection_without_words_is_one_mail(
     give_mail_server(app, monkeypatch)
     object_to(client, text="")
     assert len(queued_emails(app)) == 1
+
+
+def test_an_error_stands_above_and_at_its_field(client: FlaskClient, token: str) -> None:
+    page = object_to(client, text="a" * 4001).text
+    assert "<title>Error: " in page
+    assert page.index('id="problem"') < page.index("<h1>")
+    assert '<a href="#text">Nothing was sent: the text is longer' in page
+    assert page.index('<p class="field-error" id="text-error">') < page.index("<textarea")
+    assert 'aria-describedby="text-error text-hint" aria-invalid="true"' in page
