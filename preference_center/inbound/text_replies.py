@@ -2,6 +2,7 @@
 
 The confirmation of a stop follows 47 CFR 64.1200(a)(12): at most one message, within five
 minutes (it is the webhook's own response), which states what was turned off and nothing else.
+Each stays within one part in every language (docs/decisions/0075).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages
+from preference_center.domain.sms_parts import fit_in_one_part, to_gsm
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
 from preference_center.languages import SOURCE_LANGUAGE, in_language, join_names, match_language
@@ -43,20 +45,23 @@ class TextReplyWriter:
             brands = {topic.brand for topic in topics}
             name = self._sender_name([self.catalogue.brands[key] for key in sorted(brands)])
             if not topics:
-                text: str = _(
-                    "%(name)s: you are unsubscribed. You will get no more marketing messages"
-                    " at this number.",
-                    name=name,
+                return fit_in_one_part(
+                    lambda fields: _(
+                        "%(name)s: you are unsubscribed. You will get no more marketing messages"
+                        " at this number.",
+                        **fields,
+                    ),
+                    {"name": name},
                 )
-                return text
             titles = [self.catalogue.localize(topic.title, language) for topic in topics]
-            reply: str = _(
-                "%(name)s: you are unsubscribed. You will get no more messages of this kind at"
-                " this number: %(what)s.",
-                name=name,
-                what=join_names(titles),
+            return fit_in_one_part(
+                lambda fields: _(
+                    "%(name)s: you are unsubscribed. We no longer send this to your number:"
+                    " %(what)s.",
+                    **fields,
+                ),
+                {"name": name, "what": join_names(titles)},
             )
-            return reply
 
     def help_reply(self, destination: Destination) -> str:
         """The destination's reply to HELP, or else who we are and where people choose."""
@@ -65,13 +70,16 @@ class TextReplyWriter:
         if own := destination.settings.get(HELP_TEXT_SETTING):
             return own
         with in_language(self._language()):
-            text: str = _(
-                "%(name)s: text STOP to get no more marketing messages at this number. To choose"
-                " what you receive: %(url)s",
-                name=self._sender_name(),
-                url=f"{services().links.base_url(self._host())}/form",
+            url = f"{services().links.base_url(self._host())}/form"
+            return fit_in_one_part(
+                lambda fields: _(
+                    "%(name)s: text STOP to get no more marketing at this number. Choose what"
+                    " you receive: %(url)s",
+                    url=url,
+                    **fields,
+                ),
+                {"name": self._sender_name()},
             )
-            return text
 
     def opt_in_link(self) -> str:
         """A link to turn messages on; opening it proves possession of the phone."""
@@ -82,25 +90,31 @@ class TextReplyWriter:
             TokenPurpose.EMAILED_LINK, self.address, context.new_id(), context.now(), self._host()
         )
         with in_language(self._language()):
-            text: str = _(
-                "%(name)s: to get messages at this number again, choose here within 24 hours:"
-                " %(link)s",
-                name=self._sender_name(),
-                link=link,
+            return fit_in_one_part(
+                lambda fields: _(
+                    "%(name)s: to get messages at this number again, choose here within 24 hours:"
+                    " %(link)s",
+                    link=link,
+                    **fields,
+                ),
+                {"name": self._sender_name()},
             )
-            return text
 
     def _language(self) -> str:
         spoken = (self.locale, *country_languages(self.country), self.catalogue.default_language)
         return next(filter(None, map(match_language, spoken)), SOURCE_LANGUAGE)
 
     def _sender_name(self, brands: Sequence[Brand] = ()) -> str:
-        """The name of these brands, or of all; our host if the catalogue has none."""
+        """The name of these brands, or of all; our host if the catalogue has none.
+
+        Our host too where the name can't be written in the alphabet of text messages.
+        """
         named = brands or [*self.catalogue.brands.values()]
         language = self._language()
         names = [self.catalogue.localize(brand.name, language) for brand in named]
         host = urlsplit(services().settings.public_url).hostname or ""
-        return join_names(names) if names else host
+        name = join_names(names)
+        return name if to_gsm(name) else host
 
     def _host(self) -> str | None:
         """The host of the pages of the only brand."""

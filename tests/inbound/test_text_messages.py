@@ -109,8 +109,7 @@ def test_stop_stops_all_marketing_at_the_number_and_is_confirmed(
     assert event["own"]
     assert event["evidence"] == {"method": "sms", "tool": "texts", "id": "SM0"}  # I8
     assert answer == (
-        "Acme: la cancellazione è avvenuta. Non riceverà altri messaggi di marketing su questo"
-        " numero."
+        "Acme: la disiscrizione è avvenuta. Non inviamo più pubblicità a questo numero."
     )
     assert kept(app) == 0  # nothing of the text itself stays
 
@@ -197,12 +196,12 @@ def test_a_number_that_one_topic_is_sent_from_stops_that_topic(
 @pytest.mark.parametrize(
     "sender, begins",
     [
-        ("+393331234567", "Acme: la cancellazione"),
+        ("+393331234567", "Acme: la disiscrizione"),
         ("+12025550123", "Acme: you are unsubscribed"),
         ("+491701234567", "Acme: Sie sind abgemeldet"),
         ("+33612345678", "Message de Acme."),
         ("+34612345678", "Acme: se ha dado de baja"),
-        ("+81312345678", "Acme: la cancellazione"),  # the catalogue's own
+        ("+81312345678", "Acme: la disiscrizione"),  # the catalogue's own
     ],
 )
 def test_the_answer_speaks_as_the_number_does(text: Text, sender: str, begins: str) -> None:

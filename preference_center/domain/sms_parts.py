@@ -1,0 +1,131 @@
+"""The length of a text message in parts, and texts that stay within one.
+
+3GPP TS 23.038 6.2.1 and TS 23.040 9.2.3.24.1: a message of the GSM 7 bit default alphabet has
+160 septets in one part and 153 in each of several; one other character makes all of it UCS-2,
+with 70 and 67 code units. Each part is paid for.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+
+GSM_ALPHABET = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
+"""An escape comes before each, so it takes two septets."""
+
+SEPTETS = 160
+"""What one part carries."""
+MAX_NAME_SEPTETS = 30
+"""A name up to this length is not shortened in our own messages, in any language."""
+
+_SEPTETS_OF_SEVERAL = 153
+_UNITS, _UNITS_OF_SEVERAL = 70, 67  # UTF-16 code units
+_MIN_FIELD = 8  # septets; a name that is cut further says nothing
+_ELLIPSIS = "..."
+
+_REPLACEMENTS = str.maketrans(
+    {
+        **dict.fromkeys("‘’‚‛′`´", "'"),
+        **dict.fromkeys("“”„‟″«»", '"'),
+        **dict.fromkeys("‐‑‒–—―−", "-"),
+        "…": "...",
+        "•": "-",
+        "œ": "oe",
+        "Œ": "OE",
+        "ł": "l",
+        "Ł": "L",
+        "đ": "d",
+        "Đ": "D",
+        "ð": "d",
+        "Ð": "D",
+        "þ": "th",
+        "Þ": "Th",
+        "ı": "i",
+        "ẞ": "SS",
+    }
+)
+
+
+def count_septets(text: str) -> int | None:
+    """Septets of the text, or None where it has a character outside of the GSM alphabet."""
+    if not all(each in GSM_ALPHABET or each in GSM_EXTENSION for each in text):
+        return None
+    return len(text) + sum(each in GSM_EXTENSION for each in text)
+
+
+def count_parts(text: str) -> int:
+    """The number of parts in which a text message is sent, and paid for."""
+    septets = count_septets(text)
+    if septets is None:
+        units = len(text.encode("utf-16-be")) // 2
+        return 1 if units <= _UNITS else _parts(text, _unit_width, _UNITS_OF_SEVERAL)
+    return 1 if septets <= SEPTETS else _parts(text, _septet_width, _SEPTETS_OF_SEVERAL)
+
+
+def to_gsm(text: str) -> str | None:
+    """The text in the GSM alphabet: `más` as `mas`, with straight quotes and plain spaces.
+
+    None where that is not possible, as for Greek, Cyrillic or Chinese.
+    """
+    written = "".join(map(_to_gsm_character, unicodedata.normalize("NFC", text)))
+    return None if count_septets(written) is None else written
+
+
+def fit_in_one_part(write: Callable[[Mapping[str, str]], str], fields: Mapping[str, str]) -> str:
+    """`write(fields)` within one part: the longest of `fields` are shortened until it fits.
+
+    The text stays longer if even its shortest fields leave too little space. Characters with no
+    equivalent in the GSM alphabet are kept, which makes the message UCS-2.
+    """
+    shortened = {name: to_gsm(field) or field for name, field in fields.items()}
+    while True:
+        written = write(shortened)
+        written = to_gsm(written) or written
+        excess = (count_septets(written) or 0) - SEPTETS
+        longest = max(shortened, key=lambda name: len(shortened[name]))
+        if excess <= 0 or len(shortened[longest]) <= _MIN_FIELD:
+            return written
+        others = [len(shortened[name]) for name in shortened if name != longest]
+        size = max(len(shortened[longest]) - excess, *others, _MIN_FIELD)
+        shortened[longest] = shorten(shortened[longest], min(size, len(shortened[longest]) - 1))
+
+
+def shorten(text: str, size: int) -> str:
+    """The beginning of the text in up to `size` characters, cut after a word where possible."""
+    if len(text) <= size:
+        return text
+    kept = max(size - len(_ELLIPSIS), 1)
+    words = text[: kept + 1].rpartition(" ")[0]
+    return (words if len(words) * 2 >= kept else text[:kept]).rstrip(" ,;:-") + _ELLIPSIS
+
+
+def _to_gsm_character(character: str) -> str:
+    if character in GSM_ALPHABET or character in GSM_EXTENSION:
+        return character
+    plain = character.translate(_REPLACEMENTS)
+    if plain != character:
+        return plain
+    base = unicodedata.normalize("NFKD", character)
+    return "".join(each for each in base if not unicodedata.combining(each))
+
+
+def _parts(text: str, width: Callable[[str], int], size: int) -> int:
+    """No character is divided between two parts."""
+    parts, used = 1, 0
+    for character in text:
+        if used + width(character) > size:
+            parts, used = parts + 1, 0
+        used += width(character)
+    return parts
+
+
+def _septet_width(character: str) -> int:
+    return 2 if character in GSM_EXTENSION else 1
+
+
+def _unit_width(character: str) -> int:
+    return len(character.encode("utf-16-be")) // 2

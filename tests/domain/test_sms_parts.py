@@ -1,0 +1,104 @@
+"""Text messages are counted as networks bill them, and fitted into one part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from preference_center.domain.catalogue import catalogue_warnings, parse_catalogue
+from preference_center.domain.sms_parts import (
+    SEPTETS,
+    count_parts,
+    count_septets,
+    fit_in_one_part,
+    shorten,
+    to_gsm,
+)
+from tests.domain.catalogues import edited
+
+
+@pytest.mark.parametrize(
+    "text, septets, parts",
+    [
+        ("", 0, 1),
+        ("a" * 160, 160, 1),
+        ("a" * 161, 161, 2),
+        ("a" * 306, 306, 2),
+        ("a" * 307, 307, 3),
+        ("€" * 80, 160, 1),  # an escape and the character
+        ("a" + "€" * 153, 307, 3),  # 153 is odd: no escape is torn from its character
+        ("è é ù ì ò à Ç ñ ü ß", 19, 1),
+        ("más", None, 1),
+        ("á" * 70, None, 1),
+        ("á" * 71, None, 2),
+        ("\N{PARTY POPPER}" * 36, None, 2),  # two units each
+        ("\N{PARTY POPPER}" * 67, None, 3),  # 67 is odd: 33 in each part
+    ],
+)
+def test_septets_and_parts(text: str, septets: int | None, parts: int) -> None:
+    assert (count_septets(text), count_parts(text)) == (septets, parts)
+
+
+@pytest.mark.parametrize(
+    "text, written",
+    [
+        ("más información aquí", "mas informacion aqui"),
+        ("C’est l’été à Orléans : ça va", "C'est l'été à Orléans : ca va"),
+        ("Œuvre « naïve »", 'OEuvre " naive "'),
+        ("Cafe\N{COMBINING ACUTE ACCENT} Łódź", "Café Lodz"),
+        ("10 € – bis 20 % Rabatt…", "10 € - bis 20 % Rabatt..."),
+        ("Ελλάδα", None),
+        ("Привет", None),
+    ],
+)
+def test_letters_that_the_alphabet_lacks_lose_their_accents(text: str, written: str | None) -> None:
+    assert to_gsm(text) == written
+
+
+def test_names_are_cut_after_a_word_where_possible() -> None:
+    assert shorten("Flash offers by SMS", 19) == "Flash offers by SMS"
+    assert shorten("Flash offers by SMS", 16) == "Flash offers..."
+    assert shorten("Donaudampfschifffahrt", 12) == "Donaudamp..."
+
+
+def _write(fields: Mapping[str, str]) -> str:
+    return "{name}: no more of {what}. ".format(**fields) + "x" * 100
+
+
+def test_the_longest_name_is_shortened_first_and_only_as_far_as_needed() -> None:
+    assert fit_in_one_part(_write, {"name": "Acme", "what": "News"}).startswith(
+        "Acme: no more of News. "
+    )
+    text = fit_in_one_part(_write, {"name": "Acme", "what": "Offers " * 20})
+    assert text.startswith("Acme: no more of Offers Offers")
+    assert SEPTETS - 8 < len(text) <= SEPTETS
+    text = fit_in_one_part(_write, {"name": "Acme " * 20, "what": "Offers " * 20})
+    assert count_parts(text) == 1
+    assert text.startswith("Acme Acme")
+    assert "Offers Offers" in text
+
+
+def test_a_text_that_can_t_fit_stays_whole_apart_from_its_names() -> None:
+    text = fit_in_one_part(lambda fields: fields["name"] + "x" * 200, {"name": "Acme"})
+    assert text == "Acme" + "x" * 200
+
+
+SMS = (('channel = "email"', 'channel = "sms"'),)
+
+
+def _sms_warnings(*changes: tuple[str, str]) -> list[str]:
+    catalogue = parse_catalogue(edited(*SMS, *changes))
+    return [line for line in catalogue_warnings(catalogue) if "text messages" in line]
+
+
+def test_names_that_text_messages_can_t_contain_are_warned_of() -> None:
+    assert _sms_warnings() == []
+    (line,) = _sms_warnings(('name = "Acme"', 'name = "Cafê Acme"'))
+    assert 'becomes "Cafe Acme" in text messages' in line
+    (line, *_) = _sms_warnings(('name = "Acme"', 'name = "Акме"'))
+    assert "name the host of the pages instead" in line
+    (line,) = _sms_warnings(('it = "Notizie"', f'it = "{"Notizie " * 5}"'))
+    assert "topic acme.news in it has more than 30 characters" in line
+    only_mail = parse_catalogue(edited(('name = "Acme"', 'name = "Cafê Acme"')))
+    assert "text messages" not in "".join(catalogue_warnings(only_mail))

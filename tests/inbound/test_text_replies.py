@@ -1,0 +1,47 @@
+"""Our own text messages stay within one part in every language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preference_center.domain.sms_parts import MAX_NAME_SEPTETS, SEPTETS, count_parts, count_septets
+from preference_center.languages import LANGUAGES, load_translations
+
+LINK = f"https://{'preferences.example.com':.<30}/s/{'x' * 12}"
+"""A short link on a host of 30 characters."""
+FIELDS = {
+    "name": "N" * MAX_NAME_SEPTETS,
+    "what": "W" * MAX_NAME_SEPTETS,
+    "url": f"https://{'preferences.example.com':.<30}/form",
+    "link": LINK,
+}
+SOURCE = Path("preference_center/inbound/text_replies.py")
+
+
+def texts() -> list[str]:
+    """The texts of our messages, by what the translations say of their place."""
+    po = Path("preference_center/translations/it/LC_MESSAGES/messages.po").read_text()
+    blocks = [block for block in po.split("\n\n") if f"#: {SOURCE}" in block]
+    found = [
+        line.removeprefix('msgid "').removesuffix('"')
+        for block in blocks
+        for line in block.splitlines()
+        if line.startswith('msgid "')
+    ]
+    assert len(found) == 4
+    return found
+
+
+@pytest.mark.parametrize("informal", [False, True])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_names_up_to_30_characters_are_never_shortened(language: str, *, informal: bool) -> None:
+    translations = load_translations(language, informal=informal)
+    for key in texts():
+        text = translations.gettext(key) % FIELDS
+        text = text.replace("’", "'").replace("\N{NO-BREAK SPACE}", " ")  # as `to_gsm` does
+        septets = count_septets(text)
+        assert septets is not None, text  # nothing has to lose its accents
+        assert septets <= SEPTETS, (septets, text)
+        assert count_parts(text) == 1
