@@ -38,7 +38,7 @@ _FREQUENCY_SECTION = """
 A topic of the catalogue may offer [frequencies](catalogue.md#how-often). Tools are informed of what people chose, not of the default:
 
 - `pushed`: the webhook and the file drop pass it on with each change.
-- `field`: it is written into a custom text field of the contacts that are there, by its key (`weekly`), for segments and campaigns to filter by. Make the field in the tool, and name it: `flask destinations set NAME "frequency_fields=acme.news=News frequency; acme.offers=OFFERS"`, each topic with a field of its own. A contact that appears later gets it when it is found. Contacts by SMS have no such field.
+- `field`: it is written into a custom text field of the contacts that are there, by its key (`weekly`), for segments and campaigns to filter by. Make the field in the tool, and name it: `flask destinations set NAME "frequency_fields=acme.news=News frequency"`. Several are separated by semicolons, each topic with a field of its own. A contact that appears later gets it when it is found. Contacts by SMS have no such field.
 - `no`: ask for [decisions](api.md#decisions) where you send, or read the [feed](feed.md).
 
 The field is written after the opt-outs of the same push. If it can't be, opt-outs are not delayed, and the field is tried again. It is not read back: a change by hand in the tool stays until the person chooses again. Choices of before the setting are written when the destination is set up; if the setting is added later, with the next change of each person.
