@@ -29,7 +29,7 @@ DEPLOY = ROOT / "docs/deploy.md"
 DEPENDENCIES = ROOT / "docs/decisions/0001-dependencies.md"
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_FLASK = re.compile(r"(?:^|[\s(&;])flask ([a-z][^|#;&]*)")
+_FLASK = re.compile(r"(?:^|[\s(&;])(?<!from )flask ([a-z][^|#;&]*)")
 _MAKE = re.compile(r"(?:^|[\s(&;])(?<!flask snapshot )make ([a-z][a-z-]*)")
 _MODULE = re.compile(r"\bpython -m ([a-z][\w.]*)")
 _ROUTE = re.compile(r"(?:^|[\s\w$])(/(?:v1/[a-z-]+(?:\.json)?|healthz|readyz|livez))\b")
