@@ -39,6 +39,11 @@ from preference_center.storage.digest_rotation import DIGEST_COLUMNS
 from preference_center.storage.ledger.addresses import find_by_digest_prefix, load_readable
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 from preference_center.storage.mail import pending_mail_opt_outs
+from preference_center.storage.mail.email_stops import (
+    EMAIL_STOP_DURATION,
+    find_stop,
+    stop_emails,
+)
 from preference_center.storage.mail.pending_mail_opt_outs import (
     FIRST_POSITION,
     PendingMailOptOut,
@@ -210,6 +215,18 @@ def test_a_contact_keeps_its_addresses_and_ids(app: Flask, one_key: Settings) ->
             (contact,) = found.stored.values()
             assert contact.external_ids == {"c-1"}
             assert contact.addresses == {JANE, GMAIL}
+
+
+def test_a_mailbox_still_wants_no_emails_that_anybody_can_cause(
+    app: Flask, one_key: Settings
+) -> None:
+    with app.app_context():
+        run_in_transaction(lambda c: stop_emails(c, services().keys, JANE, START))
+    restart(app)
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        rotate()
+        ends_at = run_in_transaction(lambda c: find_stop(c, services().keys, JANE, START))
+    assert ends_at == START + EMAIL_STOP_DURATION
 
 
 def test_a_form_learned_later_gets_the_opt_out_of_its_mailbox(
