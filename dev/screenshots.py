@@ -230,6 +230,8 @@ def _take(browser: Browser, screen: Screen, picture: Picture, demo: Demo) -> Pat
     page = context.new_page()
     demo.rewind(NOW)
     picture.open(page, demo)
+    # A screen as high as the page, so that what sticks to its end is where the page has it.
+    page.set_viewport_size({"width": screen.size["width"], "height": int(_whole(page)["height"])})
     path = FOLDER / f"{picture.key}-{screen.name}.webp"
     path.write_bytes(_webp(page))
     context.close()

@@ -174,6 +174,13 @@ def test_a_brand_that_is_not_there_has_no_looks(client: FlaskClient, path: str) 
     assert response.headers["Cache-Control"] == "no-store"
 
 
+def test_the_illustration_decorates_success(client: FlaskClient, make_token: MakeToken) -> None:
+    path = f"/u/{make_token(scope='bottega.similar_products')}?lang=en"
+    assert "illustration" not in client.get(path).text
+    done = client.post(path, data={"confirm": "this"}, follow_redirects=True).text
+    assert re.search(r'<img class="art" src="/brand/bottega/illustration\?v=\w+" alt="">', done)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_page_and_its_style_sheets_weigh_30_kb_at_most(
     client: FlaskClient, make_token: MakeToken, language: str
