@@ -51,11 +51,11 @@ def test_who_stops_such_emails_can_go_back_reload_and_allow_them_again(
     with app.app_context():
         url = stop_url(outgoing_email(unproven=True, language="en"), None, clock())
     page.goto(f"{site}{urlsplit(url).path}?lang=en")
-    page.get_by_role("button", name="Don’t send me such emails").dblclick()
+    page.get_by_role("button", name="Don’t send me these emails").dblclick()
     page.wait_for_url("**#result")
     assert "December" in page.get_by_role("status").inner_text()
     page.reload()
-    assert page.get_by_role("heading", name="We won’t send you such emails").is_visible()
+    assert page.get_by_role("heading", name="We won’t send you these emails").is_visible()
     page.go_back()
     page.go_forward()
     page.get_by_role("group").click()

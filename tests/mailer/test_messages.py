@@ -338,7 +338,7 @@ def test_an_address_beyond_ascii_needs_smtputf8(
 
 def test_one_that_anybody_can_cause_has_a_link_that_stops_them(client: FlaskClient) -> None:
     text, html = text_and_html(rendered(unproven=True, language="en"))
-    assert "Don’t send me such emails again" in text
+    assert "Don’t send me these emails again" in text
     [link] = re.findall(r"^(https://\S+/emails/\S+)$", text, re.MULTILINE)
     assert f'href="{link}"' in html
     assert "jane" not in link  # I12

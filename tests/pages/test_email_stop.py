@@ -73,7 +73,7 @@ def test_the_button_stops_them_for_thirty_days(
     assert answer.status_code == 303
     page = client.get(answer.location)
     assert page.status_code == 200
-    assert "We won’t send you such emails" in page.text
+    assert "We won’t send you these emails" in page.text
     assert "24 December 2026" in page.text
     assert stopped()
     clock.advance(timedelta(days=30))
