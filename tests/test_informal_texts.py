@@ -13,12 +13,23 @@ from preference_center.languages import in_language, read_messages
 from tests.in_force import CATALOGUE, put_in_force
 
 FORMAL = {
-    "it": r"lei|ci scriva|prema|scelga|controlli|apra|riprovi|ignori|inviarle|scriverle",
-    "de": r"Ihnen|Ihr|Ihre\w*|Sie selbst|(?:haben|können|müssen|möchten|waren|sind) Sie",
-    "fr": r"vous|votre|vos",
-    "es": r"usted|compruebe|pulse|revise|escríbanos|díganos|inténtelo|enviarle|escribirle",
+    "it": r"(?i:lei|ci scriva|prema|scelga|controlli|apra|riprovi|ignori|inviarle|scriverle)",
+    # A "Sie" that begins a sentence, and a small "ihr", can be a third person.
+    "de": r"Ihnen|Ihr|Ihre\w*|(?<![.:?!] )(?<!^)Sie|(?:[Mm]öchten|[Kk]önnen|erreichen) Sie",
+    "fr": r"(?i:vous|votre|vos|(?!assez|chez)\w{2,}ez)",
+    "es": r"(?i:usted|compruebe|pulse|revise|escríbanos|díganos|inténtelo|enviarle|escribirle)",
 }
 """Words that nothing but the formal address has: of Italian and Spanish those are few."""
+
+POSSESSIVE = {"it": r"\b(?i:suo|sua|suoi|sue)\b", "es": r"\b(?i:su|sus)\b"}
+
+THIRD_PERSON = (
+    "%(name)s learned that this address belongs to a child.",
+    "From then on, we send no marketing to it.",
+    "In its words",
+    "Its answer",
+)
+"""How texts begin whose "suo" or "su" is not the reader's."""
 
 _HOLES = re.compile(r"%\(\w+\)[sd]|</?\w+>")
 
@@ -47,10 +58,25 @@ class TestALanguage:
             assert set(_HOLES.findall(str(text))) == set(_HOLES.findall(str(key))), text
 
     def test_addresses_nobody_formally(self, language: str) -> None:
-        # German "ihr" written small is a third person.
-        flags = 0 if language == "de" else re.IGNORECASE
-        formal = re.compile(rf"\b(?:{FORMAL[language]})\b", flags)
+        formal = re.compile(rf"\b(?:{FORMAL[language]})\b")
         assert not [text for text in variants(language).values() if formal.search(text)]
+
+    def test_has_a_variant_of_every_text_that_addresses_people_formally(
+        self, language: str
+    ) -> None:
+        formal = re.compile(rf"\b(?:{FORMAL[language]})\b")
+        possessive = re.compile(POSSESSIVE.get(language, "(?!)"))
+        informal = read_messages(language, "informal")
+        missing = [
+            key
+            for key, text in read_messages(language, "messages").items()
+            if key not in informal
+            and (
+                formal.search(str(text))
+                or (possessive.search(str(text)) and not str(key).startswith(THIRD_PERSON))
+            )
+        ]
+        assert not missing, f"add them to translations/{language}/LC_MESSAGES/informal.po"
 
     def test_is_typeset_as_its_readers_are_used_to(self, language: str) -> None:
         for text in variants(language).values():
