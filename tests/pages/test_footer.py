@@ -73,6 +73,7 @@ def test_where_brands_differ_it_says_whose_each_is(app: Flask, client: FlaskClie
     put_in_force(app, catalogue(CONTACT, SECOND))
     html = footer(client)
     assert "mailto:two@second.example" in links(html)
+    assert '<b lang="en">Acme</b>' in html  # brands may share their legal line
     assert 'href="https://acme.example/privacy">Privacy notice (Acme)</a>' in html
     assert 'href="https://second.example/privacy">Privacy notice (Second)</a>' in html
     assert 'href="https://second.example/close">Close your account (Second)</a>' in html
