@@ -111,6 +111,11 @@ def classify_sms(text: str, country: str | None, languages: Collection[str] = ()
     return SmsIntent.STOP if _is_clear_opt_out(text) else SmsIntent.UNCLEAR
 
 
+def is_start_itself(text: str) -> bool:
+    """Whether the text is START, as pages tell people to send; "yes" may answer somebody else."""
+    return _normalized_words(text) == "start"
+
+
 def stop_words_for(country: str | None, languages: Collection[str] = ()) -> frozenset[str]:
     """All words that stop, in the form that texts are compared in: no case, no accents."""
     spoken = {_primary_subtag(language) for language in languages} | {*country_languages(country)}

@@ -22,7 +22,12 @@ from preference_center.domain.decisions import (
 )
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, fold
 from preference_center.domain.mail import ReviewReason
-from preference_center.domain.sms_keywords import SmsIntent, classify_sms, phone_country
+from preference_center.domain.sms_keywords import (
+    SmsIntent,
+    classify_sms,
+    is_start_itself,
+    phone_country,
+)
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.vendor_events import TextMessage
 from preference_center.errors import InvalidAddress
@@ -69,7 +74,7 @@ def handle_text(destination: Destination, text: TextMessage) -> str:
     if meaning is SmsIntent.HELP:
         return "" if answered else writer.help_reply(destination)
     if meaning is SmsIntent.START:
-        return writer.opt_in_link() if _is_opted_out(address) else ""
+        return writer.opt_in_link() if is_start_itself(text.body) or _is_opted_out(address) else ""
     scopes = _scopes_of_text(destination, text, meaning)
     is_first = _record_opt_out(destination, text, address, scopes)
     return writer.opt_out_confirmation(scopes) if is_first and not answered else ""

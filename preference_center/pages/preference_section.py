@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from preference_center.context import services
+from preference_center.destinations.text_numbers import find_text_number
 from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.addresses import Channel, mask_address
 from preference_center.domain.catalogue import Brand, Catalogue, Topic
@@ -41,6 +42,8 @@ class PreferenceSection:
     opt_in_method: OptInMethod
     one_way_tools: Sequence[str]
     """The titles of tools that can neither pause nor turn on again (I10)."""
+    text_number: str | None = None
+    """What to text START to, where only that can turn something on."""
 
     @property
     def channel(self) -> Channel:
@@ -96,6 +99,7 @@ def load_section(
         state=services().links.seal_form(FormPurpose.PREFERENCES, _form_state(current, token), now),
         opt_in_method=find_opt_in_method(link),
         one_way_tools=_one_way_tools(catalogue, [*current.topics]),
+        text_number=_text_number(link, current),
     )
 
 
@@ -132,6 +136,15 @@ def _topics_by_brand(catalogue: Catalogue, current: Preferences) -> Sequence[Bra
         topic = catalogue.topics[key]
         brands.setdefault(topic.brand, {}).setdefault(topic.group, []).append(topic)
     return [BrandTopics(catalogue.brands[key], groups) for key, groups in brands.items()]
+
+
+def _text_number(link: Link, current: Preferences) -> str | None:
+    if link.proves_control or link.address.channel is not Channel.SMS:
+        return None
+    keys = services().keys
+    return run_in_transaction(
+        lambda connection: find_text_number(connection, keys, current.topics.keys())
+    )
 
 
 def _one_way_tools(catalogue: Catalogue, topics: Sequence[str]) -> list[str]:

@@ -220,7 +220,7 @@ def test_what_twilio_has_answered_already_is_not_answered_again(text: Text, ledg
 def test_start_lifts_nothing_and_is_answered_with_a_link(
     app: Flask, client: FlaskClient, text: Text, ledger: Ledger
 ) -> None:  # I5
-    assert text("START") == ""  # nothing is off
+    assert text("yes") == ""  # nothing is off, and it may answer somebody else
     text("STOP")
     answer = text("START", OptOutType="START")
     link = answer[answer.index("https://") :]
@@ -230,6 +230,13 @@ def test_start_lifts_nothing_and_is_answered_with_a_link(
     assert "+39 *** **67" in page.text
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     assert ANNA not in link  # I12
+
+
+def test_start_is_answered_with_a_link_also_where_nothing_is_off(
+    text: Text, ledger: Ledger
+) -> None:  # what is on only after an opt-in can be turned on there
+    assert "/m/" in text("Start!")
+    assert ledger.kinds() == []
 
 
 def test_help_is_answered_in_the_companys_words_if_it_has_some(app: Flask, text: Text) -> None:

@@ -7,6 +7,8 @@ from preference_center.integrations.base.webhook_mail import compose_mail
 
 HELP_TEXT_SETTING = "help_text"
 """Name of the setting with the reply to HELP."""
+NUMBER_SETTING = "number"
+"""Name of the setting with the number that pages tell people to text START to."""
 
 
 def to_mail(message: TextMessage) -> bytes:

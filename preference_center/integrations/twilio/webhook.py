@@ -35,7 +35,7 @@ from preference_center.integrations.base.payload import (
     require_header,
     require_setting,
 )
-from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
+from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING, NUMBER_SETTING
 
 AUTH_TOKEN_SETTING = "auth_token"
 SHARED_KEY_SETTING = "shared_key"
@@ -59,6 +59,8 @@ class TwilioSmsWebhook(WebhookVerifier, SupportsTextMessages):
         "rule of yours signs with",
         f"{HELP_TEXT_SETTING}?": "the reply to HELP; by default your brands' names "
         "and where people choose",
+        f"{NUMBER_SETTING}?": "the number or short code that people text START to, as pages tell "
+        "them: +15550100",
     }
     reply_type: ClassVar[str] = "text/xml"
     secret_settings: ClassVar[frozenset[str]] = frozenset({AUTH_TOKEN_SETTING, SHARED_KEY_SETTING})

@@ -1,0 +1,67 @@
+"""The page of a phone number tells how to turn messages on again: text START."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.context import EXTENSION_NAME, services
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.links import Link
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.sync import destinations
+from tests.clock import Clock
+from tests.pages.conftest import MakeToken
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+OURS = "+15550100"
+
+
+def add_destination(app: Flask, mapping: dict[str, str], **settings: str) -> None:
+    def insert(connection: Connection) -> None:
+        destinations.insert_destination(
+            connection,
+            services().keys,
+            name="texts",
+            kind="twilio",
+            settings={"auth_token": "0123456789abcdef", **settings},
+            channels=frozenset({Channel.SMS}),
+            mapping=mapping,
+            sends=frozenset(mapping),
+            sends_service=False,
+            now=services().now(),
+        )
+
+    with app.app_context():
+        run_in_transaction(insert)
+
+
+@pytest.fixture
+def page(app: Flask, clock: Clock) -> str:
+    """The path of the preference page of a phone number."""
+    number = parse_address("+393331234567", Channel.SMS)
+    link = Link(number, ALL_MARKETING, "", clock())
+    return f"/p/{app.extensions[EXTENSION_NAME].links.create_token(link)}"
+
+
+def test_it_names_the_number_to_text_start_to(app: Flask, client: FlaskClient, page: str) -> None:
+    assert "START" not in client.get(page).text  # no number is known
+    add_destination(app, {}, number=OURS)
+    assert f"text START to {OURS}" in client.get(page).text
+
+
+def test_a_number_of_other_topics_is_not_named(app: Flask, client: FlaskClient, page: str) -> None:
+    add_destination(app, {"offers": OURS}, number=OURS)
+    assert "START" not in client.get(page).text
+
+
+def test_the_page_of_a_mailbox_tells_nothing_of_it(
+    app: Flask, client: FlaskClient, make_token: MakeToken
+) -> None:
+    add_destination(app, {}, number=OURS)
+    assert "START" not in client.get(f"/p/{make_token()}").text
