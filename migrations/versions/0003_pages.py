@@ -1,4 +1,4 @@
-"""What the pages need: how often a person wants a topic, and which mailboxes want no links.
+"""What the pages need: how often a person wants a topic, mailboxes that want no links, short links.
 
 Revision ID: 0003
 Revises: 0002
@@ -19,9 +19,11 @@ TimestampTz = sa.DateTime(timezone=True)
 def upgrade():
     _add_frequencies()
     _create_email_stop()
+    _create_short_link()
 
 
 def downgrade():
+    op.drop_table("short_link")
     op.drop_table("email_stop")
     _drop_frequencies()
 
@@ -42,6 +44,16 @@ def _create_email_stop():
         "email_stop",
         sa.Column("digest", sa.LargeBinary(), primary_key=True),
         sa.Column("ends_at", TimestampTz, nullable=False),
+    )
+
+
+def _create_short_link():
+    """What short links stand for; a row opens with its code alone."""
+    op.create_table(
+        "short_link",
+        sa.Column("lookup", sa.LargeBinary(), primary_key=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", TimestampTz, nullable=False),
     )
 
 

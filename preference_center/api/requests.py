@@ -116,6 +116,7 @@ class MessageLinkRequest(RequestBody):
     channel: Channel = Channel.EMAIL
     scope: ScopeName
     message_id: MessageId = ""
+    short: bool = False
 
 
 class PortalLinkRequest(RequestBody):

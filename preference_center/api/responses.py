@@ -118,6 +118,7 @@ class MessageLinks(ResponseBody):
     unsubscribe_url: str
     preferences_url: str
     headers: ListUnsubscribeHeaders
+    short_url: str | None = None
 
 
 class PortalLink(ResponseBody):

@@ -95,7 +95,7 @@ def post_consents(call: ApiCall, rows: RequestRows[ConsentRequest]) -> Response:
 def post_links(call: ApiCall, rows: RequestRows[MessageLinkRequest]) -> Response:
     """Create unsubscribe links and headers for messages.
 
-    Writes nothing.
+    Writes nothing but the short links that are asked for.
     """
     return json_response(
         rows.to_json(make_links(rows, call.origin, current_catalogue(), services()))

@@ -26,6 +26,8 @@ from preference_center.domain.sender_requests import (
 )
 from preference_center.ledger.recording import RecordResult
 from preference_center.links import Link, list_unsubscribe_headers
+from preference_center.storage.access.short_links import insert_short_links
+from preference_center.storage.db.database import run_in_transaction
 
 
 def record_opt_outs(
@@ -111,7 +113,10 @@ def make_links(
     catalogue: Catalogue,
     services: Services,
 ) -> list[dict[str, Any]]:
-    """Links and headers for each message. Raises InvalidBody with all errors."""
+    """Links and headers for each message, and the short link where it is asked for.
+
+    Raises InvalidBody with all errors.
+    """
     errors = FieldErrors()
     results: list[dict[str, Any]] = []
     links, region = services.links, services.settings.phone_region
@@ -140,7 +145,25 @@ def make_links(
                 }
             )
     errors.raise_if_any()
+    wanted = [
+        (result, catalogue.host_for_scope(row.scope))
+        for row, result in zip(rows.rows, results, strict=True)
+        if row.short
+    ]
+    _add_short_links(wanted, origin, services)
     return results
+
+
+def _add_short_links(
+    wanted: Sequence[tuple[dict[str, Any], str | None]], origin: RequestOrigin, services: Services
+) -> None:
+    """Store a short link to the unsubscribe page of each; nothing else is written."""
+    if not wanted:
+        return
+    paths = [f"u/{result['token']}" for result, _ in wanted]
+    codes = run_in_transaction(lambda connection: insert_short_links(connection, paths, origin.now))
+    for (result, host), code in zip(wanted, codes, strict=True):
+        result["short_url"] = services.links.short_url(code, host)
 
 
 def record_results(changes: Sequence[Change], result: RecordResult) -> list[dict[str, Any]]:

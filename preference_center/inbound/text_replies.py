@@ -22,6 +22,8 @@ from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
 from preference_center.languages import SOURCE_LANGUAGE, in_language, join_names, match_language
 from preference_center.links import TokenPurpose
+from preference_center.storage.access.short_links import insert_short_links
+from preference_center.storage.db.database import run_in_transaction
 
 REPLY_RATE_LIMIT = "3 per hour; 10 per day"
 """Replies to HELP and START, so that two machines can't reply to each other without end."""
@@ -86,9 +88,13 @@ class TextReplyWriter:
         if not self._may_reply():
             return ""
         context = services()
-        link = context.links.one_time_url(
-            TokenPurpose.EMAILED_LINK, self.address, context.new_id(), context.now(), self._host()
+        token = context.links.create_one_time_token(
+            TokenPurpose.EMAILED_LINK, self.address, context.new_id(), context.now()
         )
+        (code,) = run_in_transaction(
+            lambda connection: insert_short_links(connection, [f"m/{token}"], context.now())
+        )
+        link = context.links.short_url(code, self._host())
         with in_language(self._language()):
             return fit_in_one_part(
                 lambda fields: _(

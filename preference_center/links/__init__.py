@@ -221,6 +221,10 @@ class Links:
         token = self.create_one_time_token(purpose, address, token_id, now)
         return f"{self.base_url(host)}/{_TOKEN_PATHS[purpose]}/{token}"
 
+    def short_url(self, code: str, host: str | None = None) -> str:
+        """The URL of a short link, for text messages."""
+        return f"{self.base_url(host)}/s/{code}"
+
     def unsubscribe_url(self, token: str, host: str | None = None) -> str:
         """The URL of the unsubscribe page, for people and for one-click clients."""
         return f"{self.base_url(host)}/u/{token}"

@@ -42,6 +42,7 @@ from preference_center.pages.rights.identity import open_rights_link
 from preference_center.pages.rights.list import list_rights
 from preference_center.pages.rights.minor import report_minor, reported
 from preference_center.pages.rights.status import download_access_file, rights_status
+from preference_center.pages.short_link import open_short_link
 from preference_center.pages.unsubscribe_page import unsubscribe
 from preference_center.pages.unsubscribe_survey import submit_survey
 
@@ -123,6 +124,9 @@ blueprint.add_url_rule("/", "root", redirect_to_form)
 blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/<name>", "brand_asset", brand_asset)
+blueprint.add_url_rule(
+    "/s/<code>", view_func=open_short_link, methods=["GET", "POST"], merge_slashes=False
+)
 for _path, _view in (
     ("u", unsubscribe),
     ("p", preferences),

@@ -14,6 +14,7 @@ from preference_center.links import ONE_CLICK as PAIR
 from preference_center.links import Link
 from preference_center.pages.confirm_opt_in import link_from_confirmation
 from preference_center.pages.ledger_changes import ONE_CLICK, opt_out
+from preference_center.pages.short_link import SHORT_LINK_ENDPOINT, resolve_code
 from preference_center.spool import record_or_spool
 from preference_center.storage.db.database import override_limits
 
@@ -35,6 +36,8 @@ def handle_one_click() -> Response | None:
     is_post = request.method == "POST"
     if request.blueprint not in {None, "pages"} or not (not_found or is_post):
         return None
+    if request.endpoint == SHORT_LINK_ENDPOINT:
+        return _opt_out_by_code() if is_post and _is_one_click() else None
     token = _find_token()
     if token is None:  # without reading the body
         return None
@@ -53,6 +56,16 @@ def _opt_out(token: str) -> Response | None:
         return None  # the view responds, or the page for 404
     events = record_or_spool([opt_out(link, link.scope, ONE_CLICK, services().now())])
     return _accepted_response() if events is None else _unsubscribed_response()
+
+
+def _opt_out_by_code() -> Response | None:
+    """Raises Unavailable: without the database nobody knows whose code it is (I1)."""
+    try:
+        _, token = resolve_code((request.view_args or {})["code"])
+    except InvalidLink:
+        return None
+    with override_limits(LINK_CLICK_TIMEOUTS):
+        return _opt_out(token)
 
 
 def _read_link(token: str) -> Link:

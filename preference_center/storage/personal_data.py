@@ -328,6 +328,8 @@ TABLES: Mapping[str, Table] = {
     "permanent_links": Table(other=_other("destination_id since")),
     "push": Table(other=_other("lease destination_id started_at expires_at")),
     "retention_run": Table(other=_other("kind position removed started_at finished_at")),
+    # A row opens with the code in the message alone: nobody's, to anyone without it.
+    "short_link": Table(other=_other("lookup content created_at")),
     "unknown_event_type": Table(other=_other("destination_id type count last_at")),
     "unsubscribe_survey_count": Table(other=_other("month scope reason count")),
     "verification": Table(

@@ -265,3 +265,21 @@ def test_a_message_id_that_links_cant_carry_is_refused(sender: Sender) -> None:
 
     assert answer.status_code == 422
     assert answer.get_json()["errors"][0]["pointer"] == "/message_id"
+
+
+def test_a_short_link_is_made_only_where_it_is_asked_for(sender: Sender) -> None:
+    rows = [
+        {"address": "333 1234567", "channel": "sms", "scope": "acme.sms", "short": True},
+        {"address": "ada@example.com", "scope": "acme.offers"},
+    ]
+
+    short, long = sender.post("/v1/links", rows).get_json()
+
+    assert "short_url" not in long
+    assert short["short_url"].startswith("https://preferences.example.com/s/")
+    assert len(short["short_url"]) <= 46
+    answer = sender.app.test_client().get(
+        short["short_url"].removeprefix("https://preferences.example.com")
+    )
+    assert answer.headers["Location"].endswith(f"/u/{short['token']}")
+    assert len(sender.rows("SELECT 1 FROM short_link")) == 1

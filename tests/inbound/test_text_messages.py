@@ -225,7 +225,8 @@ def test_start_lifts_nothing_and_is_answered_with_a_link(
     answer = text("START", OptOutType="START")
     link = answer[answer.index("https://") :]
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
-    page = client.post(urlsplit(link).path, data={"open": ""}, follow_redirects=True)
+    opened = client.get(urlsplit(link).path)
+    page = client.post(opened.headers["Location"], data={"open": ""}, follow_redirects=True)
     assert page.status_code == 200
     assert "+39 *** **67" in page.text
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
@@ -235,7 +236,7 @@ def test_start_lifts_nothing_and_is_answered_with_a_link(
 def test_start_is_answered_with_a_link_also_where_nothing_is_off(
     text: Text, ledger: Ledger
 ) -> None:  # what is on only after an opt-in can be turned on there
-    assert "/m/" in text("Start!")
+    assert "/s/" in text("Start!")
     assert ledger.kinds() == []
 
 

@@ -70,6 +70,15 @@ class ConsumedOneTimeTokenRow(db.Model):  # type: ignore[misc,name-defined]
     expires_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
 
 
+class ShortLinkRow(db.Model):  # type: ignore[misc,name-defined]
+    """What a short link stands for, encrypted by its code; see `storage.access.short_links`."""
+
+    __tablename__ = "short_link"
+    lookup: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+
+
 class IdempotentResponseRow(db.Model):  # type: ignore[misc,name-defined]
     """The sealed response to a write with an Idempotency-Key, for its repeats."""
 
