@@ -30,6 +30,8 @@ SCREENS = (
     Screen("desktop-light", DESKTOP, "light"),
     Screen("desktop-dark", DESKTOP, "dark"),
 )
+TWO = (SCREENS[0], SCREENS[3])
+"""Enough to see the looks of another brand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Picture:
     about: str
     open: Callable[[Page, Demo], None]
     screens: Sequence[Screen] = SCREENS
+    brand: str = "cascina"
+    language: str = "en"
 
 
 def press(page: Page, button: Locator) -> None:

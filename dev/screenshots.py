@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -22,8 +22,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from dev.browser import chromium
 from dev.demo.states import Demo
-from dev.engines import CHECKOUT, Engines, for_test
-from dev.pictures import Picture, Screen, press
+from dev.engines import CHECKOUT, for_test
+from dev.pictures import TWO, Picture, Screen, press
 from dev.postgres import make_database
 from dev.screenshots_of_rights import RIGHTS_PICTURES
 from dev.server import free_port
@@ -57,7 +57,7 @@ def _done(page: Page, demo: Demo) -> None:
 
 def _already(page: Page, demo: Demo) -> None:
     _done(page, demo)
-    page.goto(page.url.partition("?")[0])
+    page.goto(f"{page.url.partition('?')[0]}?lang={demo.language}")
 
 
 def _undone(page: Page, demo: Demo) -> None:
@@ -66,8 +66,10 @@ def _undone(page: Page, demo: Demo) -> None:
 
 
 def _mailed(page: Page, demo: Demo) -> None:
-    _requested(page, demo)
-    page.goto(f"{demo.newest_mailed_link()}?lang=en")
+    _form(page, demo)
+    page.locator("#address").fill(new := demo.new_address())
+    press(page, page.locator("main form button").first)
+    page.goto(f"{demo.link_mailed_to(new)}?lang={demo.language}")
 
 
 def _preferences(page: Page, demo: Demo) -> None:
@@ -88,7 +90,7 @@ def _asked(page: Page, demo: Demo) -> None:
 
 def _confirm(page: Page, demo: Demo) -> None:
     _asked(page, demo)
-    page.goto(f"{demo.newest_mailed_link()}?lang=en")
+    page.goto(f"{demo.link_mailed_to(demo.newest_address)}?lang={demo.language}")
 
 
 def _old_link(page: Page, demo: Demo) -> None:
@@ -104,11 +106,11 @@ def _forwarded(page: Page, demo: Demo) -> None:
 
 
 def _text_message(page: Page, demo: Demo) -> None:
-    page.goto(demo.url("p", channel=Channel.SMS, language="it"))
+    page.goto(demo.url("p", channel=Channel.SMS))
 
 
 def _form(page: Page, demo: Demo) -> None:
-    page.goto(f"{demo.site}/form?lang=en")
+    page.goto(f"{demo.site}/form?lang={demo.language}")
 
 
 def _requested(page: Page, demo: Demo) -> None:
@@ -118,7 +120,7 @@ def _requested(page: Page, demo: Demo) -> None:
 
 
 def _unreadable(page: Page, demo: Demo) -> None:
-    page.goto(f"{demo.site}/u/broken?lang=de")
+    page.goto(f"{demo.site}/u/broken?lang={demo.language}")
 
 
 PICTURES = (
@@ -141,12 +143,30 @@ PICTURES = (
         _where,
     ),
     Picture("forwarded", "The same, forwarded", "The link of a message shows less.", _forwarded),
-    Picture("sms", "Text messages", "The page of a phone number, in Italian.", _text_message),
+    Picture(
+        "sms",
+        "Text messages",
+        "The page of a phone number, in Italian.",
+        _text_message,
+        language="it",
+    ),
     Picture("old", "An old link", "It can opt out for ever, and shows nothing more.", _old_link),
     Picture("form", "Without a link", "The form that emails one.", _form),
     Picture("requested", "Look into your mailbox", "After that form.", _requested),
     Picture("mailed", "A mailed link", "Its choices, or all marketing off at once.", _mailed),
-    Picture("unreadable", "A broken link", "In German.", _unreadable),
+    Picture("unreadable", "A broken link", "In German.", _unreadable, language="de"),
+    Picture(
+        "bottega-unsubscribe", "Another brand", "Of the same company.", _unsubscribe, TWO, "bottega"
+    ),
+    Picture("bottega-done", "Its unsubscribed page", "With undo.", _done, TWO, "bottega"),
+    Picture(
+        "bottega-preferences",
+        "Its preference page",
+        "All topics of the company, in the looks of the brand that wrote.",
+        _preferences,
+        TWO,
+        "bottega",
+    ),
     *RIGHTS_PICTURES,
 )
 
@@ -155,7 +175,12 @@ def main() -> None:
     """Take all pictures and write the page that shows them."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     taken: set[Path] = set()
-    with for_test(environ={}) as engines, serving(engines) as demo, chromium() as browser:
+    with ExitStack() as stack:
+        engines = stack.enter_context(for_test(environ={}))
+        make_database(engines.database.url, DATABASE)
+        url = engines.database.url.rpartition("/")[0] + f"/{DATABASE}"
+        demo = stack.enter_context(serving(url, engines.redis.url))
+        browser = stack.enter_context(chromium())
         for picture in PICTURES:
             for screen in picture.screens:
                 taken.add(_take(browser, screen, picture, demo))
@@ -167,13 +192,13 @@ def main() -> None:
 
 
 @contextmanager
-def serving(engines: Engines) -> Iterator[Demo]:
-    """The service on a port, with an empty ledger and the demo's catalogue."""
-    make_database(engines.database.url, DATABASE)
+def serving(database_url: str, redis_url: str) -> Iterator[Demo]:
+    """The service on a port and an empty database, with the demo's catalogue."""
     port = free_port()
     site = f"http://127.0.0.1:{port}"
     clock = [NOW]
-    app = create_app(_settings(engines, site), now=lambda: clock[0], random=Random(7))  # noqa: S311
+    settings = _settings(database_url, redis_url, site)
+    app = create_app(settings, now=lambda: clock[0], random=Random(7))  # noqa: S311
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
     with app.app_context():
@@ -195,10 +220,10 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing: requests hold tokens."""
 
 
-def _settings(engines: Engines, site: str) -> Settings:
+def _settings(database_url: str, redis_url: str, site: str) -> Settings:
     return Settings(
-        database_url=engines.database.url.rpartition("/")[0] + f"/{DATABASE}",
-        redis_url=engines.redis.url,
+        database_url=database_url,
+        redis_url=redis_url,
         public_url=site,
         secret_key="for pictures only, and known to everybody",  # noqa: S106
         digest_keys=f"d1:{_key(1)}",
@@ -229,6 +254,7 @@ def _take(browser: Browser, screen: Screen, picture: Picture, demo: Demo) -> Pat
     )
     page = context.new_page()
     demo.rewind(NOW)
+    demo.brand, demo.language = picture.brand, picture.language
     picture.open(page, demo)
     # A screen as high as the page, so that what sticks to its end is where the page has it.
     page.set_viewport_size({"width": screen.size["width"], "height": int(_whole(page)["height"])})
@@ -239,7 +265,12 @@ def _take(browser: Browser, screen: Screen, picture: Picture, demo: Demo) -> Pat
 
 
 def _webp(page: Page) -> bytes:
-    """The whole page, not just what the screen shows; a sixth of what a PNG would take."""
+    """The whole page, not just what the screen shows; a sixth of what a PNG would take.
+
+    What sticks to the edge of a screen would lie across the middle of the page: it stays
+    in its place.
+    """
+    page.locator(".save-bar").evaluate_all("all => all.forEach(e => e.style.position = 'static')")
     session = page.context.new_cdp_session(page)
     wanted = {"format": "webp", "quality": QUALITY, "captureBeyondViewport": True}
     answer = session.send("Page.captureScreenshot", wanted | {"clip": _whole(page)})

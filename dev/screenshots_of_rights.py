@@ -16,7 +16,7 @@ SCREENS = (Screen("phone-light", PHONE, "light"),)
 
 
 def _open(path: str, page: Page, demo: Demo) -> None:
-    page.goto(f"{demo.site}{path}?lang=en")
+    page.goto(f"{demo.site}{path}?lang={demo.language}")
 
 
 def _visit(act: str, page: Page, demo: Demo, more: str = "") -> None:
@@ -43,8 +43,8 @@ def _sent(page: Page, demo: Demo) -> None:
 
 def _opened(page: Page, demo: Demo) -> None:
     _identify(page, demo)
-    _send(page, "opened@example.com")
-    page.goto(f"{demo.link_mailed_to('opened@example.com')}?lang=en")
+    _send(page, new := demo.new_address())
+    page.goto(f"{demo.link_mailed_to(new)}?lang={demo.language}")
 
 
 def _access(page: Page, demo: Demo) -> None:
@@ -68,17 +68,17 @@ def _new_address(page: Page, demo: Demo) -> None:
 
 def _confirm_address(page: Page, demo: Demo) -> None:
     _new_address(page, demo)
-    _send(page, "confirmed@example.net")
-    page.goto(f"{demo.link_mailed_to('confirmed@example.net')}?lang=en")
+    _send(page, new := demo.new_address())
+    page.goto(f"{demo.link_mailed_to(new)}?lang={demo.language}")
 
 
 def _this_was_not_me(page: Page, demo: Demo) -> None:
     _new_address(page, demo)
     old = demo.newest_address
-    _send(page, "moved@example.net")
-    page.goto(f"{demo.link_mailed_to('moved@example.net')}?lang=en")
+    _send(page, new := demo.new_address())
+    page.goto(f"{demo.link_mailed_to(new)}?lang={demo.language}")
     press(page, page.locator("main form button"))
-    page.goto(f"{demo.link_mailed_to(old, EmailKind.ADDRESS_MOVED)}?lang=en")
+    page.goto(f"{demo.link_mailed_to(old, EmailKind.ADDRESS_MOVED)}?lang={demo.language}")
 
 
 def _erase(page: Page, demo: Demo) -> None:
@@ -130,10 +130,10 @@ def _agent(page: Page, demo: Demo) -> None:
 def _authority(page: Page, demo: Demo) -> None:
     _agent(page, demo)
     page.locator("#name").fill("Data Rights Ltd")
-    page.locator("#address").fill("principal@example.com")
+    page.locator("#address").fill(new := demo.new_address())
     page.locator("input[value=access]").check()
     press(page, page.locator("main form button"))
-    page.goto(f"{demo.link_mailed_to('principal@example.com')}?lang=en")
+    page.goto(f"{demo.link_mailed_to(new)}?lang={demo.language}")
 
 
 def _minor(page: Page, demo: Demo) -> None:
@@ -142,8 +142,8 @@ def _minor(page: Page, demo: Demo) -> None:
 
 def _reported(page: Page, demo: Demo) -> None:
     _minor(page, demo)
-    _send(page, "reported@example.com")
-    page.goto(f"{demo.link_mailed_to('reported@example.com')}?lang=en")
+    _send(page, new := demo.new_address())
+    page.goto(f"{demo.link_mailed_to(new)}?lang={demo.language}")
 
 
 RIGHTS_PICTURES = (

@@ -35,9 +35,9 @@ SLOW_FILES = tuple(
     )
 )
 _SLOW_IN_BROWSER = re.compile(
-    r"\[(light-)?(it|de|fr|es)\]|\[(desktop|wide|1024 px.*|inspector[1-5])"
+    r"\[(light-)?(it|de|fr|es)[-\]]|-rights\]|\[(desktop|wide|1024 px.*|inspector[1-5])"
 )
-"""Pages in other languages than English, and on a second size of screen."""
+"""Pages in other languages than English, on a second size of screen, and all of rights."""
 BEFORE_THE_END = 0.8
 """Of all other files, the share among which the long ones are dealt."""
 

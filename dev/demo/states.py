@@ -27,7 +27,8 @@ from preference_center.storage.mail.outbox import ClaimedEmail, EmailKind
 from preference_center.storage.rights import files
 from preference_center.storage.sync import destinations, states
 
-TOPIC = "cascina.newsletter"
+TOPICS = {"cascina": "cascina.newsletter", "bottega": "bottega.similar_products"}
+"""Per brand, the topic of the message whose links are opened."""
 MESSAGE = "0198f1de-7c1a-7000-8000-0000000000ab"
 ORIGIN = "demo"
 
@@ -36,7 +37,6 @@ OUTCOMES = {"crm": "reflected", "email-tool": "absent", "shop": None, "old-crm":
 
 _EMAILS = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
     FROM outgoing_mail ORDER BY id DESC"""
-_NEWEST_EMAIL = f"{_EMAILS} LIMIT 1"
 
 
 @dataclass
@@ -45,6 +45,9 @@ class Demo:
 
     site: str
     clock: list[datetime]
+    brand: str = "cascina"
+    """Whose messages the links come from."""
+    language: str = "en"
     people: int = 0
     tools: dict[str, int] = field(default_factory=dict)
 
@@ -66,7 +69,7 @@ class Demo:
         page: str,
         *,
         channel: Channel = Channel.EMAIL,
-        language: str = "en",
+        language: str = "",
         consents: bool = False,
         age: timedelta = timedelta(days=1),
     ) -> str:
@@ -74,7 +77,7 @@ class Demo:
         address = self._somebody(channel)
         if consents:
             self._consent(address)
-        return self._link(address, page, language, age)
+        return self._link(address, page, language or self.language, age)
 
     def visit_url(self, page: str) -> str:
         """A visit of this page that proves control of somebody new's address."""
@@ -82,12 +85,17 @@ class Demo:
         token = services().links.create_one_time_token(
             TokenPurpose.PAGE_VISIT, address, uuid4(), now
         )
-        return f"{self.site}/{page}/{token}?lang=en"
+        return f"{self.site}/{page}/{token}?lang={self.language}"
 
     def build_access_files(self) -> None:
         """What a worker does: build the files that people wait for."""
         for request_id in run_in_transaction(lambda c: files.list_waiting(c, 10)):
             build_access_file(request_id)
+
+    def new_address(self) -> str:
+        """An address that nobody has written to: what can be emailed to one has a limit."""
+        self.people += 1
+        return self.newest_address
 
     @property
     def newest_address(self) -> str:
@@ -104,12 +112,6 @@ class Demo:
             if email.recipient.exact == address and kind in {None, email.kind}
         )
 
-    def newest_mailed_link(self) -> str:
-        """The link in the newest email of the outbox."""
-        row = run_in_transaction(lambda connection: connection.execute(_NEWEST_EMAIL).fetchone())
-        assert row
-        return ClaimedEmail(*row).decrypt(services().keys).values["link"]
-
     def opt_out_status_url(self, *, proven: bool = True) -> str:
         """The receipt of somebody whose opt-out is on its way, at all paces.
 
@@ -125,11 +127,11 @@ class Demo:
                 run_in_transaction(_settling(self.tools[name], outcome, self.clock[0]))
         self.clock[0] = now
         if not proven:
-            return self._link(address, "w", "en")
+            return self._link(address, "w", self.language)
         token = services().links.create_one_time_token(
             TokenPurpose.PAGE_VISIT, address, UUID(MESSAGE), now
         )
-        return f"{self.site}/w/{token}?lang=en"
+        return f"{self.site}/w/{token}?lang={self.language}"
 
     def _somebody(self, channel: Channel) -> Address:
         self.people += 1
@@ -141,7 +143,7 @@ class Demo:
         self, address: Address, page: str, language: str, age: timedelta = timedelta(days=1)
     ) -> str:
         issued_at = self.clock[0] - age
-        topic = TOPIC if address.channel is Channel.EMAIL else "bottega.sms_offers"
+        topic = TOPICS[self.brand] if address.channel is Channel.EMAIL else "bottega.sms_offers"
         token = services().links.create_token(Link(address, topic, MESSAGE, issued_at))
         return f"{self.site}/{page}/{token}?lang={language}"
 

@@ -12,6 +12,7 @@ import pytest
 from jinja2 import ChoiceLoader, FileSystemLoader
 
 from tests.browser.axe import violations
+from tests.browser.layout import TARGETS, overflow, small_targets
 from tests.clock import Clock
 from tests.pages.conftest import app
 from tests.pages.demo import put_in_force
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 Open: TypeAlias = Callable[..., "Page"]
-
-TARGETS = (
-    "button, summary, label.switch, .pills label, .choice, input:not([type]), select, textarea,"
-    " .links a, .cards a, footer a, .panel.error a"
-)
-LEAST = 44  # CSS pixels: WCAG 2.2, 2.5.5
 
 
 @pytest.fixture
@@ -75,18 +70,6 @@ def components(app: Flask, key: str) -> str:
         return environment.get_template("components.html").render(values)
 
 
-def overflow(page: Page) -> list[str]:
-    """What is wider than the screen (WCAG 1.4.10)."""
-    found: list[str] = page.evaluate(
-        "[...document.querySelectorAll('body *:not(.hidden)')].filter(e => {"
-        " const box = e.getBoundingClientRect();"
-        " return e.checkVisibility() && box.width &&"
-        " (box.right > innerWidth + 1 || box.left < -1) })"
-        ".map(e => e.outerHTML.slice(0, 90))"
-    )
-    return found
-
-
 @pytest.mark.parametrize("brand", ["cascina", "bottega", ""])
 def test_no_component_has_a_violation_in_light_or_dark(show: Open, brand: str) -> None:  # C8
     for scheme in ("light", "dark"):
@@ -115,12 +98,8 @@ def test_states_are_seen_in_colours_of_the_readers_own(show: Open, scheme: str) 
 def test_every_target_is_as_large_as_a_finger(show: Open) -> None:  # WCAG 2.5.5
     page = show()
     page.locator(".languages summary").click()
-    targets = page.locator(f":is({TARGETS}, .languages a):visible").all()
-    assert len(targets) > 30
-    for target in targets:
-        box = target.bounding_box()
-        assert box
-        assert box["height"] >= LEAST, target.evaluate("e => e.outerHTML")
+    assert page.locator(f":is({TARGETS}, .languages a):visible").count() > 30
+    assert small_targets(page) == []
 
 
 @pytest.mark.parametrize("brand", ["cascina", "bottega", ""])
