@@ -26,7 +26,7 @@ MIN_TEXT_LIMIT = 80
 MAX_TEXT_RATIO = 3
 """A text may have as many characters as the larger of MIN_TEXT_LIMIT, and this times its key."""
 
-_PLACEHOLDER = re.compile(r"%\(\w+\)[sd]")
+_VARIABLE = re.compile(r"%\(\w+\)[sd]")
 _TAG = re.compile(r"</?\w+>")
 _UNSAFE = re.compile(r'[<>"]|&(?! )')
 
@@ -149,13 +149,13 @@ def text_fault(key: str, text: str) -> tuple[str, str] | None:
 
     Pages insert it as HTML, also into attributes, so nothing that HTML reads may be added.
     """
-    placeholders, tags = set(_PLACEHOLDER.findall(key)), _TAG.findall(key)
+    placeholders, tags = set(_VARIABLE.findall(key)), _TAG.findall(key)
     limit = max(MIN_TEXT_LIMIT, MAX_TEXT_RATIO * len(key))
     fault = None
-    if set(_PLACEHOLDER.findall(text)) != placeholders:
+    if set(_VARIABLE.findall(text)) != placeholders:
         wanted = ", ".join(sorted(placeholders)) or "none"
         fault = "has other placeholders than its key", f"use exactly these: {wanted}"
-    elif "%" in _PLACEHOLDER.sub("", text).replace("%%", "" if "%%" in key else "%"):
+    elif "%" in _VARIABLE.sub("", text).replace("%%", "" if "%%" in key else "%"):
         fault = "has a % that begins no placeholder", "write it as a word"
     elif _TAG.findall(text) != tags:
         wanted = " ".join(tags) or "none"
