@@ -14,6 +14,8 @@ class Accounts:
 
     erased: dict[Form, datetime] = field(default_factory=dict)
     """Who is erased, and since when."""
+    returned: dict[Form, datetime] = field(default_factory=dict)
+    """Who has come back since an erasure, and when they last did."""
     restricted: set[Form] = field(default_factory=set)
     """Whose use of their data is limited."""
     _of: dict[Form, set[Form]] = field(default_factory=dict)

@@ -79,6 +79,8 @@ class Comparison:
     forms: Mapping[str, Form]
     erased: Mapping[Form, datetime] = field(default_factory=dict)
     """Who is erased: nothing can be turned on for them any more."""
+    returned: Mapping[Form, datetime] = field(default_factory=dict)
+    """Who was erased and has come back, and when: until then a tool could not be pushed to."""
     excused: Counter[str] = field(default_factory=Counter)
 
     def tools_in_time(self) -> None:
@@ -156,12 +158,12 @@ class Comparison:
         if not self._is_slow(found) and (due_at is None or due_at > begun + WINDOW + SLACK):
             due = f"due {due_at:%d %H:%M}" if due_at else "without a deadline"
             raise Violation(f"I3: {found}, is {due}")
-        is_erased = found.form.text in found.tool.erased_once  # it was to be erased again
-        if (
-            row.found_at
-            and not is_erased
-            and (due_at is None or due_at > row.found_at + WINDOW + SLACK)
-        ):
+        # The tool has to erase it again, and suppresses it first.
+        is_erased = found.form in self.erased and found.form.text in found.tool.erased_once
+        if row.found_at is None or is_erased:
+            return
+        found_at = max(row.found_at, self.returned.get(found.form, START))
+        if due_at is None or due_at > found_at + WINDOW + SLACK:
             raise Violation(f"I3: {found}, was found out and has no deadline of then")
 
     def _is_slow(self, found: Difference) -> bool:

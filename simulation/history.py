@@ -87,7 +87,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts = [*_people(random, options), *_lists(random, options), *_faults(random, options)]
     acts += [*_burst(random, options), *_followed(random, options)]
     acts += _rights(Random(f"{seed}/rights"), options)
-    acts += _moves(Random(f"{seed}/moves"), options)
+    acts += _moves(Random(f"{seed}/moves"), acts, options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
@@ -186,17 +186,18 @@ def _rights(random: Random, options: Options) -> Iterator[Act]:
         yield Act(random.randrange(end), "killed", form=step, scope="erase", number=40)
 
 
-def _moves(random: Random, options: Options) -> Iterator[Act]:
+def _moves(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
     """Some correct their address, and act at the old and at the new one, before and since."""
     end = options.hours * HOUR
-    for number in range(200, 200 + max(3, options.people // 15)):
-        who = random.randrange(options.people)
+    acted = [act for act in acts if act.what in _PERSONAL]
+    for number in range(200, 200 + max(4, options.people // 10)):
+        before = random.choice(acted)
+        who, old = before.who, before.form
         forms = len(first_forms_of(who))  # the number of the new address
-        old = random.randrange(forms) if random.random() < 0.5 else 0
         new = random.choice([forms, forms, forms, (old + 1) % forms])
         if new == old:
             new = forms
-        at = random.randrange(end)
+        at = _soon(random, before.at, end)
         move = Act(at, "move", who, old, number=number, many=((who, new),))
         yield move
         for what in random.sample(_BEFORE_MOVE, random.randrange(4)):

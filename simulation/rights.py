@@ -126,6 +126,7 @@ class Rights:
             return "not erased"
         self.oracle.add_opt_in(form, EVERYTHING, now)
         del self.erased[form]
+        self.accounts.returned[form] = now
         self.accounts.leave(form)
         self.accounts.open(form)
         for tool in self.tools.values():

@@ -137,7 +137,8 @@ class Run:
         self.corrections = Corrections(
             self.clock, self.oracle, self.crew, self._know, self.accounts
         )
-        self.comparison.erased = self.rights.erased
+        self.comparison.erased = self.accounts.erased
+        self.comparison.returned = self.accounts.returned
         for tool in self.tools.values():
             tool.asked_to_erase = self.requests.check_erasure
         self.inside = Inside(self.clock, self.oracle, self.checks, self.tools, client)

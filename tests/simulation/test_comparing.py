@@ -74,3 +74,40 @@ def test_another_request_that_was_put_off_excuses_nothing(asked: float, put_off:
 def test_no_tool_puts_an_opt_out_off_beyond_the_window() -> None:  # I3
     with pytest.raises(Violation, match="I3"):
         mails(asked=11, put_off=12, turned_on=0, now=at(13) + WINDOW)
+
+
+def check_drift(*, found: float, due: float | None, returned: float | None = None) -> None:
+    """Drift that was found of somebody, whose tool has deleted them once."""
+    comparison = Comparison(Oracle(), {}, {FORM: at(10)}, Redis(Clock()), {FORM.text: FORM})
+    tool = Tool(
+        "tool-0",
+        MAILER,
+        frozenset({NEWS}),
+        Clock(),
+        Random("tool-0"),
+        lambda *_: None,
+        lambda _: None,
+        lambda _: None,
+        forgot={FORM.text: START},
+        erased_once={FORM.text},
+    )
+    if returned is None:
+        comparison.erased = {FORM: at(0)}
+    else:
+        comparison.returned = {FORM: at(returned)}
+    difference = Difference(tool, FORM, NEWS, at(10), caused=True)
+    row = Row(None if due is None else at(due) + WINDOW, at(found))
+    comparison._has_deadline(difference, row, at(10))
+
+
+def test_drift_found_since_somebody_came_back_has_a_deadline_of_then() -> None:  # I3, I13
+    check_drift(found=60, due=60, returned=30)
+    with pytest.raises(Violation, match="I3"):
+        check_drift(found=60, due=None, returned=30)
+
+
+def test_drift_found_while_somebody_was_erased_has_a_deadline_of_their_return() -> None:  # I3, I6
+    check_drift(found=20, due=30, returned=30)
+    with pytest.raises(Violation, match="I3"):
+        check_drift(found=20, due=40, returned=30)
+    check_drift(found=20, due=None)  # not yet back: the tool is to erase them again
