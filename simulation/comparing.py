@@ -189,7 +189,9 @@ class Comparison:
             begun = max(begun, row.due_at - WINDOW)
         if now > max(begun, put_off) + WINDOW and now > free_since + IN_REACH:
             raise Violation(f"I3: {found}")
-        if now <= max(begun, free_since) + PROMPT:
+        pauses = tool.profile.capabilities.can_lift
+        known_since = self.oracle.known_since(found.form, found.topic, now, pauses=pauses)
+        if now <= max(begun, free_since, known_since or START) + PROMPT:
             self.excused[Excuse.WAITING] += 1
         elif put_off > begun or self._is_put_off(found, now):
             self.excused[Excuse.ASKED_TO_WAIT] += 1

@@ -119,9 +119,19 @@ class Oracle:
         self, form: Form, topic: str, now: datetime, *, pauses: bool = True
     ) -> datetime | None:
         """When the oldest active opt-out was received: the start of the window (I3)."""
-        opt_outs = [opt_out for opt_out in self._about(form, topic) if pauses or not opt_out.until]
-        active = [opt_out for opt_out in opt_outs if self._stands(opt_out, form, topic, now)]
+        active = self._active(form, topic, now, pauses=pauses)
         return min((opt_out.received for opt_out in active), default=None)
+
+    def known_since(
+        self, form: Form, topic: str, now: datetime, *, pauses: bool = True
+    ) -> datetime | None:
+        """When the first of them was recorded: support may write one down hours later."""
+        active = self._active(form, topic, now, pauses=pauses)
+        return min((opt_out.known or opt_out.received for opt_out in active), default=None)
+
+    def _active(self, form: Form, topic: str, now: datetime, *, pauses: bool) -> list[OptOut]:
+        opt_outs = [opt_out for opt_out in self._about(form, topic) if pauses or not opt_out.until]
+        return [opt_out for opt_out in opt_outs if self._stands(opt_out, form, topic, now)]
 
     def asked_since(self, form: Form, topic: str, at: datetime) -> bool:
         """Whether the person opted in to this topic, or to all marketing, after that."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -25,23 +26,31 @@ def at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-def mails(*, asked: float, put_off: float, turned_on: float, now: datetime) -> Counter[str]:
-    """What is excused of a tool that mails somebody who opted out after ten minutes."""
-    clock, oracle = Clock(), Oracle()
-    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10)))
-    tool = Tool(
+def idle_tool(clock: Clock | None = None, **given: Any) -> Tool:
+    """A tool that is up and has not been asked for anything."""
+    return Tool(
         "tool-0",
         MAILER,
         frozenset({NEWS}),
-        clock,
+        clock or Clock(),
         Random("tool-0"),
         lambda *_: None,
         lambda _: None,
         lambda _: None,
+        good_since=START,
+        **given,
+    )
+
+
+def mails(*, asked: float, put_off: float, turned_on: float, now: datetime) -> Counter[str]:
+    """What is excused of a tool that mails somebody who opted out after ten minutes."""
+    clock, oracle = Clock(), Oracle()
+    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10)))
+    tool = idle_tool(
+        clock,
         contacts={FORM.text: START},
         asked_off={(FORM.text, NEWS): at(asked)},
         put_off={FORM.text: at(put_off)},
-        good_since=START,
     )
     known: dict[Form, datetime] = {FORM: at(10)}
     comparison = Comparison(oracle, {"tool-0": tool}, known, Redis(clock), {FORM.text: FORM})
@@ -79,18 +88,7 @@ def test_no_tool_puts_an_opt_out_off_beyond_the_window() -> None:  # I3
 def check_drift(*, found: float, due: float | None, returned: float | None = None) -> None:
     """Drift that was found of somebody, whose tool has deleted them once."""
     comparison = Comparison(Oracle(), {}, {FORM: at(10)}, Redis(Clock()), {FORM.text: FORM})
-    tool = Tool(
-        "tool-0",
-        MAILER,
-        frozenset({NEWS}),
-        Clock(),
-        Random("tool-0"),
-        lambda *_: None,
-        lambda _: None,
-        lambda _: None,
-        forgot={FORM.text: START},
-        erased_once={FORM.text},
-    )
+    tool = idle_tool(forgot={FORM.text: START}, erased_once={FORM.text})
     if returned is None:
         comparison.erased = {FORM: at(0)}
     else:
@@ -111,3 +109,21 @@ def test_drift_found_while_somebody_was_erased_has_a_deadline_of_their_return() 
     with pytest.raises(Violation, match="I3"):
         check_drift(found=20, due=40, returned=30)
     check_drift(found=20, due=None)  # not yet back: the tool is to erase them again
+
+
+@pytest.mark.parametrize("hours, excused", [(1, True), (13, False)])
+def test_what_support_writes_down_hours_later_is_prompt_from_then(
+    hours: float, *, excused: bool
+) -> None:  # I3
+    oracle, clock, now = Oracle(), Clock(), at(60 * (20 + hours))
+    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10), known=at(60 * 20)))
+    tool = idle_tool()
+    comparison = Comparison(oracle, {"tool-0": tool}, {FORM: at(10)}, Redis(clock), {})
+    difference = Difference(tool, FORM, NEWS, at(10), caused=False)
+    row = Row(at(10) + WINDOW, None)
+    if excused:
+        comparison._is_in_time(difference, row, at(10), now)
+        assert comparison.excused == {Excuse.WAITING: 1}
+    else:
+        with pytest.raises(Violation, match="I3"):
+            comparison._is_in_time(difference, row, at(10), now)
