@@ -11,7 +11,12 @@ from preference_center.api.consent_evidence import parse_consent_evidence
 from preference_center.api.endpoint import ApiCall
 from preference_center.api.preferences_json import load_preferences_json
 from preference_center.api.problems import FieldErrors
-from preference_center.api.requests import PortalLinkRequest, PreferencesQuery, PreferencesUpdate
+from preference_center.api.requests import (
+    PortalAddress,
+    PortalLinkRequest,
+    PreferencesQuery,
+    PreferencesUpdate,
+)
 from preference_center.context import Services
 from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.catalogue import Catalogue
@@ -30,31 +35,42 @@ from preference_center.domain.preferences import (
 from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
 from preference_center.ledger.recording import RecordResult
-from preference_center.links import LIFETIMES, TokenPurpose
+from preference_center.links import FURTHER_ADDRESS_PARAMETER, LIFETIMES, TokenPurpose
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 
 
 def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Services) -> str:
-    """A URL that opens the page of this address for five minutes.
+    """A URL that opens the page of this address, and of further ones, for five minutes.
 
-    The audit log records who requested it, with the id of its one-time token; the evidence of
-    every event recorded on the page has that id as its message.
+    The audit log records who requested it, with the id of the one-time token of each address; the
+    evidence of every event recorded on the page for that address has that id as its message.
+    Raises InvalidBody with all errors.
     """
-    address = _parse_address(request.address, request, services)
+    address, *others = _parse_portal_addresses(request, services)
     now, token_id = services.now(), services.new_id()
+    other_ids = [services.new_id() for _ in others]
     url = services.links.one_time_url(TokenPurpose.PORTAL, address, token_id, now)
-    detail = {"one_time_token": str(token_id)}
     actor = call.key.actor
-    run_in_transaction(
-        lambda connection: audit.insert_audit_entry(
-            connection, now, actor, "portal_link.created", detail
+
+    def audit_each(connection: Connection) -> None:
+        for each in (token_id, *other_ids):
+            detail = {"one_time_token": str(each)}
+            audit.insert_audit_entry(connection, now, actor, "portal_link.created", detail)
+
+    run_in_transaction(audit_each)
+    query = [
+        (
+            FURTHER_ADDRESS_PARAMETER,
+            services.links.create_one_time_token(TokenPurpose.PORTAL, each, other_id, now),
         )
-    )
-    language = match_language(request.language)
-    if language:
-        url = f"{url}?{urlencode({LANGUAGE_PARAMETER: language})}"
+        for each, other_id in zip(others, other_ids, strict=True)
+    ]
+    if language := match_language(request.language):
+        query.append((LANGUAGE_PARAMETER, language))
+    if query:
+        url = f"{url}?{urlencode(query)}"
     return json.dumps(
         {"url": url, "expires_at": (now + LIFETIMES[TokenPurpose.PORTAL]).isoformat()}
     )
@@ -157,9 +173,23 @@ def _parse_update(
     return submission
 
 
-def _parse_address(
-    raw: str, request: PortalLinkRequest | PreferencesQuery, services: Services
-) -> Address:
+def _parse_portal_addresses(request: PortalLinkRequest, services: Services) -> list[Address]:
+    """The address and the further ones. Raises InvalidBody with all errors."""
+    errors = FieldErrors()
+    region = services.settings.phone_region
+    fields: dict[str, PortalAddress | PortalLinkRequest] = {"": request}
+    fields |= {f"/also/{index}": each for index, each in enumerate(request.also)}
+    found = [
+        errors.collect(
+            f"{pointer}/address", parse_address, each.address, each.channel, region=region
+        )
+        for pointer, each in fields.items()
+    ]
+    errors.raise_if_any()
+    return [address for address in found if address]
+
+
+def _parse_address(raw: str, request: PreferencesQuery, services: Services) -> Address:
     return parse_address(raw, request.channel, region=services.settings.phone_region)
 
 

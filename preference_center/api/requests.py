@@ -119,11 +119,19 @@ class MessageLinkRequest(RequestBody):
     short: bool = False
 
 
+class PortalAddress(RequestBody):
+    """A further address of the person who is signed in with the company."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+
+
 class PortalLinkRequest(RequestBody):
     """A link to the preference page of a person who is signed in with the company."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
+    also: list[PortalAddress] = Field(default_factory=list, max_length=3)
     language: LanguageTag | None = None
 
 

@@ -53,6 +53,7 @@ from preference_center.links.sender_tokens import (
 
 __all__ = [
     "DIGEST_PREFIX_BYTES",
+    "FURTHER_ADDRESS_PARAMETER",
     "LIFETIMES",
     "MAX_MESSAGE_ID",
     "ONE_CLICK",
@@ -71,6 +72,9 @@ __all__ = [
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 """The only value of List-Unsubscribe-Post, and the body that clients send (RFC 8058 3.1)."""
+
+FURTHER_ADDRESS_PARAMETER = "also"
+"""In the query: the token of a further address of the same page. May be repeated."""
 
 _TOKEN_PATHS: Mapping[TokenPurpose, str] = {
     TokenPurpose.PAGE_VISIT: "p",

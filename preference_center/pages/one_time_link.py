@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
-from flask import redirect, request, url_for
+from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
-from preference_center.errors import ExpiredLink
+from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.links import LIFETIMES, Link, TokenPurpose
 from preference_center.pages.press_result import read_result
+from preference_center.pages.proven_addresses import additional_tokens, page_url
 from preference_center.pages.rendering import expired_link_page, use_link_language
 from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
 from preference_center.storage.access import one_time_tokens
@@ -57,10 +60,17 @@ def _consume(link: Link) -> None:
 
 def open_portal_link(token: str = "") -> ResponseReturnValue:
     """Open the page for somebody whom the company's log-in has authenticated."""
+    link = _read_portal_token(token)
+    additional = []
+    for each in additional_tokens():
+        with suppress(InvalidLink):
+            additional.append(_read_portal_token(each))
+    return _redirect_to_preferences(link, additional)
+
+
+def _read_portal_token(token: str) -> Link:
     context = services()
-    return _redirect_to_preferences(
-        context.links.read_one_time_token(token, TokenPurpose.PORTAL, context.now())
-    )
+    return context.links.read_one_time_token(token, TokenPurpose.PORTAL, context.now())
 
 
 def handle_expired_link(_error: Exception) -> ResponseReturnValue:
@@ -68,11 +78,15 @@ def handle_expired_link(_error: Exception) -> ResponseReturnValue:
     return expired_link_page((request.view_args or {}).get("token", ""))
 
 
-def _redirect_to_preferences(link: Link) -> ResponseReturnValue:
-    """Redirect to a page visit with the id of the token that opened it, so that evidence has it."""
+def _redirect_to_preferences(link: Link, additional: Sequence[Link] = ()) -> ResponseReturnValue:
+    """Redirect to a page visit of each: to the first, with the others."""
+    visits = [(_start_visit(each), each) for each in (link, *additional)]
+    return redirect(page_url(visits[0][0], visits), 303)
+
+
+def _start_visit(link: Link) -> str:
+    """A page visit with the id of the token that opened it, so that evidence has it."""
     context = services()
-    token_id = UUID(link.message_id)
-    page_token = context.links.create_one_time_token(
-        TokenPurpose.PAGE_VISIT, link.address, token_id, context.now()
+    return context.links.create_one_time_token(
+        TokenPurpose.PAGE_VISIT, link.address, UUID(link.message_id), context.now()
     )
-    return redirect(url_for("pages.preferences", token=page_token), 303)

@@ -33,6 +33,7 @@ from preference_center.pages.preference_section import (
     load_preferences,
     load_section,
 )
+from preference_center.pages.proven_addresses import additional_tokens, page_url, proven_links
 from preference_center.pages.rendering import (
     catalogue_or_empty,
     expired_link_page,
@@ -50,7 +51,8 @@ def preferences(token: str = "") -> ResponseReturnValue:
     if request.method == "POST":
         undo = request.form.get("undo")
         saved = Saved(undo_save(token, link, undo)) if undo else save_preferences(token, link, form)
-        url = result_url("pages.preferences", token, saved.result, saved.undoable, now)
+        others = additional_tokens()
+        url = result_url("pages.preferences", token, saved.result, saved.undoable, now, others)
         return redirect(url, 303)
     found = read_result(token, requested_result(), now)
     if link.expired:  # a page left open: its opt-outs are saved, and nothing more is shown
@@ -62,17 +64,29 @@ def preferences(token: str = "") -> ResponseReturnValue:
         "catalogue": catalogue,
         "result": shown,
         "self_path": result_query(),
+        "page_path": page_url(token, proven_links(token, link)),
     }
     if found and found.undo_id and shown and (shown.saved.has_stopped or shown.saved.frequencies):
         values["undo"] = requested_result()
     if is_opt_out_only(link, now):
         return old_link_page(token, link, **values)
-    section = load_section(token, link, catalogue, current, now)
+    visits = proven_links(token, link)
+    sections = [
+        load_section(
+            page_url(key, visits),
+            key,
+            each,
+            catalogue,
+            current if key == token else load_preferences(catalogue, each, now),
+            now,
+        )
+        for key, each in visits
+    ]
     return render_gpc_page(
         "preferences",
         token,
         link,
-        sections=[section],
+        sections=sections,
         service=_service_messages(catalogue),
         form=form,
         pauses=PAUSE_DAYS,

@@ -20,7 +20,7 @@ from preference_center.context import services
 from preference_center.domain.link_opt_outs import UNDO_PERIOD
 from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.errors import InvalidLink
-from preference_center.links import FormPurpose
+from preference_center.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
 from preference_center.pages.press_result import RESULT_PARAMETER
 from preference_center.pages.rendering import link_fingerprint
 
@@ -40,9 +40,16 @@ class SealedResult:
 
 
 def result_url(
-    endpoint: str, token: str, result: SaveResult, events: Sequence[UUID], now: datetime
+    endpoint: str,
+    token: str,
+    result: SaveResult,
+    events: Sequence[UUID],
+    now: datetime,
+    additional: Sequence[str] = (),
 ) -> str:
     """The page of `token` with this result. `events` turned something off and can be undone.
+
+    `additional` are the tokens of further addresses on the page.
 
     Of a result that is too long for a URL, only the outcome is kept.
     """
@@ -54,6 +61,8 @@ def result_url(
         if len(sealed) <= MAX_LENGTH:
             break
     values: dict[str, Any] = {RESULT_PARAMETER: sealed}
+    if additional:
+        values[FURTHER_ADDRESS_PARAMETER] = [*additional]
     return url_for(
         endpoint, token=token, **values, _anchor="problem" if result.problem else "result"
     )
@@ -80,9 +89,10 @@ def requested_result() -> str:
 
 
 def result_query() -> str:
-    """The query that shows this page's result again, for the switch of languages."""
-    sealed = requested_result()
-    return f"?{urlencode({RESULT_PARAMETER: sealed})}" if sealed else ""
+    """The query that shows this page again, with its result, for the switch of languages."""
+    kept = {RESULT_PARAMETER, FURTHER_ADDRESS_PARAMETER}
+    query = urlencode([(k, v) for k, v in request.args.items(multi=True) if k in kept and v])
+    return f"?{query}" if query else ""
 
 
 def _to_json(result: SaveResult) -> dict[str, Any]:

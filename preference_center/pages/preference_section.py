@@ -33,6 +33,8 @@ class BrandTopics:
 class PreferenceSection:
     """The choices of one address; a page has one, or several that are proven."""
 
+    path: str = field(repr=False)
+    """Where its form posts to: the page of its token, with the other addresses."""
     token: str = field(repr=False)
     link: Link = field(repr=False)
     preferences: Preferences
@@ -88,10 +90,16 @@ class PreferenceSection:
 
 
 def load_section(
-    token: str, link: Link, catalogue: Catalogue, current: Preferences, now: datetime
+    path: str,
+    token: str,
+    link: Link,
+    catalogue: Catalogue,
+    current: Preferences,
+    now: datetime,
 ) -> PreferenceSection:
     """The section of one address, with the state that is recorded now."""
     return PreferenceSection(
+        path=path,
         token=token,
         link=link,
         preferences=current,

@@ -405,3 +405,24 @@ def test_a_pause_holds_for_what_is_turned_on_under_it(sender: Sender, clock: Clo
     clock.advance(5 * MINUTE)
     assert put(sender, clock, topics=topics(offers="on"))["topics"]["acme.offers"]["state"] == "on"
     assert sender.ask("offers.weekly", ADA)["allow"]
+
+
+def test_a_link_for_several_addresses_opens_one_page(sender: Sender) -> None:
+    also = [{"channel": "sms", "address": "+393331234567"}]
+    body = {"address": ADA, "also": also, "language": "en"}
+    url = urlsplit(sender.post("/v1/portal-links", body).get_json()["url"])
+    assert ADA not in url.query  # I12
+    assert "393331234567" not in f"{url.path}?{url.query}"
+    client = sender.app.test_client()
+    page = client.get(f"{url.path}?{url.query}", follow_redirects=True).text
+    assert "+39 *** **67" in page
+    assert "SMS" in page
+    created = "SELECT FROM audit WHERE action = 'portal_link.created'"
+    assert len(sender.rows(created)) == 2
+
+
+def test_a_wrong_further_address_is_named(sender: Sender) -> None:
+    body = {"address": ADA, "also": [{"channel": "sms", "address": "nobody"}]}
+    answer = sender.post("/v1/portal-links", body)
+    assert answer.status_code == 422
+    assert answer.get_json()["errors"][0]["pointer"] == "/also/0/address"

@@ -1,0 +1,51 @@
+"""A mailbox and a phone number on one page, both proven, as a person with a phone sees it."""
+
+# ruff: noqa: F401, F811 - fixtures of the package are imported by name
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from preference_center.domain.addresses import mask_address
+from preference_center.links import TokenPurpose
+from tests.browser.axe import violations
+from tests.browser.pressing import press
+from tests.browser.test_pages import over_http
+from tests.clock import Clock
+from tests.pages.conftest import app, ledger
+from tests.pages.ledger import Ledger
+from tests.pages.test_proven_addresses import MAILBOX, PHONE, one_time
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+def test_each_section_is_saved_for_its_own_address_and_the_page_stays_whole(
+    app: Flask, page: Page, site: str, clock: Clock, ledger: Ledger, over_http: None
+) -> None:
+    mailbox, phone = (one_time(app, clock, each, TokenPurpose.PORTAL) for each in (MAILBOX, PHONE))
+    page.set_viewport_size({"width": 320, "height": 800})
+    page.goto(f"{site}/portal/{mailbox}?{urlencode({'also': phone})}")
+    headings = page.get_by_role("heading", level=2).all_inner_texts()
+    assert [each for each in headings if ":" in each] == [
+        f"Email: {mask_address(MAILBOX)}",
+        f"Text messages: {mask_address(PHONE)}",
+    ]
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+    clock.advance(timedelta(minutes=1))
+    page.get_by_role("checkbox", name="Text alerts").check()
+    press(page.get_by_role("button", name="Save").last)
+    assert "Turned on: Text alerts" in page.get_by_role("status").inner_text()
+    assert page.get_by_role("checkbox", name="Text alerts").is_checked()
+    assert page.get_by_role("checkbox", name="Weekly digest").is_checked()
+    assert ledger.kinds() == [("opted_in", "alerts")]
+    assert violations(page) == []
