@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from preference_center.context import services
-from preference_center.destinations.text_numbers import find_text_number
 from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.addresses import Channel, mask_address
 from preference_center.domain.catalogue import Brand, Catalogue, Topic
@@ -17,6 +16,7 @@ from preference_center.domain.link_access import OptInMethod, opt_in_method
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.links import FormPurpose, Link
 from preference_center.pages.rendering import can_mail, link_fingerprint
+from preference_center.pages.text_number import text_number
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 
@@ -107,7 +107,7 @@ def load_section(
         state=services().links.seal_form(FormPurpose.PREFERENCES, _form_state(current, token), now),
         opt_in_method=find_opt_in_method(link),
         one_way_tools=_one_way_tools(catalogue, [*current.topics]),
-        text_number=_text_number(link, current),
+        text_number=text_number(link),
     )
 
 
@@ -144,15 +144,6 @@ def _topics_by_brand(catalogue: Catalogue, current: Preferences) -> Sequence[Bra
         topic = catalogue.topics[key]
         brands.setdefault(topic.brand, {}).setdefault(topic.group, []).append(topic)
     return [BrandTopics(catalogue.brands[key], groups) for key, groups in brands.items()]
-
-
-def _text_number(link: Link, current: Preferences) -> str | None:
-    if link.proves_control or link.address.channel is not Channel.SMS:
-        return None
-    keys = services().keys
-    return run_in_transaction(
-        lambda connection: find_text_number(connection, keys, current.topics.keys())
-    )
 
 
 def _one_way_tools(catalogue: Catalogue, topics: Sequence[str]) -> list[str]:

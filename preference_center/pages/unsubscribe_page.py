@@ -36,6 +36,7 @@ from preference_center.pages.rendering import (
     render_link_page,
     use_link_language,
 )
+from preference_center.pages.text_number import text_number
 from preference_center.spool import record_or_spool
 from preference_center.storage.db.database import override_limits
 
@@ -102,6 +103,7 @@ def show_opt_out(
         signed_undo=_sign_undo(token, opt_out_found),
         self_path=_self_path(token),
         can_open=not link.expired,
+        text_number=text_number(link) if template == "unsubscribed" else None,
         **values,
     )
 

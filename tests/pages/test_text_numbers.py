@@ -65,3 +65,13 @@ def test_the_page_of_a_mailbox_tells_nothing_of_it(
 ) -> None:
     add_destination(app, {}, number=OURS)
     assert "START" not in client.get(f"/p/{make_token()}").text
+
+
+def test_it_is_named_to_somebody_who_has_unsubscribed(
+    app: Flask, client: FlaskClient, page: str
+) -> None:
+    add_destination(app, {}, number=OURS)
+    path = page.replace("/p/", "/u/")
+    assert "START" not in client.get(path).text
+    html = client.post(path, data={"confirm": "all"}, follow_redirects=True).text
+    assert f"Text START to {OURS}" in html

@@ -1,0 +1,28 @@
+"""The number that a page tells people to text START to, where its link can't turn anything on."""
+
+from __future__ import annotations
+
+from preference_center.context import services
+from preference_center.destinations.text_numbers import find_text_number
+from preference_center.domain.addresses import Channel
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.errors import Unavailable
+from preference_center.links import Link
+from preference_center.pages.rendering import catalogue_or_empty
+from preference_center.storage.db.database import run_in_transaction
+
+
+def text_number(link: Link) -> str | None:
+    """The number for the topic of a link to a phone number, or for any topic of text messages.
+
+    None for every other link, where no number is known, and without the database.
+    """
+    if link.proves_control or link.address.channel is not Channel.SMS:
+        return None
+    keys = services().keys
+    topics = {topic.key for topic in catalogue_or_empty().topics_for_channel(Channel.SMS)}
+    wanted = topics if link.scope == ALL_MARKETING else topics & {link.scope}
+    try:
+        return run_in_transaction(lambda connection: find_text_number(connection, keys, wanted))
+    except Unavailable:
+        return None
