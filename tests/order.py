@@ -38,15 +38,21 @@ _SLOW_IN_BROWSER = re.compile(
     r"\[(light-)?(it|de|fr|es)[-\]]|-rights\]|\[(desktop|wide|1024 px.*|inspector[1-5])"
 )
 """Pages in other languages than English, on a second size of screen, and all of rights."""
+_SLOW_BY_NAME = re.compile(
+    r"after_ctrl_c_and_after_a_kill|left_open_with_its_scripts|no_trace_is_left\[with script"
+    r"|redis_goes_and_are_delivered_after\[(frozen|killed)|loses_no_promise\[killed"
+    r"|restarts_under_load_has_no_click_refused|never_thaws|(in_hand|when_asked)\[.*away"
+)
+"""Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
 BEFORE_THE_END = 0.8
 """Of all other files, the share among which the long ones are dealt."""
 
 
 def is_slow(path: Path, name: str) -> bool:
     """Whether `make test` leaves this test to `make test-slow`, so that it ends in minutes."""
-    if path.is_relative_to(ROOT / "browser"):
-        return _SLOW_IN_BROWSER.search(name) is not None
-    return path in SLOW_FILES
+    if _SLOW_BY_NAME.search(name) or path in SLOW_FILES:
+        return True
+    return path.is_relative_to(ROOT / "browser") and bool(_SLOW_IN_BROWSER.search(name))
 
 
 def workers() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.order import ROOT, dealt
+from tests.order import ROOT, dealt, is_slow
 
 RUN = ROOT / "dev" / "test_run.py"
 FAULTS = [ROOT / "faults" / f"test_{number}.py" for number in range(3)]
@@ -20,3 +20,21 @@ def test_each_file_is_named_once_and_those_of_a_kind_keep_their_order() -> None:
     assert dealt([SHORT[0], SHORT[0], SHORT[1], SHORT[0]]) == SHORT[:2]
     assert dealt(FAULTS) == FAULTS
     assert dealt([]) == []
+
+
+def test_slow_ones_are_left_to_a_run_of_their_own_and_a_cheaper_sibling_stays() -> None:
+    name = "test_opt_outs_do_not_feel_that_redis_goes_and_are_delivered_after"
+    redis = ROOT / "faults" / "test_redis.py"
+    assert [is_slow(redis, f"{name}[{way}]") for way in ("stopped", "frozen", "killed")] == [
+        False,
+        True,
+        True,
+    ]
+    life = ROOT / "browser" / "test_whole_life.py"
+    ways = ("with script", "without script")
+    assert [is_slow(life, f"test_after_a_whole_life_no_trace_is_left[{way}]") for way in ways] == [
+        True,
+        False,
+    ]
+    assert is_slow(ROOT / "browser" / "test_pages.py", "test_it[light-de]")
+    assert not is_slow(ROOT / "pages" / "test_pages.py", "test_it[light-de]")
