@@ -88,6 +88,8 @@ def _choice_record(
         state=status.state.value,
         until=status.until,
         what=words.choice(status.state),
+        frequency=status.frequency,
+        frequency_in_words=_frequency_in_words(subject, scope, status.frequency),
     )
 
 
@@ -135,6 +137,7 @@ def event_records(subject: AccessSubject) -> Iterator[EventRecord]:
     """Every event about these addresses, the oldest first."""
     numbers = subject.numbers
     for event, is_retracted in iter_events_of(subject.connection, subject.ids):
+        frequency = event.frequency.key if event.frequency else None
         yield EventRecord(
             address=numbers[event.address_id],
             reference=format_receipt_code(event.id),
@@ -147,6 +150,8 @@ def event_records(subject: AccessSubject) -> Iterator[EventRecord]:
             recorded_at=event.recorded_at,
             counts_from=event.counts_at,
             until=event.until,
+            frequency=frequency,
+            frequency_in_words=_frequency_in_words(subject, event.scope, frequency),
             source=event.source,
             source_in_words=words.event_source(event, subject.titles),
             evidence=_shown_evidence(event),
@@ -161,3 +166,7 @@ def _shown_evidence(event: Event) -> dict[str, str]:
 
 def _title(subject: AccessSubject, scope: str) -> str:
     return words.scope_title(scope, subject.catalogue, subject.language)
+
+
+def _frequency_in_words(subject: AccessSubject, topic: str, key: str | None) -> str | None:
+    return key and words.frequency_title(topic, key, subject.catalogue, subject.language)

@@ -77,6 +77,10 @@ class ChoiceRecord(Record):
     state: str
     until: datetime | None
     what: str
+    frequency: str | None = Field(
+        description="How often it is sent while it is on; null where that can't be chosen."
+    )
+    frequency_in_words: str | None
 
 
 class SuppressionRecord(Record):
@@ -120,6 +124,8 @@ class EventRecord(Record):
     recorded_at: datetime
     counts_from: datetime
     until: datetime | None
+    frequency: str | None = Field(description="Of a choice of how often: what was chosen.")
+    frequency_in_words: str | None
     source: str
     source_in_words: str
     evidence: dict[str, str]

@@ -81,6 +81,13 @@ def scope_title(scope: str, catalogue: Catalogue, language: str) -> str:
     )
 
 
+def frequency_title(topic_key: str, key: str, catalogue: Catalogue, language: str) -> str:
+    """How often, by its title, or by its key once the catalogue has it no longer."""
+    topic = catalogue.topics.get(topic_key)
+    title = topic.frequencies.get(key) if topic else None
+    return catalogue.localize(title, language) if title else key
+
+
 @_once_per_language
 def _reserved_scopes() -> Mapping[str, str]:
     return {

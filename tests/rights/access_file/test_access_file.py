@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from flask import Flask
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import EventKind
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,
@@ -37,12 +39,14 @@ from preference_center.rights.access_file.build import (
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.requests import list_steps, load_request, open_request
+from preference_center.storage.catalogues import clear_catalogue_cache
 from preference_center.storage.db.database import run_in_transaction, transaction
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
 from preference_center.storage.personal_data import TABLES
 from preference_center.storage.rights import files
 from tests.clock import START, Clock
-from tests.in_force import put_in_force
+from tests.domain.histories import NEWS
+from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import change
 from tests.rights.access_file.people import (
     ADA,
@@ -56,6 +60,7 @@ from tests.rights.access_file.people import (
     store_everything,
 )
 
+OFFERS, HOUR = "acme.offers", timedelta(hours=1)
 SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/access-file-1.json"
 
 
@@ -113,6 +118,50 @@ def test_a_consent_has_the_words_that_were_agreed_to() -> None:
     [consent] = everything()["consents"]
     assert consent["wording"] == WORDING
     assert consent["source"] == "shop"
+
+
+WITH_FREQUENCIES = CATALOGUE.replace(
+    'description = { it = "Sconti", en = "Discounts" }',
+    """description = { it = "Sconti", en = "Discounts" }
+frequencies.weekly = { it = "Ogni settimana", en = "Every week" }
+frequencies.monthly = { it = "Ogni mese", en = "Every month" }""",
+    1,
+)
+
+
+def choose_frequency(number: int, choice: FrequencyChoice, **given: Any) -> None:
+    kind, at = EventKind.FREQUENCY_CHOSEN, START + (number - 9) * HOUR
+    record([change(number, kind, OFFERS, frequency=choice, at=at, **given)])
+
+
+def test_what_was_chosen_of_how_often_is_named_and_what_counts_now(app: Flask) -> None:
+    put_in_force(app, WITH_FREQUENCIES)
+    clear_catalogue_cache()
+    choose_frequency(1, FrequencyChoice("yearly", 2), address=ADA)
+    choose_frequency(2, FrequencyChoice("monthly", 1), address=ADA)
+    archive = file_of(ask(ADA, language="en"))
+    data = data_of(archive)
+    named = [(each["frequency"], each["frequency_in_words"]) for each in data["events"]]
+    assert named == [("yearly", "yearly"), ("monthly", "Every month")], "by its key once removed"
+    in_force = {each["scope"]: each["frequency_in_words"] for each in data["choices"]}
+    assert in_force[OFFERS] == "Every month"
+    assert in_force[NEWS] is in_force["all_marketing"] is None, "no choice is offered"
+    page = archive.read("index.html").decode()
+    assert "How often you want it: Every month" in page
+    assert "<td>Every month</td>" in page
+    rows = list(csv.DictReader(io.StringIO(archive.read("choices.csv").decode())))
+    assert {row["scope"]: row["frequency"] for row in rows}[OFFERS] == "monthly"
+
+
+def test_who_chose_nothing_gets_the_default_whatever_another_form_chose(app: Flask) -> None:  # I9
+    put_in_force(app, WITH_FREQUENCIES)
+    clear_catalogue_cache()
+    record([change(3, scope=NEWS, address=ADA)])
+    form = parse_address("ada+shop@people.example", Channel.EMAIL)
+    choose_frequency(1, FrequencyChoice("monthly", 1), address=form)
+    data = data_of(file_of(ask(ADA, language="en")))
+    assert {each["scope"]: each["frequency"] for each in data["choices"]}[OFFERS] == "weekly"
+    assert [each["frequency"] for each in data["events"]] == [None]
 
 
 def test_a_tools_answer_is_there_though_receipts_leave_it_out() -> None:
