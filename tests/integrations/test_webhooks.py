@@ -303,7 +303,7 @@ def test_what_a_webhook_needs_is_optional() -> None:
 
 
 def test_whose_settings_are_secret_is_known() -> None:
-    public = {"webhook_key", "webhook_user", "networks", "topic_arns", "help_text"}
+    public = {"webhook_key", "webhook_user", "networks", "topic_arns", "help_text", "number"}
     for webhook in load_webhooks().values():
         names = {name.removesuffix("?") for name in webhook.settings}
         assert names - public <= webhook.secret_settings
