@@ -38,7 +38,7 @@ ACTOR = "cli"
 
 CSV_COLUMNS = (
     "address", "channel", "status", "scope", "occurred_at", "received_at", "until", "reason",
-    "source", "wording", "language", "legal_basis", "event",
+    "source", "wording", "language", "legal_basis", "event", "frequency",
 )  # fmt: skip
 _CSV_STATUS = {
     EventKind.BOUNCED: "bounced",
@@ -46,6 +46,7 @@ _CSV_STATUS = {
     EventKind.PAUSED: "paused",
     EventKind.CONSENTED: "subscription",
     EventKind.OPTED_IN: "subscription",
+    EventKind.FREQUENCY_CHOSEN: "frequency",
 }
 
 
@@ -87,7 +88,9 @@ class ExportStats:
     help="The destination whose topics to export, and whose groups give the file names.",
 )
 @click.option(
-    "--subscriptions", is_flag=True, help="Include subscriptions with their evidence; csv only."
+    "--subscriptions",
+    is_flag=True,
+    help="Include subscriptions with their evidence, and chosen frequencies; csv only.",
 )
 @click.option(
     "--output",
@@ -250,6 +253,7 @@ def _csv_row(statement: ExportRow) -> list[str]:
         evidence.get("language", ""),
         evidence.get("legal_basis", ""),
         statement.event,
+        statement.frequency,
     ]
 
 

@@ -19,6 +19,7 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     EventKind,
 )
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.ledger import record
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import run_in_transaction
@@ -176,6 +177,29 @@ def test_our_own_format_tells_all_that_stands_with_its_evidence(
     assert found[EVE.exact]["wording"] == "Yes, news"
     assert found[ADA.exact]["occurred_at"] == START.isoformat()
     assert found[BEA.exact]["event"] == str(change(2).id)
+
+
+def test_a_frequency_goes_along_with_subscriptions_while_the_topic_is_on(
+    recorded: Flask, tmp_path: Path
+) -> None:
+    monthly = FrequencyChoice("monthly", 1)
+    with recorded.app_context():
+        record(
+            [
+                change(10 + n, EventKind.FREQUENCY_CHOSEN, topic, address=who, frequency=monthly)
+                for n, (who, topic) in enumerate([(ADA, OFFERS), (EVE, NEWS), (BEA, OFFERS)])
+            ]
+        )
+    plain, whole = tmp_path / "plain.csv", tmp_path / "whole.csv"
+    flask(recorded, "--for", "csv", "-o", plain)
+    assert {row["frequency"] for row in rows(plain)} == {""}
+    flask(recorded, "--for", "csv", "--subscriptions", "-o", whole)
+    chosen = [row for row in rows(whole) if row["status"] == "frequency"]
+    assert {(row["address"], row["scope"], row["frequency"]) for row in chosen} == {
+        (ADA.exact, OFFERS, "monthly"),
+        (EVE.exact, NEWS, "monthly"),
+    }, "Bea gets no marketing"
+    assert {row["frequency"] for row in rows(whole) if row not in chosen} == {""}
 
 
 def test_a_subscription_is_omitted_once_an_opt_out_of_the_mailbox_is_newer(

@@ -28,7 +28,7 @@ _FETCH_SIZE = 2_000
 _SELECT_ADDRESSES = "SELECT id, channel, digest, ciphertext FROM address ORDER BY id"
 
 _EVENT_COLUMNS = """e.id, e.kind, e.occurred_at, e.received_at, e.source,
-    COALESCE(v.evidence, '{}')"""
+    COALESCE(v.evidence, '{}'), COALESCE(e.frequency, '')"""
 _SELECT_ROWS = f"""
 SELECT s.address_id, s.scope, NULL::timestamptz, {_EVENT_COLUMNS}
 FROM suppression s JOIN event e ON e.id = s.out_event
@@ -47,6 +47,12 @@ FROM consent c JOIN event e ON e.id = c.event
     LEFT JOIN event_evidence v ON v.event_id = e.id
 WHERE c.address_id = ANY(%(ids)b) AND %(subscriptions)s
     AND (%(all_scopes)s OR c.topic = ANY(%(scopes)s))
+UNION ALL
+SELECT s.address_id, s.scope, NULL, {_EVENT_COLUMNS}
+FROM suppression s JOIN event e ON e.id = s.frequency_event
+    LEFT JOIN event_evidence v ON v.event_id = e.id
+WHERE s.address_id = ANY(%(ids)b) AND %(subscriptions)s
+    AND (%(all_scopes)s OR s.scope = ANY(%(scopes)s))
 """  # noqa: S608 - constants of this module
 
 
@@ -61,10 +67,11 @@ class DeniedAddress:
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """One active suppression, pause or subscription of an address, and its event.
+    """One active suppression, pause, subscription or chosen frequency, and its event.
 
-    `kind` is that of the suppression or pause; CONSENTED or OPTED_IN for a subscription, which is
-    exported only while no newer opt-out denies it. `evidence` is empty if it was erased.
+    `kind` is that of the suppression or pause; CONSENTED or OPTED_IN for a subscription. That and
+    a chosen frequency are exported only while no opt-out denies the topic. `evidence` is empty if
+    it was erased.
     """
 
     channel: Channel
@@ -77,6 +84,8 @@ class ExportRow:
     event: str
     source: str
     evidence: dict[str, str]
+    frequency: str
+    """The key that was chosen; empty for any other kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,7 @@ class ExportSnapshot:
     def iter_rows(
         self, scopes: Collection[str], *, subscriptions: bool, on_progress: Callable[[int], None]
     ) -> Iterator[ExportRow]:
-        """Each active suppression and pause, and each subscription.
+        """Each active suppression and pause; with `subscriptions` those and frequencies, too.
 
         Of these scopes and those wider than a topic; of all scopes if none is given.
         """
@@ -163,8 +172,8 @@ def _to_export_row(
     kind: EventKind,
     rest: Sequence[Any],
 ) -> ExportRow:
-    occurred_at, received_at, source, evidence = rest
+    occurred_at, received_at, source, evidence, frequency = rest
     return ExportRow(
         Channel(channel), address, scope, kind, occurred_at, received_at, until, str(event),
-        source, evidence,
+        source, evidence, frequency,
     )  # fmt: skip
