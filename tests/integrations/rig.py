@@ -82,7 +82,5 @@ def results(outcomes: Any) -> dict[int, PushResult]:
 
 
 def field_of(rig: Rig) -> str:
-    """The field of contacts that its settings name for links."""
-    field = rig.setup.link_field
-    assert field
-    return field
+    """A field of contacts that its settings name."""
+    return next(iter(rig.setup.contact_fields))

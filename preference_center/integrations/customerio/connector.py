@@ -29,6 +29,11 @@ _HOSTS = {
     "eu": ("https://api-eu.customer.io", "https://track-eu.customer.io"),
 }
 _PROBE_ADDRESS = "preference-center-check@example.com"
+RESERVED_ATTRIBUTES = frozenset(
+    {"anonymous_id", "cio_id", "created_at", "email", "id", "phone", "timezone", "unsubscribed"}
+)
+"""Attributes with a meaning of their own, as are those of reserved prefixes."""
+_RESERVED_PREFIXES = ("_", "cio_")
 _PREFERENCE_ATTRIBUTE = "cio_subscription_preferences.topics.{}"
 _DOCS_URL = "https://docs.customer.io"
 
@@ -41,7 +46,9 @@ class CustomerIoContact(runtime.RemoteContact):
 
 
 class CustomerIo(
-    runtime.ReadableConnector[CustomerIoClient], runtime.RequestedErasureConnector[CustomerIoClient]
+    runtime.ReadableConnector[CustomerIoClient],
+    runtime.ContactFieldConnector[CustomerIoClient],
+    runtime.RequestedErasureConnector[CustomerIoClient],
 ):
     """One workspace, whose people are identified by their email addresses."""
 
@@ -56,6 +63,7 @@ class CustomerIo(
         can_read=True,
         scans=runtime.ListingMode.FULL,
         pulls=runtime.ListingMode.FULL,
+        can_write_fields=True,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
         erase_note="The person is suppressed: everything about them is deleted, and Customer.io "
         "never takes their identifiers again until somebody unsuppresses them there.",
@@ -77,6 +85,7 @@ class CustomerIo(
     )
 
     erase_group_size = 100
+    field_group_size = 100
 
     @property
     def _region(self) -> str:
@@ -105,6 +114,9 @@ class CustomerIo(
         """See ApiConnector. Looks a made-up address up, since emails may identify nobody."""
         if self._region not in _HOSTS:
             yield f"region: write one of {', '.join(sorted(_HOSTS))}"
+        for field, setting in self.config.contact_fields.items():
+            if not _is_custom_attribute(field):
+                yield f"{setting}: {field} has another meaning in Customer.io: name another"
         region = client.get_region()
         if region and region != self._region:
             yield f"the workspace is in another region: set region={region}"
@@ -125,9 +137,24 @@ class CustomerIo(
 
     def write_changes(self, client: CustomerIoClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector. Customer.io accepts a change, and applies it later."""
-        rejected = client.update_people([_to_update(change) for change in changes])
+        rejected = client.update_people([_to_topic_update(change) for change in changes])
         accepted = {change.ref: runtime.reflected("accepted") for change in changes}
         return accepted | _rejected(changes, rejected)
+
+    def write_field_group(
+        self, client: CustomerIoClient, field: str, items: runtime.FieldItems
+    ) -> runtime.Outcomes:
+        """See ContactFieldConnector. Writes an attribute, which need not exist yet."""
+        contacts = self.fetch_contacts(client, [item.address for item in items], ())
+        held = [item for item in items if contacts[item.address] is not None]
+        outcomes = {item.ref: runtime.absent() for item in items}
+        if held:
+            rejected = client.update_people(
+                [_to_update(i.address, contacts[i.address], {field: i.value}) for i in held]
+            )
+            outcomes |= {item.ref: runtime.reflected("accepted") for item in held}
+            outcomes |= _rejected(held, rejected)
+        return outcomes
 
     def find_held_contacts(
         self, client: CustomerIoClient, items: runtime.EraseItems
@@ -182,7 +209,8 @@ class CustomerIo(
 
 
 def _rejected(
-    sent: Sequence[runtime.TargetChange | runtime.EraseItem], indices: Collection[int]
+    sent: Sequence[runtime.TargetChange | runtime.FieldItem | runtime.EraseItem],
+    indices: Collection[int],
 ) -> dict[int, runtime.PushOutcome]:
     """The outcomes of those that were rejected. Raises RequestRejected if all were."""
     if len(indices) == len(sent):
@@ -216,19 +244,31 @@ def _to_suppression(item: runtime.EraseItem) -> Mapping[str, object]:
     return {"type": "person", "action": "suppress", "identifiers": {"email": item.address}}
 
 
-def _to_update(change: runtime.TargetChange) -> Mapping[str, object]:
-    """A name with dots changes that topic only; `_update` prevents that a person is created."""
-    cio_id = change.contact.cio_id if isinstance(change.contact, CustomerIoContact) else ""
+def _to_topic_update(change: runtime.TargetChange) -> Mapping[str, object]:
+    """A name with dots changes that topic only."""
     states = dict.fromkeys(change.on, True) | dict.fromkeys(change.off, False)
+    attributes = {_PREFERENCE_ATTRIBUTE.format(target): states[target] for target in sorted(states)}
+    return _to_update(change.address, change.contact, attributes)
+
+
+def _to_update(
+    address: str, contact: runtime.RemoteContact | None, attributes: Mapping[str, object]
+) -> Mapping[str, object]:
+    """`_update` prevents that a person is created."""
+    cio_id = contact.cio_id if isinstance(contact, CustomerIoContact) else ""
     return {
         "type": "person",
         "action": "identify",
-        "identifiers": {"cio_id": cio_id} if cio_id else {"email": change.address},
-        "attributes": {
-            "_update": True,
-            **{_PREFERENCE_ATTRIBUTE.format(target): states[target] for target in sorted(states)},
-        },
+        "identifiers": {"cio_id": cio_id} if cio_id else {"email": address},
+        "attributes": {"_update": True, **attributes},
     }
+
+
+def _is_custom_attribute(name: str) -> bool:
+    """Whether an attribute is the account's own, and its name is no path into another."""
+    folded = name.casefold()
+    is_reserved = folded in RESERVED_ATTRIBUTES or folded.startswith(_RESERVED_PREFIXES)
+    return not is_reserved and "." not in name
 
 
 SPEC = runtime.ConnectorSpec.of(
@@ -242,6 +282,7 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS_URL}/integrations/api/track/tag/track-customers/suppress/",
         f"{_DOCS_URL}/integrations/api/app/tag/customers/getPeopleById/",
         f"{_DOCS_URL}/integrations/api/app/tag/customers/getpeoplefilter/",
+        f"{_DOCS_URL}/messaging/people/reserved-attributes/",
         f"{_DOCS_URL}/integrations/api/webhooks",
         f"{_DOCS_URL}/integrations/data-out/connections/webhooks",
     ),

@@ -9,13 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.contract import FieldItem, PushItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.customerio.connector import CustomerIo
 from tests.integrations.both_ways_contract import (
     AbsentContract,
+    FieldContract,
     PullContract,
     ReadContract,
     ScanContract,
@@ -64,7 +66,7 @@ class Workspace:
         return address.lower() in self.server.suppressed
 
     def link(self, address: str) -> str | None:
-        raise NotImplementedError
+        return cast("str | None", self.server.people[address]["custom"].get("News frequency"))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,13 @@ def server(description: Description) -> Iterator[CustomerIoStandIn]:
 
 @pytest.fixture
 def rig(server: CustomerIoStandIn) -> Rig:
-    settings = {"site_id": SITE, "api_key": KEY, "app_key": APP_KEY, "base_url": server.url}
+    settings = {
+        "site_id": SITE,
+        "api_key": KEY,
+        "app_key": APP_KEY,
+        "base_url": server.url,
+        "frequency_fields": "news=News frequency",
+    }
     # The topics, and the people of a group.
     return Rig(
         "customerio",
@@ -107,7 +115,9 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestCustomerIosPeople(AbsentContract, ScanContract, EraseContract, EraseHttpContract):
+class TestCustomerIosPeople(
+    AbsentContract, FieldContract, ScanContract, EraseContract, EraseHttpContract
+):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: CustomerIoStandIn) -> None:
         server.strict = True
@@ -136,6 +146,25 @@ def test_a_change_can_create_nobody_even_if_they_are_deleted_meanwhile(
     server.people.clear()
     assert server._identify(body["identifiers"], dict(body["attributes"]))
     assert server.people == {}
+
+
+def test_attributes_are_written_a_hundred_at_a_time_and_a_rejection_holds_up_no_other(
+    rig: Rig, server: CustomerIoStandIn
+) -> None:
+    server.invalid.add("p7@example.com")
+    items = [FieldItem(n, f"p{n}@example.com", Channel.EMAIL, "monthly") for n in range(150)]
+    found = results(connect(rig).write_field("News frequency", items))
+    assert found.pop(7) is PushResult.REFUSED
+    assert set(found.values()) == {PushResult.REFLECTED}
+    assert [path for _, path in server.seen] == ["/v1/customers/attributes", "/api/v2/batch"] * 2
+    assert server.bodies[0]["attributes"] == {"_update": True, "News frequency": "monthly"}
+
+
+@pytest.mark.parametrize("name", ["email", "Unsubscribed", "cio_id", "_x", "a.b"])
+def test_an_attribute_with_another_meaning_is_reported(rig: Rig, name: str) -> None:
+    """It would be overwritten: people would have another address."""
+    (problem,) = with_settings(rig, frequency_fields=f"news={name}").make().check().problems
+    assert f"frequency_fields: {name} has another meaning" in problem
 
 
 def test_what_is_off_by_default_is_no_opt_out(rig: Rig, server: CustomerIoStandIn) -> None:  # I13

@@ -46,6 +46,7 @@ class CustomerIoStandIn(StandIn):
                 "topics": {},
                 "unsubscribed": False,
                 "times": {},
+                "custom": {},
             },
         )
         person |= changes
@@ -98,7 +99,7 @@ class CustomerIoStandIn(StandIn):
         """Attributes are all strings, and preferences that nobody set are missing."""
         defaults = {f"topic_{id_}": on for id_, (_, on) in self.topics_there.items()}
         computed = json.dumps({"topics": defaults | person["topics"]})
-        attributes = {
+        attributes = person["custom"] | {
             "email": person["email"],
             "cio_id": person["cio_id"],
             "_cio_subscription_preferences_computed": computed,
@@ -155,7 +156,10 @@ class CustomerIoStandIn(StandIn):
                 if person["email"] in self.invalid:
                     return False
                 for name, value in attributes.items():
-                    self.choose(person["email"], name.removeprefix(_DOTTED), is_on=value)
+                    if name.startswith(_DOTTED):
+                        self.choose(person["email"], name.removeprefix(_DOTTED), is_on=value)
+                    else:
+                        person["custom"][name] = value
         return True
 
 
