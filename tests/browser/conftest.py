@@ -10,10 +10,15 @@ import pytest
 
 from dev.browser import chromium
 from dev.errors import BrowserError
+from dev.postgres import make_database
 
 if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
+
+    from dev.demo.states import Demo
+    from dev.engines import Engines
+    from tests.environment import Environment
 
 PATIENCE = 30_000  # milliseconds; an action of Playwright waits that long, an assertion 5 s
 
@@ -51,3 +56,18 @@ def site(app: Flask) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def demo(
+    engines: Engines, environment: Environment, redis_url: str, request: pytest.FixtureRequest
+) -> Iterator[Demo]:
+    """The service as the pictures of its pages show it, on tables of this module's own."""
+    from dev.screenshots import serving
+
+    server = engines.database.url
+    module = request.module.__name__.rpartition(".")[2]
+    name = f"{environment.run}_{module}_{environment.worker}"
+    make_database(server, name)
+    with serving(f"{server.rpartition('/')[0]}/{name}", redis_url) as demo:
+        yield demo

@@ -19,7 +19,7 @@ LEAST = 44
 def overflow(page: Page) -> list[str]:
     """What is wider than the screen (WCAG 1.4.10)."""
     found: list[str] = page.evaluate(
-        "[...document.querySelectorAll('body *:not(.hidden)')].filter(e => {"
+        "[...document.querySelectorAll('body *:not(.hidden, .hidden *)')].filter(e => {"
         " const box = e.getBoundingClientRect();"
         " return e.checkVisibility() && box.width &&"
         " (box.right > innerWidth + 1 || box.left < -1) })"

@@ -15,8 +15,7 @@ import pytest
 
 from dev.demo.states import Demo
 from dev.pictures import PHONE, Picture
-from dev.postgres import make_database
-from dev.screenshots import NOW, PICTURES, serving
+from dev.screenshots import NOW, PICTURES
 from dev.screenshots_of_rights import RIGHTS_PICTURES
 from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
@@ -24,9 +23,6 @@ from tests.browser.layout import overflow, small_targets
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
-
-    from dev.engines import Engines
-    from tests.environment import Environment
 
 pytestmark = pytest.mark.browser
 
@@ -45,15 +41,6 @@ ZOOMED: ViewportSize = {"width": 320, "height": 256}
 """A screen of 1280 by 1024 at 400%: WCAG 1.4.10."""
 LARGEST = 30 * 1024
 """Bytes of a page and its style sheets, fonts and pictures aside."""
-
-
-@pytest.fixture(scope="module")
-def demo(engines: Engines, environment: Environment, redis_url: str) -> Iterator[Demo]:
-    """The service as the pictures show it, on tables of its own."""
-    name = f"{environment.run}_matrix_{environment.worker}"
-    make_database(engines.database.url, name)
-    with serving(engines.database.url.rpartition("/")[0] + f"/{name}", redis_url) as demo:
-        yield demo
 
 
 @pytest.fixture
