@@ -37,12 +37,13 @@ if TYPE_CHECKING:
 FOLDER = CHECKOUT / "docs" / "images" / "pages"
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 DATABASE = "screenshots"
-QUALITY = 40
+QUALITY = 34
 """Of WebP: small enough to be kept in the repository, with the text still sharp."""
 
 ABOUT = (
     "The pages with the demo's catalogue: on a phone and a desktop, light and dark."
     " `make screenshots` updates these images, so that visual changes show in review."
+    " Next to others' pages: [compared](pages-compared.md)."
 )
 
 
