@@ -5,12 +5,14 @@ https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subsc
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_groups/
 https://www.braze.com/docs/api/endpoints/email/get_query_unsubscribed_email_addresses/
 https://www.braze.com/docs/api/endpoints/user_data/post_user_delete/
+https://www.braze.com/docs/api/endpoints/user_data/post_user_track/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from itertools import count
 from typing import Annotated
 from urllib.parse import quote
@@ -22,6 +24,8 @@ from preference_center.integrations.base import runtime
 MAX_ADDRESSES_PER_CALL = 50
 USERS_PER_PAGE = 100
 """The most users of one answer."""
+MAX_UPDATES_PER_CALL = 50
+"""The most users that one request may change: 75, but 50 where active users are paid for."""
 MAX_URL_BYTES = 6_000
 """Bytes of the addresses in one URL."""
 EMAIL, PHONE = "email", "phone"
@@ -53,6 +57,7 @@ class _SubscriptionGroup(runtime.LenientModel):
 class BrazeUser(runtime.LenientModel):
     """One user; several may share an address."""
 
+    external_id: str = ""
     email: str = ""
     phone: str = ""
     subscription_groups: tuple[_SubscriptionGroup, ...] = ()
@@ -143,6 +148,18 @@ class BrazeClient:
         users = [{id_type: value, "prioritization": ["most_recently_updated"]} for value in values]
         answer = self._session.send("POST", "/users/delete", body={name: users})
         answer.parse_member(int, "deleted")
+
+    def update_users(self, updates: Sequence[Mapping[str, object]]) -> None:
+        """Change attributes of users; Braze queues it.
+
+        Raises RequestRejected where one of them is rejected; the others may be changed then.
+        """
+        for start in range(0, len(updates), MAX_UPDATES_PER_CALL):
+            body = {"attributes": updates[start : start + MAX_UPDATES_PER_CALL]}
+            answer = self._session.send("POST", "/users/track", body=body)
+            if answer.parse_member(list[object], "errors", or_empty=True):
+                raise runtime.RequestRejected("some were rejected", HTTPStatus.BAD_REQUEST)
+            self._ensure_success(answer)
 
     def ensure_group_exists(self, group: str, id_type: str, probe_identifier: str) -> None:
         """Raise RequestRejected when Braze takes `group` for no subscription group."""

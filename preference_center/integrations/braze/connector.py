@@ -8,7 +8,7 @@ user there has, so users are looked up first, 50 a request; unknown ones are not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -23,6 +23,7 @@ from preference_center.integrations.braze.client import (
     MAX_ADDRESSES_PER_CALL,
     OVERLAP,
     BrazeClient,
+    BrazeUser,
 )
 from preference_center.integrations.braze.sms import BrazeSms
 from preference_center.integrations.braze.workspace import RULES, BrazeWorkspace
@@ -31,10 +32,18 @@ EMAIL_EVENT_ROUTES = {
     "/email/unsubscribes": runtime.VendorEventKind.OPTED_OUT,
     "/email/hard_bounces": runtime.VendorEventKind.BOUNCED,
 }
+RESERVED_ATTRIBUTES = frozenset({
+    "braze_id", "country", "current_location", "date_of_first_session", "date_of_last_session",
+    "dob", "email", "email_subscribe", "external_id", "facebook", "first_name", "gender",
+    "home_city", "image_url", "language", "last_name", "marked_email_as_spam_at", "phone",
+    "push_subscribe", "push_token_import", "push_tokens", "subscription_groups", "time_zone",
+    "twitter", "user_alias",
+})  # fmt: skip
+"""Attributes with a meaning of their own."""
 _DOCS_URL = "https://www.braze.com/docs/api"
 
 
-class Braze(BrazeWorkspace):
+class Braze(BrazeWorkspace, runtime.ContactFieldConnector[BrazeClient]):
     """The email addresses of one Braze workspace."""
 
     capabilities = runtime.Capabilities(
@@ -47,6 +56,7 @@ class Braze(BrazeWorkspace):
         rate_limit=runtime.RateLimit(4_000, 60),
         can_read=True,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         can_create=True,
         erase=runtime.EraseMode.FORGETS_OPT_OUT,
         erase_note="All users of the address are deleted, with their groups; Braze can't list who "
@@ -58,11 +68,12 @@ class Braze(BrazeWorkspace):
         "url": "the REST endpoint, as in https://rest.fra-01.braze.eu",
         "api_key": "an API key with the permissions subscription.groups.get, "
         "subscription.status.get, subscription.status.set, email.unsubscribe and "
-        f"email.hard_bounces; email.status where a topic is mapped to {runtime.ALL_EMAIL}; and "
-        "users.delete to erase people",
+        f"email.hard_bounces; email.status where a topic is mapped to {runtime.ALL_EMAIL}; "
+        "users.track for frequency_fields; and users.delete to erase people",
     }
     rules = replace(RULES, account_target=runtime.ALL_EMAIL)
     id_type = EMAIL
+    field_group_size = MAX_ADDRESSES_PER_CALL
     probe_identifier = "preference-center-check@example.com"
     not_a_group = (
         "Braze takes for no subscription group: map it to a group's id, or write "
@@ -81,6 +92,9 @@ class Braze(BrazeWorkspace):
     def find_problems(self, client: BrazeClient) -> Iterator[str]:
         """See ApiConnector. Tries the listings, too."""
         yield from super().find_problems(client)
+        for field, setting in self.config.contact_fields.items():
+            if field in RESERVED_ATTRIBUTES or field.startswith("_"):
+                yield f"{setting}: {field} has another meaning in Braze: name another"
         today = self.http.now().date()
         for route in EMAIL_EVENT_ROUTES:
             client.list_email_events(route, since=today - OVERLAP, until=today + OVERLAP)
@@ -101,6 +115,22 @@ class Braze(BrazeWorkspace):
                 left = client.is_unsubscribed_from_all(item.address, today)
                 found[item.ref] = everything if left else off
         return found
+
+    def write_field_group(
+        self, client: BrazeClient, field: str, items: runtime.FieldItems
+    ) -> runtime.Outcomes:
+        """See ContactFieldConnector. Writes a custom attribute, which need not exist yet."""
+        users = client.find_users(EMAIL, [item.address for item in items])
+        held = [item for item in items if users.get(item.address)]
+        outcomes = {item.ref: runtime.absent() for item in items if item.address in users}
+        client.update_users(
+            [
+                {**identifier, "_update_existing_only": True, field: item.value}
+                for item in held
+                for identifier in _identifiers(item.address, users[item.address])
+            ]
+        )
+        return outcomes | {item.ref: runtime.reflected("success") for item in held}
 
     def pull(self, cursor: str | None) -> runtime.EventPage:
         """See SupportsPull. Unsubscribes from all email, and hard bounces.
@@ -128,6 +158,12 @@ class Braze(BrazeWorkspace):
         return events, following
 
 
+def _identifiers(address: str, users: Sequence[BrazeUser]) -> list[dict[str, str]]:
+    """Of every user of an address; Braze picks one of those that have no id of the company's."""
+    ids = sorted({user.external_id for user in users} - {""})
+    return [{"external_id": id_} for id_ in ids] or [{"email": address}]
+
+
 class BrazeMultiChannel(runtime.MultiChannelConnector):
     """One Braze workspace, for email and SMS."""
 
@@ -153,12 +189,18 @@ SPEC = runtime.ConnectorSpec.of(
         f"{_DOCS_URL}/endpoints/subscription_groups/get_list_user_subscription_group_status/",
         f"{_DOCS_URL}/endpoints/email/get_query_unsubscribed_email_addresses/",
         f"{_DOCS_URL}/endpoints/user_data/post_user_delete/",
+        f"{_DOCS_URL}/endpoints/user_data/post_user_track/",
+        f"{_DOCS_URL}/objects_filters/user_attributes_object/",
         f"{_DOCS_URL}/api_limits/",
     ),
     notes=(
         f"Map each topic to the id of an email group, or the only one to `{runtime.ALL_EMAIL}`.",
         "An opt-out of a single group in Braze is found when the address is read back.",
         "Map a topic that is sent by SMS to the id of an SMS subscription group.",
+        (
+            "How often is written to every user of an address who has an `external_id`; where none "
+            "has, to the one that Braze chooses. Each write counts as a data point."
+        ),
         "Braze can't list users by change: new ones are found when they are looked up again.",
         f"`{CREATE_CONTACTS}` adds no user, but sets the state of an address for when one has it.",
     ),

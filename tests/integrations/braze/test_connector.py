@@ -10,7 +10,8 @@ from typing import Any, ClassVar, cast
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.contract import FieldItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
@@ -21,6 +22,7 @@ from preference_center.integrations.braze import client
 from preference_center.integrations.braze.connector import Braze
 from tests.integrations.both_ways_contract import (
     AbsentContract,
+    FieldContract,
     ReadContract,
     WholePullContract,
     whole,
@@ -85,8 +87,8 @@ class Workspace:
     def finish_erasures(self) -> None:
         self.server.finish_deleting()
 
-    def link(self, _address: str) -> str | None:
-        return None
+    def link(self, address: str) -> str | None:
+        return self.server.attributes.get(f"{address}-1", {}).get("News frequency")
 
     def leave(self, address: str) -> None:
         self.server.unsubscribed[address.lower()] = self.server.now()
@@ -116,7 +118,9 @@ def descriptions() -> list[Description]:
     theirs = SHARED / DESCRIPTION
     if not theirs.exists():
         return [ours]
-    cut = Description(theirs, ignored=lambda path: path == "/users/delete", fix=correct)
+    cut = Description(
+        theirs, ignored=lambda path: path in {"/users/delete", "/users/track"}, fix=correct
+    )
     return [ours, cut]
 
 
@@ -136,7 +140,8 @@ def server(descriptions: list[Description]) -> Iterator[BrazeStandIn]:
 
 @pytest.fixture
 def rig(server: BrazeStandIn) -> Rig:
-    setup = DestinationConfig("engage", {"api_key": KEY, "url": server.url}, TOPICS)
+    settings = {"api_key": KEY, "url": server.url, "frequency_fields": "news=News frequency"}
+    setup = DestinationConfig("engage", settings, TOPICS)
     # A push looks first who is there.
     return Rig(
         "braze", setup, Workspace(server), requests_before_writing=1, requests_before_erasing=1
@@ -169,7 +174,7 @@ class TestWhoLeftEverything(WholePullContract):
     pass
 
 
-class TestStrangers(AbsentContract, EraseContract, EraseHttpContract):
+class TestStrangers(AbsentContract, FieldContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def strangers(self, server: BrazeStandIn) -> None:
         server.everybody = False
@@ -270,6 +275,53 @@ def test_an_address_that_can_not_be_looked_for_is_refused_alone(
     server.unaskable.add(ANNA)
     outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
     assert results(outcomes) == {1: PushResult.REFUSED, 2: PushResult.REFLECTED}
+
+
+def write_frequency(rig: Rig, *addresses: str) -> dict[int, PushResult]:
+    items = [FieldItem(n, address, Channel.EMAIL, "monthly") for n, address in enumerate(addresses)]
+    return results(connect(rig).write_field("News frequency", items))
+
+
+def test_every_user_of_an_address_gets_the_attribute_fifty_a_request(
+    rig: Rig, server: BrazeStandIn
+) -> None:
+    addresses = [f"p{n}@example.com" for n in range(20)]
+    for address in addresses:
+        server.add(address)
+        server.copies[address] = 4
+    assert set(write_frequency(rig, *addresses).values()) == {PushResult.REFLECTED}
+    assert server.seen.count(("POST", "/users/track")) == 2
+    wanted = {f"{address}-{n}" for address in addresses for n in (1, 2, 3)}
+    assert {who: held["News frequency"] for who, held in server.attributes.items()} == (
+        dict.fromkeys(wanted, "monthly")
+    )
+
+
+def test_a_user_without_an_id_gets_it_by_the_address_and_is_not_created(
+    rig: Rig, server: BrazeStandIn
+) -> None:  # I13
+    server.add(ANNA)
+    server.copies[ANNA] = 1
+    assert write_frequency(rig, ANNA, BO) == {0: PushResult.REFLECTED, 1: PushResult.ABSENT}
+    assert server.updates == [
+        {"email": ANNA, "_update_existing_only": True, "News frequency": "monthly"}
+    ]
+
+
+def test_one_user_whose_attribute_is_rejected_holds_up_no_other(
+    rig: Rig, server: BrazeStandIn
+) -> None:
+    for address in (ANNA, BO, CY):
+        server.add(address)
+    server.poison.add(BO)
+    found = write_frequency(rig, ANNA, BO, CY)
+    assert found == {0: PushResult.REFLECTED, 1: PushResult.REFUSED, 2: PushResult.REFLECTED}
+
+
+@pytest.mark.parametrize("name", ["email", "email_subscribe", "_update_existing_only"])
+def test_an_attribute_with_another_meaning_is_reported(rig: Rig, name: str) -> None:
+    (problem,) = with_settings(rig, frequency_fields=f"news={name}").make().check().problems
+    assert f"frequency_fields: {name} has another meaning" in problem
 
 
 def test_all_email_may_stand_for_the_only_topic(rig: Rig, server: BrazeStandIn) -> None:  # I10

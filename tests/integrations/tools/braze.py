@@ -31,6 +31,9 @@ class BrazeStandIn(StandIn):
         """Queued: one user of each is deleted."""
         self.unsubscribed: dict[str, str] = {}
         self.bounced: dict[str, str] = {}
+        self.attributes: dict[str, dict[str, str]] = {}
+        """The custom attributes of each user: by `external_id`, or else by address."""
+        self.updates: list[dict[str, Any]] = []
         self.poison: set[str] = set()
         self.unaskable: set[str] = set()
         self.clock = datetime(2026, 11, 25, 11, tzinfo=UTC)
@@ -43,7 +46,7 @@ class BrazeStandIn(StandIn):
         self.clock += timedelta(seconds=1)
         return self.clock.strftime("%Y-%m-%d %H:%M:%S +0000")
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:  # noqa: PLR0911 - one for each route
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return _json({"message": "Invalid API key"}, 401)
         match request.path:
@@ -53,6 +56,8 @@ class BrazeStandIn(StandIn):
                 return self._set(request.get_json()["subscription_groups"])
             case "/users/delete":
                 return self._delete(request.get_json())
+            case "/users/track":
+                return self._track(request.get_json()["attributes"])
             case "/email/status":
                 return self._set_global(request.get_json())
             case "/subscription/status/get":
@@ -90,6 +95,26 @@ class BrazeStandIn(StandIn):
         by = {"email_addresses": "email", "phone_numbers": "phone"}[name]
         self.deleting += [row[by].lower() for row in rows]
         return _json({"deleted": len(rows), "message": "success"}, 201)
+
+    def _track(self, updates: list[dict[str, Any]]) -> Response:
+        """What is not at fault is processed all the same."""
+        if len(updates) > 50:
+            return _json({"message": "too many"}, 400)
+        self.updates += updates
+        errors = []
+        for index, update in enumerate(updates):
+            who = update.get("external_id") or update["email"]
+            address = who.rpartition("-")[0] if "external_id" in update else who.lower()
+            custom = {n: v for n, v in update.items() if n not in {"external_id", "email"}}
+            is_update_only = custom.pop("_update_existing_only", False)
+            if address in self.poison:
+                error = {"type": "invalid", "input_array": "attributes", "index": index}
+                errors.append(error)
+            elif self.everybody or address in self.users or not is_update_only:
+                self.users.add(address)
+                self.attributes.setdefault(who.lower(), {}).update(custom)
+        answer = {"message": "success", "attributes_processed": len(updates) - len(errors)}
+        return _json(answer | ({"errors": errors} if errors else {}), 201)
 
     def finish_deleting(self) -> None:
         for value in self.deleting:
