@@ -13,6 +13,9 @@ from preference_center.integrations.base import runtime
 CHANNEL, TYPE, LIST = "channel", "type", "list"
 """Kinds of targets, as the webhook's module names them, too."""
 EXPORT_LIMIT = runtime.EndpointRateLimit("exports", runtime.RateLimit(4, 60))
+BULK_UPDATE_LIMIT = runtime.EndpointRateLimit("bulk updates", runtime.RateLimit(5, 1))
+IDENTITY_FIELDS = frozenset({"email", "phoneNumber", "userId"})
+"""Text fields that say who a user is."""
 FORGET_LIMIT = runtime.EndpointRateLimit("forget", runtime.RateLimit(3, 1))
 MAX_EXPORT_BYTES = 100_000_000
 """Bytes of an export, which has no pages."""
@@ -88,8 +91,21 @@ class _SubscriptionsResponse(runtime.CamelModel):
     valid_email_failures: tuple[str, ...] = ()
 
 
+class _FailedUpdates(runtime.CamelModel):
+    invalid_emails: tuple[str, ...] = ()
+    invalid_data_emails: tuple[str, ...] = ()
+    forgotten_emails: tuple[str, ...] = ()
+
+
+class _UpdateResponse(runtime.CamelModel):
+    success_count: int
+    fail_count: int = 0
+    filtered_out_fields: tuple[str, ...] = ()
+    failed_updates: _FailedUpdates = _FailedUpdates()
+
+
 @dataclass(frozen=True, slots=True)
-class SubscriptionFailures:
+class UpdateFailures:
     """Which of several addresses were not changed, casefolded."""
 
     invalid: frozenset[str]
@@ -148,9 +164,7 @@ class IterableClient:
         if answer.parse_member(str, "code") != "Success":
             raise runtime.UnexpectedResponse("Iterable answered without success")
 
-    def update_subscriptions(
-        self, requests: Sequence[Mapping[str, object]]
-    ) -> SubscriptionFailures:
+    def update_subscriptions(self, requests: Sequence[Mapping[str, object]]) -> UpdateFailures:
         """Replace what each request names, of at most 1,000 users."""
         body = {"updateSubscriptionsRequests": requests}
         answer = self.session.send("POST", "/api/users/bulkUpdateSubscriptions", body=body)
@@ -158,7 +172,38 @@ class IterableClient:
         invalid = frozenset(address.casefold() for address in found.invalid_emails)
         temporary = frozenset(address.casefold() for address in found.valid_email_failures)
         unidentified = max(0, found.fail_count - len(invalid | temporary))
-        return SubscriptionFailures(invalid, temporary, unidentified)
+        return UpdateFailures(invalid, temporary, unidentified)
+
+    def list_text_fields(self) -> set[str]:
+        """Names of the project's fields of users that hold a text."""
+        answer = self.session.send("GET", "/api/users/getFields")
+        types = answer.parse_member(dict[str, str], "fields")
+        return {name for name, type_ in types.items() if type_ == "string"} - IDENTITY_FIELDS
+
+    def update_field(self, field: str, values: Mapping[str, str]) -> UpdateFailures:
+        """Set a field of users by their addresses, at most 4 MB. Creates unknown users.
+
+        Not by the calls for one user: Iterable may apply those and bulk ones in another order.
+        Raises DeliveryError where the project has no such field.
+        """
+        users = [{"email": each, "dataFields": {field: value}} for each, value in values.items()]
+        answer = self.session.send(
+            "POST",
+            "/api/users/bulkUpdate",
+            body={"users": users, "createNewFields": False},
+            limit=BULK_UPDATE_LIMIT,
+        )
+        found = answer.parse(_UpdateResponse)
+        if field in found.filtered_out_fields:
+            raise runtime.DeliveryError(f"the project has no field {field}: add it there")
+        failed = found.failed_updates
+        invalid = frozenset(
+            address.casefold()
+            for address in (
+                *failed.invalid_emails, *failed.invalid_data_emails, *failed.forgotten_emails,
+            )
+        )  # fmt: skip
+        return UpdateFailures(invalid, frozenset(), max(0, found.fail_count - len(invalid)))
 
     def export_unsubscribes(self, since: datetime, until: datetime) -> bytes:
         """Events of a span of time, one a line of JSON."""

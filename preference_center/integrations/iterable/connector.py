@@ -8,8 +8,7 @@ first, and what is not ours is written back unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import pairwise
@@ -22,8 +21,9 @@ from preference_center.integrations.iterable.client import (
     LIST,
     TYPE,
     IterableClient,
-    IterableUser,
+    UpdateFailures,
 )
+from preference_center.integrations.iterable.subscriptions import to_contact, to_request
 from preference_center.integrations.iterable.webhook import IterableWebhookSource, parse_export
 
 MAX_USERS_PER_PULL = 200
@@ -34,15 +34,10 @@ PULL_WINDOW, EXPORT_LAG = timedelta(days=90), timedelta(hours=1)
 _HELP_URL = "https://support.iterable.com/hc"
 
 
-@dataclass(frozen=True)
-class IterableContact(runtime.RemoteContact):
-    """A user with the arrays that a change replaces."""
-
-    user: IterableUser = field(default_factory=IterableUser)
-
-
 class IterableConnector(
-    runtime.ReadableConnector[IterableClient], runtime.RequestedErasureConnector[IterableClient]
+    runtime.ReadableConnector[IterableClient],
+    runtime.ContactFieldConnector[IterableClient],
+    runtime.RequestedErasureConnector[IterableClient],
 ):
     """One project of Iterable's, whose users are known by their email addresses."""
 
@@ -56,6 +51,7 @@ class IterableConnector(
         rate_limit=runtime.RateLimit(100, 1),
         can_read=True,
         pulls=runtime.ListingMode.CHANGES,
+        can_write_fields=True,
         erase=runtime.EraseMode.KEEPS_OPT_OUT,
         erase_note="The user is forgotten: the profile and all events are deleted, up to ten "
         "minutes later, and Iterable keeps a hash of the address, by which it takes it never again "
@@ -76,6 +72,7 @@ class IterableConnector(
         target_check=runtime.TargetCheck.ALWAYS,
     )
     client_class = IterableClient
+    field_group_size = 25
 
     def list_targets(self, client: IterableClient) -> Iterator[runtime.Target]:
         """See ApiConnector. Lists only where some are mapped: a project has thousands."""
@@ -95,21 +92,26 @@ class IterableConnector(
         self, client: IterableClient, addresses: Sequence[str], target_ids: Collection[str]
     ) -> runtime.RemoteContacts:
         """See MappedConnector. A request for each address."""
-        return {a: _to_contact(client, client.get_user(a), target_ids) for a in addresses}
+        return {a: to_contact(client, client.get_user(a), target_ids) for a in addresses}
 
     def write_changes(self, client: IterableClient, changes: runtime.Changes) -> runtime.Outcomes:
         """See MappedConnector."""
-        failed = client.update_subscriptions([_to_request(client, change) for change in changes])
-        if failed.unidentified_count:
-            raise runtime.RequestRejected(
-                "some failed, without their addresses", HTTPStatus.BAD_REQUEST
-            )
-        outcomes = {}
-        for change in changes:
-            if change.address.casefold() in failed.invalid:
-                outcomes[change.ref] = runtime.refused("invalid")
-            elif change.address.casefold() not in failed.temporary:
-                outcomes[change.ref] = runtime.reflected()
+        requests = [to_request(client, change) for change in changes]
+        return _to_outcomes(changes, client.update_subscriptions(requests))
+
+    def list_text_fields(self, client: IterableClient) -> Collection[str]:
+        """See ContactFieldConnector. Text fields of the project's own."""
+        return client.list_text_fields()
+
+    def write_field_group(
+        self, client: IterableClient, field: str, items: runtime.FieldItems
+    ) -> runtime.Outcomes:
+        """See ContactFieldConnector. A write would create unknown users: each is looked up."""
+        held = [item for item in items if client.get_user(item.address) is not None]
+        outcomes = {item.ref: runtime.absent() for item in items if item not in held}
+        if held:
+            values = {item.address: item.value for item in held}
+            outcomes |= _to_outcomes(held, client.update_field(field, values))
         return outcomes
 
     def request_erasures(
@@ -169,6 +171,23 @@ class IterableConnector(
             return None
 
 
+def _to_outcomes(
+    sent: Sequence[runtime.TargetChange | runtime.FieldItem], failed: UpdateFailures
+) -> dict[int, runtime.PushOutcome]:
+    """The outcome of each; raises RequestRejected where it is open which ones failed."""
+    if failed.unidentified_count:
+        raise runtime.RequestRejected(
+            "some failed, without their addresses", HTTPStatus.BAD_REQUEST
+        )
+    outcomes = {}
+    for each in sent:
+        if each.address.casefold() in failed.invalid:
+            outcomes[each.ref] = runtime.refused("invalid")
+        elif each.address.casefold() not in failed.temporary:
+            outcomes[each.ref] = runtime.reflected()
+    return outcomes
+
+
 def _limit_to_page(
     events: Sequence[runtime.VendorEvent], window: runtime.TimeWindow
 ) -> tuple[list[runtime.VendorEvent], runtime.TimeWindow]:
@@ -185,76 +204,6 @@ def _limit_to_page(
         if len(people) >= MAX_USERS_PER_PULL and end and end != before.occurred_at:
             return [e for e in listed if time_of(e) < end], runtime.TimeWindow(window.since, end)
     return listed, window
-
-
-def _to_contact(
-    client: IterableClient, user: IterableUser | None, target_ids: Collection[str]
-) -> IterableContact | None:
-    if user is None:
-        return None
-    off = {}
-    for target in target_ids:
-        kind, _, number = target.partition(":")
-        if number.isdigit() and (state := _off_state(client, user, kind, int(number))):
-            off[target] = state
-    return IterableContact(off, user)
-
-
-def _off_state(
-    client: IterableClient, user: IterableUser, kind: str, id_: int
-) -> runtime.OffState | None:
-    """Why one target is off for `user`."""
-    if kind == CHANNEL:
-        return runtime.OffState("unsubscribed") if id_ in user.unsubscribed_channel_ids else None
-    if kind == LIST:
-        # An address that is not on a list may never have been.
-        return (
-            None if id_ in user.email_list_ids else runtime.OffState("not on it", is_opt_out=False)
-        )
-    type_ = client.message_types.get(id_)
-    if id_ in user.unsubscribed_message_type_ids:
-        return runtime.OffState("unsubscribed")
-    if type_ and type_.is_opt_in and id_ not in user.subscribed_message_type_ids:
-        return runtime.OffState("not subscribed", is_opt_out=False)
-    if type_ and type_.channel_id in user.unsubscribed_channel_ids:
-        return runtime.OffState("its channel is unsubscribed", is_exact=False)
-    return None
-
-
-def _to_request(client: IterableClient, change: runtime.TargetChange) -> Mapping[str, object]:
-    """The whole of each array that changes; arrays that are not named stay as they are."""
-    assert isinstance(change.contact, IterableContact)
-    user, opt_in = change.contact.user, client.opt_in_types
-    channels_off, channels_on = _target_numbers(change, CHANNEL)
-    types_off, types_on = _target_numbers(change, TYPE)
-    lists_off, lists_on = _target_numbers(change, LIST)
-    request: dict[str, object] = {"email": change.address}
-
-    def replace_array(array: str, ids: Iterable[int], added: set[int], removed: set[int]) -> None:
-        if added or removed:
-            request[array] = sorted((set(ids) | added) - removed)
-
-    replace_array(
-        "unsubscribedChannelIds", user.unsubscribed_channel_ids, channels_off, channels_on
-    )
-    unsubscribed = user.unsubscribed_message_type_ids
-    replace_array("unsubscribedMessageTypeIds", unsubscribed, types_off - opt_in, types_on - opt_in)
-    subscribed = user.subscribed_message_type_ids
-    replace_array("subscribedMessageTypeIds", subscribed, types_on & opt_in, types_off & opt_in)
-    replace_array("emailListIds", user.email_list_ids, lists_on, lists_off)
-    if types_on & opt_in:
-        # Else rejected while the user is unsubscribed from the channel, which stops it anyway.
-        request["validateChannelAlignment"] = False
-    return request
-
-
-def _target_numbers(change: runtime.TargetChange, kind: str) -> tuple[set[int], set[int]]:
-    """Ids of one kind of target that are to be off, and on."""
-
-    def numbers_of(target_ids: frozenset[str]) -> set[int]:
-        return {int(t.partition(":")[2]) for t in target_ids if t.startswith(f"{kind}:")}
-
-    return numbers_of(change.off), numbers_of(change.on)
 
 
 SPEC = runtime.ConnectorSpec.of(

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import RateLimit
-from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.sync.contract import FieldItem, PushItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.cursors import ListingCursor, encode_cursor
@@ -19,7 +20,14 @@ from preference_center.integrations.base.rate_limit import (
     RequestRateLimiter,
 )
 from preference_center.integrations.iterable.connector import MAX_USERS_PER_PULL, IterableConnector
-from tests.integrations.both_ways_contract import AbsentContract, PullContract, ReadContract, whole
+from tests.integrations.both_ways_contract import (
+    AbsentContract,
+    FieldContract,
+    PullContract,
+    ReadContract,
+    whole,
+    with_settings,
+)
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.integrations.erase_contract import EraseContract, EraseHttpContract
 from tests.integrations.mapped_contract import MappedContract
@@ -63,7 +71,7 @@ class Project:
         return address in self.server.forgotten
 
     def link(self, address: str) -> str | None:
-        raise NotImplementedError
+        return self.server.fields.get(address, {}).get("newsFrequency")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +90,9 @@ def server(description: Description) -> Iterator[IterableStandIn]:
 
 @pytest.fixture
 def rig(server: IterableStandIn) -> Rig:
-    setup = DestinationConfig("it", {"api_key": KEY, "base_url": server.url}, TOPICS)
+    fields = "news=newsFrequency"
+    settings = {"api_key": KEY, "base_url": server.url, "frequency_fields": fields}
+    setup = DestinationConfig("it", settings, TOPICS)
     # Channels, message types, and the user.
     return Rig(
         "iterable",
@@ -111,7 +121,7 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestIterablesUsers(AbsentContract, EraseContract, EraseHttpContract):
+class TestIterablesUsers(AbsentContract, FieldContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: IterableStandIn) -> None:
         server.strict = True
@@ -131,6 +141,32 @@ def test_a_group_is_written_by_one_request(rig: Rig, server: IterableStandIn) ->
     rig.make().push([off(n, f"p{n}@example.com", "news", "offers") for n in range(25)])
     writes = [path for method, path in server.seen if method == "POST"]
     assert writes == ["/api/users/bulkUpdateSubscriptions"]
+
+
+def test_a_field_of_25_users_is_written_by_one_request_and_one_refused_alone(
+    rig: Rig, server: IterableStandIn
+) -> None:
+    server.failing.add("p7@example.com")
+    items = [FieldItem(n, f"p{n}@example.com", Channel.EMAIL, "monthly") for n in range(25)]
+    found = results(connect(rig).write_field("newsFrequency", items))
+    assert found.pop(7) is PushResult.REFUSED
+    assert set(found.values()) == {PushResult.REFLECTED}
+    assert [path for method, path in server.seen if method == "POST"] == ["/api/users/bulkUpdate"]
+
+
+def test_a_field_that_is_gone_is_not_created_and_stays_to_be_written(
+    rig: Rig, server: IterableStandIn
+) -> None:
+    del server.field_types["newsFrequency"]
+    with pytest.raises(DeliveryError, match="no field newsFrequency") as caught:
+        connect(rig).write_field("newsFrequency", [FieldItem(1, ANNA, Channel.EMAIL, "monthly")])
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize("name", ["age", "email", "gone"])
+def test_a_field_that_can_not_hold_it_is_reported(rig: Rig, name: str) -> None:
+    (problem,) = with_settings(rig, frequency_fields=f"news={name}").make().check().problems
+    assert f"{name} is no text field" in problem
 
 
 def test_what_is_not_ours_is_written_back_as_it_was(rig: Rig, server: IterableStandIn) -> None:

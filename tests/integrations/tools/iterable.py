@@ -40,6 +40,9 @@ class IterableStandIn(StandIn):
             33: ("Receipt", 20, "OptOut"),
         }
         self.lists = {41: ("Insiders", "Standard"), 42: ("Buyers", "Dynamic")}
+        self.field_types = {"email": "string", "newsFrequency": "string", "age": "long"}
+        self.fields: dict[str, dict[str, str]] = {}
+        """Address -> the fields that were written."""
         self.users: dict[str, dict[str, list[int]]] = {}
         self.events: list[dict[str, Any]] = []
         self.invalid: set[str] = set()
@@ -65,7 +68,7 @@ class IterableStandIn(StandIn):
         row = {"email": address, "createdAt": at.strftime(_TIME), "unsubSource": source}
         self.events.append(row | ids)
 
-    def handle(self, request: Request) -> Response:  # noqa: PLR0911 - one for each route
+    def handle(self, request: Request) -> Response:  # noqa: C901, PLR0911 - one for each route
         if request.headers.get("Api-Key") != KEY:
             return _error(401, "BadApiKey")
         match request.method, request.path.removeprefix("/api/"):
@@ -79,6 +82,10 @@ class IterableStandIn(StandIn):
                 return self._user(request.args["email"])
             case "POST", "users/bulkUpdateSubscriptions":
                 return self._update(request.get_json()["updateSubscriptionsRequests"])
+            case "POST", "users/bulkUpdate":
+                return self._write(request.get_json())
+            case "GET", "users/getFields":
+                return _json({"fields": self.field_types})
             case "POST", "users/forget":
                 return self._forget(request.get_json()["email"])
             case "GET", "export/data.json":
@@ -139,6 +146,26 @@ class IterableStandIn(StandIn):
                 done += 1
         counts = _counts(done, len(changes) - done)
         return _json(counts | {"invalidEmails": invalid, "validEmailFailures": failing})
+
+    def _write(self, body: dict[str, Any]) -> Response:
+        """Creates whom it does not know; a field that is not there is dropped."""
+        dropped = {name for user in body["users"] for name in user["dataFields"]}
+        dropped -= self.field_types.keys()
+        assert not body["createNewFields"]
+        invalid = [user["email"] for user in body["users"] if user["email"] in self.failing]
+        for user in body["users"]:
+            if user["email"] not in invalid:
+                self.add(user["email"])
+                kept = {n: v for n, v in user["dataFields"].items() if n not in dropped}
+                self.fields.setdefault(user["email"], {}).update(kept)
+        return _json(
+            {
+                "successCount": len(body["users"]) - len(invalid),
+                "failCount": len(invalid),
+                "filteredOutFields": sorted(dropped),
+                "failedUpdates": {"invalidDataEmails": invalid},
+            }
+        )
 
     def _export(self, request: Request) -> Response:
         since = _moment(request.args["startDateTime"])
