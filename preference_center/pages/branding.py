@@ -35,6 +35,8 @@ def brand_asset(key: str, name: str) -> Response:
     response = _cacheable(Response(file.content, mimetype=file.media_type), file.version)
     if file.media_type.startswith("image/"):
         response.headers["Content-Security-Policy"] = PICTURE_CONTENT_SECURITY_POLICY
+    else:  # browsers load a font of another origin only with this: the company's own page has one
+        response.headers["Access-Control-Allow-Origin"] = "*"
     return response
 
 

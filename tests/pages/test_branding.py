@@ -89,6 +89,13 @@ def test_the_tokens_come_from_us_for_light_and_dark(client: FlaskClient) -> None
     assert "--accent: #8fd19e; --on-accent: #10221a;" in dark
 
 
+def test_a_page_of_the_companys_own_can_load_the_font(client: FlaskClient) -> None:
+    (font,) = re.findall(r'url\("(.*?)"\)', client.get("/brand/cascina/style.css").text)
+    assert client.get(font).headers["Access-Control-Allow-Origin"] == "*"
+    for other in ("logo", "style.css"):
+        assert "Access-Control-Allow-Origin" not in client.get(f"/brand/cascina/{other}").headers
+
+
 def test_a_brand_without_looks_has_those_of_all_pages(
     app: Flask, client: FlaskClient, clock: Clock, make_token: MakeToken
 ) -> None:
