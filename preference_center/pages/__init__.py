@@ -125,7 +125,7 @@ blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/<name>", "brand_asset", brand_asset)
 blueprint.add_url_rule(
-    "/s/<code>", view_func=open_short_link, methods=["GET", "POST"], merge_slashes=False
+    "/s/<path:code>", view_func=open_short_link, methods=["GET", "POST"], merge_slashes=False
 )
 for _path, _view in (
     ("u", unsubscribe),

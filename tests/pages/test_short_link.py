@@ -79,7 +79,7 @@ def test_one_click_opts_out_however_often_and_however_old(
 
 
 def test_what_a_messaging_app_adds_does_not_matter(client: FlaskClient, code: str) -> None:
-    for added in (".", ")", "%20", ",%20thanks"):
+    for added in (".", ")", "/", "%20", ",%20thanks"):
         assert client.get(f"/s/{code}{added}").status_code == 303
 
 
