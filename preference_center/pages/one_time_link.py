@@ -13,14 +13,12 @@ from flask.typing import ResponseReturnValue
 from preference_center.context import services
 from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.links import LIFETIMES, Link, TokenPurpose
-from preference_center.pages.press_result import read_result
+from preference_center.pages.press_result import PressKind, read_result
 from preference_center.pages.proven_addresses import additional_tokens, page_url
 from preference_center.pages.rendering import expired_link_page, use_link_language
 from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
 from preference_center.storage.access import one_time_tokens
 from preference_center.storage.db.database import run_in_transaction
-
-_OPT_OUT_FIELDS = {"confirm", "undo"}
 
 
 def open_mailed_link(token: str = "") -> ResponseReturnValue:
@@ -34,14 +32,19 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
     try:
         link = context.links.read_one_time_token(token, TokenPurpose.EMAILED_LINK, context.now())
     except ExpiredLink:
-        if "open" in request.form or not (_OPT_OUT_FIELDS & {*request.form} or read_result(token)):
+        if "open" in request.form:
             raise
         link = replace(context.links.read_any_token(token), expired=True)
     use_link_language(link)
     if "open" in request.form:
         _consume(link)
         return _redirect_to_preferences(link)
-    return handle_press(token, link) or show_opt_out(
+    response = handle_press(token, link)
+    result = read_result(token)
+    # An undo that is refused shows what holds, and anybody can have one refused.
+    if response is None and link.expired and (result is None or result.kind is PressKind.TOO_LATE):
+        raise ExpiredLink("this link has expired")
+    return response or show_opt_out(
         token, link, ask="open_mailed_link", already="open_mailed_link", rights_token=None
     )
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from tests.pages.conftest import MakeToken
+
 ADDRESS = "jane.doe@example.com"
 MINUTE = timedelta(minutes=1)
 
@@ -105,6 +107,17 @@ def test_it_works_for_a_day(client: FlaskClient, mailed: str, clock: Clock) -> N
     for answer in (client.get(mailed), press(client, mailed)):
         assert answer.status_code == 410
         assert "Email me a new link" in answer.text
+
+
+@pytest.mark.parametrize("field", ["confirm", "undo"])
+def test_an_expired_link_says_nothing_of_what_was_chosen(
+    client: FlaskClient, mailed: str, make_token: MakeToken, clock: Clock, field: str
+) -> None:
+    client.post(f"/u/{make_token(scope='all_marketing')}", data={"confirm": "all"})
+    clock.advance(timedelta(hours=25))
+    shown = client.post(mailed, data={field: "x"}, follow_redirects=True).text
+    assert "We received this on" not in shown
+    assert "j***@" not in shown
 
 
 def test_an_expired_link_has_a_fresh_one_mailed(
