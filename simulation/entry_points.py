@@ -60,7 +60,7 @@ class EntryPoints:
     """Called with every form that the service knows, and since when."""
     accounts: Accounts = field(default_factory=Accounts)
     own: dict[tuple[Form, str, str], OptOut] = field(default_factory=dict)
-    """The last opt-out of each form through each of our own entry points."""
+    """The last opt-out of each form through each of our own entry points, with each link."""
     ours: set[int] = field(default_factory=set)
     """The ids of the opt-outs made there."""
     offers: dict[int, tuple[str, str, OptOut]] = field(default_factory=dict)
@@ -77,13 +77,13 @@ class EntryPoints:
     # --- recipients
 
     def _one_click(self, form: Form, act: Act) -> str:
-        self._post(form, act.scope, _PAIR)
-        self._expect_opt_out(form, act.scope, "one_click")
+        token, _ = self._post(form, act.scope, _PAIR)
+        self._expect_opt_out(form, act.scope, "one_click", token=token)
         return "200"
 
     def _page(self, form: Form, act: Act) -> str:
         token, text = self._post(form, act.scope, {"confirm": "this"})
-        opt_out = self._expect_opt_out(form, act.scope, "page")
+        opt_out = self._expect_opt_out(form, act.scope, "page", token=token)
         offer = _UNDO.search(text)
         if offer:
             self.offers[act.number] = (token, offer[1], opt_out)
@@ -269,11 +269,12 @@ class EntryPoints:
         return "open"
 
     def _expect_opt_out(
-        self, form: Form, scope: str, source: str, at: datetime | None = None
+        self, form: Form, scope: str, source: str, at: datetime | None = None, token: str = ""
     ) -> OptOut:
         at = at or services().now()
         self.known(form, at)
-        earlier = self.own.get((form, scope, source))
+        through = f"{source} {token}"
+        earlier = self.own.get((form, scope, through))
         covered = [other for other in forms_of(form.person) if form.meets(other)]
         opt_ins = [opt_in.at for other in covered for opt_in in self.oracle.opt_ins[other]]
         lifted = earlier and any(opt_in > earlier.first for opt_in in opt_ins)
@@ -286,7 +287,7 @@ class EntryPoints:
         opt_out = self.oracle.add_opt_out(
             OptOut(form, scope, at, max([at, *lifts]), at, own=own, known=self.clock.now)
         )
-        self.own[form, scope, source] = opt_out
+        self.own[form, scope, through] = opt_out
         self.ours.add(id(opt_out))
         return opt_out
 

@@ -37,11 +37,14 @@ A scope of its own, since no opt-in ends it: only an `unrestricted` of the form 
 """
 
 REPEAT_INTERVAL = timedelta(seconds=5)
-"""Own opt-outs by one entry point within this interval are one act: a double click, a retry.
+"""Own opt-outs with one link within this interval are one act: a double click, a retry.
 
 Others are separate acts: undoing one must not undo the other (I5).
 See `Change.is_repeat_of` and docs/decisions/0008.
 """
+
+LINK_EVIDENCE = ("key_id", "message_id", "issued_at", "destination")
+"""The evidence that says which link, or which message, an act was made with."""
 
 RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION})
 
@@ -195,16 +198,18 @@ class Change:
         return counts_at(self.kind, self.occurred_at, self.received_at)
 
     def is_repeat_of(self, other: Change) -> bool:
-        """Whether both are one own act: of one entry point, at most REPEAT_INTERVAL apart (I7).
+        """Whether both are one own act: with one link, at most REPEAT_INTERVAL apart (I7).
 
         The act counts from the later of the two, so leaving one out changes no decision, and
-        retracting the act means both.
+        retracting the act means both. Acts with two links may be those of two people: who
+        retracts theirs must not take the other's with it (I5).
         """
         return (
             self.own_act
             and other.own_act
             and (self.address, self.kind, self.scope, self.source)
             == (other.address, other.kind, other.scope, other.source)
+            and all(self.evidence.get(key) == other.evidence.get(key) for key in LINK_EVIDENCE)
             and abs(self.counts_at - other.counts_at) <= REPEAT_INTERVAL
         )
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, RESTRICTION, EventKind
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    LINK_EVIDENCE,
+    RESTRICTION,
+    EventKind,
+)
 from preference_center.ledger.sync_state_sql import (
     LIFTING_KINDS,
     RAISE_AFFECTED_CTES,
@@ -37,6 +43,12 @@ def _keep_newest(prefix: str, *columns: str, order: Sequence[str] = ("at", "even
         f"{column} = CASE WHEN {newer} THEN EXCLUDED.{column} ELSE s.{column} END"
         for column in columns
     )
+
+
+def _link_evidence(table: str) -> str:
+    """What of the evidence in this table says which link an act was made with."""
+    values = ", ".join(f"{table}.evidence->>'{name}'" for name in LINK_EVIDENCE)
+    return f"jsonb_build_array({values})"
 
 
 _SUPPRESSING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.suppresses))
@@ -120,6 +132,8 @@ WITH input_event AS (
             AND earlier.received_at <= e.received_at + %(repeat)s
             AND COALESCE(lifted_at <= earlier.counts_at, true)
             AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = earlier.id)
+            AND (SELECT {_link_evidence("made_with")} FROM event_evidence made_with
+                WHERE made_with.event_id = earlier.id) IS NOT DISTINCT FROM {_link_evidence("e")}
         ORDER BY earlier.counts_at DESC LIMIT 1) AS repeated ON e.own
 ), input AS (
     SELECT * FROM given WHERE repeats IS NULL
@@ -186,7 +200,8 @@ newest_frequencies AS (
 ), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
 """  # noqa: S608 - constants of this module
 """An own opt-out is a repeat while the event that it repeats is active for its whole scope: if
-this form, or another one of the mailbox, was opted in since, it is an event of its own (I7, I9).
+this form, or another one of the mailbox, was opted in since, or if it was made with another link,
+it is an event of its own (I5, I7, I9).
 A repeat appends nothing; it updates the time from which its event counts, in `event_repeat`.
 
 Only an event that is new gets evidence: that of an older one may have been erased. IS TRUE keeps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from preference_center.context import services
-from preference_center.domain.events import Event
+from preference_center.domain.events import LINK_EVIDENCE, Event
 from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
 from preference_center.links import Link
 from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, click_evidence
@@ -11,8 +11,6 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.sync.delivery_status import find_address_id
-
-_LINK_EVIDENCE = ("key_id", "message_id", "issued_at", "destination")
 
 
 def load_opt_out(link: Link) -> LinkOptOut | None:
@@ -25,7 +23,7 @@ def load_opt_out(link: Link) -> LinkOptOut | None:
 
     def is_press(event: Event) -> bool:
         return event.source == UNSUBSCRIBE_PAGE and all(
-            event.evidence.get(name) == ours.get(name) for name in _LINK_EVIDENCE
+            event.evidence.get(name) == ours.get(name) for name in LINK_EVIDENCE
         )
 
     def load(connection: Connection) -> LinkOptOut | None:

@@ -45,6 +45,19 @@ def test_own_acts_of_a_batch_that_lie_apart_are_all_kept() -> None:  # I5
     assert record(acts).events == (acts[0].id, acts[2].id, acts[3].id)
 
 
+@pytest.mark.parametrize("batched", [True, False])
+def test_acts_with_two_links_are_two_whatever_their_distance(*, batched: bool) -> None:  # I5
+    one, other, again = (
+        change(n, own_act=True, evidence={"message_id": message_id, "method": method})
+        for n, message_id, method in ((1, "m-1", "page"), (2, "m-2", "page"), (3, "m-2", "click"))
+    )
+    recorded = [record(part).events for part in ([[one, other]] if batched else [[one], [other]])]
+    assert sum(recorded, ()) == (one.id, other.id)
+    assert record([again]).repeats == {again.id: other.id}
+    record([retraction(4, 1)])
+    assert rows_of(JANE)[one.scope].opt_out == (START, other.id)
+
+
 def test_a_lift_may_not_lie_in_the_future(clock: Clock) -> None:  # I5
     record([change(1, EventKind.OPTED_IN, at=START + 100 * HOUR)])
     clock.advance(HOUR)

@@ -131,6 +131,27 @@ class TestUndo:
         assert "As before:" not in after.text
         assert not subscribed()
 
+    @pytest.mark.parametrize("first", ["proven", "forwarded"])
+    def test_by_a_forwarded_link_leaves_what_was_turned_off_with_another_at_that_moment(
+        self,
+        client: FlaskClient,
+        token: str,
+        proven: str,
+        clock: Clock,
+        subscribed: Subscribed,
+        first: str,
+    ) -> None:  # I5
+        forms = {"proven": Form.of(client, proven), "forwarded": Form.of(client, token)}
+        clock.advance(MINUTE)
+        locations = {}
+        for name in sorted(forms, key=lambda name: name != first):
+            forms[name].ticks = set()
+            locations[name] = forms[name].post(client).location
+            clock.advance(timedelta(seconds=2))
+        (result,) = parse_qs(urlsplit(locations["forwarded"]).query)["result"]
+        client.post(f"/p/{token}", data={"undo": result})
+        assert not subscribed()
+
     def test_takes_back_a_pause(
         self, client: FlaskClient, token: str, clock: Clock, subscribed: Subscribed
     ) -> None:
