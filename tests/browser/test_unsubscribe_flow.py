@@ -73,7 +73,7 @@ def test_out_and_undone_and_out_again(
     assert_holds(page, "You are unsubscribed", "Disiscrizione completata")
     button(page, "Undo")
     assert page.title() == "Undone: Weekly digest · Acme"
-    assert_holds(page, "Undone", "Iscrizione ripristinata")
+    assert_holds(page, "Undone", "Ripristinato")
     page.go_back()  # to what held before, which holds no more
     assert heading(page) == "Unsubscribe from “Weekly digest”?"
     assert subscribed()
@@ -159,7 +159,7 @@ def test_a_mailed_link_stops_all_marketing_without_being_used_up(
     button(page, "Stop all marketing")
     assert_holds(page, "You are unsubscribed", "Disiscrizione completata")
     button(page, "Undo")
-    assert_holds(page, "Undone", "Iscrizione ripristinata")
+    assert_holds(page, "Undone", "Ripristinato")
     page.goto(site + link_in(email))
     button(page, "Stop all marketing")
     assert ledger.kinds()[-1] == ("opted_out", "all_marketing")

@@ -77,7 +77,10 @@ def test_no_opt_out_is_pushed_to_it(app: Flask, added: Result) -> None:
     shown = flask(app, "destinations", "list").output
     assert shown.startswith("sparks\tsparkpost\tactive\t0 pending")
     assert flask(app, "destinations", "check", "sparks").output == (
-        "note: its webhook is read; nothing is pushed to it\nsparks: no problems found.\n"
+        "note: its webhook is read; nothing is pushed to it\n"
+        "note: it has no title, so people read “A system that sends our messages”: add"
+        " [destinations.sparks] to the catalogue (docs/catalogue.md)\n"
+        "sparks: no problems found.\n"
     )
     observed = flask(app, "destinations", "observe", "sparks").output
     assert observed.startswith("Webhook only")

@@ -120,7 +120,7 @@ def test_a_database_that_restarts_under_load_loses_no_promise(
         assert wait_until(lambda: load.counts[200] >= before + 50, PATIENCE)
 
     assert set(load.counts) == {200, 503}
-    assert all("try again" in body for body in load.bodies)
+    assert all("again in a minute" in body for body in load.bodies)
     assert lost(service, load) == []
     service.shift(LEASE_DURATION)  # what a worker had claimed and could not settle
     assert wait_until(lambda: load.promised <= set(tool.off), PATIENCE)

@@ -21,6 +21,7 @@ from preference_center.domain.events import (
     can_be_hashed,
     is_valid_scope,
 )
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.hashed_addresses import LIST_ALGORITHMS
 from preference_center.errors import InvalidAddress
 from preference_center.ledger import record
@@ -120,6 +121,7 @@ def _change(random: Random, address: Address, number: int) -> Change:
         source="test",
         actor="test",
         until=random.choice(MOMENTS) if kind is EventKind.PAUSED else None,
+        frequency=FrequencyChoice("weekly", 1) if kind is EventKind.FREQUENCY_CHOSEN else None,
     )
 
 
