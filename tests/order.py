@@ -42,6 +42,7 @@ _SLOW_BY_NAME = re.compile(
     r"after_ctrl_c_and_after_a_kill|left_open_with_its_scripts|no_trace_is_left\[with script"
     r"|redis_goes_and_are_delivered_after\[(frozen|killed)|loses_no_promise\[killed"
     r"|restarts_under_load_has_no_click_refused|never_thaws|(in_hand|when_asked)\[.*away"
+    r"|processes_started_before_the_database|flushing_redis_under_a_worker"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
 BEFORE_THE_END = 0.8

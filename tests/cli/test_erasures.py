@@ -55,7 +55,7 @@ def test_a_person_is_erased_and_shown_by_id_only(ada: Flask) -> None:  # I12
     shown = flask(ada, "show", erased).stdout
     assert "kept, sealed, for the tools" in shown
     assert "crm: to be suppressed first" in shown
-    assert "ada" not in listed + shown
+    assert "ada@" not in listed + shown
 
 
 def test_the_extent_is_for_the_operator_to_choose(ada: Flask) -> None:

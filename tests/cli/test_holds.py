@@ -79,8 +79,8 @@ def test_a_hold_with_an_end_ends_by_itself(app: Flask, clock: Clock) -> None:
 
 def test_no_case_holds_the_address(app: Flask) -> None:  # I12
     flask(app, *PLACE)
-    assert "ada" not in str(rows(app, b"SELECT * FROM hold"))
-    assert "ada" not in str(rows(app, b"SELECT * FROM audit"))
+    assert "ada@" not in str(rows(app, b"SELECT * FROM hold"))
+    assert "ada@" not in str(rows(app, b"SELECT * FROM audit"))
 
 
 def test_what_is_wrong_is_named(app: Flask) -> None:
