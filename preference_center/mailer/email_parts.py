@@ -1,4 +1,4 @@
-"""What mails about data-subject requests have in common, in the current language."""
+"""Sentences and values that several kinds of email have, in the current language."""
 
 from __future__ import annotations
 
@@ -10,9 +10,29 @@ from flask_babel import gettext as _
 
 from preference_center.domain.rights.laws import complaint_authority_url
 from preference_center.domain.rights.model import Law, RequestKind
+from preference_center.languages import format_day_and_time
 from preference_center.mailer.right_titles import right_title
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail.outbox import OutgoingEmail
+
+
+def valid_until(email: OutgoingEmail) -> str:
+    """Until when its link works."""
+    return format_day_and_time(email.expires_at)
+
+
+def works_once(email: OutgoingEmail) -> str:
+    """That its link works once, and until when."""
+    text: str = _(
+        "The link works once, until %(time)s. Please don’t forward it.", time=valid_until(email)
+    )
+    return text
+
+
+def ignore_if_not_you() -> str:
+    """What to do about an email that somebody else caused."""
+    text: str = _("If it was not you, you can ignore this email. Nothing has changed.")
+    return text
 
 
 def how_to_complain(email: OutgoingEmail) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from preference_center.storage.mail.outbox import OutgoingEmail
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +17,7 @@ class EmailTexts:
     button: str = ""
     expiry: str = ""
     disclaimer: str = ""
+
+
+TextsOfEmail = Callable[[OutgoingEmail, str], EmailTexts]
+"""The sentences of one kind of email, in the current language, given the name of its sender."""

@@ -1,8 +1,8 @@
-"""What mails say to a person about whom somebody else said something, in the current language."""
+"""What emails say to a person about whom somebody else said something, in the current language."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
@@ -12,7 +12,7 @@ from preference_center.mailer.email_parts import (
     reference_of,
     right_of,
 )
-from preference_center.mailer.email_texts import EmailTexts
+from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 
@@ -88,11 +88,10 @@ def _minor_reviewed(email: OutgoingEmail, name: str) -> EmailTexts:
     )
 
 
-OTHERS_TEXTS: Mapping[EmailKind, Callable[[OutgoingEmail, str], EmailTexts]] = {
+OTHERS_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
     EmailKind.RIGHTS_AGENT_ASKED: _agent_asked,
     EmailKind.MINOR_REPORTED: _minor_reported,
     EmailKind.MINOR_CONFIRMED: _minor_confirmed,
     EmailKind.MINOR_DISMISSED: _minor_dismissed,
     EmailKind.MINOR_REVIEWED: _minor_reviewed,
 }
-"""The sentences of each of these kinds, given the name of who sends them."""

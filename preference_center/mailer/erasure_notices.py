@@ -1,18 +1,19 @@
-"""What the last mail to an erased person says (I6)."""
+"""What the last email to an erased person says (I6)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from flask_babel import gettext as _
 
 from preference_center.domain.rights.model import Extent
-from preference_center.mailer.email_texts import EmailTexts
-from preference_center.storage.mail.outbox import OutgoingEmail
+from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
+from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 
-def erasure_notice_texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
-    """The sentences of the notice of an erasure: what went, what stays, and that it is the last."""
+def _erased(email: OutgoingEmail, sender_name: str) -> EmailTexts:
+    """What went, what stays, and that it is the last."""
     return EmailTexts(
         subject=_("%(name)s has deleted your data", name=sender_name),
         reason=_what_went(Extent(email.values["extent"]), sender_name),
@@ -43,3 +44,6 @@ def _what_went(extent: Extent, sender_name: str) -> str:
         case _:
             assert_never(extent)
     return text
+
+
+ERASURE_TEXTS: Mapping[EmailKind, TextsOfEmail] = {EmailKind.ERASED: _erased}

@@ -7,6 +7,7 @@ not use it up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from email import policy
 from email.headerregistry import Address as Mailbox
@@ -14,23 +15,29 @@ from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 
 from flask import render_template
-from flask_babel import gettext as _
 
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, mask_address, parse_address
 from preference_center.domain.catalogue import Wording, shared_wording
-from preference_center.languages import format_day_and_time, in_language, match_language
-from preference_center.mailer.address_emails import ADDRESS_EMAILS, address_email_texts
-from preference_center.mailer.email_texts import EmailTexts
-from preference_center.mailer.erasure_notices import erasure_notice_texts
-from preference_center.mailer.right_titles import act_title
-from preference_center.mailer.rights_emails import RIGHTS_EMAILS, rights_email_texts
+from preference_center.languages import in_language, match_language
+from preference_center.mailer.address_emails import ADDRESS_TEXTS
+from preference_center.mailer.email_texts import TextsOfEmail
+from preference_center.mailer.erasure_notices import ERASURE_TEXTS
+from preference_center.mailer.link_emails import LINK_TEXTS
+from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.mailer.sender_identity import SenderIdentity, brands_of, sender_identity
 from preference_center.mailer.unproven_emails import stop_url
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
 
+EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
+    **LINK_TEXTS,
+    **ADDRESS_TEXTS,
+    **RIGHTS_TEXTS,
+    **ERASURE_TEXTS,
+}
+"""What each kind of email says."""
 _TO_TYPED_ADDRESSES = {EmailKind.ONE_TIME_LINK, EmailKind.RIGHTS_LINK, EmailKind.NEW_ADDRESS}
 
 
@@ -41,7 +48,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     """
     with in_language(_language(email), _wording(email)) as language:
         sender = sender_identity(email, language)
-        texts = _texts(email, sender.name)
+        texts = EMAIL_TEXTS[email.kind](email, sender.name)
         values = {
             "texts": texts,
             "sender": sender,
@@ -71,7 +78,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
 def _reply_to(email: OutgoingEmail, sender: SenderIdentity) -> str | None:
     """Who reads an answer: of rights the privacy contact, of everything else the contact."""
     contact = sender.contact.address if sender.contact else None
-    is_about_rights = email.kind in RIGHTS_EMAILS | {EmailKind.ERASED}
+    is_about_rights = email.kind in {*RIGHTS_TEXTS, *ERASURE_TEXTS}
     return (is_about_rights and sender.privacy_contact) or contact or sender.privacy_contact
 
 
@@ -82,51 +89,6 @@ def _language(email: OutgoingEmail) -> str:
     keys = services().keys
     locale = run_autocommit(lambda connection: find_locale(connection, keys, email.recipient))
     return match_language(locale) or email.language
-
-
-def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
-    time = format_day_and_time(email.expires_at)
-    if email.kind is EmailKind.ONE_TIME_LINK:
-        return EmailTexts(
-            subject=_("Your link to choose what you receive from %(name)s", name=sender_name),
-            reason=_(
-                "You, or someone using your address, asked for a link to choose what"
-                " %(name)s sends you.",
-                name=sender_name,
-            ),
-            button=_("Choose what you receive"),
-            expiry=_("The link works once, until %(time)s. Please don’t forward it.", time=time),
-            disclaimer=_("If it was not you, you can ignore this email. Nothing has changed."),
-        )
-    if email.kind in RIGHTS_EMAILS:
-        return rights_email_texts(email, sender_name)
-    if email.kind is EmailKind.ERASED:
-        return erasure_notice_texts(email, sender_name)
-    if email.kind in ADDRESS_EMAILS:
-        return address_email_texts(email, sender_name, time)
-    if email.kind is EmailKind.RIGHTS_LINK:
-        right = act_title(email.values["right"])
-        return EmailTexts(
-            subject=_("Your link to go on: %(right)s", right=right),
-            reason=_(
-                "You, or someone using your address, asked %(name)s for this: %(right)s.",
-                name=sender_name,
-                right=right,
-            ),
-            button=_("Go on"),
-            expiry=_("The link works once, until %(time)s. Please don’t forward it.", time=time),
-            disclaimer=_("If it was not you, you can ignore this email. Nothing has changed."),
-        )
-    return EmailTexts(
-        subject=_("Please confirm: messages from %(name)s", name=sender_name),
-        reason=_(
-            "You, or someone using your address, asked to receive this: %(what)s.",
-            what=email.values["what"],
-        ),
-        button=_("Confirm"),
-        expiry=_("Nothing is sent until you confirm, by %(time)s at the latest.", time=time),
-        disclaimer=_("If it was not you, you can ignore this email. Nothing has changed."),
-    )
 
 
 def _wording(email: OutgoingEmail) -> Wording:

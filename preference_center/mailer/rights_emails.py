@@ -1,11 +1,11 @@
-"""What mails about a data-subject request say, in the current language.
+"""What emails about a data-subject request say, in the current language.
 
 A refusal names its ground, the complaint to an authority, and the courts (GDPR art. 12(4)).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
@@ -20,7 +20,7 @@ from preference_center.mailer.email_parts import (
     reference_of,
     right_of,
 )
-from preference_center.mailer.email_texts import EmailTexts
+from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
 from preference_center.mailer.emails_about_others import OTHERS_TEXTS
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
@@ -146,8 +146,7 @@ def _extension(reason: ExtensionReason) -> str:
     return texts[reason]
 
 
-TextsOfEmail = Callable[[OutgoingEmail, str], EmailTexts]
-_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
+RIGHTS_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
     EmailKind.RIGHTS_RECEIVED: _received,
     EmailKind.RIGHTS_DONE: _done,
     EmailKind.RIGHTS_REFUSED: _refused,
@@ -156,10 +155,3 @@ _TEXTS: Mapping[EmailKind, TextsOfEmail] = {
     EmailKind.RIGHTS_REMINDER: _reminder,
     **OTHERS_TEXTS,
 }
-RIGHTS_EMAILS = frozenset(_TEXTS)
-"""The kinds of email that `rights_email_texts` writes; replies go to the privacy contact."""
-
-
-def rights_email_texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
-    """The sentences of one of RIGHTS_EMAILS."""
-    return _TEXTS[email.kind](email, sender_name)

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.mail_server import MailServer
-from preference_center.mailer.messages import render_email
+from preference_center.mailer.messages import EMAIL_TEXTS, render_email
 from preference_center.storage.mail.outbox import EmailKind, SendResult, enqueue_emails
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
@@ -176,6 +176,10 @@ def test_it_has_the_words_of_its_brand(app: Flask) -> None:
     assert message["Subject"] == "Hallo von Acme"
     other = rendered(kind=EmailKind.CONFIRM_OPT_IN, language="en", values=values)
     assert other["Subject"] == "Please confirm: messages from Acme"
+
+
+def test_every_kind_of_email_says_something() -> None:
+    assert set(EMAIL_TEXTS) == set(EmailKind)
 
 
 def test_it_states_what_is_to_be_confirmed() -> None:

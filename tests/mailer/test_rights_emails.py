@@ -14,7 +14,7 @@ from preference_center.domain.rights.model import (
     RequestOutcome,
 )
 from preference_center.languages import LANGUAGES
-from preference_center.mailer.rights_emails import RIGHTS_EMAILS
+from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.storage.mail.outbox import REQUIRED_VALUES, EmailKind
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
@@ -63,7 +63,7 @@ def render(kind: EmailKind, language: str = "en", **given: str) -> tuple[str, st
     return (message["Subject"], *text_and_html(message))
 
 
-@pytest.mark.parametrize("kind", sorted(RIGHTS_EMAILS))
+@pytest.mark.parametrize("kind", sorted(RIGHTS_TEXTS))
 def test_each_names_the_reference_in_every_language(kind: EmailKind) -> None:
     subjects = set()
     for language in LANGUAGES:

@@ -1,0 +1,64 @@
+"""What emails say whose link somebody has just asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask_babel import gettext as _
+
+from preference_center.mailer.email_parts import ignore_if_not_you, valid_until, works_once
+from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
+from preference_center.mailer.right_titles import act_title
+from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
+
+
+def _one_time_link(email: OutgoingEmail, name: str) -> EmailTexts:
+    return EmailTexts(
+        subject=_("Your link to choose what you receive from %(name)s", name=name),
+        reason=_(
+            "You, or someone using your address, asked for a link to choose what"
+            " %(name)s sends you.",
+            name=name,
+        ),
+        button=_("Choose what you receive"),
+        expiry=works_once(email),
+        disclaimer=ignore_if_not_you(),
+    )
+
+
+def _rights_link(email: OutgoingEmail, name: str) -> EmailTexts:
+    right = act_title(email.values["right"])
+    return EmailTexts(
+        subject=_("Your link to go on: %(right)s", right=right),
+        reason=_(
+            "You, or someone using your address, asked %(name)s for this: %(right)s.",
+            name=name,
+            right=right,
+        ),
+        button=_("Go on"),
+        expiry=works_once(email),
+        disclaimer=ignore_if_not_you(),
+    )
+
+
+def _confirm_opt_in(email: OutgoingEmail, name: str) -> EmailTexts:
+    return EmailTexts(
+        subject=_("Please confirm: messages from %(name)s", name=name),
+        reason=_(
+            "You, or someone using your address, asked to receive this: %(what)s.",
+            what=email.values["what"],
+        ),
+        button=_("Confirm"),
+        expiry=_(
+            "Nothing is sent until you confirm, by %(time)s at the latest.",
+            time=valid_until(email),
+        ),
+        disclaimer=ignore_if_not_you(),
+    )
+
+
+LINK_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
+    EmailKind.ONE_TIME_LINK: _one_time_link,
+    EmailKind.RIGHTS_LINK: _rights_link,
+    EmailKind.CONFIRM_OPT_IN: _confirm_opt_in,
+}
