@@ -70,7 +70,7 @@ class Move:
         )  # fmt: skip
         mine = self.oracle.opt_outs[self.new.person]
         if copy.until:  # of two pauses of one scope only the newest counts
-            for rival in [x for x in mine if x.until and _place(x) == _place(copy) and not x.gone]:
+            for rival in [o for o in mine if o.until and _place(o) == _place(copy) and not o.gone]:
                 older = rival if rival.first < copy.first else copy
                 older.sure = False  # an undo of either brings the other one back
         mine.append(copy)

@@ -1,4 +1,4 @@
-"""What somebody is told who opens an unsubscribe link again, and what may be undone."""
+"""What an unsubscribe link shows to somebody who opens it again, and what may be undone."""
 
 from __future__ import annotations
 

@@ -478,7 +478,7 @@ def test_a_person_who_is_erased_here_is_suppressed_and_erased_there_and_forgotte
 
 def test_who_was_erased_there_is_not_pushed_again_while_others_are_open(
     destination: int, tool: ErasingTool, clock: Clock
-) -> None:  # a tool that adds whom it is told about would hold the person again
+) -> None:  # a tool that adds everybody that it is sent would hold the person again
     other = add_destination("other", TOPIC)
     say(EventKind.OPTED_IN)
     erase_person()
