@@ -8,7 +8,6 @@ from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -18,6 +17,7 @@ from preference_center.domain.events import (
 )
 from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.domain.rights.model import Extent
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,

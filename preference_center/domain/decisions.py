@@ -22,19 +22,10 @@ from preference_center.domain.events import (
     RESTRICTION,
     UNDELIVERABLE,
     EventKind,
-    ScopeState,
     Timestamped,
 )
 from preference_center.domain.frequencies import effective_frequency
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeFact:
-    """The state of one scope of one stored form; `exact` if it is the candidate itself."""
-
-    scope: str
-    exact: bool
-    state: ScopeState
+from preference_center.domain.scope_facts import ScopeFact
 
 
 class DecisionRule(StrEnum):

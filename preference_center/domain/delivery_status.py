@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import ScopeFact, find_denial
+from preference_center.domain.decisions import find_denial
 from preference_center.domain.events import (
     ALL_MARKETING,
     RESERVED_SCOPES,
@@ -21,6 +21,7 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.state import NOT_PUSHED
 
 

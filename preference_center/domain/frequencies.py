@@ -8,14 +8,11 @@ reduce, never to increase (I9).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from preference_center.domain.catalogue import Topic
 from preference_center.domain.frequency_choice import DatedFrequency, FrequencyChoice
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from preference_center.domain.catalogue import Topic
-    from preference_center.domain.decisions import ScopeFact
 
 
 def effective_frequency(topic: Topic, facts: Sequence[ScopeFact]) -> str | None:

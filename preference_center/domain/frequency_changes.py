@@ -9,13 +9,13 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.frequencies import (
     effective_frequency,
     frequency_choice,
     is_less_often,
 )
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin, topic_for_address
 
 

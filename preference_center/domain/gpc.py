@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from preference_center.domain.catalogue import GpcPolicy
-from preference_center.domain.decisions import ScopeFact, is_opted_out_of_all_marketing
+from preference_center.domain.decisions import is_opted_out_of_all_marketing
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.scope_facts import ScopeFact
 
 
 class GpcStatus(StrEnum):

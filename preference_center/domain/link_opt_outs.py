@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
 from preference_center.domain.imports.translator import SOURCE as IMPORT
+from preference_center.domain.scope_facts import ScopeFact
 
 UNDO_PERIOD = timedelta(minutes=30)
 """How long after a press on the unsubscribe page it can be undone."""

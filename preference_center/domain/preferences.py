@@ -15,7 +15,6 @@ from preference_center.domain.decisions import (
     NO_CONSENT,
     Decision,
     DecisionRule,
-    ScopeFact,
     active_pause_end,
     find_denial,
     topic_status,
@@ -27,6 +26,7 @@ from preference_center.domain.events import (
     EventKind,
 )
 from preference_center.domain.frequencies import effective_frequency
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import RESTRICTION, Change, EventKind
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,

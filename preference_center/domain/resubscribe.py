@@ -8,7 +8,6 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -18,6 +17,7 @@ from preference_center.domain.events import (
     Change,
     EventKind,
 )
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,

@@ -15,13 +15,10 @@ import structlog
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import (
-    ScopeFact,
-    is_opted_out,
-    is_opted_out_of_all_marketing,
-)
+from preference_center.domain.decisions import is_opted_out, is_opted_out_of_all_marketing
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, fold
 from preference_center.domain.mail import ReviewReason
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sms_keywords import (
     SmsIntent,
     classify_sms,

@@ -22,10 +22,10 @@ from preference_center.domain.account_closure import (
 )
 from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import Change
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.domain.rights.model import Extent
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import (
     Unavailable,

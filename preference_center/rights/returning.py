@@ -12,8 +12,8 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import EVERYTHING, Change, EventKind
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.ledger import RecordResult, record

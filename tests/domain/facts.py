@@ -15,7 +15,6 @@ from preference_center.domain.catalogue import (
     Topic,
     TopicDefault,
 )
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     EVERYTHING,
     RESTRICTION,
@@ -24,6 +23,7 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
+from preference_center.domain.scope_facts import ScopeFact
 from tests.domain.histories import NEWS, NOW, OFFERS
 
 MINUTE = timedelta(minutes=1)

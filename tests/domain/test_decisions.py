@@ -16,7 +16,6 @@ from preference_center.domain.catalogue import (
 from preference_center.domain.decisions import (
     UNPARSEABLE_ADDRESS,
     Decision,
-    ScopeFact,
     active_pause_end,
     decide,
     is_marketing_suppressed,
@@ -32,6 +31,7 @@ from preference_center.domain.events import (
     EventKind,
     fold,
 )
+from preference_center.domain.scope_facts import ScopeFact
 from tests.domain.facts import (
     BOUNCED,
     BOUNCED_ONCE,

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.delivery_status import (
     ActiveSuppression,
     Blocker,
@@ -29,6 +28,7 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
+from preference_center.domain.scope_facts import ScopeFact
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RECEIVED = NOW - timedelta(hours=1)

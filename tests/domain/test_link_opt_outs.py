@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -21,6 +20,7 @@ from preference_center.domain.link_opt_outs import (
     LinkOptOut,
     find_opt_out,
 )
+from preference_center.domain.scope_facts import ScopeFact
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PAGE = "unsubscribe_page"

@@ -9,7 +9,6 @@ import pytest
 
 from preference_center.domain.decisions import (
     DecisionRule,
-    ScopeFact,
     decide,
     denial_end,
     find_denial,
@@ -17,6 +16,7 @@ from preference_center.domain.decisions import (
     newest_opt_in,
 )
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.domain.scope_facts import ScopeFact
 from tests.domain.facts import (
     BOUNCED,
     BOUNCING,

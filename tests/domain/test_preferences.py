@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.decisions import DecisionRule, ScopeFact
+from preference_center.domain.decisions import DecisionRule
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -32,6 +32,7 @@ from preference_center.domain.preferences import (
     compute_preferences,
     shown_facts,
 )
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidInput
 from tests.domain.catalogues import SECOND_TOPIC, SMALL

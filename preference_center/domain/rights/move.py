@@ -13,7 +13,6 @@ from typing import assert_never
 from uuid import UUID, uuid5
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -24,6 +23,7 @@ from preference_center.domain.events import (
     Timestamped,
     counts_at,
 )
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput
 

@@ -10,12 +10,12 @@ from typing import assert_never
 
 from preference_center.domain.bounces import DeliverabilityPolicy, complaint_scope
 from preference_center.domain.decisions import (
-    ScopeFact,
     is_marketing_suppressed,
     is_opted_out,
     is_redundant_opt_out,
 )
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.contract import ContactSnapshot, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import AddressSyncState

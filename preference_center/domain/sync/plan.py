@@ -9,7 +9,6 @@ from datetime import datetime
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
-    ScopeFact,
     denial_end,
     find_denial,
     has_consent,
@@ -17,6 +16,7 @@ from preference_center.domain.decisions import (
 )
 from preference_center.domain.events import ALL_MARKETING, RESTRICTION
 from preference_center.domain.frequencies import wanted_frequency
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.contract import PushItem, TopicOffReason
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim

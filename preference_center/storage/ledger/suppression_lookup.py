@@ -10,9 +10,9 @@ from psycopg.pq.abc import PGresult
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address, KeyKind, may_match
-from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import ALL_MARKETING, EventKind, ScopeState, Timestamped
 from preference_center.domain.frequency_choice import DatedFrequency
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.watermarks import Watermark
 from preference_center.keys import Keys
 from preference_center.links import DIGEST_PREFIX_BYTES

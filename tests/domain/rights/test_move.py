@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import ScopeFact, find_denial
+from preference_center.domain.decisions import find_denial
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -27,6 +27,7 @@ from preference_center.domain.events import (
 )
 from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.rights.move import build_move_changes, check_move
+from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput
 from tests.clock import START
