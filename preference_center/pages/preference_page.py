@@ -60,17 +60,17 @@ def preferences(token: str = "") -> ResponseReturnValue:
     catalogue = catalogue_or_empty()
     current = load_preferences(catalogue, link, now)
     shown = show_result(found.result, current) if found else None
+    visits = proven_links(token, link)
     values: dict[str, Any] = {
         "catalogue": catalogue,
         "result": shown,
         "self_path": result_query(),
-        "page_path": page_url(token, proven_links(token, link)),
+        "page_path": page_url(token, visits),
     }
     if found and found.undo_id and shown and (shown.saved.has_stopped or shown.saved.frequencies):
         values["undo"] = requested_result()
     if is_opt_out_only(link, now):
         return old_link_page(token, link, **values)
-    visits = proven_links(token, link)
     sections = [
         load_section(
             page_url(key, visits),
