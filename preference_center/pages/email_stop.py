@@ -41,6 +41,12 @@ def stop_unproven_emails(token: str = "") -> ResponseReturnValue:
 
 def _redirect(token: str, *, allowed: bool = False) -> ResponseReturnValue:
     """To the same page by GET, which can be reloaded and switched in language."""
-    query = {"allowed": "yes" if allowed else None}
-    path = url_for("pages.stop_unproven_emails", token=token, _anchor="result", **query)  # type: ignore[arg-type]
-    return redirect(path, 303)
+    return redirect(
+        url_for(
+            "pages.stop_unproven_emails",
+            token=token,
+            allowed="yes" if allowed else None,
+            _anchor="result",
+        ),
+        303,
+    )

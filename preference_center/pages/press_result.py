@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from flask import redirect, request, url_for
 from werkzeug import Response
@@ -58,12 +59,12 @@ def read_result(token: str) -> PressResult | None:
     return PressResult(PressKind(data["kind"]), data["scope"])
 
 
-def result_url(token: str, result: PressResult, endpoint: str, **values: str | None) -> str:
+def result_url(token: str, result: PressResult, endpoint: str, **values: Any) -> str:
     """The URL of the page that says so. `values` are those of `url_for`."""
     data = {"link": link_fingerprint(token), "kind": result.kind, "scope": result.scope}
     sealed = services().links.seal_form(FormPurpose.RESULT, data, services().now())
-    values |= {RESULT_PARAMETER: sealed}
-    return url_for(endpoint, token=token, **values)  # type: ignore[arg-type]
+    values[RESULT_PARAMETER] = sealed
+    return url_for(endpoint, token=token, **values)
 
 
 def redirect_to_result(token: str, result: PressResult, endpoint: str) -> Response:

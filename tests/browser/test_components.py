@@ -179,11 +179,15 @@ def test_a_problem_leads_to_its_field(show: Open) -> None:
 
 
 def test_sides_follow_the_direction_of_the_language(show: Open, app: Flask) -> None:
+    def left(page: Page, selector: str) -> float:
+        box = page.locator(selector).first.bounding_box()
+        assert box is not None, selector
+        return box["x"]
+
     def sides(page: Page) -> list[bool]:
         """Whether the second stands to the right of the first."""
         return [
-            page.locator(first).first.bounding_box()["x"]  # type: ignore[index]
-            < page.locator(second).first.bounding_box()["x"]  # type: ignore[index]
+            left(page, first) < left(page, second)
             for first, second in (
                 (".switch b", ".switch input"),
                 (".timeline .icon", ".timeline h3"),
