@@ -21,8 +21,8 @@ from preference_center.domain.link_opt_outs import UNDO_PERIOD
 from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.errors import InvalidLink
 from preference_center.links import FURTHER_ADDRESS_PARAMETER, FormPurpose
+from preference_center.pages.link_forms import open_for_link, seal_for_link
 from preference_center.pages.press_result import RESULT_PARAMETER
-from preference_center.pages.rendering import link_fingerprint
 
 MAX_LENGTH = 2000
 """Characters of a sealed result; a URL should stay below 8,000 (RFC 9110 4.1)."""
@@ -53,11 +53,11 @@ def result_url(
 
     Of a result that is too long for a URL, only the outcome is kept.
     """
-    data = {"link": link_fingerprint(token), **_to_json(result)}
+    data = _to_json(result)
     undo = {"id": services().new_id().hex, "events": [event.hex for event in events]}
     sealed = ""
     for each in (data | {"undo": undo if events else None}, data, _shortened(data)):
-        sealed = services().links.seal_form(FormPurpose.SAVED, each, now)
+        sealed = seal_for_link(FormPurpose.SAVED, token, each, now)
         if len(sealed) <= MAX_LENGTH:
             break
     values: dict[str, Any] = {RESULT_PARAMETER: sealed}
@@ -70,12 +70,9 @@ def result_url(
 
 def read_result(token: str, sealed: str, now: datetime) -> SealedResult | None:
     """The sealed result; None for one that is altered, of another link, or past UNDO_PERIOD."""
-    links = services().links
     try:
-        _, data = links.open_form(FormPurpose.SAVED, sealed, UNDO_PERIOD, now)
+        _, data = open_for_link(FormPurpose.SAVED, token, sealed, UNDO_PERIOD, now)
     except InvalidLink:
-        return None
-    if data["link"] != link_fingerprint(token):
         return None
     undo = data.get("undo")
     if not undo:
@@ -112,7 +109,7 @@ def _to_json(result: SaveResult) -> dict[str, Any]:
 
 
 def _shortened(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: data[key] for key in ("link", "at", "problem")} | {"long": True}
+    return {key: data[key] for key in ("at", "problem")} | {"long": True}
 
 
 def _from_json(data: dict[str, Any]) -> SaveResult:

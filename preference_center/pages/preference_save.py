@@ -32,10 +32,11 @@ from preference_center.pages.forms import (
 )
 from preference_center.pages.gpc import gpc_opt_out
 from preference_center.pages.ledger_changes import ACTOR, PREFERENCE_PAGE, click_evidence
+from preference_center.pages.link_forms import open_for_link
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
 from preference_center.pages.preference_result import read_result
 from preference_center.pages.preference_section import find_opt_in_method, load_preferences
-from preference_center.pages.rendering import catalogue_or_empty, link_fingerprint
+from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.rights.returning import record_opt_ins
 
 
@@ -64,12 +65,8 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
     now = services().now()
     state = form.state.data or ""
     try:
-        rendered_at, rendered = services().links.open_form(
-            FormPurpose.PREFERENCES, state, None, now
-        )
+        rendered_at, rendered = open_for_link(FormPurpose.PREFERENCES, token, state, None, now)
     except InvalidLink:
-        return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
-    if rendered.get("link") != link_fingerprint(token):
         return Saved(SaveResult(now, problem=SaveProblem.INVALID_FORM))
     submitted = SubmittedPreferences(
         form.topics.data or (),

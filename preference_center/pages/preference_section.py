@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from preference_center.context import services
 from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.addresses import Channel, mask_address
 from preference_center.domain.catalogue import Brand, Catalogue, Topic
@@ -15,7 +14,8 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.link_access import OptInMethod, opt_in_method
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
 from preference_center.links import FormPurpose, Link
-from preference_center.pages.rendering import can_mail, link_fingerprint
+from preference_center.pages.link_forms import seal_for_link
+from preference_center.pages.rendering import can_mail
 from preference_center.pages.text_number import text_number
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
@@ -104,7 +104,7 @@ def load_section(
         link=link,
         preferences=current,
         brands=_topics_by_brand(catalogue, current),
-        state=services().links.seal_form(FormPurpose.PREFERENCES, _form_state(current, token), now),
+        state=seal_for_link(FormPurpose.PREFERENCES, token, _form_state(current), now),
         opt_in_method=find_opt_in_method(link),
         one_way_tools=_one_way_tools(catalogue, [*current.topics]),
         text_number=text_number(link),
@@ -124,10 +124,9 @@ def find_opt_in_method(link: Link) -> OptInMethod:
     )
 
 
-def _form_state(current: Preferences, token: str) -> dict[str, Any]:
-    """The state that the person saw, for this link; the form must return it."""
+def _form_state(current: Preferences) -> dict[str, Any]:
+    """The state that the person saw; the form must return it."""
     return {
-        "link": link_fingerprint(token),
         "all": current.is_on(ALL_MARKETING),
         "topics": {key: current.is_on(key) for key in current.topics},
         "often": {

@@ -17,7 +17,7 @@ from preference_center.context import services
 from preference_center.domain.link_opt_outs import UNDO_PERIOD
 from preference_center.errors import InvalidLink
 from preference_center.links import FormPurpose
-from preference_center.pages.rendering import link_fingerprint
+from preference_center.pages.link_forms import open_for_link, seal_for_link
 
 RESULT_PARAMETER = "result"
 _ANCHOR = "result"  # the id of the element that takes the focus
@@ -49,20 +49,16 @@ def read_result(token: str) -> PressResult | None:
     """The result in the URL of this request; None without one of this link, or of UNDO_PERIOD."""
     sealed = request.args.get(RESULT_PARAMETER, "")
     try:
-        _, data = services().links.open_form(
-            FormPurpose.RESULT, sealed, UNDO_PERIOD, services().now()
-        )
+        _, data = open_for_link(FormPurpose.RESULT, token, sealed, UNDO_PERIOD, services().now())
     except InvalidLink:
-        return None
-    if data["link"] != link_fingerprint(token):
         return None
     return PressResult(PressKind(data["kind"]), data["scope"])
 
 
 def result_url(token: str, result: PressResult, endpoint: str, **values: Any) -> str:
     """The URL of the page that says so. `values` are those of `url_for`."""
-    data = {"link": link_fingerprint(token), "kind": result.kind, "scope": result.scope}
-    sealed = services().links.seal_form(FormPurpose.RESULT, data, services().now())
+    data = {"kind": result.kind, "scope": result.scope}
+    sealed = seal_for_link(FormPurpose.RESULT, token, data, services().now())
     values[RESULT_PARAMETER] = sealed
     return url_for(endpoint, token=token, **values)
 

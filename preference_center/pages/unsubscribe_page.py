@@ -22,6 +22,7 @@ from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link, probe_link
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import ACTOR, UNSUBSCRIBE_PAGE, click_evidence, opt_out
+from preference_center.pages.link_forms import open_for_link, seal_for_link
 from preference_center.pages.link_opt_outs import load_opt_out
 from preference_center.pages.press_result import (
     RESULT_PARAMETER,
@@ -32,7 +33,6 @@ from preference_center.pages.press_result import (
     result_url,
 )
 from preference_center.pages.rendering import (
-    link_fingerprint,
     render_link_page,
     use_link_language,
 )
@@ -171,22 +171,19 @@ def _sign_undo(token: str, found: LinkOptOut | None) -> str | None:
     if found is None or found.undoable is None:
         return None
     data = {
-        "link": link_fingerprint(token),
         "id": str(services().new_id()),
         "events": [*map(str, found.undoable.events)],
         "all": found.covers_all,
     }
-    return services().links.seal_form(FormPurpose.UNDO, data, found.undoable.pressed_at)
+    return seal_for_link(FormPurpose.UNDO, token, data, found.undoable.pressed_at)
 
 
 def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
     now = services().now()
     endpoint = str(request.endpoint)
     try:
-        _, data = services().links.open_form(FormPurpose.UNDO, signed_undo, UNDO_PERIOD, now)
+        _, data = open_for_link(FormPurpose.UNDO, token, signed_undo, UNDO_PERIOD, now)
     except InvalidLink:
-        data = {}
-    if data.get("link") != link_fingerprint(token):
         return redirect_to_result(token, PressResult(PressKind.TOO_LATE, link.scope), endpoint)
     retraction = Retraction(
         id=UUID(data["id"]),

@@ -26,12 +26,9 @@ from preference_center.errors import InvalidLink
 from preference_center.languages import page_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_status import create_rights_status_token
+from preference_center.pages.link_forms import open_for_link, seal_for_link
 from preference_center.pages.mailed_links import is_cross_site, network_allowed
-from preference_center.pages.rendering import (
-    catalogue_or_empty,
-    lead_brand,
-    link_fingerprint,
-)
+from preference_center.pages.rendering import catalogue_or_empty, lead_brand
 from preference_center.pages.rights.visitor import RightsVisitor
 from preference_center.rights.requests import open_request
 
@@ -54,8 +51,8 @@ def form_of(visitor: RightsVisitor) -> RightsForm:
     """The form to render. Only what takes a proven visitor needs the cookie of its token."""
     form = RightsForm(meta={"csrf": visitor.level >= IdentityLevel.CONTROLS_ADDRESS})
     context = services()
-    data = {"id": str(context.new_id()), "link": link_fingerprint(visitor.token)}
-    form.state.data = context.links.seal_form(FormPurpose.RIGHTS, data, context.now())
+    data = {"id": str(context.new_id())}
+    form.state.data = seal_for_link(FormPurpose.RIGHTS, visitor.token, data, context.now())
     form.laws = _laws_to_choose()
     return form
 
@@ -123,14 +120,12 @@ def _read_law() -> Law | None:
 
 def read_form_id(visitor: RightsVisitor) -> UUID | None:
     """The id in the posted form, if we sealed it for this visitor's page."""
-    context = services()
+    sealed, now = request.form.get("state", ""), services().now()
     try:
-        _, data = context.links.open_form(
-            FormPurpose.RIGHTS, request.form.get("state", ""), None, context.now()
-        )
+        _, data = open_for_link(FormPurpose.RIGHTS, visitor.token, sealed, None, now)
     except InvalidLink:
         return None
-    return UUID(data["id"]) if data["link"] == link_fingerprint(visitor.token) else None
+    return UUID(data["id"])
 
 
 def redirect_to_status(visitor: RightsVisitor, asked: RightsRequest) -> ResponseReturnValue:
