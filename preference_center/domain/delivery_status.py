@@ -128,6 +128,16 @@ class DeliveryStatus:
         return self.state in {DeliveryState.CONFIRMED, DeliveryState.ABSENT}
 
 
+class CompletionState(StrEnum):
+    """How far the systems that send what was turned off are, taken together."""
+
+    DONE = "done"
+    PENDING = "pending"
+    LATE = "late"
+    INCOMPLETE = "incomplete"
+    """A system can't make the change, and has no deadline."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliverySummary:
     """How far the tools that send what was turned off are, taken together.
@@ -141,9 +151,13 @@ class DeliverySummary:
     due_at: datetime | None
 
     @property
-    def is_done(self) -> bool:
-        """Whether all are done; true also without any."""
-        return self.done == self.total
+    def state(self) -> CompletionState:
+        """One state for all; done also without any."""
+        if self.done == self.total:
+            return CompletionState.DONE
+        if self.late:
+            return CompletionState.LATE
+        return CompletionState.PENDING if self.due_at else CompletionState.INCOMPLETE
 
 
 _BLOCKERS = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final, Literal
 
@@ -16,7 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from preference_center.domain.addresses import Address, Channel, mask_address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliverySummary
+from preference_center.domain.delivery_status import (
+    Blocker,
+    CompletionState,
+    DeliveryState,
+    DeliverySummary,
+)
 from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.languages import current_wording, page_language
 from preference_center.pages.opt_out_status import OptOutStatus, RecordedOptOut, SystemStatus
@@ -53,16 +57,6 @@ class ReceiptOptOut(ReceiptPart):
     received_via: str | None = Field(description="How it reached the company.")
     received_at: datetime = Field(description="The 72 hours run from here.")
     recorded_at: datetime = Field(description="From when on decisions deny it to every sender.")
-
-
-class CompletionState(StrEnum):
-    """How far the systems that send what was turned off are, taken together."""
-
-    DONE = "done"
-    PENDING = "pending"
-    LATE = "late"
-    INCOMPLETE = "incomplete"
-    """A system can't make the change, and has no deadline."""
 
 
 class ReceiptCompletion(ReceiptPart):
@@ -179,14 +173,7 @@ def _receipt_opt_out(
 def _receipt_completion(summary: DeliverySummary) -> ReceiptCompletion | None:
     if not summary.total:
         return None
-    state = CompletionState.INCOMPLETE
-    if summary.is_done:
-        state = CompletionState.DONE
-    elif summary.late:
-        state = CompletionState.LATE
-    elif summary.due_at:
-        state = CompletionState.PENDING
-    return ReceiptCompletion(state=state, due_at=summary.due_at)
+    return ReceiptCompletion(state=summary.state, due_at=summary.due_at)
 
 
 def _receipt_system(system: SystemStatus) -> ReceiptSystem:
