@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Never
 
 import pytest
@@ -17,9 +16,8 @@ from preference_center.queue import BACKFILL, JOB_QUEUES, rq_queue
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync.backfills import Backfill
-from tests.cli.test_destinations import add_hook, flask, say
-from tests.in_force import put_in_force
-from tests.integrations.tools.receiver import SECRET, Receiver
+from tests.cli.destination_commands import add_hook, flask, ready_to_connect, say
+from tests.integrations.tools.receiver import Receiver
 from workers import jobs, scheduler
 
 if TYPE_CHECKING:
@@ -30,16 +28,7 @@ PEOPLE = 4
 
 @pytest.fixture
 def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    put_in_force(app)
-    monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
-    monkeypatch.setenv("HOOK_SECRET", SECRET)
-    return app
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        yield server
+    return ready_to_connect(app, monkeypatch)
 
 
 def cut_off(*_: object) -> Never:
