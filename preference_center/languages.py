@@ -42,9 +42,6 @@ from werkzeug.utils import cached_property
 
 from preference_center.domain.catalogue import PAGE_LANGUAGES, Wording
 
-Message: TypeAlias = str | tuple[str, ...]
-"""A text, or its forms for different numbers."""
-
 SOURCE_LANGUAGE = "en"
 """The language of the texts in code and templates."""
 
