@@ -1,6 +1,6 @@
 """Keeps a URL that a person typed from reaching our own network.
 
-A webhook's URL comes from anyone who sets up the destination. Without a guard it could
+A webhook's URL comes from the person who sets up the destination. Without a guard it could
 point at the metadata service of a cloud, at the database, or at a neighbour (server-side
 request forgery). The host is resolved once, every address is checked, and the connection
 goes to a checked address: a name that answers differently the second time (DNS rebinding)

@@ -54,9 +54,9 @@ class FileDropConnector:
         needs_mapping=False,
         pushes_frequency=True,
         erase=EraseMode.KEEPS_OPT_OUT,
-        erase_note="A file with the state `erase` is written; anyone who imports the files deletes "
+        erase_note="A file with the state `erase` is written; what imports the files deletes "
         "what the tool holds about the address, and keeps the opt-out. Files that hold the "
-        "address are deleted by anyone who owns the folder.",
+        "address are deleted by the owner of the folder.",
     )
     settings: ClassVar[Mapping[str, str]] = {
         "folder": "absolute path of an existing folder that the workers may write to, or "
