@@ -286,7 +286,7 @@ class _Domain(Domain):  # type: ignore[misc]  # Flask-Babel has no types
         return current_translations()
 
 
-class _Babel(Babel):  # type: ignore[misc]
+class _Babel(Babel):  # type: ignore[misc]  # as above
     @cached_property
     def domain_instance(self) -> _Domain:
         return _Domain()

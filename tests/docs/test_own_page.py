@@ -1,6 +1,6 @@
 """The application of docs/own-page.md, run as it is against the service on a port."""
 
-# ruff: noqa: F811 - a fixture of another folder is imported by name
+# ruff: noqa: F401, F811 - a fixture of another folder is imported by name
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.api.sender import make_sender
-from tests.browser.conftest import site  # noqa: F401
+from tests.browser.conftest import site
 from tests.clock import Clock
 from tests.docs.reading import ROOT
 from tests.in_force import CATALOGUE, put_in_force

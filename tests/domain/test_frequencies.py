@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import decide
-from preference_center.domain.events import Change, EventKind, ScopeState, fold
+from preference_center.domain.events import Change, Event, EventKind, ScopeState, fold
 from preference_center.domain.frequencies import (
     effective_frequency,
     frequency_choice,
@@ -84,9 +85,11 @@ def test_a_choice_is_no_opt_in_and_no_consent() -> None:  # I5, I11
 
 
 @given(EVENTS, st.randoms(use_true_random=False))
-def test_the_choice_is_the_same_in_whatever_order(events: list, random: object) -> None:  # type: ignore[type-arg]  # I5
+def test_the_choice_is_the_same_in_whatever_order(
+    events: list[Event], random: Random
+) -> None:  # I5
     shuffled = list(events)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     one, other = fold(events, frozenset()), fold(shuffled, frozenset())
     assert {key: state.frequency for key, state in one.items()} == {
         key: state.frequency for key, state in other.items()

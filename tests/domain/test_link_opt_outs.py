@@ -26,12 +26,19 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PAGE = "unsubscribe_page"
 
 
-def event(number: int, minutes: float, scope: str = "news", **given: object) -> Event:
+def event(
+    number: int,
+    minutes: float,
+    scope: str = "news",
+    *,
+    kind: EventKind = EventKind.OPTED_OUT,
+    source: str = PAGE,
+    until: datetime | None = None,
+) -> Event:
     at = NOW - timedelta(minutes=minutes)
-    values = {"kind": EventKind.OPTED_OUT, "source": PAGE, **given}
     return Event(
-        UUID(int=number), number, values.pop("kind"), 1, scope, at, at, at, at,  # type: ignore[arg-type]
-        values.pop("source"), "recipient", {}, own_act=True, **values,  # type: ignore[arg-type]
+        UUID(int=number), number, kind, 1, scope, at, at, at, at, source, "recipient", {},
+        own_act=True, until=until,
     )  # fmt: skip
 
 

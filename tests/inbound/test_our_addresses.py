@@ -35,7 +35,7 @@ contact.email = "group@acme.example"
         ("nobody", False),
     ],
 )
-def test_contacts_are_the_companys_own(app: Flask, text: str, is_ours: bool) -> None:  # noqa: FBT001
+def test_contacts_are_the_companys_own(app: Flask, text: str, *, is_ours: bool) -> None:
     put_in_force(app, REACHABLE)
     with app.app_context():
         assert is_our_text(text) is is_ours
