@@ -359,6 +359,7 @@ FILES: Mapping[str, str] = {
 REDIS_KEYS: Mapping[str, Holds | None] = {
     "rq:": None,
     "rate_limit:": None,
+    "access-file": None,
     "agent": Holds.DIGEST,
     "api": None,
     "email-to": Holds.DIGEST,

@@ -16,7 +16,9 @@ from preference_center.storage.personal_data import FILES, JOB_ARGUMENTS, REDIS_
 from workers import jobs
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = sorted((ROOT / "preference_center").rglob("*.py"))
+CODE = sorted(
+    path for name in ("preference_center", "workers") for path in (ROOT / name).rglob("*.py")
+)
 SCHEMA = {
     table.name: {column.name for column in table.columns} for table in db.metadata.sorted_tables
 }
