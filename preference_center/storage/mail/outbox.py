@@ -173,7 +173,7 @@ class ClaimedEmail:
             brand=self.brand,
             values=personal["values"],
             expires_at=self.expires_at,
-            unproven=personal["unproven"],
+            unproven=personal.get("unproven", False),  # not in emails of older versions
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -22,6 +23,7 @@ from preference_center.storage.mail.outbox import (
     SendResult,
     enqueue_emails,
 )
+from preference_center.storage.sealed_columns import outgoing_mail_context
 from tests.clock import START, Clock
 from tests.storage.emails import LIFETIME, LINK, outgoing_email
 
@@ -72,6 +74,18 @@ def test_a_stored_email_is_decrypted_unchanged(clock: Clock) -> None:
     found = claim(clock)
     assert found
     assert found.decrypt(services().keys) == email
+
+
+def test_an_email_of_before_it_was_stated_whether_anybody_could_cause_it_is_still_read(
+    clock: Clock,
+) -> None:
+    email = outgoing_email()
+    enqueue_emails([email])
+    found, keys = claim(clock), services().keys
+    assert found
+    content = json.dumps({"to": email.recipient.exact, "values": dict(email.values)})
+    sealed = keys.seal(content, context=outgoing_mail_context(email.id))
+    assert replace(found, ciphertext=sealed).decrypt(keys) == email
 
 
 def test_enqueueing_again_sends_nothing_twice(clock: Clock) -> None:
