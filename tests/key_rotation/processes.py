@@ -1,4 +1,4 @@
-"""Processes on one database that have different keys."""
+"""Processes on one database that have different keys, and a rotation by one of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import psycopg
+
+from dev.processes import wait_until
+from preference_center import contacts
+from preference_center.context import services
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.contacts import ContactUpdate
+from preference_center.domain.delivery_status import active_suppressions
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.extensions import db
+from preference_center.key_rotation.digests import (
+    rotate_digests,
+)
+from preference_center.key_rotation.progress import ColumnProgress
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
+from tests.clock import START
+
 if TYPE_CHECKING:
     from flask import Flask
 
     from preference_center.config import Settings
+
+FORM = parse_address("jane+shop@example.org", Channel.EMAIL)
+GMAIL, GMAIL_FORM = (
+    parse_address(text, Channel.EMAIL) for text in ("jane.doe@gmail.com", "janedoe@gmail.com")
+)
 
 
 @contextmanager
@@ -18,7 +41,6 @@ def process_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     """Another process on the same database, with other settings; its context is entered."""
     from preference_center.app import create_app
     from preference_center.extensions import db
-    from preference_center.storage.db.database import run_in_transaction
 
     app = create_app(settings.model_copy(update=changed))
     with app.app_context():
@@ -30,3 +52,49 @@ def process_with(settings: Settings, **changed: str) -> Iterator[Flask]:
 def new_key(key_id: str, number: int = 9) -> str:
     """An entry of a ring."""
     return f"{key_id}:{base64.urlsafe_b64encode(bytes([number]) * 32).decode()}"
+
+
+def restart(app: Flask, keys: int = 1) -> None:
+    """End the sessions of the processes that have so many keys."""
+    with app.app_context():
+        db.engine.dispose()
+        url = services().settings.database_url
+    query = """SELECT FROM pg_stat_activity
+        WHERE application_name = %s AND datname = current_database()"""
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = f"preference_center/{keys}"
+        assert wait_until(lambda: connection.execute(query, (name,)).fetchone() is None, 20)
+
+
+def two_keys(settings: Settings) -> str:
+    return f"{settings.digest_keys},{new_key('d2')}"
+
+
+def silent(_: ColumnProgress) -> None:
+    """Of no interest."""
+
+
+def no_pause(_: float) -> None:
+    """Nobody waits for another one's request here."""
+
+
+def rotate() -> None:
+    rotate_digests(silent, no_pause)
+
+
+def denied(address: Address) -> bool:
+    """Whether an opt-out of any form of its mailbox denies it marketing."""
+    return bool(active_suppressions(load_facts([address])[0], START)) or any(
+        fact.state.is_suppressed for fact in load_facts([address])[0]
+    )
+
+
+def put_contact(external_id: str, address: Address) -> None:
+    contacts.upsert_contacts(
+        [ContactUpdate(external_id=external_id, addresses=(address,))],
+        RequestOrigin("test", "key:shop", services().now()),
+    )
+
+
+class Killed(BaseException):
+    """The process ended here."""

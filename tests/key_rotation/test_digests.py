@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 import psycopg
 import pytest
 
-from dev.processes import wait_until
-from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.contacts import ContactUpdate
-from preference_center.domain.delivery_status import active_suppressions
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
-from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import KeyMismatch
-from preference_center.extensions import db
 from preference_center.key_rotation import digests
 from preference_center.key_rotation.digests import (
     load_digest_status,
-    rotate_digests,
 )
-from preference_center.key_rotation.progress import ColumnProgress
-from preference_center.ledger import record, recording
-from preference_center.ledger.recording import RecordResult
+from preference_center.ledger import record
 from preference_center.links import DIGEST_PREFIX_BYTES
-from preference_center.storage import digest_chunks
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.contacts import load_contacts
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -50,7 +39,6 @@ from preference_center.storage.mail.pending_mail_opt_outs import (
 )
 from preference_center.storage.personal_data import TABLES, Holds
 from tests.clock import START
-from tests.key_rotation.processes import new_key, process_with
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
 from tests.storage.test_schema import QUERIES, described
 
@@ -59,9 +47,17 @@ if TYPE_CHECKING:
 
     from preference_center.config import Settings
 
-FORM = parse_address("jane+shop@example.org", Channel.EMAIL)
-GMAIL, GMAIL_FORM = (
-    parse_address(text, Channel.EMAIL) for text in ("jane.doe@gmail.com", "janedoe@gmail.com")
+from tests.key_rotation.processes import (
+    FORM,
+    GMAIL,
+    GMAIL_FORM,
+    denied,
+    new_key,
+    process_with,
+    put_contact,
+    restart,
+    rotate,
+    two_keys,
 )
 
 
@@ -73,52 +69,6 @@ def test_every_column_of_digests_is_rotated_or_has_its_reason() -> None:
         if holds is Holds.DIGEST
     }
     assert DIGEST_COLUMNS.keys() == inventory
-
-
-@pytest.fixture
-def one_key(app: Flask) -> Iterator[Settings]:
-    """The settings of a database that is in use with one digest key."""
-    with app.app_context():
-        require_known_keys()
-        settings = services().settings
-    yield settings
-    with app.app_context():
-        db.engine.dispose()
-
-
-def restart(app: Flask, keys: int = 1) -> None:
-    """End the sessions of the processes that have so many keys."""
-    with app.app_context():
-        db.engine.dispose()
-        url = services().settings.database_url
-    query = """SELECT FROM pg_stat_activity
-        WHERE application_name = %s AND datname = current_database()"""
-    with psycopg.connect(url, autocommit=True) as connection:
-        name = f"preference_center/{keys}"
-        assert wait_until(lambda: connection.execute(query, (name,)).fetchone() is None, 20)
-
-
-def two_keys(settings: Settings) -> str:
-    return f"{settings.digest_keys},{new_key('d2')}"
-
-
-def silent(_: ColumnProgress) -> None:
-    """Of no interest."""
-
-
-def no_pause(_: float) -> None:
-    """Nobody waits for another one's request here."""
-
-
-def rotate() -> None:
-    rotate_digests(silent, no_pause)
-
-
-def denied(address: Address) -> bool:
-    """Whether an opt-out of any form of its mailbox denies it marketing."""
-    return bool(active_suppressions(load_facts([address])[0], START)) or any(
-        fact.state.is_suppressed for fact in load_facts([address])[0]
-    )
 
 
 def test_a_key_that_waits_makes_no_digest(app: Flask, one_key: Settings) -> None:
@@ -190,13 +140,6 @@ def every_digest(url: str) -> Iterator[str]:
         for table, column in columns:
             rows = connection.execute(f'SELECT "{column}" FROM "{table}"'.encode())
             yield from (row[0].hex() for row in rows if row[0] is not None)
-
-
-def put_contact(external_id: str, address: Address) -> None:
-    contacts.upsert_contacts(
-        [ContactUpdate(external_id=external_id, addresses=(address,))],
-        RequestOrigin("test", "key:shop", services().now()),
-    )
 
 
 def test_a_contact_keeps_its_addresses_and_ids(app: Flask, one_key: Settings) -> None:
@@ -321,149 +264,6 @@ def test_a_second_rotation_follows_the_first(app: Flask, one_key: Settings) -> N
         assert found == {sent: JANE.exact}
 
 
-class Killed(BaseException):
-    """The process ended here."""
-
-
-@pytest.mark.parametrize("step", range(8))
-def test_it_continues_wherever_it_was_killed(
-    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    monkeypatch.setattr(digests, "CHUNK_SIZE", 2)
-    places = [
-        (digests, "add_next_columns"),
-        (digests, "add_next_indexes"),
-        (digest_chunks, "load_keys"),
-        (digests, "swap_columns"),
-        (digest_chunks, "convert_small_tables"),
-        (digest_chunks, "clear_addresses"),
-        (digest_chunks, "clear_external_ids"),
-        (digests, "drop_previous_columns"),
-    ]
-    with app.app_context():
-        record([change(1), change(2, address=GMAIL)])
-        put_contact("c-1", JANE)
-    restart(app)
-    with process_with(one_key, digest_keys=two_keys(one_key)):
-        module, name = places[step]
-        real = getattr(module, name)
-
-        def die_afterwards(*given: object) -> None:
-            real(*given)
-            raise Killed
-
-        monkeypatch.setattr(module, name, die_afterwards)
-        with pytest.raises(Killed):
-            rotate()
-        monkeypatch.setattr(module, name, real)
-        assert denied(FORM)
-        record([change(3, address=GMAIL_FORM, scope=ALL_MARKETING)])
-        rotate()
-        assert load_digest_status() == digests.DigestStatus(2, 2, being_cleared=False)
-        assert denied(FORM)
-        assert denied(GMAIL)
-        assert id_of(GMAIL_FORM) is not None
-
-
-def test_an_erasure_meanwhile_leaves_no_readable_copy(
-    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:  # I6
-    with app.app_context():
-        record([change(1)])
-    restart(app)
-
-    def stop(*_: object) -> None:
-        raise Killed
-
-    with process_with(one_key, digest_keys=two_keys(one_key)):
-        monkeypatch.setattr(digests, "swap_columns", stop)
-        with pytest.raises(Killed):
-            rotate()
-        copies = "SELECT count(next_ciphertext) FROM address"
-        assert run_in_transaction(lambda c: c.execute(copies.encode()).fetchone()) == (1,)
-        run_in_transaction(lambda c: c.execute("UPDATE address SET ciphertext = NULL"))
-        assert run_in_transaction(lambda c: c.execute(copies.encode()).fetchone()) == (0,)
-        monkeypatch.undo()
-        rotate()
-        assert denied(JANE)
-
-
-def test_opt_outs_and_checks_go_on_meanwhile(
-    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:  # I1, I2, I9: of addresses not yet and already brought over
-    monkeypatch.setattr(digests, "CHUNK_SIZE", 7)
-    known = [parse_address(f"known{n}@example.org", Channel.EMAIL) for n in range(60)]
-    with app.app_context():
-        add_destination("crm", "acme.news")
-        record([], known_addresses=known)
-        record([out(each) for each in known[::3]])
-    restart(app)
-    stop, failures = Event(), list[BaseException]()
-    with process_with(one_key, digest_keys=two_keys(one_key)) as service:
-
-        def serve(number: int) -> None:
-            try:
-                with service.app_context():
-                    serve_until(stop, number, known)
-            except BaseException as error:  # noqa: BLE001 - shown by the main thread
-                failures.append(error)
-
-        threads = [Thread(target=serve, args=(n,), daemon=True) for n in range(3)]
-        for thread in threads:
-            thread.start()
-        with process_with(one_key, digest_keys=two_keys(one_key)):
-            rotate()
-            rotate()
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-        assert failures == []
-        assert not service.extensions["preference_center"].keys.is_digest_key_waiting
-        with service.app_context():
-            twice = run_in_transaction(
-                lambda c: c.execute(
-                    """SELECT count(*) FROM (SELECT address_id FROM event
-                    GROUP BY address_id, scope, id HAVING count(*) > 1) AS doubled"""
-                ).fetchone()
-            )
-            assert twice == (0,)
-            rows = run_in_transaction(
-                lambda c: c.execute("SELECT ciphertext, digest FROM address").fetchall()
-            )
-            texts = [
-                services().keys.open(sealed, context=digest)
-                for sealed, digest in rows
-                if sealed is not None
-            ]
-            assert len(texts) == len(set(texts))  # one row for each address
-
-
-def out(address: Address) -> Change:
-    now = services().now()
-    return Change(
-        uuid4(), EventKind.OPTED_OUT, address, ALL_MARKETING, now, now, "test", "test", own_act=True
-    )
-
-
-def serve_until(stop: Event, number: int, known: list[Address]) -> None:
-    """Opt out known and new addresses; each is denied at once, and so is another form of it."""
-    turn = 0
-    while not stop.is_set() or turn < 5:
-        turn += 1
-        new = parse_address(f"new.{number}.{turn}@gmail.com", Channel.EMAIL)
-        form = parse_address(f"new{number}{turn}@gmail.com", Channel.EMAIL)
-        old = known[(turn * 3 + number) % len(known)]
-        record([out(old), out(new)])
-        assert all(map(denied, (old, new, form))), (number, turn)
-        if turn % 4 == 0:
-            kept = out(form)
-            record([kept])
-            record([Retraction(uuid4(), (kept.id,), services().now(), "test", "test")])
-            assert denied(new)
-            assert denied(form)
-        assert not denied(parse_address(f"no{number}.{turn}@example.org", Channel.EMAIL))
-
-
 def test_the_command_says_what_waits_and_rotates(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,90 +281,3 @@ def test_the_command_says_what_waits_and_rotates(
         assert waits in run("rotate", "digests", "--dry-run")
         assert "made with the key d2" in run("rotate", "digests")[-1]
         assert "digests\td2\tin use" in run("status")
-
-
-def test_no_opt_out_is_stored_with_a_digest_of_before_the_swap(
-    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:  # I1: nobody would find it
-    restart(app)
-    keys = two_keys(one_key)
-    real = recording._append
-    with (
-        process_with(one_key, digest_keys=keys) as rotating,
-        process_with(one_key, digest_keys=keys),
-        psycopg.connect(one_key.database_url, autocommit=True) as other,
-    ):
-
-        def work() -> None:
-            with rotating.app_context():
-                rotate()
-
-        rotation = Thread(target=work, daemon=True)
-
-        def append_during_rotation(*given: Any, **named: Any) -> RecordResult:
-            rotation.start()
-            waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            assert wait_until(
-                lambda: (
-                    other.execute(waits.encode()).fetchone() is not None or not rotation.is_alive()
-                ),
-                30,
-            )
-            return real(*given, **named)
-
-        monkeypatch.setattr(recording, "_append", append_during_rotation)
-        record([change(1)])
-        rotation.join(60)
-        assert load_digest_status().in_use == 2
-        assert denied(FORM)
-        assert id_of(JANE) is not None
-
-
-def test_match_keys_that_are_added_meanwhile_are_brought_over(
-    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:  # I9
-
-    def md5(text: bytes) -> HashedAddress:
-        found = hashlib.md5(text, usedforsecurity=False).digest()
-        return HashedAddress(Channel.EMAIL, HashAlgorithm.MD5, found)
-
-    def stop(*_: object) -> None:
-        raise Killed
-
-    with app.app_context():
-        add_destination("crm", "acme.news")
-        record([], known_addresses=[JANE])
-    restart(app)
-    with process_with(one_key, digest_keys=two_keys(one_key)):
-        monkeypatch.setattr(digests, "swap_columns", stop)
-        with pytest.raises(Killed):
-            rotate()
-        monkeypatch.undo()
-        record([change(1, address=md5(b"bo@example.org"))])  # from now on all have keys by MD5
-        rotate()
-        record([change(2, address=md5(JANE.exact.encode()), scope=ALL_MARKETING)])
-        assert waiting(JANE).keys() == {"crm"}
-
-
-def test_a_long_reader_makes_it_wait_and_nobody_behind_it(
-    app: Flask, one_key: Settings
-) -> None:  # I2
-    with app.app_context():
-        record([change(1)])
-    restart(app)
-    with (
-        process_with(one_key, digest_keys=two_keys(one_key)),
-        psycopg.connect(one_key.database_url) as reader,
-    ):
-        reader.execute("SELECT count(*) FROM address")  # like a dump
-        pauses: list[float] = []
-
-        def pause(seconds: float) -> None:
-            pauses.append(seconds)
-            assert denied(FORM)
-            record([change(1 + len(pauses), address=GMAIL)])
-            reader.rollback()
-
-        rotate_digests(silent, pause)
-        assert pauses == [digests.RETRY_DELAY, digests.STALE_REQUEST_SECONDS]
-        assert denied(GMAIL_FORM)

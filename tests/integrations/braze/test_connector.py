@@ -1,25 +1,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
-from werkzeug.wrappers import Request, Response
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.contract import FieldItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    DestinationConfig,
     UnsupportedByDestination,
 )
 from preference_center.integrations.braze import client
-from preference_center.integrations.braze.connector import Braze
 from tests.integrations.both_ways_contract import (
     AbsentContract,
     FieldContract,
@@ -28,124 +22,20 @@ from tests.integrations.both_ways_contract import (
     whole,
     with_settings,
 )
+from tests.integrations.braze.workspace import DESCRIPTION, TOPICS, connect
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.integrations.erase_contract import (
     EraseContract,
     EraseHttpContract,
-    SmsEraseContract,
     erase,
-    erase_items,
-    eraser,
 )
 from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
-from tests.integrations.sms_contract import ANNA as PHONE
-from tests.integrations.sms_contract import BO as OTHER_PHONE
-from tests.integrations.sms_contract import (
-    TOPIC,
-    RigOfTexts,
-    SmsAbsentContract,
-    SmsContract,
-    SmsOddAnswersContract,
-    SmsReadContract,
-    text_off,
-    with_texts,
-)
 from tests.integrations.tools.answer_schemas import AnswerSchemas
-from tests.integrations.tools.braze import KEY, BrazeStandIn
+from tests.integrations.tools.braze import BrazeStandIn
 from tests.integrations.tools.described import Description
 from tests.integrations.tools.stand_in import Fault
-from tests.shared import SHARED, shared_path
-
-TOPICS = {"news": "11", "offers": "12"}
-DESCRIPTION = "contracts/braze-subscriptions.community.json"
-
-
-@dataclass(slots=True)
-class Workspace:
-    server: BrazeStandIn
-
-    def off(self, address: str) -> set[str]:
-        held = {t: self.server.groups[group].get(address.lower()) for t, group in TOPICS.items()}
-        return {topic for topic, state in held.items() if state == "unsubscribed"}
-
-    def turn_off(self, address: str, topic: str) -> None:
-        self.server.groups[TOPICS[topic]][address.lower()] = "unsubscribed"
-
-    def requests(self) -> int:
-        return len(self.server.seen)
-
-    def reject(self, address: str) -> None:
-        self.server.poison.add(address)
-
-    def add(self, address: str) -> None:
-        self.server.add(address)
-
-    def has(self, address: str) -> bool:
-        return address.lower() in self.server.users
-
-    def finish_erasures(self) -> None:
-        self.server.finish_deleting()
-
-    def link(self, address: str) -> str | None:
-        return self.server.attributes.get(f"{address}-1", {}).get("News frequency")
-
-    def leave(self, address: str) -> None:
-        self.server.unsubscribed[address.lower()] = self.server.now()
-
-    def has_left(self, address: str) -> bool:
-        return address.lower() in self.server.unsubscribed
-
-
-def correct(spec: dict[str, Any]) -> None:
-    """Put right where the community's conversion leaves Braze's own words.
-
-    All `email` may be "an array of up to 50", say their descriptions, and Braze's examples name
-    such parameters `email[]`; so is it with `phone`.
-    """
-    some = {"type": "array", "maxItems": 50}
-    status = spec["paths"]["/email/status"]["post"]["requestBody"]["content"]["application/json"]
-    status["schema"]["properties"]["email"] = some
-    for parameter in spec["paths"]["/subscription/user/status"]["get"]["parameters"]:
-        if parameter["name"] in {"email", "phone"}:
-            parameter |= {"name": f"{parameter['name']}[]", "schema": some}
-
-
-@pytest.fixture(scope="module")
-def descriptions() -> list[Description]:
-    """Ours, see its `info`; and the community's, which has no responses."""
-    ours = Description(Path(__file__).parents[1] / "contracts" / "braze.json")
-    theirs = SHARED / DESCRIPTION
-    if not theirs.exists():
-        return [ours]
-    cut = Description(
-        theirs, ignored=lambda path: path in {"/users/delete", "/users/track"}, fix=correct
-    )
-    return [ours, cut]
-
-
-@pytest.fixture
-def server(descriptions: list[Description]) -> Iterator[BrazeStandIn]:
-    def watch(request: Request, response: Response) -> None:
-        for description in descriptions:
-            description.watch(request, response)
-
-    for description in descriptions:
-        description.faults.clear()
-    with BrazeStandIn(watch) as server:
-        yield server
-    for description in descriptions:
-        assert description.faults == []
-
-
-@pytest.fixture
-def rig(server: BrazeStandIn) -> Rig:
-    settings = {"api_key": KEY, "url": server.url, "frequency_fields": "news=News frequency"}
-    setup = DestinationConfig("engage", settings, TOPICS)
-    # A push looks first who is there.
-    return Rig(
-        "braze", setup, Workspace(server), requests_before_writing=1, requests_before_erasing=1
-    )
+from tests.shared import shared_path
 
 
 class TestBraze(JsonApiContract, MappedContract, ReadContract):
@@ -189,10 +79,6 @@ class TestStrangers(AbsentContract, FieldContract, EraseContract, EraseHttpContr
         assert connector.check().ok
         assert results(connector.push([off(1, BO, "news")])) == {1: PushResult.REFLECTED}
         assert BO in cast("BrazeStandIn", rig.tool.server).unsubscribed  # type: ignore[attr-defined]
-
-
-def connect(rig: Rig, **changes: Any) -> Braze:
-    return cast("Braze", replace(rig, setup=replace(rig.setup, **changes)).make())
 
 
 def test_requests_obey_the_communitys_description(
@@ -388,117 +274,6 @@ def test_success_is_the_only_good_word(rig: Rig, server: BrazeStandIn) -> None:
         rig.make().push([off(1, ANNA, "news")])
 
 
-class Texts(Workspace):
-    """Email addresses and phone numbers."""
-
-    def off(self, address: str) -> set[str]:
-        if not address.startswith("+"):
-            return super().off(address)
-        held = self.server.groups["99"].get(address)
-        return {TOPIC} if held == "unsubscribed" else set()
-
-    def turn_off(self, address: str, topic: str) -> None:
-        if topic != TOPIC:
-            super().turn_off(address, topic)
-        else:
-            self.server.groups["99"][address] = "unsubscribed"
-
-
-@pytest.fixture
-def texts(rig: Rig, server: BrazeStandIn) -> Rig:
-    """The same workspace, with a topic by SMS besides."""
-    return with_texts(rig, Texts(server), "99")
-
-
-class TestOddAnswersAboutTexts(SmsOddAnswersContract):
-    @pytest.fixture
-    def schemas(self, descriptions: list[Description]) -> AnswerSchemas:
-        return descriptions[0]
-
-
-class TestBrazesTexts(RigOfTexts, SmsContract, SmsReadContract, SmsAbsentContract):
-    pass
-
-
-class TestErasingBrazesTexts(RigOfTexts, SmsEraseContract):
-    @pytest.fixture(autouse=True)
-    def strangers(self, server: BrazeStandIn) -> None:
-        server.everybody = False
-
-
-def test_fifty_numbers_are_searched_for_and_turned_off_by_two_requests_each(
-    texts: Rig, server: BrazeStandIn
-) -> None:
-    """Two people have each number, so that they are answered on two pages."""
-    numbers = [f"+39333{n:07}" for n in range(50)]
-    for number in numbers:
-        server.add(number)
-    found = texts.make().push([text_off(n, each) for n, each in enumerate(numbers)])
-    assert set(results(found).values()) == {PushResult.REFLECTED}
-    assert [path for _, path in server.seen] == ["/subscription/user/status"] * 2 + [
-        "/v2/subscription/status/set"
-    ]
-
-
-def test_one_number_that_braze_rejects_does_not_hold_up_the_others(
-    texts: Rig, server: BrazeStandIn
-) -> None:
-    server.add(PHONE)
-    server.add(OTHER_PHONE)
-    server.unaskable.add(OTHER_PHONE)
-    found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
-    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.REFUSED}
-
-
-def test_one_number_that_braze_rejects_leaves_the_others_readable(
-    texts: Rig, server: BrazeStandIn
-) -> None:
-    server.add(PHONE)
-    Texts(server).turn_off(PHONE, TOPIC)
-    server.unaskable.add(OTHER_PHONE)
-    found = connect(texts).read([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
-    assert found == {1: frozenset({TOPIC})}
-
-
-def test_who_was_never_in_a_group_of_texts_has_not_left_it(
-    texts: Rig, server: BrazeStandIn
-) -> None:  # I13
-    server.add(PHONE)
-    assert connect(texts).read([text_off(1, PHONE)]) == {1: frozenset()}
-
-
-def test_a_group_of_texts_that_is_missing_is_reported(texts: Rig) -> None:
-    setup = replace(texts.setup, topics={TOPIC: "77"})
-    (problem,) = replace(texts, setup=setup).make().check().problems
-    assert "no SMS subscription group" in problem
-
-
-def test_a_number_that_braze_writes_otherwise_is_the_same(texts: Rig, server: BrazeStandIn) -> None:
-    user: dict[str, Any] = {"email": None, "phone": PHONE.lstrip("+"), "subscription_groups": []}
-    server.fail(Fault(200, body=json.dumps({"message": "success", "users": [user]})))
-    assert connect(texts).read([text_off(1, PHONE)]) == {1: frozenset()}
-
-
-def test_a_user_without_a_number_makes_nobody_absent(texts: Rig, server: BrazeStandIn) -> None:
-    users = [{"email": ANNA, "phone": None, "subscription_groups": None}]
-    for asked in (2, 1):
-        server.fail(Fault(200, body=json.dumps({"message": "success", "users": users})))
-        batch = [text_off(1, PHONE), text_off(2, OTHER_PHONE)][:asked]
-        assert set(results(texts.make().push(batch)).values()) == {PushResult.RETRY_LATER}
-    server.fail(Fault(200, body=json.dumps({"message": "success", "users": users})))
-    assert connect(texts).read([text_off(1, PHONE)]) == {}
-
-
-def test_pulling_lists_email_only(texts: Rig, server: BrazeStandIn) -> None:
-    server.add(PHONE)
-    Texts(server).turn_off(PHONE, TOPIC)
-    server.unsubscribed[ANNA] = server.now()
-    event, cursor = whole(connect(texts).pull)
-    assert [each.address for each in event] == [ANNA]
-    alone = replace(texts.setup, topics={TOPIC: "99"})
-    assert whole(connect(replace(texts, setup=alone)).pull, cursor) == ([], None)
-
-
 def test_an_address_in_the_lists_that_can_not_be_read_holds_up_no_other(
     rig: Rig, server: BrazeStandIn
 ) -> None:
@@ -516,16 +291,3 @@ def test_all_users_who_share_an_address_are_deleted_one_after_another(
     assert results(erase(rig, ANNA)) == {0: PushResult.REFLECTED}
     assert not server.users
     assert server.seen.count(("POST", "/users/delete")) == 3
-
-
-def test_a_number_of_who_has_an_email_address_too_is_left_to_a_person(
-    texts: Rig, server: BrazeStandIn
-) -> None:
-    """They may be two people with one telephone."""
-    for number in (PHONE, OTHER_PHONE):
-        server.add(number)
-    server.emails[PHONE] = BO
-    found = eraser(texts).erase(erase_items([PHONE, OTHER_PHONE]))
-    assert results(found) == {0: PushResult.REFUSED, 1: PushResult.RETRY_LATER}
-    assert "email address" in found[0].ack
-    assert server.deleting == [OTHER_PHONE]
