@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree as ET
 
@@ -46,14 +47,14 @@ class FontFallback(StrEnum):
     SERIF = "serif"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that its version is computed once
 class BrandFile:
     """A file that pages load; its type is `image/svg+xml`, `image/png` or `font/woff2`."""
 
     media_type: str
     content: bytes
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Names the content: what has another version has other bytes."""
         return hashlib.sha256(self.content).hexdigest()[:12]
