@@ -33,7 +33,6 @@ from preference_center.domain.catalogue.model import (
     CataloguePolicy,
     GpcPolicy,
     LegalBasis,
-    LocalizedText,
     MessageClass,
     MessageType,
     ServiceGround,
@@ -53,6 +52,7 @@ from preference_center.domain.catalogue.privacy import (
     RetentionRule,
     RightsPolicy,
 )
+from preference_center.domain.catalogue.reader import LocalizedText
 from preference_center.domain.catalogue.warnings import catalogue_warnings
 from preference_center.domain.catalogue.wording import (
     INFORMAL_LANGUAGES,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from email.utils import parseaddr
-from typing import TypeAlias
 
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.catalogue.reader import TomlTable, quote_toml
+from preference_center.domain.catalogue.reader import LocalizedText, TomlTable, quote_toml
 from preference_center.errors import InvalidAddress
-
-LocalizedText: TypeAlias = Mapping[str, str]
 
 _CONTACT_FIELDS = ("email", "phone", "url")
 _EMAIL_EXAMPLE = "Example Customer Care <care@example.com>"

@@ -17,6 +17,7 @@ from preference_center.domain.catalogue.model import (
     TopicDefault,
     TopicGroup,
 )
+from preference_center.domain.catalogue.reader import LocalizedText
 from preference_center.domain.catalogue.wording import Wording
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
     return flat
 
 
-def _flatten_frequencies(frequencies: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+def _flatten_frequencies(frequencies: Mapping[str, LocalizedText]) -> dict[str, str]:
     """Their order, which has a meaning, and each title."""
     titles = {
         f"frequencies.{key}.{language}": f'"{text}"'

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from preference_center.domain.catalogue.reader import TomlTable, did_you_mean, quote_toml
+from preference_center.domain.catalogue.reader import (
+    LocalizedText,
+    TomlTable,
+    did_you_mean,
+    quote_toml,
+)
 
 _KEY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _EXAMPLE = "{ weekly = ..., monthly = ... }"
@@ -14,7 +19,7 @@ _FEWEST = 2
 
 def parse_frequencies(
     topic: TomlTable, languages: Collection[str]
-) -> tuple[Mapping[str, Mapping[str, str]], str]:
+) -> tuple[Mapping[str, LocalizedText], str]:
     """The title of each frequency, in the order of the file, and the key of the default.
 
     Empty for a topic without. The default is the first where the file names none.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
 
 from preference_center.domain import bounces as deliverability
 from preference_center.domain.addresses import Channel
@@ -19,12 +18,9 @@ from preference_center.domain.catalogue.privacy import (
     RetentionRule,
     RightsPolicy,
 )
-from preference_center.domain.catalogue.reader import did_you_mean
+from preference_center.domain.catalogue.reader import LocalizedText, did_you_mean
 from preference_center.domain.catalogue.wording import Wording
 from preference_center.errors import UnknownMessageType, UnknownTopic
-
-LocalizedText: TypeAlias = Mapping[str, str]
-"""One text per language, by language tag (BCP 47, e.g. `it`)."""
 
 
 class TopicDefault(StrEnum):

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
 
 from preference_center.domain.catalogue.company_contact import (
     CompanyContact,
@@ -17,10 +16,13 @@ from preference_center.domain.catalogue.company_contact import (
     parse_email,
     parse_urls,
 )
-from preference_center.domain.catalogue.reader import TomlTable, did_you_mean, quote_toml
+from preference_center.domain.catalogue.reader import (
+    LocalizedText,
+    TomlTable,
+    did_you_mean,
+    quote_toml,
+)
 from preference_center.domain.rights.model import Law
-
-LocalizedText: TypeAlias = Mapping[str, str]
 
 _CONTROLLER_FIELDS = (
     "name", "address", "privacy_contact", "officer", "privacy_notice", "timezone", "authorities",

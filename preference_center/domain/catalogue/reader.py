@@ -1,7 +1,7 @@
 """Reading TOML tables so that every fault is found, not only the first.
 
 A faulty or missing value is recorded and read as None (or empty); the reader goes on,
-and `Faults.check` raises at the end, so nothing half-read ever gets out.
+and `ErrorCollector.raise_if_any` raises at the end, so nothing half-read ever gets out.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from preference_center.domain.catalogue.toml_lines import KeyPath, line_of_key
 from preference_center.errors import CatalogueError
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
+
+LocalizedText: TypeAlias = Mapping[str, str]
+"""One text per language, by language tag (BCP 47, e.g. `it`)."""
 
 _TYPE_NAMES: Mapping[type, str] = {
     str: "text",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from email.utils import parseaddr
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue.model import Brand, Catalogue, LocalizedText
+from preference_center.domain.catalogue.model import Brand, Catalogue
+from preference_center.domain.catalogue.reader import LocalizedText
 from preference_center.domain.sms_parts import MAX_NAME_SEPTETS, count_septets, to_gsm
 
 
