@@ -80,7 +80,7 @@ def read_preferences(
     call: ApiCall, query: PreferencesQuery, catalogue: Catalogue, services: Services
 ) -> str:
     """The preferences of exactly this form of the address (I9), as JSON."""
-    address = _parse_address(query.address, query, services)
+    address = parse_address(query.address, query.channel, region=services.settings.phone_region)
     return json.dumps(
         load_preferences_json(address, catalogue, call.key, services.now(), query.language)
     )
@@ -187,10 +187,6 @@ def _parse_portal_addresses(request: PortalLinkRequest, services: Services) -> l
     ]
     errors.raise_if_any()
     return [address for address in found if address]
-
-
-def _parse_address(raw: str, request: PreferencesQuery, services: Services) -> Address:
-    return parse_address(raw, request.channel, region=services.settings.phone_region)
 
 
 def _escape_pointer(token: str) -> str:
