@@ -1,8 +1,7 @@
-"""The length of a text message in parts, and texts that stay within one.
+"""Text messages that stay within one part; each part is paid for.
 
-3GPP TS 23.038 6.2.1 and TS 23.040 9.2.3.24.1: a message of the GSM 7 bit default alphabet has
-160 septets in one part and 153 in each of several; one other character makes all of it UCS-2,
-with 70 and 67 code units. Each part is paid for.
+3GPP TS 23.038 6.2.1 and TS 23.040 9.2.3.24.1: one part carries 160 septets of the GSM 7 bit
+default alphabet; one other character makes all of the message UCS-2, with 70 code units.
 """
 
 from __future__ import annotations
@@ -22,8 +21,6 @@ SEPTETS = 160
 MAX_NAME_SEPTETS = 30
 """A name up to this length is not shortened in our own messages, in any language."""
 
-_SEPTETS_OF_SEVERAL = 153
-_UNITS, _UNITS_OF_SEVERAL = 70, 67  # UTF-16 code units
 _MIN_FIELD = 8  # septets; a name that is cut further says nothing
 _ELLIPSIS = "..."
 
@@ -55,15 +52,6 @@ def count_septets(text: str) -> int | None:
     if not all(each in GSM_ALPHABET or each in GSM_EXTENSION for each in text):
         return None
     return len(text) + sum(each in GSM_EXTENSION for each in text)
-
-
-def count_parts(text: str) -> int:
-    """The number of parts in which a text message is sent, and paid for."""
-    septets = count_septets(text)
-    if septets is None:
-        units = len(text.encode("utf-16-be")) // 2
-        return 1 if units <= _UNITS else _parts(text, _unit_width, _UNITS_OF_SEVERAL)
-    return 1 if septets <= SEPTETS else _parts(text, _septet_width, _SEPTETS_OF_SEVERAL)
 
 
 def to_gsm(text: str) -> str | None:
@@ -111,21 +99,3 @@ def _to_gsm_character(character: str) -> str:
         return plain
     base = unicodedata.normalize("NFKD", character)
     return "".join(each for each in base if not unicodedata.combining(each))
-
-
-def _parts(text: str, width: Callable[[str], int], size: int) -> int:
-    """No character is divided between two parts."""
-    parts, used = 1, 0
-    for character in text:
-        if used + width(character) > size:
-            parts, used = parts + 1, 0
-        used += width(character)
-    return parts
-
-
-def _septet_width(character: str) -> int:
-    return 2 if character in GSM_EXTENSION else 1
-
-
-def _unit_width(character: str) -> int:
-    return len(character.encode("utf-16-be")) // 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.sms_parts import MAX_NAME_SEPTETS, SEPTETS, count_parts, count_septets
+from preference_center.domain.sms_parts import MAX_NAME_SEPTETS, SEPTETS, count_septets
 from preference_center.languages import LANGUAGES, load_translations
 
 LINK = f"https://{'preferences.example.com':.<30}/s/{'x' * 12}"
@@ -44,4 +44,3 @@ def test_names_up_to_30_characters_are_never_shortened(language: str, *, informa
         septets = count_septets(text)
         assert septets is not None, text  # nothing has to lose its accents
         assert septets <= SEPTETS, (septets, text)
-        assert count_parts(text) == 1
