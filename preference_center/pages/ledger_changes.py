@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from preference_center.context import services
 from preference_center.domain import link_access
 from preference_center.domain.catalogue import Topic
-from preference_center.domain.events import Change, EventKind
+from preference_center.domain.events import Change, EventKind, Retraction
 from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.domain.frequencies import frequency_choice
 from preference_center.domain.frequency_choice import FrequencyChoice
@@ -81,6 +83,24 @@ def _build_change(
         until=until,
         own_act=kind is EventKind.OPTED_OUT,
         frequency=frequency,
+    )
+
+
+def retract(
+    link: Link,
+    id: UUID,  # noqa: A002 - as in `Retraction`
+    events: Sequence[UUID],
+    source: str,
+    now: datetime,
+) -> Retraction:
+    """The person's own undo of these events; all others stand (I5)."""
+    return Retraction(
+        id=id,
+        event_ids=tuple(events),
+        occurred_at=now,
+        source=source,
+        actor=ACTOR,
+        evidence=click_evidence(link, source),
     )
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from flask import request
 
 from preference_center.context import services
-from preference_center.domain.events import Change, Retraction
+from preference_center.domain.events import Change
 from preference_center.domain.link_access import OptInMethod
 from preference_center.domain.preference_form import SubmittedPreferences
 from preference_center.domain.preference_result import SaveProblem, SaveResult
@@ -31,7 +31,7 @@ from preference_center.pages.forms import (
     parse_choices,
 )
 from preference_center.pages.gpc import gpc_opt_out
-from preference_center.pages.ledger_changes import ACTOR, PREFERENCE_PAGE, click_evidence
+from preference_center.pages.ledger_changes import PREFERENCE_PAGE, retract
 from preference_center.pages.link_forms import open_for_link
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
 from preference_center.pages.preference_result import read_result
@@ -104,15 +104,7 @@ def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
     found = read_result(token, sealed, now)
     if found is None or found.undo_id is None:
         return SaveResult(now, problem=SaveProblem.TOO_LATE_TO_UNDO)
-    retraction = Retraction(
-        id=found.undo_id,
-        event_ids=found.undoable,
-        occurred_at=now,
-        source=PREFERENCE_PAGE,
-        actor=ACTOR,
-        evidence=click_evidence(link, PREFERENCE_PAGE),
-    )
-    record([retraction])
+    record([retract(link, found.undo_id, found.undoable, PREFERENCE_PAGE, now)])
     before = found.result
     return SaveResult(now, undone=[*before.turned_off, *before.paused, *before.frequencies])
 

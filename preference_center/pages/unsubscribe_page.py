@@ -15,13 +15,13 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
-from preference_center.domain.events import ALL_MARKETING, Retraction
+from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.link_opt_outs import UNDO_PERIOD, LinkOptOut
 from preference_center.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, Link, probe_link
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
-from preference_center.pages.ledger_changes import ACTOR, UNSUBSCRIBE_PAGE, click_evidence, opt_out
+from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, opt_out, retract
 from preference_center.pages.link_forms import open_for_link, seal_for_link
 from preference_center.pages.link_opt_outs import load_opt_out
 from preference_center.pages.press_result import (
@@ -185,14 +185,7 @@ def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
         _, data = open_for_link(FormPurpose.UNDO, token, signed_undo, UNDO_PERIOD, now)
     except InvalidLink:
         return redirect_to_result(token, PressResult(PressKind.TOO_LATE, link.scope), endpoint)
-    retraction = Retraction(
-        id=UUID(data["id"]),
-        event_ids=tuple(map(UUID, data["events"])),
-        occurred_at=now,
-        source=UNSUBSCRIBE_PAGE,
-        actor=ACTOR,
-        evidence=click_evidence(link, UNSUBSCRIBE_PAGE),
-    )
-    record([retraction])
+    events = [UUID(each) for each in data["events"]]
+    record([retract(link, UUID(data["id"]), events, UNSUBSCRIBE_PAGE, now)])
     undone = ALL_MARKETING if data["all"] else link.scope
     return redirect_to_result(token, PressResult(PressKind.UNDONE, undone), endpoint)
