@@ -82,26 +82,24 @@ def show_opt_out(
     `ask` is the template with the ways out, `already` the one for somebody who is out, `values`
     are further ones of theirs. A revoked link says nothing of what was chosen before.
     """
-    result = read_result(token)
-    template, opt_out_found = ask, None
-    if result or not link.revoked:
+    pressed = read_result(token)
+    found, of_press = None, None
+    if pressed or not link.revoked:
         try:
-            opt_out_found = load_opt_out(link)
+            found = load_opt_out(link)
+            of_press = _template_of(pressed, found) if pressed else None
         except Unavailable:  # the page works without the database: it repeats the response, or asks
-            template = _TEMPLATES[result.kind] if result else ask
-        else:
-            holding = _template_of(result, opt_out_found) if result else None
-            result = result if holding else None
-            template = holding or (already if opt_out_found else ask)
+            of_press = _TEMPLATES[pressed.kind] if pressed else None
+    template = of_press or (already if found else ask)
     return render_gpc_page(
         template,
         token,
         link,
         endpoint=request.endpoint,
-        result=result,
-        opt_out=opt_out_found,
-        signed_undo=_sign_undo(token, opt_out_found),
-        self_path=_self_path(token),
+        result=pressed if of_press else None,
+        opt_out=found,
+        signed_undo=_sign_undo(token, found),
+        self_path=_self_path(token, pressed),
         can_open=not link.expired,
         text_number=text_number(link) if template == "unsubscribed" else None,
         **values,
@@ -135,9 +133,9 @@ def _template_of(result: PressResult, found: LinkOptOut | None) -> str | None:
     return _TEMPLATES[result.kind] if holds else None
 
 
-def _self_path(token: str) -> str:
+def _self_path(token: str, pressed: PressResult | None) -> str:
     """Where the switch of languages leads: to this page, with its result."""
-    if read_result(token):
+    if pressed:
         return "?" + urlencode({RESULT_PARAMETER: request.args[RESULT_PARAMETER]})
     if request.method == "POST":
         return url_for(str(request.endpoint), token=token, lang=None)
