@@ -14,6 +14,7 @@ from preference_center.domain.catalogue.company_contact import (
     parse_urls,
 )
 from preference_center.domain.catalogue.framing import parse_frame_origins
+from preference_center.domain.catalogue.host_names import HOST_NAME
 from preference_center.domain.catalogue.model import Brand
 from preference_center.domain.catalogue.reader import TomlTable, quote_toml
 from preference_center.domain.catalogue.wording import parse_wording
@@ -24,8 +25,7 @@ BRAND_FIELDS = (
     "illustration", "font", "radius", "frame_origins",
 )  # fmt: skip
 
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){HOST_NAME}")
 
 
 def parse_brand(

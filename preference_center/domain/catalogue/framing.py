@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from preference_center.domain.catalogue.host_names import HOST_NAME
 from preference_center.domain.catalogue.reader import TomlTable, quote_toml
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_ORIGIN = re.compile(rf"https://{_LABEL}(?:\.{_LABEL})*(?::[1-9]\d{{0,4}})?")
+_ORIGIN = re.compile(rf"https://{HOST_NAME}(?::[1-9]\d{{0,4}})?")
 _EXAMPLE = '["https://www.example.com"]'
 
 
