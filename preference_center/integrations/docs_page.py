@@ -35,7 +35,7 @@ The columns:
 _FREQUENCY_SECTION = """
 ## How often
 
-A topic of the catalogue may offer [frequencies](catalogue.md#how-often). Tools are informed of what people chose, not of the default:
+A topic of the catalogue may offer [frequencies](catalogue.md#how-often). Tools are informed of what people chose, and of the default only where a choice was taken back:
 
 - `pushed`: the webhook and the file drop pass it on with each change.
 - `field`: it is written into a custom text field of the contacts that are there, by its key (`weekly`), for segments and campaigns to filter by. Make the field in the tool, and name it: `flask destinations set NAME "frequency_fields=acme.news=News frequency"`. Several are separated by semicolons, each topic with a field of its own. A contact that appears later gets it when it is found. Contacts by SMS have no such field.

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from preference_center.context import services
 from preference_center.destinations.frequency_fields import topics_with_frequency
+from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.claims import claim_limit, includes_bulk_lane, next_position
 from preference_center.domain.sync.destination import Destination
@@ -23,6 +24,7 @@ from preference_center.domain.sync.state import LanePosition, SyncClaim
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import load_pushable
+from preference_center.storage.ledger.events import load_retracted_choices
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import active_pushes, reported_opt_outs, states
 
@@ -144,6 +146,8 @@ def _plan_current_state(
     facts = load_facts_by_id(connection, ids)
     catalogue = current_catalogue()
     topics = topics_by_channel(destination, catalogue)
+    held = {each: topics_with_frequency(destination, capabilities, each) for each in Channel}
+    retracted = load_retracted_choices(connection, ids) if any(held.values()) else {}
     return {
         claim.address_id: plan_push(
             claim,
@@ -152,7 +156,8 @@ def _plan_current_state(
             topics.get(addresses[claim.address_id][0], frozenset()),
             now,
             catalogue,
-            topics_with_frequency(destination, capabilities, addresses[claim.address_id][0]),
+            held[addresses[claim.address_id][0]],
+            retracted_choices=retracted.get(claim.address_id, ()),
             can_lift=capabilities.can_lift,
         )
         for claim in claims

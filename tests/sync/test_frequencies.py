@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -14,18 +15,20 @@ from flask import Flask
 from preference_center.context import services
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.events import EventKind
+from preference_center.domain.events import EventKind, Retraction
 from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills, destinations
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.frequencies import RETRY_INTERVAL
 from tests.api.test_frequencies import TEXT
 from tests.clock import Clock
 from tests.in_force import put_in_force
-from tests.sync.steps import ANNA, BO, OTHER, TOPIC, outcomes, say, state, work
+from tests.sync.steps import ANNA, BO, OTHER, TOPIC, outcomes, read, say, state, work
 from tests.sync.two_way_tool import TwoWayTool, add_destination
 
 WEEKLY, MONTHLY = FrequencyChoice("weekly", 0), FrequencyChoice("monthly", 1)
@@ -58,6 +61,12 @@ def choose(frequency: FrequencyChoice, address: str = ANNA) -> None:
     say(EventKind.FREQUENCY_CHOSEN, address, frequency=frequency)
 
 
+def undo_last() -> None:
+    newest = "SELECT id FROM event WHERE kind = 'frequency_chosen' ORDER BY seq DESC LIMIT 1"
+    ids: list[tuple[UUID]] = run_in_transaction(lambda c: c.execute(newest.encode()).fetchall())
+    record([Retraction(uuid4(), ids[0], services().now(), "test", "test")])
+
+
 def held(tool: TwoWayTool, address: str = ANNA) -> str | None:
     return tool.fields.get((address, "how_often"))
 
@@ -88,16 +97,41 @@ def test_no_contact_is_created_and_who_appears_gets_it_then(
     work(destination, tool)
     assert held(tool, BO) is None
     assert outcomes(BO) == ["absent"]
+    tool.contacts[BO] = ""  # no scan has seen it
+    clock.advance(timedelta(days=30))
+    read(destination, tool, ListingKind.READ)
+    work(destination, tool)
+    assert held(tool, BO) == "monthly"
 
 
-def test_another_form_of_the_mailbox_is_lowered_and_not_raised(
-    tool: TwoWayTool, destination: int
-) -> None:  # I9
+def test_another_form_of_the_mailbox_is_lowered(tool: TwoWayTool, destination: int) -> None:  # I9
     tool.add("anna+x@example.com")
     say(EventKind.CONSENTED, "anna+x@example.com")
     choose(MONTHLY)
     work(destination, tool)
     assert held(tool, "anna+x@example.com") == "monthly"
+
+
+def test_a_choice_taken_back_leaves_the_default_in_the_field(
+    tool: TwoWayTool, destination: int
+) -> None:  # I5
+    choose(MONTHLY)
+    work(destination, tool)
+    undo_last()
+    work(destination, tool)
+    assert held(tool) == "weekly"
+
+
+def test_a_choice_taken_back_leaves_the_one_before_in_the_field(
+    tool: TwoWayTool, destination: int, clock: Clock
+) -> None:  # I5
+    choose(MONTHLY)
+    clock.advance(timedelta(minutes=1))
+    choose(WEEKLY)
+    work(destination, tool)
+    undo_last()
+    work(destination, tool)
+    assert held(tool) == "monthly"
 
 
 def test_a_field_that_fails_delays_no_opt_out(tool: TwoWayTool, destination: int) -> None:  # I3

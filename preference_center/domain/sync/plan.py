@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -45,11 +45,13 @@ def plan_push(
     catalogue: Catalogue,
     with_frequency: frozenset[str] = frozenset(),
     *,
+    retracted_choices: Collection[str] = (),
     can_lift: bool,
 ) -> PushPlan:
     """The state that one claimed address should have at a destination sending `topics`.
 
-    Of the topics `with_frequency` it can hold how often they are wanted.
+    Of the topics `with_frequency` it can hold how often they are wanted. `retracted_choices` are
+    those of which it may hold a choice of a frequency that was retracted.
 
     Only what we turned off is ever turned on (I13), and after a restriction, only with the consent
     that the topic needs (I11): it turned off also what had never been on. Where a tool can't lift,
@@ -70,19 +72,28 @@ def plan_push(
         version=claim.wanted_version,
         since=max((fact.state.opt_out.at for fact in facts if fact.state.opt_out), default=None),
         reasons=reasons,
-        frequencies=wanted_frequencies(topics & with_frequency, facts, catalogue),
+        frequencies=wanted_frequencies(
+            topics & with_frequency, facts, catalogue, retracted_choices
+        ),
     )
     return PushPlan(item, first_end(reasons))
 
 
 def wanted_frequencies(
-    topics: frozenset[str], facts: Sequence[ScopeFact], catalogue: Catalogue
+    topics: frozenset[str],
+    facts: Sequence[ScopeFact],
+    catalogue: Catalogue,
+    retracted_choices: Collection[str] = (),
 ) -> dict[str, str]:
-    """How often each of these topics is wanted, where somebody chose that."""
+    """How often each of these topics is wanted, where somebody chose that or took it back."""
     return {
         key: frequency
         for key in sorted(topics)
-        if (topic := catalogue.topics.get(key)) and (frequency := wanted_frequency(topic, facts))
+        if (topic := catalogue.topics.get(key))
+        and (
+            frequency := wanted_frequency(topic, facts)
+            or (topic.default_frequency if key in retracted_choices else None)
+        )
     }
 
 

@@ -22,6 +22,12 @@ FROM event e {_WITH_EVIDENCE} LEFT JOIN retraction r ON r.event_id = e.id
 LEFT JOIN event_repeat again ON again.event_id = e.id
 WHERE e.address_id = ANY(%s) ORDER BY e.seq
 """  # noqa: S608 - a constant
+_SELECT_RETRACTED_CHOICES = f"""
+SELECT e.address_id, array_agg(DISTINCT e.scope)
+FROM event e JOIN retraction r ON r.event_id = e.id JOIN address a ON a.id = e.address_id
+WHERE e.address_id = ANY(%s) AND e.kind = '{EventKind.FREQUENCY_CHOSEN}' AND a.erased_at IS NULL
+GROUP BY e.address_id
+"""  # noqa: S608 - a constant
 _FETCH_SIZE = 500
 
 
@@ -65,6 +71,14 @@ def load_events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUI
         (list(ids),),
     )
     return {row[0]: _to_event(row) for row in rows}
+
+
+def load_retracted_choices(
+    connection: Connection, address_ids: Collection[int]
+) -> dict[int, frozenset[str]]:
+    """The topics of which a choice of a frequency was retracted, by address; none of the erased."""
+    rows = connection.execute(_SELECT_RETRACTED_CHOICES, (list(address_ids),))
+    return {address_id: frozenset(topics) for address_id, topics in rows}
 
 
 def _to_event(row: tuple[Any, ...]) -> Event:
