@@ -36,7 +36,7 @@ def test_a_file_that_can_not_be_built_is_begun_every_two_minutes(
         ask(ADA)
         queue = rq_queue(Redis.from_url(redis_url), JOB_QUEUES[BUILD_ACCESS_FILE])
         scheduler.tick()
-        queue.empty()  # type: ignore[no-untyped-call]  # a worker took it, and failed
+        queue.empty()  # type: ignore[no-untyped-call]  # RQ has no types; a worker took it and failed
         scheduler.tick()
         assert queue.count == 0
 
