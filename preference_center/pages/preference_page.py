@@ -12,7 +12,6 @@ from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
-from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType
 from preference_center.domain.link_access import OptInMethod
 from preference_center.domain.preference_form import PAUSE_DAYS
 from preference_center.domain.preference_result import show_result
@@ -87,7 +86,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
         token,
         link,
         sections=sections,
-        service=_service_messages(catalogue),
+        service=catalogue.always_on(closed=False),  # the template shows none to a closed account
         form=form,
         pauses=PAUSE_DAYS,
         **values,
@@ -107,11 +106,3 @@ def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
         opt_out=None if link.revoked else load_opt_out(link),
         **values,
     )
-
-
-def _service_messages(catalogue: Catalogue) -> list[MessageType]:
-    return [
-        kind
-        for kind in catalogue.message_types.values()
-        if kind.message_class is MessageClass.SERVICE
-    ]
