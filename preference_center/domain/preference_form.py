@@ -102,8 +102,8 @@ def diff_frequencies(
 def kept_pauses(opt_ins: Iterable[str], current: Preferences) -> dict[str, datetime]:
     """The pauses that hold for what is turned on under them, by scope, with their ends.
 
-    An opt-in ends older pauses for its topic (I5), so these are recorded again after it: who
-    turns a topic on again while it or everything is paused did not ask for messages today.
+    An opt-in ends older pauses for its topic (I5), so these are recorded again after it: a person
+    who turns a topic on again while it or everything is paused did not ask for messages today.
     """
     running = ((scope, current.for_scope(scope)) for scope in opt_ins)
     return {

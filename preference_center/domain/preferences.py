@@ -193,9 +193,9 @@ def build_kept_pause(
 ) -> Change | None:
     """The pause to record with the opt-in `change`, so that one that runs holds; None if none.
 
-    An opt-in ends older pauses for its topic (I5); who turns a topic on while it or everything
-    is paused did not ask for messages today. For what is paused, and not off, the opt-in asks to
-    end the pause.
+    An opt-in ends older pauses for its topic (I5); a person who turns a topic on while it or
+    everything is paused did not ask for messages today. Where the topic is paused, and not off,
+    the opt-in asks to end the pause.
     """
     status = current.for_scope(change.scope)
     if change.kind is not EventKind.OPTED_IN or status is None or status.paused_until is None:

@@ -33,7 +33,7 @@ def allow_frames(response: Response) -> None:
     In a frame of another site browsers send a cookie only as `SameSite=None`; `Partitioned`
     keeps it to that one site, so that it can't follow anyone to another.
     """
-    catalogue = cached_catalogue()  # that of the view; an answer must not wait for another
+    catalogue = cached_catalogue()  # that of the view; a response waits for no further query
     if catalogue is None or request.endpoint not in FRAMEABLE:
         return
     origins = _origins_of_host(catalogue, request.host.partition(":")[0])
