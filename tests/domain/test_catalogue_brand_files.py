@@ -85,6 +85,15 @@ def test_a_picture_is_png_or_svg_and_nothing_else(key: str, picture: str) -> Non
     assert problem.startswith(f"line 9: {key} is no ")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+@pytest.mark.parametrize("doctype", ["", "<!DOCTYPE svg>"])
+def test_an_svg_is_in_utf_8_as_it_is_served(encoding: str, doctype: str) -> None:
+    declaration = f'<?xml version="1.0" encoding="{encoding.removesuffix("-le")}"?>'
+    svg = f"{declaration}{doctype}{SVG.replace('M0', 'é')}".encode(encoding)
+    [problem] = problems(f'favicon = "{uri(svg, "image/svg+xml")}"')
+    assert "favicon is no image/svg+xml" in problem
+
+
 @pytest.mark.parametrize("key, limit", PICTURES.items())
 def test_a_picture_has_a_limit(key: str, limit: int) -> None:
     parse_catalogue(with_brand(f'{key} = "{uri(PNG.ljust(limit * 1024))}"'))

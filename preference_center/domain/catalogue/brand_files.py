@@ -156,7 +156,10 @@ def _parse_picture(
         what = f"{key} has {len(picture.content)} bytes, more than {limit}"
         remedy = "make it smaller: phones load it, too"
     elif not _matches_media_type(picture):
-        what, remedy = f"{key} is no {picture.media_type}", "export it again, without DOCTYPE"
+        what, remedy = (
+            f"{key} is no {picture.media_type}",
+            "export it again, in UTF-8 and without DOCTYPE",
+        )
     else:
         return picture
     table.add_error(what, remedy, key)
@@ -223,9 +226,10 @@ def _matches_media_type(file: BrandFile) -> bool:
     signature = _SIGNATURES.get(file.media_type)
     if signature is not None:
         return file.content.startswith(signature)
-    if b"<!DOCTYPE" in file.content or b"<!ENTITY" in file.content:
-        return False
     try:
-        return ET.fromstring(file.content).tag == _SVG_ROOT  # noqa: S314 - no entities, see above
-    except ET.ParseError:
+        text = file.content.decode()  # pages get it as UTF-8, whatever it declares
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            return False
+        return ET.fromstring(text).tag == _SVG_ROOT  # noqa: S314 - no entities, see above
+    except (UnicodeDecodeError, ET.ParseError):
         return False
