@@ -147,8 +147,8 @@ class MailchimpClient:
             )
         }
 
-    def link_fields(self) -> set[str]:
-        """Tags of the custom fields that can hold a link."""
+    def list_text_fields(self) -> set[str]:
+        """Tags of the custom fields that can hold a text."""
         response = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE_SIZE)})
         fields = response.parse_member(list[_MergeField], "merge_fields")
         return {field.tag for field in fields if field.type in {"text", "url"}}

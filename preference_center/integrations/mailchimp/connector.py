@@ -137,7 +137,7 @@ class Mailchimp(
 
     def list_text_fields(self, client: MailchimpClient) -> Collection[str]:
         """See ContactFieldConnector. Text fields of the audience, by their tags."""
-        return client.link_fields()
+        return client.list_text_fields()
 
     def write_field_group(
         self, client: MailchimpClient, field: str, items: runtime.FieldItems
