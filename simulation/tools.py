@@ -37,7 +37,7 @@ class Tool:
     later: Callable[[datetime, str, Callable[[], None]], None]
     """Has something happen at a time, which `str` describes."""
     step: Callable[[str], None]
-    """Called between any two steps of anyone who called the tool; may never return."""
+    """Called between any two steps of the tool's caller; may never return."""
     trace: Callable[[str], None]
     contacts: dict[str, datetime] = field(default_factory=dict)
     """And when each came."""

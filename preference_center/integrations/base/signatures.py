@@ -16,7 +16,7 @@ from preference_center.integrations.base.payload import (
 )
 
 DEFAULT_MAX_AGE = timedelta(minutes=5)
-"""How far a request's time may be from ours, where each attempt is signed again."""
+"""How far a request's time may be from ours, where each attempt has a signature of its own."""
 
 
 _MIN_SECRET_BYTES = 16

@@ -34,7 +34,7 @@ from preference_center.integrations.base.payload import (
 
 SECRET_SETTING = "client_secret"
 MAX_AGE = timedelta(minutes=5)
-"""HubSpot's documentation asks to reject older requests; it signs each attempt again."""
+"""HubSpot's documentation asks to reject older requests; it signs each attempt."""
 _SIGNATURE = "x-hubspot-signature-v3"
 _TIMESTAMP = "x-hubspot-request-timestamp"
 _CONTACT_TYPE_ID = "0-1"

@@ -50,7 +50,7 @@ from preference_center.integrations.base.webhook_mail import (
 
 SECRET_SETTING = "signing_key"
 MAX_AGE = timedelta(hours=9)
-"""Mailgun goes on trying for eight hours, and doesn't say whether it signs each time again."""
+"""Mailgun goes on trying for eight hours, and doesn't say whether it signs each attempt."""
 _KINDS = {"unsubscribed": VendorEventKind.OPTED_OUT, "complained": VendorEventKind.COMPLAINED}
 _IGNORED = re.compile("accepted|rejected|delivered|opened|clicked|stored|failed|list_.*")
 _FIRST_INTERNAL_CODE = 600

@@ -137,7 +137,7 @@ FROM erasure e WHERE e.id = t.erasure_id AND e.ciphertext IS NOT NULL
     AND e.give_up_at <= %(warned)s AND t.outcome = '' AND t.by_hand_since IS NULL
 RETURNING t.destination
 """
-"""The tool is tried on until the address is forgotten: anyone who comes first does it."""
+"""The tool is still retried until the address is forgotten: it or a person erases it there."""
 
 _LEAVE_TO_PEOPLE = """
 UPDATE erasure_task t SET by_hand_since = COALESCE(by_hand_since, %(now)s), next_at = NULL,
