@@ -56,7 +56,8 @@ def _relevant_rows(group: list[KeySuppressionRow]) -> Iterator[KeySuppressionRow
     chosen = [row for row in group if row[_FREQUENCY][0]]
     if chosen:
         row = max(chosen, key=lambda row: tuple(row[_FREQUENCY]))
-        newest += [] if any(row is other for other in newest) else [row]
+        if not any(row is other for other in newest):
+            newest.append(row)
     yield from newest
     end = _NEVER
     paused = [row for row in group if row[_PAUSE_AT]]
