@@ -51,6 +51,14 @@ def _link_evidence(table: str) -> str:
     return f"jsonb_build_array({values})"
 
 
+_KEEP_NEWEST_FREQUENCY = _keep_newest(
+    "frequency",
+    "frequency_at",
+    "frequency_rank",
+    "frequency_event",
+    "frequency",
+    order=("at", "rank", "event"),
+)
 _SUPPRESSING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.suppresses))
 _PAUSING_KINDS = sql_kinds(EventKind.PAUSED)
 _CONSENTING_KINDS = sql_kinds(EventKind.OPTED_IN, EventKind.CONSENTED)
@@ -181,16 +189,7 @@ newest_frequencies AS (
         {_keep_newest("out", "out_at", "out_event", "reason", "own")},
         {_keep_newest("lift", "lift_at", "lift_event")},
         {_keep_newest("pause", "pause_at", "pause_event", "pause_until")},
-        {
-    _keep_newest(
-        "frequency",
-        "frequency_at",
-        "frequency_rank",
-        "frequency_event",
-        "frequency",
-        order=("at", "rank", "event"),
-    )
-}
+        {_KEEP_NEWEST_FREQUENCY}
 ), {_newest_cte("newest_consents", _CONSENTING_KINDS)}, merged_consent AS (
     INSERT INTO consent AS c (address_id, topic, at, event)
     SELECT address_id, scope, counts_at, id FROM newest_consents WHERE scope <> '{ALL_MARKETING}'
