@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import pytest
 
@@ -13,11 +10,8 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.contract import ContactSnapshot, FieldItem, PushItem, PushResult
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    DestinationConfig,
-    UnsupportedByDestination,
 )
 from preference_center.integrations.salesforce import client
-from preference_center.integrations.salesforce.connector import Salesforce
 from tests.integrations.both_ways_contract import (
     AbsentContract,
     FieldContract,
@@ -33,87 +27,15 @@ from tests.integrations.mapped_contract import MappedContract
 from tests.integrations.odd_answers_contract import OddAnswersContract
 from tests.integrations.rig import field_of
 from tests.integrations.rights_contract import RightsContract
-from tests.integrations.tools.described import Description
+from tests.integrations.salesforce.org import BEFORE_WRITING, TOPICS, connect
 from tests.integrations.tools.salesforce import (
-    CLIENT,
     LINK,
     NEWS,
-    OFFERS,
     OPT_OUT,
     SALES,
-    SECRET,
     SalesforceStandIn,
 )
 from tests.integrations.tools.stand_in import Fault
-
-TOPICS = {"news": NEWS, "offers": OFFERS}
-BEFORE_WRITING = 3  # a token, contacts, leads
-
-
-@dataclass(slots=True)
-class Org:
-    server: SalesforceStandIn
-
-    def off(self, address: str) -> set[str]:
-        held = self.server.of(address)
-        return {t for t, name in TOPICS.items() if held and all(r[name] for r in held)}
-
-    def turn_off(self, address: str, topic: str) -> None:
-        for record in self.server.of(address) or [self.server.add(address)]:
-            record[TOPICS[topic]] = True
-            self.server.touch(record)
-
-    def requests(self) -> int:
-        return len(self.server.seen)
-
-    def reject(self, address: str) -> None:
-        self.server.poison.add(address)
-
-    def add(self, address: str) -> None:
-        self.server.everybody = False
-        self.server.add(address)
-
-    def has(self, address: str) -> bool:
-        return bool(self.server.of(address))
-
-    def link(self, address: str) -> str | None:
-        return cast("str | None", self.server.of(address)[0][LINK])
-
-    def revoke(self) -> str:
-        self.server.frozen.add(OFFERS)
-        return f"Edit Access on Contact.{OFFERS}"
-
-
-@pytest.fixture(scope="module")
-def description() -> Description:
-    """Ours, from Salesforce's documentation: see its `info`."""
-    return Description(Path(__file__).parents[1] / "contracts" / "salesforce.json")
-
-
-@pytest.fixture
-def server(description: Description) -> Iterator[SalesforceStandIn]:
-    description.faults.clear()
-    with SalesforceStandIn(description.watch) as server:
-        yield server
-    assert description.faults == []
-
-
-@pytest.fixture
-def rig(server: SalesforceStandIn) -> Rig:
-    settings = {
-        "url": server.url,
-        "client_id": CLIENT,
-        "client_secret": SECRET,
-        "link_field": LINK,
-        "erase_records": "yes",
-    }
-    return Rig(
-        "salesforce",
-        DestinationConfig("crm", settings, TOPICS),
-        Org(server),
-        requests_before_writing=3,
-        requests_before_erasing=3,
-    )
 
 
 class TestSalesforce(
@@ -150,10 +72,6 @@ class TestStrangers(AbsentContract, EraseContract, EraseHttpContract):
     @pytest.fixture(autouse=True)
     def strangers(self, server: SalesforceStandIn) -> None:
         server.everybody = False
-
-
-def connect(rig: Rig, **changes: Any) -> Salesforce:
-    return cast("Salesforce", replace(rig, setup=replace(rig.setup, **changes)).make())
 
 
 def test_every_record_of_an_address_is_changed_and_all_must_be_off(
@@ -228,69 +146,6 @@ def test_opted_out_of_email_counts_as_every_topic(rig: Rig, server: SalesforceSt
     assert server.of(ANNA)[0][OPT_OUT] is True  # I5, I13
 
 
-def test_opted_out_of_email_may_stand_for_the_only_topic(
-    rig: Rig, server: SalesforceStandIn
-) -> None:  # I10
-    connector = connect(rig, topics={"news": OPT_OUT})
-    assert connector.check().ok
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
-    assert server.of(ANNA)[0][OPT_OUT] is True
-    (event,) = whole(connector.pull)[0]
-    assert event.target == OPT_OUT
-
-
-@pytest.mark.parametrize(
-    "changes, named",
-    [
-        ({"topics": {"news": OPT_OUT}, "sends_service": True}, "service mail"),
-        ({"topics": {"news": OPT_OUT, "offers": OFFERS}}, "offers"),
-        ({"topics": {"news": "Id FROM User--"}}, "API name"),
-    ],
-)
-def test_a_mapping_that_stops_more_than_its_topic_is_refused(
-    rig: Rig, server: SalesforceStandIn, changes: dict[str, Any], named: str
-) -> None:  # I10, I4
-    connector = connect(rig, **changes)
-    problems = connector.check().problems
-    assert any(named in problem for problem in problems)
-    before = len(server.seen)
-    for attempt in (
-        lambda: connector.push([off(1, ANNA, "news")]),
-        lambda: connector.read([off(1, ANNA)]),
-        lambda: connector.pull(None),
-        lambda: connector.scan(None),
-    ):
-        with pytest.raises(UnsupportedByDestination, match=named):
-            attempt()
-    assert len(server.seen) == before
-
-
-@pytest.mark.parametrize(
-    "fault, named",
-    [("hidden", "No_Offers__c"), ("frozen", "Edit Access on")],
-    ids=["hidden", "frozen"],
-)
-def test_a_checkbox_that_the_user_may_not_write_is_reported(
-    rig: Rig, server: SalesforceStandIn, fault: str, named: str
-) -> None:
-    getattr(server, fault).add(OFFERS)
-    problems = rig.make().check().problems
-    assert len(problems) == 2  # for contacts and for leads
-    assert all(named in problem for problem in problems)
-
-
-def test_records_that_the_user_may_not_edit_are_reported(
-    rig: Rig, server: SalesforceStandIn
-) -> None:
-    server.locked.add("Lead")
-    (problem,) = rig.make().check().problems
-    assert "Edit on Lead" in problem
-    assert "permission set" in problem
-    server.add(ANNA, "Lead")
-    server.everybody = False
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFUSED}
-
-
 def test_rows_may_lack_what_is_not_needed(rig: Rig, server: SalesforceStandIn) -> None:
     stamp = "2026-11-25T12:00:00.000+0000"
     row = {"attributes": {"type": "Contact"}, "Id": "1", "SystemModstamp": stamp}
@@ -303,14 +158,6 @@ def test_rows_may_lack_what_is_not_needed(rig: Rig, server: SalesforceStandIn) -
     assert results(connect(rig).push([off(1, BO, "news")])) == {1: PushResult.RETRY_LATER}
 
 
-def test_a_hidden_opt_out_is_reported(rig: Rig, server: SalesforceStandIn) -> None:
-    server.hidden.add(OPT_OUT)
-    assert all(OPT_OUT in problem for problem in rig.make().check().problems)
-    with pytest.raises(DeliveryError, match="INVALID_FIELD") as caught:
-        rig.make().push([off(1, ANNA, "news")])
-    assert caught.value.permanent
-
-
 def test_only_one_kind_of_record_is_looked_at_where_asked_for(
     rig: Rig, server: SalesforceStandIn
 ) -> None:
@@ -320,12 +167,6 @@ def test_only_one_kind_of_record_is_looked_at_where_asked_for(
     assert len(server.seen) == 1 + 1 + 3
     (problem,) = with_settings(rig, objects="Account").make().check().problems
     assert "Contact or Lead" in problem
-
-
-def test_a_field_that_can_not_hold_a_link_is_reported(rig: Rig) -> None:
-    problems = with_settings(rig, link_field="Email").make().check().problems
-    assert all("255 characters" in problem for problem in problems)
-    assert len(problems) == 2
 
 
 def test_used_up_requests_come_back_later(rig: Rig, server: SalesforceStandIn) -> None:
