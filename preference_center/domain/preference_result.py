@@ -35,6 +35,8 @@ class SaveResult:
     resumed: Sequence[str] = ()
     frequencies: Mapping[str, str] = field(default_factory=dict)
     """Topic -> how often it is sent from now on."""
+    lowered: Sequence[str] = ()
+    """The topics among them that are sent less often than before: an undo takes these back."""
     to_confirm: Sequence[str] = ()
     """What an email asks to confirm."""
     frequencies_to_confirm: Mapping[str, str] = field(default_factory=dict)
@@ -89,13 +91,15 @@ def show_result(result: SaveResult, current: Preferences) -> ShownResult:
         for scope in result.to_confirm
         if not current.is_on(scope) or _pause_end(current, scope)
     ]
+    in_force = _in_force(result.frequencies, current)
     true = replace(
         result,
         turned_off=still_off,
         paused=paused,
         turned_on=on,
         resumed=resumed,
-        frequencies=_in_force(result.frequencies, current),
+        frequencies=in_force,
+        lowered=[topic for topic in result.lowered if topic in in_force],
         to_confirm=waiting,
         frequencies_to_confirm={
             topic: key

@@ -66,7 +66,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
         "self_path": result_query(),
         "page_path": page_url(token, visits),
     }
-    if found and found.undo_id and shown and (shown.saved.has_stopped or shown.saved.frequencies):
+    if found and found.undo_id and shown and (shown.saved.has_stopped or shown.saved.lowered):
         values["undo"] = requested_result()
     if is_opt_out_only(link, now):
         return old_link_page(token, link, **values)

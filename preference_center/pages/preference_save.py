@@ -94,6 +94,7 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
             turned_off=stopped.result.turned_off,
             paused=stopped.result.paused,
             frequencies={**stopped.result.frequencies, **turned_on.frequencies},
+            lowered=stopped.result.lowered,
         ),
     )
 
@@ -106,7 +107,7 @@ def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
         return SaveResult(now, problem=SaveProblem.TOO_LATE_TO_UNDO)
     record([retract(link, found.undo_id, found.undoable, PREFERENCE_PAGE, now)])
     before = found.result
-    return SaveResult(now, undone=[*before.turned_off, *before.paused, *before.frequencies])
+    return SaveResult(now, undone=[*before.turned_off, *before.paused, *before.lowered])
 
 
 def _stop(submission: _Submission, honoured: Sequence[Change]) -> Saved:
@@ -116,6 +117,7 @@ def _stop(submission: _Submission, honoured: Sequence[Change]) -> Saved:
         turned_off=[change.scope for change in (*honoured, *submission.changes.opt_outs)],
         paused={each.scope: each.until for each in submission.changes.pauses if each.until},
         frequencies=_keys(submission.changes.lowered),
+        lowered=[change.scope for change in submission.changes.lowered],
     )
     if not changes:
         return Saved(result)

@@ -82,6 +82,26 @@ def test_less_often_can_be_undone(client: FlaskClient, token: str) -> None:
     assert chosen(client.get(response.location).text) == "weekly"
 
 
+def test_an_undo_names_only_what_it_takes_back(
+    client: FlaskClient, proven: str, clock: Clock
+) -> None:
+    form = Form.of(client, proven)
+    clock.advance(MINUTE)
+    form.ticks = {"digest", "offers"}
+    form.post(client)
+    clock.advance(MINUTE)
+    form = Form.of(client, proven)
+    clock.advance(MINUTE)
+    data = {**form.hidden, "topics": ["digest"], "frequency:digest": "daily"}
+    text = client.get(client.post(form.path, data=data).location).text
+    assert "How often: Weekly digest: Every day" in result_of(text)
+    sealed = re.search(r'name="undo" value="([^"]+)"', text)
+    assert sealed
+    undone = client.post(f"/p/{proven}", data={"undo": sealed[1]}, follow_redirects=True).text
+    assert "As before: Offers Everything else" in result_of(undone)
+    assert chosen(undone) == "daily"
+
+
 def test_more_often_is_confirmed_by_email(
     app: Flask,
     client: FlaskClient,
