@@ -14,6 +14,7 @@ from tests.pages.demo import put_in_force
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.test_preferences import Form
+from tests.pages.test_unsubscribe import undo_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -99,7 +100,7 @@ class TestHonoured:
             "all_marketing",
             "global_privacy_control",
         )
-        undo = Form.in_page("", done.text).hidden["undo"]
+        undo = undo_of(done.text)
         browser.post(f"/u/{token}", data={"undo": undo}, follow_redirects=True)
         assert subscribed()
 
