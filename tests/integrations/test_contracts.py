@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
@@ -95,8 +96,15 @@ PUSHED = [spec.kind for spec in list_specs() if spec.capabilities.channels]
 
 @pytest.mark.parametrize("kind", PUSHED)
 def test_every_contract_that_fits_is_kept(kind: str) -> None:
-    module = import_module(f"tests.integrations.{kind}.test_connector")
-    kept = {each for name, each in vars(module).items() if name.startswith("Test")}
+    package = import_module(f"tests.integrations.{kind}")
+    modules = [
+        import_module(f"{package.__name__}.{found.name}")
+        for found in iter_modules(package.__path__)
+        if found.name.startswith("test_")
+    ]
+    kept = {
+        each for module in modules for name, each in vars(module).items() if name.startswith("Test")
+    }
     missing = [
         contract.__name__
         for contract, calls in CALLED_FOR.items()
