@@ -12,7 +12,8 @@ AVOIDED = {
     "en": {
         r"mails?|mailed|mailing": "email",
         r"tools?": "the systems that send our messages",
-        r"opt-(?:outs?|ins?)": "unsubscribe request, sign-up",
+        # "Opt-out honoured" is what California demands (11 CCR 7025(c)(6)).
+        r"opt-(?:outs?|ins?)(?! honoured)": "unsubscribe request, sign-up",
         r"for ever": "never expires",
         r"need not": "don’t have to",
         r"somebody, probably you": "you, or someone using your address",

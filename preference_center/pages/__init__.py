@@ -18,6 +18,8 @@ from preference_center.languages import keep_language_parameter
 from preference_center.pages import one_click
 from preference_center.pages.branding import brand_asset, brand_url
 from preference_center.pages.confirm_opt_in import confirm
+from preference_center.pages.cookies.choice import record_choice
+from preference_center.pages.cookies.config import site_config
 from preference_center.pages.email_stop import stop_unproven_emails
 from preference_center.pages.framing import allow_frames
 from preference_center.pages.gpc import gpc_support_document
@@ -122,6 +124,8 @@ blueprint.register_error_handler(InvalidLink, handle_invalid_link)
 blueprint.register_error_handler(ExpiredLink, handle_expired_link)
 blueprint.add_url_rule("/", "root", redirect_to_form)
 blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
+blueprint.add_url_rule("/consent/<key>/config.json", view_func=site_config)
+blueprint.add_url_rule("/consent/<key>", view_func=record_choice, methods=["POST"])
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/<name>", "brand_asset", brand_asset)
 blueprint.add_url_rule(

@@ -302,6 +302,13 @@ TABLES: Mapping[str, Table] = {
     "backfill": Table(
         other=_other("destination_id last_address_id until_id rows_created started_at finished_at")
     ),
+    # A random id of a browser, known to that browser alone: nothing leads from it to a person.
+    "browser_consent": Table(
+        other=_other(
+            "seq id site choices method version policy_version language decided_at expires_at"
+            " previous"
+        )
+    ),
     "burst_scan": Table(other=_other("id scanned_until")),
     "catalogue_version": Table(other=_other("id text digest applied_at")),
     "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
@@ -362,6 +369,8 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
     "access-file": None,
     "agent": Holds.DIGEST,
     "api": None,
+    "consent-from": Holds.DIGEST,  # the network of an IP address, for a minute
+    "consent-site": None,
     "email-to": Holds.DIGEST,
     "links-from": Holds.FACT,  # the network of an IP address, for an hour
     "minor": Holds.DIGEST,

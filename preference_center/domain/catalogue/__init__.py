@@ -15,6 +15,8 @@ from preference_center.domain.catalogue.brand_files import (
     inline_files,
 )
 from preference_center.domain.catalogue.branding import (
+    DEFAULT_COLOURS,
+    DEFAULT_RADIUS,
     PAGE_BACKGROUND,
     BrandColours,
     page_colours,
@@ -53,6 +55,14 @@ from preference_center.domain.catalogue.privacy import (
     RightsPolicy,
 )
 from preference_center.domain.catalogue.reader import LocalizedText
+from preference_center.domain.catalogue.sites import (
+    CONSENT_COOKIE,
+    CookieCategory,
+    CookiePurpose,
+    Site,
+    SiteCategory,
+    SiteCookie,
+)
 from preference_center.domain.catalogue.warnings import catalogue_warnings
 from preference_center.domain.catalogue.wording import (
     INFORMAL_LANGUAGES,
@@ -63,6 +73,9 @@ from preference_center.domain.catalogue.wording import (
 )
 
 __all__ = [
+    "CONSENT_COOKIE",
+    "DEFAULT_COLOURS",
+    "DEFAULT_RADIUS",
     "INFORMAL_LANGUAGES",
     "PAGE_BACKGROUND",
     "PAGE_LANGUAGES",
@@ -81,6 +94,8 @@ __all__ = [
     "CompanyContact",
     "ContactDetails",
     "Controller",
+    "CookieCategory",
+    "CookiePurpose",
     "FontFallback",
     "GpcPolicy",
     "LegalBasis",
@@ -93,6 +108,9 @@ __all__ = [
     "RetentionRule",
     "RightsPolicy",
     "ServiceGround",
+    "Site",
+    "SiteCategory",
+    "SiteCookie",
     "Topic",
     "TopicDefault",
     "TopicGroup",

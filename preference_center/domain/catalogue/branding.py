@@ -46,6 +46,16 @@ class BrandColours:
         return f"{self.on_accent} on {self.accent}, header {self.on_header} on {self.header}"
 
 
+DEFAULT_COLOURS: Mapping[str, BrandColours] = {
+    "light": BrandColours("#0b57a4", "#ffffff", PAGE_BACKGROUND["light"], PAGE_TEXT["light"]),
+    "dark": BrandColours("#8fc1ff", "#10202f", PAGE_BACKGROUND["dark"], PAGE_TEXT["dark"]),
+}
+"""Of a brand without colours; `static/pages.css` has the same."""
+
+DEFAULT_RADIUS = 8
+"""Of a brand without `radius`, in CSS pixels; as there."""
+
+
 def page_colours(colours: BrandColours, scheme: str) -> Mapping[str, str]:
     """Every colour of a page that follows from the brand, by its name in `static/pages.css`.
 

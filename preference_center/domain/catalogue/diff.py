@@ -18,12 +18,13 @@ from preference_center.domain.catalogue.model import (
     TopicGroup,
 )
 from preference_center.domain.catalogue.reader import LocalizedText
+from preference_center.domain.catalogue.sites import Site
 from preference_center.domain.catalogue.wording import Wording
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-CatalogueItem: TypeAlias = Brand | TopicGroup | Topic | MessageType
+CatalogueItem: TypeAlias = Brand | TopicGroup | Topic | MessageType | Site
 T = TypeVar("T", bound=CatalogueItem)
 
 
@@ -66,9 +67,11 @@ class CatalogueDiff:
     brands: tuple[CatalogueChange[Brand], ...]
     topics: tuple[CatalogueChange[Topic], ...]
     message_types: tuple[CatalogueChange[MessageType], ...]
+    sites: tuple[CatalogueChange[Site], ...]
 
     def __bool__(self) -> bool:
-        return any((self.settings, self.groups, self.brands, self.topics, self.message_types))
+        changes = (self.groups, self.brands, self.topics, self.message_types, self.sites)
+        return any((self.settings, *changes))
 
     def format_lines(self) -> list[str]:
         """For people: how each item changed, and indented its changed fields."""
@@ -76,7 +79,8 @@ class CatalogueDiff:
         lines += _format_changes("group", self.groups)
         lines += _format_changes("brand", self.brands)
         lines += _format_changes("topic", self.topics)
-        return lines + _format_changes("message type", self.message_types)
+        lines += _format_changes("message type", self.message_types)
+        return lines + _format_changes("site", self.sites)
 
 
 def diff_catalogues(old: Catalogue | None, new: Catalogue) -> CatalogueDiff:
@@ -104,6 +108,7 @@ def diff_catalogues(old: Catalogue | None, new: Catalogue) -> CatalogueDiff:
         brands=_diff_mappings(old.brands, new.brands),
         topics=_diff_mappings(old.topics, new.topics),
         message_types=_diff_mappings(old.message_types, new.message_types),
+        sites=_diff_mappings(old.sites, new.sites),
     )
 
 
@@ -231,6 +236,8 @@ def _format_details(before: CatalogueItem, after: CatalogueItem) -> Iterator[str
         if old.get(name) != new.get(name):
             yield f"{name}: {old.get(name, 'none')} -> {new.get(name, 'none')}"
             yield from _CONSEQUENCES.get((name, new.get(name)), ())
+            if name == "version":
+                yield "everyone is asked about cookies again on the next page of the site"
 
 
 _CONSEQUENCES: Mapping[tuple[str, str | None], tuple[str, ...]] = {
@@ -248,6 +255,8 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
         name = "class" if item.name == "message_class" else item.name
         if isinstance(value, Wording):
             flat |= value.describe()
+        elif isinstance(catalogue_item, Site) and item.name == "categories":
+            flat |= catalogue_item.describe_categories()
         elif item.name == "frequencies":
             flat |= _flatten_frequencies(value)
         elif isinstance(value, Mapping):

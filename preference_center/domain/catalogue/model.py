@@ -19,6 +19,7 @@ from preference_center.domain.catalogue.privacy import (
     RightsPolicy,
 )
 from preference_center.domain.catalogue.reader import LocalizedText, did_you_mean
+from preference_center.domain.catalogue.sites import Site
 from preference_center.domain.catalogue.wording import Wording
 from preference_center.errors import UnknownMessageType, UnknownTopic
 
@@ -204,6 +205,8 @@ class Catalogue:
     retention: Mapping[RetainedData, RetentionRule] = field(default_factory=dict)
     recipients: Mapping[str, Recipient] = field(default_factory=dict)
     """The destinations as people read of them, by name."""
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    """The websites that use the consent tool."""
 
     def topic(self, key: str) -> Topic:
         """The topic of this key, retired or not. Raises UnknownTopic."""

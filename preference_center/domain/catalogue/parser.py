@@ -33,13 +33,14 @@ from preference_center.domain.catalogue.privacy import (
     parse_rights,
 )
 from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable, quote_toml
+from preference_center.domain.catalogue.sites import parse_sites
 from preference_center.domain.catalogue.toml_lines import find_syntax_errors, locate_keys
 from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.errors import CatalogueError
 
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
-    "deliverability", "controller", "rights", "minors", "retention", "destinations",
+    "deliverability", "controller", "rights", "minors", "retention", "destinations", "sites",
 )  # fmt: skip
 _TOPIC_FIELDS = (
     "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
@@ -118,6 +119,7 @@ class _CatalogueParser:
             rights=parse_rights(self._file),
             retention=parse_retention(self._file),
             recipients=parse_recipients(self._file, self._languages),
+            sites=parse_sites(self._file, self._languages),
         )
         self._errors.raise_if_any()
         return catalogue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from preference_center.storage.tables import (
     access,
+    browser_consents,
     contacts,
     imports,
     ledger,
@@ -21,6 +22,7 @@ from preference_center.storage.tables import (
 
 __all__ = [
     "access",
+    "browser_consents",
     "contacts",
     "imports",
     "ledger",

@@ -1,0 +1,147 @@
+"""A browser's choices about the cookies of one site: the rules, and the cookie that holds them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.domain.catalogue.sites import CookieCategory, Site
+from preference_center.errors import InvalidInput
+
+CONSENT_DURATION = timedelta(seconds=15_768_000)
+"""Half a year: sooner nobody is asked again (Garante, 10 June 2021), later everybody."""
+
+CONSENT_MONTHS = 6
+"""The same as people and scripts read it."""
+
+_COOKIE = re.compile(
+    r"1\.(?P<id>[0-9a-f]{32})\.(?P<version>[0-9a-z]{1,20})\.(?P<day>\d{8})"
+    r"\.(?P<granted>-|[a-z]+(?:\+[a-z]+)*)"
+)
+_NOTHING = "-"
+
+
+class ConsentMethod(StrEnum):
+    """How a choice was made."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    CHOOSE = "choose"
+    CLOSE = "close"
+    """The X of the banner: continue without accepting."""
+    GPC = "gpc"
+    """By the browser's Global Privacy Control; the person pressed nothing."""
+    PAGE = "page"
+    """On the page that works without a script."""
+
+    @property
+    def grants_nothing(self) -> bool:
+        """Whether it can only refuse."""
+        return self in {ConsentMethod.REFUSE, ConsentMethod.CLOSE, ConsentMethod.GPC}
+
+
+class ConsentState(StrEnum):
+    """Whether a recorded choice still counts."""
+
+    IN_FORCE = "in_force"
+    SUPERSEDED = "superseded"
+    """The same browser has chosen again."""
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserConsent:
+    """One recorded choice: nothing in it says who made it (docs/decisions/0077).
+
+    `id` is 128 random bits. `previous` is the choice of the same browser that this one ends.
+    `policy_version` is of the policy that applied then; None if the site names none.
+    """
+
+    id: UUID
+    site: str
+    choices: Mapping[CookieCategory, bool]
+    method: ConsentMethod
+    version: str
+    language: str
+    decided_at: datetime
+    policy_version: str | None = None
+    previous: UUID | None = None
+
+    @property
+    def expires_at(self) -> datetime:
+        """When everybody is asked again."""
+        return self.decided_at + CONSENT_DURATION
+
+    def state(self, *, is_superseded: bool, now: datetime) -> ConsentState:
+        """Whether it counts at `now`, given whether the browser has chosen again."""
+        if is_superseded:
+            return ConsentState.SUPERSEDED
+        return ConsentState.IN_FORCE if now < self.expires_at else ConsentState.EXPIRED
+
+    @property
+    def cookie(self) -> ConsentCookie:
+        """What the browser keeps of it."""
+        granted = frozenset(category for category, on in self.choices.items() if on)
+        return ConsentCookie(self.id, self.version, self.decided_at.date(), granted)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentCookie:
+    """The value of the cookie `pc_consent`: `1.<id>.<version>.<yyyymmdd>.<granted, or ->`.
+
+    `day` is in UTC. The script reads it, too; it holds no secret.
+    """
+
+    id: UUID
+    version: str
+    day: date
+    granted: frozenset[CookieCategory]
+
+    def __str__(self) -> str:
+        granted = "+".join(category for category in CookieCategory if category in self.granted)
+        return f"1.{self.id.hex}.{self.version}.{self.day:%Y%m%d}.{granted or _NOTHING}"
+
+    def answers(self, site: Site, today: date) -> bool:
+        """Whether it still says what this browser chose; otherwise the site asks again."""
+        age = today - self.day
+        return self.version == site.version and timedelta(0) <= age <= CONSENT_DURATION
+
+
+def parse_consent_cookie(value: str | None) -> ConsentCookie | None:
+    """The cookie; None where it is missing or was written by somebody else."""
+    match = _COOKIE.fullmatch(value or "")
+    if match is None:
+        return None
+    words = [] if match["granted"] == _NOTHING else match["granted"].split("+")
+    digits = match["day"]
+    try:
+        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        granted = frozenset(CookieCategory(word) for word in words)
+    except ValueError:
+        return None
+    return ConsentCookie(UUID(hex=match["id"]), match["version"], day, granted)
+
+
+def check_choices(
+    site: Site, choices: Mapping[str, object], method: ConsentMethod, *, gpc: bool
+) -> dict[CookieCategory, bool]:
+    """The choice of each optional category of `site`.
+
+    With `gpc`, the browser's Global Privacy Control, advertising is off whatever was chosen.
+    Raises InvalidInput where `choices` are not exactly those of the site, or contradict `method`.
+    """
+    names = sorted(category.value for category in site.optional)
+    if sorted(choices) != names or any(not isinstance(on, bool) for on in choices.values()):
+        known = ", ".join(f'"{name}"' for name in names) or "none"
+        raise InvalidInput(f"choices needs true or false for each optional category: {known}")
+    if method.grants_nothing and any(choices.values()):
+        raise InvalidInput(f'method "{method}" allows nothing; send false for each category')
+    return {
+        category: choices[category.value] is True
+        and not (gpc and category is CookieCategory.ADVERTISING)
+        for category in site.optional
+    }

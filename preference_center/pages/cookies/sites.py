@@ -1,0 +1,63 @@
+"""A site of the catalogue, and whether a request comes from it."""
+
+from __future__ import annotations
+
+from flask import abort, request
+
+from preference_center.context import services
+from preference_center.domain.catalogue import Brand, Site
+from preference_center.languages import set_contact_language, set_wording
+from preference_center.pages.mailed_links import network_of
+from preference_center.pages.rendering import catalogue_or_empty
+
+SITE_RATE = "3000 per minute"
+NETWORK_RATE = "60 per minute"
+"""Choices that are recorded: of one site, and from one network as the site's proxy names it.
+
+Anybody can send one, and none is worth anything to a forger; the rates keep the table small.
+"""
+
+
+def find_site(key: str) -> tuple[Site, Brand]:
+    """The site and its brand, whose wording the rest of the request has. Responds 404 if unknown.
+
+    Its language is the query's `language`, unless the person has switched.
+    """
+    catalogue = catalogue_or_empty()
+    site = catalogue.sites.get(key) or abort(404)
+    brand = catalogue.brands[site.brand]
+    set_wording(brand.wording)
+    set_contact_language(request.args.get("language"))
+    return site, brand
+
+
+def is_foreign(site: Site) -> bool:
+    """Whether a page of somebody else sent this request (RFC 6454, else Fetch Metadata).
+
+    The choice of a browser is not secret, but no other site may make it. Browsers that send
+    neither header are old, and are believed.
+    """
+    origin = request.headers.get("Origin", "null")
+    if origin != "null":
+        return origin not in site.origins
+    return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+
+
+def within_rates(site: Site) -> bool:
+    """Whether one more choice may be recorded; counts it.
+
+    The network is counted by a keyed digest for a minute, and stored nowhere.
+    """
+    context = services()
+    forwarded = request.headers.get("X-Forwarded-For", "").partition(",")[0].strip()
+    network = network_of(forwarded)
+    if network is not None:
+        digest = context.keys.digest(f"network:{network}").hex()
+        if not context.limiter.hit(NETWORK_RATE, "consent-from", digest):
+            return False
+    return context.limiter.acquire(SITE_RATE, "consent-site", site.key).allowed
+
+
+def sends_gpc() -> bool:
+    """Whether the browser sends Global Privacy Control: 1 is the only value (RULES D7)."""
+    return request.headers.get("Sec-GPC") == "1"

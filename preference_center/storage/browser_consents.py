@@ -1,0 +1,72 @@
+"""The recorded choices of browsers about cookies. Rows are added and expire, and never change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from preference_center.domain.catalogue.sites import CookieCategory
+from preference_center.domain.cookie_consent import BrowserConsent, ConsentMethod
+from preference_center.storage.db.database import Connection
+
+_INSERT = """
+INSERT INTO browser_consent (id, site, choices, method, version, policy_version, language,
+    decided_at, expires_at, previous)
+VALUES (%(id)s, %(site)s, %(choices)s, %(method)s, %(version)s, %(policy_version)s, %(language)s,
+    %(decided_at)s, %(expires_at)s,
+    (SELECT id FROM browser_consent WHERE id = %(previous)s AND site = %(site)s))
+ON CONFLICT (id) DO NOTHING
+"""
+
+_FIND = """
+SELECT c.id, c.site, c.choices, c.method, c.version, c.language, c.decided_at, c.policy_version,
+    c.previous, EXISTS (SELECT FROM browser_consent n WHERE n.previous = c.id)
+FROM browser_consent c WHERE c.id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConsent:
+    """A recorded choice, and whether the same browser has chosen again."""
+
+    consent: BrowserConsent
+    is_superseded: bool
+
+
+def insert_consent(connection: Connection, consent: BrowserConsent) -> None:
+    """Record a choice. Safe to repeat. A `previous` that is not of the same site is left out."""
+    given = {
+        "id": consent.id,
+        "site": consent.site,
+        "choices": Jsonb({category.value: on for category, on in consent.choices.items()}),
+        "method": consent.method,
+        "version": consent.version,
+        "policy_version": consent.policy_version,
+        "language": consent.language,
+        "decided_at": consent.decided_at,
+        "expires_at": consent.expires_at,
+        "previous": consent.previous,
+    }
+    connection.execute(_INSERT, given)
+
+
+def find_consent(connection: Connection, consent_id: UUID) -> StoredConsent | None:
+    """The recorded choice of this id, until it has been gone for its retention."""
+    row = connection.execute(_FIND, (consent_id,)).fetchone()
+    if row is None:
+        return None
+    found_id, site, choices, method, version, language, decided_at, policy, previous, ended = row
+    consent = BrowserConsent(
+        id=found_id,
+        site=site,
+        choices={CookieCategory(key): on for key, on in choices.items()},
+        method=ConsentMethod(method),
+        version=version,
+        language=language,
+        decided_at=decided_at,
+        policy_version=policy,
+        previous=previous,
+    )
+    return StoredConsent(consent, is_superseded=ended)
