@@ -20,6 +20,7 @@ from preference_center.pages.branding import brand_asset, brand_url
 from preference_center.pages.confirm_opt_in import confirm
 from preference_center.pages.cookies.choice import record_choice
 from preference_center.pages.cookies.config import site_config
+from preference_center.pages.cookies.script import consent_script
 from preference_center.pages.email_stop import stop_unproven_emails
 from preference_center.pages.framing import allow_frames
 from preference_center.pages.gpc import gpc_support_document
@@ -67,7 +68,9 @@ SECURITY_HEADERS = {
 }
 """On every response of this blueprint (RULES C7)."""
 
-AVAILABLE_WITHOUT_DATABASE = frozenset({"pages.unsubscribe", "pages.brand_asset", "static"})
+AVAILABLE_WITHOUT_DATABASE = frozenset(
+    {"pages.unsubscribe", "pages.brand_asset", "pages.consent_script", "static"}
+)
 """Endpoints that work without the database, as long as there is a spool."""
 
 CORS_HEADERS = {
@@ -126,6 +129,7 @@ blueprint.add_url_rule("/", "root", redirect_to_form)
 blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
 blueprint.add_url_rule("/consent/<key>/config.json", view_func=site_config)
 blueprint.add_url_rule("/consent/<key>", view_func=record_choice, methods=["POST"])
+blueprint.add_url_rule("/consent.js", view_func=consent_script)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/<name>", "brand_asset", brand_asset)
 blueprint.add_url_rule(

@@ -1,0 +1,231 @@
+/* Cookie choices of one browser: docs/cookies.md. The site's own endpoint sets the cookie. */
+(() => {
+const EVENT = "preference-center:consent";
+const script = document.currentScript, root = document.documentElement;
+let config, choice = null, panel, opener, timer;
+
+const CSS = `
+:host { all: initial; color-scheme: inherit; font-family: inherit; --soft: color-mix(in srgb, CanvasText 75%, Canvas); --line: color-mix(in srgb, CanvasText 18%, Canvas) }
+* { box-sizing: border-box }
+[hidden] { display: none }
+.card { position: fixed; z-index: 2147483647; inset: auto 0 1em; width: min(46em, 100% - 2em); max-height: calc(100% - 2em); margin: auto; overflow: auto;
+  padding: 1em max(1em, min(1.5em, 3vw)) 1.25em; border: 1px solid var(--line); border-radius: var(--radius); background: Canvas; color: CanvasText; box-shadow: 0 .5em 2.5em #0005;
+  font-family: var(--font); font-size: max(1rem, 16px); line-height: 1.5; overflow-wrap: anywhere }
+header { display: flex; flex-wrap: wrap-reverse; justify-content: space-between; align-items: center; column-gap: 1em }
+h2 { margin: .25em 0; font-size: 1.3em; line-height: 1.3; outline: 0 }
+p { margin: .25em 0 }
+a { color: inherit }
+small, summary, ul, .close { font-size: .9375em }
+small { color: var(--soft) }
+button { min-height: 44px; padding: .5em .75em; border: 2px solid; border-color: var(--accent); border-radius: min(var(--radius), 1.5em);
+  background: var(--accent); color: var(--accent_text); font: inherit; font-weight: 600; cursor: pointer }
+button:hover { text-decoration: underline }
+.close { margin-inline: auto -.75em; border-color: transparent; background: none; color: inherit; font-weight: 400; text-decoration: underline }
+.close::after { content: " ✕" / "" }
+.note { padding: .5em 1em; border-inline-start: .25em solid var(--accent); background: color-mix(in srgb, var(--accent) 10%, Canvas) }
+.buttons { display: grid; gap: .625em; margin-top: 1em }
+:focus-visible { outline: 3px solid CanvasText; outline-offset: 2px }
+.row { border-top: 1px solid var(--line); padding: .5em 0 }
+label { display: grid; grid-template-columns: 1fr auto; gap: 1em; align-items: center; min-height: 44px }
+b { display: block }
+input { display: grid; appearance: none; width: 3em; height: 1.75em; margin: 0; padding: .2em; border: 2px solid var(--soft); border-radius: 1em; font: inherit }
+input::before { content: ""; width: 1.1em; border: .55em solid var(--soft); border-radius: 1em; place-self: center start }
+:checked { border-color: var(--accent); background: var(--accent) }
+:checked::before { place-self: center end; border-color: var(--accent_text) }
+:disabled { opacity: .5 }
+summary { min-height: 44px; padding-block: .625em; cursor: pointer }
+ul { margin: 0; padding-inline-start: 1.25em }
+.said { width: fit-content; padding: .75em 1.5em }
+.said:empty { opacity: 0; pointer-events: none }
+@media (min-width: 36em) { .buttons { grid-template-columns: repeat(3, 1fr) } }
+@media (max-height: 30em) { .card:not(.said) { position: static; margin: 1em auto; max-height: none } }
+@media (prefers-reduced-motion: no-preference) { .card { animation: in .25s } @keyframes in { from { opacity: 0; transform: translateY(1em) } } }
+@media print { .card { display: none } }`;
+
+const make = (name, options, ...children) => {
+  const element = Object.assign(document.createElement(name), options);
+  element.append(...children);
+  return element;
+};
+const optional = () => config.categories.filter(({ required }) => !required);
+/* Global Privacy Control: advertising stays off, whatever was chosen. */
+const refused = (key) => key === "advertising" && navigator.globalPrivacyControl === true;
+const pick = (wanted) => Object.fromEntries(optional().map(({ key }) => [key, !refused(key) && wanted(key)]));
+const isOn = (key) => !!choice?.choices[key];
+
+/* What the cookie says; null if there is none, or it is time to ask again. */
+function read() {
+  const found = /(?:^|; )pc_consent=1\.([\w-]+)\.([\w-]+)\.(\d{4})(\d\d)(\d\d)\.([\w+-]+)/.exec(document.cookie);
+  const [, id, version, year, month, day, on] = found ?? [];
+  const again = Date.UTC(year, month - 1 + config.months, day);
+  if (version !== config.version || again <= Date.now()) return null;
+  return { id, choices: pick((key) => on.split("+").includes(key)), version };
+}
+
+/* Make the page agree. What has run cannot be stopped, so a withdrawal loads the page again. */
+function apply(next) {
+  const lost = optional().some(({ key }) => isOn(key) && !next?.choices[key]);
+  choice = next;
+  if (next) hide();
+  for (const { key, cookies } of optional()) if (!isOn(key)) cookies.forEach(remove);
+  const isLeft = document.dispatchEvent(new CustomEvent(EVENT, { detail: get(), cancelable: true }));
+  if (isLeft && lost) location.reload();
+  else run();
+}
+
+/* Delete a cookie, or all with a prefix, at each path and domain that this page sees. */
+function remove({ name }) {
+  const start = name.replace("*", "");
+  const paths = location.pathname.split("/").flatMap((_, i, all) => [all.slice(0, i + 1).join("/"), `${all.slice(0, i).join("/")}/`]);
+  const hosts = location.hostname.split(".").map((_, i, all) => `; Domain=${all.slice(i).join(".")}`);
+  for (const pair of document.cookie.split("; ")) {
+    const key = pair.split("=")[0];
+    if (key !== name && !(start !== name && key.startsWith(start))) continue;
+    for (const path of paths) for (const host of ["", ...hosts]) document.cookie = `${key}=; Max-Age=0; Path=${path}${host}`;
+  }
+}
+
+/* Start what waits for a category that is on, in order: each script after the one before. */
+async function run() {
+  for (const waiting of document.querySelectorAll("[data-consent]")) {
+    const { consent, src, type = "" } = waiting.dataset;
+    if (!isOn(consent)) continue;
+    waiting.removeAttribute("data-consent");
+    if (waiting.localName !== "script") {
+      waiting.src = src;
+      continue;
+    }
+    const copy = make("script");
+    for (const { name, value } of waiting.attributes) copy.setAttribute(name, value);
+    Object.assign(copy, { type, nonce: waiting.nonce, async: waiting.hasAttribute("async"), text: waiting.text });
+    if (src) copy.src = src;
+    waiting.replaceWith(copy);
+    if (src && !copy.async) await new Promise((done) => { copy.onload = copy.onerror = done; });
+  }
+}
+
+/* Record a choice; unless it is recorded, nothing optional runs. */
+async function save(method, choices) {
+  hide();
+  const { texts, categories, version, language } = config;
+  const answer = await fetch(script.dataset.endpoint || "/consent", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ choices, method, version, language }),
+  }).catch(console.warn);
+  if (answer?.status === 409) return start("reload"); // what is asked for has changed
+  const next = answer?.status === 201 ? await answer.json() : null;
+  if (!next) remove({ name: "pc_consent" });
+  apply(next && { id: next.id, choices: next.choices, version });
+  const on = categories.filter(({ key, required }) => required || isOn(key)).map(({ title }) => title);
+  if (method !== "gpc") say(next ? `${texts.saved} ${on.join(", ")}` : texts.not_saved);
+}
+
+/* The banner; with its switches if `choosing`. */
+function show(choosing) {
+  const { texts, categories, language, direction } = config;
+  const switches = {};
+  const button = (text, onclick) => make("button", { onclick }, text);
+  const rows = categories.map(({ key, title, text, required, cookies }) => {
+    switches[key] = make("input", { type: "checkbox", role: "switch", checked: isOn(key), disabled: refused(key) });
+    const named = cookies.map(({ name, purpose, duration, provider }) =>
+      make("li", {}, make("code", {}, name), ` ${purpose} · ${duration} · ${provider}`));
+    return make("div", { className: "row" },
+      make("label", {},
+        make("span", {}, make("b", {}, title), make("small", {}, text)),
+        required ? make("small", {}, texts.always_on) : switches[key]),
+      make("details", { hidden: !named.length },
+        make("summary", {}, texts.details), make("ul", {}, ...named)));
+  });
+  const list = make("div", {}, ...rows);
+  const heading = make("h2", { tabIndex: -1 }, texts.title);
+  const close = choice ? button(texts.cancel, hide) : button(texts.close, () => save("close", pick(() => false)));
+  close.className = "close";
+  const third = button("", () => list.hidden ? choose(true) : save("choose", pick((key) => switches[key].checked)));
+  const choose = (now) => {
+    list.hidden = !now;
+    third.textContent = now ? texts.save : texts.choose;
+    (now ? heading : third).focus();
+  };
+  choose(choosing);
+  hide();
+  panel = make("section", { className: "card", ariaLabel: texts.title, lang: language, dir: direction },
+    make("header", {}, heading, close),
+    make("p", {}, `${texts.text} `, make("a", { href: config.notice_url }, texts.more)),
+    make("p", { className: "note", hidden: !optional().some(({ key }) => refused(key)) }, texts.gpc),
+    list,
+    make("div", { className: "buttons" },
+      button(texts.accept, () => save("accept", pick(() => true))),
+      button(texts.refuse, () => save("refuse", pick(() => false))),
+      third));
+  panel.onkeydown = ({ key }) => { // leaves this step, and decides nothing
+    if (key === "Escape" && choice) hide();
+    else if (key === "Escape" && !list.hidden) choose(false);
+  };
+  place().prepend(panel);
+  if (choosing) heading.focus();
+  root.style.scrollPaddingBottom = `${panel.offsetHeight + 32}px`; // nothing with the focus is covered
+}
+
+function hide() {
+  const hasFocus = panel?.matches(":focus-within");
+  panel?.remove();
+  root.style.scrollPaddingBottom = "";
+  if (hasFocus) opener?.focus();
+}
+
+function say(text) {
+  place().querySelector(".said").textContent = text;
+  clearTimeout(timer);
+  timer = setTimeout(say, 8000, "");
+}
+
+/* Where the banner lies: first in the page, out of reach of the site's styles. */
+function place() {
+  const found = document.querySelector("preference-center-consent");
+  if (found) return found.shadowRoot;
+  const host = make("preference-center-consent");
+  const shadow = host.attachShadow({ mode: "open" });
+  try {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(CSS);
+    shadow.adoptedStyleSheets = [sheet];
+  } catch {} // an older browser shows it plain, as the first part of the page
+  const { dark, ...looks } = config.brand;
+  for (const [name, value] of Object.entries(looks)) host.style.setProperty(`--${name}`, dark[name] ? `light-dark(${value}, ${dark[name]})` : value);
+  shadow.append(make("output", { className: "card said" }));
+  document.body.prepend(host);
+  return shadow;
+}
+
+async function start(cache) {
+  const path = `consent/${script.dataset.site}/config.json?language=${root.lang || navigator.language}`;
+  const answer = await fetch(new URL(path, script.src), { cache, credentials: "omit" });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  config = await answer.json();
+  apply(read());
+  if (choice) return;
+  if (!cache && document.cookie.includes("pc_consent=")) return start("no-cache"); // maybe of a newer version
+  if (optional().some(({ key }) => !refused(key))) show();
+  else if (!cache && optional().length && navigator.cookieEnabled) save("gpc", pick(() => false)); // nothing to ask
+}
+
+const get = () => structuredClone(choice);
+const onChange = (handler) => document.addEventListener(EVENT, (event) => {
+  if (handler(event.detail) === false) event.preventDefault(); // it has dealt with a withdrawal
+});
+window.preferenceCenter = { ...window.preferenceCenter, consent: { get, open: () => config && show(true), onChange } };
+
+document.addEventListener("click", (event) => {
+  const pressed = event.target.closest?.("[data-consent-open]");
+  if (!pressed || !config) return; // a link leads to the page that needs no script
+  event.preventDefault();
+  opener = pressed;
+  show(true);
+});
+document.addEventListener("visibilitychange", () => { // another tab may have chosen
+  const now = config && read();
+  if (now && now.id !== choice?.id) apply(now);
+});
+start().catch(console.warn);
+})();

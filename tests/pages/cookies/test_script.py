@@ -1,0 +1,40 @@
+"""The script of the consent tool as it is served: small, cacheable, usable by other origins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+LIMIT = 12 * 1024
+"""Bytes as served, without compression and with its styles."""
+
+
+def test_the_script_has_at_most_12_kilobytes(client: FlaskClient) -> None:
+    with client.get("/consent.js") as response:
+        assert response.status_code == 200
+        assert response.mimetype == "text/javascript"
+        assert 0 < len(response.data) <= LIMIT
+
+
+def test_pages_of_other_origins_may_load_and_keep_it(client: FlaskClient) -> None:
+    with client.get("/consent.js") as response:
+        headers = response.headers
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "public, max-age=3600"
+    with client.get("/consent.js", headers={"If-None-Match": headers["ETag"]}) as again:
+        assert again.status_code == 304
+        assert again.data == b""
+
+
+def test_the_script_names_no_other_host_and_keeps_nothing_in_the_browser(
+    client: FlaskClient,
+) -> None:
+    with client.get("/consent.js") as response:
+        source = response.get_data(as_text=True)
+    assert "//" not in source.replace(" // ", "")  # neither http:// nor //host
+    for name in ("localStorage", "sessionStorage", "indexedDB", "innerHTML", "eval("):
+        assert name not in source
