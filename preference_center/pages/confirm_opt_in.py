@@ -48,7 +48,7 @@ from preference_center.pages.rendering import (
     use_link_language,
 )
 from preference_center.rights.returning import record_opt_ins
-from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_emails
+from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_email_if
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
 """How long a confirmation email is valid."""
@@ -98,12 +98,12 @@ def send_confirmation(
 ) -> bool:
     """Email a confirmation link to the address of `link`; False beyond the limit of its mailbox.
 
-    `form` identifies the submitted form: submitted twice, it is emailed once. The address
-    must be an email address. Raises MailServerNotConfigured.
+    `form` identifies the submitted form: submitted twice, it is emailed and counted once. The
+    address must be an email address, and a mail server configured.
     """
     context = services()
     # A stop is no secret from the holder of a link of this address, who waits for the email.
-    if emails_stopped(link.address, context.now()) or not may_email(link.address):
+    if emails_stopped(link.address, context.now()):
         return False
     now, catalogue = context.now(), catalogue_or_empty()
     changes = [*opt_ins]
@@ -127,24 +127,20 @@ def send_confirmation(
     key = _common_brand(catalogue, scopes)
     brand = catalogue.brands.get(key or "")
     base = context.links.base_url(brand.host if brand else None)
-    enqueue_emails(
-        [
-            OutgoingEmail(
-                id=email_id,
-                kind=EmailKind.CONFIRM_OPT_IN,
-                recipient=link.address,
-                language=page_language(),
-                brand=key,
-                values={
-                    "link": f"{base}/c/{sealed}",
-                    "what": join_names(titles),
-                },
-                expires_at=now + CONFIRMATION_LIFETIME,
-                unproven=True,
-            )
-        ]
+    email = OutgoingEmail(
+        id=email_id,
+        kind=EmailKind.CONFIRM_OPT_IN,
+        recipient=link.address,
+        language=page_language(),
+        brand=key,
+        values={
+            "link": f"{base}/c/{sealed}",
+            "what": join_names(titles),
+        },
+        expires_at=now + CONFIRMATION_LIFETIME,
+        unproven=True,
     )
-    return True
+    return enqueue_email_if(email, lambda: may_email(link.address))
 
 
 def confirm(token: str = "") -> ResponseReturnValue:

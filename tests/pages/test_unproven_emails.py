@@ -132,6 +132,33 @@ def test_all_ways_share_one_limit(
     assert len(emails_to(app, JANE)) == LIMIT
 
 
+def test_a_form_that_is_submitted_twice_counts_once(
+    app: Flask, client: FlaskClient, make_token: MakeToken
+) -> None:
+    path = f"/p/{make_token(JANE)}"
+    fields = form_fields(client, path) | {"topics": ["digest", "offers"], "all": "on"}
+    for _ in range(LIMIT + 2):
+        text = client.post(path, data=fields, follow_redirects=True).text
+        assert "Please confirm" in text
+    assert len(emails_to(app, JANE)) == 1
+    for _ in range(LIMIT):
+        client.post("/form", data={"address": JANE})
+    assert len(emails_to(app, JANE)) == LIMIT
+
+
+def test_a_form_that_is_submitted_twice_beyond_the_limit_is_not_emailed(
+    app: Flask, client: FlaskClient, make_token: MakeToken
+) -> None:
+    for _ in range(LIMIT):
+        client.post("/form", data={"address": JANE})
+    path = f"/p/{make_token(JANE)}"
+    fields = form_fields(client, path) | {"topics": ["digest", "offers"], "all": "on"}
+    for _ in range(2):
+        text = client.post(path, data=fields, follow_redirects=True).text
+        assert "We have sent several emails" in text
+    assert len(emails_to(app, JANE)) == LIMIT
+
+
 def test_tags_do_not_get_around_it(app: Flask, client: FlaskClient) -> None:
     for tag in range(LIMIT + 2):
         client.post("/form", data={"address": f"jane.doe+{tag}@example.com"})

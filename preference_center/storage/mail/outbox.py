@@ -7,11 +7,13 @@ again. Everything personal is sealed, and deleted by the statement that marks th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
+
+from psycopg import Rollback
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
@@ -193,8 +195,31 @@ def enqueue_emails(emails: Sequence[OutgoingEmail]) -> None:
     context.queue.nudge_mail()
 
 
-def insert_emails(connection: Connection, emails: Sequence[OutgoingEmail]) -> None:
-    """Store `emails` to be sent, in a transaction of the caller's. An id is stored once."""
+def enqueue_email_if(email: OutgoingEmail, allow: Callable[[], bool]) -> bool:
+    """Store `email` to be sent soon if `allow()`, which is asked only where its id is new.
+
+    Returns whether it is stored: True for a repeat, also for one that arrives at the same time.
+    Raises Unavailable when the database can't be reached.
+    """
+
+    def insert(connection: Connection) -> bool:
+        with connection.transaction():
+            stored = not insert_emails(connection, [email]) or allow()
+            if not stored:
+                raise Rollback
+        return stored
+
+    stored = run_in_transaction(insert)
+    if stored:
+        services().queue.nudge_mail()
+    return stored
+
+
+def insert_emails(connection: Connection, emails: Sequence[OutgoingEmail]) -> int:
+    """Store `emails` to be sent, in a transaction of the caller's. An id is stored once.
+
+    Returns how many are new.
+    """
     context = services()
     now = context.now()
     rows = [
@@ -210,7 +235,9 @@ def insert_emails(connection: Connection, emails: Sequence[OutgoingEmail]) -> No
         }
         for email in emails
     ]
-    connection.cursor().executemany(_INSERT, rows)
+    cursor = connection.cursor()
+    cursor.executemany(_INSERT, rows)
+    return cursor.rowcount
 
 
 _INSERT = """
