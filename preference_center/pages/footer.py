@@ -6,15 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parseaddr
 
-from preference_center.domain.catalogue import Brand, Catalogue, CompanyContact, ContactDetails
+from preference_center.domain.catalogue import (
+    Brand,
+    Catalogue,
+    CompanyContact,
+    ContactDetails,
+    LocalizedText,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class BrandContact:
-    """A brand and how to reach it."""
+    """How to reach brands that share their legal line and their contact."""
 
-    brand: Brand
+    brands: tuple[Brand, ...]
     contact: CompanyContact | None
+
+    @property
+    def legal_line(self) -> LocalizedText:
+        """What all of `brands` state at the foot of their messages; may be empty."""
+        return self.brands[0].footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +56,8 @@ def footer_details(catalogue: Catalogue, brands: Sequence[Brand], language: str)
         return _shared_links([(each, target_of(found)) for each, found in details + of_company])
 
     return FooterDetails(
-        contacts=tuple(
-            BrandContact(brand, found.contact or _sender_contact(brand)) for brand, found in details
+        contacts=_shared_contacts(
+            [(brand, found.contact or _sender_contact(brand)) for brand, found in details]
         ),
         privacy_notices=_drop_empty(
             links(lambda found: catalogue.localize(found.privacy_notice, language))
@@ -54,6 +65,20 @@ def footer_details(catalogue: Catalogue, brands: Sequence[Brand], language: str)
         privacy_contacts=_drop_empty(links(lambda found: found.privacy_contact or "")),
         closing_pages=links(lambda found: catalogue.localize(found.closing_url, language)),
     )
+
+
+def _shared_contacts(
+    contacts: Sequence[tuple[Brand, CompanyContact | None]],
+) -> tuple[BrandContact, ...]:
+    found: list[BrandContact] = []
+    for brand, contact in contacts:
+        for number, each in enumerate(found):
+            if (each.legal_line, each.contact) == (brand.footer, contact):
+                found[number] = BrandContact((*each.brands, brand), contact)
+                break
+        else:
+            found.append(BrandContact((brand,), contact))
+    return tuple(found)
 
 
 def _shared_links(targets: Sequence[tuple[Brand | None, str]]) -> tuple[FooterLink, ...]:

@@ -70,6 +70,23 @@ def test_what_brands_share_is_there_once(app: Flask, client: FlaskClient) -> Non
     assert "Privacy notice (" not in html
 
 
+SHOP = """
+[brands.shop]
+name = "Shop"
+footer = { en = "Acme Ltd, 1 High Street", it = "Acme S.r.l., Via Alta 1" }
+"""
+
+
+@pytest.mark.parametrize("sender, times", [("hello", 1), ("shop", 2)])
+def test_brands_of_one_legal_line_and_contact_share_a_paragraph(
+    app: Flask, client: FlaskClient, sender: str, times: int
+) -> None:
+    put_in_force(app, catalogue(more=f'{SHOP}sender = "Shop <{sender}@acme.example>"\n'))
+    html = footer(client)
+    assert html.count("Acme Ltd, 1 High Street") == times
+    assert ('<b lang="en">Acme and Shop</b>' in html) is (times == 1)
+
+
 def test_where_brands_differ_it_says_whose_each_is(app: Flask, client: FlaskClient) -> None:
     put_in_force(app, catalogue(CONTACT, SECOND))
     html = footer(client)
