@@ -13,6 +13,7 @@ from preference_center.destinations.titles import title_hints
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.sms_parts import excess_parts
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.plan import channels_by_topic
@@ -20,6 +21,7 @@ from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.spec import LINK_TOPIC
+from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
 from preference_center.integrations.base.webhook_only import webhook_problem
 from preference_center.integrations.registry import (
     DestinationConfigError,
@@ -274,7 +276,9 @@ def _hints(kind: str, settings: Mapping[str, str]) -> list[str]:
     setting = get_spec(kind).capabilities.erase_setting
     missing = setting and not settings.get(setting)
     erasing = [f"without {setting} people are erased there by hand"] if missing else []
-    return [*_webhook_hints(kind, settings), *erasing]
+    excess = excess_parts(settings.get(HELP_TEXT_SETTING, ""))
+    parts = [f"{HELP_TEXT_SETTING} {excess}"] if excess else []
+    return [*_webhook_hints(kind, settings), *erasing, *parts]
 
 
 def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:

@@ -18,6 +18,9 @@ GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 
 SEPTETS = 160
 """What one part carries."""
+_CONCATENATED_SEPTETS = 153
+_UCS2_UNITS, _CONCATENATED_UCS2_UNITS = 70, 67
+"""A header takes the rest of each part of several (3GPP TS 23.040 9.2.3.24.1)."""
 MAX_NAME_SEPTETS = 30
 """A name up to this length is not shortened in our own messages, in any language."""
 
@@ -52,6 +55,27 @@ def count_septets(text: str) -> int | None:
     if not all(each in GSM_ALPHABET or each in GSM_EXTENSION for each in text):
         return None
     return len(text) + sum(each in GSM_EXTENSION for each in text)
+
+
+def excess_parts(text: str) -> str | None:
+    """Why a text that is sent as it is takes more than one part; None if it takes one."""
+    septets = count_septets(text)
+    if septets is not None:
+        parts = _count_parts(septets, SEPTETS, _CONCATENATED_SEPTETS)
+        reason = f"one has {SEPTETS} characters; shorten it by {septets - SEPTETS}"
+    else:
+        units = len(text.encode("utf-16-le")) // 2
+        parts = _count_parts(units, _UCS2_UNITS, _CONCATENATED_UCS2_UNITS)
+        lacking = [each for each in dict.fromkeys(text) if count_septets(each) is None]
+        reason = (
+            f"with {' '.join(lacking[:3])} in it, which their alphabet lacks, one has"
+            f" {_UCS2_UNITS} characters and not {SEPTETS}"
+        )
+    return f"takes {parts} text messages: {reason}" if parts > 1 else None
+
+
+def _count_parts(size: int, single: int, concatenated: int) -> int:
+    return 1 if size <= single else -(-size // concatenated)
 
 
 def to_gsm(text: str) -> str | None:

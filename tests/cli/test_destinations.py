@@ -97,6 +97,16 @@ def test_a_secret_typed_is_taken_with_a_warning(app: Flask, receiver: Receiver) 
     assert SECRET not in result.output
 
 
+def test_a_reply_of_several_text_messages_is_pointed_out(app: Flask) -> None:
+    words = ["texts", "--kind", "twilio", "--set", "auth_token=0123456789abcdef"]
+    added = flask(app, "destinations", "add", *words, "--set", f"help_text={'help ' * 33}")
+    assert added.exit_code == 0, added.output
+    note = "note: help_text takes 2 text messages: one has 160 characters; shorten it by 5"
+    assert note in added.output
+    flask(app, "destinations", "set", "texts", "help_text=Ask us.")
+    assert "help_text" not in flask(app, "destinations", "check", "texts").output
+
+
 def test_pause_stops_the_writing_and_not_the_clock(
     app: Flask, receiver: Receiver, clock: Clock
 ) -> None:  # I3

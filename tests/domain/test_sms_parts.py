@@ -10,6 +10,7 @@ from preference_center.domain.catalogue import catalogue_warnings, parse_catalog
 from preference_center.domain.sms_parts import (
     SEPTETS,
     count_septets,
+    excess_parts,
     fit_in_one_part,
     shorten,
     to_gsm,
@@ -46,6 +47,26 @@ def test_septets(text: str, septets: int | None) -> None:
 )
 def test_letters_that_the_alphabet_lacks_lose_their_accents(text: str, written: str | None) -> None:
     assert to_gsm(text) == written
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("", None),
+        ("a" * 160, None),
+        ("a" * 161, "takes 2 text messages: one has 160 characters; shorten it by 1"),
+        ("a" * 306, "takes 2 "),
+        ("a" * 307, "takes 3 "),
+        ("’" * 70, None),
+        ("’" * 71, "takes 2 text messages: with ’ in it"),
+        ("\N{PARTY POPPER}" * 36, "takes 2 "),  # two code units each
+        ("’" * 134, "takes 2 "),
+        ("’" * 135, "takes 3 "),
+    ],
+)
+def test_more_than_one_part_is_explained(text: str, parts: str | None) -> None:
+    found = excess_parts(text)
+    assert (found is None) if parts is None else (found or "").startswith(parts)
 
 
 def test_names_are_cut_after_a_word_where_possible() -> None:
@@ -94,3 +115,25 @@ def test_names_that_text_messages_can_t_contain_are_warned_of() -> None:
     assert "topic acme.news in it has more than 30 characters" in line
     only_mail = parse_catalogue(edited(('name = "Acme"', 'name = "Cafê Acme"')))
     assert "text messages" not in "".join(catalogue_warnings(only_mail))
+
+
+STOPPED = "%(name)s: you are unsubscribed. You will get no more marketing messages at this number."
+
+
+@pytest.mark.parametrize(
+    "text, warned",
+    [
+        ("%(name)s: fine, no more marketing to this number.", None),
+        ("%(name)s: d’accord, c’est noté.", None),  # the alphabet lacks nothing that matters
+        ("%(name)s: " + "thanks " * 20, "takes 2 text messages: one has 160 characters"),
+        ("%(name)s: спасибо, " + "больше ничего " * 4, "takes 2 text messages: with с п а in it"),
+    ],
+)
+def test_a_replaced_text_message_of_several_parts_is_warned_of(
+    text: str, warned: str | None
+) -> None:
+    texts = f'[brands.acme.texts.en]\n"{STOPPED}" = "{text}"\n'
+    catalogue = parse_catalogue(edited(("[brands.acme]", f"{texts}[brands.acme]")))
+    lines = [line for line in catalogue_warnings(catalogue) if "instead of" in line]
+    assert len(lines) == (warned is not None)
+    assert all(str(warned) in line and "brand acme in en" in line for line in lines)

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.sms_parts import MAX_NAME_SEPTETS, SEPTETS, count_septets
+from preference_center.domain.catalogue.warnings import LONGEST_FIELDS, TEXT_MESSAGES
+from preference_center.domain.sms_parts import SEPTETS, count_septets
 from preference_center.languages import LANGUAGES, load_translations
 
-LINK = f"https://{'preferences.example.com':.<30}/s/{'x' * 12}"
-"""A short link on a host of 30 characters."""
-FIELDS = {
-    "name": "N" * MAX_NAME_SEPTETS,
-    "what": "W" * MAX_NAME_SEPTETS,
-    "url": f"https://{'preferences.example.com':.<30}/form",
-    "link": LINK,
-}
 SOURCE = Path("preference_center/inbound/text_replies.py")
 
 
@@ -24,14 +17,17 @@ def texts() -> list[str]:
     """The texts of our messages, by what the translations say of their place."""
     po = Path("preference_center/translations/it/LC_MESSAGES/messages.po").read_text()
     blocks = [block for block in po.split("\n\n") if f"#: {SOURCE}" in block]
-    found = [
+    return [
         line.removeprefix('msgid "').removesuffix('"')
         for block in blocks
         for line in block.splitlines()
         if line.startswith('msgid "')
     ]
-    assert len(found) == 4
-    return found
+
+
+def test_the_catalogue_warns_of_replacements_of_just_these() -> None:
+    assert TEXT_MESSAGES.issuperset(texts())
+    assert len(texts()) == len(TEXT_MESSAGES)
 
 
 @pytest.mark.parametrize("informal", [False, True])
@@ -39,7 +35,7 @@ def texts() -> list[str]:
 def test_names_up_to_30_characters_are_never_shortened(language: str, *, informal: bool) -> None:
     translations = load_translations(language, informal=informal)
     for key in texts():
-        text = translations.gettext(key) % FIELDS
+        text = translations.gettext(key) % LONGEST_FIELDS
         text = text.replace("’", "'").replace("\N{NO-BREAK SPACE}", " ")  # as `to_gsm` does
         septets = count_septets(text)
         assert septets is not None, text  # nothing has to lose its accents

@@ -8,7 +8,32 @@ from email.utils import parseaddr
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.model import Brand, Catalogue
 from preference_center.domain.catalogue.reader import LocalizedText
-from preference_center.domain.sms_parts import MAX_NAME_SEPTETS, count_septets, to_gsm
+from preference_center.domain.sms_parts import (
+    MAX_NAME_SEPTETS,
+    count_septets,
+    excess_parts,
+    to_gsm,
+)
+
+TEXT_MESSAGES = frozenset(
+    {
+        "%(name)s: you are unsubscribed. You will get no more marketing messages at this number.",
+        "%(name)s: you are unsubscribed. We no longer send this to your number: %(what)s.",
+        (
+            "%(name)s: text STOP to get no more marketing at this number."
+            " Choose what you receive: %(url)s"
+        ),
+        "%(name)s: to get messages at this number again, choose here within 24 hours: %(link)s",
+    }
+)
+"""The keys of the texts that are sent as text messages."""
+LONGEST_FIELDS = {
+    "name": "N" * MAX_NAME_SEPTETS,
+    "what": "W" * MAX_NAME_SEPTETS,
+    "url": f"https://{'h' * 30}/form",
+    "link": f"https://{'h' * 30}/s/{'c' * 12}",
+}
+"""What a text message must have space for: names and a host of 30 characters."""
 
 
 def catalogue_warnings(catalogue: Catalogue) -> list[str]:
@@ -19,6 +44,7 @@ def catalogue_warnings(catalogue: Catalogue) -> list[str]:
         for line in (
             *_contact_warnings(brand, catalogue),
             *_text_message_warnings(brand, catalogue),
+            *_replaced_text_warnings(brand),
         )
     ]
 
@@ -54,6 +80,20 @@ def _text_message_warnings(brand: Brand, catalogue: Catalogue) -> Iterator[str]:
         yield from _name_warnings(
             f"the title of topic {topic.key}", topic.title, "they may take several parts"
         )
+
+
+def _replaced_text_warnings(brand: Brand) -> Iterator[str]:
+    """Texts of its own that leave too little space for the names in a text message."""
+    for language, texts in sorted(brand.wording.texts.items()):
+        for key, text in sorted(texts):
+            if key not in TEXT_MESSAGES:
+                continue
+            longest = text % LONGEST_FIELDS
+            if excess := excess_parts(to_gsm(longest) or longest):
+                yield (
+                    f'the text of brand {brand.key} in {language} instead of "{key[:40]}..."'
+                    f" with names of {MAX_NAME_SEPTETS} characters {excess}"
+                )
 
 
 def _name_warnings(what: str, names: LocalizedText, consequence: str) -> Iterator[str]:
