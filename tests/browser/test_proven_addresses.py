@@ -14,6 +14,7 @@ from preference_center.domain.addresses import mask_address
 from preference_center.links import TokenPurpose
 from tests.browser.axe import violations
 from tests.browser.pressing import press
+from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.pages.conftest import app, ledger
@@ -49,3 +50,49 @@ def test_each_section_is_saved_for_its_own_address_and_the_page_stays_whole(
     assert page.get_by_role("checkbox", name="Weekly digest").is_checked()
     assert ledger.kinds() == [("opted_in", "alerts")]
     assert violations(page) == []
+
+
+def result(page: Page) -> str:
+    return page.locator("#result p").first.inner_text()
+
+
+def test_a_result_survives_all_that_a_browser_can_do_to_it(
+    app: Flask, page: Page, site: str, clock: Clock, ledger: Ledger, over_http: None
+) -> None:  # I7, I9
+    mailbox, phone = (one_time(app, clock, each, TokenPurpose.PORTAL) for each in (MAILBOX, PHONE))
+    page.goto(f"{site}/portal/{phone}?{urlencode({'also': mailbox})}")
+    form = page.url
+    page.reload()  # the portal link works once, the page to which it led goes on
+    clock.advance(timedelta(minutes=1))
+    page.get_by_role("checkbox", name="Weekly digest").uncheck()
+    page.get_by_role("button", name="Save").first.dblclick(no_wait_after=True)
+    page.locator("#result").wait_for()
+    assert_holds(page, result, "Turned off: Weekly digest", "Disattivato: Riassunto")
+    assert_both_are_shown(page, digest=False, alerts=False)
+    assert ledger.kinds() == [("opted_out", "digest")]
+    with posting_nothing(page):
+        page.go_back()  # to the form, which is read again
+        assert page.url == form
+        assert_both_are_shown(page, digest=False, alerts=False)
+        page.go_forward()
+
+    clock.advance(timedelta(minutes=1))
+    page.get_by_role("checkbox", name="Text alerts").check()
+    page.get_by_role("button", name="Save").last.dblclick(no_wait_after=True)
+    page.get_by_text("Turned on:").wait_for()
+    assert_holds(page, result, "Turned on: Text alerts", "Attivato: Avvisi")
+    page.go_back()  # to the result before, whose undo is still owed
+    assert result(page) == "Turned off: Weekly digest"
+    page.get_by_role("button", name="Undo").dblclick(no_wait_after=True)
+    page.get_by_role("heading", name="Undone").wait_for()
+    assert_holds(page, result, "As before: Weekly digest", "Come prima: Riassunto")
+    assert_both_are_shown(page, digest=True, alerts=True)
+    kinds = [kind for kind, _ in ledger.kinds()]
+    assert kinds == ["opted_out", "opted_in", "retracted"]
+    mailbox_id, phone_id, retracted = (event["address_id"] for event in ledger.events())
+    assert retracted == mailbox_id != phone_id
+
+
+def assert_both_are_shown(page: Page, *, digest: bool, alerts: bool) -> None:
+    assert page.get_by_role("checkbox", name="Weekly digest").is_checked() is digest
+    assert page.get_by_role("checkbox", name="Text alerts").is_checked() is alerts

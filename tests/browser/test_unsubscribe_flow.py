@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.pressing import press
+from tests.browser.revisiting import assert_holds
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken, app, ledger, make_token, subscribed, token
 from tests.pages.ledger import Ledger
@@ -42,25 +43,6 @@ def button(page: Page, name: str) -> None:
     press(page.get_by_role("button", name=name, exact=True))
 
 
-def switch_to(page: Page, language: str) -> None:
-    page.locator("details.languages summary").click()
-    press(page.locator(f"a[hreflang={language}]"))
-
-
-def assert_holds(page: Page, expected: str, italian: str) -> None:
-    """The page says the same after Reload, and after a switch of language and back."""
-    assert heading(page) == expected
-    page.reload()
-    assert heading(page) == expected
-    switch_to(page, "it")
-    assert heading(page) == italian
-    page.go_back()
-    assert heading(page) == expected
-    page.go_forward()
-    assert heading(page) == italian
-    page.go_back()
-
-
 def test_out_and_undone_and_out_again(
     page: Page, site: str, token: str, ledger: Ledger, clock: Clock,
     subscribed: Callable[..., bool],
@@ -70,10 +52,10 @@ def test_out_and_undone_and_out_again(
     assert page.url.endswith("#result")
     assert page.title() == "Unsubscribed: Weekly digest · Acme"
     assert page.locator(":target").get_attribute("role") == "status"  # takes the focus
-    assert_holds(page, "You are unsubscribed", "Disiscrizione completata")
+    assert_holds(page, heading, "You are unsubscribed", "Disiscrizione completata")
     button(page, "Undo")
     assert page.title() == "Undone: Weekly digest · Acme"
-    assert_holds(page, "Undone", "Ripristinato")
+    assert_holds(page, heading, "Undone", "Ripristinato")
     page.go_back()  # to what held before, which holds no more
     assert heading(page) == "Unsubscribe from “Weekly digest”?"
     assert subscribed()
@@ -112,7 +94,7 @@ def test_from_an_email_to_all_off_in_two_presses_and_already_out_from_then_on(
     assert ledger.kinds() == [("opted_out", "all_marketing")]
     clock.advance(timedelta(minutes=31))
     page.reload()
-    assert_holds(page, "You are already unsubscribed", "La disiscrizione è già registrata")
+    assert_holds(page, heading, "You are already unsubscribed", "La disiscrizione è già registrata")
     main = page.locator("main").inner_text()
     assert "We received this on 24 November 2026." in main
     assert page.locator("main button").count() == 0  # neither undo nor anything to turn off
@@ -129,7 +111,7 @@ def test_a_late_undo_is_refused_in_words_that_stay(
     button(page, "Undo")
     assert page.title() == "Error: Too late to undo · Acme"
     assert page.get_by_role("alert").is_visible()
-    assert_holds(page, "Too late to undo", "Troppo tardi per ripristinare")
+    assert_holds(page, heading, "Too late to undo", "Troppo tardi per ripristinare")
     assert not subscribed()
 
 
@@ -140,13 +122,14 @@ def test_an_answer_to_the_survey_can_be_reloaded(page: Page, site: str, token: s
     assert "You are unsubscribed." in page.get_by_role("status").inner_text()
     assert_holds(
         page,
+        heading,
         "That’s fine: no reason needed.",
         "Va bene così: il motivo non è obbligatorio.",
     )
     page.go_back()
     page.get_by_label("Why are you leaving? (optional)").select_option("Too many messages")
     button(page, "Send my answer")
-    assert_holds(page, "Thank you", "Grazie")
+    assert_holds(page, heading, "Thank you", "Grazie")
 
 
 def test_a_mailed_link_stops_all_marketing_without_being_used_up(
@@ -157,9 +140,9 @@ def test_a_mailed_link_stops_all_marketing_without_being_used_up(
     (email,) = queued_emails(app)
     page.goto(site + link_in(email))
     button(page, "Stop all marketing")
-    assert_holds(page, "You are unsubscribed", "Disiscrizione completata")
+    assert_holds(page, heading, "You are unsubscribed", "Disiscrizione completata")
     button(page, "Undo")
-    assert_holds(page, "Undone", "Ripristinato")
+    assert_holds(page, heading, "Undone", "Ripristinato")
     page.goto(site + link_in(email))
     button(page, "Stop all marketing")
     assert ledger.kinds()[-1] == ("opted_out", "all_marketing")
