@@ -38,6 +38,7 @@ from preference_center.pages.rendering import (
     expired_link_page,
     use_link_language,
 )
+from preference_center.pages.text_number import text_number
 
 
 def preferences(token: str = "") -> ResponseReturnValue:
@@ -104,5 +105,6 @@ def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
         link,
         can_confirm_by_email=find_opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL,
         opt_out=None if link.revoked else load_opt_out(link),
+        text_number=text_number(link),
         **values,
     )

@@ -77,6 +77,16 @@ class TestShows:
         assert "Offers" in form.text
         assert "Text alerts" not in form.text  # not for an email address to say
 
+    def test_that_every_topic_is_off_while_all_marketing_is_on(
+        self, client: FlaskClient, token: str
+    ) -> None:
+        form = Form.of(client, token)
+        assert "Every topic is off" not in form.text
+        form.ticks.clear()
+        assert "Every topic is off" in form.send(client).text
+        client.post(f"/u/{token}", data={"confirm": "all"})
+        assert "Every topic is off" not in client.get(f"/p/{token}").text  # all marketing is
+
     def test_service_mail_as_on_and_not_switchable_with_its_reason(
         self, client: FlaskClient, token: str
     ) -> None:  # I4

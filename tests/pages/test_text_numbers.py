@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,7 +46,7 @@ def add_destination(app: Flask, mapping: dict[str, str], **settings: str) -> Non
 def page(app: Flask, clock: Clock) -> str:
     """The path of the preference page of a phone number."""
     number = parse_address("+393331234567", Channel.SMS)
-    link = Link(number, ALL_MARKETING, "", clock())
+    link = Link(number, ALL_MARKETING, "m-1", clock())
     return f"/p/{app.extensions[EXTENSION_NAME].links.create_token(link)}"
 
 
@@ -75,3 +76,13 @@ def test_it_is_named_to_somebody_who_has_unsubscribed(
     assert "START" not in client.get(path).text
     html = client.post(path, data={"confirm": "all"}, follow_redirects=True).text
     assert f"Text START to {OURS}" in html
+
+
+def test_the_page_of_an_old_link_names_it_too(
+    app: Flask, client: FlaskClient, page: str, clock: Clock
+) -> None:
+    add_destination(app, {}, number=OURS)
+    clock.advance(timedelta(days=90))
+    html = client.get(page).text
+    assert "more than 60 days old" in html
+    assert f"Or text START to {OURS}" in html
