@@ -37,6 +37,10 @@ test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and 
 	@TEST_ANSWERS=30 TEST_ROW=10000 $(BIN)/python -m pytest $(SHARED_OUT) tests/integrations \
 		-k "OddAnswers or in_a_row" $(ARGS)
 
+.PHONY: test-clients
+test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
+	@TEST_CLIENTS=1 $(BIN)/python -m pytest -n 0 tests/clients clients $(ARGS)
+
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
 	@$(BIN)/python -m dev.real_tools

@@ -1,0 +1,50 @@
+"""The service on a port, as the tests of the clients are told of it."""
+
+# ruff: noqa: F401, F811 - a fixture of another folder is imported by name
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.context import services
+from preference_center.domain.addresses import Channel
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.links import LinkTopic
+from preference_center.storage.access.link_keys import create_link_key
+from preference_center.storage.db.database import run_in_transaction
+from tests.api.sender import make_sender
+from tests.browser.conftest import site
+from tests.clock import START
+from tests.in_force import put_in_force
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+LINK_TOPICS = ("acme.offers", ALL_MARKETING)
+
+
+@pytest.fixture
+def service_environ(app: Flask, site: str) -> dict[str, str]:
+    """Environment variables for the tests of a client: where the service is, and its keys."""
+    put_in_force(app)
+    limited = make_sender(app, "limited", ["check"], ["offers.weekly"])
+    return {
+        "PATH": os.environ["PATH"],
+        "PREFERENCE_CENTER_URL": site,
+        "PREFERENCE_CENTER_KEY": make_sender(app).key,
+        "PREFERENCE_CENTER_LIMITED_KEY": limited.key,
+        "PREFERENCE_CENTER_LINK_KEY": _make_link_key(app, site),
+    }
+
+
+def _make_link_key(app: Flask, site: str) -> str:
+    """A key that makes links offline, which lead to the port of this test."""
+    with app.app_context():
+        key = run_in_transaction(
+            lambda c: create_link_key(c, "shop", services().links.newest_key_id, LINK_TOPICS, START)
+        )
+        topics = [LinkTopic(topic, Channel.EMAIL, site) for topic in LINK_TOPICS]
+        return services().links.export_sender_key(key, topics)
