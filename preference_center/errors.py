@@ -74,6 +74,10 @@ class UnknownMessageType(InvalidInput):
     """The catalogue has no such message type."""
 
 
+class UnknownPolicyVersion(InvalidInput):
+    """The catalogue has no such version of the privacy policy."""
+
+
 class UnknownEvent(InvalidInput):
     """The ledger has no such event."""
 

@@ -7,7 +7,12 @@ from datetime import datetime
 from preference_center.api.problems import FieldErrors
 from preference_center.api.requests import EvidenceBody
 from preference_center.domain.addresses import Address
-from preference_center.domain.sender_requests import ConsentEvidence, clamp_to_now
+from preference_center.domain.sender_requests import (
+    ConsentEvidence,
+    check_policy_shown,
+    clamp_to_now,
+)
+from preference_center.storage.catalogues import current_catalogue_or_empty
 
 
 def parse_consent_evidence(
@@ -24,7 +29,12 @@ def parse_consent_evidence(
     acted_at = errors.collect(f"{pointer}/occurred_at", clamp_to_now, body.occurred_at, now)
     if acted_at is None:
         return None
-    evidence = ConsentEvidence(body.source, body.wording, body.language, acted_at)
+    policy = errors.collect(
+        f"{pointer}/policy", check_policy_shown, body.policy, current_catalogue_or_empty(), acted_at
+    )
+    if policy is None:
+        return None
+    evidence = ConsentEvidence(body.source, body.wording, body.language, acted_at, policy)
     if address and errors.collect(pointer, evidence.to_evidence, address) is None:
         return None
     return evidence

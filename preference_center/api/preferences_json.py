@@ -8,6 +8,7 @@ from typing import Any
 from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.decisions import POLICY_CHANGED
 from preference_center.domain.link_access import OptInMethod
 from preference_center.domain.preferences import (
     Preferences,
@@ -76,5 +77,6 @@ def _setting_json(status: ScopeStatus) -> dict[str, str]:
         "until": status.until and status.until.isoformat(),
         "frequency": status.frequency,
         "rule": status.rule and status.rule.value,
+        "advisory": POLICY_CHANGED if status.policy_changed else None,
     }
     return {name: value for name, value in values.items() if value}

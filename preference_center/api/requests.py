@@ -31,6 +31,15 @@ ShortText = Annotated[
 WordingText = Annotated[
     str, Field(min_length=1, max_length=4000), AfterValidator(validate_printable), PRINTABLE
 ]
+PolicyReference = Annotated[
+    str,
+    Field(
+        max_length=40,
+        pattern=r"^privacy/[a-z0-9][a-z0-9_.-]{0,31}$",
+        json_schema_extra={"format": "policy"},
+        description="The version of the privacy policy that was shown.",
+    ),
+]
 LanguageTag = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 MessageId = Annotated[
     str,
@@ -97,6 +106,7 @@ class EvidenceBody(RequestBody):
     wording: WordingText
     language: LanguageTag
     occurred_at: AwareDatetime
+    policy: PolicyReference | None = None
 
 
 class ConsentRequest(RequestBody):

@@ -131,14 +131,16 @@ class PortalLink(ResponseBody):
 class ScopeSetting(ResponseBody):
     """On, off or paused; with the end of a pause, or with the rule that keeps it off.
 
-    `since`: from when on it has been off, where an event decides it. `frequency`: how often a
-    topic is sent, where the catalogue offers a choice.
+    `since`: from when on it has been off, where an event decides it. `advisory`: `policy_changed`
+    where there is a consent that no longer counts. `frequency`: how often a topic is sent, where
+    the catalogue offers a choice.
     """
 
     state: PreferenceState
     since: datetime | None = None
     until: datetime | None = None
     rule: DecisionRule | None = None
+    advisory: str | None = None
     frequency: str | None = None
 
 

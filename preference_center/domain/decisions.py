@@ -74,6 +74,10 @@ class Decision:
 
 ALLOW_BY_DEFAULT = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
 NO_CONSENT = Decision(allow=False, rule=DecisionRule.NO_CONSENT)
+POLICY_CHANGED = "policy_changed"
+"""The advisory on a missing consent where the person gave one that counts no more."""
+CONSENT_OUTDATED = Decision(allow=False, rule=DecisionRule.NO_CONSENT, advisory=POLICY_CHANGED)
+"""There is a consent, but from before a version of the privacy policy that asks again."""
 ALLOW_SERVICE = Decision(allow=True, rule=DecisionRule.SERVICE)
 UNPARSEABLE_ADDRESS = Decision(allow=False, rule=DecisionRule.UNPARSEABLE_ADDRESS)
 
@@ -102,6 +106,8 @@ def _decide_marketing(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -
     if denial:
         return denial
     consent = _active_consent(topic.key, facts)
+    if consent and _is_outdated(consent, topic, now):
+        return CONSENT_OUTDATED if opt_in else ALLOW_BY_DEFAULT
     if consent:
         return Decision(
             allow=True,
@@ -209,7 +215,7 @@ def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Top
     """The state of `topic`: subscribed unless it is denied or lacks a needed consent."""
     denial = find_denial(topic.key, facts, now)
     paused = denial is not None and denial.rule is DecisionRule.PAUSED
-    consented = has_consent(topic, facts)
+    consented = has_consent(topic, facts, now)
     return TopicStatus(
         subscribed=denial is None and consented,
         suppressed=denial is not None and not paused,
@@ -244,9 +250,24 @@ def is_redundant_opt_out(scope: str, facts: Sequence[ScopeFact]) -> bool:
     return out is not None and _is_active(out.state.opt_out, newest_opt_in(scope, exact))
 
 
-def has_consent(topic: Topic, facts: Sequence[ScopeFact]) -> bool:
+def has_consent(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether the consent that the topic needs is there, if it needs one."""
-    return topic.default is TopicDefault.OPT_OUT or _active_consent(topic.key, facts) is not None
+    return missing_consent(topic, facts, now) is None
+
+
+def missing_consent(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
+    """The denial for want of the consent that the topic needs; None if it has or needs none."""
+    if topic.default is TopicDefault.OPT_OUT:
+        return None
+    consent = _active_consent(topic.key, facts)
+    if consent is None:
+        return NO_CONSENT
+    return CONSENT_OUTDATED if _is_outdated(consent, topic, now) else None
+
+
+def _is_outdated(consent: Timestamped, topic: Topic, now: datetime) -> bool:
+    cutoff = topic.consents_count_from(now)
+    return cutoff is not None and consent.at < cutoff
 
 
 def newest_opt_in(

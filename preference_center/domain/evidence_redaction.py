@@ -32,6 +32,7 @@ INTERNAL_FIELDS = frozenset(
         "move",
         "moved_event",
         "moved_source",
+        "policy",
         "proof",
         "text_version",
     }

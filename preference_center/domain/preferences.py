@@ -12,11 +12,12 @@ from uuid import UUID
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decisions import (
-    NO_CONSENT,
+    POLICY_CHANGED,
     Decision,
     DecisionRule,
     active_pause_end,
     find_denial,
+    missing_consent,
     topic_status,
 )
 from preference_center.domain.events import (
@@ -61,6 +62,8 @@ class ScopeStatus:
     """When the pause of exactly this scope ends, without regard to wider ones."""
     frequency: str | None = None
     """How often it is sent while it is on; None where the topic offers no choice."""
+    policy_changed: bool = False
+    """It was asked for, but before the privacy policy changed: it is off until asked for again."""
 
     @property
     def until(self) -> datetime | None:
@@ -268,7 +271,9 @@ def _topic_preference(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -
 def _topic_denial(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
     """The denial of a topic; a missing consent outranks a pause, which ends by itself."""
     status = topic_status(topic, facts, now)
-    return status.denial if status.suppressed or status.has_consent else NO_CONSENT
+    if status.suppressed:
+        return status.denial
+    return missing_consent(topic, facts, now) or status.denial
 
 
 def _scope_status(
@@ -282,6 +287,7 @@ def _scope_status(
         since=denial.since if denial else None,
         paused_until=active_pause_end(scope, facts, now),
         own_pause_until=active_pause_end(scope, own_facts, now),
+        policy_changed=denial is not None and denial.advisory == POLICY_CHANGED,
     )
 
 

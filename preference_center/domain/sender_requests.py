@@ -12,6 +12,7 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue, Topic
+from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.events import (
     ALL_MARKETING,
     CLOCK_TOLERANCE,
@@ -56,12 +57,17 @@ class RequestOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ConsentEvidence:
-    """What shows that a person agreed: where, to which words, in which language (BCP 47)."""
+    """What shows that a person agreed: where, to which words, in which language (BCP 47).
+
+    `policy` is the version of the privacy policy that was shown with them, such as
+    `privacy/2027-01`; empty if that is not known.
+    """
 
     source: str
     wording: str
     language: str
     occurred_at: datetime
+    policy: str = ""
 
     def to_evidence(self, address: Address) -> dict[str, str]:
         """What the ledger stores of it, readable for ever.
@@ -70,7 +76,30 @@ class ConsentEvidence:
         """
         if contains_address(f"{self.source}\n{self.wording}\n{self.language}", address):
             raise InvalidInput("the evidence holds the person's address: send it without")
-        return {"source": self.source, "wording": self.wording, "language": self.language}
+        evidence = {"source": self.source, "wording": self.wording, "language": self.language}
+        return evidence | ({"policy": self.policy} if self.policy else {})
+
+
+def check_policy_shown(reference: str | None, catalogue: Catalogue, acted_at: datetime) -> str:
+    """The version of the privacy policy, such as `privacy/2027-01`, that a consent states.
+
+    Empty for None. Raises UnknownPolicyVersion, and InvalidInput for one that no consent of
+    `acted_at` counts with: a later one in force then asks again.
+    """
+    if reference is None:
+        return ""
+    shown = catalogue.policy_version(reference.removeprefix(f"{PRIVACY}/"))
+    asked_again = [
+        each.version
+        for each in catalogue.policy_versions
+        if each.reconsent and shown.effective_at < each.effective_at <= acted_at
+    ]
+    if asked_again:
+        raise InvalidInput(
+            f"version {asked_again[-1]} of the privacy policy asks for a new consent: show that"
+            " one, and ask again"
+        )
+    return shown.reference
 
 
 def clamp_to_now(at: datetime, now: datetime) -> datetime:

@@ -15,7 +15,7 @@ from preference_center.domain.frequencies import frequency_choice
 from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.languages import page_language
 from preference_center.links import Link
-from preference_center.pages.rendering import link_wording, text_version
+from preference_center.pages.rendering import catalogue_or_empty, link_wording, text_version
 
 ACTOR = "recipient"
 
@@ -128,4 +128,6 @@ def click_evidence(link: Link, method: str) -> dict[str, str]:
     if method != ONE_CLICK:  # a mail client shows its own text
         version = text_version(link_wording(link))
         evidence |= {"text_version": version, "language": page_language()}
+        policy = catalogue_or_empty().policy_in_force(services().now())
+        evidence |= {"policy": policy.reference} if policy else {}
     return redact_evidence(evidence, link.address, services().keys.evidence_hmac)

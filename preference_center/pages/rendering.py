@@ -18,6 +18,7 @@ from preference_center.domain.catalogue import (
     Brand,
     Catalogue,
     LocalizedText,
+    PolicyVersion,
     Topic,
     Wording,
     shared_wording,
@@ -239,6 +240,15 @@ class CatalogueText:
     def footer(self, brands: Sequence[Brand]) -> FooterDetails:
         """The footer of a page about these brands."""
         return footer_details(self._catalogue, brands, page_language())
+
+    @property
+    def policy_notice(self) -> PolicyVersion | None:
+        """The version of the privacy policy that pages tell of now."""
+        return self._catalogue.policy_notice(services().now())
+
+    def is_in_force(self, version: PolicyVersion) -> bool:
+        """Whether this version of the privacy policy has come into force."""
+        return version.is_in_force(services().now())
 
     @property
     def rights_offered(self) -> bool:

@@ -25,7 +25,7 @@ RULE_REASONS: Mapping[DecisionRule, str] = {
     DecisionRule.COMPLAINED: "reported our mail as spam",
     DecisionRule.BOUNCED: "mail to this address bounces",
     DecisionRule.PAUSED: "asked for a pause",
-    DecisionRule.NO_CONSENT: "never asked for it",
+    DecisionRule.NO_CONSENT: "no consent that counts",
     DecisionRule.RETIRED_TOPIC: "the topic is no longer sent",
     DecisionRule.UNPARSEABLE_ADDRESS: "not a valid address",
 }

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from preference_center.domain.addresses import Channel, KeyKind, may_match
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
@@ -34,6 +35,7 @@ DIGEST_HEX_LENGTH = 64
 PREFILTER_HEX_LENGTH = 12
 """Digits of the first, cheap comparison; only rows that pass it are compared in full."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMESTAMP_DIGITS = 17  # digits of microseconds until the year 5138
 _EVENT_ID_DIGITS = 32  # digits of an event's id
 
@@ -159,7 +161,9 @@ def decisions(message: MessageType, topic: Topic | None, now_us: int) -> str:
         return _decide(_service_decision(message), pauses="")
     assert topic is not None
     return _decide(
-        _marketing_decision(topic), pauses=_active_pauses(topic.key, now_us), topic=topic.key
+        _marketing_decision(topic, now_us),
+        pauses=_active_pauses(topic.key, now_us),
+        topic=topic.key,
     )
 
 
@@ -319,13 +323,16 @@ def _active_pauses(topic: str, now_us: int) -> str:
         ON s.cell = m.cell GROUP BY m.cell)"""
 
 
-def _marketing_decision(topic: Topic) -> str:
+def _marketing_decision(topic: Topic, now_us: int) -> str:
     """As `decide` for marketing."""
     pause = "CAST(substr(p.{0}, " + str(_TIMESTAMP_DIGITS + 1) + ") AS BIGINT)"
     consented = " AND ".join(
         f"(s.{out}_at IS NULL OR s.{out}_at < s.consent)"
         for out in ("topic_out", "all_out", "closed")
     )
+    cutoff = topic.consents_count_from(_EPOCH + timedelta(microseconds=now_us))
+    if cutoff is not None:
+        consented += f" AND s.consent >= {(cutoff - _EPOCH) // timedelta(microseconds=1)}"
     steps: list[tuple[str, DecisionRule | str, str | None, str]] = [
         (_is_active("s.closed_at", "s.reopened"), DecisionRule.CLOSED, EVERYTHING, "s.closed_at"),
         ("s.restricted_at IS NOT NULL", DecisionRule.RESTRICTED, RESTRICTION, "s.restricted_at"),

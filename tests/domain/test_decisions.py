@@ -341,3 +341,32 @@ def test_pages_and_senders_never_disagree(events: list[Event], topic: Topic) -> 
         after = decide(NEWSLETTER, ON, facts, status.paused_until)
         assert after.allow
         assert not decide(NEWSLETTER, ON, facts, status.paused_until - MINUTE / 60).allow
+
+
+ASKS_AGAIN = replace(OFF, consent_cutoffs=(NOW - 30 * MINUTE, NOW - 4 * MINUTE, NOW + MINUTE))
+"""A topic whose consents from before four minutes ago count no more."""
+
+
+def test_a_consent_from_before_the_policy_changed_denies_and_says_why() -> None:  # I11
+    asked = decide(NEWSLETTER, ASKS_AGAIN, [consent(at=-5)], NOW)
+    assert (asked.allow, asked.rule, asked.advisory) == (False, Rule.NO_CONSENT, "policy_changed")
+    status = topic_status(ASKS_AGAIN, [consent(at=-5)], NOW)
+    assert not status.subscribed
+    assert status.denial is None  # nothing was turned off
+
+
+@pytest.mark.parametrize("at", [-4, -3])
+def test_a_consent_since_the_policy_changed_counts(at: int) -> None:
+    assert decide(NEWSLETTER, ASKS_AGAIN, [consent(at=at)], NOW).rule is Rule.CONSENTED
+
+
+def test_who_never_consented_is_not_told_of_the_policy() -> None:
+    assert decide(NEWSLETTER, ASKS_AGAIN, [], NOW).advisory is None
+    assert decide(NEWSLETTER, ASKS_AGAIN, [off(OFFERS)], NOW).advisory is None
+
+
+def test_a_changed_policy_lifts_and_denies_nothing_else() -> None:  # I4, I5
+    assert decide(NEWSLETTER, ASKS_AGAIN, [off(), consent()], NOW).rule is Rule.OPTED_OUT_OF_TOPIC
+    assert decide(INVOICE, None, [consent()], NOW).allow
+    by_default = replace(ASKS_AGAIN, default=ON.default)
+    assert decide(NEWSLETTER, by_default, [consent()], NOW).rule is Rule.NOT_OPTED_OUT

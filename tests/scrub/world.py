@@ -46,6 +46,13 @@ class = "service"
 ground = "billing"
 after_closing = true
 after_closing_ground = "final_invoice"
+
+[policies.privacy.new]
+effective = 2026-11-24
+url = "https://acme.example/privacy"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+summary = { it = "Nuovo fornitore", en = "A new supplier" }
+reconsent = true
 """
 )
 MESSAGES = {

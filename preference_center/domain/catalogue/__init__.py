@@ -44,6 +44,7 @@ from preference_center.domain.catalogue.model import (
     UnprovenImportPolicy,
 )
 from preference_center.domain.catalogue.parser import catalogue_digest, parse_catalogue
+from preference_center.domain.catalogue.policy_versions import PolicyVersion
 from preference_center.domain.catalogue.privacy import (
     AccountClosing,
     Authority,
@@ -102,6 +103,7 @@ __all__ = [
     "LocalizedText",
     "MessageClass",
     "MessageType",
+    "PolicyVersion",
     "Recipient",
     "RecipientRole",
     "RetainedData",

@@ -149,6 +149,7 @@ def _privacy_settings(catalogue: Catalogue) -> dict[str, str]:
         tables["controller"] = catalogue.controller
     tables |= {f"retention.{kind}": rule for kind, rule in catalogue.retention.items()}
     tables |= {f"destinations.{name}": each for name, each in catalogue.recipients.items()}
+    tables |= {f"policies.{each.reference}": each for each in catalogue.policy_versions}
     return {
         f"{name}.{key}": value
         for name, table in tables.items()
@@ -251,6 +252,8 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
     """The fields by the name they have in the file; a text's languages one by one."""
     flat: dict[str, str] = {}
     for item in fields(catalogue_item):
+        if not item.compare:  # it follows from another part of the file
+            continue
         value = getattr(catalogue_item, item.name)
         name = "class" if item.name == "message_class" else item.name
         if isinstance(value, Wording):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from preference_center.domain import bounces as deliverability
@@ -11,6 +12,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.brand_files import BrandFile, BrandFont, BrandLogo
 from preference_center.domain.catalogue.branding import BrandColours
 from preference_center.domain.catalogue.company_contact import CompanyContact, ContactDetails
+from preference_center.domain.catalogue.policy_versions import PolicyVersion, version_in_force
 from preference_center.domain.catalogue.privacy import (
     Controller,
     Recipient,
@@ -21,7 +23,7 @@ from preference_center.domain.catalogue.privacy import (
 from preference_center.domain.catalogue.reader import LocalizedText, did_you_mean
 from preference_center.domain.catalogue.sites import Site
 from preference_center.domain.catalogue.wording import Wording
-from preference_center.errors import UnknownMessageType, UnknownTopic
+from preference_center.errors import UnknownMessageType, UnknownPolicyVersion, UnknownTopic
 
 
 class TopicDefault(StrEnum):
@@ -166,6 +168,14 @@ class Topic:
     legal_basis: LegalBasis | None = None
     frequencies: Mapping[str, LocalizedText] = field(default_factory=dict)
     default_frequency: str = ""
+    consent_cutoffs: tuple[datetime, ...] = field(default=(), compare=False)
+    """The times from which older consents no longer count, in order: each that of a version of
+    the privacy policy that asks again."""
+
+    def consents_count_from(self, now: datetime) -> datetime | None:
+        """The time before which no consent counts at `now`; None if all do."""
+        cutoffs = self.consent_cutoffs
+        return max((at for at in cutoffs if at <= now), default=None) if cutoffs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,8 @@ class Catalogue:
     """The destinations as people read of them, by name."""
     sites: Mapping[str, Site] = field(default_factory=dict)
     """The websites that use the consent tool."""
+    policy_versions: tuple[PolicyVersion, ...] = ()
+    """Of the privacy policy, from the oldest to the newest."""
 
     def topic(self, key: str) -> Topic:
         """The topic of this key, retired or not. Raises UnknownTopic."""
@@ -223,6 +235,23 @@ class Catalogue:
             raise UnknownMessageType(
                 _unknown_key_message("message type", key, self.message_types)
             ) from None
+
+    def policy_version(self, version: str) -> PolicyVersion:
+        """The version of the privacy policy with this key. Raises UnknownPolicyVersion."""
+        by_key = {each.version: each for each in self.policy_versions}
+        if version not in by_key:
+            raise UnknownPolicyVersion(
+                _unknown_key_message("version of the privacy policy", version, by_key)
+            )
+        return by_key[version]
+
+    def policy_in_force(self, at: datetime) -> PolicyVersion | None:
+        """The version of the privacy policy that is in force at `at`, if the file has one."""
+        return version_in_force(self.policy_versions, at)
+
+    def policy_notice(self, at: datetime) -> PolicyVersion | None:
+        """The newest version that pages tell of at `at`: around when it comes into force."""
+        return next((v for v in reversed(self.policy_versions) if v.is_noticed(at)), None)
 
     def host_for_scope(self, scope: str) -> str | None:
         """The host of the pages about `scope`: that of its topic's brand, if it has one."""

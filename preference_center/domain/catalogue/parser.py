@@ -6,6 +6,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.brands import BRAND_FIELDS, parse_brand
@@ -26,6 +27,11 @@ from preference_center.domain.catalogue.model import (
     TopicGroup,
     UnprovenImportPolicy,
 )
+from preference_center.domain.catalogue.policy_versions import (
+    PolicyVersion,
+    consent_cutoffs,
+    parse_policy_versions,
+)
 from preference_center.domain.catalogue.privacy import (
     parse_controller,
     parse_recipients,
@@ -41,6 +47,7 @@ from preference_center.errors import CatalogueError
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
     "deliverability", "controller", "rights", "minors", "retention", "destinations", "sites",
+    "policies",
 )  # fmt: skip
 _TOPIC_FIELDS = (
     "brand", "channel", "default", "group", "title", "description", "retired", "purpose",
@@ -121,8 +128,26 @@ class _CatalogueParser:
             recipients=parse_recipients(self._file, self._languages),
             sites=parse_sites(self._file, self._languages),
         )
+        versions = self._parse_policy_versions(catalogue)
         self._errors.raise_if_any()
-        return catalogue
+        cutoffs = consent_cutoffs(versions)
+        return replace(
+            catalogue,
+            policy_versions=versions,
+            topics={
+                key: replace(topic, consent_cutoffs=cutoffs)
+                for key, topic in catalogue.topics.items()
+            },
+        )
+
+    def _parse_policy_versions(self, catalogue: Catalogue) -> tuple[PolicyVersion, ...]:
+        timezone = catalogue.controller.timezone if catalogue.controller else "UTC"
+        service = [
+            key
+            for key, each in catalogue.message_types.items()
+            if each.message_class is MessageClass.SERVICE
+        ]
+        return parse_policy_versions(self._file, self._languages, timezone, service)
 
     def _parse_languages(self) -> tuple[str, ...]:
         """The declared languages; none after a fault, so that texts go unchecked."""

@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
@@ -29,6 +30,7 @@ _TYPE_NAMES: Mapping[type, str] = {
     float: "a number",
     list: "a list",
     dict: "a table",
+    date: "a date",
 }
 
 _NO_BREAK_SPACE = re.compile("[\u00a0\u202f]")
@@ -170,6 +172,14 @@ class TomlTable:
                 f"{key} can't be {found}", f"write a number from {minimum} to {maximum}", key
             )
         return None
+
+    def get_date(self, key: str, *, required: bool = False) -> date | None:
+        """A day, without a time."""
+        found = self.get_value(key, date, "2027-01-01", required=required)
+        if isinstance(found, datetime):  # which is a date to Python
+            self.add_error(f"{key} has a time of day", f"write {key} = {found:%Y-%m-%d}", key)
+            return None
+        return found
 
     def get_raw(self, key: str) -> object:
         """What stands under `key`, of whatever type."""

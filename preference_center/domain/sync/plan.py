@@ -65,7 +65,7 @@ def plan_push(
         address=text,
         channel=channel,
         off=off,
-        lift=_lifts(frozenset(claim.turned_off) & topics - off, facts, catalogue)
+        lift=_lifts(frozenset(claim.turned_off) & topics - off, facts, catalogue, now)
         if can_lift
         else frozenset(),
         all_off=is_marketing_suppressed(facts),
@@ -98,13 +98,15 @@ def wanted_frequencies(
 
 
 def _lifts(
-    topics: frozenset[str], facts: Sequence[ScopeFact], catalogue: Catalogue
+    topics: frozenset[str], facts: Sequence[ScopeFact], catalogue: Catalogue, now: datetime
 ) -> frozenset[str]:
     """Those of these topics, turned off by us and denied no more, that may be turned on."""
     if not any(fact.scope == RESTRICTION for fact in facts):
         return topics
     return frozenset(
-        key for key in topics if (topic := catalogue.topics.get(key)) and has_consent(topic, facts)
+        key
+        for key in topics
+        if (topic := catalogue.topics.get(key)) and has_consent(topic, facts, now)
     )
 
 
