@@ -37,7 +37,7 @@ from preference_center.api.suppression_models import (
 from preference_center.api.writes import record_results
 from preference_center.context import services
 from preference_center.domain.addresses import Address, parse_address
-from preference_center.domain.decisions import find_denial
+from preference_center.domain.decisions import find_scope_denial
 from preference_center.domain.delivery_status import (
     active_suppressions,
     is_suppressed_by_other_form,
@@ -158,7 +158,7 @@ def post_suppressions_lift(call: ApiCall, rows: RequestRows[LiftRequest]) -> Res
         results = record_results(changes, recorded)
         known = zip(results, changes, load_facts(addresses, connection), strict=True)
         for result, change, facts in known:
-            denial = find_denial(change.scope, facts, now)
+            denial = find_scope_denial(change.scope, facts, now)
             result.update({"lifted": denial is None} | ({"rule": denial.rule} if denial else {}))
         return rows.to_json(results)
 

@@ -23,6 +23,7 @@ from preference_center.domain.sender_requests import (
     clamp_to_now,
     topic_for_address,
     validate_marketing_scope,
+    validate_opt_out_scope,
 )
 from preference_center.ledger.recording import RecordResult
 from preference_center.links import Link, list_unsubscribe_headers
@@ -53,7 +54,7 @@ def record_opt_outs(
         if address is None:
             continue
         scope = errors.collect(
-            f"{pointer}/scope", validate_marketing_scope, address, row.scope, catalogue
+            f"{pointer}/scope", validate_opt_out_scope, address, row.scope, catalogue
         )
         if scope and received_at and occurred_at:
             changes.append(

@@ -18,7 +18,7 @@ from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.events import ALL_MARKETING, SHARING, EventKind
 from preference_center.domain.export_formats import (
     ExportFile,
     ExportFormat,
@@ -79,8 +79,9 @@ class ExportStats:
     "--topic",
     "scopes",
     multiple=True,
-    help="A topic of the catalogue, or all_marketing; repeatable. Default: for sendgrid and"
-    " mailchimp every topic sent by email, for hubspot all_marketing, for csv everything.",
+    help="A topic of the catalogue, all_marketing, or for csv sharing; repeatable. Default: for"
+    " sendgrid and mailchimp every topic sent by email, for hubspot all_marketing, for csv"
+    " everything.",
 )
 @click.option(
     "--destination",
@@ -160,7 +161,7 @@ def _check_output(path: Path, tool: ExportFormat) -> None:
 
 def _check_scopes(scopes: Iterable[str], catalogue: Catalogue, tool: ExportFormat) -> None:
     for scope in scopes:
-        if scope == ALL_MARKETING:
+        if scope == ALL_MARKETING or (scope == SHARING and tool is ExportFormat.CSV):
             continue
         topic = catalogue.topic(scope)
         if tool is not ExportFormat.CSV and topic.channel is not Channel.EMAIL:
@@ -187,7 +188,8 @@ def _destination_scopes(
         raise InvalidInput(f"{name} does not send {', '.join(foreign)}")
     if tool is ExportFormat.HUBSPOT:
         return scopes or (ALL_MARKETING,), found.mapping
-    return scopes or tuple(sorted(found.sends)), found.mapping
+    own = found.sends if tool is ExportFormat.CSV else found.topics
+    return scopes or tuple(sorted(own)), found.mapping
 
 
 def _tool_files(

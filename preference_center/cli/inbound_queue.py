@@ -101,7 +101,7 @@ def show(mail: UUID, *, raw: bool) -> None:
     "--scope",
     default=ALL_MARKETING,
     show_default=True,
-    help="A topic of the catalogue, or all_marketing.",
+    help="A topic of the catalogue, all_marketing, or sharing (sale and sharing of data).",
 )
 def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> None:
     """Record the meaning of MAIL as of when it was received, and delete it.
@@ -124,7 +124,7 @@ def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> Non
         require_known_keys()
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        valid_scope = sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
+        valid_scope = sender_requests.validate_opt_out_scope(parsed[0], scope, catalogue)
     with click_errors():
         recorded = record(
             _changes(found, parsed, meaning, valid_scope),

@@ -154,7 +154,7 @@ def revoke(name: str) -> None:
 
 def _select_scope(destination: Destination, topic: str | None, catalogue: Catalogue) -> str:
     """What the links opt out of. Raises InvalidInput that lists the choices."""
-    sends = sorted(destination.sends)
+    sends = sorted(destination.topics)
     if topic is None and len(sends) == 1:
         return sends[0]
     choice = f"--topic: {', '.join([*sends, ALL_MARKETING])}"
@@ -162,7 +162,7 @@ def _select_scope(destination: Destination, topic: str | None, catalogue: Catalo
         raise InvalidInput(f"{destination.name} sends several topics. Choose by {choice}")
     if topic == ALL_MARKETING:
         return topic
-    if catalogue.topic(topic).key not in destination.sends:
+    if catalogue.topic(topic).key not in destination.topics:
         raise InvalidInput(f"{destination.name} does not send that topic. Choose by {choice}")
     return topic
 

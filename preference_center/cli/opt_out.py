@@ -36,7 +36,7 @@ from preference_center.storage.catalogues import current_catalogue
     "--scope",
     default=ALL_MARKETING,
     show_default=True,
-    help="A topic of the catalogue, or all_marketing.",
+    help="A topic of the catalogue, all_marketing, or sharing (sale and sharing of data).",
 )
 @click.option(
     "--via",
@@ -73,7 +73,7 @@ def opt_out(
         require_known_keys()  # with other keys no decision would find the opt-out
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        valid_scope = sender_requests.validate_marketing_scope(parsed, scope, catalogue)
+        valid_scope = sender_requests.validate_opt_out_scope(parsed, scope, catalogue)
     change = sender_requests.build_opt_out_change(
         context.new_id(),
         parsed,

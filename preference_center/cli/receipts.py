@@ -17,7 +17,7 @@ from preference_center.domain.delivery_status import (
     active_suppressions,
     compute_delivery_status,
 )
-from preference_center.domain.events import Event
+from preference_center.domain.events import SHARING, Event
 from preference_center.domain.receipt_codes import parse_receipt_code
 from preference_center.links import restore_address
 from preference_center.storage.catalogues import current_catalogue
@@ -101,10 +101,8 @@ def _load_opt_outs(
     found = []
     for event in events:
         address_id = event.address_id
-        topics = {
-            topic.key
-            for topic in catalogue.topics_for_channel(load_channel(connection, address_id))
-        }
+        channel = load_channel(connection, address_id)
+        topics = {SHARING, *(topic.key for topic in catalogue.topics_for_channel(channel))}
         active = active_suppressions(facts.get(address_id, NO_SCOPE_FACTS), now)
         found.append(
             FoundOptOut(

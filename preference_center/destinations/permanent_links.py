@@ -45,4 +45,4 @@ def _link_scope(destination: Destination) -> str:
     stated = destination.settings.get(LINK_TOPIC)
     if stated:
         return stated
-    return next(iter(destination.sends)) if len(destination.sends) == 1 else ALL_MARKETING
+    return next(iter(destination.topics)) if len(destination.topics) == 1 else ALL_MARKETING

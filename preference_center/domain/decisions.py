@@ -19,7 +19,9 @@ from preference_center.domain.catalogue import MessageClass, MessageType, Topic,
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    NOT_MARKETING,
     RESTRICTION,
+    SHARING,
     UNDELIVERABLE,
     EventKind,
     Timestamped,
@@ -41,6 +43,8 @@ class DecisionRule(StrEnum):
     """The person limits the use of their data: no marketing until they end that."""
     OPTED_OUT_OF_TOPIC = "opted_out_of_topic"
     OPTED_OUT_OF_ALL_MARKETING = "opted_out_of_all_marketing"
+    OPTED_OUT_OF_SHARING = "opted_out_of_sharing"
+    """Of sale and sharing: no rule about messages, but about what is done with the data."""
     COMPLAINED = "complained"
     BOUNCED = "bounced"
     PAUSED = "paused"
@@ -161,6 +165,23 @@ def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decisi
     return None
 
 
+def find_sharing_denial(facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
+    """Why this person's data may not be sold or shared for advertising, or None.
+
+    By the opt-out of it, by a closed account or a restriction, and by one of all marketing: who
+    objects to direct marketing objects to audiences made of their address, too (GDPR art. 21(2)).
+    An opt-in to sharing overrides an older one of all marketing, as a topic's does (I5). What says
+    nothing of the person's will, or ends by itself, is left out: bounces and pauses.
+    """
+    denial = find_denial(SHARING, [fact for fact in facts if fact.scope != UNDELIVERABLE], now)
+    return None if denial is None or denial.rule is DecisionRule.PAUSED else denial
+
+
+def find_scope_denial(scope: str, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
+    """The denial of a topic, of ALL_MARKETING or of SHARING, or None."""
+    return find_sharing_denial(facts, now) if scope == SHARING else find_denial(scope, facts, now)
+
+
 def is_opted_out(topic: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether marketing of this topic is denied by something that only the person can end.
 
@@ -276,15 +297,15 @@ def newest_opt_in(
     """The newest own opt-in of exactly this form that an opt-out of `scope` would end.
 
     `any_form`: of every form of the mailbox, since it would end them all (I9).
-    ALL_MARKETING covers every topic, and so does a bounce; a topic lies in it.
+    ALL_MARKETING covers every topic, and so does a bounce; a topic lies in it, sharing does not.
     """
-    within = {scope, ALL_MARKETING}
+    within = {scope} if scope == SHARING else {scope, ALL_MARKETING}
     return _newest(
         [
             fact.state.lift
             for fact in facts
             if (fact.exact or any_form)
-            and fact.scope not in {EVERYTHING, RESTRICTION}
+            and (fact.scope not in NOT_MARKETING or fact.scope == scope)
             and (scope in {ALL_MARKETING, UNDELIVERABLE} or fact.scope in within)
         ]
     )
@@ -329,6 +350,8 @@ def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
             assert_never(fact.state.reason)
     if _effective_scope(fact) == ALL_MARKETING:
         return DecisionRule.OPTED_OUT_OF_ALL_MARKETING
+    if fact.scope == SHARING:
+        return DecisionRule.OPTED_OUT_OF_SHARING
     return DecisionRule.OPTED_OUT_OF_TOPIC
 
 
@@ -353,7 +376,7 @@ def _own_lift(facts: Sequence[ScopeFact], scope: str) -> Timestamped | None:
 
 
 def _own_lifts(facts: Sequence[ScopeFact]) -> list[Timestamped | None]:
-    return [fact.state.lift for fact in facts if fact.exact]
+    return [fact.state.lift for fact in facts if fact.exact and fact.scope != SHARING]
 
 
 def _newest(timestamps: Sequence[Timestamped | None]) -> Timestamped | None:

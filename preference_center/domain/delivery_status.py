@@ -16,6 +16,7 @@ from preference_center.domain.decisions import find_denial
 from preference_center.domain.events import (
     ALL_MARKETING,
     RESERVED_SCOPES,
+    SHARING,
     UNDELIVERABLE,
     EventKind,
     ScopeState,
@@ -270,7 +271,7 @@ def _settled_status(
 
 
 def _applies_to(suppression: ActiveSuppression, topics: Collection[str]) -> bool:
-    if suppression.scope in RESERVED_SCOPES:
+    if suppression.scope in RESERVED_SCOPES - {SHARING}:
         return any(topic not in suppression.exempt_topics for topic in topics)
     return suppression.scope in topics
 

@@ -36,6 +36,12 @@ RESTRICTION = "restriction"
 A scope of its own, since no opt-in ends it: only an `unrestricted` of the form that was restricted.
 """
 
+SHARING = "sharing"
+"""Sale and sharing of the person's data for advertising (Cal. Civ. Code 1798.120, docs/gpc.md).
+
+It is about what happens to data, so it decides about no message: see `find_sharing_denial`.
+"""
+
 REPEAT_INTERVAL = timedelta(seconds=5)
 """Own opt-outs with one link within this interval are one act: a double click, a retry.
 
@@ -46,7 +52,10 @@ See `Change.is_repeat_of` and docs/decisions/0008.
 LINK_EVIDENCE = ("key_id", "message_id", "issued_at", "destination")
 """The evidence that says which link, or which message, an act was made with."""
 
-RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION})
+RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION, SHARING})
+
+NOT_MARKETING = frozenset({EVERYTHING, RESTRICTION, SHARING})
+"""Scopes that marketing as a whole does not cover: an act about it leaves them as they are."""
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
 """How long after its reported time an opt-out may count (I5)."""
@@ -140,9 +149,11 @@ def is_valid_scope(kind: EventKind, scope: str) -> bool:
         case EventKind.RETRACTED:
             valid = False  # it names events: see Retraction
         case EventKind.PAUSED:
-            valid = scope not in {EVERYTHING, RESTRICTION}
+            valid = scope not in NOT_MARKETING
         case EventKind.OPTED_OUT | EventKind.OPTED_IN | EventKind.COMPLAINED:
-            valid = scope not in {EVERYTHING, UNDELIVERABLE, RESTRICTION}
+            valid = scope not in {EVERYTHING, UNDELIVERABLE, RESTRICTION} and (
+                scope != SHARING or kind is not EventKind.COMPLAINED
+            )
         case _:
             assert_never(kind)
     return valid
@@ -312,7 +323,8 @@ class ScopeState:
         if event.kind is EventKind.PAUSED and _is_newer(counted, state.pause):
             state = replace(state, pause=counted, pause_until=event.until)
         asks = (
-            event.kind in {EventKind.OPTED_IN, EventKind.CONSENTED} and event.scope != ALL_MARKETING
+            event.kind in {EventKind.OPTED_IN, EventKind.CONSENTED}
+            and event.scope not in RESERVED_SCOPES
         )
         if asks and _is_newer(counted, state.consent):
             state = replace(state, consent=counted)

@@ -13,6 +13,7 @@ from preference_center.domain.events import (
     EVERYTHING,
     REPEAT_INTERVAL,
     RESTRICTION,
+    SHARING,
     UNDELIVERABLE,
     Change,
     EventKind,
@@ -42,7 +43,7 @@ def build_opt_in_change(
     origin: RequestOrigin,
     catalogue: Catalogue,
 ) -> Change:
-    """The person's opt-in to a topic, or to all marketing.
+    """The person's opt-in to a topic, to all marketing, or to sale and sharing.
 
     It ends older opt-outs, complaints and pauses of its scope and, for what it covers, older
     bounces. A topic's overrides older wider ones for that topic; a wider one never lifts a
@@ -51,7 +52,7 @@ def build_opt_in_change(
     """
     if scope in _UNLIFTABLE_SCOPES:
         raise InvalidInput(_UNLIFTABLE_SCOPES[scope])
-    if scope != ALL_MARKETING:
+    if scope not in {ALL_MARKETING, SHARING}:
         topic = topic_for_address(address, scope, catalogue)
         return build_consent_change(id, address, topic, consent_evidence, origin, own_act=True)
     return build_proven_change(id, EventKind.OPTED_IN, address, scope, consent_evidence, origin)

@@ -17,6 +17,7 @@ from preference_center.domain.events import (
     ALL_MARKETING,
     CLOCK_TOLERANCE,
     EVERYTHING,
+    SHARING,
     Change,
     EventKind,
 )
@@ -140,6 +141,13 @@ def validate_marketing_scope(
     if scope == EVERYTHING:
         raise UnknownTopic("nobody opts out of everything: an account is closed, see contacts")
     return topic_for_address(address, scope, catalogue).key
+
+
+def validate_opt_out_scope(
+    address: Address | HashedAddress, scope: str, catalogue: Catalogue
+) -> str:
+    """The same, or sale and sharing."""
+    return scope if scope == SHARING else validate_marketing_scope(address, scope, catalogue)
 
 
 def build_opt_out_change(

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from preference_center.domain.events import (
     ALL_MARKETING,
-    EVERYTHING,
     LINK_EVIDENCE,
-    RESTRICTION,
+    NOT_MARKETING,
+    RESERVED_SCOPES,
     EventKind,
 )
 from preference_center.ledger.sync_state_sql import (
@@ -61,6 +61,8 @@ _KEEP_NEWEST_FREQUENCY = _keep_newest(
 )
 _SUPPRESSING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.suppresses))
 _PAUSING_KINDS = sql_kinds(EventKind.PAUSED)
+_NOT_MARKETING = ", ".join(f"'{scope}'" for scope in sorted(NOT_MARKETING))
+_RESERVED = ", ".join(f"'{scope}'" for scope in sorted(RESERVED_SCOPES))
 _CONSENTING_KINDS = sql_kinds(EventKind.OPTED_IN, EventKind.CONSENTED)
 
 ACQUIRE_APPEND_LOCK = f"""
@@ -123,7 +125,7 @@ WITH input_event AS (
         FROM related WHERE lift_at IS NOT NULL GROUP BY digest, channel, kind, scope) AS b
     ON b.digest = a.digest AND b.channel = a.channel
     WHERE a.own AND {KINDS_MAY_MATCH} <> 0 AND (b.scope = a.scope
-        OR (a.scope = '{ALL_MARKETING}' AND b.scope NOT IN ('{EVERYTHING}', '{RESTRICTION}')))
+        OR (a.scope = '{ALL_MARKETING}' AND b.scope NOT IN ({_NOT_MARKETING})))
     GROUP BY a.id
 ), given AS (
     SELECT e.*, effective.counts_from, repeated.id AS repeats
@@ -192,7 +194,7 @@ newest_frequencies AS (
         {_KEEP_NEWEST_FREQUENCY}
 ), {_newest_cte("newest_consents", _CONSENTING_KINDS)}, merged_consent AS (
     INSERT INTO consent AS c (address_id, topic, at, event)
-    SELECT address_id, scope, counts_at, id FROM newest_consents WHERE scope <> '{ALL_MARKETING}'
+    SELECT address_id, scope, counts_at, id FROM newest_consents WHERE scope NOT IN ({_RESERVED})
         AND COALESCE((SELECT erased_at FROM address WHERE id = address_id) < counts_at, true)
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)

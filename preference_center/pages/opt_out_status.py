@@ -22,7 +22,7 @@ from preference_center.domain.delivery_status import (
     compute_delivery_status,
     summarize_delivery,
 )
-from preference_center.domain.events import Event
+from preference_center.domain.events import SHARING, Event
 from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -126,7 +126,7 @@ def _load(
     if address_id is None:
         return OptOutStatus(opt_outs, ())
     dated = [(each.suppression, each.received_at) for each in opt_outs]
-    topics = {topic.key for topic in catalogue.topics_for_channel(address.channel)}
+    topics = {SHARING, *(t.key for t in catalogue.topics_for_channel(address.channel))}
     titles = load_system_titles(connection, catalogue)
     systems = [
         SystemStatus(

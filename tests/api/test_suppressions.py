@@ -14,6 +14,7 @@ from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
+    SHARING,
     UNDELIVERABLE,
     Change,
     EventKind,
@@ -338,6 +339,26 @@ class TestLifting:
         clock.advance(HOUR)
         result = self.lift(sender, clock)
         assert (result["recorded"], result["lifted"], result["rule"]) == (True, False, "restricted")
+
+    def test_of_sale_and_sharing_is_ended_by_a_consent_to_that_alone(
+        self, sender: Sender, clock: Clock
+    ) -> None:  # I5
+        happen(1, scope=SHARING)
+        clock.advance(HOUR)
+        self.lift(sender, clock, scope=ALL_MARKETING)
+        assert sender.ask("offers.weekly", "ada@example.com")["allow"] is True  # I4
+        assert len(listed(sender, scope=SHARING)) == 1
+        shown = self.lift(sender, clock, scope=SHARING)
+        assert (shown["recorded"], shown["lifted"]) == (True, True)
+
+    def test_an_objection_to_marketing_outlasts_an_older_consent_to_sharing(
+        self, sender: Sender, clock: Clock
+    ) -> None:
+        before = evidence(occurred_at=clock.now.isoformat())
+        clock.advance(HOUR)
+        happen(1, scope=ALL_MARKETING, at=clock.now)
+        shown = self.lift(sender, clock, scope=SHARING, evidence=before)
+        assert (shown["lifted"], shown["rule"]) == (False, "opted_out_of_all_marketing")
 
     def test_a_repeat_adds_nothing(self, sender: Sender, clock: Clock) -> None:  # I7
         happen(1)

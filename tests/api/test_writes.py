@@ -42,6 +42,19 @@ def test_an_opt_out_keeps_who_passed_it_on_how_and_when(sender: Sender) -> None:
     ]
 
 
+def test_an_opt_out_of_sale_and_sharing_stops_no_message(sender: Sender) -> None:  # I4
+    answer = sender.post("/v1/opt-outs", opt_out(scope="sharing")).get_json()
+    assert answer["recorded"] is True
+    assert sender.ask("offers.weekly", "ada@example.com")["allow"] is True
+    found = sender.post("/v1/suppressions/query", {"address": "ada@example.com"}).get_json()
+    assert [each["scope"] for each in found["active_suppressions"]] == ["sharing"]
+
+
+def test_a_link_can_not_be_made_for_it(sender: Sender) -> None:
+    wanted = {"address": "ada@example.com", "scope": "sharing"}
+    assert sender.post("/v1/links", wanted).status_code == 422
+
+
 def test_repeating_an_opt_out_adds_nothing_while_it_stands(sender: Sender) -> None:
     # I7
     assert sender.opt_out("ada@example.com", "acme.offers")["recorded"] is True

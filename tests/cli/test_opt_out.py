@@ -39,6 +39,13 @@ def test_an_opt_out_by_phone_covers_all_marketing_from_now(in_force: Flask) -> N
     assert events(in_force) == [("opted_out", "all_marketing", "cli", {"via": "phone"}, START)]
 
 
+def test_one_of_sale_and_sharing_is_recorded_as_such(in_force: Flask) -> None:
+    result = flask(in_force, "ada@example.com", "--via", "phone", "--scope", "sharing")
+
+    assert result.exit_code == 0
+    assert [event[:2] for event in events(in_force)] == [("opted_out", "sharing")]
+
+
 def test_the_clock_runs_from_when_the_company_received_it(in_force: Flask) -> None:
     # I3
     words = [

@@ -14,6 +14,7 @@ from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
+    SHARING,
     UNDELIVERABLE,
     Change,
     Event,
@@ -24,29 +25,35 @@ from preference_center.domain.frequency_choice import FrequencyChoice
 from tests.clock import START
 
 NEWS, OFFERS = "acme.news", "acme.offers"
-TOPICS = (NEWS, OFFERS, ALL_MARKETING)
+TOPICS = (NEWS, OFFERS, ALL_MARKETING, SHARING)
 FREQUENCIES = [FrequencyChoice(key, rank) for rank, key in enumerate(("daily", "weekly"))]
 NOW = START
 """When everything below is looked at; a later date comes from a wrong clock."""
 
 
+_ONLY_SCOPE = {
+    EventKind.REOPENED: EVERYTHING,
+    EventKind.BOUNCED: UNDELIVERABLE,
+    EventKind.RESTRICTED: RESTRICTION,
+    EventKind.UNRESTRICTED: RESTRICTION,
+    EventKind.MOVED: ALL_MARKETING,
+}
+_MORE_SCOPES = {
+    EventKind.PAUSED: (UNDELIVERABLE,),
+    EventKind.OPTED_OUT: (SHARING,),
+    EventKind.OPTED_IN: (SHARING,),
+}
+
+
 def scopes_of(kind: EventKind) -> Sequence[str]:
     """The scopes that an event of this kind may name."""
-    if kind is EventKind.REOPENED:
-        return (EVERYTHING,)
     if kind in {EventKind.DEACTIVATED, EventKind.ERASED}:
         return (EVERYTHING, ALL_MARKETING)
-    if kind is EventKind.BOUNCED:
-        return (UNDELIVERABLE,)
-    if kind in {EventKind.RESTRICTED, EventKind.UNRESTRICTED}:
-        return (RESTRICTION,)
-    if kind is EventKind.MOVED:
-        return (ALL_MARKETING,)
-    if kind is EventKind.PAUSED:
-        return (NEWS, OFFERS, ALL_MARKETING, UNDELIVERABLE)
+    if kind in _ONLY_SCOPE:
+        return (_ONLY_SCOPE[kind],)
     if kind in {EventKind.CONSENTED, EventKind.FREQUENCY_CHOSEN}:
         return (NEWS, OFFERS)
-    return (NEWS, OFFERS, ALL_MARKETING)
+    return (NEWS, OFFERS, ALL_MARKETING, *_MORE_SCOPES.get(kind, ()))
 
 
 KINDS = [kind for kind in EventKind if kind is not EventKind.RETRACTED]

@@ -162,7 +162,7 @@ class Oracle:
             slot(newest(LIFT_KINDS)),
             slot(pause),
             pause.until if pause else None,
-            None if scope == "all_marketing" else slot(newest(CONSENT_KINDS)),
+            None if scope in {"all_marketing", "sharing"} else slot(newest(CONSENT_KINDS)),
             slot(chosen),
             chosen.frequency.key if chosen and chosen.frequency else None,
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.reader import quote_toml
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.imports.presets import RowMeaning
 from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic
 
@@ -25,7 +25,10 @@ _MAX_SHOWN_GROUPS = 50
 
 @dataclass(frozen=True, slots=True)
 class ScopeMap:
-    """Group -> topic, `all_marketing` or `leave_out`. Ignores case and surrounding spaces."""
+    """Group -> topic, `all_marketing`, `sharing` or `leave_out`.
+
+    Ignores case and surrounding spaces.
+    """
 
     scopes: Mapping[str, str]
 
@@ -41,7 +44,7 @@ class ScopeMap:
     def validate(self, catalogue: Catalogue) -> None:
         """Raises UnknownTopic unless each scope is one of the catalogue."""
         for group, scope in self.scopes.items():
-            if scope not in {ALL_MARKETING, LEAVE_OUT}:
+            if scope not in {ALL_MARKETING, SHARING, LEAVE_OUT}:
                 try:
                     catalogue.topic(scope)
                 except UnknownTopic as error:
@@ -99,7 +102,7 @@ def missing_scopes_error(
     lines += [f"  {count:>9,}  {meaning}  {quote_toml(group)}" for (meaning, group), count in shown]
     if len(groups) > len(shown):
         lines.append(f"  and {len(groups) - len(shown)} more")
-    lines.append("Set the scope of each: a topic, all_marketing, or leave_out.")
+    lines.append("Set the scope of each: a topic, all_marketing, sharing, or leave_out.")
     lines.append(f"Topics: {', '.join(topics)}" if topics else "The catalogue has no topic yet.")
     return MissingScopes("\n".join(lines), _suggested_scope_map([key for key, _ in shown], topics))
 

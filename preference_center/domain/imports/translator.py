@@ -26,7 +26,7 @@ from preference_center.domain.imports.timestamps import parse_timestamp
 from preference_center.domain.sender_requests import (
     EARLIEST_TIME,
     topic_for_address,
-    validate_marketing_scope,
+    validate_opt_out_scope,
 )
 from preference_center.errors import InvalidInput
 
@@ -155,7 +155,7 @@ class RowTranslator:
             evidence |= proof
         else:
             if scope != UNDELIVERABLE:
-                validate_marketing_scope(address, scope, self.catalogue)
+                validate_opt_out_scope(address, scope, self.catalogue)
             occurred, received, dated = self._times(row, statement, evidence)
         change = Change(
             id=self.event_id(row.index, statement.index),

@@ -14,7 +14,7 @@ from preference_center.domain.decisions import (
     is_opted_out,
     is_redundant_opt_out,
 )
-from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
+from preference_center.domain.events import ALL_MARKETING, SHARING, UNDELIVERABLE, EventKind
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.contract import ContactSnapshot, PushResult
 from preference_center.domain.sync.destination import Destination
@@ -131,7 +131,8 @@ def classify_event(
     if scope is None:
         return Evaluation(EventAction.UNMAPPED)
     if event.kind is VendorEventKind.COMPLAINED:
-        scope = complaint_scope(policy, target_topics.get(event.target or ""))
+        target = target_topics.get(event.target or "")  # a complaint is about a message
+        scope = complaint_scope(policy, None if target == SHARING else target)
     if event.by_person and (event.id or event.occurred_at):
         return Evaluation(EventAction.RECORD, kind, scope)
     if _is_active(scope, context.facts, now):

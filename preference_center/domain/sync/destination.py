@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.events import SHARING
 
 DESTINATION_SOURCE = "destination"
 """The source of every event that a tool reported; its actor is the destination's name."""
@@ -32,10 +33,10 @@ def status_label(status: DestinationStatus, retry_at: datetime | None) -> str:
 class Destination:
     """One configured account of a connected tool.
 
-    `sends` are the topics it may mail; `mapping`: topic -> its target in the tool.
-    While `retry_at` is ahead the circuit is open: nothing is sent, for the given `reason`.
-    `failures` (at most 12) halves the batches that often: where a batch fails as a whole, only
-    a small one shows which row causes it.
+    `sends` are the topics it may mail, and SHARING if data is shared with it; `mapping`: each of
+    them -> its target in the tool. While `retry_at` is ahead the circuit is open: nothing is sent,
+    for the given `reason`. `failures` (at most 12) halves the batches that often: where a batch
+    fails as a whole, only a small one shows which row causes it.
     """
 
     id: int
@@ -61,6 +62,16 @@ class Destination:
         """Whether the tool may be sent requests: it is active and its circuit is not open."""
         is_closed = self.retry_at is None or self.retry_at <= now
         return self.status is DestinationStatus.ACTIVE and is_closed
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics that it may mail."""
+        return self.sends - {SHARING}
+
+    @property
+    def shares(self) -> bool:
+        """Whether people's data is used there for advertising elsewhere, as in an audience."""
+        return SHARING in self.sends
 
     def is_slow(self, now: datetime) -> bool:
         """Whether a recent push took long."""

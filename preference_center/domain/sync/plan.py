@@ -10,11 +10,11 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     denial_end,
-    find_denial,
+    find_scope_denial,
     has_consent,
     is_marketing_suppressed,
 )
-from preference_center.domain.events import ALL_MARKETING, RESTRICTION
+from preference_center.domain.events import ALL_MARKETING, RESTRICTION, SHARING
 from preference_center.domain.frequencies import wanted_frequency
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.contract import PushItem, TopicOffReason
@@ -70,13 +70,19 @@ def plan_push(
         else frozenset(),
         all_off=is_marketing_suppressed(facts),
         version=claim.wanted_version,
-        since=max((fact.state.opt_out.at for fact in facts if fact.state.opt_out), default=None),
+        since=_newest_opt_out_at(topics, facts),
         reasons=reasons,
         frequencies=wanted_frequencies(
             topics & with_frequency, facts, catalogue, retracted_choices
         ),
     )
     return PushPlan(item, first_end(reasons))
+
+
+def _newest_opt_out_at(topics: frozenset[str], facts: Sequence[ScopeFact]) -> datetime | None:
+    """When the newest opt-out counts from that is any matter of the destination."""
+    given = (f.state.opt_out for f in facts if f.scope != SHARING or SHARING in topics)
+    return max((out.at for out in given if out), default=None)
 
 
 def wanted_frequencies(
@@ -147,10 +153,10 @@ def active_suppressions(
 def _topic_off_reason(
     topic: str, facts: Sequence[ScopeFact], now: datetime
 ) -> TopicOffReason | None:
-    denial = find_denial(topic, facts, now)
+    denial = find_scope_denial(topic, facts, now)
     if denial is None:
         return None
-    assert denial.scope is not None  # each denial of `find_denial` has all three
+    assert denial.scope is not None  # each denial of a scope has all three
     assert denial.event is not None
     assert denial.since is not None
     end = denial_end(denial, topic, facts, now)
@@ -175,12 +181,9 @@ def channels_by_topic(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[
 def topics_by_channel(
     destination: Destination, catalogue: Catalogue
 ) -> dict[Channel, frozenset[str]]:
-    """The topics of the catalogue that the destination sends, by channel."""
+    """By channel, the topics of the catalogue that the destination sends; SHARING if it shares."""
     return {
-        channel: frozenset(
-            topic.key
-            for topic in catalogue.topics_for_channel(channel)
-            if topic.key in destination.sends
-        )
+        channel: destination.sends
+        & {SHARING, *(topic.key for topic in catalogue.topics_for_channel(channel))}
         for channel in destination.channels
     }

@@ -15,6 +15,7 @@ from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
+    SHARING,
     UNDELIVERABLE,
     Event,
     EventKind,
@@ -95,6 +96,7 @@ def _reserved_scopes() -> Mapping[str, str]:
         EVERYTHING: _("Everything, since the account is closed"),
         UNDELIVERABLE: _("Marketing: a message to you could not be delivered"),
         RESTRICTION: _("All marketing, while the use of your data is limited"),
+        SHARING: _("Sale and sharing of your data for advertising"),
     }
 
 

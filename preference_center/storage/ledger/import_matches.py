@@ -9,8 +9,7 @@ from uuid import UUID
 
 from preference_center.domain.events import (
     ALL_MARKETING,
-    EVERYTHING,
-    RESTRICTION,
+    NOT_MARKETING,
     UNDELIVERABLE,
     EventKind,
 )
@@ -50,6 +49,7 @@ class ImportMatch:
 
 
 _OPT_OUT_KINDS = [kind.value for kind in EventKind if kind.suppresses]
+_NOT_MARKETING = ", ".join(f"'{scope}'" for scope in sorted(NOT_MARKETING))
 _OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
 
 _SELECT_MATCHES = f"""
@@ -74,7 +74,7 @@ LEFT JOIN LATERAL (
     JOIN suppression s ON s.address_id = b.address_id
     WHERE a.address_id = address.id AND (s.scope = given.scope
         OR (given.scope IN ('{ALL_MARKETING}', '{UNDELIVERABLE}')
-            AND s.scope NOT IN ('{EVERYTHING}', '{RESTRICTION}')))
+            AND s.scope NOT IN ({_NOT_MARKETING})))
 ) AS lift ON NOT given.is_opt_in
 """  # noqa: S608 - constants of this module
 

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+)
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
-WIDE_SCOPES = ["all_marketing", "everything", "undeliverable"]
+WIDE_SCOPES = [ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION]
 
 
 @dataclass(frozen=True, slots=True)
