@@ -41,6 +41,9 @@ PATIENCE = 60.0
 MAILBOX_ABOVE = 200
 """So does the mailbox that our own mail goes to."""
 
+SHOPS_ABOVE = 300
+"""And the two shops that use the consent tool."""
+
 COMMANDS = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SMTP_URL", "MAIL_FROM", "SPOOL_DIR")
 """Settings that the service's commands need, besides its keys."""
 
@@ -49,6 +52,7 @@ TOOLS = (
     "granian --interface wsgi --host {host} --port {port} --workers 1 --blocking-threads 4"
     " --no-access-log dev.tools:app"
 )
+SHOPS = TOOLS.replace("dev.tools:app", "dev.shops:app")
 
 
 def main(arguments: list[str]) -> int:
@@ -85,11 +89,13 @@ def _run(engines: Engines) -> None:
         port = _port(int(os.environ.get("PORT", PORT)), "the site")
         tools_port = _port(min(port + TOOLS_ABOVE, 65535), "the stand-in tools")
         mailbox_port = _port(min(port + MAILBOX_ABOVE, 65535), "the mailbox")
+        shops_port = _port(min(port + SHOPS_ABOVE, 65535), "the shops")
         environ |= {
             "HOST": HOST,
             "PORT": str(port),
             "PUBLIC_URL": f"http://{HOST}:{port}",
             "DEV_TOOLS_URL": f"http://{HOST}:{tools_port}",
+            "DEV_SHOPS_URL": f"http://{HOST}:{shops_port}",
             "DEV_OWN_REDIS": "0" if isinstance(engines.redis, Foreign) else "1",
             "SMTP_URL": f"smtp://{HOST}:{mailbox_port}?starttls=0",
             "MAIL_FROM": "Demo <choices@example.com>",
@@ -97,14 +103,15 @@ def _run(engines: Engines) -> None:
         os.environ.update(environ)
         settings = files.keys() | {name: environ[name] for name in COMMANDS}
         commands = files.keep_environment(settings | {"CONNECTORS_ALLOW_PRIVATE": "1"})
-        key, mail = _prepare(files, environ["DEV_TOOLS_URL"])
+        key, mail = _prepare(files, environ["DEV_TOOLS_URL"], shops_port)
         supervisor.start("tools", TOOLS.format(host=HOST, port=tools_port), environ)
+        supervisor.start("shops", SHOPS.format(host=HOST, port=shops_port), environ)
         supervisor.start("mailbox", MAILBOX.format(port=mailbox_port), environ)
         _start(supervisor, environ)
         _await(supervisor, environ)
         supervisor.note()
         took = time.monotonic() - begin
-        print(_banner(environ["PUBLIC_URL"], key, mail, commands, took), flush=True)
+        print(_banner(environ, key, mail, commands, took), flush=True)
         _open_browser(f"{environ['PUBLIC_URL']}/dev")
         while (name := supervisor.ended()) is None:
             time.sleep(0.2)
@@ -134,11 +141,11 @@ def _port(wanted: int, what: str) -> int:
     return port
 
 
-def _prepare(files: Files, tools_url: str) -> tuple[str, Mail]:
+def _prepare(files: Files, tools_url: str, shops_port: int) -> tuple[str, Mail]:
     """Fill the database and capture a mail; the API key and the mail."""
     app = create_app()
     with app.app_context():
-        key = seed(files, tools_url)
+        key = seed(files, tools_url, shops_port)
         mail = capture(files)
         db.engine.dispose()
     return key, mail
@@ -170,7 +177,11 @@ def _await(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
 
 def _all_answer(environ: Mapping[str, str]) -> bool:
     try:
-        for url in (f"{environ['PUBLIC_URL']}/healthz", f"{environ['DEV_TOOLS_URL']}/state"):
+        for url in (
+            f"{environ['PUBLIC_URL']}/healthz",
+            f"{environ['DEV_TOOLS_URL']}/state",
+            environ["DEV_SHOPS_URL"],
+        ):
             if httpx.get(url, timeout=5).is_error:
                 return False
         with redis.Redis.from_url(environ["REDIS_URL"]) as client:
@@ -179,7 +190,10 @@ def _all_answer(environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _banner(site: str, key: str, mail: Mail, commands: Path, seconds: float) -> str:
+def _banner(
+    environ: Mapping[str, str], key: str, mail: Mail, commands: Path, seconds: float
+) -> str:
+    site, shops = environ["PUBLIC_URL"], environ["DEV_SHOPS_URL"]
     flask = Path(sys.executable).parent / "flask"
     if flask.is_relative_to(CHECKOUT) and commands.is_relative_to(CHECKOUT):
         flask, commands = flask.relative_to(CHECKOUT), commands.relative_to(CHECKOUT)
@@ -197,6 +211,7 @@ Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
 
   Site          {site}
   Demo          {site}/dev
+  Shops         {shops} and {shops.replace(HOST, "localhost")}, which ask for cookies
   Unsubscribe   {mail.unsubscribe_url}
   Preferences   {mail.preferences_url}
   API           {site}/v1/docs

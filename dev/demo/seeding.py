@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import tomllib
 from datetime import timedelta
@@ -31,14 +32,14 @@ HERE = Path(__file__).parent
 ACTOR = "demo"
 
 
-def seed(files: Files, tools_url: str) -> str:
+def seed(files: Files, tools_url: str, shops_port: int) -> str:
     """Migrate and fill what is empty; returns the text of the demo's API key.
 
     Raises KeyMismatch when the database was made with other keys.
     """
     upgrade()
     require_known_keys()
-    run_in_transaction(_apply_catalogue)
+    run_in_transaction(lambda connection: _apply_catalogue(connection, shops_port))
     catalogue = catalogues.current_catalogue()
     run_in_transaction(lambda connection: _connect_tools(connection, files, tools_url, catalogue))
     if run_in_transaction(_is_empty):
@@ -46,11 +47,18 @@ def seed(files: Files, tools_url: str) -> str:
     return _api_key(files)
 
 
-def _apply_catalogue(connection: Connection) -> None:
-    if catalogues.load_current_text(connection) is None:
-        text = read_catalogue(HERE / "catalogue.toml")
+def _apply_catalogue(connection: Connection, shops_port: int) -> None:
+    """Put the demo's in force; or that of last time, if the shops are at another port now."""
+    found = catalogues.load_current_text(connection)
+    text = with_shops_at(shops_port, found or read_catalogue(HERE / "catalogue.toml"))
+    if text != found:
         parse_catalogue(text)
         catalogues.insert_version(connection, text, catalogue_digest(text), services().now())
+
+
+def with_shops_at(port: int, text: str) -> str:
+    """A catalogue whose loopback origins, those of the demo's shops, have this port."""
+    return re.sub(r"(http://(?:127\.0\.0\.1|localhost)):\d+", rf"\g<1>:{port}", text)
 
 
 def _connect_tools(

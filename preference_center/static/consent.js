@@ -35,8 +35,8 @@ input::before { content: ""; width: 1.1em; border: .55em solid var(--soft); bord
 :disabled { opacity: .5 }
 summary { min-height: 44px; padding-block: .625em; cursor: pointer }
 ul { margin: 0; padding-inline-start: 1.25em }
-.said { width: fit-content; padding: .75em 1.5em }
-.said:empty { opacity: 0; pointer-events: none }
+.said { width: fit-content; padding: .75em 1.5em; pointer-events: none }
+.said:empty { opacity: 0 }
 @media (min-width: 36em) { .buttons { grid-template-columns: repeat(3, 1fr) } }
 @media (max-height: 30em) { .card:not(.said) { position: static; margin: 1em auto; max-height: none } }
 @media (prefers-reduced-motion: no-preference) { .card { animation: in .25s } @keyframes in { from { opacity: 0; transform: translateY(1em) } } }
@@ -118,7 +118,7 @@ async function save(method, choices) {
   if (!next) remove({ name: "pc_consent" });
   apply(next && { id: next.id, choices: next.choices, version });
   const on = categories.filter(({ key, required }) => required || isOn(key)).map(({ title }) => title);
-  if (method !== "gpc") say(next ? `${texts.saved} ${on.join(", ")}` : texts.not_saved);
+  if (method !== "gpc") say(next ? `${texts.saved} ✓ ${on.join(" ✓ ")}` : texts.not_saved);
 }
 
 /* The banner; with its switches if `choosing`. */

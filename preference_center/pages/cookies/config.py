@@ -80,6 +80,7 @@ def _texts() -> dict[str, str]:
         "choose": _("Choose"),
         "save": _("Save choice"),
         "close": _("Continue without accepting"),
+        "cancel": _("Close"),
         "always_on": _("Always on"),
         "gpc": gpc_text(),
         "more": _("Privacy notice"),

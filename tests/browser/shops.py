@@ -1,0 +1,151 @@
+"""The demo's two shops, which use the consent tool of a real service, for a real browser."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from werkzeug.serving import make_server
+
+from dev.demo.seeding import HERE, with_shops_at
+from dev.shops import create_app
+from preference_center.cli.catalogue_file import read_catalogue
+from preference_center.domain.catalogue import catalogue_digest
+from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
+from preference_center.storage.db.database import run_in_transaction
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request
+
+    from dev.demo.states import Demo
+
+ESSENTIAL = "only what the shop needs"
+FUNCTIONAL = ("functional", "functional, in the page")
+"""What the shops' dummies of a category log, in order."""
+ADVERTISING = ("advertising",)
+ALL = (*FUNCTIONAL, *ADVERTISING)
+OPTIONAL_FILES = ("shop-functional.js", "shop-advertising.js", "shop-pixel.svg")
+
+GPC = "Object.defineProperty(navigator, 'globalPrivacyControl', { value: true })"
+"""What browsers with the signal show to scripts; they also send `Sec-GPC: 1`."""
+
+
+@dataclass(frozen=True)
+class Shops:
+    """The shops at `port`, and the service that they load the consent tool from."""
+
+    port: int
+    service: str
+    catalogue: str
+
+    @property
+    def cascina(self) -> str:
+        """The origin of the first."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def bottega(self) -> str:
+        """The origin of the second, of another brand."""
+        return f"http://localhost:{self.port}"
+
+    def put_in_force(self, catalogue: str) -> None:
+        """Change what the sites ask for."""
+        now = datetime.now(UTC)
+        run_in_transaction(lambda c: insert_version(c, catalogue, catalogue_digest(catalogue), now))
+        clear_catalogue_cache()
+
+
+@contextmanager
+def serving_shops(demo: Demo) -> Iterator[Shops]:
+    """The shops on a port, with the service of `demo`, which goes by the browser's clock."""
+    demo.rewind(datetime.now(UTC))
+    server = make_server("127.0.0.1", 0, create_app(demo.site), threaded=True)
+    text = with_shops_at(server.server_port, read_catalogue(HERE / "catalogue.toml"))
+    shops = Shops(server.server_port, demo.site, text)
+    shops.put_in_force(text)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield shops
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass
+class Visit:
+    """A visit to a shop, with a log of what the page loaded and complained about."""
+
+    page: Page
+    requests: list[Request] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    @property
+    def banner(self) -> Locator:
+        return self.page.get_by_role("region", name="Cookies on this site")
+
+    @property
+    def saved(self) -> Locator:
+        return self.page.get_by_role("status")
+
+    @property
+    def optional(self) -> list[str]:
+        """The files of dummies that were loaded."""
+        names = [request.url.rpartition("/")[2] for request in self.requests]
+        return [name for name in names if name in OPTIONAL_FILES]
+
+    def expect_ran(self, *dummies: str) -> None:
+        """Wait until just these dummies have run on the page, in this order."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator("#ran li")).to_have_text([ESSENTIAL, *dummies])
+
+    @property
+    def cookies(self) -> list[str]:
+        return sorted(cookie["name"] for cookie in self.page.context.cookies())
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def settle(self) -> None:
+        """Wait until the script has read its configuration and nothing more is loaded."""
+        self.page.wait_for_load_state("networkidle")
+
+
+@contextmanager
+def visiting(
+    browser: Browser,
+    url: str = "",
+    *,
+    gpc: bool = False,
+    complains: bool = False,
+    **options: object,
+) -> Iterator[Visit]:
+    """A visit with a browser that knows nothing yet, and meets no fault of script or policy.
+
+    Unless it `complains`, as of a request that fails.
+    """
+    headers = {"Sec-GPC": "1"} if gpc else {}
+    context = browser.new_context(locale="en-GB", extra_http_headers=headers, **options)  # type: ignore[arg-type]
+    if gpc:
+        context.add_init_script(GPC)
+    visit = Visit(context.new_page())
+    if url:
+        visit.page.goto(url)
+    yield visit
+    context.close()
+    assert complains or not visit.complaints, visit.complaints
