@@ -17,15 +17,19 @@ from preference_center.domain.catalogue import (
 
 @dataclass(frozen=True, slots=True)
 class BrandContact:
-    """How to reach brands that share their legal line and their contact."""
+    """How to reach brands that share a contact."""
 
     brands: tuple[Brand, ...]
     contact: CompanyContact | None
 
-    @property
-    def legal_line(self) -> LocalizedText:
-        """What all of `brands` state at the foot of their messages; may be empty."""
-        return self.brands[0].footer
+
+@dataclass(frozen=True, slots=True)
+class LegalLine:
+    """What brands of one company state at the foot of their messages, and how to reach them."""
+
+    text: LocalizedText
+    """Empty where they state nothing."""
+    contacts: tuple[BrandContact, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class FooterLink:
 class FooterDetails:
     """What a footer has, without repeating what brands share."""
 
-    contacts: tuple[BrandContact, ...]
+    legal_lines: tuple[LegalLine, ...]
     privacy_notices: tuple[FooterLink, ...]
     privacy_contacts: tuple[FooterLink, ...]
     closing_pages: tuple[FooterLink, ...]
@@ -56,7 +60,7 @@ def footer_details(catalogue: Catalogue, brands: Sequence[Brand], language: str)
         return _shared_links([(each, target_of(found)) for each, found in details + of_company])
 
     return FooterDetails(
-        contacts=_shared_contacts(
+        legal_lines=_legal_lines(
             [(brand, found.contact or _sender_contact(brand)) for brand, found in details]
         ),
         privacy_notices=_drop_empty(
@@ -67,18 +71,22 @@ def footer_details(catalogue: Catalogue, brands: Sequence[Brand], language: str)
     )
 
 
-def _shared_contacts(
+def _legal_lines(
     contacts: Sequence[tuple[Brand, CompanyContact | None]],
-) -> tuple[BrandContact, ...]:
-    found: list[BrandContact] = []
+) -> tuple[LegalLine, ...]:
+    """In the order of the brands, each line and each contact of it once."""
+    lines: list[tuple[LocalizedText, list[BrandContact]]] = []
     for brand, contact in contacts:
-        for number, each in enumerate(found):
-            if (each.legal_line, each.contact) == (brand.footer, contact):
-                found[number] = BrandContact((*each.brands, brand), contact)
+        shared = next((found for line, found in lines if line == brand.footer), None)
+        if shared is None:
+            lines.append((brand.footer, shared := []))
+        for number, each in enumerate(shared):
+            if each.contact == contact:
+                shared[number] = BrandContact((*each.brands, brand), contact)
                 break
         else:
-            found.append(BrandContact((brand,), contact))
-    return tuple(found)
+            shared.append(BrandContact((brand,), contact))
+    return tuple(LegalLine(line, tuple(found)) for line, found in lines)
 
 
 def _shared_links(targets: Sequence[tuple[Brand | None, str]]) -> tuple[FooterLink, ...]:

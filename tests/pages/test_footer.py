@@ -77,14 +77,16 @@ footer = { en = "Acme Ltd, 1 High Street", it = "Acme S.r.l., Via Alta 1" }
 """
 
 
-@pytest.mark.parametrize("sender, times", [("hello", 1), ("shop", 2)])
-def test_brands_of_one_legal_line_and_contact_share_a_paragraph(
-    app: Flask, client: FlaskClient, sender: str, times: int
+@pytest.mark.parametrize("sender, shares_contact", [("hello", True), ("shop", False)])
+def test_the_legal_line_that_brands_share_is_there_once(
+    app: Flask, client: FlaskClient, sender: str, *, shares_contact: bool
 ) -> None:
     put_in_force(app, catalogue(more=f'{SHOP}sender = "Shop <{sender}@acme.example>"\n'))
     html = footer(client)
-    assert html.count("Acme Ltd, 1 High Street") == times
-    assert ('<b lang="en">Acme and Shop</b>' in html) is (times == 1)
+    assert html.count("Acme Ltd, 1 High Street") == 1
+    assert ('<b lang="en">Acme and Shop</b>' in html) is shares_contact
+    assert ('<b lang="en">Shop</b>' in html) is not shares_contact
+    assert ("mailto:shop@acme.example" in links(html)) is not shares_contact
 
 
 def test_where_brands_differ_it_says_whose_each_is(app: Flask, client: FlaskClient) -> None:
