@@ -7,7 +7,7 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/ready
-CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz simulation)
+CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz simulation clients/python)
 # Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
 N ?= auto
 # A file's tests share what they start; tests/order.py says which files go first. Bytecode is

@@ -113,7 +113,7 @@ def test_django(
     box: tuple[Mailbox, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from django.conf import settings  # type: ignore[import-untyped]  # it has no types
+    from django.conf import settings
 
     mailbox, port = box
     if not settings.configured:

@@ -1,0 +1,219 @@
+"""The sync client."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import httpx
+
+from preference_center_client import operations
+from preference_center_client.connection import READ_LIMITS, WRITE_LIMITS, Connection, TimeLimits
+from preference_center_client.errors import Rejected, Unavailable
+from preference_center_client.exchange import Call, Outcome, T, Wait, exchange
+from preference_center_client.models import (
+    ChangesPage,
+    Channel,
+    Consent,
+    ContactResult,
+    Decision,
+    Json,
+    LinkRequest,
+    MessageLinks,
+    OptOut,
+    WriteResult,
+)
+from preference_center_client.retries import RetryPolicy
+
+
+class Client:
+    """Calls the service. Safe to share among threads; close it, or use it in a `with`.
+
+    Every call but decisions raises Unavailable if there is no usable response in time, and all
+    raise a Rejected if the request is refused. Writes have an idempotency key, so they are
+    executed once however often they are sent: give your own to repeat one across processes.
+
+    `transport` replaces httpx's own, e.g. for tests; `sleep` and `draw` are for tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        read: TimeLimits = READ_LIMITS,
+        write: TimeLimits = WRITE_LIMITS,
+        retries: RetryPolicy | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._connection = Connection(url, key, read, write, retries or RetryPolicy())
+        self._sleep = sleep
+        self._draw = draw
+        self._http = httpx.Client(
+            base_url=self._connection.base_url,
+            headers=self._connection.headers,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def decide(
+        self,
+        message_type: str,
+        recipient: str,
+        *,
+        channel: Channel = "email",
+        service: bool = False,
+    ) -> Decision:
+        """May this message be sent to this address now? See `decide_many`."""
+        rows = [recipient]
+        return (self.decide_many(message_type, rows, channel=channel, service=service))[0]
+
+    def decide_many(
+        self,
+        message_type: str,
+        recipients: Sequence[str],
+        *,
+        channel: Channel = "email",
+        service: bool = False,
+    ) -> list[Decision]:
+        """The same for any number of addresses, in their order; 10,000 a request.
+
+        Never raises Unavailable: what the service did not decide has the rule `unanswered`, and
+        is denied, since unknown means no. Say `service` for a message type whose class is
+        `service`: those are allowed then, also where the service rejects the request.
+        """
+        decisions: list[Decision] = []
+        try:
+            for rows in operations.chunks(recipients):
+                decisions += self._run(operations.decide_many(message_type, rows, channel))
+        except Unavailable as error:
+            decisions += operations.unanswered(
+                len(recipients) - len(decisions), service=service, error=error
+            )
+        except Rejected as error:
+            if not service:
+                raise
+            decisions += operations.unanswered(
+                len(recipients) - len(decisions), service=service, error=error
+            )
+        return decisions
+
+    def record_opt_out(self, opt_out: OptOut, *, idempotency_key: str | None = None) -> WriteResult:
+        """Record an opt-out. When this returns, it is committed and counts."""
+        return self.record_opt_outs([opt_out], idempotency_key=idempotency_key)[0]
+
+    def record_opt_outs(
+        self, opt_outs: Sequence[OptOut], *, idempotency_key: str | None = None
+    ) -> list[WriteResult]:
+        """Record up to 10,000 opt-outs, all or none."""
+        return self._run(operations.record_opt_outs(opt_outs, idempotency_key))
+
+    def record_consent(
+        self, consent: Consent, *, idempotency_key: str | None = None
+    ) -> WriteResult:
+        """Record a consent."""
+        return self.record_consents([consent], idempotency_key=idempotency_key)[0]
+
+    def record_consents(
+        self, consents: Sequence[Consent], *, idempotency_key: str | None = None
+    ) -> list[WriteResult]:
+        """Record up to 10,000 consents, all or none."""
+        return self._run(operations.record_consents(consents, idempotency_key))
+
+    def make_links(
+        self, requests: Sequence[LinkRequest], *, idempotency_key: str | None = None
+    ) -> list[MessageLinks]:
+        """Links and headers for up to 10,000 messages. `links.LinkMinter` makes them offline."""
+        return self._run(operations.make_links(requests, idempotency_key))
+
+    def save_contact(
+        self, contact: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> ContactResult:
+        """Create or update a contact: `external_id`, `locale`, `addresses`."""
+        return self._run(operations.save_contact(contact, idempotency_key))
+
+    def deactivate_contact(
+        self, selector: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> ContactResult:
+        """Close the account of a contact, selected by `external_id`, `address` or `contact`."""
+        return self._run(operations.deactivate_contact(selector, idempotency_key))
+
+    def make_portal_link(
+        self, address: str, *, channel: Channel = "email", language: str | None = None
+    ) -> str:
+        """The URL of the preference page of a signed-in customer: redirect to it at once."""
+        return self._run(operations.make_portal_link(address, channel, language))
+
+    def get_preferences(self, address: str, *, channel: Channel = "email") -> Json:
+        """The preferences of exactly this address, to draw a page of your own."""
+        return self._run(operations.get_preferences(address, channel))
+
+    def put_preferences(
+        self, update: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Json:
+        """Record what a signed-in customer changed, and nothing else."""
+        return self._run(operations.put_preferences(update, idempotency_key))
+
+    def list_changes(self, after: str | None = None, *, limit: int = 1_000) -> ChangesPage:
+        """One page of the change feed after a watermark."""
+        return self._run(operations.list_changes(after, limit))
+
+    def iter_suppressions(self, **query: str) -> Iterator[Json]:
+        """All active suppressions, page by page: `scope`, `reason`, `channel`, `since`."""
+        while True:
+            page = self._run(operations.list_suppressions(query))
+            yield from page["suppressions"]
+            if not page.get("next"):
+                return
+            query["cursor"] = page["next"]
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Any other operation of the API, with the same retries; returns the parsed JSON."""
+        return self._run(operations.any_call(method, path, body, params))
+
+    def _run(self, call: Call[T]) -> T:
+        steps = exchange(call, self._connection, clock=time.monotonic, draw=self._draw)
+        outcome: Outcome = None
+        try:
+            while True:
+                step = steps.send(outcome)
+                if isinstance(step, Wait):
+                    self._sleep(step.seconds)
+                    outcome = None
+                else:
+                    outcome = self._send(call)
+        except StopIteration as finished:
+            result: T = finished.value
+            return result
+
+    def _send(self, call: Call[Any]) -> httpx.Response | httpx.RequestError:
+        try:
+            return self._http.request(
+                call.method,
+                call.path,
+                json=call.body,
+                params=dict(call.params) or None,
+                headers=call.headers,
+                timeout=call.limits(self._connection).to_httpx(),
+            )
+        except httpx.RequestError as error:
+            return error

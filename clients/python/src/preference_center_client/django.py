@@ -1,0 +1,155 @@
+"""Django: an email backend that asks before marketing is sent, and adds the unsubscribe headers.
+
+    # settings.py
+    EMAIL_BACKEND = "preference_center_client.django.EmailBackend"  # SMTP
+    PREFERENCE_CENTER = {
+        "URL": "https://preferences.example.com",
+        "KEY": os.environ["PREFERENCE_CENTER_KEY"],
+        "LINK_KEY": os.environ["PREFERENCE_CENTER_LINK_KEY"],  # for the headers; optional
+        "MESSAGE_TYPES": {  # as in the catalogue: its topic, or None for service mail
+            "newsletter.monthly": "acme.news",
+            "password_reset": None,
+        },
+        "WHEN_UNKNOWN": "wait",  # or "drop"
+    }
+
+    # a mail
+    mail = EmailMultiAlternatives("This month", text, to=[address])
+    mail.message_type = "newsletter.monthly"
+    mail.send()
+
+A mail without `message_type` is service mail: Django's own password resets have none. One that
+has a List-Unsubscribe header all the same is marketing that nobody labelled, and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parseaddr
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import EmailMessage
+from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
+
+from preference_center_client.client import Client
+from preference_center_client.errors import Unavailable
+from preference_center_client.links import LinkMinter
+from preference_center_client.sending import Action, Sending
+
+LINE_LENGTH = 998  # RFC 5322 2.1.1; Django 6 would fold a long link, and mail programs ignore it
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What `settings.PREFERENCE_CENTER` says."""
+
+    sending: Sending
+    topics: Mapping[str, str | None]
+    minter: LinkMinter | None
+
+
+@cache
+def configuration() -> Configuration:
+    """Of this process. Raises ImproperlyConfigured. `configuration.cache_clear()` is for tests."""
+    given: Mapping[str, Any] = getattr(settings, "PREFERENCE_CENTER", {})
+    try:
+        client = Client(given["URL"], given["KEY"])
+        topics = dict(given["MESSAGE_TYPES"])
+        sending = Sending(
+            client,
+            service_types=[name for name, topic in topics.items() if topic is None],
+            when_unknown=given.get("WHEN_UNKNOWN", "wait"),
+        )
+        link_key = given.get("LINK_KEY")
+        return Configuration(sending, topics, LinkMinter(link_key) if link_key else None)
+    except (KeyError, ValueError) as error:
+        raise ImproperlyConfigured(f"PREFERENCE_CENTER: {error}") from None
+
+
+class PreferenceCenterMixin:
+    """For any email backend, before it: `class Backend(PreferenceCenterMixin, OtherBackend)`.
+
+    Recipients that may not be sent a message are left out of it, and a message without any is
+    not sent. While the service is down, service mail is sent; then Unavailable is raised for the
+    marketing that waits (unless `fail_silently`), so that the task is run again: send marketing
+    one message per task.
+    """
+
+    fail_silently: bool
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Send what may be sent; returns how many messages were."""
+        waiting, ready = 0, []
+        for message in email_messages:
+            actions = prepare(message)
+            waiting += Action.WAIT in actions
+            if Action.WAIT not in actions and (not actions or Action.SEND in actions):
+                ready.append(message)
+        sent: int = (super().send_messages(ready) or 0) if ready else 0  # type: ignore[misc]
+        if waiting and not self.fail_silently:
+            raise Unavailable(
+                f"{waiting} marketing messages were not sent, since it is unknown whether they"
+                " may be: send them again later"
+            )
+        return sent
+
+
+class EmailBackend(PreferenceCenterMixin, SmtpBackend):  # type: ignore[misc]
+    """Django's SMTP backend that asks first."""
+
+
+def prepare(message: EmailMessage) -> list[Action]:
+    """Ask for each recipient, leave out who may not be sent it, and add the headers.
+
+    Returns the action of each recipient, of service mail none. Changes nothing if any of them
+    has to wait. Raises ImproperlyConfigured for an unknown type or a marketing mail without one.
+    """
+    found = configuration()
+    message_type = getattr(message, "message_type", None)
+    if message_type is None:
+        if any(name.lower() == "list-unsubscribe" for name in message.extra_headers):
+            raise ImproperlyConfigured(
+                "a mail with List-Unsubscribe is marketing: set its message_type"
+            )
+        return []
+    if message_type not in found.topics:
+        raise ImproperlyConfigured(f"MESSAGE_TYPES has no {message_type!r}")
+    topic = found.topics[message_type]
+    if topic is None:
+        return []
+    recipients = message.recipients()
+    actions = found.sending.actions(message_type, [bare_address(each) for each in recipients])
+    if Action.WAIT in actions:
+        return actions
+    allowed = {
+        each for each, action in zip(recipients, actions, strict=True) if action is Action.SEND
+    }
+    for field in ("to", "cc", "bcc"):
+        setattr(message, field, [each for each in getattr(message, field) if each in allowed])
+    if found.minter and len(allowed) == 1:
+        _add_links(message, found.minter, topic, bare_address(*allowed))
+    return actions
+
+
+def bare_address(text: str) -> str:
+    """The address without a display name around it."""
+    return parseaddr(text)[1] or text
+
+
+def _add_links(message: EmailMessage, minter: LinkMinter, topic: str, address: str) -> None:
+    """Set both headers, on one line each. A mail to several people can't have one link for all."""
+    links = minter.mint(address, topic, getattr(message, "message_id", "") or str(uuid4()))
+    message.extra_headers.update(links.headers)
+    build = message.message
+
+    def unfolded(**how: Any) -> Any:
+        if "policy" in how:  # Django 6
+            how["policy"] = how["policy"].clone(max_line_length=LINE_LENGTH)
+        return build(**how)
+
+    message.message = unfolded

@@ -1,0 +1,101 @@
+"""What to do with a message, also while the service is down.
+
+Marketing is sent only where the service allowed it: unknown means no, so it waits or is dropped.
+Service mail (a password reset, an invoice) goes out without asking: no opt-out stops it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from enum import StrEnum
+from threading import Lock
+from typing import Literal, Protocol
+
+from preference_center_client.models import UNANSWERED, Channel, Decision
+
+PAUSE_SECONDS = 10.0
+"""After a failure, for how long not to ask, so that a service that is down slows nobody."""
+
+
+class Action(StrEnum):
+    """What to do with a message to one recipient."""
+
+    SEND = "send"
+    DROP = "drop"
+    """It may not be sent."""
+    WAIT = "wait"
+    """It is not known: ask again later, and do not send it before."""
+
+
+class DecidesMany(Protocol):
+    """Anything that decides about lists: a `Client`, or a `LocalFilter`."""
+
+    def decide_many(
+        self, message_type: str, recipients: Sequence[str], *, channel: Channel = "email"
+    ) -> list[Decision]:
+        """A decision per recipient, in their order; `unanswered` where there is none."""
+        ...
+
+
+class Sending:
+    """The actions for messages. Safe to share among threads.
+
+    `service_types` are the message types that go out without asking: those whose class is
+    `service` in the catalogue. Every other type is marketing. `when_unknown` is what becomes of
+    marketing while the service is down: `wait` where something sends it again later (a queue),
+    else `drop`. `clock` returns seconds.
+    """
+
+    def __init__(
+        self,
+        client: DecidesMany,
+        *,
+        service_types: Collection[str],
+        when_unknown: Literal["wait", "drop"] = "wait",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._service_types = frozenset(service_types)
+        if when_unknown not in {"wait", "drop"}:
+            raise ValueError(f"when_unknown is wait or drop, not {when_unknown}")
+        self._when_unknown = Action(when_unknown)
+        self._clock = clock
+        self._lock = Lock()
+        self._paused_until = 0.0
+
+    def is_service(self, message_type: str) -> bool:
+        """Whether this type goes out without asking."""
+        return message_type in self._service_types
+
+    def action(self, message_type: str, recipient: str, *, channel: Channel = "email") -> Action:
+        """What to do with a message to one recipient."""
+        return self.actions(message_type, [recipient], channel=channel)[0]
+
+    def actions(
+        self, message_type: str, recipients: Sequence[str], *, channel: Channel = "email"
+    ) -> list[Action]:
+        """What to do for each recipient.
+
+        Raises a Rejected, such as Unauthenticated, which somebody has to fix: nothing of this
+        marketing may be sent then either.
+        """
+        if self.is_service(message_type):
+            return [Action.SEND] * len(recipients)
+        if not recipients:
+            return []
+        if self._clock() < self._paused_until:
+            return [self._when_unknown] * len(recipients)
+        decisions = self._client.decide_many(message_type, recipients, channel=channel)
+        if any(each.rule == UNANSWERED for each in decisions):
+            self._pause()
+        return [self._to_action(each) for each in decisions]
+
+    def _to_action(self, decision: Decision) -> Action:
+        if decision.allow:
+            return Action.SEND
+        return self._when_unknown if decision.rule == UNANSWERED else Action.DROP
+
+    def _pause(self) -> None:
+        with self._lock:
+            self._paused_until = self._clock() + PAUSE_SECONDS

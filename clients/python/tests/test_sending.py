@@ -1,0 +1,59 @@
+"""What becomes of a message, also while the service is down."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from clients.python.tests.fake_service import FakeService, decided, problem
+from preference_center_client import Action, NotPermitted, Sending
+
+
+def sending(service: FakeService, **options: object) -> Sending:
+    return Sending(service.client(), service_types={"password_reset"}, **options)  # type: ignore[arg-type]
+
+
+def test_marketing_is_sent_where_the_service_allows_it() -> None:
+    actions = sending(FakeService([decided(True, False)])).actions("offers.weekly", ["a", "b"])
+    assert actions == [Action.SEND, Action.DROP]
+
+
+def test_service_mail_goes_out_without_asking() -> None:  # I4
+    service = FakeService([httpx.ConnectError])
+    assert sending(service).action("password_reset", "a@example.com") is Action.SEND
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("when_unknown, action", [("wait", Action.WAIT), ("drop", Action.DROP)])
+def test_marketing_waits_or_is_dropped_while_the_service_is_down(
+    when_unknown: str, action: Action
+) -> None:  # I11
+    found = sending(FakeService([httpx.ConnectError]), when_unknown=when_unknown)
+    assert found.action("offers.weekly", "a@example.com") is action
+
+
+def test_a_service_that_is_down_slows_nobody() -> None:
+    service, now = FakeService([httpx.ConnectError]), [0.0]
+    found = sending(service, clock=lambda: now[0])
+    for _ in range(100):
+        assert found.action("offers.weekly", "a@example.com") is Action.WAIT
+    assert len(service.requests) == 3  # of one call
+    service.answers = [decided(True)]
+    now[0] = 10.0
+    assert found.action("offers.weekly", "a@example.com") is Action.SEND
+
+
+def test_a_key_that_may_not_ask_is_an_error_and_sends_nothing() -> None:
+    with pytest.raises(NotPermitted):
+        sending(FakeService([problem(403)])).action("offers.weekly", "a@example.com")
+
+
+def test_unknown_is_never_sent() -> None:  # I11
+    with pytest.raises(ValueError, match="send"):
+        sending(FakeService([decided(True)]), when_unknown="send").action("x", "a@example.com")
+
+
+def test_nobody_is_asked_about_an_empty_list() -> None:
+    service = FakeService([decided()])
+    assert sending(service).actions("offers.weekly", []) == []
+    assert service.requests == []
