@@ -18,8 +18,9 @@ from preference_center.languages import keep_language_parameter
 from preference_center.pages import one_click
 from preference_center.pages.branding import brand_asset, brand_url
 from preference_center.pages.confirm_opt_in import confirm
-from preference_center.pages.cookies.choice import record_choice
 from preference_center.pages.cookies.config import site_config
+from preference_center.pages.cookies.own import own_cookies
+from preference_center.pages.cookies.page import site_choice
 from preference_center.pages.cookies.script import consent_script
 from preference_center.pages.email_stop import stop_unproven_emails
 from preference_center.pages.framing import allow_frames
@@ -37,6 +38,7 @@ from preference_center.pages.rendering import (
     default_wording,
     error_page_values,
     handle_invalid_link,
+    own_url,
 )
 from preference_center.pages.rights.act import RIGHTS_WITH_PAGES, rights_act
 from preference_center.pages.rights.address import confirm_new_address, undo_new_address
@@ -122,14 +124,16 @@ blueprint.record_once(_register_converter)
 blueprint.before_app_request(_handle_one_click)
 blueprint.after_request(_add_security_headers)
 blueprint.add_app_template_global(brand_url)
+blueprint.add_app_template_global(own_url)
 blueprint.url_defaults(keep_language_parameter)
 blueprint.register_error_handler(InvalidLink, handle_invalid_link)
 blueprint.register_error_handler(ExpiredLink, handle_expired_link)
 blueprint.add_url_rule("/", "root", redirect_to_form)
 blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
 blueprint.add_url_rule("/consent/<key>/config.json", view_func=site_config)
-blueprint.add_url_rule("/consent/<key>", view_func=record_choice, methods=["POST"])
+blueprint.add_url_rule("/consent/<key>", view_func=site_choice, methods=["GET", "POST"])
 blueprint.add_url_rule("/consent.js", view_func=consent_script)
+blueprint.add_url_rule("/cookies", view_func=own_cookies)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/<name>", "brand_asset", brand_asset)
 blueprint.add_url_rule(

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flask import current_app, has_request_context, render_template, request, url_for
+from flask import current_app, g, has_request_context, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center import spool
@@ -43,6 +43,9 @@ from preference_center.storage.catalogues import (
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_autocommit
 
+OWN_ORIGIN = "own_origin"
+"""The name in `g`: our own origin, where a page is shown at the origin of somebody else."""
+
 _EXTENSION_KEY = "preference_center.pages.text_version"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OPT_OUT_ENDPOINTS = {
@@ -72,6 +75,11 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
         **values,
     )
     return html, status, {"Content-Language": language}
+
+
+def own_url(path: str) -> str:
+    """A path of ours as the page writes it: with our origin where it is shown at another."""
+    return f"{g.get(OWN_ORIGIN, '')}{path}" if path else ""
 
 
 def render_link_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:

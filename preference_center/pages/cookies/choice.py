@@ -1,4 +1,4 @@
-"""`POST /consent/<site>`: a browser's choice is recorded, and answered with its cookie.
+"""A browser's choice is recorded, and answered with its cookie.
 
 The site passes the request on from its own origin, so that the cookie is set there, by HTTP:
 browsers delete what scripts set after a week (docs/decisions/0077).
@@ -13,7 +13,7 @@ from secrets import token_bytes
 from uuid import UUID
 
 from flask import Response, request
-from flask.typing import ResponseReturnValue
+from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.context import services
@@ -28,7 +28,7 @@ from preference_center.domain.cookie_consent import (
 from preference_center.errors import InvalidInput
 from preference_center.http_body import read_body
 from preference_center.languages import match_language, page_language
-from preference_center.pages.cookies.sites import find_site, is_foreign, sends_gpc, within_rates
+from preference_center.pages.cookies.sites import is_foreign, sends_gpc, within_rates
 from preference_center.storage.browser_consents import insert_consent
 from preference_center.storage.db.database import run_in_transaction
 
@@ -40,9 +40,8 @@ class StaleVersion(Exception):
     """The choice was made about cookies that the site has changed since; nothing is recorded."""
 
 
-def record_choice(key: str) -> ResponseReturnValue:
+def record_json(site: Site) -> Response:
     """Record a choice sent as JSON by `consent.js`. Raises Unavailable."""
-    site, _brand = find_site(key)
     request.max_content_length = MAX_BODY_BYTES
     if is_foreign(site):
         return _json({"error": "Send this from a page of the site itself."}, 403)
@@ -87,7 +86,7 @@ def store_consent(consent: BrowserConsent) -> None:
     run_in_transaction(lambda connection: insert_consent(connection, consent))
 
 
-def set_consent_cookie(response: Response, site: Site, consent: BrowserConsent) -> None:
+def set_consent_cookie(response: BaseResponse, site: Site, consent: BrowserConsent) -> None:
     """Let the browser keep the choice; the script reads the cookie, which holds no secret."""
     origin = request.headers.get("Origin", "null")
     used = [origin] if origin in site.origins else site.origins

@@ -9,25 +9,11 @@ from typing import Any
 from flask import Response, request
 from flask_babel import gettext as _
 
-from preference_center.context import services
-from preference_center.domain.catalogue import (
-    DEFAULT_COLOURS,
-    DEFAULT_RADIUS,
-    Brand,
-    CookieCategory,
-    Site,
-    SiteCookie,
-)
+from preference_center.domain.catalogue import DEFAULT_COLOURS, DEFAULT_RADIUS, Brand
 from preference_center.domain.cookie_consent import CONSENT_MONTHS
 from preference_center.languages import page_language, text_direction
 from preference_center.pages.cookies.sites import find_site
-from preference_center.pages.cookies.texts import (
-    category_text,
-    category_title,
-    duration_text,
-    gpc_text,
-    purpose_text,
-)
+from preference_center.pages.cookies.texts import describe_category, gpc_text, notice_url
 from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
 
 MAX_AGE_SECONDS = 300
@@ -47,7 +33,7 @@ def site_config(key: str) -> Response:
         "texts": _texts(),
         "notice_url": notice_url(brand, text),
         "page_url": site.path,
-        "categories": [_category(site, category, text) for category in site.categories],
+        "categories": [describe_category(site, category, text) for category in site.categories],
         "brand": _looks(brand),
     }
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
@@ -60,12 +46,6 @@ def site_config(key: str) -> Response:
     response.set_etag(hashlib.sha256(body).hexdigest()[:32])
     response.make_conditional(request)
     return response
-
-
-def notice_url(brand: Brand, text: CatalogueText) -> str:
-    """Where the brand's privacy notice is; our page of rights where it names none."""
-    found = text(catalogue_or_empty().contact_details(brand).privacy_notice)
-    return found or f"{services().links.base_url(brand.host)}/rights"
 
 
 def _texts() -> dict[str, str]:
@@ -89,32 +69,6 @@ def _texts() -> dict[str, str]:
         "not_saved": _(
             "Your choice could not be saved. Nothing optional is used. Please try again later."
         ),
-    }
-
-
-def _category(site: Site, category: CookieCategory, text: CatalogueText) -> dict[str, Any]:
-    return {
-        "key": category.value,
-        "title": category_title(site, category, text),
-        "text": category_text(site, category, text),
-        "required": category.is_required,
-        "cookies": [
-            _cookie(cookie, brand_name(site, text)) for cookie in site.categories[category].cookies
-        ],
-    }
-
-
-def brand_name(site: Site, text: CatalogueText) -> str:
-    """The name of the site's brand: the provider of its own cookies."""
-    return text(catalogue_or_empty().brands[site.brand].name)
-
-
-def _cookie(cookie: SiteCookie, company: str) -> dict[str, str]:
-    return {
-        "name": cookie.name,
-        "purpose": purpose_text(cookie.purpose),
-        "duration": duration_text(cookie.days),
-        "provider": cookie.provider or company,
     }
 
 

@@ -9,8 +9,9 @@ from babel.units import format_unit
 from flask_babel import get_locale, lazy_gettext
 from flask_babel import gettext as _
 
-from preference_center.domain.catalogue import CookieCategory, CookiePurpose, Site
-from preference_center.pages.rendering import CatalogueText
+from preference_center.context import services
+from preference_center.domain.catalogue import Brand, CookieCategory, CookiePurpose, Site
+from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
 
 _TITLES: Mapping[CookieCategory, Any] = {
     CookieCategory.ESSENTIAL: lazy_gettext("Essential"),
@@ -46,23 +47,35 @@ _PURPOSES: Mapping[CookiePurpose, Any] = {
 _DAYS_OF_YEAR, _DAYS_OF_MONTH = 365, 30
 
 
-def category_title(site: Site, category: CookieCategory, text: CatalogueText) -> str:
-    """The site's own title of a category, or ours."""
-    return text(site.categories[category].title) or str(_TITLES[category])
+def describe_category(site: Site, category: CookieCategory, text: CatalogueText) -> dict[str, Any]:
+    """A category with its cookies, in the site's own words or in ours; as JSON has it."""
+    declared = site.categories[category]
+    company = text(catalogue_or_empty().brands[site.brand].name)
+    return {
+        "key": category.value,
+        "title": text(declared.title) or str(_TITLES[category]),
+        "text": text(declared.text) or str(_TEXTS[category]),
+        "required": category.is_required,
+        "cookies": [
+            {
+                "name": cookie.name,
+                "purpose": str(_PURPOSES[cookie.purpose]),
+                "duration": _duration_text(cookie.days),
+                "provider": cookie.provider or company,
+            }
+            for cookie in declared.cookies
+        ],
+    }
 
 
-def category_text(site: Site, category: CookieCategory, text: CatalogueText) -> str:
-    """What the category is for: in the site's own words, or in ours."""
-    return text(site.categories[category].text) or str(_TEXTS[category])
+def notice_url(brand: Brand, text: CatalogueText) -> str:
+    """Where the brand's privacy notice is; our page of rights where it names none."""
+    found = text(catalogue_or_empty().contact_details(brand).privacy_notice)
+    return found or f"{services().links.base_url(brand.host)}/rights"
 
 
-def purpose_text(purpose: CookiePurpose) -> str:
-    """What a cookie is for."""
-    return str(_PURPOSES[purpose])
-
-
-def duration_text(days: int) -> str:
-    """How long a cookie stays: in years or months where that is exact or nearly, else in days."""
+def _duration_text(days: int) -> str:
+    """In years or months where that is exact or nearly, else in days."""
     if not days:
         return str(_("Until the browser is closed"))
     years, rest = divmod(days, _DAYS_OF_YEAR)
