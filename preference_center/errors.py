@@ -87,7 +87,7 @@ class InvalidWatermark(InvalidInput):
 
 
 class StaleWatermark(InvalidInput):
-    """A watermark of another timeline than the database's: start from a snapshot."""
+    """A watermark of another epoch than the database's: start from a snapshot."""
 
 
 class UnknownImport(InvalidInput):

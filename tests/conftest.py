@@ -81,7 +81,7 @@ def own_engines() -> Iterator[Engines]:
 
 @pytest.fixture(scope="session")
 def database_url(engines: Engines, environment: Environment) -> str:
-    """This worker's PostgreSQL database, migrated. What it holds: see `clean`."""
+    """This worker's PostgreSQL database, migrated, as the service's role. See `clean`."""
     return environment.database_url()
 
 
@@ -92,8 +92,14 @@ def redis_url(engines: Engines, environment: Environment) -> str:
 
 
 @pytest.fixture(scope="session")
-def _emptying(database_url: str, redis_url: str) -> Iterator[Emptying]:
-    with Emptying(database_url, redis_url) as emptying:
+def admin_url(environment: Environment, database_url: str) -> str:
+    """The database of `database_url` as its superuser, for what an operator or a fault does."""
+    return environment.admin_url
+
+
+@pytest.fixture(scope="session")
+def _emptying(admin_url: str, redis_url: str) -> Iterator[Emptying]:
+    with Emptying(admin_url, redis_url) as emptying:
         yield emptying
 
 

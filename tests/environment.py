@@ -3,6 +3,9 @@
 The controller takes a folder; the first worker that needs an engine starts both there, and
 the first that needs a database makes a migrated template. Every worker has a copy of it
 and a Redis database of its own. The controller stops all of it at the end.
+
+The databases belong to a role as a managed PostgreSQL gives one: no superuser, and without what
+Aurora, RDS, Cloud SQL and Azure refuse.
 """
 
 from __future__ import annotations
@@ -29,6 +32,31 @@ if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from preference_center.config import Settings
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+
+REFUSED_FUNCTIONS = (
+    "pg_control_checkpoint",
+    "pg_control_init",
+    "pg_control_recovery",
+    "pg_control_system",
+    "pg_current_wal_flush_lsn",
+    "pg_current_wal_insert_lsn",
+    "pg_current_wal_lsn",
+    "pg_get_wal_replay_pause_state",
+    "pg_is_wal_replay_paused",
+    "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_ls_waldir",
+    "pg_stat_get_wal",
+    "pg_stat_get_wal_receiver",
+    "pg_walfile_name",
+    "pg_walfile_name_offset",
+)
+"""What a managed PostgreSQL may refuse.
+
+Aurora: "Function pg_stat_get_wal() is currently not supported for Aurora", and others of the WAL
+without logical replication (DataDog/integrations-core#15890 and #20356, ankane/pghero#168).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +96,37 @@ class Environment:
         database = self.engines.database
         if isinstance(database, Foreign):
             drop_databases(database.url, self.run)
+            drop_role(database.url, self.run)
         self.engines.release()
+
+    @property
+    def name(self) -> str:
+        """The name of this worker's database."""
+        return f"{self.run}_{self.worker}"
+
+    @property
+    def admin_url(self) -> str:
+        """This worker's database, as the superuser: for what an operator or a fault does."""
+        return with_database(self.engines.database.url, self.name)
 
     def database_url(self) -> str:
         """Make this worker's database, with all tables and no rows."""
-        server = self.engines.database.url
-        template, name = f"{self.run}_template", f"{self.run}_{self.worker}"
+        template = f"{self.run}_template"
         with self._alone("migrating"):
-            if not has_database(server, template):
+            if not has_database(self.engines.database.url, template):
                 draft = f"{self.run}_draft"
-                make_database(server, draft)
-                migrate(settings_for(with_database(server, draft), self.redis_url()))
-                rename_database(server, draft, template)
+                url = self.make_database(draft)
+                migrate(settings_for(url, self.redis_url()))
+                rename_database(self.engines.database.url, draft, template)
+        return self.make_database(self.name, template)
+
+    def make_database(self, name: str, template: str = "template1") -> str:
+        """Make a database of the role that the service has, and return its URL."""
+        server = self.engines.database.url
+        make_managed_role(server, self.run)
         make_database(server, name, template)
-        return with_database(server, name)
+        give_database(server, name, self.run)
+        return with_role(with_database(server, name), self.run)
 
     def redis_url(self) -> str:
         """This worker's Redis database. Fails if it is in use on a server that isn't ours."""
@@ -135,7 +180,7 @@ class Emptying:
 
     It costs each test a look at every table, since most hold nothing then. DELETE is far
     quicker than TRUNCATE on tables of few rows; as a replica, since triggers rightly forbid
-    it on the ledger.
+    it on the ledger. The epoch stays: the server is the same.
     """
 
     def __init__(self, database_url: str, redis_url: str) -> None:
@@ -171,7 +216,7 @@ class Emptying:
         tables = self._names(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-            " AND tablename <> 'alembic_version' ORDER BY 1"
+            " AND tablename NOT IN ('alembic_version', 'epoch') ORDER BY 1"
         )
         filled = self._names(
             " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (TABLE {table})" for table in tables)
@@ -193,6 +238,40 @@ def empty(database_url: str, redis_url: str) -> None:
 def with_database(url: str, name: str) -> str:
     """Return a database's or Redis's address with another database in it."""
     return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def with_role(url: str, name: str) -> str:
+    """Return a database's address for the role `name`, whose password is its name."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{name}:{name}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def make_managed_role(server: str, name: str) -> None:
+    """Make the role `name`, which may do nothing but log in, unless it is there."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
+            statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Literal(name)))
+
+
+def give_database(server: str, name: str, role: str) -> None:
+    """Make `role` the owner of a database in which nobody but a superuser has REFUSED_FUNCTIONS."""
+    with psycopg.connect(with_database(server, name), autocommit=True) as connection:
+        statement = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(role)))
+        found = connection.execute(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE proname = ANY(%s)"
+            " AND pronamespace = 'pg_catalog'::regnamespace",
+            [list(REFUSED_FUNCTIONS)],
+        )
+        refused = ", ".join(function for (function,) in found)
+        connection.execute(f"REVOKE EXECUTE ON FUNCTION {refused} FROM PUBLIC".encode())
+
+
+def drop_role(server: str, name: str) -> None:
+    """Drop the role `name`, which owns nothing any more."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def has_database(url: str, name: str) -> bool:

@@ -26,6 +26,7 @@ SLOW_FILES = tuple(
     ROOT / name
     for name in (
         "faults/test_failover.py",
+        "faults/test_histories.py",
         "faults/test_locks.py",
         "faults/test_mail.py",
         "faults/test_slow_clients.py",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_clean_empties_even_tables_that_forbid_it(
-    database_url: str, redis_url: str, clean: None
+    database_url: str, admin_url: str, redis_url: str, clean: None
 ) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE TABLE ledger_like (id int)")
@@ -36,7 +36,7 @@ def test_clean_empties_even_tables_that_forbid_it(
             with pytest.raises(psycopg.errors.RaiseException), connection.transaction():
                 connection.execute("DELETE FROM ledger_like")
             connection.commit()
-            empty(database_url, redis_url)
+            empty(admin_url, redis_url)
             count = connection.execute("SELECT count(*) FROM ledger_like").fetchone()
             connection.execute("DROP TABLE ledger_like; DROP FUNCTION forbid")
         assert count == (0,)

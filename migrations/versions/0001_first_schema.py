@@ -724,12 +724,11 @@ def _create_functions():
 
 
 def _begin_first_epoch():
-    """Begin the feed's first epoch, on the timeline that the server is on now."""
+    """Begin the feed's first epoch. 0005 states by what it ends."""
     op.get_bind().execute(
         sa.text("""
             INSERT INTO epoch (name, system, timeline, floor, started_at)
-            SELECT :name, (pg_control_system()).system_identifier,
-                substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 0, :now
+            VALUES (:name, 0, '', 0, :now)
         """),
         {"name": secrets.token_hex(4), "now": datetime.now(UTC)},
     )

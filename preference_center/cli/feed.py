@@ -55,9 +55,10 @@ def status() -> None:
 def new_epoch() -> None:
     """Invalidate all watermarks, after a restore that was not detected.
 
-    A restored dump, a point-in-time recovery and a promoted standby are detected automatically.
-    A restored copy of the data folder or its disk is not: to readers it looks like the same
-    database, without events that they have already received.
+    Restored dumps and disks, a point-in-time recovery and a promoted standby are detected
+    automatically. A virtual machine resumed from a snapshot of its memory is not, nor are single
+    tables that were put back: to readers it looks like the same database, without events that they
+    have already received.
     """
     with click_errors():
         timeline = run_in_transaction(_begin_epoch)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from preference_center.context import services
-from preference_center.ledger.append_lock import await_writers
+from preference_center.storage.db.append_lock import await_writers
 from preference_center.storage.db.database import (
     Connection,
     current_limits,

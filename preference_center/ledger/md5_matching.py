@@ -21,7 +21,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.keys import Keys
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
-from preference_center.ledger.append_lock import await_writers
+from preference_center.storage.db.append_lock import await_writers
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.digest_length import hold_digest_length
 

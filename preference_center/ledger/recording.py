@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
+
 from preference_center.context import Services, services
 from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
@@ -28,7 +30,7 @@ from preference_center.storage.db.database import (
 )
 from preference_center.storage.db.digest_length import hold_digest_length
 from preference_center.storage.db.prepared_statements import NumberedStatement
-from preference_center.storage.feed.watermarks import ensure_epoch_checked
+from preference_center.storage.feed.watermarks import EPOCH_OUTDATED, ensure_epoch
 from preference_center.storage.ledger.evidence import hash_evidence
 
 _APPEND_EVENTS = NumberedStatement(APPEND_EVENTS)
@@ -82,7 +84,6 @@ def record(
         enable_md5_matching()
 
     def write(connection: Connection) -> RecordResult:
-        ensure_epoch_checked(connection)  # versions must not go back after a restore
         recorded = RecordResult()
         if retractions:
             await_appends(connection, retractions)
@@ -95,15 +96,31 @@ def record(
             in_transaction(connection, recorded)
         return recorded
 
-    # Appending alone is one pipeline; retractions read before they write.
-    if retractions or in_transaction or context.keys.is_digest_key_waiting:
-        recorded = run_in_transaction(write)
-    else:
-        recorded = run_autocommit(
+    def run() -> RecordResult:
+        # Appending alone is one pipeline; retractions read before they write.
+        if retractions or in_transaction or context.keys.is_digest_key_waiting:
+            return run_in_transaction(write)
+        return run_autocommit(
             write, allow_total=len(acts) + len(known_addresses) > MAX_INTERACTIVE_CHANGES
         )
+
+    recorded = _run_in_current_epoch(run)
     context.queue.nudge_sync(recorded.destinations)
     return recorded
+
+
+def _run_in_current_epoch(run: Callable[[], RecordResult]) -> RecordResult:
+    """`run()`, which appends nothing before an epoch was begun after a start of the server.
+
+    Else its versions could be lower than those of a history that was lost (I3).
+    """
+    try:
+        return run()
+    except psycopg.Error as error:
+        if error.sqlstate != EPOCH_OUTDATED:
+            raise
+    ensure_epoch()
+    return run()
 
 
 def _deduplicate(changes: Iterable[Change]) -> list[Change]:

@@ -69,7 +69,8 @@ ACQUIRE_APPEND_LOCK = f"""
 SELECT CASE WHEN EXISTS (
     SELECT FROM unnest(%(ids)s::uuid[]) AS given (id)
     WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id))
-    THEN pg_advisory_xact_lock({APPEND_LOCK}) ELSE pg_advisory_xact_lock_shared({APPEND_LOCK}) END
+    THEN pg_advisory_xact_lock({APPEND_LOCK}) ELSE pg_advisory_xact_lock_shared({APPEND_LOCK}) END,
+    require_current_epoch()
 """  # noqa: S608 - a constant
 """Wait for running appends, and block new ones until this transaction ends.
 
@@ -79,8 +80,9 @@ stored, the shared lock is enough. To be executed before any other lock.
 
 LOCK_ADDRESSES = f"""
 WITH given AS (
-    SELECT * FROM pg_advisory_xact_lock_shared({APPEND_LOCK}), json_to_recordset(%(addresses)s)
-        AS given (channel text, digest bytea, ciphertext bytea, domain bytea, keys json)
+    SELECT * FROM pg_advisory_xact_lock_shared({APPEND_LOCK}), require_current_epoch(),
+        json_to_recordset(%(addresses)s)
+            AS given (channel text, digest bytea, ciphertext bytea, domain bytea, keys json)
 ), locked AS (
     INSERT INTO address (channel, digest, norm_version, ciphertext, domain_digest, created_at)
     SELECT channel, digest, %(norm_version)s, ciphertext, domain, %(now)s FROM given

@@ -318,7 +318,7 @@ TABLES: Mapping[str, Table] = {
             " failures retry_at created_at pulled_at slow_until"
         )
     ),
-    "epoch": Table(other=_other("id name system timeline floor started_at")),
+    "epoch": Table(other=_other("id name floor started_at server_started_at xid")),
     "erasure_journal": Table(other=_other("id last_entry replayed_at")),
     "ignored_question": Table(other=_other("destination_id question reason ignored_at")),
     "key_fingerprint": Table(other=_other("key fingerprint")),

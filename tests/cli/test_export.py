@@ -333,7 +333,7 @@ def test_the_file_is_for_its_owner_only(recorded: Flask, tmp_path: Path) -> None
 
 
 def test_our_own_format_comes_back_by_an_import(
-    recorded: Flask, tmp_path: Path, database_url: str, redis_url: str
+    recorded: Flask, tmp_path: Path, admin_url: str, redis_url: str
 ) -> None:
     path = tmp_path / "all.csv"
     everybody = [ADA, BEA, CLEO, EVE]
@@ -341,7 +341,7 @@ def test_our_own_format_comes_back_by_an_import(
         record([change(9, EventKind.DEACTIVATED, EVERYTHING, address=EVE)])
         before = denied(everybody)
     flask(recorded, "--for", "csv", "--subscriptions", "-o", path)
-    empty(database_url, redis_url)
+    empty(admin_url, redis_url)
     put_in_force(recorded)
 
     same = [word for scope in (NEWS, ALL_MARKETING) for word in ("--scope", f"{scope}={scope}")]

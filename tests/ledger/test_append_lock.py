@@ -18,8 +18,9 @@ from preference_center.database_timeouts import WEB_TIMEOUTS, WORKER_TIMEOUTS
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change
 from preference_center.errors import Unavailable, UnavailableCause
-from preference_center.ledger import append_lock, record
+from preference_center.ledger import record
 from preference_center.ledger.recording import _append
+from preference_center.storage.db import append_lock
 from preference_center.storage.db.database import override_limits, run_in_transaction
 from tests.ledger.changes import change, retraction
 

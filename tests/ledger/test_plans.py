@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 
@@ -53,7 +54,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         pytest.param(RAISE_DEFERRED, id="deferred"),
     ],
 )
-def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
+def test_every_row_is_found_by_an_index(app: Flask, admin_url: str, statement: str) -> None:
     given = {
         "events": "[]", "addresses": "[]", "count": 1, "size": 1, "id": 1, "bulk": False,
         "now": START, "window": WINDOW, "repeat": REPEAT_INTERVAL,
@@ -63,13 +64,14 @@ def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
         given |= {"ids": [], "addresses": [], "scopes": [], "retracts": [], "hashes": []}
 
     def explained(connection: Connection) -> list[Any]:
-        for forgetting in FORGET:
-            connection.execute(forgetting.encode())
         query = "EXPLAIN (FORMAT JSON) " + statement
         row = connection.execute(query.encode(), given).fetchone()
         assert row
         return [*row[0]]
 
+    with psycopg.connect(admin_url) as admin:
+        for forgetting in FORGET:
+            admin.execute(forgetting.encode())
     with app.app_context():
         plans = run_in_transaction(explained)
     for node in _nodes(plans[0]["Plan"]):

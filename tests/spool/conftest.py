@@ -84,8 +84,8 @@ class Database:
 
 
 @pytest.fixture
-def database(app: Flask, database_url: str) -> Database:
-    return Database(database_url)
+def database(app: Flask, admin_url: str) -> Database:
+    return Database(admin_url)
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from dev.postgres import make_database
 from preference_center.extensions import db
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
-from tests.environment import Environment, with_database
+from tests.environment import Environment
 
 QUERIES = {
     "columns": """
@@ -33,8 +32,7 @@ QUERIES = {
 def models_url(environment: Environment, database_url: str) -> Iterator[str]:
     """A database with the tables of the models."""
     name = f"{environment.run}_models_{secrets.token_hex(4)}"
-    make_database(database_url, name)
-    url = with_database(database_url, name)
+    url = environment.make_database(name)
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     db.metadata.create_all(engine)
     engine.dispose()

@@ -1,23 +1,23 @@
 """Watermarks of the ledger, and the epochs in which they are valid.
 
 Watermarks are transaction ids, which are comparable within one history of one server only: an
-epoch. It ends when the database is restored from a dump or to an earlier time, or when a standby
-is promoted. Then the server has another system identifier or its WAL another timeline, which the
-next check detects. Restoring a copy of the data directory changes neither and is not detected: see
-docs/operations.md.
+epoch. A history ends when an older state of the data directory is put back or a standby takes over,
+both of which are a start of another server process; or when a dump is loaded, which inserts all
+rows again. So an epoch is valid while the server is the process that it began on, and while its row
+is the one that was inserted then (docs/decisions/0081). Every managed PostgreSQL shows both to an
+ordinary role.
 """
 
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from weakref import WeakSet
+from datetime import UTC, datetime, timedelta
 
 from preference_center.context import services
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark, Unavailable
+from preference_center.storage.db.append_lock import await_writers
 from preference_center.storage.db.database import Connection, run_in_transaction
 
 
@@ -48,56 +48,48 @@ class Horizon:
         return Watermark(self.timeline.epoch, self.xmin)
 
 
-# A standby has the epoch of its primary: it can neither determine nor write one.
-_ACTUAL_TIMELINE_CTE = """actual AS (
-    SELECT (pg_control_system()).system_identifier AS system,
-        CASE WHEN NOT pg_is_in_recovery()
-            THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline
-)"""
-
 XMIN_SQL = "pg_snapshot_xmin(pg_current_snapshot())::text"
-NEWEST_EPOCH_SQL = "(SELECT name FROM epoch ORDER BY id DESC LIMIT 1)"
+CURRENT_EPOCH_SQL = """(SELECT CASE
+        WHEN server_started_at = pg_postmaster_start_time() AND xmin = xid::xid THEN name END
+    FROM epoch ORDER BY id DESC LIMIT 1)"""
 """SQL for the two parts of a watermark, for a statement that reads other data as well.
 
-Call `ensure_epoch_checked` before it.
+The epoch is NULL if the newest one has ended: call `ensure_epoch`, and repeat.
 """
 
-_CHECKED_CONNECTIONS: WeakSet[Connection] = WeakSet()
+NO_EPOCH = "00000000"
+"""The epoch of a watermark that can't be followed, for an answer that must not wait for one."""
 
+EPOCH_OUTDATED = "PC001"
+"""The SQLSTATE of `require_current_epoch`, which the write path calls before it appends."""
+
+# A standby has the epoch of its primary: it can't begin one.
 _SELECT_HORIZON = f"""
-WITH newest AS (SELECT * FROM epoch ORDER BY id DESC LIMIT 1), {_ACTUAL_TIMELINE_CTE}
 SELECT {XMIN_SQL},
     pg_snapshot_xmax(pg_current_snapshot())::text, newest.name, newest.floor, newest.started_at
-FROM actual LEFT JOIN newest ON actual.timeline IS NULL
-    OR (newest.system = actual.system AND newest.timeline = actual.timeline)
+FROM (VALUES (1)) AS always
+LEFT JOIN (SELECT *, xmin AS inserted_by FROM epoch ORDER BY id DESC LIMIT 1) AS newest
+    ON newest.inserted_by = newest.xid::xid
+    AND (newest.server_started_at = pg_postmaster_start_time() OR pg_is_in_recovery())
 """  # noqa: S608 - a constant
 
-_INSERT_EPOCH = f"""
-WITH {_ACTUAL_TIMELINE_CTE}
-INSERT INTO epoch (name, system, timeline, floor, started_at)
-SELECT %(name)s, system, timeline, (SELECT COALESCE(max(seq), 0) FROM event), %(now)s FROM actual
+_INSERT_EPOCH = """
+INSERT INTO epoch (name, server_started_at, xid, floor, started_at)
+VALUES (%(name)s, pg_postmaster_start_time(), pg_current_xact_id(), %(floor)s, %(now)s)
 RETURNING name, floor, started_at
-"""  # noqa: S608 - a constant
-
-EPOCH_SEQ_STEP = 10**12
-"""How much a new epoch adds to `seq`, and so to the versions that receivers compare.
-
-It exceeds what the lost history can have used: a million events a second for eleven days. A
-receiver that parses JSON numbers as doubles is exact for 9,000 epochs.
 """
+
+EPOCH_SEQ_STEP = 10**9
+"""How much a new epoch adds to `seq` at least; see `_first_seq`."""
+_SEQ_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 _RAISE_SEQ = f"""
-SELECT setval(name, COALESCE(pg_sequence_last_value(name), 0) + {EPOCH_SEQ_STEP})
-FROM (SELECT pg_get_serial_sequence('event', 'seq')::regclass AS name) AS sequence
-WHERE EXISTS (SELECT FROM epoch)
+SELECT CASE WHEN EXISTS (SELECT FROM epoch)
+    THEN setval(name, GREATEST(COALESCE(last, 0) + {EPOCH_SEQ_STEP}, %(first)s))
+    ELSE COALESCE(last, 0) END
+FROM (SELECT pg_get_serial_sequence('event', 'seq')::regclass AS name) AS sequence,
+    pg_sequence_last_value(name) AS last
 """  # noqa: S608 - a constant
 
-_LOCK_TIMEOUT = "1100ms"
-"""Opt-outs queue behind a request for this lock.
-
-So it is shorter than an opt-out waits (`database_timeouts`), but longer than `deadlock_timeout`,
-1 s by default: after that an autovacuum of the ledger, whose lock conflicts with ours, is
-cancelled (PostgreSQL, 24.1.6).
-"""
 _EPOCH_LOCK_ID = 0x7265747261637422
 """Advisory lock for beginning an epoch automatically."""
 
@@ -105,8 +97,8 @@ _EPOCH_LOCK_ID = 0x7265747261637422
 def load_horizon(connection: Connection) -> Horizon:
     """The horizon of the current snapshot. Call it before the reads that it is to cover.
 
-    At READ COMMITTED later statements see more, never less. On a new timeline it begins an epoch,
-    on a connection of its own: so never call it after a write to the ledger in the same
+    At READ COMMITTED later statements see more, never less. After the end of an epoch it begins
+    another, on a connection of its own: so never call it after a write to the ledger in the same
     transaction, and call `ensure_epoch` before a transaction with a fixed snapshot. Raises
     Unavailable, also if the fixed snapshot is older than the epoch.
     """
@@ -115,7 +107,7 @@ def load_horizon(connection: Connection) -> Horizon:
         ensure_epoch()
         found = _select_horizon(connection)
     if found is None:
-        raise Unavailable("the database has just been restored or promoted: try again")
+        raise Unavailable("the database was just started or restored: try again")
     return found
 
 
@@ -124,25 +116,13 @@ def load_watermark(connection: Connection) -> Watermark:
     return load_horizon(connection).watermark
 
 
-def ensure_epoch_checked(connection: Connection) -> None:
-    """Make sure that the newest epoch is that of this connection's timeline.
-
-    Checked once per connection: no connection outlives its server's timeline. If an epoch can't be
-    begun now, watermarks have an older one, and readers start again from a snapshot later.
-    """
-    if connection not in _CHECKED_CONNECTIONS:
-        with suppress(Unavailable):
-            load_horizon(connection)
-            _CHECKED_CONNECTIONS.add(connection)
-
-
 def ensure_followable(watermark: Watermark, horizon: Horizon) -> None:
     """Raise StaleWatermark if the changes after `watermark` can't be listed.
 
     One ahead of every transaction belongs to a history that was lost, or is made up.
     """
     if watermark.epoch != horizon.timeline.epoch:
-        raise StaleWatermark("the database has been restored or failed over since")
+        raise StaleWatermark("the database was started, restored or failed over since")
     if watermark.xid > horizon.xmax:
         raise StaleWatermark("it is ahead of the database, which was restored to an older state")
 
@@ -150,20 +130,31 @@ def ensure_followable(watermark: Watermark, horizon: Horizon) -> None:
 def begin_epoch(connection: Connection, now: datetime) -> Timeline:
     """Begin a new epoch: every reader must start from a snapshot.
 
-    Waits for running appends, so that exactly what is recorded by then is before it. Unless it is
-    the first epoch, `seq` is advanced by EPOCH_SEQ_STEP: receivers may hold versions from a history
-    that was lost. To be called before anything else in its transaction.
+    Unless it is the first, `seq` goes on far higher: receivers may hold versions from a history
+    that was lost. What is appended from then on is after the epoch's `floor`; appends that are
+    under way are waited for, so everything else is complete. Raises Unavailable if one does not
+    end. To be called before anything else in its transaction.
     """
-    connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-    connection.execute("LOCK TABLE event IN SHARE MODE")
-    connection.execute(_RAISE_SEQ)
-    row = connection.execute(_INSERT_EPOCH, {"name": secrets.token_hex(4), "now": now}).fetchone()
-    assert row  # `actual` is always one row
+    (floor,) = connection.execute(_RAISE_SEQ, {"first": _first_seq(now)}).fetchone() or (0,)
+    await_writers(connection)
+    given = {"name": secrets.token_hex(4), "floor": floor, "now": now}
+    row = connection.execute(_INSERT_EPOCH, given).fetchone()
+    assert row  # it inserts one
     return Timeline(*row)
 
 
+def _first_seq(now: datetime) -> int:
+    """The lowest `seq` of an epoch that begins now: the microseconds since 2026.
+
+    So it exceeds every `seq` of a lost history, however many epochs that had, unless it had a
+    million events a second for all its time. A receiver that parses JSON numbers as doubles is
+    exact until the year 2311.
+    """
+    return (now - _SEQ_ZERO) // timedelta(microseconds=1)
+
+
 def ensure_epoch() -> None:
-    """Begin an epoch if the database is on a timeline that has none."""
+    """Begin an epoch if the newest one has ended. Raises Unavailable."""
     now = services().now()
     if run_in_transaction(_select_horizon) is None:
         run_in_transaction(lambda connection: _begin_epoch_if_missing(connection, now))
@@ -177,6 +168,6 @@ def _begin_epoch_if_missing(connection: Connection, now: datetime) -> None:
 
 def _select_horizon(connection: Connection) -> Horizon | None:
     row = connection.execute(_SELECT_HORIZON).fetchone()
-    assert row  # `actual` is always one row
+    assert row  # of `always`
     xmin, xmax, *timeline = row
     return Horizon(Timeline(*timeline), int(xmin), int(xmax)) if timeline[0] else None

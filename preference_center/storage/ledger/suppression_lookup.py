@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +15,17 @@ from preference_center.domain.events import ALL_MARKETING, EventKind, ScopeState
 from preference_center.domain.frequency_choice import DatedFrequency
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.watermarks import Watermark
+from preference_center.errors import Unavailable
 from preference_center.keys import Keys
 from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.db.prepared_statements import PreparedStatement, decode_rows
 from preference_center.storage.feed.watermarks import (
-    NEWEST_EPOCH_SQL,
+    CURRENT_EPOCH_SQL,
+    NO_EPOCH,
     XMIN_SQL,
-    ensure_epoch_checked,
-    load_horizon,
+    ensure_epoch,
 )
 from preference_center.storage.ledger.folding import drop_irrelevant_rows
 
@@ -62,7 +64,7 @@ SELECT given.digest, {_EXACT | KeyKind.MAILBOX:d}::smallint, 'email', {_PENDING_
 FROM unnest(%(digests)b::bytea[]) AS given (digest)
 JOIN pending_mail_opt_out u ON u.digest_prefix = substr(given.digest, 1, {DIGEST_PREFIX_BYTES})
 UNION ALL
-SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH_SQL}, {XMIN_SQL},
+SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {CURRENT_EPOCH_SQL}, {XMIN_SQL},
     {", ".join(["NULL"] * 15)}
 """  # noqa: S608 - constants of this module
 """The row without a digest describes the snapshot: its epoch and xmin make the watermark.
@@ -98,10 +100,16 @@ class _LookUpSnapshot:
 
 
 def load_facts_as_of(addresses: Sequence[Address]) -> tuple[list[ScopeFacts], Watermark]:
-    """`load_facts`, and the watermark: the facts include every event before it."""
+    """`load_facts`, and the watermark: the facts include every event before it.
+
+    If no epoch can be begun after a start of the server, the watermark can't be followed.
+    """
     facts, snapshot = _look_up(addresses, exact_only=False)
-    assert snapshot.epoch  # `_fetch_rows` begins one otherwise
-    return facts, Watermark(snapshot.epoch, snapshot.xmin)
+    if snapshot.epoch is None:
+        with suppress(Unavailable):
+            ensure_epoch()
+        facts, snapshot = _look_up(addresses, exact_only=False)
+    return facts, Watermark(snapshot.epoch or NO_EPOCH, snapshot.xmin)
 
 
 def load_facts(
@@ -204,16 +212,7 @@ def _fetch_rows(
     given = ByteaArray(digests)
 
     def run_look_up(connection: Connection) -> tuple[list[tuple[Any, ...]], _LookUpSnapshot]:
-        ensure_epoch_checked(connection)
-        rows, snapshot = _split_result(
-            connection, _PREPARED_LOOK_UP.run(connection, [given.dump()])
-        )
-        if snapshot.epoch is None:  # there was none yet
-            load_horizon(connection)
-            rows, snapshot = _split_result(
-                connection, _PREPARED_LOOK_UP.run(connection, [given.dump()])
-            )
-        return rows, snapshot
+        return _split_result(connection, _PREPARED_LOOK_UP.run(connection, [given.dump()]))
 
     if connection is None:
         return run_autocommit(run_look_up)

@@ -184,7 +184,8 @@ class ConsentRow(db.Model):  # type: ignore[misc,name-defined]
 class EpochRow(db.Model):  # type: ignore[misc,name-defined]
     """One timeline of the database, to which watermarks belong; the newest is in force.
 
-    `system` and `timeline` identify the server's history: if they differ, a new epoch begins.
+    It has ended if the server was not started at `server_started_at`, or if another transaction
+    than `xid` inserted the row, which was then loaded from a dump.
     Transaction ids of events up to the seq `floor` are older than the epoch and mean nothing
     in it.
     """
@@ -192,7 +193,7 @@ class EpochRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "epoch"
     id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
-    system: Mapped[int] = mapped_column(BigInteger)
-    timeline: Mapped[str] = mapped_column(Text)
     floor: Mapped[int] = mapped_column(BigInteger)
     started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    server_started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    xid: Mapped[int] = mapped_column(TransactionId)

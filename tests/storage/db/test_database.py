@@ -12,7 +12,6 @@ from flask import Flask
 from dev.engines import Engines
 from dev.processes import wait_until
 from preference_center.app import create_app
-from preference_center.config import Settings
 from preference_center.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
@@ -24,9 +23,9 @@ from tests.ledger.changes import JANE, change, id_of, together
 
 
 @pytest.fixture
-def killer(app: Flask, settings: Settings) -> Iterator[Connection]:
+def killer(app: Flask, admin_url: str) -> Iterator[Connection]:
     """A connection of an administrator, outside the pool."""
-    with app.app_context(), psycopg.connect(settings.database_url, autocommit=True) as connection:
+    with app.app_context(), psycopg.connect(admin_url, autocommit=True) as connection:
         yield connection
 
 

@@ -12,22 +12,23 @@ from uuid import UUID
 import click
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 
-from dev.postgres import make_database
 from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.extensions import db
 from preference_center.storage.db import migrate
 from tests.environment import MIGRATIONS, Environment, settings_for, with_database
 
+HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
 LOCKED = "pending_mail_opt_out"
 """A table that the next migration alters."""
 NEXT_MIGRATION = f"""
 from alembic import op
 
-revision, down_revision = "0004", "0003"
+revision, down_revision = "next", "{HEAD}"
 
 
 def upgrade():
@@ -44,7 +45,7 @@ def migrations(tmp_path: Path) -> str:
     """The folder of our migrations, and one more."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
-    (folder / "versions" / "0004_next.py").write_text(NEXT_MIGRATION)
+    (folder / "versions" / "next.py").write_text(NEXT_MIGRATION)
     return str(folder)
 
 
@@ -54,10 +55,9 @@ def app(
 ) -> Iterator[Flask]:
     """On a database of its own, with the tables of today."""
     name = f"{environment.run}_migrating_{secrets.token_hex(4)}"
-    make_database(database_url, name)
-    app = create_app(settings_for(with_database(database_url, name), redis_url))
+    app = create_app(settings_for(environment.make_database(name), redis_url))
     with app.app_context():
-        upgrade(directory=migrations, revision="0003")
+        upgrade(directory=migrations, revision=HEAD)
         yield app
         db.engine.dispose()
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -141,7 +141,7 @@ OLD_ROWS = (
 
 
 def test_evidence_and_acknowledgements_move_and_leave_nothing_in_their_old_place(
-    app: Flask, migrations: str
+    app: Flask, migrations: str, environment: Environment
 ) -> None:  # I6, I8
     downgrade(directory=migrations, revision="0001")
     with psycopg.connect(url(app)) as connection:
@@ -149,7 +149,8 @@ def test_evidence_and_acknowledgements_move_and_leave_nothing_in_their_old_place
             connection.execute(statement.encode(), {"id": EVENT})
         old = [connection.execute(query.encode()).fetchall() for query in OLD_ROWS]
     upgrade(directory=migrations, revision="0003")
-    with psycopg.connect(url(app)) as connection:
+    admin_url = with_database(environment.engines.database.url, url(app).rpartition("/")[2])
+    with psycopg.connect(admin_url) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pageinspect")
         rows = connection.execute("SELECT * FROM event_evidence").fetchall()
         assert rows == [(EVENT, {"wording": "of the first"})]

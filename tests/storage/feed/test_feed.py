@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from dev.processes import wait_until
@@ -18,7 +19,7 @@ from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Re
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks
 from preference_center.storage.feed.changes import FeedScopeStatus, iter_snapshot
 from tests.clock import START
@@ -200,17 +201,17 @@ def test_an_event_comes_with_the_current_state_of_its_scope() -> None:
     assert second.scope_status.state.lift is not None
 
 
-def test_events_from_before_the_epoch_come_first_whatever_their_transactions() -> None:
+def test_events_from_before_the_epoch_come_first_whatever_their_transactions(
+    admin_url: str,
+) -> None:
     # A dump put back into a younger server brings ids that this one has yet to reach.
     record([change(number, address=PEOPLE[number]) for number in (1, 2, 3)])
     strange = ((1, "7"), (2, "18446744073709551000"), (3, "3"))
 
-    def rewrite(connection: Connection) -> None:
+    with psycopg.connect(admin_url) as connection:
         connection.execute("SET LOCAL session_replication_role = replica")
         for number, xid in strange:
             connection.execute("UPDATE event SET xid = %s WHERE id = %s", (xid, UUID(int=number)))
-
-    run_in_transaction(rewrite)
     run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
     record([change(4, address=PEOPLE[4])])
     reader = Reader()

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from threading import Timer
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+from dev.processes import wait_until
 from preference_center.domain.events import EventKind
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import StaleWatermark
-from preference_center.extensions import db
+from preference_center.errors import StaleWatermark, Unavailable
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import watermarks
+from preference_center.storage.feed.watermarks import Timeline
+from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
 from tests.clock import START
 from tests.domain.histories import NEWS
-from tests.ledger.changes import add_destination, change
+from tests.ledger.changes import JANE, add_destination, change
+from tests.storage.feed_reader import held_open
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -34,13 +40,22 @@ def test_the_first_check_begins_the_epoch_and_the_next_finds_it(app: Flask) -> N
     assert first.seq == 0
 
 
+SERVER_WAS_STARTED = """UPDATE epoch
+    SET server_started_at = server_started_at - interval '1 us', xid = pg_current_xact_id()"""
+DUMP_WAS_LOADED = "UPDATE epoch SET name = name"  # its rows are of another transaction then
+
+
 @pytest.mark.parametrize(
-    "change", ["SET timeline = '00000009'", "SET system = system + 1", "SET timeline = ''"]
+    "change",
+    [
+        pytest.param(SERVER_WAS_STARTED, id="start of the server"),
+        pytest.param(DUMP_WAS_LOADED, id="dump"),
+    ],
 )
-def test_another_server_or_timeline_begins_a_new_epoch(app: Flask, change: str) -> None:
+def test_a_start_of_the_server_or_a_loaded_dump_begins_a_new_epoch(app: Flask, change: str) -> None:
     with app.app_context():
         old = run_in_transaction(watermarks.load_watermark)
-        run_in_transaction(lambda connection: connection.execute(f"UPDATE epoch {change}".encode()))
+        run_in_transaction(lambda connection: connection.execute(change.encode()))
         at = run_in_transaction(watermarks.load_horizon)
         assert at.timeline.epoch != old.epoch
         assert run_in_transaction(watermarks.load_horizon).timeline == at.timeline
@@ -53,8 +68,7 @@ def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Fla
     with app.app_context():
         add_destination("news", NEWS)
         record([change(1)])
-        run_in_transaction(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
-        db.engine.dispose()  # the old server's connections are gone
+        run_in_transaction(lambda c: c.execute(SERVER_WAS_STARTED))
         record([change(2, EventKind.COMPLAINED)])
         (row,) = run_in_transaction(
             lambda c: c.execute("SELECT wanted_version FROM sync_state").fetchall()
@@ -66,13 +80,37 @@ def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Fla
     )  # exact for anyone who reads JSON numbers as doubles
 
 
-def test_an_epoch_begins_with_the_first_record_on_a_timeline(
+def test_versions_exceed_those_of_a_lost_history_that_had_several_epochs(app: Flask) -> None:
+    """I3: a backup is put back, and the server had been started again since it was taken."""
+    with app.app_context():
+        record([change(1)])
+        backup = _last_seq()
+        for days in (1, 2, 3):
+            run_in_transaction(
+                partial(watermarks.begin_epoch, now=START + timedelta(days=days))  # the restarts
+            )
+        lost = record_seq(2)
+        run_in_transaction(lambda c: c.execute("SELECT setval('event_seq_seq', %s)", (backup,)))
+        run_in_transaction(partial(watermarks.begin_epoch, now=START + timedelta(days=4)))
+        assert record_seq(3) > lost
+
+
+def record_seq(number: int) -> int:
+    record([change(number, EventKind.COMPLAINED)])
+    return _last_seq()
+
+
+def _last_seq() -> int:
+    query = "SELECT last_value FROM event_seq_seq"
+    return int(run_in_transaction(lambda c: c.execute(query).fetchall())[0][0])
+
+
+def test_an_epoch_begins_with_the_first_record_after_a_start_of_the_server(
     app: Flask,
 ) -> None:
     with app.app_context():
         old = run_in_transaction(watermarks.load_watermark)
-        run_in_transaction(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
-        db.engine.dispose()
+        run_in_transaction(lambda c: c.execute(SERVER_WAS_STARTED))
         record([change(1)])
         newest = run_in_transaction(
             lambda c: c.execute("SELECT name FROM epoch ORDER BY id DESC").fetchone()
@@ -89,14 +127,47 @@ def test_an_operator_can_begin_one(app: Flask) -> None:
     assert line.epoch != old.epoch
 
 
-def test_it_begins_though_a_vacuum_of_the_ledger_is_slow_to_release_its_lock(
-    app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watermarks, "_LOCK_TIMEOUT", "50ms")
+def test_it_begins_though_a_vacuum_holds_the_ledger(app: Flask, database_url: str) -> None:  # I1
+    """One against wraparound gives way to nobody, and may take an hour."""
     with app.app_context(), psycopg.connect(database_url) as vacuum:
         vacuum.execute("LOCK TABLE event IN SHARE UPDATE EXCLUSIVE MODE")
-        Timer(0.1, vacuum.rollback).start()
-        assert run_in_transaction(watermarks.load_watermark).seq == 0
+        run_in_transaction(lambda c: c.execute(SERVER_WAS_STARTED))
+        assert record([change(1)]).events
+
+
+def test_it_begins_after_appends_that_are_under_way(app: Flask) -> None:
+    """Else a reader could pass one that is told by its `seq` before it is committed."""
+    with app.app_context():
+        record([change(1)])
+        before = _last_seq()
+        with held_open(app, change(2, EventKind.COMPLAINED)), ThreadPoolExecutor(1) as pool:
+            begun = pool.submit(in_app, app, watermarks.begin_epoch)
+            # It has raised the sequence, and looks for writers again and again.
+            assert wait_until(lambda: _last_seq() > before + 1, 30)
+            assert not begun.done()
+        line = begun.result()
+        (newest,) = run_in_transaction(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
+    assert newest[0] <= line.floor
+
+
+def in_app(app: Flask, begin: Callable[[Connection, datetime], Timeline]) -> Timeline:
+    with app.app_context():
+        return run_in_transaction(lambda connection: begin(connection, START))
+
+
+def test_a_decision_waits_for_no_epoch(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:  # I2
+    """Its watermark can't be followed then."""
+
+    def fail(*_: object) -> None:
+        raise Unavailable("an append does not end")
+
+    with app.app_context():
+        record([change(1)])
+        run_in_transaction(lambda c: c.execute(SERVER_WAS_STARTED))
+        monkeypatch.setattr(watermarks, "begin_epoch", fail)
+        facts, as_of = load_facts_as_of([JANE])
+        assert facts[0]
+        assert as_of.epoch == watermarks.NO_EPOCH
 
 
 def test_a_watermark_ahead_of_the_database_is_stale(app: Flask) -> None:

@@ -18,15 +18,22 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1
 """  # noqa: S608 - a constant
 
 
-def await_writers() -> None:
+def await_writers(connection: Connection | None = None) -> None:
     """Return once every transaction that was appending when this was called has ended.
+
+    With a `connection` it looks from within that transaction, which must be READ COMMITTED and
+    not append itself.
 
     Requesting APPEND_LOCK exclusively would also wait for them, but later writers would queue
     behind that request (I2). Here none does: a writer that acquires the lock after this call
     sees everything committed before it. Raises Unavailable if one of them does not end.
     """
+
+    def list_writers() -> set[str]:
+        return _list_writers(connection) if connection else run_in_transaction(_list_writers)
+
     until = time.monotonic() + current_limits().total
-    writing = run_in_transaction(_active_writers)
+    writing = list_writers()
     while writing:
         if time.monotonic() >= until:
             raise Unavailable(
@@ -34,8 +41,8 @@ def await_writers() -> None:
                 UnavailableCause.LOCK_TIMEOUT,
             )
         time.sleep(_POLL_INTERVAL)
-        writing &= run_in_transaction(_active_writers)
+        writing &= list_writers()
 
 
-def _active_writers(connection: Connection) -> set[str]:
+def _list_writers(connection: Connection) -> set[str]:
     return {row[0] for row in connection.execute(_SELECT_WRITERS)}
