@@ -211,7 +211,8 @@ Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
 
   Site          {site}
   Demo          {site}/dev
-  Shops         {shops} and {shops.replace(HOST, "localhost")}, which ask for cookies
+  Shops         {shops}
+                {shops.replace(HOST, "localhost")}, of another brand: both ask for cookies
   Unsubscribe   {mail.unsubscribe_url}
   Preferences   {mail.preferences_url}
   API           {site}/v1/docs

@@ -49,6 +49,18 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     end(tmp_path)
 
 
+def test_the_shops_are_where_it_prints_and_load_the_consent_tool(run: Run) -> None:
+    page = httpx.get(run.printed("Shops")).raise_for_status().text
+    assert f"{run.site}/consent.js" in page
+    config = httpx.get(f"{run.site}/consent/cascina/config.json").raise_for_status().json()
+    refused = {"functional": False, "advertising": False}
+    choice = {"choices": refused, "method": "refuse", "version": config["version"]}
+    origin = {"Origin": run.printed("Shops")}  # that of the catalogue, at whatever port they are
+    answer = httpx.post(f"{run.printed('Shops')}/consent", json=choice, headers=origin)
+    assert answer.status_code == 201
+    assert "pc_consent" in answer.cookies
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install curl")
 def test_an_opt_out_travels_from_the_printed_link_to_both_tools(run: Run) -> None:
     before, click, after = run.lines_to_try
