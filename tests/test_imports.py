@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),
     frozenset({"burst_scan", "destinations", "imports", "key_rotation", "scrub", "spool"}),
-    frozenset({"rights"}),
+    frozenset({"policy_notices", "rights"}),
     frozenset({"ingest", "sync"}),
     ENTRY_POINTS,
     frozenset({"cli", "error_pages"}),  # error pages differ by entry point

@@ -18,6 +18,7 @@ from preference_center.imports.budget import ImportBudget
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.ledger.backfilling import continue_backfill
 from preference_center.mailer.send import send_due_emails
+from preference_center.policy_notices import webhooks as policy_webhooks
 from preference_center.queue import TICK_SECONDS
 from preference_center.rights import company_webhooks
 from preference_center.rights.access_file import build as access_files
@@ -120,6 +121,10 @@ def send_mail() -> None:
 
 @_end_when_unavailable
 def send_rights_webhooks() -> None:
-    """Send due webhooks about data-subject requests for a tick, or until asked to stop."""
+    """Send what the company's webhook is to get for a tick, or until asked to stop.
+
+    Requests of data subjects first: they have deadlines, announcements are long.
+    """
     until = services().now() + timedelta(seconds=TICK_SECONDS)
     company_webhooks.send_due_webhooks(until=until, stop=stop_requested.is_set)
+    policy_webhooks.send_due_batches(until=until, stop=stop_requested.is_set)

@@ -26,6 +26,7 @@ from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
+from preference_center.storage import policy_webhooks
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
@@ -197,7 +198,12 @@ def _tick_mail(now: datetime) -> int:
 
 
 def _tick_rights(now: datetime) -> int:
-    due = run_autocommit(lambda connection: rights_webhooks.count_due_webhooks(connection, now))
+    due = run_autocommit(
+        lambda connection: (
+            rights_webhooks.count_due_webhooks(connection, now)
+            + policy_webhooks.count_due_batches(connection, now)
+        )
+    )
     if due:
         services().queue.enqueue_rights_webhooks()
     return min(1, due)

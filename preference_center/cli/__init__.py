@@ -56,6 +56,10 @@ _COMMANDS = {
     "ledger": ("ledger:ledger", "Verify the events of the ledger."),
     "links": ("links:links", "Permanent links, to upload into a tool as a custom field."),
     "opt-out": ("opt_out:opt_out", "Record an opt-out, and push it to every connected tool."),
+    "policies": (
+        "policies:group",
+        "Versions of the privacy policy: inform people, and see who was informed.",
+    ),
     "receipts": ("receipts:receipts", "Find opt-outs by the reference on a person's receipt."),
     "retention": (
         "retention:group",

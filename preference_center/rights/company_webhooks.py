@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import structlog
 from standardwebhooks.webhooks import Webhook as Signer
@@ -102,13 +103,21 @@ _DECISIONS = {StepAction.DONE, StepAction.REFUSED, StepAction.WITHDRAWN, StepAct
 
 def _send(context: Services, claim: ClaimedWebhook) -> DeliveryError | None:
     """The error that prevented it; None if the program accepted it with a 2xx."""
-    url, secrets = context.settings.rights_webhook_url, context.settings.rights_webhook_secret
-    if url is None:
-        return DeliveryError("RIGHTS_WEBHOOK_URL is no longer set", permanent=True)
     request = run_in_transaction(lambda c: requests.load_request(c, claim.request_id))
     if request is None:
         return DeliveryError("the request is gone", permanent=True)
-    body, name = _body(claim, request), f"msg_{claim.id}"
+    return send_signed(context, claim.id, _body(claim, request))
+
+
+def send_signed(context: Services, webhook_id: UUID, body: str) -> DeliveryError | None:
+    """Post `body` to the company's program; the error, or None if it accepted it with a 2xx.
+
+    A repeat with the same id is the same webhook to the receiver.
+    """
+    url, secrets = context.settings.rights_webhook_url, context.settings.rights_webhook_secret
+    if url is None:
+        return DeliveryError("RIGHTS_WEBHOOK_URL is no longer set", permanent=True)
+    name = f"msg_{webhook_id}"
     headers = {
         "Content-Type": "application/json",
         "webhook-id": name,

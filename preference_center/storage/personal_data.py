@@ -108,6 +108,18 @@ TABLES: Mapping[str, Table] = {
         {"address_id": _REFERENCE, "topic": _FACT, "at": _FACT, "event": _REFERENCE},
         by="address_id",
     ),
+    "policy_notice": Table(
+        {
+            "address_id": _REFERENCE,
+            "contact_id": _REFERENCE,
+            "reach": _FACT,
+            "selected_at": _FACT,
+            "noticed_at": _FACT,
+            "via": _FACT,
+        },
+        _other("seq version"),
+        "address_id",
+    ),
     "contact": Table(
         {
             "id": _REFERENCE,
@@ -312,6 +324,10 @@ TABLES: Mapping[str, Table] = {
     "burst_scan": Table(other=_other("id scanned_until")),
     "catalogue_version": Table(other=_other("id text digest applied_at")),
     "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
+    "policy_announcement": Table(other=_other("version begun_at last_address_id selected_at")),
+    "policy_webhook": Table(
+        other=_other("id version first_seq last_seq created_at next_at attempts outcome")
+    ),
     "destination": Table(
         other=_other(
             "id name kind settings channels sends mapping sends_service can_lift status reason"
@@ -351,6 +367,7 @@ FILES: Mapping[str, str] = {
     "preference_center/atomic_files.py": "what the callers write: see theirs",
     "preference_center/cli/export.py": "addresses, readable: an export for its operator",
     "preference_center/cli/imports.py": "rejected rows as they were read, for the operator",
+    "preference_center/cli/policies.py": "addresses, readable: whom to inform, for the operator",
     "preference_center/cli/links.py": "addresses and permanent links, for the operator",
     "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/folders.py": "addresses, readable: the drop itself",

@@ -64,6 +64,7 @@ def build_head(subject: AccessSubject, expires_at: datetime) -> AccessFileHead:
         erasures=other_records.erasure_records(subject, rows),
         moves=other_records.move_records(subject, rows),
         holds=other_records.hold_records(subject, rows),
+        policy_notices=other_records.policy_notice_records(subject),
         retention=other_records.retention_records(subject),
         looks_by_staff=None,
         notes=other_records.notes(),

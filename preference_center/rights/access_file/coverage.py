@@ -29,6 +29,7 @@ IN_FILE: Mapping[str, tuple[str, ...]] = {
     "erasure_task": ("erasures",),
     "address_move": ("moves",),
     "hold": ("holds",),
+    "policy_notice": ("policy_notices",),
 }
 """Table -> the parts of `AccessFile` that have its rows."""
 

@@ -129,6 +129,7 @@ def consent_records(subject: AccessSubject) -> Iterator[ConsentRecord]:
             wording=event.evidence.get("wording"),
             language=event.evidence.get("language"),
             text_version=event.evidence.get("text_version"),
+            policy=event.evidence.get("policy"),
             reference=format_receipt_code(event.id),
         )
 

@@ -22,6 +22,7 @@ from preference_center.rights.access_file.records import (
     ErasureTaskRecord,
     HoldRecord,
     MoveRecord,
+    PolicyNoticeRecord,
     RecipientRecord,
     RequestRecord,
     RetentionRecord,
@@ -29,6 +30,7 @@ from preference_center.rights.access_file.records import (
     TopicRecord,
 )
 from preference_center.rights.access_file.subject import AccessSubject
+from preference_center.storage import policy_notices
 from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import requests
 from preference_center.storage.rights import subject as stored
@@ -182,6 +184,20 @@ def hold_records(subject: AccessSubject, rows: SubjectRows) -> list[HoldRecord]:
             ended_at=ended_at,
         )
         for address_id, ground, placed_at, ends_at, ended_at in rows.holds
+    ]
+
+
+def policy_notice_records(subject: AccessSubject) -> list[PolicyNoticeRecord]:
+    """The versions of the privacy policy that these people are informed of."""
+    return [
+        PolicyNoticeRecord(
+            address=subject.numbers.get(each.address_id),
+            version=each.version,
+            reach=each.reach.value,
+            noticed_at=each.noticed_at,
+            via=each.via,
+        )
+        for each in policy_notices.list_notices_of(subject.connection, subject.ids)
     ]
 
 

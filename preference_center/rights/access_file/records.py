@@ -107,6 +107,7 @@ class ConsentRecord(Record):
     wording: str | None
     language: str | None
     text_version: str | None
+    policy: str | None = Field(description="The version of the privacy policy that was shown.")
     reference: str
 
 
@@ -242,6 +243,16 @@ class HoldRecord(Record):
     ended_at: datetime | None
 
 
+class PolicyNoticeRecord(Record):
+    """A version of the privacy policy that the person is informed of."""
+
+    address: int | None = Field(description="Null where it is another of the contact's.")
+    version: str
+    reach: str
+    noticed_at: datetime | None = Field(description="Null where it was not sent yet.")
+    via: str | None
+
+
 class RetentionRecord(Record):
     """How long a kind of data is kept."""
 
@@ -273,6 +284,7 @@ class AccessFileHead(Record):
     erasures: list[ErasureRecord]
     moves: list[MoveRecord]
     holds: list[HoldRecord]
+    policy_notices: list[PolicyNoticeRecord]
     retention: list[RetentionRecord]
     looks_by_staff: int | None = Field(description="Null where they are not counted.")
     notes: list[str]

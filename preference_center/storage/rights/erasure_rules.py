@@ -149,6 +149,12 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     ),
     "erasure": ErasureRule(_KEEP, "this erasure and earlier ones; see `storage.rights.erasures`"),
     "erasure_task": ErasureRule(_KEEP, "what was erased in which tool"),
+    "policy_notice": ErasureRule(
+        _DELETE,
+        "of which versions of the privacy policy the person was informed",
+        """DELETE FROM policy_notice WHERE address_id = ANY(%(addresses)s)
+            OR contact_id = ANY(%(contacts)s)""",
+    ),
     "address_move": ErasureRule(_KEEP, "ids of rows without an address"),
     "hold": ErasureRule(_KEEP, "why something was not erased earlier"),
 }

@@ -112,3 +112,8 @@ def store_everything(who: Address = ADA) -> None:
         VALUES (%(id)s, %(tool)s, 'email-tool', %(at)s)""",
         id=UUID(int=72), tool=tool, at=START,
     )  # fmt: skip
+    execute(
+        """INSERT INTO policy_notice (version, address_id, reach, selected_at, noticed_at, via)
+        VALUES ('2027-01', %(address)s, 'reachable', %(at)s, %(at)s, 'csv')""",
+        address=address_id, at=START,
+    )  # fmt: skip

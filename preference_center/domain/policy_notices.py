@@ -1,0 +1,128 @@
+"""Who is informed of a new version of the privacy policy: everyone active, each once.
+
+Whatever they chose about marketing: the notice is a service message (I4). A contact counts once,
+at the best of its addresses; an address of no contact counts if it made a choice here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import MessageType
+from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.events import UNDELIVERABLE
+from preference_center.domain.scope_facts import ScopeFact
+
+
+class Reach(StrEnum):
+    """Whether a message can reach a person, the best first."""
+
+    REACHABLE = "reachable"
+    BOUNCED = "bounced"
+    """Mail to every address of theirs came back."""
+    PHONE_ONLY = "phone_only"
+    """Nothing but a number for calls is known."""
+    DIGEST_ONLY = "digest_only"
+    """Only a digest of the address is stored, to which nothing can be sent."""
+
+
+class NoticeChannel(StrEnum):
+    """How the notices left this service."""
+
+    STREAM = "stream"
+    CSV = "csv"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAddress:
+    """What is stored of one address; `contact` is that of its contact, if it has one."""
+
+    id: int
+    channel: Channel
+    readable: bool
+    erased: bool
+    contact: UUID | None
+    facts: Sequence[ScopeFact]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A person to inform, at one address."""
+
+    address_id: int
+    contact: UUID | None
+    reach: Reach
+
+
+_CHANNELS = tuple(Channel)
+_REACHES = tuple(Reach)
+
+
+def select_recipients(
+    addresses: Collection[StoredAddress], after: int, message_type: MessageType, now: datetime
+) -> list[Recipient]:
+    """The recipients whose lowest address id is above `after`, in the order of that id.
+
+    `addresses` are those of a page and all others of their contacts: each person is selected on
+    exactly one page.
+    """
+    people: dict[UUID | int, list[StoredAddress]] = {}
+    for address in sorted(addresses, key=lambda each: each.id):
+        people.setdefault(address.contact or address.id, []).append(address)
+    found = (
+        _select(members, message_type, now) for members in people.values() if members[0].id > after
+    )
+    return [recipient for recipient in found if recipient]
+
+
+def notice_decision(
+    message_type: MessageType, facts: Sequence[ScopeFact], now: datetime
+) -> Decision:
+    """Whether the notice may go to an address with these facts."""
+    return decide(message_type, None, facts, now)
+
+
+def count_by_reach(recipients: Collection[Recipient]) -> Mapping[Reach, int]:
+    """How many there are of each reach."""
+    return {reach: sum(each.reach is reach for each in recipients) for reach in Reach}
+
+
+def _select(
+    addresses: Sequence[StoredAddress], message_type: MessageType, now: datetime
+) -> Recipient | None:
+    """The best address of one person; None if they are closed, erased or made no choice."""
+    found = [
+        Recipient(each.id, each.contact, reach)
+        for each in addresses
+        if (reach := _reach(each, message_type, now)) is not None
+    ]
+    channels = {each.id: _CHANNELS.index(each.channel) for each in addresses}
+    return min(
+        found,
+        key=lambda each: (_REACHES.index(each.reach), channels[each.address_id], each.address_id),
+        default=None,
+    )
+
+
+def _reach(address: StoredAddress, message_type: MessageType, now: datetime) -> Reach | None:
+    if address.erased or (address.contact is None and not _has_chosen(address.facts)):
+        return None
+    decision = notice_decision(message_type, address.facts, now)
+    if not decision.allow:
+        return None
+    if not address.readable:
+        return Reach.DIGEST_ONLY
+    if address.channel is Channel.PHONE:
+        return Reach.PHONE_ONLY
+    return Reach.BOUNCED if decision.advisory == DecisionRule.BOUNCED else Reach.REACHABLE
+
+
+def _has_chosen(facts: Sequence[ScopeFact]) -> bool:
+    """Whether a choice of exactly this address is stored: a bounce is none."""
+    return any(fact.exact and fact.scope != UNDELIVERABLE for fact in facts)

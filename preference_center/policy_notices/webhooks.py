@@ -1,0 +1,131 @@
+"""Announce a version to the company's webhook: batches that are signed and never lost.
+
+Standard Webhooks 1.0.0, with the URL and secret of `rights.company_webhooks`. A batch keeps its
+id and its people however often it is sent, so the receiver can drop a repeat by `webhook-id`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from preference_center.context import Services, services
+from preference_center.domain.catalogue import MessageType
+from preference_center.domain.deadlines import destination_retry
+from preference_center.domain.policy_notices import NoticeChannel
+from preference_center.errors import InvalidInput
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.policy_notices.rows import NoticeRow, load_rows, may_be_sent
+from preference_center.policy_notices.select import announced_version
+from preference_center.rights.company_webhooks import GIVE_UP_AFTER, LEASE, send_signed
+from preference_center.storage import policy_notices, policy_webhooks
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.policy_webhooks import ClaimedBatch
+
+BATCH = 500
+"""Persons in one webhook."""
+KIND = "policy.announcement"
+
+log = structlog.get_logger()
+
+
+def queue_batches(version: str) -> int:
+    """Queue every notice of the version that is in no batch yet; returns how many batches.
+
+    Raises InvalidInput if no webhook is configured.
+    """
+    if services().settings.rights_webhook_url is None:
+        raise InvalidInput("set RIGHTS_WEBHOOK_URL and RIGHTS_WEBHOOK_SECRET first")
+    queued = 0
+    while run_in_transaction(lambda connection: _queue_batch(connection, version)):
+        queued += 1
+    return queued
+
+
+def _queue_batch(connection: Connection, version: str) -> bool:
+    context = services()
+    policy_notices.begin_announcement(connection, version, context.now())  # the lock
+    after = policy_webhooks.last_queued_seq(connection, version)
+    seqs = policy_webhooks.next_batch_seqs(connection, version, after, BATCH)
+    if seqs:
+        batch_id = context.new_id()
+        policy_webhooks.insert_batch(connection, batch_id, version, seqs, context.now())
+    return bool(seqs)
+
+
+def send_due_batches(*, until: datetime, stop: Callable[[], bool]) -> int:
+    """Send one batch after another until none is due; returns how many were accepted.
+
+    Starts none at or after `until`, or once `stop()` is true.
+    """
+    context, sent = services(), 0
+    while not stop() and context.now() < until:
+        claim = run_in_transaction(_claim)
+        if claim is None:
+            break
+        error = _send(context, claim)
+        if error is not None:
+            _defer(context, claim, error)
+        sent += error is None
+    return sent
+
+
+def _claim(connection: Connection) -> ClaimedBatch | None:
+    now = services().now()
+    return policy_webhooks.claim_batch(connection, now=now, until=now + LEASE)
+
+
+def _load_batch(claim: ClaimedBatch, message_type: MessageType) -> list[NoticeRow]:
+    return run_in_transaction(
+        lambda connection: load_rows(
+            connection,
+            claim.version,
+            message_type,
+            after=claim.first_seq - 1,
+            through=claim.last_seq,
+            limit=BATCH,
+        )
+    )
+
+
+def _body(claim: ClaimedBatch, rows: list[NoticeRow], message_type: str) -> str:
+    payload = {
+        "type": KIND,
+        "timestamp": claim.created_at.isoformat(),
+        "data": {"version": claim.version, "message_type": message_type, "recipients": rows},
+    }
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+
+
+def _send(context: Services, claim: ClaimedBatch) -> DeliveryError | None:
+    """Send and settle; the error that prevented it, or None if it was accepted with a 2xx."""
+    try:
+        _, message_type = announced_version(claim.version)
+    except InvalidInput as faulty:
+        return DeliveryError(str(faulty))
+    rows = [row for row in _load_batch(claim, message_type) if "noticed_at" not in row]
+    error = rows and send_signed(context, claim.id, _body(claim, rows, message_type.key))
+    if not error:
+        sent = [int(row["ref"]) for row in rows if may_be_sent(row)]
+        run_in_transaction(lambda connection: _settle(connection, claim, sent, context.now()))
+    return error or None
+
+
+def _settle(
+    connection: Connection, claim: ClaimedBatch, sent: Sequence[int], now: datetime
+) -> None:
+    policy_webhooks.settle_batch(connection, claim.id, "delivered", None)
+    policy_notices.mark_noticed(connection, claim.version, sent, NoticeChannel.WEBHOOK, now)
+
+
+def _defer(context: Services, claim: ClaimedBatch, error: DeliveryError) -> None:
+    now, next_at = context.now(), None
+    if now < claim.created_at + GIVE_UP_AFTER:
+        next_at = destination_retry(claim.attempts, now, jitter=context.random.random())
+    log.warning("policy_webhook_failed", webhook=str(claim.id), error=str(error))
+    run_in_transaction(
+        lambda connection: policy_webhooks.settle_batch(connection, claim.id, "failed", next_at)
+    )
