@@ -56,6 +56,10 @@ def test_one_click_flips_both_tools_while_one_watches(page: Page, run: Run) -> N
     expect(page.get_by_role("status")).to_have_text(re.compile(r"answered 200 in \d+ ms"))
     for cell in cells:  # with no reload
         expect(cell).to_have_text(re.compile("^off"))
+    marks = page.locator("#ledger tbody tr").first.locator("td").last.locator("span")
+    expect(marks).to_have_text(["CRM", "Email tool"])
+    for mark in marks.all():
+        expect(mark).to_have_css("font-weight", "600")
 
 
 def test_with_redis_stopped_the_ledger_has_it_and_the_tools_wait(page: Page, run: Run) -> None:
