@@ -1,4 +1,4 @@
-"""Pressing a button that leads to another page."""
+"""Pressing a button that leads to another page, once or twice."""
 
 from __future__ import annotations
 
@@ -12,3 +12,14 @@ def press(button: Locator) -> None:
     """Click it, and wait for the page that answers: a click alone returns before its styles."""
     with button.page.expect_navigation(wait_until="load"):
         button.click()
+
+
+def press_twice(button: Locator) -> None:
+    """Double-click it, and wait until the answers to both presses have arrived.
+
+    The first answer may be shown already when the second form is submitted.
+    """
+    page = button.page
+    button.dblclick(no_wait_after=True)
+    page.locator("#result").wait_for()
+    page.wait_for_load_state("networkidle")

@@ -13,7 +13,7 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.preferences import compute_preferences
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
-from tests.browser.pressing import press
+from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
@@ -59,8 +59,7 @@ def choose(page: Page, name: str) -> None:
     """Mark it, and press Save as somebody does who always presses twice."""
     group = page.get_by_role("group", name="How often: Weekly digest", exact=True)
     group.get_by_label(name).check()
-    page.get_by_role("button", name="Save").dblclick(no_wait_after=True)
-    page.locator("#result").wait_for()
+    press_twice(page.get_by_role("button", name="Save"))
 
 
 def test_less_often_and_undone(
@@ -80,8 +79,7 @@ def test_less_often_and_undone(
         assert shown(page) == "monthly"
         page.go_forward()
     clock.advance(timedelta(minutes=1))
-    page.get_by_role("button", name="Undo").dblclick(no_wait_after=True)
-    page.get_by_role("heading", name="Undone").wait_for()
+    press_twice(page.get_by_role("button", name="Undo"))
     assert_holds(page, result, "As before: Weekly digest", "Come prima: Riassunto")
     assert shown(page) == recorded() == "weekly"
     assert [kind for kind, _ in ledger.kinds()] == ["frequency_chosen", "retracted"]
@@ -126,8 +124,7 @@ def test_more_often_is_asked_for_by_one_email_and_confirmed_once(
     clock.advance(timedelta(minutes=1))
     page.goto(site + link_in(email))
     assert ledger.events() == []
-    page.get_by_role("button", name="Confirm").dblclick(no_wait_after=True)
-    page.locator("#result").wait_for()
+    press_twice(page.get_by_role("button", name="Confirm"))
     with posting_nothing(page):
         page.reload()
         page.go_back()

@@ -13,7 +13,7 @@ import pytest
 from preference_center.domain.addresses import mask_address
 from preference_center.links import TokenPurpose
 from tests.browser.axe import violations
-from tests.browser.pressing import press
+from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
@@ -44,7 +44,7 @@ def test_each_section_is_saved_for_its_own_address_and_the_page_stays_whole(
 
     clock.advance(timedelta(minutes=1))
     page.get_by_role("checkbox", name="Text alerts").check()
-    press(page.get_by_role("button", name="Save").last)
+    press(page.get_by_role("button", name=f"Save for {mask_address(PHONE)}"))
     assert "Turned on: Text alerts" in page.get_by_role("status").inner_text()
     assert page.get_by_role("checkbox", name="Text alerts").is_checked()
     assert page.get_by_role("checkbox", name="Weekly digest").is_checked()
@@ -65,8 +65,7 @@ def test_a_result_survives_all_that_a_browser_can_do_to_it(
     page.reload()  # the portal link works once, the page to which it led goes on
     clock.advance(timedelta(minutes=1))
     page.get_by_role("checkbox", name="Weekly digest").uncheck()
-    page.get_by_role("button", name="Save").first.dblclick(no_wait_after=True)
-    page.locator("#result").wait_for()
+    press_twice(page.get_by_role("button", name=f"Save for {mask_address(MAILBOX)}"))
     assert_holds(page, result, "Turned off: Weekly digest", "Disattivato: Riassunto")
     assert_both_are_shown(page, digest=False, alerts=False)
     assert ledger.kinds() == [("opted_out", "digest")]
@@ -78,13 +77,11 @@ def test_a_result_survives_all_that_a_browser_can_do_to_it(
 
     clock.advance(timedelta(minutes=1))
     page.get_by_role("checkbox", name="Text alerts").check()
-    page.get_by_role("button", name="Save").last.dblclick(no_wait_after=True)
-    page.get_by_text("Turned on:").wait_for()
+    press_twice(page.get_by_role("button", name=f"Save for {mask_address(PHONE)}"))
     assert_holds(page, result, "Turned on: Text alerts", "Attivato: Avvisi")
     page.go_back()  # to the result before, whose undo is still owed
     assert result(page) == "Turned off: Weekly digest"
-    page.get_by_role("button", name="Undo").dblclick(no_wait_after=True)
-    page.get_by_role("heading", name="Undone").wait_for()
+    press_twice(page.get_by_role("button", name="Undo"))
     assert_holds(page, result, "As before: Weekly digest", "Come prima: Riassunto")
     assert_both_are_shown(page, digest=True, alerts=True)
     kinds = [kind for kind, _ in ledger.kinds()]

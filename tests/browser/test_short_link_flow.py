@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.pressing import press
+from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing
 from tests.browser.test_unsubscribe_flow import heading
 from tests.pages.conftest import app, ledger
@@ -29,8 +29,7 @@ def test_out_and_undone_and_opened_again(
     assert "/u/" in question
     asked = "Unsubscribe from “Text alerts”?"
     assert_holds(page, heading, asked, "Disiscriversi da «Avvisi»?")
-    page.get_by_role("button", name="Unsubscribe", exact=True).dblclick(no_wait_after=True)
-    page.locator("#result").wait_for()
+    press_twice(page.get_by_role("button", name="Unsubscribe", exact=True))
     assert_holds(page, heading, "You are unsubscribed", "Disiscrizione completata")
     assert ledger.kinds() == [("opted_out", "alerts")]
 
@@ -39,8 +38,7 @@ def test_out_and_undone_and_opened_again(
         assert heading(page) == "You are already unsubscribed"
         page.go_back()
         assert heading(page) == "You are unsubscribed"
-    page.get_by_role("button", name="Undo").dblclick(no_wait_after=True)
-    page.get_by_role("heading", name="Undone").wait_for()
+    press_twice(page.get_by_role("button", name="Undo"))
     assert_holds(page, heading, "Undone", "Ripristinato")
     assert [kind for kind, _ in ledger.kinds()] == ["opted_out", "retracted"]
     with posting_nothing(page):
