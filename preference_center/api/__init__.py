@@ -28,6 +28,7 @@ Its tests need not send malformed input: tests/api/test_contract.py does that fr
 from __future__ import annotations
 
 from preference_center.api import (
+    browser_consents,
     catalogue,
     change_feed,
     contacts,
@@ -49,6 +50,7 @@ from preference_center.api.openapi import install_openapi
 __all__ = [
     "PREFIX",
     "blueprint",
+    "browser_consents",
     "catalogue",
     "change_feed",
     "contacts",

@@ -28,6 +28,7 @@ _COMMANDS = {
         "contacts:group",
         "Look up a contact; close or reopen its account, restrict the use of its data.",
     ),
+    "cookies": ("cookies:group", "What browsers chose about cookies: counts for compliance."),
     "db": ("migrations:migrations", "Perform database migrations."),
     "destinations": (
         "destinations:destinations",

@@ -8,7 +8,7 @@ from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.domain.addresses import mask_address, parse_address
-from preference_center.domain.catalogue import RetainedData
+from preference_center.domain.catalogue import DEFAULT_RETENTION, RetainedData
 from preference_center.rights.retention import (
     PlannedRemoval,
     plan_retention,
@@ -41,7 +41,7 @@ def plan(*, is_listed: bool) -> None:
 
     Columns: kind, how many, kept until, ground.
     """
-    _require_rules()
+    _note_missing_rules()
     with click_errors():
         require_known_keys()
         for planned in plan_retention(services().now(), _show_progress):
@@ -57,17 +57,20 @@ def run() -> None:
 
     Nothing is removed twice, so it can be stopped and started again at any time.
     """
-    _require_rules()
+    _note_missing_rules()
     with click_errors():
         require_known_keys()
         removed = run_retention(services().now(), max_windows=None)
     click.echo(f"Removed {removed:,}.")
 
 
-def _require_rules() -> None:
+def _note_missing_rules() -> None:
     if not current_catalogue_or_empty().retention:
-        raise click.ClickException(
-            "the catalogue has no [retention] rules, so everything is kept: see docs/catalogue.md"
+        kinds = ", ".join(DEFAULT_RETENTION)
+        click.echo(
+            f"The catalogue has no [retention] rules, so all but {kinds} is kept:"
+            " see docs/catalogue.md",
+            err=True,
         )
 
 

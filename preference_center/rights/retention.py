@@ -1,4 +1,4 @@
-"""Remove what is past its retention, by the rules of the catalogue.
+"""Remove what is past its retention, by the rules of the catalogue and DEFAULT_RETENTION.
 
 Evidence, acknowledgements and audit entries are deleted, addresses and closed accounts are erased
 like at a person's own request. Each kind is walked once a day in windows of rows; every window is
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from preference_center.domain.catalogue import RetainedData, RetentionRule
+from preference_center.domain.catalogue import DEFAULT_RETENTION, RetainedData, RetentionRule
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.rights.erase import erase_addresses
@@ -44,6 +44,13 @@ class PlannedRemoval:
     items: tuple[Any, ...]
 
 
+def retention_rules() -> dict[RetainedData, RetentionRule]:
+    """The rules that apply: those of the catalogue, and DEFAULT_RETENTION where it has none."""
+    rules = current_catalogue_or_empty().retention
+    missing = {kind: rule for kind, rule in DEFAULT_RETENTION.items() if kind not in rules}
+    return {**rules, **missing}
+
+
 def plan_retention(
     now: datetime, progress: Callable[[RetainedData, int], None] | None = None
 ) -> Iterator[PlannedRemoval]:
@@ -52,7 +59,7 @@ def plan_retention(
     `progress(kind, rows)` is called after each window with how many rows were looked at, at
     most. Raises Unavailable.
     """
-    for kind, rule in current_catalogue_or_empty().retention.items():
+    for kind, rule in retention_rules().items():
         before = now - rule.duration
         items: list[Any] = []
         position, windows = 0, 0
@@ -77,7 +84,7 @@ def run_retention(now: datetime, max_windows: int | None = WINDOWS_PER_TICK) -> 
         count_finished_months(now)
     left = max_windows
     removed = 0
-    for kind, rule in rules.items():
+    for kind, rule in retention_rules().items():
         while left is None or left > 0:
             step = _run_window(kind, now - rule.duration, now)
             if step is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from preference_center.domain.catalogue.sites import CookieCategory
 from preference_center.domain.cookie_consent import BrowserConsent, ConsentMethod
+from preference_center.domain.cookie_counts import GRANTED, REFUSED, ConsentCount
 from preference_center.storage.db.database import Connection
 
 _INSERT = """
@@ -25,6 +27,16 @@ SELECT c.id, c.site, c.choices, c.method, c.version, c.language, c.decided_at, c
     c.previous, EXISTS (SELECT FROM browser_consent n WHERE n.previous = c.id)
 FROM browser_consent c WHERE c.id = %s
 """
+
+_COUNT = f"""
+SELECT c.site, (c.decided_at AT TIME ZONE 'UTC')::date, choice.key, c.method,
+    CASE WHEN choice.value::boolean THEN '{GRANTED}' ELSE '{REFUSED}' END, count(*)
+FROM browser_consent c CROSS JOIN LATERAL jsonb_each(c.choices) AS choice
+WHERE (%(site)s::text IS NULL OR c.site = %(site)s)
+    AND (%(start)s::timestamptz IS NULL OR c.decided_at >= %(start)s)
+    AND (%(end)s::timestamptz IS NULL OR c.decided_at < %(end)s)
+GROUP BY 1, 2, 3, 4, 5
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +82,11 @@ def find_consent(connection: Connection, consent_id: UUID) -> StoredConsent | No
         previous=previous,
     )
     return StoredConsent(consent, is_superseded=ended)
+
+
+def count_cells(
+    connection: Connection, site: str | None, start: datetime | None, end: datetime | None
+) -> list[ConsentCount]:
+    """How often each choice was made from `start` until before `end`; None sets no limit."""
+    given = {"site": site, "start": start, "end": end}
+    return [ConsentCount(*row) for row in connection.execute(_COUNT.encode(), given)]

@@ -26,7 +26,7 @@ def test_without_rules_it_says_where_to_write_them(app: Flask) -> None:
     put_in_force(app)
     for command in ("plan", "run"):
         result = flask(app, command)
-        assert result.exit_code == 1
+        assert result.exit_code == 0
         assert "see docs/catalogue.md" in result.stderr
 
 
@@ -39,7 +39,7 @@ def test_a_plan_shows_what_a_run_removes(app: Flask, clock: Clock) -> None:  # I
     plan = flask(app, "plan", "--list")
 
     assert plan.exit_code == 0
-    line, owner = plan.stdout.splitlines()
+    line, owner, _of_cookies = plan.stdout.splitlines()
     assert line == "suppressed_addresses\t1\t2026-12-04\ttwo years are enough"
     assert owner == "    j***@e***.org"
     assert "suppressed_addresses: looked at 5,000 rows" in plan.stderr

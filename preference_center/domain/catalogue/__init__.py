@@ -46,6 +46,7 @@ from preference_center.domain.catalogue.model import (
 from preference_center.domain.catalogue.parser import catalogue_digest, parse_catalogue
 from preference_center.domain.catalogue.policy_versions import PolicyVersion
 from preference_center.domain.catalogue.privacy import (
+    DEFAULT_RETENTION,
     AccountClosing,
     Authority,
     Controller,
@@ -77,6 +78,7 @@ __all__ = [
     "CONSENT_COOKIE",
     "DEFAULT_COLOURS",
     "DEFAULT_RADIUS",
+    "DEFAULT_RETENTION",
     "INFORMAL_LANGUAGES",
     "PAGE_BACKGROUND",
     "PAGE_LANGUAGES",

@@ -67,6 +67,8 @@ class RetainedData(StrEnum):
     """Contacts whose account is closed; from the closing. They are erased (`account`)."""
     AUDIT = "audit"
     """What staff did; from the entry."""
+    BROWSER_CONSENTS = "browser_consents"
+    """Choices of browsers about cookies; from when a newer one or half a year has ended them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,14 @@ class RetentionRule:
 
     duration: timedelta
     ground: str
+
+
+DEFAULT_RETENTION: Mapping[RetainedData, RetentionRule] = {
+    RetainedData.BROWSER_CONSENTS: RetentionRule(
+        timedelta(days=396), "13 months: to prove the choices of the last year, and a month to ask"
+    )
+}
+"""Of kinds that do not stay for ever without a rule of the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)

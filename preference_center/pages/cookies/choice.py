@@ -29,6 +29,7 @@ from preference_center.errors import InvalidInput
 from preference_center.http_body import read_body
 from preference_center.languages import match_language, page_language
 from preference_center.pages.cookies.sites import is_foreign, sends_gpc, within_rates
+from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.storage.browser_consents import insert_consent
 from preference_center.storage.db.database import run_in_transaction
 
@@ -69,6 +70,8 @@ def make_consent(
     if version != site.version:
         raise StaleVersion
     earlier = parse_consent_cookie(request.cookies.get(CONSENT_COOKIE))
+    now = services().now()
+    policy = catalogue_or_empty().policy_in_force(now)
     return BrowserConsent(
         id=UUID(bytes=token_bytes(16)),
         site=site.key,
@@ -76,7 +79,8 @@ def make_consent(
         method=method,
         version=site.version,
         language=page_language(),
-        decided_at=services().now(),
+        decided_at=now,
+        policy_version=policy.reference if policy else None,
         previous=earlier.id if earlier else None,
     )
 

@@ -196,6 +196,7 @@ def retained_data(kind: RetainedData) -> str:
         RetainedData.SUPPRESSED_ADDRESSES: _("Readable addresses that get no marketing"),
         RetainedData.CLOSED_ACCOUNTS: _("Closed accounts"),
         RetainedData.AUDIT: _("What our staff did"),
+        RetainedData.BROWSER_CONSENTS: _("Choices about cookies, which name nobody"),
     }
     return words[kind]
 

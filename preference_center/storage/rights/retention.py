@@ -73,12 +73,20 @@ SELECT id AS number, id AS item FROM audit
 WHERE id > %(after)s AND id <= %(up_to)s AND at < %(before)s
 """
 
+_BROWSER_CONSENTS = """
+SELECT c.seq AS number, c.id AS item FROM browser_consent c
+WHERE c.seq > %(after)s AND c.seq <= %(up_to)s
+    AND (c.expires_at < %(before)s OR EXISTS (SELECT FROM browser_consent n
+        WHERE n.previous = c.id AND n.decided_at < %(before)s))
+"""
+
 _EXPIRED: Mapping[RetainedData, str] = {
     RetainedData.EVIDENCE: _EVIDENCE,
     RetainedData.DELIVERIES: _DELIVERIES,
     RetainedData.SUPPRESSED_ADDRESSES: _ADDRESSES,
     RetainedData.CLOSED_ACCOUNTS: _ACCOUNTS,
     RetainedData.AUDIT: _AUDIT,
+    RetainedData.BROWSER_CONSENTS: _BROWSER_CONSENTS,
 }
 _NUMBERS: Mapping[RetainedData, str] = {
     RetainedData.EVIDENCE: "SELECT seq AS number FROM event",
@@ -86,12 +94,14 @@ _NUMBERS: Mapping[RetainedData, str] = {
     RetainedData.SUPPRESSED_ADDRESSES: "SELECT id AS number FROM address",
     RetainedData.CLOSED_ACCOUNTS: "SELECT address_id AS number FROM contact_address",
     RetainedData.AUDIT: "SELECT id AS number FROM audit",
+    RetainedData.BROWSER_CONSENTS: "SELECT seq AS number FROM browser_consent",
 }
 """The rows that a run looks at. Their numbers have gaps: a new epoch skips a great many."""
 _DELETE: Mapping[RetainedData, str] = {
     RetainedData.EVIDENCE: "DELETE FROM event_evidence WHERE event_id = ANY(%s)",
     RetainedData.DELIVERIES: "DELETE FROM delivery_ack WHERE delivery_id = ANY(%s)",
     RetainedData.AUDIT: "DELETE FROM audit WHERE id = ANY(%s)",
+    RetainedData.BROWSER_CONSENTS: "DELETE FROM browser_consent WHERE id = ANY(%s)",
 }
 
 
@@ -126,7 +136,7 @@ def find_expired(
 ) -> list[Any]:
     """The expired items whose number is above `after` and at most `up_to`.
 
-    Ids of events, deliveries, addresses or audit entries, by kind.
+    Ids of events, deliveries, addresses, audit entries or choices about cookies, by kind.
     """
     given = {"before": before, "now": now, "after": after, "up_to": up_to}
     return [row[1] for row in connection.execute(_EXPIRED[kind].encode(), given)]

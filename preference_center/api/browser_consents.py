@@ -1,0 +1,74 @@
+"""`GET /v1/consent/{id}`: what a browser chose about cookies, for the company's back ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from flask import Response
+
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.problems import NOT_FOUND, ApiError
+from preference_center.api.responses import ResponseBody
+from preference_center.context import services
+from preference_center.domain.cookie_consent import ConsentMethod, ConsentState
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.browser_consents import StoredConsent, find_consent
+from preference_center.storage.db.database import run_autocommit
+
+
+class BrowserConsentResponse(ResponseBody):
+    """One recorded choice. `previous` is the one of the same browser that it ended."""
+
+    id: str
+    site: str
+    state: ConsentState
+    choices: dict[str, bool]
+    method: ConsentMethod
+    version: str
+    policy_version: str | None = None
+    language: str
+    decided_at: datetime
+    expires_at: datetime
+    previous: str | None = None
+
+
+@endpoint(
+    "GET",
+    "/consent/<consent_id>",
+    KeyScope.READ,
+    response=BrowserConsentResponse,
+    errors=(NOT_FOUND,),
+)
+def get_consent(_: ApiCall, consent_id: str) -> Response:
+    """Get a browser's choice about cookies.
+
+    The id is the second part of the cookie `pc_consent`. Only while `state` is `in_force` do the
+    choices count; `superseded` says that the browser has chosen again. Nothing in it is about a
+    person. It is gone 13 months after it ended.
+    """
+    try:
+        wanted = UUID(hex=consent_id)
+    except ValueError:
+        wanted = None
+    found = wanted and run_autocommit(lambda connection: find_consent(connection, wanted))
+    if not found:
+        raise ApiError(NOT_FOUND, "There is no such choice: send the id of the cookie pc_consent.")
+    return json_response(_response(found, services().now()))
+
+
+def _response(stored: StoredConsent, now: datetime) -> BrowserConsentResponse:
+    consent = stored.consent
+    return BrowserConsentResponse(
+        id=consent.id.hex,
+        site=consent.site,
+        state=consent.state(is_superseded=stored.is_superseded, now=now),
+        choices={category.value: on for category, on in consent.choices.items()},
+        method=consent.method,
+        version=consent.version,
+        policy_version=consent.policy_version,
+        language=consent.language,
+        decided_at=consent.decided_at,
+        expires_at=consent.expires_at,
+        previous=consent.previous.hex if consent.previous else None,
+    )
