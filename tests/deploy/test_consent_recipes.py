@@ -1,0 +1,212 @@
+"""Each endpoint that a site can mount passes a choice on, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from werkzeug.serving import make_server
+
+from dev.server import free_port
+from tests.in_force import put_in_force
+from tests.pages.conftest import CATALOGUE
+from tests.pages.cookies.shop import ORIGIN, SITES
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+RECIPES = Path(__file__).resolve().parents[2] / "deploy" / "consent"
+NAMES = ("wsgi", "asgi", "node", "nginx")
+OLD = "1.00000000000000000000000000000001.abc.20261101.-"
+
+Ask = Callable[..., httpx.Response]
+
+
+class Center:
+    """The service on a port, and the requests that it got."""
+
+    def __init__(self, app: Flask) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+        def record(environ: dict[str, Any], start_response: Any) -> Any:
+            self.seen.append(environ)
+            return app.wsgi_app(environ, start_response)
+
+        self._server = make_server("127.0.0.1", 0, record, threaded=True)
+        self.target = f"http://127.0.0.1:{self._server.port}/consent/shop"
+
+    @contextmanager
+    def running(self) -> Iterator[Center]:
+        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread.start()
+        yield self
+        self._server.shutdown()
+        thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def center(app: Flask) -> Iterator[Center]:
+    put_in_force(app, CATALOGUE + SITES)
+    with Center(app).running() as center:
+        yield center
+
+
+def load(name: str) -> Any:
+    spec = spec_from_file_location(f"consent_{name}", RECIPES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ConsentEndpoint
+
+
+def through_wsgi(target: str, _folder: Path, _stack: ExitStack) -> Ask:
+    transport = httpx.WSGITransport(app=load("wsgi")(target))
+    return httpx.Client(transport=transport, base_url=ORIGIN).request
+
+
+def through_asgi(target: str, _folder: Path, _stack: ExitStack) -> Ask:
+    def ask(*args: Any, **values: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=load("asgi")(target))
+            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+                return await client.request(*args, **values)
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, send()).result()  # noqa: TID251 - in its own thread
+
+    return ask
+
+
+def through_node(target: str, folder: Path, stack: ExitStack) -> Ask:
+    script = folder / "site.mjs"
+    port = free_port()
+    script.write_text(
+        f"import http from 'node:http';\n"
+        f"import {{consentEndpoint}} from '{RECIPES / 'node.mjs'}';\n"
+        f"http.createServer(consentEndpoint('{target}')).listen({port}, '127.0.0.1');\n"
+    )
+    return running(["node", str(script)], port, stack)
+
+
+def through_nginx(target: str, folder: Path, stack: ExitStack) -> Ask:
+    port = free_port()
+    recipe = (RECIPES / "nginx.conf").read_text()
+    there = "https://preferences.example.com/consent/shop"
+    assert there in recipe
+    paths = "".join(
+        f"{kind}_temp_path {folder};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    config = folder / "nginx.conf"
+    config.write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n"
+        f"events {{}}\nhttp {{ access_log off; {paths}\n"
+        f"server {{ listen 127.0.0.1:{port};\n{recipe.replace(there, target)}\n}} }}\n"
+    )
+    return running(["nginx", "-p", str(folder), "-c", str(config)], port, stack)
+
+
+def running(command: list[str], port: int, stack: ExitStack) -> Ask:
+    """Start a server, which ends with the test, and wait until it listens."""
+    process = stack.enter_context(subprocess.Popen(command))
+    stack.callback(process.terminate)
+    client = stack.enter_context(
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=8))
+    )
+    return client.request
+
+
+@pytest.fixture(params=NAMES)
+def through(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Ask]]:
+    """`through(target)`: how a browser asks a site that has mounted this recipe."""
+    name = request.param
+    if name in {"node", "nginx"} and shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    make = globals()[f"through_{name}"]
+    with ExitStack() as stack:
+        yield lambda target: make(target, tmp_path, stack)
+
+
+@pytest.fixture
+def ask(center: Center, through: Callable[[str], Ask]) -> Ask:
+    return through(center.target)
+
+
+def choice(ask: Ask) -> dict[str, object]:
+    version = ask("GET", "/consent").text.partition('name="version" value="')[2].partition('"')[0]
+    return {
+        "choices": {"functional": True, "advertising": True},
+        "method": "accept",
+        "version": version,
+    }
+
+
+def test_a_choice_is_passed_on_with_our_cookie_alone(center: Center, ask: Ask) -> None:
+    headers = {
+        "Origin": ORIGIN,
+        "Sec-GPC": "1",
+        "Cookie": f"session=secret; pc_consent={OLD}; other=1",
+        "Authorization": "Basic c2VjcmV0",
+        "User-Agent": "Jane's browser",
+        "Referer": f"{ORIGIN}/private",
+    }
+    response = ask("POST", "/consent", json=choice(ask), headers=headers)
+    assert response.status_code == 201
+    assert response.json()["choices"] == {"functional": True, "advertising": False}
+    assert response.headers["Set-Cookie"].startswith("pc_consent=1.")
+    environ = center.seen[-1]
+    assert environ["HTTP_COOKIE"] == f"pc_consent={OLD}"
+    assert "HTTP_AUTHORIZATION" not in environ
+    assert "HTTP_REFERER" not in environ
+    assert "Jane" not in environ.get("HTTP_USER_AGENT", "")
+
+
+def test_the_page_comes_with_its_headers_and_language(ask: Ask) -> None:
+    headers = {"Accept-Language": "it", "Cookie": "a=1"}
+    response = ask("GET", "/consent?saved=yes", headers=headers)
+    assert response.status_code == 200
+    assert '<html lang="it">' in response.text
+    assert "Il browser non ha conservato il cookie" in response.text
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_the_form_leads_back_to_the_page(ask: Ask) -> None:
+    form = {"press": "refuse", "version": str(choice(ask)["version"])}
+    response = ask("POST", "/consent", data=form, headers={"Sec-Fetch-Site": "same-origin"})
+    assert (response.status_code, response.headers["Location"]) == (303, "?saved=yes#result")
+    assert "Set-Cookie" in response.headers
+
+
+def test_another_site_is_refused_through_it_too(ask: Ask) -> None:
+    headers = {"Origin": "https://evil.example"}
+    response = ask("POST", "/consent", json=choice(ask), headers=headers)
+    assert response.status_code == 403
+    assert "Set-Cookie" not in response.headers
+
+
+def test_an_oversized_body_goes_no_further(center: Center, ask: Ask) -> None:
+    response = ask("POST", "/consent", content=b"x" * 5000)
+    assert response.status_code == 413
+    assert not center.seen
+
+
+def test_without_an_answer_it_says_that_nothing_was_saved(through: Callable[[str], Ask]) -> None:
+    response = through(f"http://127.0.0.1:{free_port()}/consent/shop")("GET", "/consent")
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "60"
+    assert "Nothing optional is used" in response.text
