@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.axe import violations
-from tests.browser.pressing import press
+from tests.browser.pressing import press, press_twice
+from tests.browser.revisiting import posting_nothing
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.pages.conftest import app, ledger, make_token, proven, subscribed, token
@@ -91,6 +92,34 @@ def test_after_everything_was_stopped_one_topic_is_turned_on(
     assert page.get_by_text("nothing that we add later").is_visible()
     assert subscribed(topic="offers")
     assert not subscribed()
+
+
+def test_a_pause_holds_for_a_topic_that_is_turned_off_and_on_again(
+    page: Page, site: str, proven: str, clock: Clock, over_http: None, ledger: Ledger,
+    subscribed: Callable[..., bool],
+) -> None:  # fmt: skip  # I5
+    page.goto(f"{site}/p/{proven}")
+    clock.advance(timedelta(minutes=1))
+    page.get_by_role("group", name="All marketing").get_by_label("30 days").check()
+    press_twice(page.get_by_role("button", name="Save"))
+    for wanted in (False, True):
+        clock.advance(timedelta(minutes=1))
+        page.reload()  # an opt-in counts from when its form was rendered
+        topic(page, "Weekly digest").set_checked(wanted)
+        press_twice(page.get_by_role("button", name="Save"))
+    with posting_nothing(page):
+        page.reload()
+        page.go_back()
+        page.go_forward()
+    said = page.get_by_role("status").inner_text()
+    assert "Turned on: Weekly digest" in said
+    assert "Still paused until December 24, 2026: Weekly digest" in said
+    assert topic(page, "Weekly digest").is_checked()
+    assert not subscribed()  # until the pause ends
+    kinds = [("paused", "all_marketing"), ("opted_out", "digest"), ("opted_in", "digest")]
+    assert ledger.kinds() == [*kinds, ("paused", "digest")]
+    clock.advance(timedelta(days=31))
+    assert subscribed()
 
 
 def test_the_whole_row_presses_its_switch_and_save_stays_in_reach(
