@@ -1,37 +1,52 @@
-"""Global Privacy Control: what the signal means for an address (docs/decisions/0015)."""
+"""Global Privacy Control: what the signal means for an address (docs/decisions/0079)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
-from preference_center.domain.catalogue import GpcPolicy
-from preference_center.domain.decisions import is_opted_out_of_all_marketing
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.decisions import newest_opt_in
+from preference_center.domain.events import SHARING, Event
 from preference_center.domain.scope_facts import ScopeFact
+
+SOURCE = "global_privacy_control"
+"""The source, and the method, of the opt-outs that the signal records."""
 
 
 class GpcStatus(StrEnum):
-    """How the page treats the signal; shown by `gpc_notice.html`."""
+    """How the signal is treated; shown by `gpc_notice.html`."""
 
-    OFFERED = "offered"
     PENDING = "pending"
-    """It is honoured once any button is pressed: a GET never writes (I7)."""
+    """It is recorded once any button is pressed: a GET never writes (I7)."""
     HONOURED = "honoured"
-    """All marketing is off."""
+    """Sale and sharing of what belongs to this address is opted out of."""
     OVERRIDDEN = "overridden"
-    """The person has turned all marketing on, which is more specific than the signal."""
+    """The person has agreed to it since the signal was recorded (11 CCR 7025(c)(3))."""
 
 
-def gpc_status(policy: GpcPolicy, facts: Sequence[ScopeFact]) -> GpcStatus:
-    """The status of the signal, given the exact facts of the address (I9)."""
-    if is_opted_out_of_all_marketing(facts):
+def gpc_status(facts: Sequence[ScopeFact], first_signal_at: datetime | None) -> GpcStatus:
+    """The status of the signal, given the exact facts of the address (I9).
+
+    `first_signal_at` is when it was first recorded for the address, if ever. A consent from before
+    that does not outweigh the signal: the person may have turned the signal on since.
+    """
+    if any(fact.exact and fact.scope == SHARING and fact.state.is_suppressed for fact in facts):
         return GpcStatus.HONOURED
-    if policy is GpcPolicy.OFFER:
-        return GpcStatus.OFFERED
-    return GpcStatus.OVERRIDDEN if _opted_in_to_all_marketing(facts) else GpcStatus.PENDING
+    consent = newest_opt_in(SHARING, facts)
+    if consent and first_signal_at and consent.at > first_signal_at:
+        return GpcStatus.OVERRIDDEN
+    return GpcStatus.PENDING
 
 
-def _opted_in_to_all_marketing(facts: Sequence[ScopeFact]) -> bool:
-    """Whether the person has ever turned all marketing on, given that it is on now."""
-    return any(fact.exact and fact.scope == ALL_MARKETING and fact.state.lift for fact in facts)
+def find_first_signal(events: Iterable[Event], retracted: Collection[UUID]) -> datetime | None:
+    """When the signal was first recorded, by the events of exactly one address."""
+    return min(
+        (
+            event.counts_at
+            for event in events
+            if event.source == SOURCE and event.scope == SHARING and event.id not in retracted
+        ),
+        default=None,
+    )

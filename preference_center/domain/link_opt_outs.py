@@ -108,10 +108,7 @@ def _find_undoable(
     is_press: Callable[[Event], bool],
     now: datetime,
 ) -> UndoableOptOut | None:
-    """The recent presses that turned `scope` off; None if it would be off without them too.
-
-    One press may record two events: the browser's signal adds all marketing to a topic.
-    """
+    """The recent presses that turned `scope` off; None if it would be off without them too."""
     recent = [
         each
         for each in events
@@ -120,12 +117,11 @@ def _find_undoable(
         and now - each.received_at <= UNDO_PERIOD
         and is_press(each)
     ]
-    moments = {each.received_at for each in recent if each.scope == scope}
-    pressed = [each for each in recent if each.received_at in moments]
+    pressed = [each for each in recent if each.scope == scope]
     if not pressed:
         return None
     ids = tuple(each.id for each in pressed)
     without = fold(events, retracted.union(ids))
     if any(state.is_suppressed for (_, each), state in without.items() if each == scope):
         return None
-    return UndoableOptOut(ids, min(moments))
+    return UndoableOptOut(ids, min(each.received_at for each in pressed))

@@ -17,8 +17,6 @@ class SaveProblem(StrEnum):
     MISSING_COOKIE = "missing_cookie"
     MAIL_LIMIT_REACHED = "mail_limit_reached"
     MAIL_UNAVAILABLE = "mail_unavailable"
-    GPC_APPLIED_FIRST = "gpc_applied_first"
-    """Global Privacy Control turned everything off first: to turn on takes a second Save."""
     RESTRICTED = "restricted"
     TOO_LATE_TO_UNDO = "too_late_to_undo"
 

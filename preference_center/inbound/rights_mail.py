@@ -26,6 +26,7 @@ from preference_center.rights.mailed_requests import find_reference, open_mailed
 RATE = "3 per hour; 10 per day"
 """Requests of one mailbox that are answered; beyond it a person reads the mail."""
 _OF_REPLIES = {RequestKind.ACCESS, RequestKind.ERASE, RequestKind.RESTRICT}
+_OPT_OUTS = {RequestKind.OBJECT, RequestKind.DONT_SELL_OR_SHARE}
 _MAX_SENDER = 320
 
 log = structlog.get_logger()
@@ -83,7 +84,7 @@ def _new_request(
     kind = written.right
     if kind is None and for_rights:
         kind = RequestKind.OBJECT if objects else RequestKind.COMPLAINT
-    if kind is None or not (for_rights or kind in _OF_REPLIES):
+    if kind is None or not (for_rights or kind in _OF_REPLIES | _OPT_OUTS):
         return None
     return NewRequest(
         kind=kind,
@@ -93,7 +94,7 @@ def _new_request(
         extent=Extent.ACCOUNT if kind is RequestKind.ERASE else None,
         received_at=received_at,
         identity_asked=kind in _OF_REPLIES,
-        text="" if kind is RequestKind.OBJECT else written.text[:MAX_TEXT],
+        text="" if kind in _OPT_OUTS else written.text[:MAX_TEXT],
     )
 
 

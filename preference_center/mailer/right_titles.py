@@ -29,6 +29,7 @@ def right_title(kind: RequestKind) -> str:
         RequestKind.CLOSE: _("Close your account"),
         RequestKind.REOPEN: _("Come back"),
         RequestKind.OBJECT: _("Object to marketing"),
+        RequestKind.DONT_SELL_OR_SHARE: _("Do not sell or share my personal information"),
         RequestKind.COMPLAINT: _("Complain"),
         RequestKind.MINOR: _("Report that an address belongs to a child"),
     }

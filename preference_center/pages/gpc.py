@@ -1,23 +1,26 @@
-"""Global Privacy Control: the browser's signal `Sec-GPC: 1` (docs/decisions/0015)."""
+"""Global Privacy Control: the browser's signal `Sec-GPC: 1` (docs/decisions/0079)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from flask import abort, request
 from flask.typing import ResponseReturnValue
 
-from preference_center.domain.events import ALL_MARKETING, Change
-from preference_center.domain.gpc import GpcStatus, gpc_status
+from preference_center.context import services
+from preference_center.domain.events import SHARING, Change
+from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.errors import Unavailable
 from preference_center.links import Link
-from preference_center.pages.ledger_changes import GLOBAL_PRIVACY_CONTROL, click_evidence, opt_out
-from preference_center.pages.rendering import catalogue_or_empty, render_link_page
+from preference_center.pages.ledger_changes import opt_out
+from preference_center.pages.rendering import render_link_page
 from preference_center.storage.catalogues import load_last_applied_at
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.sync.delivery_status import find_address_id
 
 
 def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
@@ -25,22 +28,38 @@ def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> Res
 
     A revoked link reveals no earlier choice of its address.
     """
-    gpc = None if link.revoked else _gpc_status(link)
+    gpc = None
+    if has_signal() and not link.revoked:
+        with suppress(Unavailable):  # the page must work without the database
+            gpc = _gpc_status(link)
     return render_link_page(template, token, link, gpc=gpc, **values)
 
 
-def gpc_opt_out(link: Link, source: str, now: datetime) -> list[Change]:
-    """The opt-out that the signal adds to this POST, if any. `source` is the page."""
-    if _gpc_status(link) is not GpcStatus.PENDING:
+def has_signal() -> bool:
+    """Whether the browser sends it.
+
+    1 is the only value with a meaning; absence has none (W3C GPC, 2025-04-02).
+    """
+    return request.headers.get("Sec-GPC") == "1"
+
+
+def gpc_opt_out(link: Link, now: datetime) -> list[Change]:
+    """The opt-out of sale and sharing that the signal adds to this POST, if any.
+
+    Without the database it is added in any case: an opt-out must not be lost (I1).
+    """
+    if not has_signal():
         return []
-    change = opt_out(link, ALL_MARKETING, source, now)
-    return [replace(change, evidence=click_evidence(link, GLOBAL_PRIVACY_CONTROL))]
+    status = GpcStatus.PENDING
+    with suppress(Unavailable):
+        status = _gpc_status(link)
+    return [opt_out(link, SHARING, SOURCE, now)] if status is GpcStatus.PENDING else []
 
 
 def gpc_support_document() -> ResponseReturnValue:
     """`/.well-known/gpc.json`: that we abide by the signal, and since when.
 
-    The date is when the catalogue, which contains the policy, was last applied.
+    The date is when the catalogue was last applied.
     """
     applied_at = run_in_transaction(load_last_applied_at)
     if applied_at is None:
@@ -48,12 +67,16 @@ def gpc_support_document() -> ResponseReturnValue:
     return {"gpc": True, "lastUpdate": applied_at.date().isoformat()}
 
 
-def _gpc_status(link: Link) -> GpcStatus | None:
-    # 1 is the only value with a meaning; absence has none (W3C GPC, 2025-04-02).
-    if request.headers.get("Sec-GPC") != "1":
-        return None
-    try:
-        facts = load_exact_facts([link.address])[0]
-    except Unavailable:  # the page must work without the database; the signal is ignored
-        return None
-    return gpc_status(catalogue_or_empty().policy.gpc, facts)
+def _gpc_status(link: Link) -> GpcStatus:
+    facts = load_exact_facts([link.address])[0]
+    status = gpc_status(facts, None)
+    if status is not GpcStatus.PENDING or not facts:
+        return status
+    return gpc_status(facts, run_in_transaction(lambda c: _find_first_signal(c, link)))
+
+
+def _find_first_signal(connection: Connection, link: Link) -> datetime | None:
+    digest = services().keys.exact_digest(link.address)
+    address_id = find_address_id(connection, digest, link.address.channel)
+    events, retracted = list_events_of(connection, [] if address_id is None else [address_id])
+    return find_first_signal(events, retracted)

@@ -24,7 +24,6 @@ UNSUBSCRIBE_PAGE = "unsubscribe_page"
 PREFERENCE_PAGE = "preference_page"
 
 CONFIRMED_BY_MAIL = "confirmed_by_mail"
-GLOBAL_PRIVACY_CONTROL = "global_privacy_control"
 
 
 def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:

@@ -77,16 +77,10 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
     current = load_preferences(catalogue, link, now)
     changes = diff_preferences(link, rendered, rendered_at, submitted, current, catalogue, now)
     submission = _Submission(token, link, form, rendered_at, current, changes)
-    honoured = gpc_opt_out(link, PREFERENCE_PAGE, now)
-    stopped = _stop(submission, honoured)
+    stopped = _stop(submission, gpc_opt_out(link, now))
     if not changes.turned_on:
         return stopped
-    # What the signal stops can be turned on again, but only by a form that shows it.
-    turned_on = (
-        SaveResult(rendered_at, problem=SaveProblem.GPC_APPLIED_FIRST)
-        if honoured
-        else _turn_on(submission)
-    )
+    turned_on = _turn_on(submission)
     return replace(
         stopped,
         result=replace(
@@ -105,25 +99,28 @@ def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
     found = read_result(token, sealed, now)
     if found is None or found.undo_id is None:
         return SaveResult(now, problem=SaveProblem.TOO_LATE_TO_UNDO)
-    record([retract(link, found.undo_id, found.undoable, PREFERENCE_PAGE, now)])
+    retraction = retract(link, found.undo_id, found.undoable, PREFERENCE_PAGE, now)
+    record([retraction, *gpc_opt_out(link, now)])
     before = found.result
     return SaveResult(now, undone=[*before.turned_off, *before.paused, *before.lowered])
 
 
-def _stop(submission: _Submission, honoured: Sequence[Change]) -> Saved:
-    changes = [*submission.changes.turned_off, *honoured]
+def _stop(submission: _Submission, by_signal: Sequence[Change]) -> Saved:
+    """Record what is turned off, and what the browser's signal adds, which no undo takes back."""
+    changes = submission.changes.turned_off
     result = SaveResult(
         submission.rendered_at,
-        turned_off=[change.scope for change in (*honoured, *submission.changes.opt_outs)],
+        turned_off=[change.scope for change in submission.changes.opt_outs],
         paused={each.scope: each.until for each in submission.changes.pauses if each.until},
         frequencies=_keys(submission.changes.lowered),
         lowered=[change.scope for change in submission.changes.lowered],
     )
-    if not changes:
+    if not changes and not by_signal:
         return Saved(result)
-    recorded = record(changes)
+    recorded = record([*changes, *by_signal])
     # To take back what was off before would leave it off; a repeat stands for its first event.
     was_off = {change.id for change in changes if not submission.current.is_on(change.scope)}
+    was_off.update(change.id for change in by_signal)
     repeated = recorded.repeats.values()
     return Saved(result, [*(each for each in recorded.events if each not in was_off), *repeated])
 

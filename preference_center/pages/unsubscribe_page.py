@@ -145,12 +145,11 @@ def _self_path(token: str, pressed: PressResult | None) -> str:
 def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
     now = services().now()
     endpoint = str(request.endpoint)
-    honoured = gpc_opt_out(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
-    stopped = ALL_MARKETING if honoured else scope
-    if record_or_spool([opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]) is not None:
-        return redirect_to_result(token, PressResult(PressKind.UNSUBSCRIBED, stopped), endpoint)
+    changes = [opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *gpc_opt_out(link, now)]
+    if record_or_spool(changes) is not None:
+        return redirect_to_result(token, PressResult(PressKind.UNSUBSCRIBED, scope), endpoint)
     # Without a redirect: in an outage the next request may reach a process that has no spool.
-    received = PressResult(PressKind.RECEIVED, stopped)
+    received = PressResult(PressKind.RECEIVED, scope)
     return render_link_page(
         "opt_out_accepted",
         token,
@@ -184,6 +183,7 @@ def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
     except InvalidLink:
         return redirect_to_result(token, PressResult(PressKind.TOO_LATE, link.scope), endpoint)
     events = [UUID(each) for each in data["events"]]
-    record([retract(link, UUID(data["id"]), events, UNSUBSCRIBE_PAGE, now)])
+    retraction = retract(link, UUID(data["id"]), events, UNSUBSCRIBE_PAGE, now)
+    record([retraction, *gpc_opt_out(link, now)])
     undone = ALL_MARKETING if data["all"] else link.scope
     return redirect_to_result(token, PressResult(PressKind.UNDONE, undone), endpoint)

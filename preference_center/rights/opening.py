@@ -11,7 +11,7 @@ from preference_center.contacts import WrittenContact
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind
 from preference_center.domain.rights.identity import Circumstance
 from preference_center.domain.rights.model import (
     IdentityLevel,
@@ -40,6 +40,12 @@ from preference_center.storage.db.digest_length import hold_digest_length
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import SealedPart
 
+_OPT_OUT_SCOPES = {
+    RequestKind.OBJECT: ALL_MARKETING,
+    RequestKind.DONT_SELL_OR_SHARE: SHARING,
+}
+"""The kinds that are opt-outs, and so count as soon as they are received."""
+
 InTransaction = Callable[[Connection, RightsRequest], None]
 """Called with the request in the transaction that stores it; perhaps again after a failure."""
 
@@ -51,8 +57,8 @@ def open_request(
     new.check()
     opener = _Opener(_name_addresses(new), actor, in_transaction)
     new = opener.new
-    if new.kind is RequestKind.OBJECT and new.addresses:
-        record([opener.objection(address) for address in new.addresses], opener.write_after)
+    if new.kind in _OPT_OUT_SCOPES and new.addresses:
+        record([opener.opt_out(address) for address in new.addresses], opener.write_after)
     elif new.kind is RequestKind.MINOR:
         minors.restrict_reported(new, actor, opener.received_at, opener.write_report)
     else:
@@ -91,13 +97,13 @@ class _Opener:
         self._detail: dict[str, object] = {}
         self.opened: RightsRequest | None = None
 
-    def objection(self, address: Address) -> Change:
-        """The opt-out of all marketing that an objection is, at any level of identity."""
+    def opt_out(self, address: Address) -> Change:
+        """The opt-out that the request is, at any level of identity."""
         return Change(
             id=self._event_ids[self.new.addresses.index(address)],
             kind=EventKind.OPTED_OUT,
             address=address,
-            scope=ALL_MARKETING,
+            scope=_OPT_OUT_SCOPES[self.new.kind],
             occurred_at=self.received_at,
             received_at=self.received_at,
             source=SOURCE,
@@ -170,9 +176,7 @@ class _Opener:
         detail = {"via": request.via, "level": request.level.value, **self._detail}
         mails = self._mails_receipt(connection, request)
         # Where no address is known, nothing has counted yet: staff find out whose it is.
-        is_done = bool(
-            request.kind is RequestKind.OBJECT and self.new.addresses and not self.new.text
-        )
+        is_done = bool(request.kind in _OPT_OUT_SCOPES and self.new.addresses and not self.new.text)
         requests.insert_request(connection, request)
         append_step(
             connection,

@@ -11,8 +11,6 @@ from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import (
     AfterClosingGround,
-    CataloguePolicy,
-    GpcPolicy,
     MessageClass,
     ServiceGround,
     TopicDefault,
@@ -90,13 +88,6 @@ def test_the_reference_shows_the_demo_as_it_is() -> None:
 
 def test_a_bare_brand_name_is_the_same_in_every_language() -> None:
     assert parse_catalogue(SMALL).brands["acme"].name == {"it": "Acme", "en": "Acme"}
-
-
-def test_the_policy_is_to_offer_by_default() -> None:
-    assert parse_catalogue(SMALL).policy == CataloguePolicy(GpcPolicy.OFFER)
-    assert parse_catalogue(SMALL + '\n[policy]\ngpc = "honour"\n').policy == CataloguePolicy(
-        GpcPolicy.HONOUR
-    )
 
 
 def test_unproven_imports_are_refused_unless_the_policy_marks_them() -> None:
@@ -221,11 +212,15 @@ def test_a_digest_names_the_source_text() -> None:
         ),
         (
             '["it", "en"]',
-            '["it", "en"]\npolicy.gpc = "honor"',
-            'line 2: gpc can\'t be "honor"; did you',
+            '["it", "en"]\npolicy.unproven_imports = "flags"',
+            'line 2: unproven_imports can\'t be "flags"; did you',
         ),
         ('["it", "en"]', '["it", "en"]\npolicy = "offer"', "line 2: policy is text, not a table"),
-        ('["it", "en"]', '["it", "en"]\npolicy.gcp = "offer"', 'did you mean "gpc"?'),
+        (
+            '["it", "en"]',
+            '["it", "en"]\npolicy.unproven_import = "flag"',
+            'did you mean "unproven_imports"?',
+        ),
         ("[brands.acme]\nname", "[brands]\nx = 3\nacme.name", "line 8: [brands.x] is a number, no"),
     ],
 )

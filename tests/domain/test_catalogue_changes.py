@@ -45,9 +45,9 @@ def test_a_change_is_reported_field_by_field_with_what_it_means() -> None:
 
 
 def test_a_change_of_policy_is_reported() -> None:
-    new = SMALL + '\n[policy]\ngpc = "honour"\n'
+    new = SMALL + '\n[policy]\nunproven_imports = "flag"\n'
 
-    assert lines(SMALL, new) == ["changed policy.gpc: offer -> honour"]
+    assert lines(SMALL, new) == ["changed policy.unproven_imports: refuse -> flag"]
 
 
 def test_removing_and_retiring_are_distinguished() -> None:

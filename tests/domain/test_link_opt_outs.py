@@ -9,12 +9,14 @@ from uuid import UUID
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    SHARING,
     UNDELIVERABLE,
     Event,
     EventKind,
     ScopeState,
     fold,
 )
+from preference_center.domain.gpc import SOURCE
 from preference_center.domain.link_opt_outs import (
     UNDO_PERIOD,
     LinkOptOut,
@@ -115,8 +117,8 @@ def test_what_was_pressed_last_is_undone_before_what_it_covers() -> None:
     assert undoable(event(1, 5), event(2, 4, ALL_MARKETING), retracted=[2]) == [1]
 
 
-def test_two_events_of_one_press_are_undone_together() -> None:
-    assert undoable(event(1, 5), event(2, 5, ALL_MARKETING)) == [1, 2]
+def test_what_the_browsers_signal_added_to_a_press_is_not_undone_with_it() -> None:
+    assert undoable(event(1, 5), event(2, 5, SHARING, source=SOURCE)) == [1]
 
 
 def test_undo_is_owed_for_its_period() -> None:

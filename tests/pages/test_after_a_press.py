@@ -16,8 +16,7 @@ from preference_center.errors import Unavailable
 from preference_center.ledger import record
 from preference_center.pages import unsubscribe_page
 from tests.clock import START, Clock
-from tests.pages.conftest import CATALOGUE, MakeToken
-from tests.pages.demo import put_in_force
+from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.test_unsubscribe import PAIR, press, undo_of
@@ -290,13 +289,12 @@ def test_a_page_visit_that_has_expired_still_stops_all_marketing(
     assert ledger.kinds() == [("opted_out", ALL_MARKETING)]
 
 
-def test_the_signal_of_a_browser_is_undone_with_the_press_that_carried_it(
-    app: Flask, client: FlaskClient, token: str, clock: Clock, subscribed: Callable[..., bool]
+def test_an_undo_takes_back_the_press_and_not_the_signal_of_the_browser(
+    client: FlaskClient, token: str, ledger: Ledger, subscribed: Callable[..., bool]
 ) -> None:
-    put_in_force(app, clock, CATALOGUE + '\n[policy]\ngpc = "honour"\n')
-    done = client.post(
-        f"/u/{token}", data={"confirm": "this"}, headers={"Sec-GPC": "1"}, follow_redirects=True
-    ).text
-    assert "is unsubscribed from all marketing" in done
+    client.environ_base["HTTP_SEC_GPC"] = "1"
+    done = press(client, f"/u/{token}", confirm="this")
     client.post(f"/u/{token}", data={"undo": undo_of(done)})
     assert subscribed()
+    assert ledger.kinds()[:2] == [("opted_out", "digest"), ("opted_out", "sharing")]
+    assert ledger.kinds()[2:] == [("retracted", "digest")]

@@ -383,6 +383,7 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 
 
 def test_every_way_to_say_no_has_its_words() -> None:
+    from preference_center.domain import gpc
     from preference_center.domain.sender_requests import ReceivedVia
     from preference_center.inbound.mail_opt_outs import MAILTO
     from preference_center.pages import ledger_changes
@@ -392,7 +393,7 @@ def test_every_way_to_say_no_has_its_words() -> None:
         ledger_changes.ONE_CLICK,
         ledger_changes.UNSUBSCRIBE_PAGE,
         ledger_changes.PREFERENCE_PAGE,
-        ledger_changes.GLOBAL_PRIVACY_CONTROL,
+        gpc.SOURCE,
     }
     for way in {*ReceivedVia, *ours, MAILTO}:
         assert f'"{way}": _(' in template

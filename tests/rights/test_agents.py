@@ -86,6 +86,12 @@ def test_an_answer_after_a_week_is_too_late(clock: Clock) -> None:
     assert state(asked) is RequestState.IDENTIFYING
 
 
+def test_sale_and_sharing_are_off_at_once() -> None:  # 11 CCR 7026
+    assert ask(RequestKind.DONT_SELL_OR_SHARE).state is RequestState.DONE
+    assert rows("SELECT kind, scope FROM event") == [("opted_out", "sharing")]
+    assert decide(WEEKLY, ADA).allow  # I4
+
+
 def test_an_objection_counts_at_once() -> None:  # I2
     assert ask(RequestKind.OBJECT).state is RequestState.DONE
     assert not decide(WEEKLY, ADA).allow
@@ -99,7 +105,8 @@ def test_a_hostile_agent_achieves_a_pause_at_most(clock: Clock, kind: RequestKin
         run_clocks(clock.advance(DAY))
     assert state(asked) is not RequestState.DONE
     kinds = {row[0] for row in rows("SELECT kind FROM event")}
-    assert kinds == ({"opted_out"} if kind is RequestKind.OBJECT else set())
+    opts_out = kind in {RequestKind.OBJECT, RequestKind.DONT_SELL_OR_SHARE}
+    assert kinds == ({"opted_out"} if opts_out else set())
     assert decide(INVOICE, ADA).allow
     assert rows("SELECT count(*) FROM erasure") == [(0,)]
     assert rows("SELECT count(*) FROM rights_file") == [(0,)]

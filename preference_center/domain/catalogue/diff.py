@@ -93,7 +93,6 @@ def diff_catalogues(old: Catalogue | None, new: Catalogue) -> CatalogueDiff:
             for name, before, after in (
                 ("languages", ", ".join(old.languages), ", ".join(new.languages)),
                 ("default_language", old.default_language, new.default_language),
-                ("policy.gpc", old.policy.gpc, new.policy.gpc),
                 (
                     "policy.unproven_imports",
                     old.policy.unproven_imports,

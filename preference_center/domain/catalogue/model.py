@@ -69,15 +69,6 @@ class AfterClosingGround(StrEnum):
     LEGAL_NOTICE = "legal_notice"
 
 
-class GpcPolicy(StrEnum):
-    """What a browser's Global Privacy Control does on the pages (docs/decisions/0015)."""
-
-    OFFER = "offer"
-    """The first button stops all marketing."""
-    HONOUR = "honour"
-    """Whatever button is pressed stops all marketing too."""
-
-
 class UnprovenImportPolicy(StrEnum):
     """What is done about an imported subscription without evidence (docs/imports.md)."""
 
@@ -91,7 +82,6 @@ class UnprovenImportPolicy(StrEnum):
 class CataloguePolicy:
     """What the company has decided where the law or this service leaves a choice."""
 
-    gpc: GpcPolicy = GpcPolicy.OFFER
     unproven_imports: UnprovenImportPolicy = UnprovenImportPolicy.REFUSE
 
 

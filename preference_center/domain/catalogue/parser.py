@@ -17,7 +17,6 @@ from preference_center.domain.catalogue.model import (
     Brand,
     Catalogue,
     CataloguePolicy,
-    GpcPolicy,
     LegalBasis,
     MessageClass,
     MessageType,
@@ -175,11 +174,10 @@ class _CatalogueParser:
         return found or ""
 
     def _parse_policy(self) -> CataloguePolicy:
-        table = self._file.subtable("policy", ("gpc", "unproven_imports"))
+        table = self._file.subtable("policy", ("unproven_imports",))
         if table is None:
             return CataloguePolicy()
         return CataloguePolicy(
-            gpc=table.get_choice("gpc", GpcPolicy) or GpcPolicy.OFFER,
             unproven_imports=table.get_choice("unproven_imports", UnprovenImportPolicy)
             or UnprovenImportPolicy.REFUSE,
         )

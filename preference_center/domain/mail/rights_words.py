@@ -34,6 +34,7 @@ _MY_DATA = (
     r"(?:(?:all|any|every|the|of|my|our|about|personal|private|customer) )*"
     r"(?:data|information|details|records)"
 )
+_SELL = r"(?:sell|share|selling|sharing)"
 _ITS_DATI = r"(?:(?:tutti|i|miei|dei|dati|personali) )*dati(?: personali)?"
 _PHRASES: Mapping[RequestKind, str] = {
     RequestKind.ACCESS: rf"""
@@ -70,6 +71,16 @@ _PHRASES: Mapping[RequestKind, str] = {
         droit a (?:l )?(?:oubli|effacement)
         (?:cancell\w+|elimin\w+|eras\w+)(?: \w+){{0,4}} (?:{_ITS_DATI}|account|profilo)
         diritto (?:all oblio|alla cancellazione)
+    """,
+    RequestKind.DONT_SELL_OR_SHARE: rf"""
+        (?:do not|don t|dont|never|not to|stop|cease) {_SELL}(?: or {_SELL})? {_MY_DATA}
+        opt (?:me )?out of (?:the )?(?:sale|sharing|selling)
+        (?:keine?|nicht) (?:weitergabe|verkauf)(?: \w+){{0,3}} daten
+        daten(?: \w+){{0,2}} (?:nicht|nie) (?:verkauf\w*|weiter ?(?:geben|verkaufen))
+        no (?:venda\w*|comparta\w*|vender|compartir)(?: \w+){{0,4}} datos
+        ne (?:vendez|partagez|vendre|partager)(?: \w+){{0,5}} donnees
+        ne pas (?:vendre|partager)(?: \w+){{0,4}} donnees
+        non (?:vende(?:te|re)|condivide(?:te|re)|cede(?:te|re))(?: \w+){{0,4}} dati
     """,
     RequestKind.RESTRICT: r"""
         restriction of (?:the )?processing
@@ -114,7 +125,9 @@ class WrittenByPerson:
 
 
 def find_right(subject: str, own_text: str, sender: str = "") -> RequestKind | None:
-    """The one right that a mail clearly asks for: access, erasure or restriction; else None.
+    """The one right that a mail clearly asks for; None for any other and for several.
+
+    Those are access, erasure, restriction, and not to sell or share.
 
     `own_text` is without quotations, `sender` the address in From. A subject that was copied from
     the mail being answered is not the writer's.
@@ -137,11 +150,12 @@ def says_under_18(subject: str) -> bool:
 
 def _asks_for(kind: RequestKind, sentence: Sentence) -> bool:
     words = sentence.words
-    if not _PATTERNS[kind].search(words) or _OTHERS.search(words):
+    rest, found = _PATTERNS[kind].subn(" ", words)  # a phrase may itself have a negation
+    if not found or _OTHERS.search(words):
         return False
     if sentence.is_question and _HOW.search(words):
         return False
-    return not any(language.negation_pattern.search(words) for language in LANGUAGES)
+    return not any(language.negation_pattern.search(rest) for language in LANGUAGES)
 
 
 def _compile(phrases: str) -> re.Pattern[str]:

@@ -69,11 +69,16 @@ def required_level(
 ) -> IdentityLevel:
     """The level that this act needs; an erasure of unknown extent needs the highest.
 
-    What protects needs none, whatever the circumstances: to object, to complain, to report
-    a minor.
+    What protects needs none, whatever the circumstances: to object, to opt out of sale and
+    sharing (11 CCR 7026(d)), to complain, to report a minor.
     """
     match kind:
-        case RequestKind.OBJECT | RequestKind.COMPLAINT | RequestKind.MINOR:
+        case (
+            RequestKind.OBJECT
+            | RequestKind.DONT_SELL_OR_SHARE
+            | RequestKind.COMPLAINT
+            | RequestKind.MINOR
+        ):
             return IdentityLevel.NONE
         case RequestKind.ERASE:
             least = (

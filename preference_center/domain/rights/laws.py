@@ -2,8 +2,8 @@
 
 Sources: GDPR art. 12(3) and EDPB Guidelines 01/2022, 157-159 (the clock stops while identity
 is open, if that was asked without delay); UK GDPR art. 12A and Data Protection Act 2018 s. 164A
-(complaints), both by the Data (Use and Access) Act 2025; 11 CCR 7021 and 7027(g) for the CCPA;
-LGPD art. 19.
+(complaints), both by the Data (Use and Access) Act 2025; 11 CCR 7021, 7026(f) and 7027(g) for the
+CCPA; LGPD art. 19.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ _UK_COMPLAINT = AnswerRule(
 )
 _CCPA = AnswerRule(Period(days=45), Period(days=90), confirm=Period(business_days=10))
 _CCPA_LIMIT = AnswerRule(Period(business_days=15))
+"""To limit the use, and not to sell or share."""
 _LGPD = AnswerRule(Period(days=15))
 _LGPD_ACCESS = AnswerRule(Period(days=15), confirm=Period())
 
@@ -59,6 +60,8 @@ def answer_rule(law: Law, kind: RequestKind) -> AnswerRule:
     """The rule of `law` for this kind of request."""
     if kind in {RequestKind.OBJECT, RequestKind.MINOR}:
         return _AT_ONCE
+    if kind is RequestKind.DONT_SELL_OR_SHARE:  # the other laws have no date of their own for it
+        return _CCPA_LIMIT
     match law:
         case Law.GDPR:
             return _GDPR

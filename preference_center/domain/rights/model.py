@@ -19,6 +19,8 @@ class RequestKind(StrEnum):
     REOPEN = "reopen"
     OBJECT = "object"
     """To object to marketing (GDPR art. 21(2)): it counts at once, at any level of identity."""
+    DONT_SELL_OR_SHARE = "dont_sell_or_share"
+    """To opt out of sale and sharing for advertising (Cal. Civ. Code 1798.120): the same."""
     COMPLAINT = "complaint"
     MINOR = "minor"
     """A report that an address is a minor's."""

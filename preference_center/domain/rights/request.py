@@ -95,6 +95,7 @@ class RightsRequest:
                 RequestKind.CORRECT
                 | RequestKind.REOPEN
                 | RequestKind.OBJECT
+                | RequestKind.DONT_SELL_OR_SHARE
                 | RequestKind.COMPLAINT
                 | RequestKind.MINOR
             ):

@@ -24,7 +24,11 @@ from preference_center.pages.rights.one_button import (
     restrict,
     unrestrict,
 )
-from preference_center.pages.rights.own_words import complain, object_to_marketing
+from preference_center.pages.rights.own_words import (
+    complain,
+    dont_sell_or_share,
+    object_to_marketing,
+)
 from preference_center.pages.rights.visitor import RightsVisitor, read_visitor
 
 _VIEWS: Mapping[str, Callable[[RightsVisitor], ResponseReturnValue]] = {
@@ -36,6 +40,7 @@ _VIEWS: Mapping[str, Callable[[RightsVisitor], ResponseReturnValue]] = {
     RequestKind.CLOSE.value: close,
     RequestKind.REOPEN.value: reopen,
     RequestKind.OBJECT.value: object_to_marketing,
+    RequestKind.DONT_SELL_OR_SHARE.value: dont_sell_or_share,
     RequestKind.COMPLAINT.value: complain,
     AGENT_ACT: act_for_somebody,
 }

@@ -59,9 +59,13 @@ CHOICES: Mapping[str, tuple[RequestKind, Extent | None]] = {
     "erase_account": (RequestKind.ERASE, Extent.ACCOUNT),
     "restrict": (RequestKind.RESTRICT, None),
     "object": (RequestKind.OBJECT, None),
+    "dont_sell_or_share": (RequestKind.DONT_SELL_OR_SHARE, None),
     "close": (RequestKind.CLOSE, None),
 }
 """What an agent can ask for here, by the value of its radio button."""
+
+
+_COUNT_AT_ONCE = {RequestKind.OBJECT, RequestKind.DONT_SELL_OR_SHARE}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -113,7 +117,7 @@ def act_for_somebody(visitor: RightsVisitor) -> ResponseReturnValue:
         status=200 if reference else 429,
         title=act_title(AGENT_ACT),
         reference=reference,
-        objects=bool(reference) and kind is RequestKind.OBJECT,
+        kind=kind,
     )
 
 
@@ -166,11 +170,11 @@ def _answer(asked: RightsRequest) -> RightsRequest:
 def _record(address: Address, asked: NewRequest, files: tuple[ProofFile, ...]) -> str:
     """The reference; empty beyond the limit for one mailbox, where nothing is recorded.
 
-    Objections have a limit of their own: whatever else was asked for, one more can be recorded.
+    What counts at once has a limit of its own: whatever else was asked for, one more is recorded.
     """
     context = services()
     mailbox = context.keys.digest(address.mailbox).hex()
-    counted = f"{mailbox} object" if asked.kind is RequestKind.OBJECT else mailbox
+    counted = f"{mailbox} {asked.kind}" if asked.kind in _COUNT_AT_ONCE else mailbox
     if not context.limiter.hit(REQUEST_RATE, "agent", counted):
         return ""
     return ask_for_principal(asked, files).reference

@@ -23,6 +23,7 @@ LISTED_RIGHTS = (
     RequestKind.ERASE,
     RequestKind.RESTRICT,
     RequestKind.OBJECT,
+    RequestKind.DONT_SELL_OR_SHARE,
     RequestKind.CLOSE,
     RequestKind.REOPEN,
     RequestKind.COMPLAINT,

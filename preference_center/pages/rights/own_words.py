@@ -1,4 +1,4 @@
-"""`/rights/object` and `/rights/complaint`: anybody says it, in their own words."""
+"""`/rights/object`, `/rights/dont_sell_or_share` and `/rights/complaint`: anybody says it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ from preference_center.pages.rights.visitor import RightsVisitor, render_rights_
 def object_to_marketing(visitor: RightsVisitor) -> ResponseReturnValue:
     """Any words, or none: it counts at once as an opt-out of all marketing, and is read after."""
     return _handle(visitor, RequestKind.OBJECT)
+
+
+def dont_sell_or_share(visitor: RightsVisitor) -> ResponseReturnValue:
+    """One button, and no proof of who presses it (11 CCR 7026): an opt-out of sale and sharing."""
+    return _handle(visitor, RequestKind.DONT_SELL_OR_SHARE)
 
 
 def complain(visitor: RightsVisitor) -> ResponseReturnValue:

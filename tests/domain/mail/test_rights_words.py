@@ -8,6 +8,7 @@ from preference_center.domain.mail.rights_words import find_right, says_under_18
 from preference_center.domain.rights.model import RequestKind
 
 ACCESS, ERASE, RESTRICT = RequestKind.ACCESS, RequestKind.ERASE, RequestKind.RESTRICT
+SHARING = RequestKind.DONT_SELL_OR_SHARE
 CLEAR = [
     (ACCESS, "Please send me a copy of all personal data you hold about me (Art. 15 GDPR)."),
     (ACCESS, "This is a subject access request."),
@@ -35,6 +36,15 @@ CLEAR = [
     (RESTRICT, "I request restriction of processing under Article 18 GDPR."),
     (RESTRICT, "Ich verlange die Einschränkung der Verarbeitung."),
     (RESTRICT, "Chiedo la limitazione del trattamento."),
+    (SHARING, "Do not sell or share my personal information."),
+    (SHARING, "Please don't sell my data"),
+    (SHARING, "I want to opt out of the sale of my personal information."),
+    (SHARING, "Stop sharing my data, please."),
+    (SHARING, "Meine Daten nicht verkaufen, bitte."),
+    (SHARING, "Bitte meine Daten nicht weitergeben."),
+    (SHARING, "No vendan mis datos personales."),
+    (SHARING, "Ne vendez pas mes données."),
+    (SHARING, "Non vendete i miei dati."),
 ]
 UNCLEAR = [
     "Please do not delete my account, I only moved.",
@@ -43,6 +53,9 @@ UNCLEAR = [
     "My brother wants you to delete his data.",
     "Delete the data of otto@example.com",
     "Where is my order?",
+    "I did not ask you not to share my data.",
+    "Why do you sell my data?",
+    "Do not sell his data.",
     "Your privacy notice mentions the data you collect.",
     "Send me a copy of my data, and delete my account.",
     "Thanks for the copy of the invoice.",

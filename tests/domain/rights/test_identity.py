@@ -28,12 +28,18 @@ NEEDED = {
     (RequestKind.CLOSE, None): 2,
     (RequestKind.REOPEN, None): 2,
     (RequestKind.OBJECT, None): 0,
+    (RequestKind.DONT_SELL_OR_SHARE, None): 0,
     (RequestKind.COMPLAINT, None): 0,
     (RequestKind.MINOR, None): 0,
 }
 """RIGHTS.md, Identity: typed here again."""
 
-PROTECTING = {RequestKind.OBJECT, RequestKind.COMPLAINT, RequestKind.MINOR}
+PROTECTING = {
+    RequestKind.OBJECT,
+    RequestKind.DONT_SELL_OR_SHARE,
+    RequestKind.COMPLAINT,
+    RequestKind.MINOR,
+}
 
 
 @pytest.mark.parametrize("level", IdentityLevel)

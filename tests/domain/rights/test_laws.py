@@ -23,7 +23,7 @@ ZONES = st.sampled_from([ROME, LOS_ANGELES, UTC_ZONE, ZoneInfo("Australia/Lord_H
 TIMES = st.datetimes(datetime(2024, 1, 1), datetime(2032, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
 KINDS = st.sampled_from(list(RequestKind))
 AT_ONCE = {RequestKind.OBJECT, RequestKind.MINOR}
-LIMITS = {RequestKind.RESTRICT, RequestKind.UNRESTRICT}
+LIMITS = {RequestKind.RESTRICT, RequestKind.UNRESTRICT, RequestKind.DONT_SELL_OR_SHARE}
 
 # The weekdays on which California's state offices are closed (Government Code 6700), by hand.
 CALIFORNIA_2026 = {
@@ -123,6 +123,9 @@ def test_european_dates_agree_with_months_counted_day_by_day(
     if kind in AT_ONCE:
         assert found.due_at == received + timedelta(hours=72)
         assert found.extendable_to is None
+        return
+    if kind is RequestKind.DONT_SELL_OR_SHARE:  # no other law has a date for it
+        assert found.due_at == due(kind, Law.CCPA, received, zone)
         return
     first = received.astimezone(zone).date()
     assert found.due_at.astimezone(zone).date() == month_walked(first, 1)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from tests.clock import Clock
 
-ACTS = ["access", "correct", "erase", "restrict", "object", "close", "reopen", "complaint"]
+ACTS = [
+    "access", "correct", "erase", "restrict", "object", "dont_sell_or_share", "close", "reopen",
+    "complaint",
+]  # fmt: skip
 
 
 def without_controller() -> str:

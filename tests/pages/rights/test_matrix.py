@@ -36,11 +36,12 @@ FORMS: Mapping[str, Mapping[str, str]] = {
     "close": {"confirm": "yes"},
     "reopen": {"confirm": "yes"},
     "object": {"address": ADDRESS, "text": ""},
+    "dont_sell_or_share": {"address": ADDRESS},
     "complaint": {"address": ADDRESS, "text": "You called me."},
 }
 """What the button of each page posts."""
 VISITORS = ["nobody", "message", "old message", "revoked", "expired visit", "visit"]
-NEEDS_NOTHING = {"object", "complaint"}
+NEEDS_NOTHING = {"object", "dont_sell_or_share", "complaint"}
 PURPOSES_OF_OTHERS = [TokenPurpose.RIGHTS, TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL]
 
 

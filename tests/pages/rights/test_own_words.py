@@ -58,6 +58,46 @@ def test_it_takes_any_level_and_no_words(
     assert not subscribed()
 
 
+@pytest.mark.parametrize("visit", ["", "/{link}", "/{visit}"])
+def test_sale_and_sharing_are_off_at_any_level_and_no_message_is(
+    app: Flask,
+    client: FlaskClient,
+    token: str,
+    proven: str,
+    visit: str,
+    ledger: Ledger,
+    subscribed: Callable[..., Any],
+) -> None:  # 11 CCR 7026(d), I4
+    path = "/rights/dont_sell_or_share" + visit.format(link=token, visit=proven)
+    answer = press(client, path, address=KNOWN)
+    assert answer.status_code == 303
+    assert "It is done." in client.get(answer.location).text
+    assert ledger.kinds() == [("opted_out", "sharing")]
+    assert subscribed()
+    assert [(each.kind, each.state) for each in requests_in(app)] == [
+        (RequestKind.DONT_SELL_OR_SHARE, RequestState.DONE)
+    ]
+
+
+def test_not_to_sell_or_share_is_one_press_of_one_button_without_words(
+    client: FlaskClient, token: str
+) -> None:  # 11 CCR 7026(a)
+    page = client.get(f"/rights/dont_sell_or_share/{token}").text
+    assert "<textarea" not in page
+    assert 'name="address"' not in page
+    for path in ("/rights", f"/rights/{token}", f"/p/{token}"):
+        assert "Do not sell or share my personal information" in client.get(path).text, path
+
+
+def test_known_and_unknown_addresses_get_the_same_answer_about_sharing(
+    client: FlaskClient,
+) -> None:
+    path = "/rights/dont_sell_or_share"
+    locations = [client.post(path, data={"address": a}).location for a in (KNOWN, UNKNOWN)]
+    varying = r"<code>.*</code>|/rights/status/[^\"?]*|j\S*@e\S*"
+    assert len({re.sub(varying, "", client.get(each).text) for each in locations}) == 1
+
+
 def test_a_link_objects_for_its_own_address_only(
     client: FlaskClient, token: str, subscribed: Callable[..., Any], ledger: Ledger
 ) -> None:
