@@ -37,7 +37,7 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS
 _COMPRESSION_LEVEL = 1
 """zlib level: low, since the database is the bottleneck, not the network."""
 
-_WATERMARK = Field(
+WATERMARK_SCHEMA = Field(
     json_schema_extra={
         "format": "watermark",
         "pattern": r"^[0-9a-f]{8}\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})$",
@@ -48,7 +48,7 @@ _WATERMARK = Field(
 class ChangesQuery(QueryParameters):
     """Where to continue, and how many changes to return."""
 
-    after: Annotated[str, _WATERMARK] | None = None
+    after: Annotated[str, WATERMARK_SCHEMA] | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_CHANGES)] = 1_000
 
 
@@ -140,15 +140,20 @@ def get_changes(_: ApiCall, query: ChangesQuery) -> Response:
     Every event is listed once, in a fixed order, and none is skipped. Continue with `next`, also
     after an empty list. Without `after` the list starts with the oldest event.
     """
-    try:
-        after = None if query.after is None else parse_watermark(query.after)
-    except InvalidWatermark as error:
-        raise InvalidQuery([ParameterError("after", "invalid-value", str(error))]) from None
+    after = parse_after(query.after)
     keys = services().keys
     page = run_in_transaction(
         lambda connection: feed.list_changes(connection, keys, after, query.limit)
     )
     return json_response(json.dumps(_page_json(page)))
+
+
+def parse_after(text: str | None) -> Watermark | None:
+    """The watermark of the parameter `after`. Raises InvalidQuery."""
+    try:
+        return None if text is None else parse_watermark(text)
+    except InvalidWatermark as error:
+        raise InvalidQuery([ParameterError("after", "invalid-value", str(error))]) from None
 
 
 @endpoint("GET", "/changes/snapshot", KeyScope.READ, response=SnapshotLine)
