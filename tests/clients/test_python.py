@@ -88,7 +88,7 @@ def install(folder: Path) -> Path:
     for command in commands:
         subprocess.run(command, check=True)
     [wheel] = folder.glob("*.whl")
-    wanted = [f"{wheel}[links,django,anymail,flask]", "pytest"]
+    wanted = [f"{wheel}[links,filter,django,anymail,flask]", "pytest", "hypothesis"]
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted],
         check=True,

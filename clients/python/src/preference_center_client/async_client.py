@@ -20,6 +20,7 @@ from preference_center_client.models import (
     Consent,
     ContactResult,
     Decision,
+    DigestsPage,
     Json,
     LinkRequest,
     MessageLinks,
@@ -173,6 +174,10 @@ class AsyncClient:
     async def list_changes(self, after: str | None = None, *, limit: int = 1_000) -> ChangesPage:
         """One page of the change feed after a watermark."""
         return await self._run(operations.list_changes(after, limit))
+
+    async def read_digests(self, after: str | None = None) -> DigestsPage:
+        """Digests of everybody whom something may deny marketing, for a `LocalFilter`."""
+        return await self._run(operations.read_digests(after))
 
     async def iter_suppressions(self, **query: str) -> AsyncIterator[Json]:
         """All active suppressions, page by page: `scope`, `reason`, `channel`, `since`."""

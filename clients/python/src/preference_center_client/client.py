@@ -19,6 +19,7 @@ from preference_center_client.models import (
     Consent,
     ContactResult,
     Decision,
+    DigestsPage,
     Json,
     LinkRequest,
     MessageLinks,
@@ -170,6 +171,10 @@ class Client:
     def list_changes(self, after: str | None = None, *, limit: int = 1_000) -> ChangesPage:
         """One page of the change feed after a watermark."""
         return self._run(operations.list_changes(after, limit))
+
+    def read_digests(self, after: str | None = None) -> DigestsPage:
+        """Digests of everybody whom something may deny marketing, for a `LocalFilter`."""
+        return self._run(operations.read_digests(after))
 
     def iter_suppressions(self, **query: str) -> Iterator[Json]:
         """All active suppressions, page by page: `scope`, `reason`, `channel`, `since`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,10 @@ class Call(Generic[T_co]):
     body: Any = None
     params: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
+    lines: bool = False
+    """Whether the response is a JSON value per line; `parse` gets the list of them."""
+    patient: bool = False
+    """Whether it may take as long as a write."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -42,7 +47,7 @@ class Call(Generic[T_co]):
 
     def limits(self, connection: Connection) -> TimeLimits:
         """Those of a write, which has an idempotency key, or of a read."""
-        return connection.write if self.idempotency_key else connection.read
+        return connection.write if self.idempotency_key or self.patient else connection.read
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def _read(call: Call[T], response: Outcome) -> T:
     if not isinstance(response, httpx.Response) or response.status_code in RETRIED_STATUSES:
         raise _describe(call, response)
     try:
-        body = response.json() if response.content else None
+        body = _parse(response, lines=call.lines and response.is_success)
     except ValueError:
         body = None
     if not response.is_success:
@@ -113,3 +118,9 @@ def _read(call: Call[T], response: Outcome) -> T:
             f"{call.method} {call.path}: the response can't be read ({type(error).__name__});"
             " is the URL that of the service?"
         ) from None
+
+
+def _parse(response: httpx.Response, *, lines: bool) -> Any:
+    if lines:
+        return [json.loads(line) for line in response.content.splitlines()]
+    return response.json() if response.content else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,9 @@ class Decision:
     frequency: str | None = None
     """How often the person wants the topic; send no more often."""
 
+
+DIGEST_HEAD_BYTES = 8
+"""Of each digest in a `DigestsPage`."""
 
 UNANSWERED = "unanswered"
 """The rule of a decision that the service did not make, since it could not be reached."""
@@ -155,6 +159,25 @@ class ChangesPage:
     next: str
     more: bool
     """Whether to ask for the next page at once."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DigestsPage:
+    """Digests for a local filter, all of them or those since a watermark."""
+
+    start: Json
+    """The first line: `watermark`, `digest_keys`, `message_types` and others."""
+    data: bytes
+    """The first 8 bytes of each digest, one after the other."""
+
+
+def read_digests_page(lines: Sequence[Json]) -> DigestsPage:
+    """Those of a response. Raises ValueError if it was cut off."""
+    first, *blocks, last = lines
+    data = b"".join(b64decode(block["digests"]) for block in blocks)
+    if last != {"end": True, "count": len(data) // DIGEST_HEAD_BYTES}:
+        raise ValueError("the response was cut off")
+    return DigestsPage(first, data)
 
 
 def read_decision(body: Mapping[str, Any]) -> Decision:

@@ -15,6 +15,7 @@ from preference_center_client.models import (
     Consent,
     ContactResult,
     Decision,
+    DigestsPage,
     Json,
     LinkRequest,
     MessageLinks,
@@ -23,6 +24,7 @@ from preference_center_client.models import (
     read_changes_page,
     read_contact_result,
     read_decisions,
+    read_digests_page,
     read_message_links,
     read_object,
     read_write_result,
@@ -92,6 +94,13 @@ def list_changes(after: str | None, limit: int) -> Call[ChangesPage]:
     """A page of the change feed."""
     params = {"limit": str(limit)} | ({"after": after} if after else {})
     return Call("GET", "/v1/changes", read_changes_page, params=params)
+
+
+def read_digests(after: str | None) -> Call[DigestsPage]:
+    """Digests for a local filter."""
+    params = {"after": after} if after else {}
+    path = "/v1/changes/digests"
+    return Call("GET", path, read_digests_page, params=params, lines=True, patient=after is None)
 
 
 def list_suppressions(query: Mapping[str, str]) -> Call[Json]:
