@@ -20,6 +20,7 @@ from bench import (
     access,
     backfilling,
     clicking,
+    consent_tag,
     decisions,
     draining,
     erasing,
@@ -40,6 +41,7 @@ from bench import (
 )
 from bench.load import CONNECTIONS, NO_WRK, Rate, Request, load, load_at
 from dev.engines import Engines
+from dev.errors import BrowserError
 
 HELLO = [Request("/", method="GET")]
 BULK = 10_000
@@ -383,6 +385,26 @@ def measure_erasing(engines: Engines, options: Options) -> None:
         )
 
 
+def measure_consent_tag(engines: Engines, options: Options) -> None:
+    """The consent tool's script: smaller than other libraries, and its banner no later."""
+    with ground.ground(engines) as here:
+        try:
+            found = consent_tag.measure(here, visits=options.rounds * 5)
+        except (consent_tag.NoLibraries, BrowserError) as error:
+            say(f"skipped: {error}")
+            return
+    ours = found[0]
+    for each in found:
+        say(
+            f"{each.library.name}: {each.library.raw:,} bytes,"
+            f" {each.library.compressed:,} compressed"
+            f" ({each.library.compressed / ours.library.compressed:.1f} times ours);"
+            f" banner after {each.median.shown:.0f} ms"
+            f" ({each.median.shown / ours.median.shown:.2f} times),"
+            f" script {each.median.script:.0f} ms, long tasks {each.median.long_tasks:.0f} ms"
+        )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
@@ -400,6 +422,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "forms": measure_forms,
     "access": measure_access,
     "erasing": measure_erasing,
+    "consent-tag": measure_consent_tag,
 }
 
 

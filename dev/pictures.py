@@ -45,6 +45,8 @@ class Picture:
     screens: Sequence[Screen] = SCREENS
     brand: str = "cascina"
     language: str = "en"
+    script: bool = False
+    """Whether the page needs one: ours work without."""
 
 
 def press(page: Page, button: Locator) -> None:

@@ -25,8 +25,10 @@ from dev.demo.states import Demo
 from dev.engines import CHECKOUT, for_test
 from dev.pictures import TWO, Picture, Screen, press
 from dev.postgres import make_database
+from dev.screenshots_of_cookies import COOKIE_PICTURES
 from dev.screenshots_of_rights import RIGHTS_PICTURES
 from dev.server import free_port
+from dev.shops import create_app as create_shops
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.domain.addresses import Channel
@@ -169,6 +171,7 @@ PICTURES = (
         "bottega",
     ),
     *RIGHTS_PICTURES,
+    *COOKIE_PICTURES,
 )
 
 
@@ -200,20 +203,27 @@ def serving(database_url: str, redis_url: str) -> Iterator[Demo]:
     clock = [NOW]
     settings = _settings(database_url, redis_url, site)
     app = create_app(settings, now=lambda: clock[0], random=Random(7))  # noqa: S311 - no secret
+    with app.app_context(), _on_port(create_shops(site)) as shops_port:
+        upgrade(directory=str(CHECKOUT / "migrations"))
+        demo = Demo(site, clock, shops_port)
+        demo.begin()
+        with _on_port(app, port):
+            yield demo
+        _disconnect(app)
+
+
+@contextmanager
+def _on_port(app: Flask, port: int = 0) -> Iterator[int]:
+    """Serve it there, or on any free port, until the end of the block."""
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
-    with app.app_context():
-        upgrade(directory=str(CHECKOUT / "migrations"))
-        demo = Demo(site, clock)
-        demo.begin()
-        thread.start()
-        try:
-            yield demo
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-            _disconnect(app)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class _Quiet(WSGIRequestHandler):
@@ -251,7 +261,8 @@ def _take(browser: Browser, screen: Screen, picture: Picture, demo: Demo) -> Pat
         viewport=screen.size,
         color_scheme=screen.scheme,
         locale="en-GB",
-        java_script_enabled=False,
+        java_script_enabled=picture.script,
+        reduced_motion="reduce",
     )
     page = context.new_page()
     demo.rewind(NOW)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from dev.demo.seeding import HERE
+from dev.demo.seeding import HERE, with_shops_at
 from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.context import services
 from preference_center.domain import sender_requests
@@ -45,6 +45,8 @@ class Demo:
 
     site: str
     clock: list[datetime]
+    shops_port: int
+    """Where the shops are that use the consent tool."""
     brand: str = "cascina"
     """Whose messages the links come from."""
     language: str = "en"
@@ -53,7 +55,7 @@ class Demo:
 
     def begin(self) -> None:
         """Put the catalogue in force and connect the tools."""
-        text = read_catalogue(HERE / "catalogue.toml")
+        text = with_shops_at(self.shops_port, read_catalogue(HERE / "catalogue.toml"))
         parse_catalogue(text)
         run_in_transaction(
             lambda c: catalogues.insert_version(c, text, catalogue_digest(text), services().now())

@@ -1,4 +1,4 @@
-/* Cookie choices of one browser: docs/cookies.md. The site's own endpoint sets the cookie. */
+/* Cookie choices: docs/cookies.md. The site's own endpoint sets the cookie. */
 (() => {
 const EVENT = "preference-center:consent";
 const script = document.currentScript, root = document.documentElement;
@@ -13,7 +13,7 @@ const CSS = `
   font-family: var(--font); font-size: max(1rem, 16px); line-height: 1.5; overflow-wrap: anywhere }
 header { display: flex; flex-wrap: wrap-reverse; justify-content: space-between; align-items: center; column-gap: 1em }
 h2 { margin: .25em 0; font-size: 1.3em; line-height: 1.3; outline: 0 }
-p { margin: .25em 0 }
+p { margin: .25em 0 .75em }
 a { color: inherit }
 small, summary, ul, .close { font-size: .9375em }
 small { color: var(--soft) }
@@ -29,7 +29,7 @@ button:hover { text-decoration: underline }
 label { display: grid; grid-template-columns: 1fr auto; gap: 1em; align-items: center; min-height: 44px }
 b { display: block }
 input { display: grid; appearance: none; width: 3em; height: 1.75em; margin: 0; padding: .2em; border: 2px solid var(--soft); border-radius: 1em; font: inherit }
-input::before { content: ""; width: 1.1em; border: .55em solid var(--soft); border-radius: 1em; place-self: center start }
+input::before { content: ""; width: 0; border: .55em solid var(--soft); border-radius: 1em; place-self: center start }
 :checked { border-color: var(--accent); background: var(--accent) }
 :checked::before { place-self: center end; border-color: var(--accent_text) }
 :disabled { opacity: .5 }
@@ -62,14 +62,14 @@ function read() {
   return { id, choices: pick((key) => on.split("+").includes(key)), version };
 }
 
-/* Make the page agree. What has run cannot be stopped, so a withdrawal loads the page again. */
+/* Make the page agree. What has run can't be stopped: a withdrawal loads the page again. */
 function apply(next) {
   const lost = optional().some(({ key }) => isOn(key) && !next?.choices[key]);
   choice = next;
   if (next) hide();
   for (const { key, cookies } of optional()) if (!isOn(key)) cookies.forEach(remove);
-  const isLeft = document.dispatchEvent(new CustomEvent(EVENT, { detail: get(), cancelable: true }));
-  if (isLeft && lost) location.reload();
+  const event = new CustomEvent(EVENT, { detail: get(), cancelable: true });
+  if (document.dispatchEvent(event) && lost) location.reload();
   else run();
 }
 
@@ -85,7 +85,7 @@ function remove({ name }) {
   }
 }
 
-/* Start what waits for a category that is on, in order: each script after the one before. */
+/* Start what waits for a category that is on: each script after the one before. */
 async function run() {
   for (const waiting of document.querySelectorAll("[data-consent]")) {
     const { consent, src, type = "" } = waiting.dataset;
@@ -158,7 +158,7 @@ function show(choosing) {
       button(texts.accept, () => save("accept", pick(() => true))),
       button(texts.refuse, () => save("refuse", pick(() => false))),
       third));
-  panel.onkeydown = ({ key }) => { // leaves this step, and decides nothing
+  panel.onkeydown = ({ key }) => { // decides nothing
     if (key === "Escape" && choice) hide();
     else if (key === "Escape" && !list.hidden) choose(false);
   };
@@ -180,7 +180,7 @@ function say(text) {
   timer = setTimeout(say, 8000, "");
 }
 
-/* Where the banner lies: first in the page, out of reach of the site's styles. */
+/* Where the banner lies: first in the page, apart from its styles. */
 function place() {
   const found = document.querySelector("preference-center-consent");
   if (found) return found.shadowRoot;
@@ -190,7 +190,7 @@ function place() {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(CSS);
     shadow.adoptedStyleSheets = [sheet];
-  } catch {} // an older browser shows it plain, as the first part of the page
+  } catch {} // an older browser shows it plain
   const { dark, ...looks } = config.brand;
   for (const [name, value] of Object.entries(looks)) host.style.setProperty(`--${name}`, dark[name] ? `light-dark(${value}, ${dark[name]})` : value);
   shadow.append(make("output", { className: "card said" }));
@@ -205,9 +205,9 @@ async function start(cache) {
   config = await answer.json();
   apply(read());
   if (choice) return;
-  if (!cache && document.cookie.includes("pc_consent=")) return start("no-cache"); // maybe of a newer version
+  if (!cache && document.cookie.includes("pc_consent=")) return start("no-cache"); // of a newer version?
   if (optional().some(({ key }) => !refused(key))) show();
-  else if (!cache && optional().length && navigator.cookieEnabled) save("gpc", pick(() => false)); // nothing to ask
+  else if (!cache && optional().length && navigator.cookieEnabled) save("gpc", pick(() => false));
 }
 
 const get = () => structuredClone(choice);

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from werkzeug.serving import make_server
-
-from dev.demo.seeding import HERE, with_shops_at
-from dev.shops import create_app
-from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.domain.catalogue import catalogue_digest
-from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.catalogues import (
+    clear_catalogue_cache,
+    insert_version,
+    load_current_text,
+)
+from preference_center.storage.db.database import run_autocommit, run_in_transaction
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request
@@ -59,22 +57,12 @@ class Shops:
         clear_catalogue_cache()
 
 
-@contextmanager
-def serving_shops(demo: Demo) -> Iterator[Shops]:
-    """The shops on a port, with the service of `demo`, which goes by the browser's clock."""
+def shops_of(demo: Demo) -> Shops:
+    """The shops of `demo`, which goes by the browser's clock from now on."""
     demo.rewind(datetime.now(UTC))
-    server = make_server("127.0.0.1", 0, create_app(demo.site), threaded=True)
-    text = with_shops_at(server.server_port, read_catalogue(HERE / "catalogue.toml"))
-    shops = Shops(server.server_port, demo.site, text)
-    shops.put_in_force(text)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield shops
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    text = run_autocommit(load_current_text)
+    assert text
+    return Shops(demo.shops_port, demo.site, text)
 
 
 @dataclass

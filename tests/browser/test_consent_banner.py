@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser.axe import violations
-from tests.browser.shops import FUNCTIONAL, Shops, serving_shops, visiting
+from tests.browser.shops import FUNCTIONAL, Shops, shops_of, visiting
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -42,9 +41,8 @@ ACCEPT = {
 
 
 @pytest.fixture(scope="module")
-def shops(demo: Demo) -> Iterator[Shops]:
-    with serving_shops(demo) as shops:
-        yield shops
+def shops(demo: Demo) -> Shops:
+    return shops_of(demo)
 
 
 def press(page: Page, *keys: str) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.browser.pressing import press
 from tests.browser.shops import (
     ALL,
     FUNCTIONAL,
     Shops,
     Visit,
-    serving_shops,
+    shops_of,
     visiting,
 )
 
@@ -38,9 +38,8 @@ RECORD_SETTERS = """
 
 
 @pytest.fixture(scope="module")
-def shops(demo: Demo) -> Iterator[Shops]:
-    with serving_shops(demo) as shops:
-        yield shops
+def shops(demo: Demo) -> Shops:
+    return shops_of(demo)
 
 
 def assert_nothing_optional(visit: Visit, cookies: list[str]) -> None:
@@ -131,7 +130,7 @@ def test_a_page_that_handles_a_withdrawal_itself_is_not_loaded_again(
         )
         visit.page.get_by_role("link", name="Cookie choices").click()
         visit.press("Refuse all")
-        visit.saved.get_by_text("Your choice is saved.").wait_for()
+        visit.saved.get_by_text("Your choice is saved. ✓ Essential", exact=True).wait_for()
         assert visit.page.evaluate("told.choices") == {"functional": False, "advertising": False}
         visit.expect_ran(*ALL)  # what ran is still there
         assert visit.cookies == ["pc_consent"]
@@ -253,6 +252,39 @@ def test_while_the_service_is_away_nothing_optional_runs_and_the_page_works(
         assert_nothing_optional(visit, [])
         visit.page.get_by_role("link", name="Journal").click()
         assert visit.page.get_by_role("heading", name="Journal").is_visible()
+
+
+def test_a_choice_in_another_tab_counts_in_this_one(browser: Browser, shops: Shops) -> None:
+    with visiting(browser, shops.cascina) as visit:
+        visit.banner.wait_for()
+        other = Visit(visit.page.context.new_page())
+        other.page.goto(f"{shops.cascina}/journal")
+        other.press("Accept all")
+        other.expect_ran(*ALL)
+        visit.page.bring_to_front()
+        visit.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        visit.expect_ran(*ALL)
+        assert visit.banner.count() == 0
+
+
+def test_without_a_script_the_link_of_the_footer_leads_to_a_page_that_keeps_the_choice(
+    browser: Browser, shops: Shops
+) -> None:
+    with visiting(browser, shops.cascina, java_script_enabled=False) as visit:
+        visit.page.get_by_role("link", name="Cookie choices").click()
+        assert visit.page.url == f"{shops.cascina}/consent"
+        visit.page.get_by_role("checkbox", name="Functional").check()
+        press(visit.page.get_by_role("button", name="Save choice"))
+        assert "Your choice is saved." in visit.page.get_by_role("status").inner_text()
+        visit.page.goto(f"{shops.cascina}/consent")  # read back
+        assert visit.page.get_by_role("checkbox", name="Functional").is_checked()
+        assert not visit.page.get_by_role("checkbox", name="Advertising").is_checked()
+        kept = visit.page.context.cookies()
+    with visiting(browser) as visit:  # with scripts again
+        visit.page.context.add_cookies(kept)  # type: ignore[arg-type]
+        visit.page.goto(shops.cascina)
+        visit.expect_ran(*FUNCTIONAL)
+        assert visit.banner.count() == 0
 
 
 def test_each_shop_keeps_choices_of_its_own_in_its_own_looks(

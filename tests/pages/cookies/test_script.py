@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-LIMIT = 12 * 1024
+LIMIT = 12_000
 """Bytes as served, without compression and with its styles."""
 
 
