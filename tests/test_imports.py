@@ -24,7 +24,17 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),
-    frozenset({"burst_scan", "destinations", "imports", "key_rotation", "scrub", "spool"}),
+    frozenset(
+        {
+            "burst_scan",
+            "consent_records",
+            "destinations",
+            "imports",
+            "key_rotation",
+            "scrub",
+            "spool",
+        }
+    ),
     frozenset({"policy_notices", "rights"}),
     frozenset({"ingest", "sync"}),
     ENTRY_POINTS,

@@ -153,6 +153,10 @@ class PreferencesQuery(RequestBody):
     language: LanguageTag | None = None
 
 
+class ConsentsQuery(PreferencesQuery):
+    """Query the consents of an address."""
+
+
 class PreferenceChoiceRequest(RequestBody):
     """A person's choice for one scope."""
 

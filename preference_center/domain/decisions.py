@@ -431,10 +431,15 @@ def _active_consent(topic: str, facts: Sequence[ScopeFact]) -> Timestamped | Non
     A wide opt-in after a wide opt-out does not restore it: consent is given per topic.
     """
     consent = _newest([f.state.consent for f in facts if f.exact and f.scope == topic])
-    if consent is None:
-        return None
+    return None if consent is None or withdrawal_of(topic, consent, facts) else consent
+
+
+def withdrawal_of(
+    topic: str, consent: Timestamped, facts: Sequence[ScopeFact]
+) -> Timestamped | None:
+    """The opt-out that ended a consent to `topic`; None if there is none."""
     for scope in (topic, ALL_MARKETING, EVERYTHING):
         out = _newest_opt_out(facts, scope)
         if out and _is_active(out.state.opt_out, consent):
-            return None
-    return consent
+            return out.state.opt_out
+    return None

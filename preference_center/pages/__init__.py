@@ -31,7 +31,7 @@ from preference_center.pages.one_time_link import (
     open_mailed_link,
     open_portal_link,
 )
-from preference_center.pages.opt_out_status_page import opt_out_status, receipt_json
+from preference_center.pages.opt_out_status_page import consent_json, opt_out_status, receipt_json
 from preference_center.pages.preference_page import preferences
 from preference_center.pages.rendering import (
     can_mail,
@@ -155,6 +155,7 @@ for _rule, _view in (
     ("/w", opt_out_status),
     ("/w/<token:token>", opt_out_status),
     ("/w/<token:token>/receipt.json", receipt_json),
+    ("/w/<token:token>/consent.json", consent_json),
 ):
     blueprint.add_url_rule(_rule, view_func=_view, methods=["GET"], merge_slashes=False)
 for _rule in ("/reason", "/reason/<token:token>"):

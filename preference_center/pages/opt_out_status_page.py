@@ -12,10 +12,13 @@ from datetime import datetime
 from flask import Response
 from flask.typing import ResponseReturnValue
 
+from preference_center.consent_records import build_consent_records
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.consent_state import state_consents
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink
+from preference_center.languages import page_language
 from preference_center.links import Link
 from preference_center.pages.ledger_changes import is_opt_out_only
 from preference_center.pages.opt_out_status import OptOutStatus, load_opt_out_status
@@ -26,6 +29,8 @@ from preference_center.pages.rendering import (
     render_link_page,
     use_link_language,
 )
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 
 def opt_out_status(token: str = "") -> ResponseReturnValue:
@@ -44,6 +49,7 @@ def opt_out_status(token: str = "") -> ResponseReturnValue:
         now=now,
         shows_all=_shows_all(link, now),
         proves_control=link.proves_control,
+        has_consented=link.proves_control and _has_consented(link, catalogue, now),
         channel=link.address.channel,
     )
 
@@ -62,6 +68,39 @@ def receipt_json(token: str = "") -> Response:
         now,
         proves_control=link.proves_control,
     )
+
+
+def consent_json(token: str = "") -> Response:
+    """The consents as JSON, to download (docs/policies.md). Raises ExpiredLink if revoked.
+
+    A link that does not prove control of the address says nothing of them: others may have it.
+    """
+    now, catalogue = services().now(), catalogue_or_empty()
+    link = services().links.read_token(token, now)
+    use_link_language(link)
+    if link.revoked:
+        raise ExpiredLink("this link was revoked")
+    facts = load_exact_facts([link.address])[0]
+    records = run_in_transaction(
+        lambda connection: build_consent_records(
+            connection,
+            link.address,
+            catalogue,
+            facts,
+            page_language(),
+            now,
+            proves_control=link.proves_control and not link.expired,
+        )
+    )
+    body = records.model_dump_json(indent=2) + "\n"
+    response = Response(body, mimetype="application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="consent-{now:%Y-%m-%d}.json"'
+    return response
+
+
+def _has_consented(link: Link, catalogue: Catalogue, now: datetime) -> bool:
+    topics = catalogue.topics_for_channel(link.address.channel)
+    return bool(state_consents(topics, load_exact_facts([link.address])[0], now))
 
 
 def _load_status(link: Link, catalogue: Catalogue, now: datetime) -> OptOutStatus:

@@ -17,11 +17,12 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from flask import current_app
 
+from preference_center.consent_records import ConsentRecords, build_consent_records
 from preference_center.context import services
 from preference_center.domain.export_formats import is_spreadsheet_formula
 from preference_center.rights.access_file import ledger_records, other_records
 from preference_center.rights.access_file.records import AccessFileHead, Record
-from preference_center.rights.access_file.subject import AccessSubject
+from preference_center.rights.access_file.subject import AccessSubject, readable_address
 from preference_center.storage.rights import subject as stored
 
 PAGE, DATA = "index.html", "data.json"
@@ -36,6 +37,9 @@ def write_archive(output: IO[bytes], subject: AccessSubject, expires_at: datetim
             _write_page(text, head, subject)
         with _open_member(archive, DATA, subject.now) as text:
             _write_json(text, head, subject)
+        for name, consents in _consent_records(subject):
+            with _open_member(archive, name, subject.now) as text:
+                text.write(consents.model_dump_json(indent=2) + "\n")
         for name, records in _tables(head, subject).items():
             with _open_member(archive, f"{name}.csv", subject.now) as text:
                 _write_csv(text, records)
@@ -95,6 +99,23 @@ def _write_json(text: IO[str], head: AccessFileHead, subject: AccessSubject) -> 
             text.write((",\n    " if number else "\n    ") + record.model_dump_json())
         text.write("\n  ]")
     text.write("\n}\n")
+
+
+def _consent_records(subject: AccessSubject) -> Iterator[tuple[str, ConsentRecords]]:
+    """The consents of each address that can be read, in the open form."""
+    for number, (each, facts) in enumerate(zip(subject.addresses, subject.facts, strict=True), 1):
+        if address := readable_address(each):
+            yield (
+                f"consent-records-{number}.json",
+                build_consent_records(
+                    subject.connection,
+                    address,
+                    subject.catalogue,
+                    facts,
+                    subject.language,
+                    subject.now,
+                ),
+            )
 
 
 def _tables(head: AccessFileHead, subject: AccessSubject) -> dict[str, Iterable[Record]]:

@@ -1,0 +1,60 @@
+"""What has become of a consent: it counts, was withdrawn, or a newer policy asks again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from preference_center.domain.catalogue import Topic
+from preference_center.domain.decisions import withdrawal_of
+from preference_center.domain.events import Timestamped
+from preference_center.domain.scope_facts import ScopeFact
+
+
+class ConsentState(StrEnum):
+    """Whether a consent counts."""
+
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+    """An opt-out of its topic, of all marketing or of everything came after it."""
+    INVALIDATED = "invalidated"
+    """A version of the privacy policy that asks again came into force after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatedConsent:
+    """A consent, its state, and since when it is that."""
+
+    topic: str
+    given: Timestamped
+    state: ConsentState
+    since: datetime
+
+
+def state_consents(
+    topics: Sequence[Topic], facts: Sequence[ScopeFact], now: datetime
+) -> list[StatedConsent]:
+    """The newest consent to each of these topics, as far as there is one."""
+    found = [_state_consent(topic, facts, now) for topic in topics]
+    return [each for each in found if each]
+
+
+def _state_consent(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> StatedConsent | None:
+    given = max(
+        (
+            fact.state.consent
+            for fact in facts
+            if fact.exact and fact.scope == topic.key and fact.state.consent
+        ),
+        default=None,
+    )
+    if given is None:
+        return None
+    if withdrawn := withdrawal_of(topic.key, given, facts):
+        return StatedConsent(topic.key, given, ConsentState.WITHDRAWN, withdrawn.at)
+    cutoff = topic.consents_count_from(now)
+    if cutoff is not None and given.at < cutoff:
+        return StatedConsent(topic.key, given, ConsentState.INVALIDATED, cutoff)
+    return StatedConsent(topic.key, given, ConsentState.GIVEN, given.at)
