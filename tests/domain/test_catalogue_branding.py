@@ -10,6 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from preference_center.domain.catalogue import (
+    DEFAULT_COLOURS,
+    DEFAULT_RADIUS,
     PAGE_BACKGROUND,
     BrandColours,
     diff_catalogues,
@@ -171,3 +173,12 @@ def test_a_change_of_colours_and_corners_is_listed() -> None:
     text = "\n".join(diff_catalogues(old, new).format_lines())
     assert "radius: none -> 6" in text
     assert "#ffffff on #1f5c99, header #1b1f24 on #ffffff" in text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_brand_without_looks_has_those_of_the_style_sheet(scheme: str) -> None:
+    colours = DEFAULT_COLOURS[scheme]
+    found = (colours.accent, colours.on_accent, colours.header, colours.on_header)
+    names = ("accent", "on-accent", "header", "on-header")
+    assert found == tuple(token(name, scheme) for name in names)
+    assert f"--radius: {DEFAULT_RADIUS / 16:g}rem".replace("0.", ".") in CSS

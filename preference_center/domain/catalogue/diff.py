@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from preference_center.domain import bounces
+from preference_center.domain.catalogue.frequencies import describe_frequencies
 from preference_center.domain.catalogue.model import (
     Brand,
     Catalogue,
@@ -17,7 +18,6 @@ from preference_center.domain.catalogue.model import (
     TopicDefault,
     TopicGroup,
 )
-from preference_center.domain.catalogue.reader import LocalizedText
 from preference_center.domain.catalogue.sites import Site
 from preference_center.domain.catalogue.wording import Wording
 
@@ -260,7 +260,7 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
         elif isinstance(catalogue_item, Site) and item.name == "categories":
             flat |= catalogue_item.describe_categories()
         elif item.name == "frequencies":
-            flat |= _flatten_frequencies(value)
+            flat |= describe_frequencies(value)
         elif isinstance(value, Mapping):
             flat |= {f"{name}.{language}": f'"{text}"' for language, text in value.items()}
         elif isinstance(value, tuple):
@@ -268,16 +268,6 @@ def _flatten_fields(catalogue_item: DataclassInstance) -> dict[str, str]:
         elif value is not None:
             flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return flat
-
-
-def _flatten_frequencies(frequencies: Mapping[str, LocalizedText]) -> dict[str, str]:
-    """Their order, which has a meaning, and each title."""
-    titles = {
-        f"frequencies.{key}.{language}": f'"{text}"'
-        for key, texts in frequencies.items()
-        for language, text in texts.items()
-    }
-    return {"frequencies": ", ".join(frequencies), **titles} if frequencies else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,3 +53,13 @@ def _parse_default(topic: TomlTable, keys: Collection[str]) -> str:
     what = f"default_frequency {quote_toml(default)} is not among the frequencies"
     topic.add_error(what, remedy, "default_frequency")
     return first
+
+
+def describe_frequencies(frequencies: Mapping[str, LocalizedText]) -> dict[str, str]:
+    """Their order, which has a meaning, and each title."""
+    titles = {
+        f"frequencies.{key}.{language}": f'"{text}"'
+        for key, texts in frequencies.items()
+        for language, text in texts.items()
+    }
+    return {"frequencies": ", ".join(frequencies), **titles} if frequencies else {}

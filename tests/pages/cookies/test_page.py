@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.errors import Unavailable
 from preference_center.languages import LANGUAGES
 from preference_center.pages.cookies import choice, sites
 from tests.clock import START, Clock
@@ -119,6 +120,18 @@ def test_a_choice_whose_record_is_not_at_hand_shows_the_day_of_its_cookie(
     shown = show(client)
     assert switches(shown)["functional"]
     assert "Chosen on 1 November 2026." in shown
+
+
+def test_without_the_database_the_cookie_still_says_what_was_chosen(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(client, "accept")
+
+    def unavailable(_: object) -> object:
+        raise Unavailable("no database")
+
+    monkeypatch.setattr("preference_center.pages.cookies.page.run_autocommit", unavailable)
+    assert switches(show(client)) == {"functional": True, "advertising": True}
 
 
 def test_with_the_signal_of_the_browser_advertising_has_no_switch(client: FlaskClient) -> None:
