@@ -37,6 +37,15 @@ test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and 
 	@TEST_ANSWERS=30 TEST_ROW=10000 $(BIN)/python -m pytest $(SHARED_OUT) tests/integrations \
 		-k "OddAnswers or in_a_row" $(ARGS)
 
+.PHONY: test-pgbouncer
+test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBouncer (Debian: pgbouncer)
+	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
+	  || { echo 'pgbouncer is missing: apt-get install pgbouncer' >&2; exit 1; }
+	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
+		tests/storage tests/ledger tests/spool tests/api tests/sync tests/ingest tests/workers \
+		tests/console tests/contacts tests/key_rotation tests/pages/test_unsubscribe.py $(ARGS)
+	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
+
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
 	@TEST_CLIENTS=1 $(BIN)/python -m pytest -n 0 tests/clients clients $(ARGS)

@@ -19,11 +19,12 @@ from dev.binaries import find_postgres
 from dev.engines import CHECKOUT
 from preference_center.domain.addresses import NORM_VERSION
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
-from preference_center.storage.db.connections import SERVER_OPTIONS
+from preference_center.storage.db.connections import PLANNER_SETTINGS
 from preference_center.storage.ledger.suppression_lookup import LOOK_UP_BY_DIGEST
 from preference_center.storage.sync.webhook_inbox import INSERT_WEBHOOK
 
 CLIENTS = 8
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in PLANNER_SETTINGS.items())
 
 # A colon before a letter or digit is a variable of pgbench.
 _N = ":n::text"
@@ -92,7 +93,7 @@ def _pgbench(url: str, top: int, statements: Sequence[str], seconds: float) -> f
         command = [_program(), "-n", "-M", "prepared", f"-c{CLIENTS}", "-j1", f"-T{seconds:.0f}"]
         done = subprocess.run(
             [*command, "-f", file.name, url],
-            env=os.environ | {"PGOPTIONS": SERVER_OPTIONS},
+            env=os.environ | {"PGOPTIONS": _OPTIONS},
             check=False,
             capture_output=True,
             text=True,

@@ -74,17 +74,20 @@ def _read(arguments: list[str]) -> RunOptions:
         help="opt-outs a second to aim at (300); what strikes hold up is made up for after"
         " them, as far as the machine can",
     )
+    parser.add_argument(
+        "--pgbouncer", action="store_true", help="connect through PgBouncer, transaction pooling"
+    )
     given = parser.parse_args(arguments)
     if given.minutes <= 0 or given.rate <= 0:
         parser.error("--minutes and --rate are to be more than 0")
-    return RunOptions(given.seed, given.minutes * 60, given.rate)
+    return RunOptions(given.seed, given.minutes * 60, given.rate, pooled=given.pgbouncer)
 
 
 def _run(folder: Path, options: RunOptions) -> list[str]:
     """Every line that does not balance. Keeps what was written if there is any, or no end."""
     try:
         with ExitStack() as stack:
-            found = run(*_stage(stack, folder), options)
+            found = run(*_stage(stack, folder, pooled=options.pooled), options)
     except Exception:
         _keep(folder, options.seed, traceback.format_exc().splitlines())
         raise
@@ -94,10 +97,10 @@ def _run(folder: Path, options: RunOptions) -> list[str]:
 
 
 def _stage(
-    stack: ExitStack, folder: Path
+    stack: ExitStack, folder: Path, *, pooled: bool
 ) -> tuple[Service, Cluster, tuple[MoodyReceiver, MoodyMailgun]]:
     """Everything that is to be struck; the end of `stack` ends it."""
-    engines, cluster = stack.enter_context(_engines(folder))
+    engines, cluster = stack.enter_context(_engines(folder, pooled=pooled))
     spool = folder / "spool"
     spool.mkdir()
     extra = {"WEB_APP": "chaos.web:app", "SPOOL_DIR": str(spool)}
@@ -113,10 +116,10 @@ def _stage(
 
 
 @contextmanager
-def _engines(folder: Path) -> Iterator[tuple[Engines, Cluster]]:
+def _engines(folder: Path, *, pooled: bool) -> Iterator[tuple[Engines, Cluster]]:
     """Engines of which nothing is left but their logs, in `folder`: a long run writes much."""
     engines = for_test(environ={}, durable=True)
-    cluster = Cluster(engines.folder, server_account())
+    cluster = Cluster(engines.folder, server_account(), pooled=pooled)
     engines.database = cluster
     with engines:
         try:

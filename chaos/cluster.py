@@ -13,6 +13,7 @@ import psycopg
 from chaos.heartbeat import Stall
 from chaos.proxy import Proxy
 from dev.accounts import Account, remove
+from dev.pgbouncer import PgBouncer
 from dev.postgres import USER, Postgres
 from dev.processes import children, wait_until
 from dev.server import free_port
@@ -38,19 +39,25 @@ class Cluster:
     is there one copy.
     """
 
-    def __init__(self, folder: Path, account: Account) -> None:
+    def __init__(self, folder: Path, account: Account, *, pooled: bool = False) -> None:
         self.servers = (
             Postgres(folder, account, durable=True),
             Second(folder, account, durable=True),
         )
         self.ports = (free_port(), free_port())
         self.proxy: Proxy | None = None
+        self.pooler = PgBouncer(folder, account, durable=True) if pooled else None
         self.primary: Postgres = self.servers[0]
         self.failed_over = 0
 
     @property
     def url(self) -> str:
-        """Both servers through the proxy; libpq takes the one that accepts writes."""
+        """Both servers through the proxy; libpq takes the one that accepts writes.
+
+        With a pooler, that: it is between the service and the network.
+        """
+        if self.pooler:
+            return self.pooler.url
         password = quote(self.primary.state.password)
         hosts = ",".join("127.0.0.1" for _ in self.ports)
         ports = ",".join(map(str, self.ports))
@@ -86,6 +93,9 @@ class Cluster:
         upstream = [server.state.port for server in self.servers]
         self.proxy = Proxy([*zip(self.ports, upstream, strict=True)])
         self.proxy.start()
+        if self.pooler:
+            self._point_pooler()
+            self.pooler.start()
 
     def stop(self) -> None:
         """Shut both down, the primary first: it hands the standby all it has."""
@@ -120,10 +130,20 @@ class Cluster:
         promoted.promote()
         self.primary = promoted
         self.failed_over += 1
+        if self.pooler:
+            self._point_pooler()
         self._attach()
+
+    def _point_pooler(self) -> None:
+        """Have the pooler use the primary, as an operator or the tool of the failover does."""
+        assert self.pooler
+        port = self.ports[self.servers.index(self.primary)]
+        self.pooler.point_to(port, {USER: self.primary.state.password})
 
     def remove(self) -> None:
         """Stop all, and delete what the servers hold."""
+        if self.pooler:
+            self.pooler.stop()
         if self.proxy is not None:
             self.proxy.stop()
         self.stop()

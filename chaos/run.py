@@ -50,6 +50,7 @@ class RunOptions:
     seed: str
     seconds: float
     rate: float
+    pooled: bool = False
 
 
 def run(

@@ -77,6 +77,7 @@ def create_app(
                 timeouts,
                 partial(follow_on_connect, keys=keys),
                 application_name(keys),
+                is_pooled=settings.database_pooler == "transaction",
             ),
         },
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),

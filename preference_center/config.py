@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         default=0, ge=0, description="Number of chained proxies in front that set X-Forwarded-For"
     )
+    database_pooler: Literal["detect", "transaction"] = Field(
+        default="detect",
+        description="Whether a pooler (PgBouncer) is noticed, or one is there anyway: transaction",
+    )
     database_pool: int = Field(default=8, ge=1, description="Connections per process")
     api_rate: str = Field(
         default="600000 per minute",

@@ -110,8 +110,8 @@ def clean(_emptying: Emptying) -> None:
 
 
 @pytest.fixture(scope="session")
-def settings(database_url: str, redis_url: str) -> Settings:
-    return settings_for(database_url, redis_url)
+def settings(environment: Environment, database_url: str, redis_url: str) -> Settings:
+    return settings_for(environment.service_url(database_url), redis_url)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ from psycopg import sql
 from redis import Redis
 
 from dev.engines import Engines, Foreign, at, for_test
-from dev.postgres import make_database
+from dev.pgbouncer import PgBouncer
+from dev.postgres import USER, Postgres, make_database
 
 if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from preference_center.config import Settings
@@ -68,15 +70,25 @@ class Environment:
     """Begins the name of every database of this run."""
     worker: int
     """0 without pytest-xdist, else counted from 1."""
+    pooler: PgBouncer | None
+    """What the service connects to instead of PostgreSQL, if TEST_PGBOUNCER asks for it."""
 
     @classmethod
     def of(cls, config: pytest.Config) -> Environment:
         """Begin a run, or join the one that the controller of pytest-xdist began."""
         given: dict[str, str] | None = getattr(config, "workerinput", None)
         if given is None:
-            return cls(for_test(), f"pc_test_{secrets.token_hex(4)}", 0)
-        engines = at(Path(given["engines_folder"]), durable=False)
-        return cls(engines, given["engines_run"], int(given["workerid"].removeprefix("gw")) + 1)
+            engines, run, worker = for_test(), f"pc_test_{secrets.token_hex(4)}", 0
+        else:
+            engines = at(Path(given["engines_folder"]), durable=False)
+            run, worker = given["engines_run"], int(given["workerid"].removeprefix("gw")) + 1
+        database = engines.database
+        if not os.environ.get("TEST_PGBOUNCER"):
+            return cls(engines, run, worker, None)
+        if not isinstance(database, Postgres):
+            pytest.exit("TEST_PGBOUNCER needs a PostgreSQL of our own: unset DATABASE_URL")
+        pooler = PgBouncer(engines.folder, database.account, durable=False)
+        return cls(engines, run, worker, pooler)
 
     def tell(self, worker_input: dict[str, str]) -> None:
         """Give a worker what `of` reads."""
@@ -89,15 +101,26 @@ class Environment:
             for engine in (self.engines.database, self.engines.redis):
                 if not engine.running:
                     engine.start()
+            if self.pooler and not self.pooler.running:
+                assert isinstance(self.engines.database, Postgres)
+                server = self.engines.database.state
+                self.pooler.point_to(server.port, {USER: server.password, self.run: self.run})
+                self.pooler.start()
         return self.engines
 
     def end(self) -> None:
         """Stop the engines, or clean up on those that aren't ours."""
+        if self.pooler:
+            self.pooler.stop()
         database = self.engines.database
         if isinstance(database, Foreign):
             drop_databases(database.url, self.run)
             drop_role(database.url, self.run)
         self.engines.release()
+
+    def service_url(self, url: str) -> str:
+        """How the service reaches the database of `url`."""
+        return self.pooler.pooled(url) if self.pooler else url
 
     @property
     def name(self) -> str:
@@ -116,7 +139,7 @@ class Environment:
             if not has_database(self.engines.database.url, template):
                 draft = f"{self.run}_draft"
                 url = self.make_database(draft)
-                migrate(settings_for(url, self.redis_url()))
+                migrate(settings_for(self.service_url(url), self.redis_url()))
                 rename_database(self.engines.database.url, draft, template)
         return self.make_database(self.name, template)
 
@@ -285,6 +308,9 @@ def rename_database(url: str, old: str, new: str) -> None:
     """Rename a database that nobody is connected to."""
     statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [old]
+        )  # a pooler's
         connection.execute(statement.format(sql.Identifier(old), sql.Identifier(new)))
 
 

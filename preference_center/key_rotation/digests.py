@@ -109,7 +109,7 @@ def rotate_digests(
     _require_the_key_everywhere()
     wrap = Rewrapping(services().keys, status.in_use)
     _alter_tables(add_next_columns, pause)
-    run_autocommit(add_next_indexes, allow_total=True)
+    run_autocommit(add_next_indexes, allow_total=True, never_in_transaction=True)
     swapped = False
     while not swapped:
         for table in SWAPPED_TABLES:

@@ -101,7 +101,9 @@ def record(
         if retractions or in_transaction or context.keys.is_digest_key_waiting:
             return run_in_transaction(write)
         return run_autocommit(
-            write, allow_total=len(acts) + len(known_addresses) > MAX_INTERACTIVE_CHANGES
+            write,
+            allow_total=len(acts) + len(known_addresses) > MAX_INTERACTIVE_CHANGES,
+            never_in_transaction=True,
         )
 
     recorded = _run_in_current_epoch(run)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from preference_center.storage.db.connections import DeadlineConnection
 from preference_center.storage.db.database import Connection
 
 
@@ -145,6 +146,9 @@ def add_next_indexes(connection: Connection) -> None:
     Outside of a transaction. Safe to repeat; one that was interrupted is built again. It waits for
     older transactions without a limit, and nobody waits for it.
     """
+    if isinstance(connection, DeadlineConnection) and connection.is_pooled:
+        _build_indexes(connection)  # its session has no limit of ours
+        return
     (timeout,) = connection.execute("SHOW lock_timeout").fetchone() or ("0",)
     connection.execute("SET lock_timeout = 0")
     try:

@@ -19,7 +19,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Ending], 
 
     def do(how: Ending) -> int:
         monkeypatch.setattr(chaos, "CHECKOUT", tmp_path)
-        monkeypatch.setattr(chaos, "_stage", lambda *_: ())
+        monkeypatch.setattr(chaos, "_stage", lambda *_, **__: ())
         monkeypatch.setattr(chaos, "run", lambda *_: how())
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         return chaos.main(["--seed", "7"])

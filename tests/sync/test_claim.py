@@ -17,7 +17,7 @@ from preference_center.config import Settings
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.sync.state import LANE_BEGINNING
 from preference_center.ledger import record
-from preference_center.storage.db.connections import SERVER_OPTIONS
+from preference_center.storage.db.connections import PLANNER_SETTINGS
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sync import states
 from tests.clock import Clock
@@ -25,6 +25,7 @@ from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
 
 WORKERS, CLAIMS, LIMIT = 3, 800, 10
+PLANNER_OPTIONS = " ".join(f"-c {name}={value}" for name, value in PLANNER_SETTINGS.items())
 CLICK = """UPDATE sync_state SET wanted_version = wanted_version + 1, bulk = false,
         next_at = LEAST(next_at, %s)
     WHERE address_id IN
@@ -66,7 +67,7 @@ def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
     def claim(worker: int) -> int:
         """The most rows that this worker was given at a time."""
         lease, most = UUID(int=worker), 0
-        with psycopg.connect(settings.database_url, options=SERVER_OPTIONS) as connection:
+        with psycopg.connect(settings.database_url, options=PLANNER_OPTIONS) as connection:
             for _ in range(CLAIMS):
                 until = now + timedelta(seconds=90)
                 rows = states.claim_rows(
@@ -104,7 +105,7 @@ def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
     with (
         psycopg.connect(settings.database_url) as old,
         psycopg.connect(
-            settings.database_url, options=SERVER_OPTIONS, autocommit=True
+            settings.database_url, options=PLANNER_OPTIONS, autocommit=True
         ) as connection,
     ):
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

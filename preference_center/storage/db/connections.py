@@ -18,15 +18,18 @@ from psycopg.waiting import Ready, Wait
 
 from preference_center.database_timeouts import DatabaseTimeouts
 
-SERVER_OPTIONS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
-"""For every connection: plan a statement once, and for index scans whatever the tables' sizes.
+PLANNER_SETTINGS: Mapping[str, str] = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
+"""For every session: plan a statement once, and for index scans whatever the tables' sizes.
 
 Planning the write path takes longer than executing it. A plan is kept as long as its connection,
 so it must not be one that suits small tables only.
 """
 
 LIBPQ_DEFAULTS: Mapping[str, str | int] = {
-    "options": SERVER_OPTIONS,
     "connect_timeout": 2,  # per host, seconds
     "target_session_attrs": "read-write",  # of several hosts the primary; never a standby
     "tcp_user_timeout": 10_000,  # milliseconds
@@ -34,18 +37,26 @@ LIBPQ_DEFAULTS: Mapping[str, str | int] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""Defaults for what DATABASE_URL leaves out. Only `options` is sent to the server."""
+"""Defaults for what DATABASE_URL leaves out. None of it is sent to the server."""
 
-_SET_LIMITS = """
-SELECT set_config('lock_timeout', %(lock)s, %(local)s),
+_SET_LIMITS = """set_config('lock_timeout', %(lock)s, %(local)s),
     set_config('statement_timeout', %(statement)s, %(local)s),
-    set_config('idle_in_transaction_session_timeout', %(idle)s, %(local)s)
+    set_config('idle_in_transaction_session_timeout', %(idle)s, %(local)s)"""
+_SET_PLANNER = ", ".join(
+    f"set_config('{name}', '{value}', %(local)s)" for name, value in PLANNER_SETTINGS.items()
+)
+_BEGIN_SESSION = f"""
+SELECT pg_backend_pid() = %(pid)s, CASE WHEN pg_backend_pid() = %(pid)s THEN
+    ROW({_SET_LIMITS}, {_SET_PLANNER}, CASE WHEN version() !~* 'windows|visual' THEN
+        set_config('client_connection_check_interval', '1s', false) END) END
 """
-_BEGIN_SESSION = f"""{_SET_LIMITS},
-    CASE WHEN version() !~* 'windows|visual' THEN
-        set_config('client_connection_check_interval', '1s', false) END
+"""Does nothing if the server's process is not the one that the connection was made to.
+
+Then a pooler is between, and whoever has the session next would get its settings. The last one,
+which Windows lacks, ends a statement whose client has disconnected.
 """
-"""The last one, which Windows lacks, ends a statement whose client has disconnected."""
+_BEGIN_TRANSACTION = f"SELECT {_SET_LIMITS}"
+_BEGIN_POOLED_TRANSACTION = f"{_BEGIN_TRANSACTION}, {_SET_PLANNER}"
 
 
 class DatabaseTimeout(psycopg.OperationalError):
@@ -62,7 +73,10 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
     deadline: float | None = None
     """By `time.monotonic()`; None for no limit, as in migrations."""
     limits: DatabaseTimeouts | None = None
-    """The limits of its session."""
+    """The limits of its session; None if each transaction must begin with its own."""
+    is_pooled: bool = False
+    """Whether a pooler (PgBouncer, RDS Proxy) is between: each transaction may then have another
+    session of the server."""
     pipeline_aborted: bool = False
     """Whether a pipeline on it failed: psycopg then considers statements prepared that the server
     skipped, and every later use of them would fail (26000, seen with psycopg 3.3.9)."""
@@ -111,17 +125,24 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
         self.pgconn.finish()
         raise DatabaseTimeout("the server did not answer in time")
 
-    def set_limits(self, limits: DatabaseTimeouts, *, local: bool) -> None:
-        """Make the server enforce `limits` until the transaction (`local`) or the session ends."""
-        given: dict[str, object] = {
-            name: f"{round(seconds * 1000)}ms"
-            for name, seconds in (
-                ("lock", limits.lock),
-                ("statement", limits.statement),
-                ("idle", limits.idle),
-            )
-        }
-        self.execute(_SET_LIMITS if local else _BEGIN_SESSION, given | {"local": local})
+    def begin_session(self, limits: DatabaseTimeouts, *, is_pooled: bool = False) -> None:
+        """Make the server enforce `limits` until the session ends, unless a pooler is between."""
+        pid = None if is_pooled else self.info.backend_pid  # NULL equals nothing
+        given = _to_settings(limits) | {"local": False, "pid": pid}
+        row = self.execute(_BEGIN_SESSION, given).fetchone()
+        assert row  # a SELECT without FROM
+        self.is_pooled = not row[0]
+        self.limits = None if self.is_pooled else limits
+
+    def begin_transaction(self, limits: DatabaseTimeouts) -> None:
+        """Make the server enforce `limits` until the transaction ends."""
+        statement = _BEGIN_POOLED_TRANSACTION if self.is_pooled else _BEGIN_TRANSACTION
+        self.execute(statement, _to_settings(limits) | {"local": True})
+
+
+def _to_settings(limits: DatabaseTimeouts) -> dict[str, object]:
+    seconds = {"lock": limits.lock, "statement": limits.statement, "idle": limits.idle}
+    return {name: f"{round(value * 1000)}ms" for name, value in seconds.items()}
 
 
 def _flush(pgconn: PGconn) -> PQGen[None]:
@@ -136,8 +157,12 @@ def connection_factory(
     limits: DatabaseTimeouts,
     on_connect: Callable[[DeadlineConnection], None] = lambda _: None,
     application_name: str = "",
+    *,
+    is_pooled: bool = False,
 ) -> Callable[[], DeadlineConnection]:
     """A factory of connections for the pool, each with its session set to `limits`.
+
+    Through a pooler no session is set. It is noticed, unless `is_pooled` states that one is there.
 
     `on_connect` may refuse one by an exception. The server shows `application_name`, unless
     `conninfo` has another.
@@ -153,12 +178,11 @@ def connection_factory(
         )
         connection.deadline = deadline
         try:
-            connection.set_limits(limits, local=False)
+            connection.begin_session(limits, is_pooled=is_pooled)
             on_connect(connection)
         except BaseException:
             connection.close()
             raise
-        connection.limits = limits
         connection.autocommit = False
         connection.deadline = None  # set when it is checked out
         return connection

@@ -67,17 +67,30 @@ def run_in_transaction(operation: Callable[[Connection], T]) -> T:
     return _run_with_retries(apply_and_run, limits, limits.total)
 
 
-def run_autocommit(operation: Callable[[Connection], T], *, allow_total: bool = False) -> T:
+def run_autocommit(
+    operation: Callable[[Connection], T],
+    *,
+    allow_total: bool = False,
+    never_in_transaction: bool = False,
+) -> T:
     """`run_in_transaction` for an operation that is one statement, or one pipeline.
 
     That is a transaction by itself, which saves the round trips of BEGIN and COMMIT: more than
     half of the time of a check. Its limit is `DatabaseTimeouts.round_trip`, or `total` with
     `allow_total`. PostgreSQL enforces the limits of the session, whatever `override_limits`
     chose, unless the operation is a pipeline that begins with `apply_limits`.
+
+    Through a pooler there is no session with limits, so it is a transaction like any other, unless
+    it is `never_in_transaction`: a pipeline that begins with `apply_limits`, a look-up that waits
+    for no lock, or what PostgreSQL allows outside of transactions only.
     """
     limits = current_limits()
 
     def run_without_transaction(connection: DeadlineConnection) -> T:
+        if connection.is_pooled and not never_in_transaction:
+            apply_limits(connection)
+            follow_if_waiting(connection, services().keys)
+            return operation(connection)
         connection.autocommit = True
         try:
             follow_if_waiting(connection, services().keys)
@@ -147,7 +160,7 @@ def apply_limits(connection: Connection, limits: DatabaseTimeouts | None = None)
     if isinstance(connection, DeadlineConnection) and not limits.has_same_session_settings(
         connection.limits
     ):
-        connection.set_limits(limits, local=True)
+        connection.begin_transaction(limits)
 
 
 def _run_with_retries(

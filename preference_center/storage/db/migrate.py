@@ -21,6 +21,7 @@ LOCK_TIMEOUT = 1.0
 RETRY_DELAY = 5.0
 """Seconds before the next attempt, in which those requests proceed."""
 MAX_ATTEMPTS = 12
+_OTHER_LIMITS = ("statement_timeout", "idle_in_transaction_session_timeout")
 
 _HINT = (
     "Another transaction locked a table that the migration needs during {} attempts. Find it with"
@@ -57,11 +58,14 @@ def migrate_with_retries(engine: Engine, migrate: Callable[[Connection], None]) 
 def _remove_limits(connection: Connection) -> None:
     driver = cast("DeadlineConnection", connection.connection.driver_connection)
     driver.deadline = None
-    for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
-        connection.exec_driver_sql(f"SET {name} = 0")
-    connection.commit()
+    if not driver.is_pooled:
+        for name in ("lock_timeout", *_OTHER_LIMITS):
+            connection.exec_driver_sql(f"SET {name} = 0")
+        connection.commit()
     driver.limits = None  # the connection's limits are no longer those that the pool set
 
 
 def _limit_locks(connection: Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(LOCK_TIMEOUT * 1000)}ms'")
+    for name in _OTHER_LIMITS:  # the role may have some
+        connection.exec_driver_sql(f"SET LOCAL {name} = 0")

@@ -215,7 +215,7 @@ def _fetch_rows(
         return _split_result(connection, _PREPARED_LOOK_UP.run(connection, [given.dump()]))
 
     if connection is None:
-        return run_autocommit(run_look_up)
+        return run_autocommit(run_look_up, never_in_transaction=True)
     result = connection.execute(LOOK_UP_BY_DIGEST, {"digests": given}, binary=True).pgresult
     assert result  # it has just been executed
     return _split_result(connection, result)

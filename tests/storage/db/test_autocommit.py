@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
+@pytest.mark.own_session
 def test_a_read_needs_no_transaction(app: Flask) -> None:
     def status(connection: Connection) -> psycopg.pq.TransactionStatus:
         connection.execute("SELECT 1")

@@ -30,8 +30,8 @@ def killer(app: Flask, admin_url: str) -> Iterator[Connection]:
 
 
 def _kill(killer: Connection, victim: Connection) -> None:
-    pid = victim.info.backend_pid
-    killer.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+    row = victim.execute("SELECT pg_backend_pid()").fetchone()  # a pooler states another
+    killer.execute("SELECT pg_terminate_backend(%s, 10000)", row)
 
 
 def _note(connection: Connection, text: str) -> None:

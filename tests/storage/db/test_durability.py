@@ -14,6 +14,8 @@ from preference_center.storage.db import durability
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.durability import require_durable
 
+pytestmark = pytest.mark.own_session
+
 
 @pytest.fixture(autouse=True)
 def _context(app: Flask) -> Iterator[None]:

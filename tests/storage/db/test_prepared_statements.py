@@ -67,6 +67,7 @@ def test_a_lost_connection_is_replaced(app: Flask, database_url: str) -> None:
         assert run_autocommit(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
 
 
+@pytest.mark.own_session
 def test_its_errors_are_those_of_psycopg(app: Flask) -> None:
     wrong = PreparedStatement("wrong", "SELECT 1 / octet_length($1[1])", [BYTEA_ARRAY_OID])
     with app.app_context():

@@ -41,6 +41,7 @@ def is_open(other: Connection) -> bool:
     return other.execute(OPEN).fetchone() is not None
 
 
+@pytest.mark.own_session
 def test_a_snapshot_that_is_not_read_is_ended_by_the_server(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark, Unavailable
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.read_snapshot import read_snapshot
 from preference_center.storage.feed import watermarks
 from preference_center.storage.feed.watermarks import Timeline
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
@@ -179,11 +180,8 @@ def test_a_watermark_ahead_of_the_database_is_stale(app: Flask) -> None:
 
 
 def test_a_fixed_snapshot_can_be_used_once_the_epoch_exists(app: Flask) -> None:
-    def twice(connection: Connection) -> tuple[Watermark, Watermark]:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return watermarks.load_watermark(connection), watermarks.load_watermark(connection)
-
     with app.app_context():
         watermarks.ensure_epoch()
-        first, second = run_in_transaction(twice)
-    assert first == second
+        with read_snapshot() as connection:
+            first = watermarks.load_watermark(connection)
+            assert watermarks.load_watermark(connection) == first
