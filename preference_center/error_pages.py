@@ -47,8 +47,8 @@ def _handle_unavailable(error: Unavailable) -> Response:
     log.warning(
         "unavailable",
         endpoint=request.endpoint,
-        cause=error.cause,
         error=type(error.__cause__ or error).__name__,
+        **error.log_fields,
     )
     response = _error_page(503)
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

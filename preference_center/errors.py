@@ -182,20 +182,36 @@ class UnavailableCause(StrEnum):
     UNRESPONSIVE = "unresponsive"
     """No response in time: the server or the network to it is frozen."""
     RESOURCES_EXHAUSTED = "resources_exhausted"
-    """No connection, memory or disk is left."""
+    """No connection or memory is left."""
+    DISK_FULL = "disk_full"
+    """No disk is left to the server, so it records nothing."""
+    REFUSED = "refused"
+    """It refuses the log-in, a right, or a function that it does not support."""
+    SERVER_ERROR = "server_error"
+    """It failed by itself: its disk returns errors, or its data is damaged."""
 
 
 class Unavailable(PreferenceCenterError):
     """The database is unavailable, for this `cause`.
 
-    A retry writes nothing twice: ids are made before.
+    `reason` is what the server stated, for logs and operators; never data. A retry writes nothing
+    twice: ids are made before.
     """
 
     def __init__(
-        self, message: str, cause: UnavailableCause = UnavailableCause.UNREACHABLE
+        self,
+        message: str,
+        cause: UnavailableCause = UnavailableCause.UNREACHABLE,
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.cause = cause
+        self.reason = reason
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What a log line states of it."""
+        return {"cause": self.cause} | ({"reason": self.reason} if self.reason else {})
 
 
 class JournalUnavailable(Unavailable):

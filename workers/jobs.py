@@ -42,7 +42,7 @@ def _end_when_unavailable(job: Callable[P, None]) -> Callable[P, None]:
             job(*args, **kwargs)
         except Unavailable as error:
             name = type(error.__cause__ or error).__name__
-            log.warning("job_ended_early", job=job.__name__, cause=error.cause, error=name)
+            log.warning("job_ended_early", job=job.__name__, error=name, **error.log_fields)
 
     return run
 

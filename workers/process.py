@@ -27,7 +27,7 @@ def wait_for_database() -> None:
         try:
             require_known_keys()
         except Unavailable as error:
-            log.warning("database_unavailable", cause=error.cause)
+            log.warning("database_unavailable", **error.log_fields)
             stop_requested.wait(RETRY_INTERVAL)
         else:
             return

@@ -19,7 +19,7 @@ from preference_center.burst_scan import flag_bursts
 from preference_center.context import services
 from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
-from preference_center.errors import PreferenceCenterError
+from preference_center.errors import PreferenceCenterError, Unavailable
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
@@ -225,7 +225,8 @@ def main() -> None:
                     purge_expired(services().now())
                     purged_at = time.monotonic()
             except PreferenceCenterError as error:
-                log.warning("tick_failed", error=type(error).__name__)
+                fields = error.log_fields if isinstance(error, Unavailable) else {}
+                log.warning("tick_failed", error=type(error).__name__, **fields)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from preference_center.api.problems import (
     ParameterError,
     Problem,
 )
-from preference_center.errors import InvalidInput, ReplayPending
+from preference_center.errors import InvalidInput, ReplayPending, Unavailable
 
 log = structlog.get_logger()
 
@@ -99,7 +99,8 @@ def handle_invalid_input(error: InvalidInput) -> Response:
 
 def handle_unavailable(error: Exception) -> Response:
     """The response while the database is unavailable, or before a catalogue was applied."""
-    log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__)
+    fields = error.log_fields if isinstance(error, Unavailable) else {}
+    log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__, **fields)
     problem = ERASURES_NOT_REPLAYED if isinstance(error, ReplayPending) else UNAVAILABLE
     return problem_response(problem, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from preference_center.errors import InvalidInput, PreferenceCenterError
+from preference_center.errors import InvalidInput, PreferenceCenterError, Unavailable
 
 
 @contextmanager
@@ -22,6 +22,9 @@ def click_errors() -> Iterator[None]:
     """Turn our errors into a message and exit code instead of a traceback."""
     try:
         yield
+    except Unavailable as error:
+        stated = f" ({error.reason})" if error.reason else ""
+        raise click.ClickException(f"{error}{stated}") from None
     except PreferenceCenterError as error:
         raise click.ClickException(str(error)) from None
 

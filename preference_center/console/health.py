@@ -200,6 +200,18 @@ def _database_status(app: Flask) -> DatabaseStatus:
         try:
             writable = run_autocommit(is_writable)
         except Unavailable as error:
-            read_only = error.cause is UnavailableCause.READ_ONLY
-            return DatabaseStatus.READ_ONLY if read_only else DatabaseStatus.UNREACHABLE
+            return _STATUS_BY_CAUSE[error.cause]
         return DatabaseStatus.WRITABLE if writable else DatabaseStatus.READ_ONLY
+
+
+_STATUS_BY_CAUSE = {
+    UnavailableCause.UNREACHABLE: DatabaseStatus.UNREACHABLE,
+    UnavailableCause.READ_ONLY: DatabaseStatus.READ_ONLY,
+    UnavailableCause.LOCK_TIMEOUT: DatabaseStatus.UNRESPONSIVE,
+    UnavailableCause.STATEMENT_TIMEOUT: DatabaseStatus.UNRESPONSIVE,
+    UnavailableCause.UNRESPONSIVE: DatabaseStatus.UNRESPONSIVE,
+    UnavailableCause.RESOURCES_EXHAUSTED: DatabaseStatus.EXHAUSTED,
+    UnavailableCause.DISK_FULL: DatabaseStatus.EXHAUSTED,
+    UnavailableCause.REFUSED: DatabaseStatus.REFUSED,
+    UnavailableCause.SERVER_ERROR: DatabaseStatus.FAILING,
+}

@@ -20,6 +20,12 @@ class DatabaseStatus(StrEnum):
     UNREACHABLE = "unreachable"
     UNRESPONSIVE = "unresponsive"
     """No response within PROBE_TIMEOUT_SECONDS: frozen, overloaded, or no free connection."""
+    REFUSED = "refused"
+    """It refuses the log-in, a right, or a function."""
+    EXHAUSTED = "exhausted"
+    """No connection, memory or disk is left."""
+    FAILING = "failing"
+    """It reports an error of its own."""
 
 
 class ReadinessProbe:

@@ -63,7 +63,7 @@ def raise_deferred_states(
                     waiting.append(current)
             except Unavailable as error:
                 left = True
-                log.warning("deferred_forms_failed", deferred=current, cause=error.cause)
+                log.warning("deferred_forms_failed", deferred=current, **error.log_fields)
     return left or bool(waiting)
 
 

@@ -76,4 +76,4 @@ def spool_request(
     outage.report_failure(error.cause)
     sealed = services().links.seal_request({"kind": kind, **data})
     spool.writer.append(frames.encode_frame(sealed, received_at))
-    log.info("request_spooled", kind=kind, cause=error.cause)
+    log.info("request_spooled", kind=kind, **error.log_fields)

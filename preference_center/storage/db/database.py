@@ -143,7 +143,7 @@ def transaction(
         cause = _clean_up(error, proxy, engine)
         if cause is None:
             raise
-        raise unavailable_error(cause) from error
+        raise unavailable_error(cause, error) from error
     except BaseException:
         _roll_back(proxy)
         raise
@@ -179,7 +179,7 @@ def _run_with_retries(
                 raise
             passed = time.monotonic() - begun
             if not _should_retry(cause, attempt, passed, limits, timeout):
-                raise unavailable_error(cause) from error
+                raise unavailable_error(cause, error) from error
         except BaseException:
             _roll_back(proxy)
             raise
@@ -215,7 +215,7 @@ def _check_out(engine: Engine) -> PoolProxiedConnection:
         if cause is None:
             raise
         outage.report_failure(cause)
-        raise unavailable_error(cause) from error
+        raise unavailable_error(cause, error) from error
 
 
 def _driver_connection(proxy: PoolProxiedConnection, deadline: float) -> DeadlineConnection:

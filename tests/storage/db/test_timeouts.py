@@ -148,6 +148,7 @@ def test_a_slow_statement_is_cancelled() -> None:
     assert cause(error) is UnavailableCause.STATEMENT_TIMEOUT
 
 
+@pytest.mark.own_session
 def test_a_transaction_that_is_left_open_is_ended(database_url: str) -> None:  # I2
     def leave_open() -> None:
         with transaction() as connection:
@@ -170,7 +171,11 @@ def test_a_transaction_that_is_left_open_is_ended(database_url: str) -> None:  #
         ("25006", UnavailableCause.READ_ONLY),
         ("40001", UnavailableCause.LOCK_TIMEOUT),
         ("40P01", UnavailableCause.LOCK_TIMEOUT),
-        ("53100", UnavailableCause.RESOURCES_EXHAUSTED),
+        ("53100", UnavailableCause.DISK_FULL),
+        ("42501", UnavailableCause.REFUSED),
+        ("55000", UnavailableCause.REFUSED),
+        ("58030", UnavailableCause.SERVER_ERROR),
+        ("XX001", UnavailableCause.SERVER_ERROR),
         ("53200", UnavailableCause.RESOURCES_EXHAUSTED),
         ("53300", UnavailableCause.RESOURCES_EXHAUSTED),
         ("55P03", UnavailableCause.LOCK_TIMEOUT),
