@@ -52,7 +52,7 @@ SELECT pg_backend_pid() = %(pid)s, CASE WHEN pg_backend_pid() = %(pid)s THEN
 """
 """Does nothing if the server's process is not the one that the connection was made to.
 
-Then a pooler is between, and whoever has the session next would get its settings. The last one,
+Then a pooler is between, and the next user of the session would get its settings. The last one,
 which Windows lacks, ends a statement whose client has disconnected.
 """
 _BEGIN_TRANSACTION = f"SELECT {_SET_LIMITS}"
