@@ -12,7 +12,7 @@ from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.destinations.titles import title_hints
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.sms_parts import excess_parts
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination, DestinationStatus
@@ -304,8 +304,8 @@ def _validate_request(request: DestinationRequest, catalogue: Catalogue) -> froz
         raise DestinationError(f"there is no connector of that kind: use {', '.join(list_kinds())}")
     capabilities = get_spec(request.kind).capabilities_for(request.settings)
     problems = [*_name_problems(request.name), *_mapping_problems(request, capabilities)]
-    channels = set()
-    for key in sorted(request.topics):
+    channels = set(capabilities.channels) if SHARING in request.topics else set()
+    for key in sorted(request.topics - {SHARING}):
         try:
             topic = catalogue.topic(key)
         except UnknownTopic as error:
@@ -333,7 +333,13 @@ def _name_problems(name: str) -> list[str]:
 def _mapping_problems(request: DestinationRequest, capabilities: Capabilities) -> list[str]:
     """Whether each topic has its own target in the tool (I10)."""
     problems = []
-    if not request.topics and not capabilities.webhook_only:
+    if capabilities.shares_only:
+        if request.topics != {SHARING}:
+            problems.append(
+                f"{request.kind} sends nothing, and is used for advertising: --topic"
+                f" {SHARING}=their-id, and no other topic"
+            )
+    elif not request.topics and not capabilities.webhook_only:
         problems.append("name what it sends: --topic our.topic=their-id, or --sends our.topic")
     bare = sorted(request.sends - request.mapping.keys())
     if capabilities.needs_mapping and bare:
@@ -357,5 +363,5 @@ def _missing_topic_problems(destination: Destination, catalogue: Catalogue) -> l
     return [
         f"topic {key} is not in the catalogue any more: put it back, or set the destination "
         "up again without it"
-        for key in sorted(destination.sends - catalogue.topics.keys())
+        for key in sorted(destination.topics - catalogue.topics.keys())
     ]

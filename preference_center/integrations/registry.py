@@ -55,6 +55,7 @@ _PACKAGES = (
     "mailtrap",
     "postal",
     "standard_webhooks",
+    "meta_audiences",
 )
 
 

@@ -56,6 +56,7 @@ WITHOUT_CONTACTS = {
     "file_drop": "who reads the file has contacts of their own",
     "mailersend": "its suppression lists take any address",
     "mailgun": "its suppression lists take any address",
+    "meta_audiences": "it only takes hashes out of an audience",
     "postmark": "its suppression lists take any address",
     "twilio": "its consents are of any number",
     "webhook": "who is called has contacts of their own",

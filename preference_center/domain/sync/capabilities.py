@@ -113,6 +113,9 @@ class Capabilities:
     checks_permissions: bool = False
     """Whether `check` asks the tool what the credentials may do; else a missing permission to
     write is found at the first push only."""
+    shares_only: bool = False
+    """Whether it holds audiences for advertising and sends nothing: SHARING is all that can be
+    mapped to it."""
     needs_mapping: bool = True
     """Whether every topic must be mapped to a target in the tool."""
 
