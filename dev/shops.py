@@ -1,8 +1,8 @@
 """Two made-up shops of `make run` that use the consent tool, as a company's own sites would.
 
 `granian --interface wsgi dev.shops:app` with PUBLIC_URL set. One process serves both: 127.0.0.1 is
-the shop of one brand, localhost that of the other, since cookies know hosts but no ports. What
-they run after consent only logs.
+the shop of one brand, localhost that of the other, since cookies know hosts but no ports. The
+endpoint is the one of `deploy/consent/wsgi.py`. What they run after consent only logs.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import httpx
 from flask import Flask, Response, abort, render_template, request
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.wsgi import get_host
+
+from deploy.consent.wsgi import ConsentEndpoint
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 PUBLIC_URL = "PUBLIC_URL"
 """Environment variable: where the service is."""
 HOSTS = ("127.0.0.1", "localhost")
-CATALOGUE_PORT = 8300
-"""That of the shops' origins in `dev/demo/catalogue.toml`."""
-
-_TIMEOUT_SECONDS = 5
-_PASSED_ON = ("Content-Type", "Accept", "Accept-Language", "Origin", "Sec-GPC", "Sec-Fetch-Site")
-_RETURNED = ("Content-Type", "Set-Cookie", "Location", "Content-Security-Policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,8 @@ def create_app(service: str) -> Flask:
 
     for page in PAGES:
         app.add_url_rule(page.path, page.title, show)
-    app.add_url_rule(
-        "/consent", "consent", lambda: _consent(service, _shop()), methods=["GET", "POST"]
-    )
+    mounted = DispatcherMiddleware(app.wsgi_app, {"/consent": _endpoints(service)})
+    app.wsgi_app = mounted  # type: ignore[method-assign]
     return app
 
 
@@ -101,25 +100,14 @@ def _policy(service: str, nonce: str) -> str:
     )
 
 
-def _consent(service: str, shop: Shop) -> Response:
-    """The endpoint that a site mounts: it passes the request on, and the answer back."""
-    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
-    if "pc_consent" in request.cookies:
-        headers["Cookie"] = f"pc_consent={request.cookies['pc_consent']}"
-    url = f"{service}/consent/{shop.key}"
-    try:
-        answer = httpx.request(
-            request.method,
-            url,
-            params=request.query_string,
-            content=request.get_data(),
-            headers=headers,
-            timeout=_TIMEOUT_SECONDS,
-        )
-    except httpx.HTTPError:
-        return Response("The choice can't be saved now.", 503)
-    kept = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
-    return Response(answer.content, answer.status_code, kept)
+def _endpoints(service: str) -> WSGIApplication:
+    """The endpoint of each shop, by its host."""
+    by_host = {
+        host: ConsentEndpoint(f"{service}/consent/{shop.key}") for host, shop in SHOPS.items()
+    }
+    return lambda environ, start_response: by_host[get_host(environ).partition(":")[0]](
+        environ, start_response
+    )
 
 
 if PUBLIC_URL in os.environ:
