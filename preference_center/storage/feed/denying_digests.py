@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.addresses import NORM_VERSION
+from preference_center.domain.events import SHARING
 from preference_center.domain.watermarks import Watermark
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -29,8 +30,8 @@ BATCH_SIZE = 10_000
 
 _HEADS = f"""SELECT substr(k.digest, 1, {DIGEST_HEAD_BYTES}) FROM address_key k
 WHERE k.channel = 'email' AND k.kind <> 0"""  # noqa: S608 - a constant
-_MAY_DENY = """EXISTS (SELECT FROM suppression s WHERE s.address_id = k.address_id
-    AND (s.out_at IS NOT NULL OR s.pause_until > %(now)s))"""
+_MAY_DENY = f"""EXISTS (SELECT FROM suppression s WHERE s.address_id = k.address_id
+    AND s.scope <> '{SHARING}' AND (s.out_at IS NOT NULL OR s.pause_until > %(now)s))"""
 # Few: each waits until its address becomes known or somebody has dismissed it, and counts till
 # then. They are no events, so each reading has them all.
 _PENDING = f"SELECT substr(digest_prefix, 1, {DIGEST_HEAD_BYTES}) FROM pending_mail_opt_out"  # noqa: S608

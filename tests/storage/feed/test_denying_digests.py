@@ -19,6 +19,7 @@ from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
+    SHARING,
     UNDELIVERABLE,
     Change,
     EventKind,
@@ -166,12 +167,13 @@ def test_a_hash_that_becomes_known_is_found_in_its_other_forms() -> None:  # I9
     assert heads(other, md5=False) & since(info.watermark)[1]
 
 
-def test_a_pause_that_is_over_and_a_consent_are_no_reason_to_ask() -> None:
+def test_what_denies_no_marketing_is_no_reason_to_ask() -> None:
     ended = START - timedelta(minutes=1)
     record(
         [
             change(1, EventKind.PAUSED, at=START - timedelta(days=2), until=ended),
             change(2, EventKind.CONSENTED),
+            change(3, EventKind.OPTED_OUT, SHARING),
         ]
     )
     assert everything()[1] == set()
