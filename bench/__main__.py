@@ -19,6 +19,7 @@ from statistics import median
 from bench import (
     access,
     backfilling,
+    calling,
     clicking,
     consent_tag,
     decisions,
@@ -239,6 +240,16 @@ def measure_minting(engines: Engines, options: Options) -> None:
     say(f"POST /v1/links, {BULK:,}: {rate:,.0f} links/s through one process")
 
 
+def measure_calling(engines: Engines, options: Options) -> None:
+    """What callers wait through the Python client, which its time-outs leave room over."""
+    with ground.ground(engines) as here, web.serving(here.environ) as site:
+        with here.app.app_context():
+            ground.add_destinations(3)
+        key = calling.make_key(here)
+        for waits in calling.measure(site, key, options.seconds):
+            say(str(waits))
+
+
 def measure_local_filter(_: Engines, options: Options) -> None:
     """The Python client's local filter: two bytes an address, a million prepared answers a second.
 
@@ -414,6 +425,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "pacing": measure_pacing,
     "vendors": measure_vendors,
     "workers": measure_workers,
+    "calling": measure_calling,
     "local-filter": measure_local_filter,
     "minting": measure_minting,
     "inbound": measure_inbound,

@@ -20,7 +20,7 @@ class TimeLimits:
     """Seconds for one attempt, between two pieces of the response, and for the whole call.
 
     After `call` seconds no further attempt begins. The service's documentation
-    (docs/when-down.md) has the percentiles behind the defaults.
+    (docs/integrating.md) has the percentiles behind the defaults.
     """
 
     attempt: float
