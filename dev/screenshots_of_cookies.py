@@ -11,15 +11,24 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
-def _consent(page: Page, demo: Demo) -> None:
+def _open_shop(page: Page, demo: Demo, path: str) -> None:
     host = {"cascina": "127.0.0.1", "bottega": "localhost"}[demo.brand]
-    page.goto(f"http://{host}:{demo.shops_port}/?lang={demo.language}")
+    page.goto(f"http://{host}:{demo.shops_port}{path}?lang={demo.language}")
+
+
+def _consent(page: Page, demo: Demo) -> None:
+    _open_shop(page, demo, "/")
     page.get_by_role("region").wait_for()
 
 
 def _consent_switches(page: Page, demo: Demo) -> None:
     _consent(page, demo)
     page.get_by_role("button", name="Choose").click()
+    page.locator("summary").last.click()
+
+
+def _page(page: Page, demo: Demo) -> None:
+    _open_shop(page, demo, "/consent")
     page.locator("summary").last.click()
 
 
@@ -43,4 +52,5 @@ COOKIE_PICTURES = (
         "de",
         script=True,
     ),
+    Picture("consent-page", "The choice without a script", "At the shop's own origin.", _page),
 )

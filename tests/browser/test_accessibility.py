@@ -17,6 +17,7 @@ import pytest
 from preference_center.languages import LANGUAGES
 from preference_center.mailer.messages import render_email
 from tests.browser.axe import violations
+from tests.browser.layout import overflow, small_targets
 from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken, app, make_token
@@ -142,6 +143,15 @@ def test_no_page_of_an_email_that_anybody_can_cause_has_a_violation(
     press(page.locator("main form button"))
     found["allowed"] = violations(page)
     assert {name: rules for name, rules in found.items() if rules} == {}
+
+
+def test_the_page_of_our_own_cookies_has_no_violation_and_fits(
+    page: Page, site: str, app: Flask, clock: Clock
+) -> None:
+    put_in_force(app, clock)
+    page.goto(f"{site}/cookies?lang=de")
+    page.set_viewport_size({"width": 320, "height": 600})
+    assert violations(page) + overflow(page) + small_targets(page) == []
 
 
 @pytest.mark.parametrize("width", [320, 650, 1280])
