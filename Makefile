@@ -48,6 +48,7 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
+	@$(BIN)/python -m dev.client_tools
 	@TEST_CLIENTS=1 $(BIN)/python -m pytest -n 0 tests/clients clients $(ARGS)
 
 .PHONY: test-real

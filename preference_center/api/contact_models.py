@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
+from preference_center.api.parsing import PRINTABLE, RequestBody, constraints, validate_printable
 from preference_center.api.requests import EvidenceBody, LanguageTag, RawAddress
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
@@ -33,9 +33,9 @@ ExternalId = Annotated[
 _SELECTORS = ("contact", "external_id", "address")
 
 
-def _exactly_one(types: Mapping[str, str]) -> list[JsonValue]:
-    """Alternatives of a JSON Schema: one of these fields is given, and is of its type."""
-    return [
+def _exactly_one(types: Mapping[str, str]) -> JsonDict:
+    """A JSON Schema: one of these fields is given, and is of its type."""
+    alternatives: list[JsonValue] = [
         {
             "required": [name],
             "properties": {
@@ -45,21 +45,19 @@ def _exactly_one(types: Mapping[str, str]) -> list[JsonValue]:
         }
         for name, of_type in types.items()
     ]
+    return {"oneOf": alternatives}
 
 
-_EXACTLY_ONE_SELECTOR: JsonDict = {"oneOf": _exactly_one(dict.fromkeys(_SELECTORS, "string"))}
-_SELECTOR_AND_PROOF: JsonDict = {
-    "allOf": [
-        _EXACTLY_ONE_SELECTOR,
-        {"oneOf": _exactly_one({"evidence": "object", "notice_sent_at": "string"})},
-    ]
-}
-_ID_OR_ADDRESS_REQUIRED: JsonDict = {
-    "anyOf": [
-        {"required": ["external_id"], "properties": {"external_id": {"type": "string"}}},
-        {"required": ["addresses"], "properties": {"addresses": {"minItems": 1}}},
-    ]
-}
+_ONE_SELECTOR = _exactly_one(dict.fromkeys(_SELECTORS, "string"))
+_ONE_PROOF = _exactly_one({"evidence": "object", "notice_sent_at": "string"})
+_ID_OR_ADDRESS_REQUIRED = constraints(
+    {
+        "anyOf": [
+            {"required": ["external_id"], "properties": {"external_id": {"type": "string"}}},
+            {"required": ["addresses"], "properties": {"addresses": {"minItems": 1}}},
+        ]
+    }
+)
 
 
 class ContactAddressBody(RequestBody):
@@ -88,7 +86,7 @@ class ContactRequest(RequestBody):
 class ContactSelector(RequestBody):
     """A contact, selected by exactly one of contact, external_id and address."""
 
-    model_config = ConfigDict(json_schema_extra=_EXACTLY_ONE_SELECTOR)
+    model_config = ConfigDict(json_schema_extra=constraints(_ONE_SELECTOR))
 
     contact: UUID | None = None
     external_id: ExternalId | None = None
@@ -123,7 +121,7 @@ class RestrictContactRequest(ContactSelector):
 class UnrestrictContactRequest(ContactSelector):
     """A contact whose restriction ends: by the person's own act, or 7 days after a notice."""
 
-    model_config = ConfigDict(json_schema_extra=_SELECTOR_AND_PROOF)
+    model_config = ConfigDict(json_schema_extra=constraints(_ONE_SELECTOR, _ONE_PROOF))
 
     evidence: EvidenceBody | None = None
     notice_sent_at: AwareDatetime | None = None

@@ -12,16 +12,20 @@ from pydantic_core import core_schema
 from preference_center.api.parsing import OneOrMany, RequestBody
 
 
-class _NonNullJsonSchema(GenerateJsonSchema):
-    """For responses and parameters: what may be None in Python is absent in JSON."""
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
+class _RequestJsonSchema(GenerateJsonSchema):
+    """For request bodies: a default of null says no more than that the field may be left out."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         if schema.get("default", ...) is None:
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
+
+
+class _NonNullJsonSchema(_RequestJsonSchema):
+    """For responses and parameters: what may be None in Python is absent in JSON."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
 
 
 class ModelAdapter(PydanticAdapter):
@@ -33,7 +37,7 @@ class ModelAdapter(PydanticAdapter):
         row = model.row if issubclass(model, OneOrMany) else model
         return model.model_json_schema(
             ref_template=f"#/components/schemas/{self.get_schema_name()}.{{model}}",
-            schema_generator=GenerateJsonSchema
+            schema_generator=_RequestJsonSchema
             if issubclass(row, RequestBody)
             else _NonNullJsonSchema,
         )

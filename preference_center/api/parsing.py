@@ -24,6 +24,7 @@ from pydantic import (
     ValidationError,
     create_model,
 )
+from pydantic.config import JsonDict
 
 from preference_center.api.error_handlers import field_errors_from, parameter_errors_from
 from preference_center.api.problems import (
@@ -58,6 +59,15 @@ def validate_printable(text: str) -> str:
 
 PRINTABLE = Field(json_schema_extra={"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"})
 """`validate_printable` in JSON Schema, for use together with it."""
+
+
+def constraints(*schemas: JsonDict) -> JsonDict:
+    """What else a model's fields have to fulfil together, for its `json_schema_extra`.
+
+    Always within `allOf`: next to `properties`, generators of clients take a `oneOf` or `anyOf`
+    for the whole, and drop the fields that its alternatives have in common.
+    """
+    return {"allOf": list(schemas)}
 
 
 class RequestBody(BaseModel):

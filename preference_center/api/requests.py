@@ -7,7 +7,13 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from preference_center.api.parsing import MAX_ROWS, PRINTABLE, RequestBody, validate_printable
+from preference_center.api.parsing import (
+    MAX_ROWS,
+    PRINTABLE,
+    RequestBody,
+    constraints,
+    validate_printable,
+)
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.preferences import PreferenceState
@@ -48,23 +54,28 @@ MessageId = Annotated[
     PRINTABLE,
 ]
 
-_ONE_OR_MANY: JsonDict = {
-    "oneOf": [
-        {
-            "required": ["recipient"],
-            "properties": {"recipient": {"type": "string"}, "recipients": {"type": "null"}},
-        },
-        {
-            "required": ["recipients"],
-            "properties": {"recipients": {"type": "array"}, "recipient": {"type": "null"}},
-        },
-    ]
-}
-_UNTIL_ONLY_IF_PAUSED: JsonDict = {
-    "if": {"properties": {"state": {"const": PreferenceState.PAUSED.value}}},
-    "then": {"required": ["until"], "properties": {"until": {"type": "string"}}},
-    "else": {"properties": {"until": {"type": "null"}}},
-}
+_ADDRESSES: JsonDict = {"type": "array", "items": {"type": "string"}}
+_ONE_OR_MANY = constraints(
+    {
+        "oneOf": [
+            {
+                "required": ["recipient"],
+                "properties": {"recipient": {"type": "string"}, "recipients": {"type": "null"}},
+            },
+            {
+                "required": ["recipients"],
+                "properties": {"recipients": _ADDRESSES, "recipient": {"type": "null"}},
+            },
+        ]
+    }
+)
+_UNTIL_ONLY_IF_PAUSED = constraints(
+    {
+        "if": {"properties": {"state": {"const": PreferenceState.PAUSED.value}}},
+        "then": {"required": ["until"], "properties": {"until": {"type": "string"}}},
+        "else": {"properties": {"until": {"type": "null"}}},
+    }
+)
 _TOPIC_KEYS_ONLY: JsonDict = {
     "additionalProperties": False,
     "propertyNames": {"minLength": 1, "maxLength": 100, "not": {"const": ALL_MARKETING}},

@@ -20,7 +20,12 @@ from pydantic.config import JsonDict
 
 from preference_center.api.contact_models import ContactAddressBody, ExternalId
 from preference_center.api.pagination import PageQuery
-from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
+from preference_center.api.parsing import (
+    PRINTABLE,
+    RequestBody,
+    constraints,
+    validate_printable,
+)
 from preference_center.api.requests import LanguageTag, RawAddress, ShortName
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
@@ -50,10 +55,12 @@ _EXTENT_ONLY_TO_ERASE: JsonDict = {
     "if": {"properties": {"kind": {"const": RequestKind.ERASE.value}}},
     "then": {"required": ["extent"], "properties": {"extent": {"type": "string"}}},
     "else": {"properties": {"extent": {"type": "null"}}},
+}
+_ADDRESS_OR_ID_REQUIRED: JsonDict = {
     "anyOf": [
         {"required": ["addresses"], "properties": {"addresses": {"minItems": 1}}},
         {"required": ["external_ids"], "properties": {"external_ids": {"minItems": 1}}},
-    ],
+    ]
 }
 _PROOF_ONLY_IF_CONFIRMED: JsonDict = {
     "if": {"properties": {"result": {"const": "confirmed"}}},
@@ -72,7 +79,9 @@ class AgentBody(RequestBody):
 class RightsRequestBody(RequestBody):
     """A data-subject request that reached the company."""
 
-    model_config = ConfigDict(json_schema_extra=_EXTENT_ONLY_TO_ERASE)
+    model_config = ConfigDict(
+        json_schema_extra=constraints(_EXTENT_ONLY_TO_ERASE, _ADDRESS_OR_ID_REQUIRED)
+    )
 
     kind: RequestKind
     extent: Extent | None = Field(default=None, description="Of a request to erase: how far")
@@ -127,7 +136,7 @@ class IdentityResult(StrEnum):
 class IdentifyRequest(RequestBody):
     """The result of a check of identity. Never send the answers."""
 
-    model_config = ConfigDict(json_schema_extra=_PROOF_ONLY_IF_CONFIRMED)
+    model_config = ConfigDict(json_schema_extra=constraints(_PROOF_ONLY_IF_CONFIRMED))
 
     result: IdentityResult
     proof: Proof | None = Field(default=None, description="With `confirmed`: what showed it")

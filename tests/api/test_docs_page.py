@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,23 @@ def test_no_two_schemas_share_a_name_and_every_reference_leads_somewhere(
 
     assert named <= document["components"]["schemas"].keys()
     assert not any("." in name for name in document["components"]["schemas"])
+
+
+def schemas_within(part: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the document, those within others too."""
+    if isinstance(part, dict):
+        yield part
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from schemas_within(each)
+
+
+def test_generators_of_clients_find_every_field(document: dict[str, Any]) -> None:
+    """They drop an array without items, and what stands next to the alternatives of a union."""
+    for schema in schemas_within(document["components"]["schemas"]):
+        assert schema.get("type") != "array" or "items" in schema
+        if isinstance(schema.get("properties"), dict) and "type" in schema:
+            assert not {"oneOf", "anyOf", "if"} & schema.keys()
+        assert schema.get("default", "") is not None
 
 
 def test_every_write_takes_an_idempotency_key_and_reports_it(document: dict[str, Any]) -> None:

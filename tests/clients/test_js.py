@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.client_tools import NODE_MODULES
 from preference_center.domain.decisions import DecisionRule
 from preference_center.domain.sender_requests import ReceivedVia
 from tests.clients.contract import CLIENTS
@@ -44,3 +46,14 @@ def test_its_types_have_every_rule_of_a_decision() -> None:
 def test_its_types_have_every_way_in_which_an_opt_out_is_received() -> None:
     union = TYPES.partition("  via: ")[2].partition(";")[0]
     assert set(re.findall(r"'(\w+)'", union)) == {via.value for via in ReceivedVia}
+
+
+@pytest.mark.skipif("TEST_CLIENTS" not in os.environ, reason="make test-clients")
+def test_its_code_has_the_types_that_it_declares(tmp_path: Path) -> None:
+    if not NODE_MODULES.exists():
+        pytest.skip("there is no npm here")
+    shutil.copytree(JS, tmp_path / "js")
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    compiler = [str(NODE_MODULES / ".bin" / "tsc"), "--project", "js"]
+    done = subprocess.run(compiler, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

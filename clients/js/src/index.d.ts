@@ -18,6 +18,7 @@ export type DecisionRule =
   | 'restricted'
   | 'opted_out_of_topic'
   | 'opted_out_of_all_marketing'
+  | 'opted_out_of_sharing'
   | 'complained'
   | 'bounced'
   | 'paused'
