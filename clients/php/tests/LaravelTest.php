@@ -194,6 +194,19 @@ final class LaravelTest extends TestCase
         self::assertSame([], $stub->requests);
     }
 
+    public function testAMailWithLinksSaysWhatItIs(): void
+    {
+        $this->deny();
+        foreach (['X-Unsubscribe-Topic' => 'acme.offers', 'List-Unsubscribe' => '<https://x.example>'] as $name => $value) {
+            try {
+                $this->send([$name => $value], [self::ADA]);
+                self::fail('sent');
+            } catch (\InvalidArgumentException $error) {
+                self::assertStringContainsString('X-Message-Type', $error->getMessage());
+            }
+        }
+    }
+
     public function testItListensOnlyIfItIsSwitchedOn(): void
     {
         $events = $this->app->make('events');

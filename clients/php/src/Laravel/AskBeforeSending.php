@@ -17,8 +17,9 @@ use Symfony\Component\Mime\Email;
  *
  * A mail names its message type in the header X-Message-Type, and the topic of its links, if it
  * is to have any, in X-Unsubscribe-Topic; both are removed. A mail without the first is left as it
- * is: the framework's own, for example. A mail with links has one recipient, since they are that
- * person's: else it is an InvalidArgumentException.
+ * is: the framework's own, for example. InvalidArgumentException is thrown for one without the first
+ * that has unsubscribe links, and for one with links that has several recipients: they are one
+ * person's.
  */
 final class AskBeforeSending
 {
@@ -42,6 +43,11 @@ final class AskBeforeSending
         $type = self::takeHeader($mail, self::TYPE);
         $topic = self::takeHeader($mail, self::TOPIC);
         if ($type === null) {
+            if ($topic !== null || $mail->getHeaders()->has('List-Unsubscribe')) {
+                throw new \InvalidArgumentException(
+                    'a mail with unsubscribe links is marketing: name its message type in ' . self::TYPE
+                );
+            }
             return null;
         }
         if (!$this->keepAllowed($mail, $type)) {
