@@ -31,6 +31,12 @@ class Second(Postgres):
     name = "postgres-2"
 
 
+class Pooler(PgBouncer):
+    """As large as a company makes it: sessions that wait for a lock are no one else's meanwhile."""
+
+    pool_size = 20
+
+
 class Cluster:
     """An engine (dev.engines.Engine) of two servers, one of which takes writes.
 
@@ -46,7 +52,7 @@ class Cluster:
         )
         self.ports = (free_port(), free_port())
         self.proxy: Proxy | None = None
-        self.pooler = PgBouncer(folder, account, durable=True) if pooled else None
+        self.pooler = Pooler(folder, account, durable=True) if pooled else None
         self.primary: Postgres = self.servers[0]
         self.failed_over = 0
 

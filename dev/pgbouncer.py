@@ -28,6 +28,8 @@ class PgBouncer(Server):
     stop_signals = ((signal.SIGINT, 10), (signal.SIGTERM, 10), (signal.SIGKILL, 10))
     port: int
     """The port of the PostgreSQL; to be set before it is started."""
+    pool_size = 4
+    """Sessions of the server; few, so that each serves many clients."""
     users: Mapping[str, str]
     """The passwords of the roles that may connect; the same."""
 
@@ -75,8 +77,7 @@ class PgBouncer(Server):
             f"auth_file = {self.data / 'users.txt'}",
             "pool_mode = transaction",
             "max_client_conn = 500",
-            # few, so that each session of the server serves many clients
-            "default_pool_size = 4",
+            f"default_pool_size = {self.pool_size}",
             "max_prepared_statements = 200",
             "server_connect_timeout = 2",
             "server_login_retry = 1",

@@ -29,10 +29,16 @@ from preference_center.logs import configure_logs
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
-from preference_center.storage.db.connections import connection_factory
+from preference_center.storage.db.connections import (
+    DeadlineConnection,
+    connection_factory,
+    with_defaults,
+)
+from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
 
 ROOT = Path(__file__).resolve().parent.parent
+_DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a database connection while all are in use."""
 
@@ -66,20 +72,11 @@ def create_app(
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        SQLALCHEMY_DATABASE_URI="postgresql+psycopg://",  # the creator has the rest
-        SQLALCHEMY_ENGINE_OPTIONS={
-            "pool_size": settings.database_pool,
-            "max_overflow": settings.database_pool,
-            "pool_timeout": POOL_TIMEOUT_SECONDS,
-            "pool_reset_on_return": None,
-            "creator": connection_factory(
-                settings.conninfo,
-                timeouts,
-                partial(follow_on_connect, keys=keys),
-                application_name(keys),
-                is_pooled=settings.database_pooler == "transaction",
-            ),
-        },
+        SQLALCHEMY_DATABASE_URI=_DRIVER_URL,
+        SQLALCHEMY_ENGINE_OPTIONS=_pool_options(
+            settings, timeouts, settings.conninfo, keys, partial(follow_on_connect, keys=keys)
+        ),
+        SQLALCHEMY_BINDS=_replica_binds(settings, keys, timeouts),
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
         SESSION_COOKIE_SAMESITE="Lax",
     )
@@ -101,6 +98,43 @@ def create_app(
     spool.register_handler(app, inbound.SPOOLED_MAIL, inbound.record_spooled)
     register_error_pages(app)
     return app
+
+
+def _pool_options(
+    settings: Settings,
+    timeouts: DatabaseTimeouts,
+    conninfo: str,
+    keys: Keys,
+    on_connect: Callable[[DeadlineConnection], None],
+) -> dict[str, object]:
+    """The options of the pool of connections to one server."""
+    return {
+        "pool_size": settings.database_pool,
+        "max_overflow": settings.database_pool,
+        "pool_timeout": POOL_TIMEOUT_SECONDS,
+        "pool_reset_on_return": None,
+        "creator": connection_factory(
+            conninfo,
+            timeouts,
+            on_connect,
+            application_name(keys),
+            is_pooled=settings.database_pooler == "transaction",
+        ),
+    }
+
+
+def _replica_binds(
+    settings: Settings, keys: Keys, timeouts: DatabaseTimeouts
+) -> dict[str, dict[str, object]]:
+    """The replica's engine, if there is one; it takes no writes.
+
+    It may lag behind the primary, so it does not state which digest keys are in use.
+    """
+    if settings.replica_conninfo is None:
+        return {}
+    conninfo = with_defaults(settings.replica_conninfo, target_session_attrs="any")
+    options = _pool_options(settings, timeouts, conninfo, keys, lambda _: None)
+    return {REPLICA: {"url": _DRIVER_URL, **options}}
 
 
 def _build_services(

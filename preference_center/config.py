@@ -100,6 +100,13 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         default=0, ge=0, description="Number of chained proxies in front that set X-Forwarded-For"
     )
+    database_replica_url: str | None = Field(
+        default=None,
+        description="A replica that snapshots, exports and reports read, in the same format",
+    )
+    database_replica_max_lag: int = Field(
+        default=300, ge=1, description="Seconds behind from which the primary is read instead"
+    )
     database_pooler: Literal["detect", "transaction"] = Field(
         default="detect",
         description="Whether a pooler (PgBouncer) is noticed, or one is there anyway: transaction",
@@ -244,18 +251,28 @@ class Settings(BaseSettings):
     @property
     def conninfo(self) -> str:
         """`database_url` as libpq reads it; it may name several hosts. Raises ConfigError."""
-        scheme, _, rest = self.database_url.partition("://")
-        if scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
-            raise ConfigError("DATABASE_URL must begin with postgresql://")
-        url = f"postgresql://{rest}"
-        try:
-            conninfo_to_dict(url)
-        except psycopg.ProgrammingError:  # its message may hold the password
-            raise ConfigError(
-                "DATABASE_URL: write it as postgresql://user:password@host:port/database,"
-                " special characters percent-encoded"
-            ) from None
-        return url
+        return _to_conninfo("DATABASE_URL", self.database_url)
+
+    @property
+    def replica_conninfo(self) -> str | None:
+        """The same of `database_replica_url`."""
+        url = self.database_replica_url
+        return _to_conninfo("DATABASE_REPLICA_URL", url) if url else None
+
+
+def _to_conninfo(name: str, text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise ConfigError(f"{name} must begin with postgresql://")
+    url = f"postgresql://{rest}"
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its message may hold the password
+        raise ConfigError(
+            f"{name}: write it as postgresql://user:password@host:port/database,"
+            " special characters percent-encoded"
+        ) from None
+    return url
 
 
 def load_settings() -> Settings:

@@ -72,7 +72,7 @@ class Follower:
             if isinstance(given, FeedScopeStatus):
                 found._keep(given)
             else:
-                found.after = given
+                found.after = given.watermark
         return found
 
     def _forget_choices(self, address_id: int, erased_at: datetime) -> None:

@@ -29,6 +29,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes as feed
 from preference_center.storage.feed.changes import FeedEntry, FeedPage, FeedScopeStatus
 from preference_center.storage.feed.feed_lag import FeedLag
+from preference_center.storage.feed.replica import LedgerSnapshot
 
 MAX_CHANGES = 10_000
 _BLOCK_SIZE = 1 << 16
@@ -107,10 +108,14 @@ class ChangesResponse(ResponseBody):
 
 
 class SnapshotStart(ResponseBody):
-    """The first line: the watermark to continue from."""
+    """The first line: the watermark to continue from.
+
+    `behind_seconds`, of a replica, is how old the oldest event is that the snapshot lacks.
+    """
 
     watermark: str
     at: datetime
+    behind_seconds: float | None = None
 
 
 class SnapshotEnd(ResponseBody):
@@ -174,11 +179,19 @@ def get_changes_snapshot(call: ApiCall) -> Response:
         rows = feed.iter_snapshot(services().keys)
         resources.callback(rows.close)
         first = next(rows)
-        first_line = {"watermark": str(first), "at": call.origin.now.isoformat()}
+        assert isinstance(first, LedgerSnapshot)
+        first_line = _snapshot_start_json(first, call.origin.now)
         open_resources = resources.pop_all()
     response = _stream_response(_blocks(_snapshot_lines(first_line, rows, open_resources)))
     response.call_on_close(open_resources.close)  # also if no line is ever read
     return response
+
+
+def _snapshot_start_json(snapshot: LedgerSnapshot, now: datetime) -> dict[str, Any]:
+    line: dict[str, Any] = {"watermark": str(snapshot.watermark), "at": now.isoformat()}
+    if snapshot.behind is not None:
+        line["behind_seconds"] = round(snapshot.behind.total_seconds(), 1)
+    return line
 
 
 def _stream_response(blocks: Iterable[bytes]) -> Response:
@@ -261,7 +274,9 @@ def _feed_lag_json(lag: FeedLag) -> dict[str, Any]:
 
 
 def _snapshot_lines(
-    first_line: dict[str, Any], rows: Iterator[Watermark | FeedScopeStatus], resources: ExitStack
+    first_line: dict[str, Any],
+    rows: Iterator[LedgerSnapshot | FeedScopeStatus],
+    resources: ExitStack,
 ) -> Iterator[bytes]:
     """The lines; releases `resources`. If one fails, the response ends without the last line."""
     with resources:

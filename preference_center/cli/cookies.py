@@ -15,7 +15,7 @@ from preference_center.domain.cookie_counts import ConsentCount, count_choices
 from preference_center.domain.rights.statistics import MIN_CELL
 from preference_center.storage.browser_consents import count_cells
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.feed.replica import read_report
 
 group = CommandGroup("cookies", help="What browsers chose about cookies: counts for compliance.")
 
@@ -43,7 +43,9 @@ def counts(site: str | None, first: datetime | None, last: datetime | None, form
     end = last.replace(tzinfo=UTC) + timedelta(days=1) if last else None
     with click_errors():
         _check_site(site)
-        cells = run_in_transaction(lambda connection: count_cells(connection, site, start, end))
+        cells, snapshot = read_report(lambda connection: count_cells(connection, site, start, end))
+    if snapshot.behind is not None:
+        click.echo(f"As of {snapshot}", err=True)
     found = count_choices(cells)
     if form == "json":
         click.echo(json.dumps([_row(each) for each in found], indent=2))

@@ -264,7 +264,7 @@ def _open_snapshot() -> Iterator[tuple[ExportSnapshot, Callable[[int], None]]]:
     """A consistent snapshot, and a progress bar for reading it."""
     context = services()
     with open_export_snapshot(context.keys, context.now()) as at:
-        click.echo(f"As of {at.now:%Y-%m-%d %H:%M:%S} UTC, watermark {at.watermark}", err=True)
+        click.echo(f"As of {at.now:%Y-%m-%d %H:%M:%S} UTC, {at.snapshot}", err=True)
         with click.progressbar(length=at.max_address_id, label="Reading", file=sys.stderr) as bar:
 
             def advance(address_id: int) -> None:

@@ -20,6 +20,7 @@ from preference_center.ledger import RecordResult, record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import changes
 from preference_center.storage.feed.changes import FeedPage, FeedScopeStatus
+from preference_center.storage.feed.replica import LedgerSnapshot
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -46,8 +47,8 @@ class Reader:
     def start(self) -> None:
         """Take a snapshot."""
         first, *rows = changes.iter_snapshot(services().keys)
-        assert isinstance(first, Watermark)
-        self.after = first
+        assert isinstance(first, LedgerSnapshot)
+        self.after = first.watermark
         for row in rows:
             assert isinstance(row, FeedScopeStatus)
             self._keep(row)

@@ -167,9 +167,7 @@ def connection_factory(
     `on_connect` may refuse one by an exception. The server shows `application_name`, unless
     `conninfo` has another.
     """
-    defaults = {**LIBPQ_DEFAULTS, "application_name": application_name}
-    left_out = {k: v for k, v in defaults.items() if v and k not in conninfo_to_dict(conninfo)}
-    given = make_conninfo(conninfo, **left_out)
+    given = with_defaults(conninfo, **LIBPQ_DEFAULTS, application_name=application_name)
 
     def connect() -> DeadlineConnection:
         deadline = time.monotonic() + limits.round_trip
@@ -188,6 +186,12 @@ def connection_factory(
         return connection
 
     return connect
+
+
+def with_defaults(conninfo: str, **defaults: str | int) -> str:
+    """`conninfo` with those of `defaults` that it leaves out and that have a value."""
+    known = conninfo_to_dict(conninfo)
+    return make_conninfo(conninfo, **{k: v for k, v in defaults.items() if v and k not in known})
 
 
 def _connect_within(

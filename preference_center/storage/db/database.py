@@ -1,4 +1,4 @@
-"""Transactions. Reads and writes go to the primary, through one pool."""
+"""Transactions. They go to the primary, through one pool; only snapshots may read a replica."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from preference_center.storage.db.error_causes import classify_error, unavailabl
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+REPLICA = "replica"
+"""The name of the replica's engine."""
 _MAX_DISCONNECTS = 3
 """How many broken connections in a row are replaced."""
 _RETRY_DELAY, _MAX_RETRY_DELAY = 0.02, 0.5  # seconds
@@ -109,6 +111,11 @@ def run_autocommit(
     )
 
 
+def has_replica() -> bool:
+    """Whether DATABASE_REPLICA_URL names one."""
+    return REPLICA in db.engines
+
+
 def is_writable(connection: Connection) -> bool:
     """Whether the server accepts writes: a standby or a read-only server does not."""
     row = connection.execute(
@@ -119,23 +126,27 @@ def is_writable(connection: Connection) -> bool:
 
 @contextmanager
 def transaction(
-    limits: DatabaseTimeouts | None = None, *, read_snapshot: bool = False
+    limits: DatabaseTimeouts | None = None,
+    *,
+    read_snapshot: bool = False,
+    from_replica: bool = False,
 ) -> Iterator[Connection]:
     """A connection inside one transaction: commits at the end, rolls back on an error.
 
     With `read_snapshot` everything is read as of one point in time, and nothing can be written.
-    Raises Unavailable. Never retries: use `run_in_transaction` to survive a restart of the
-    database.
+    `from_replica` is for snapshots only. Raises Unavailable. Never retries: use
+    `run_in_transaction` to survive a restart of the database.
     """
     limits = limits or current_limits()
-    engine = db.engine  # a stream may end outside of the app's context
+    # A stream may end outside of the app's context.
+    engine = db.engines[REPLICA] if from_replica else db.engine
     proxy = _check_out(engine)
     connection = _driver_connection(proxy, time.monotonic() + limits.total)
     try:
         if read_snapshot:  # before any query
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         apply_limits(connection, limits)
-        if has_app_context():
+        if has_app_context() and not from_replica:  # the primary states which keys are in use
             follow_if_waiting(connection, services().keys)
         yield connection
         connection.commit()
@@ -207,14 +218,17 @@ def _should_retry(
 
 
 def _check_out(engine: Engine) -> PoolProxiedConnection:
-    outage.raise_if_database_down()
+    of_primary = engine is db.engine
+    if of_primary:
+        outage.raise_if_database_down()
     try:
         return engine.raw_connection()
     except (psycopg.Error, exc.SQLAlchemyError) as error:
         cause = classify_error(error)
         if cause is None:
             raise
-        outage.report_failure(cause)
+        if of_primary:
+            outage.report_failure(cause)
         raise unavailable_error(cause, error) from error
 
 
@@ -233,8 +247,9 @@ def _clean_up(
     if cause is None and connection.closed:
         cause = UnavailableCause.UNREACHABLE
     # So that later requests fail sooner; a stream may end outside of the app's context.
-    if cause is UnavailableCause.UNRESPONSIVE and has_app_context():
-        outage.report_failure(cause)
+    unresponsive = cause is UnavailableCause.UNRESPONSIVE
+    if unresponsive and has_app_context() and engine is db.engine:
+        outage.report_failure(UnavailableCause.UNRESPONSIVE)
     if cause in _CONNECTION_LOST or connection.closed:
         proxy.invalidate()
         # The idle connections are probably in the same state.

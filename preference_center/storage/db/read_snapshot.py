@@ -20,8 +20,10 @@ SECONDS_PER_MINUTE = 60.0
 
 
 @contextmanager
-def read_snapshot() -> Iterator[Connection]:
+def read_snapshot(*, from_replica: bool = False) -> Iterator[Connection]:
     """A connection with a fixed snapshot, for SNAPSHOT_MINUTES at most.
+
+    `from_replica`: of the replica, which may lack what was recorded last (`storage.feed.replica`).
 
     The first read after that, or after IDLE_TIMEOUT seconds without one, raises Unavailable with
     the reason.
@@ -30,9 +32,15 @@ def read_snapshot() -> Iterator[Connection]:
     longest = minutes * SECONDS_PER_MINUTE
     limits = replace(current_limits(), statement=longest, idle=IDLE_TIMEOUT, total=longest)
     try:
-        with transaction(limits, read_snapshot=True) as connection:
+        with transaction(limits, read_snapshot=True, from_replica=from_replica) as connection:
             yield connection
     except Unavailable as error:
+        if from_replica and error.cause is UnavailableCause.LOCK_TIMEOUT:
+            raise Unavailable(
+                "the replica ended it, since it had to go on replaying: set hot_standby_feedback ="
+                " on there, or a longer max_standby_streaming_delay",
+                UnavailableCause.STATEMENT_TIMEOUT,
+            ) from error
         if error.cause not in {
             UnavailableCause.STATEMENT_TIMEOUT,
             UnavailableCause.UNRESPONSIVE,

@@ -18,15 +18,9 @@ from preference_center.domain.frequency_choice import DatedFrequency
 from preference_center.domain.watermarks import Watermark, first_watermark
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
-from preference_center.storage.db.read_snapshot import read_snapshot
 from preference_center.storage.feed.feed_lag import FeedLag, load_feed_lag
-from preference_center.storage.feed.watermarks import (
-    Horizon,
-    ensure_epoch,
-    ensure_followable,
-    load_horizon,
-    load_watermark,
-)
+from preference_center.storage.feed.replica import LedgerSnapshot, open_ledger_snapshot
+from preference_center.storage.feed.watermarks import Horizon, ensure_followable, load_horizon
 from preference_center.storage.ledger.events import load_events_by_id
 
 _FETCH_SIZE = 2_000
@@ -113,16 +107,15 @@ def list_changes(
     )
 
 
-def iter_snapshot(keys: Keys) -> Generator[Watermark | FeedScopeStatus]:
-    """First the watermark to continue from, then the state of every scope of every address.
+def iter_snapshot(keys: Keys) -> Generator[LedgerSnapshot | FeedScopeStatus]:
+    """First the snapshot, then the state of every scope of every address in it.
 
     All as of one point in time, in no order, fetched in batches. Raises Unavailable, also if it is
     read too slowly (`read_snapshot`). Holds a connection until it is exhausted or closed.
     """
-    ensure_epoch()
-    with read_snapshot() as connection:
-        yield load_watermark(connection)
-        with connection.cursor("snapshot", binary=True) as cursor:
+    with open_ledger_snapshot() as snapshot:
+        yield snapshot
+        with snapshot.connection.cursor("snapshot", binary=True) as cursor:
             cursor.itersize = _FETCH_SIZE
             for row in cursor.execute(_SELECT_SNAPSHOT):
                 yield _to_scope_status(row, keys)

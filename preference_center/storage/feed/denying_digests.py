@@ -16,10 +16,9 @@ from preference_center.domain.events import SHARING
 from preference_center.domain.watermarks import Watermark
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.db.read_snapshot import read_snapshot
+from preference_center.storage.feed.replica import open_ledger_snapshot
 from preference_center.storage.feed.watermarks import (
     Horizon,
-    ensure_epoch,
     ensure_followable,
     load_horizon,
 )
@@ -60,10 +59,9 @@ def iter_all_digests(keys: Keys, now: datetime) -> Generator[DigestsInfo | list[
     All as of one point in time. Raises Unavailable, also if it is read too slowly. Holds a
     connection until it is exhausted or closed.
     """
-    ensure_epoch()
-    with read_snapshot() as connection:
-        yield _load_info(connection, keys, load_horizon(connection))
-        with connection.cursor("digests", binary=True) as cursor:
+    with open_ledger_snapshot() as snapshot:
+        yield _load_info(snapshot.connection, keys, snapshot.horizon)
+        with snapshot.connection.cursor("digests", binary=True) as cursor:
             cursor.execute(_SELECT_ALL.encode(), {"now": now})
             while rows := cursor.fetchmany(BATCH_SIZE):
                 yield [row[0] for row in rows]

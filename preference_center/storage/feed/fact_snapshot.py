@@ -19,8 +19,7 @@ from preference_center.domain.watermarks import Watermark
 from preference_center.errors import CatalogueError
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db.database import Connection
-from preference_center.storage.db.read_snapshot import read_snapshot
-from preference_center.storage.feed.watermarks import ensure_epoch, load_watermark
+from preference_center.storage.feed.replica import open_ledger_snapshot
 
 FACT_COLUMNS: Mapping[str, str] = {
     "digest": "VARCHAR",
@@ -47,6 +46,7 @@ class SnapshotInfo:
     """The metadata of a snapshot."""
 
     taken_at: datetime
+    """Of a replica, so much earlier as it was behind."""
     watermark: Watermark
     catalogue_version: int
     catalogue_text: str
@@ -88,11 +88,10 @@ def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
     keys are not those of the database, and CatalogueError before any catalogue.
     """
     require_known_keys()
-    ensure_epoch()
-    at = services().now()
-    with read_snapshot() as connection:
+    now = services().now()
+    with open_ledger_snapshot() as snapshot:
+        connection, watermark = snapshot.connection, snapshot.watermark
         connection.execute("SET LOCAL enable_seqscan = on")
-        watermark = load_watermark(connection)
         version, text = _catalogue(connection)
         with connection.cursor() as cursor:
             with cursor.copy(f"COPY ({_SELECT_FACTS}) TO STDOUT (FORMAT csv)".encode()) as copy:
@@ -100,7 +99,13 @@ def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
                     write(block)
             rows = cursor.rowcount
         return SnapshotInfo(
-            at, watermark, version, text, _fingerprints(connection), _matches_md5(connection), rows
+            snapshot.as_of(now),
+            watermark,
+            version,
+            text,
+            _fingerprints(connection),
+            _matches_md5(connection),
+            rows,
         )
 
 

@@ -102,10 +102,10 @@ def load_horizon(connection: Connection) -> Horizon:
     transaction, and call `ensure_epoch` before a transaction with a fixed snapshot. Raises
     Unavailable, also if the fixed snapshot is older than the epoch.
     """
-    found = _select_horizon(connection)
+    found = select_horizon(connection)
     if found is None:
         ensure_epoch()
-        found = _select_horizon(connection)
+        found = select_horizon(connection)
     if found is None:
         raise Unavailable("the database was just started or restored: try again")
     return found
@@ -156,17 +156,18 @@ def _first_seq(now: datetime) -> int:
 def ensure_epoch() -> None:
     """Begin an epoch if the newest one has ended. Raises Unavailable."""
     now = services().now()
-    if run_in_transaction(_select_horizon) is None:
+    if run_in_transaction(select_horizon) is None:
         run_in_transaction(lambda connection: _begin_epoch_if_missing(connection, now))
 
 
 def _begin_epoch_if_missing(connection: Connection, now: datetime) -> None:
     connection.execute(f"SELECT pg_advisory_xact_lock({_EPOCH_LOCK_ID})")
-    if _select_horizon(connection) is None:  # no other process did
+    if select_horizon(connection) is None:  # no other process did
         begin_epoch(connection, now)
 
 
-def _select_horizon(connection: Connection) -> Horizon | None:
+def select_horizon(connection: Connection) -> Horizon | None:
+    """The horizon of the current snapshot; None if the newest epoch has ended."""
     row = connection.execute(_SELECT_HORIZON).fetchone()
     assert row  # of `always`
     xmin, xmax, *timeline = row

@@ -16,11 +16,8 @@ from typing import Any
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import Decision, find_denial
 from preference_center.domain.events import RESERVED_SCOPES, EventKind
-from preference_center.domain.watermarks import Watermark
 from preference_center.keys import Keys
-from preference_center.storage.db.database import Connection
-from preference_center.storage.db.read_snapshot import read_snapshot
-from preference_center.storage.feed.watermarks import ensure_epoch, load_watermark
+from preference_center.storage.feed.replica import LedgerSnapshot, open_ledger_snapshot
 from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
 
 _FETCH_SIZE = 2_000
@@ -90,12 +87,11 @@ class ExportRow:
 
 @dataclass(frozen=True, slots=True)
 class ExportSnapshot:
-    """A transaction in which everything is read as of `watermark`."""
+    """A transaction in which everything is read as of one point in time."""
 
-    connection: Connection
+    snapshot: LedgerSnapshot
     keys: Keys
     now: datetime
-    watermark: Watermark
     max_address_id: int
     """The largest address id, to compute the progress."""
 
@@ -107,7 +103,7 @@ class ExportSnapshot:
         Also an opt-out of another form of the mailbox (I9), as for connected tools.
         """
         for rows in self._iter_addresses():
-            facts = load_facts_by_id(self.connection, [row[0] for row in rows])
+            facts = load_facts_by_id(self.snapshot.connection, [row[0] for row in rows])
             for address_id, channel, digest, ciphertext in rows:
                 if channel != Channel.EMAIL or address_id not in facts:
                     continue
@@ -132,8 +128,12 @@ class ExportSnapshot:
         }
         for rows in self._iter_addresses():
             owners = {row[0]: row[1:] for row in rows}
-            found = self.connection.execute(_SELECT_ROWS, {"ids": list(owners)} | given).fetchall()
-            facts = load_facts_by_id(self.connection, list(owners)) if subscriptions else {}
+            found = self.snapshot.connection.execute(
+                _SELECT_ROWS, {"ids": list(owners)} | given
+            ).fetchall()
+            facts = (
+                load_facts_by_id(self.snapshot.connection, list(owners)) if subscriptions else {}
+            )
             for address_id, scope, until, event, kind, *rest in found:
                 is_opt_out = until or EventKind(kind).suppresses
                 if is_opt_out or not find_denial(scope, facts[address_id], self.now):
@@ -143,7 +143,7 @@ class ExportSnapshot:
             on_progress(rows[-1][0])
 
     def _iter_addresses(self) -> Iterator[list[tuple[Any, ...]]]:
-        with self.connection.cursor("addresses", binary=True) as cursor:
+        with self.snapshot.connection.cursor("addresses", binary=True) as cursor:
             cursor.execute(_SELECT_ADDRESSES)
             while rows := cursor.fetchmany(_FETCH_SIZE):
                 yield rows
@@ -155,12 +155,11 @@ class ExportSnapshot:
 @contextmanager
 def open_export_snapshot(keys: Keys, now: datetime) -> Iterator[ExportSnapshot]:
     """All as of one point in time. Raises Unavailable; holds a connection until the block ends."""
-    ensure_epoch()
-    with read_snapshot() as connection:
-        watermark = load_watermark(connection)
+    with open_ledger_snapshot() as snapshot:
+        connection = snapshot.connection
         row = connection.execute("SELECT COALESCE(max(id), 0) FROM address").fetchone()
         assert row  # an aggregate
-        yield ExportSnapshot(connection, keys, now, watermark, row[0])
+        yield ExportSnapshot(snapshot, keys, now, row[0])
 
 
 def _to_export_row(
