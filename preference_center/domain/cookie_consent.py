@@ -44,7 +44,7 @@ class ConsentMethod(StrEnum):
         return self in {ConsentMethod.REFUSE, ConsentMethod.CLOSE, ConsentMethod.GPC}
 
 
-class ConsentState(StrEnum):
+class CookieChoiceState(StrEnum):
     """Whether a recorded choice still counts."""
 
     IN_FORCE = "in_force"
@@ -76,11 +76,11 @@ class BrowserConsent:
         """When everybody is asked again."""
         return self.decided_at + CONSENT_DURATION
 
-    def state(self, *, is_superseded: bool, now: datetime) -> ConsentState:
+    def state(self, *, is_superseded: bool, now: datetime) -> CookieChoiceState:
         """Whether it counts at `now`, given whether the browser has chosen again."""
         if is_superseded:
-            return ConsentState.SUPERSEDED
-        return ConsentState.IN_FORCE if now < self.expires_at else ConsentState.EXPIRED
+            return CookieChoiceState.SUPERSEDED
+        return CookieChoiceState.IN_FORCE if now < self.expires_at else CookieChoiceState.EXPIRED
 
     @property
     def cookie(self) -> ConsentCookie:

@@ -13,7 +13,7 @@ from preference_center.domain.cookie_consent import (
     BrowserConsent,
     ConsentCookie,
     ConsentMethod,
-    ConsentState,
+    CookieChoiceState,
     parse_consent_cookie,
 )
 from preference_center.domain.cookie_counts import ConsentCount, count_choices
@@ -61,9 +61,9 @@ def test_a_choice_about_another_version_does_not_count() -> None:
 def test_a_choice_is_in_force_until_it_expires_or_is_superseded() -> None:
     found = consent(functional=True)
     before, after = NOW + CONSENT_DURATION - timedelta(seconds=1), NOW + CONSENT_DURATION
-    assert found.state(is_superseded=False, now=before) is ConsentState.IN_FORCE
-    assert found.state(is_superseded=False, now=after) is ConsentState.EXPIRED
-    assert found.state(is_superseded=True, now=before) is ConsentState.SUPERSEDED
+    assert found.state(is_superseded=False, now=before) is CookieChoiceState.IN_FORCE
+    assert found.state(is_superseded=False, now=after) is CookieChoiceState.EXPIRED
+    assert found.state(is_superseded=True, now=before) is CookieChoiceState.SUPERSEDED
 
 
 def count(method: str, outcome: str, number: int, site: str = "shop") -> ConsentCount:
