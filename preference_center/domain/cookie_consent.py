@@ -19,7 +19,7 @@ CONSENT_MONTHS = 6
 """The same as people and scripts read it."""
 
 _COOKIE = re.compile(
-    r"1\.(?P<id>[0-9a-f]{32})\.(?P<version>[0-9a-z]{1,20})\.(?P<day>\d{8})"
+    r"1\.(?P<id>[0-9a-f]{32})\.(?P<version>[0-9a-z]{1,20})\.(?P<day>[0-9]{8})"
     r"\.(?P<granted>-|[a-z]+(?:\+[a-z]+)*)"
 )
 _NOTHING = "-"

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from preference_center.domain.catalogue import CookieCategory, Site, SiteCategory
 from preference_center.domain.cookie_consent import (
@@ -26,6 +28,20 @@ SITE = Site("shop", ("https://a.example",), "acme", categories={FUNCTIONAL: Site
 def consent(**choices: bool) -> BrowserConsent:
     given = {CookieCategory(name): on for name, on in choices.items()}
     return BrowserConsent(UUID(int=7), "shop", given, ConsentMethod.CHOOSE, SITE.version, "en", NOW)
+
+
+@given(
+    st.from_regex(r"1\.[0-9a-f]{32}\.[0-9a-z]{1,20}\.\d{8}\.(-|[a-z]{1,5}(\+[a-z]{1,5})?)\n?")
+    | st.text()
+)
+def test_whatever_a_cookie_holds_it_is_read_as_written_or_not_at_all(value: str) -> None:
+    found = parse_consent_cookie(value)
+    assert found is None or parse_consent_cookie(str(found)) == found
+
+
+@pytest.mark.parametrize("day", ["20260230", "00000101", "٢٠٢٦١١٢٨"])
+def test_a_day_that_is_none_is_not_read(day: str) -> None:
+    assert parse_consent_cookie(f"1.{'0' * 32}.abc.{day}.-") is None
 
 
 def cookie(day: date, version: str = SITE.version) -> ConsentCookie:
