@@ -91,7 +91,9 @@ WITH given AS (
         CASE WHEN address.erased_at IS NULL
             THEN COALESCE(address.ciphertext, EXCLUDED.ciphertext) END,
         domain_digest = CASE WHEN address.erased_at IS NULL
-            THEN COALESCE(address.domain_digest, EXCLUDED.domain_digest) END
+            THEN COALESCE(address.domain_digest, EXCLUDED.domain_digest) END,
+        widened_xid = CASE WHEN address.ciphertext IS NULL AND EXCLUDED.ciphertext IS NOT NULL
+            THEN pg_current_xact_id() ELSE address.widened_xid END
     RETURNING id, digest, channel
 )
 INSERT INTO address_key (digest, channel, address_id, kind)
@@ -107,8 +109,9 @@ Rows without keys are of a mailbox or a base that was not used as an address so 
 finds them; they exist to be locked.
 
 An address known by its SHA-256 only keeps its row when it becomes known: the row gets its readable
-form and the keys of its other forms. A volatile function checks under the append lock whether MD5s
-are matched, since this statement's snapshot is from before the lock.
+form and the keys of its other forms, which `widened_xid` shows to local filters. A volatile
+function checks under the append lock whether MD5s are matched, since this statement's snapshot is
+from before the lock.
 """
 
 APPEND_EVENTS = f"""

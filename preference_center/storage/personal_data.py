@@ -55,7 +55,7 @@ TABLES: Mapping[str, Table] = {
             "created_at": _FACT,
             "erased_at": _FACT,
         },
-        _other("channel norm_version"),
+        _other("channel norm_version widened_xid"),
         "digest",
     ),
     "address_key": Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,13 @@ import pytest
 
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.errors import Unavailable
+from preference_center.ledger import record
 from preference_center.storage.feed import denying_digests
 from preference_center.storage.feed.watermarks import ensure_epoch
 from tests.api.sender import Sender, make_sender
+from tests.ledger.changes import change
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -80,6 +84,21 @@ def test_afterwards_what_was_recorded_since_is_listed(sender: Sender, reader: Se
     assert heads(reader, ADA) <= found
     sender.opt_out("bob@example.com", "all_marketing")
     assert heads(reader, "bob@example.com") <= read(reader, first["watermark"])[1]
+
+
+def test_a_hash_that_a_contact_makes_known_is_found_in_its_other_forms(
+    sender: Sender, reader: Sender, in_context: None
+) -> None:  # I9
+    """No event comes with it."""
+    digest = hashlib.sha256(b"j.ane@gmail.com").digest()
+    hashed = HashedAddress(Channel.EMAIL, HashAlgorithm.SHA256, digest)
+    record([change(1, scope="acme.offers", address=hashed)])
+    first, found = read(reader)
+    assert not heads(reader, "jane@gmail.com") & found
+    contact = {"external_id": "c-1", "addresses": [{"address": "j.ane@gmail.com"}]}
+    assert sender.post("/v1/contacts", contact).status_code == 200
+    assert heads(reader, "jane@gmail.com") <= read(reader, first["watermark"])[1]
+    assert not sender.ask("offers.weekly", "jane@gmail.com")["allow"]
 
 
 def test_it_names_the_types_that_everybody_gets(reader: Sender, in_force: Flask) -> None:

@@ -35,8 +35,9 @@ _MAY_DENY = f"""EXISTS (SELECT FROM suppression s WHERE s.address_id = k.address
 # then. They are no events, so each reading has them all.
 _PENDING = f"SELECT substr(digest_prefix, 1, {DIGEST_HEAD_BYTES}) FROM pending_mail_opt_out"  # noqa: S608
 _SELECT_ALL = f"{_HEADS} AND {_MAY_DENY} UNION ALL {_PENDING}"
-_SELECT_SINCE = f"""{_HEADS} AND k.address_id = ANY(ARRAY(SELECT DISTINCT e.address_id FROM event e
-    WHERE e.xid >= %(xid)s::xid8 AND e.seq > %(floor)s)) AND {_MAY_DENY}
+_SELECT_SINCE = f"""{_HEADS} AND k.address_id = ANY(ARRAY(
+    SELECT e.address_id FROM event e WHERE e.xid >= %(xid)s::xid8 AND e.seq > %(floor)s
+    UNION SELECT a.id FROM address a WHERE a.widened_xid >= %(xid)s::xid8)) AND {_MAY_DENY}
 UNION ALL {_PENDING}"""  # noqa: S608 - constants of this module
 
 
@@ -70,7 +71,7 @@ def iter_all_digests(keys: Keys, now: datetime) -> Generator[DigestsInfo | list[
 def load_digests_since(
     keys: Keys, after: Watermark, now: datetime
 ) -> tuple[DigestsInfo, list[bytes]]:
-    """The same of every address with an event that was recorded at or after `after`.
+    """The same of every address with an event, or another digest, from `after` on.
 
     Whatever is committed when this is called is included, so some are listed again. Raises
     StaleWatermark if the database is on another timeline, and Unavailable.

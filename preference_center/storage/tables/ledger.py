@@ -47,11 +47,14 @@ class AddressRow(db.Model):  # type: ignore[misc,name-defined]
     created_at: Mapped[datetime] = mapped_column(TimestampTz)
     erased_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     domain_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    widened_xid: Mapped[int | None] = mapped_column(TransactionId)
+    """The last transaction in which it became known, and is found under more digests since."""
     __table_args__ = (
         Index("address_digest", "digest", "channel", unique=True),
         Index(
             "address_domain", "domain_digest", postgresql_where=text("domain_digest IS NOT NULL")
         ),
+        Index("address_widened", "widened_xid", postgresql_where=text("widened_xid IS NOT NULL")),
     )
 
 

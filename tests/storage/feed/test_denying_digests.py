@@ -154,7 +154,8 @@ def test_an_opt_out_by_mail_counts_before_its_address_is_known() -> None:
     assert heads(who, md5=False) <= everything()[1]
 
 
-def test_a_hash_that_becomes_known_is_found_in_its_other_forms() -> None:  # I9
+@pytest.mark.parametrize("kind", [EventKind.CONSENTED, EventKind.OPTED_OUT])
+def test_a_hash_that_becomes_known_is_found_in_its_other_forms(kind: EventKind) -> None:  # I9
     who = parse_address("j.ane@gmail.com", Channel.EMAIL)
     other = parse_address("jane@gmail.com", Channel.EMAIL)
     hashed = HashedAddress(
@@ -163,7 +164,7 @@ def test_a_hash_that_becomes_known_is_found_in_its_other_forms() -> None:  # I9
     record([change(1, address=hashed)])
     info, found = everything()
     assert not heads(other, md5=False) & found
-    record([change(2, EventKind.CONSENTED, address=who)])
+    record([change(2, kind, address=who)])
     assert heads(other, md5=False) & since(info.watermark)[1]
 
 
