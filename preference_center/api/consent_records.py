@@ -40,4 +40,4 @@ def post_consents_query(call: ApiCall, body: ConsentsQuery) -> Response:
             connection, address, catalogue, facts, language, call.origin.now
         )
     )
-    return json_response(records.model_dump_json())
+    return json_response(records)

@@ -19,7 +19,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import Catalogue, LegalBasis, Recipient, Topic
 from preference_center.domain.catalogue.policy_versions import PRIVACY
-from preference_center.domain.consent_state import ConsentState, StatedConsent, state_consents
+from preference_center.domain.consent_status import ConsentStatus, StatedConsent, state_consents
 from preference_center.domain.events import Event
 from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.scope_facts import ScopeFact
@@ -97,11 +97,11 @@ def build_consent_records(
 
 
 def _record(source: _Source, topic: Topic, consent: StatedConsent, event: Event) -> ConsentRecord:
-    evidence, given = event.evidence, ConsentState.GIVEN
+    evidence, given = event.evidence, ConsentStatus.GIVEN
     principal = source.principal
     events = [ConsentEvent(event_time=consent.given.at, event_state=given, entity_id=principal)]
     if consent.state is not given:
-        by_company = consent.state is ConsentState.INVALIDATED
+        by_company = consent.state is ConsentStatus.INVALIDATED
         ended = ConsentEvent(
             event_time=consent.since,
             event_state=consent.state,

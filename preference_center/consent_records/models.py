@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from preference_center.domain.consent_state import ConsentState
+from preference_center.domain.consent_status import ConsentStatus
 
 VERSION: Final = 1
 """Fields may be added; it grows when one changes its meaning or goes."""
@@ -38,9 +38,9 @@ class Party(RecordPart):
     party_id: str
     party_role: str = Field(description="controller, joint_controller or processor")
     party_name: str
-    party_address: str | None = Field(description="Of a recipient, its country (ISO 3166-1).")
-    party_email: str | None
-    party_url: str | None
+    party_address: str | None = Field(None, description="Of a recipient, its country (ISO 3166-1).")
+    party_email: str | None = None
+    party_url: str | None = None
 
 
 class Purpose(RecordPart):
@@ -62,7 +62,7 @@ class ConsentEvent(RecordPart):
 
     event_time: datetime
     event_type: Literal["explicit"] = "explicit"
-    event_state: ConsentState
+    event_state: ConsentStatus
     entity_id: str = Field(description="The `pii_principal_id`, or the company.")
 
 
@@ -75,12 +75,12 @@ class ConsentRecord(RecordPart):
     pii_principal_id: str = Field(description="A pseudonym: a keyed digest of the address.")
     timestamp: datetime = Field(description="From when on the consent counts.")
     collection_method: str
-    language: str | None
-    wording: str | None = Field(description="What was agreed to, or null.")
-    text_version: str | None = Field(description="The version of the page's texts, or null.")
-    privacy_notice: PrivacyNotice | None = Field(description="Null if it is not known.")
+    language: str | None = None
+    wording: str | None = Field(None, description="What was agreed to, or null.")
+    text_version: str | None = Field(None, description="The version of the page's texts, or null.")
+    privacy_notice: PrivacyNotice | None = Field(None, description="Null if it is not known.")
     purposes: list[Purpose]
-    state: ConsentState
+    state: ConsentStatus
     events: list[ConsentEvent]
 
 
@@ -93,5 +93,5 @@ class ConsentRecords(RecordPart):
     language: str
     party_identification: list[Party]
     records: list[ConsentRecord] | None = Field(
-        description="Null where the link did not prove control of the address."
+        None, description="Null where the link did not prove control of the address."
     )

@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.consent_records import build_consent_records
 from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.consent_state import state_consents
+from preference_center.domain.consent_status import state_consents
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink
 from preference_center.languages import page_language

@@ -13,7 +13,7 @@ from preference_center.domain.events import Timestamped
 from preference_center.domain.scope_facts import ScopeFact
 
 
-class ConsentState(StrEnum):
+class ConsentStatus(StrEnum):
     """Whether a consent counts."""
 
     GIVEN = "given"
@@ -29,7 +29,7 @@ class StatedConsent:
 
     topic: str
     given: Timestamped
-    state: ConsentState
+    state: ConsentStatus
     since: datetime
 
 
@@ -53,8 +53,8 @@ def _state_consent(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> S
     if given is None:
         return None
     if withdrawn := withdrawal_of(topic.key, given, facts):
-        return StatedConsent(topic.key, given, ConsentState.WITHDRAWN, withdrawn.at)
+        return StatedConsent(topic.key, given, ConsentStatus.WITHDRAWN, withdrawn.at)
     cutoff = topic.consents_count_from(now)
     if cutoff is not None and given.at < cutoff:
-        return StatedConsent(topic.key, given, ConsentState.INVALIDATED, cutoff)
-    return StatedConsent(topic.key, given, ConsentState.GIVEN, given.at)
+        return StatedConsent(topic.key, given, ConsentStatus.INVALIDATED, cutoff)
+    return StatedConsent(topic.key, given, ConsentStatus.GIVEN, given.at)
