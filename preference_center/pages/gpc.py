@@ -10,6 +10,7 @@ from flask import abort, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.domain.decisions import newest_opt_in
 from preference_center.domain.events import SHARING, Change
 from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.errors import Unavailable
@@ -70,8 +71,8 @@ def gpc_support_document() -> ResponseReturnValue:
 def _gpc_status(link: Link) -> GpcStatus:
     facts = load_exact_facts([link.address])[0]
     status = gpc_status(facts, None)
-    if status is not GpcStatus.PENDING or not facts:
-        return status
+    if status is not GpcStatus.PENDING or newest_opt_in(SHARING, facts) is None:
+        return status  # without a consent to compare it with, when it was recorded says nothing
     return gpc_status(facts, run_in_transaction(lambda c: _find_first_signal(c, link)))
 
 

@@ -163,6 +163,16 @@ def test_the_page_shows_without_a_catalogue_known(
         assert answer.status_code == 202
 
 
+def test_the_signal_of_a_browser_waits_in_the_spool_with_the_press(
+    client: FlaskClient, token: str, ledger: Ledger, database: Database, replay: Replay
+) -> None:  # I1
+    with database.away():
+        answer = client.post(f"/u/{token}", data={"confirm": "this"}, headers={"Sec-GPC": "1"})
+        assert answer.status_code == 202
+    replay()
+    assert [scope for _, scope in ledger.kinds()][1:] == ["sharing"]
+
+
 def test_decisions_stay_no_meanwhile(
     app: Flask,
     client: FlaskClient,
