@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import cast
 
 from apiflask import APIFlask
 from dkim.dnsplug import get_txt
+from flask import Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api, cli, console, inbound, languages, pages, spool
@@ -26,8 +29,11 @@ from preference_center.key_rings import parse_ring
 from preference_center.keys import Keys
 from preference_center.links import Links
 from preference_center.logs import configure_logs
+from preference_center.metrics import instruments
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
+from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
+from preference_center.request_ids import request_id
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
 from preference_center.storage.db.connections import (
     DeadlineConnection,
@@ -68,6 +74,7 @@ def create_app(
         template_folder=str(ROOT / "templates"),
     )
     app.request_class = MemoryRequest
+    app.after_request(_finish_response)
     keys = Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys))
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -135,6 +142,14 @@ def _replica_binds(
     conninfo = with_defaults(settings.replica_conninfo, target_session_attrs="any")
     options = _pool_options(settings, timeouts, conninfo, keys, lambda _: None)
     return {REPLICA: {"url": _DRIVER_URL, **options}}
+
+
+def _finish_response(response: Response) -> Response:
+    """Count the request, and return its id."""
+    response.headers[REQUEST_ID_HEADER] = request_id(request.environ)
+    seconds = time.perf_counter() - cast("MemoryRequest", request).began
+    instruments.observe_request(request.endpoint, response.status_code, seconds)
+    return response
 
 
 def _build_services(

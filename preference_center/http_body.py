@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from io import BytesIO
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from flask import Request, request
 from werkzeug.exceptions import RequestEntityTooLarge
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 
 class MemoryRequest(Request):
@@ -14,6 +18,11 @@ class MemoryRequest(Request):
 
     MAX_BODY_BYTES limits them.
     """
+
+    def __init__(self, environ: WSGIEnvironment, *args: Any, **options: Any) -> None:
+        super().__init__(environ, *args, **options)
+        self.began = time.perf_counter()
+        """When this process began to handle it."""
 
     def _get_file_stream(
         self,

@@ -7,12 +7,15 @@ import sys
 
 import structlog
 
+from preference_center.request_ids import add_to_log
+
 
 def configure_logs() -> None:
     """Write structlog's events to standard error as JSON lines, from INFO up."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_to_log,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -20,7 +20,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"integrations"}),
     frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "links"})
     | frozenset({"key_rings", "keys"})
-    | frozenset({"logs", "mail_server", "mailcheck", "queue", "rate_limiter"}),
+    | frozenset({"logs", "mail_server", "mailcheck", "metrics", "queue", "rate_limiter"})
+    | frozenset({"request_ids"}),
     frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),

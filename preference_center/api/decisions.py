@@ -24,6 +24,7 @@ from preference_center.domain.decisions import (
 )
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidAddress
+from preference_center.metrics import instruments
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
 
 
@@ -82,12 +83,15 @@ def decide_all(
         else without_facts
         for address in addresses
     ]
+    instruments.count_decisions(decisions)
     return DecisionBatch(decisions, as_of)
 
 
 def _same_for_all(decision: Decision, count: int) -> DecisionBatch:
     _, as_of = load_facts_as_of([])
-    return DecisionBatch([decision] * count, as_of)
+    decisions = [decision] * count
+    instruments.count_decisions(decisions)
+    return DecisionBatch(decisions, as_of)
 
 
 def _parse_or_none(raw: str, channel: Channel, region: str) -> Address | None:

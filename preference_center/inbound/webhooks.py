@@ -31,6 +31,8 @@ from preference_center.http_body import read_body
 from preference_center.inbound import text_messages
 from preference_center.inbound.certificates import certificate_cache
 from preference_center.integrations.registry import find_webhook
+from preference_center.metrics import instruments
+from preference_center.metrics.instruments import InboundKind, InboundOutcome
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from preference_center.storage.sync.destinations import find_by_name
@@ -78,8 +80,11 @@ def receive(name: str, secret: str) -> Response:
             return _handle_text(destination, source, body)
         is_new = _store(destination.id, _stored_body(source, post), token)
     except SignatureError as error:
+        instruments.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNVERIFIED: 1})
         log.warning("webhook_unverified", destination=destination.id, reason=str(error))
         return Response("Unauthorized\n", 401, mimetype="text/plain")
+    outcome = InboundOutcome.ACCEPTED if is_new else InboundOutcome.REPEATED
+    instruments.count_inbound(InboundKind.WEBHOOK, {outcome: 1})
     if is_new:
         context.queue.nudge_webhooks(destination.id)
     return Response(status=200 if source.requires_200 else 204)
@@ -110,13 +115,16 @@ def _with_certificate(
 
 def _handle_text(destination: Destination, source: SupportsTextMessages, body: bytes) -> Response:
     """Process a text message at once, and reply in the vendor's format."""
-    answer = ""
+    answer, outcome = "", InboundOutcome.IGNORED
     try:
         text = source.parse_text_message(body)
         if text is not None:
             answer = text_messages.handle_text(destination, text)
+            outcome = InboundOutcome.ACCEPTED
     except InvalidInput as error:
+        outcome = InboundOutcome.UNREADABLE
         log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
+    instruments.count_inbound(InboundKind.TEXT, {outcome: 1})
     return Response(source.format_reply(answer), mimetype=source.reply_type)
 
 

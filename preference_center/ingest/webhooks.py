@@ -33,6 +33,8 @@ from preference_center.integrations.base.contract import Connector, DeliveryErro
 from preference_center.integrations.base.multi_channel import connector_for_channel
 from preference_center.integrations.base.payload import unknown_event
 from preference_center.integrations.registry import get_webhook_source
+from preference_center.metrics import instruments
+from preference_center.metrics.instruments import InboundKind, InboundOutcome
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import (
     destinations,
@@ -196,6 +198,7 @@ def _ingest_in_transaction(
 
 
 def _mark_unreadable(destination: Destination, body: StoredWebhook, error: InvalidInput) -> None:
+    instruments.count_inbound(InboundKind.WEBHOOK, {InboundOutcome.UNREADABLE: 1})
     log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
     question = {body.id: (body.received_at, {UNREADABLE_QUESTION})}
 

@@ -22,6 +22,8 @@ from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
 from preference_center.ledger.sync_state_sql import RAISE_LEARNED
+from preference_center.metrics import instruments
+from preference_center.metrics.instruments import OptOutOutcome
 from preference_center.storage.db.database import (
     Connection,
     apply_limits,
@@ -108,7 +110,15 @@ def record(
 
     recorded = _run_in_current_epoch(run)
     context.queue.nudge_sync(recorded.destinations)
+    _count(acts, recorded)
     return recorded
+
+
+def _count(acts: Sequence[Change], recorded: RecordResult) -> None:
+    appended = frozenset(recorded.events)
+    instruments.count_events(change.kind for change in acts if change.id in appended)
+    own = sum(change.own_act and change.kind is EventKind.OPTED_OUT for change in acts)
+    instruments.count_opt_outs(OptOutOutcome.RECORDED, own)
 
 
 def _run_in_current_epoch(run: Callable[[], RecordResult]) -> RecordResult:

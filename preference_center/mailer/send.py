@@ -25,9 +25,10 @@ from preference_center.mailer.smtp_client import (
     SmtpError,
 )
 from preference_center.mailer.unproven_emails import emails_stopped
+from preference_center.metrics import instruments
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import ClaimedEmail, SendResult
+from preference_center.storage.mail.outbox import ClaimedEmail, EmailKind, SendResult
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ def send_due_emails(server: MailServer, *, until: datetime, stop: Callable[[], b
                 result, error = _result_of(failure), failure
             _settle(context, claim, lease, result)
             _log(claim, result, error)
+            instruments.count_email(EmailKind(claim.kind), result)
             sent += result is SendResult.SENT
             if isinstance(error, ServerUnavailable):
                 break

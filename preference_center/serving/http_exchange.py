@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
+from preference_center.request_ids import HEADER, request_id
 from preference_center.serving.wsgi_environ import content_length, has_body
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class HttpExchange:
             return
         self._logged = True
         method = self.environ["REQUEST_METHOD"]
-        log.warning(event, endpoint=self.endpoint, method=method, **values)
+        number = request_id(self.environ)
+        log.warning(event, endpoint=self.endpoint, method=method, request_id=number, **values)
 
     async def receive_chunk(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises ClientDisconnected."""
@@ -101,7 +103,8 @@ class HttpExchange:
             kind = "application/problem+json"
             body = json.dumps({"title": title, "status": status, "detail": detail})
         headers = [("Content-Type", kind), ("Retry-After", str(_RETRY_AFTER_SECONDS))]
-        await self.send_response(status, [*headers, ("Connection", "close")], body.encode())
+        headers += [("Connection", "close"), (HEADER, request_id(self.environ))]
+        await self.send_response(status, headers, body.encode())
 
     def start_response(self, status: int, headers: list[tuple[str, str]]) -> None:
         """In the thread: begin a response that is sent in chunks."""

@@ -15,9 +15,11 @@ from preference_center.context import services
 from preference_center.domain.events import Change
 from preference_center.errors import Unavailable
 from preference_center.ledger import record, record_batched
+from preference_center.metrics import instruments
+from preference_center.metrics.instruments import OptOutOutcome
 from preference_center.spool import frames
 from preference_center.spool.change_json import change_to_json
-from preference_center.spool.folder import SpoolFolder
+from preference_center.spool.folder import SpoolFolder, SpoolUnavailable
 from preference_center.spool.writer import SpoolWriter
 from preference_center.storage.db import outage
 
@@ -72,8 +74,14 @@ def spool_request(
     """
     spool = current_spool()
     if spool is None:
+        instruments.count_opt_outs(OptOutOutcome.REFUSED)
         raise error
     outage.report_failure(error.cause)
     sealed = services().links.seal_request({"kind": kind, **data})
-    spool.writer.append(frames.encode_frame(sealed, received_at))
+    try:
+        spool.writer.append(frames.encode_frame(sealed, received_at))
+    except SpoolUnavailable:
+        instruments.count_opt_outs(OptOutOutcome.REFUSED)
+        raise
+    instruments.count_opt_outs(OptOutOutcome.SPOOLED)
     log.info("request_spooled", kind=kind, **error.log_fields)

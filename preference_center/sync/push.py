@@ -7,6 +7,7 @@ its lease gone when it settles, and has its addresses pushed again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -19,6 +20,8 @@ from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition
 from preference_center.integrations.base.contract import Connector
 from preference_center.integrations.base.http import LeaseExpired
 from preference_center.integrations.base.rate_limit import RateLimited
+from preference_center.metrics import instruments
+from preference_center.metrics.instruments import PushFailure
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.sync import active_pushes, destinations, states
 from preference_center.sync import frequencies
@@ -98,16 +101,22 @@ def _push(
         run_autocommit(
             lambda c: states.record_pending_lifts(c, destination.id, batch.lease, lifts, until)
         )
+    began = time.monotonic()
     try:
         outcomes = frequencies.push(destination, connector, items)
     except LeaseExpired:
+        instruments.count_push_failure(destination.name, PushFailure.LEASE_EXPIRED)
         release_batch(destination, batch)
         return 0, None
     except RateLimited as error:
+        instruments.count_push_failure(destination.name, PushFailure.RATE_LIMITED)
         wait_for_rate_limit(destination, batch.lease, error)
         return 0, None
     except Exception as error:  # noqa: BLE001 - whatever a tool's response did to the connector
+        instruments.count_push_failure(destination.name, PushFailure.FAILED)
         record_failure(destination, batch, error)
         return 0, None
-    settle_batch(destination, connector.capabilities, batch, outcomes)
+    seconds = time.monotonic() - began
+    rows = settle_batch(destination, connector.capabilities, batch, outcomes)
+    instruments.observe_push(destination.name, seconds, rows)
     return len(batch.claims), batch.next_position

@@ -35,8 +35,11 @@ def settle_batch(
     batch: ClaimedBatch,
     outcomes: Mapping[int, PushOutcome],
     in_transaction: Callable[[Connection], None] = lambda _: None,
-) -> None:
-    """Store a batch's outcomes; `in_transaction` is called in the same transaction."""
+) -> Sequence[Settlement]:
+    """Store a batch's outcomes and return them.
+
+    `in_transaction` is called in the same transaction.
+    """
     now, random = services().now(), services().random.random
     settlements = []
     for ref, claim in batch.claims.items():
@@ -53,6 +56,7 @@ def settle_batch(
 
     late = run_in_transaction(write)
     log.info("synced", destination=destination.id, rows=len(settlements), late=late)
+    return settlements
 
 
 def release_batch(destination: Destination, batch: ClaimedBatch) -> None:

@@ -6,6 +6,7 @@ import psycopg
 from sqlalchemy import exc
 
 from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.metrics import instruments
 from preference_center.storage.db.connections import DatabaseTimeout
 
 _CAUSES_BY_SQLSTATE = {
@@ -86,7 +87,8 @@ def classify_error(error: Exception) -> UnavailableCause | None:
 
 
 def unavailable_error(cause: UnavailableCause, error: Exception) -> Unavailable:
-    """The error to raise for `error`, which has this cause."""
+    """The error to raise for `error`, which has this cause; it is counted."""
+    instruments.count_unavailable(cause)
     return Unavailable(_MESSAGES[cause], cause, _state_reason(cause, error))
 
 

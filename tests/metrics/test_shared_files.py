@@ -1,0 +1,71 @@
+"""Several workers of one server answer as one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from preference_center.metrics import shared_files
+from preference_center.metrics.exposition import render_metrics
+
+WORKERS = """
+import multiprocessing as mp
+from pathlib import Path
+
+def work(number, folders):
+    from preference_center.metrics import exposition, instruments
+    instruments.count_opt_outs(instruments.OptOutOutcome.SPOOLED, number)
+    folders.put((str(instruments.SHARED_FOLDER), exposition.render_metrics().decode()))
+
+if __name__ == "__main__":
+    context = mp.get_context("spawn")
+    folders = context.Queue()
+    for number in (1, 2, 4):
+        process = context.Process(target=work, args=(number, folders))
+        process.start()
+        folder, text = folders.get()
+        process.join()
+    print(folder)
+    print(text)
+"""
+
+
+def test_a_worker_answers_for_all_also_for_those_that_ended(tmp_path: Path) -> None:
+    script = tmp_path / "workers.py"
+    script.write_text(WORKERS)
+    done = subprocess.run(
+        [sys.executable, script],
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    folder = Path(done.stdout.splitlines()[0])
+    assert 'preference_center_opt_outs_total{outcome="spooled"} 7.0' in done.stdout
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+    folder = shared_files._make_folder(tmp_path, os.getpid())
+    folder.chmod(0o777)
+    with pytest.raises(PermissionError):
+        shared_files._make_folder(tmp_path, os.getpid())
+
+
+def test_the_folder_of_a_server_that_ended_is_deleted(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    old = tmp_path / f"preference-center-metrics-{os.getuid()}-{ended.pid}"
+    old.mkdir()
+    ours = shared_files._make_folder(tmp_path, os.getpid())
+    assert [*tmp_path.iterdir()] == [ours]
+
+
+def test_a_process_that_is_no_worker_counts_in_memory() -> None:
+    assert shared_files.share_between_workers() is None
+    assert b"preference_center_opt_outs_total" in render_metrics()
