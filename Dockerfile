@@ -1,7 +1,7 @@
 # One image for every process: `docker run IMAGE web`, `worker`, `fresh`, `scheduler` or `mail` runs what the
 # Procfile says; anything else is run as it stands, e.g. `docker run IMAGE flask db upgrade`.
-# No HEALTHCHECK here, since most of these processes serve no HTTP: probe `web` at /livez for liveness
-# and at /readyz for readiness (docs/deploy.md).
+# No HEALTHCHECK here, since a command has none: with INTERNAL_PORT each process has /livez for
+# liveness and /readyz for readiness there (docs/deploy.md).
 # 3.11 is the version that the tests run on; newer ones do as well.
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim
@@ -10,7 +10,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    HOST=0.0.0.0
+    HOST=0.0.0.0 \
+    INTERNAL_HOST=0.0.0.0
 
 WORKDIR /srv/preference-center
 COPY requirements.lock .

@@ -100,6 +100,16 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         default=0, ge=0, description="Number of chained proxies in front that set X-Forwarded-For"
     )
+    internal_host: str = Field(
+        default="127.0.0.1", description="Host of the internal port; 0.0.0.0 in a container"
+    )
+    internal_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of /livez, /readyz and /healthz, which are not on PORT then; one for each"
+        " process of a host",
+    )
     database_replica_url: str | None = Field(
         default=None,
         description="A replica that snapshots, exports and reports read, in the same format",

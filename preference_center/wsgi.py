@@ -10,9 +10,11 @@ import gc
 from preference_center import spool
 from preference_center.app import create_app
 from preference_center.pages import AVAILABLE_WITHOUT_DATABASE
+from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys_before_requests
 
 app = create_app()
+start_internal_server(app, shares_port=True)
 spool.start_spool(app)
 require_known_keys_before_requests(
     app, {"console.healthz", "console.readyz", *AVAILABLE_WITHOUT_DATABASE}

@@ -29,6 +29,7 @@ SLOW_FILES = tuple(
         "faults/test_histories.py",
         "faults/test_locks.py",
         "faults/test_mail.py",
+        "faults/test_probes.py",
         "faults/test_slow_clients.py",
         "faults/test_slow_tools.py",
         "faults/test_streaming.py",

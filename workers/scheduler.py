@@ -26,6 +26,7 @@ from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
+from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage import policy_webhooks
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
@@ -213,7 +214,9 @@ def main() -> None:
     """Tick until asked to stop, whatever is unavailable meanwhile."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
-    with create_app(timeouts=WORKER_TIMEOUTS).app_context():
+    app = create_app(timeouts=WORKER_TIMEOUTS)
+    start_internal_server(app)
+    with app.app_context():
         wait_for_database()
         purged_at = -math.inf
         while not stop_requested.wait(TICK_INTERVAL):

@@ -24,6 +24,7 @@ from preference_center.app import create_app
 from preference_center.context import services
 from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.queue import QUEUE_NAMES, connect_redis, rq_queue
+from preference_center.serving.internal_server import start_internal_server
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -72,7 +73,9 @@ class Worker(SimpleWorker):
 
 def main(queues: Collection[str] = QUEUE_NAMES) -> None:
     """Work on these queues until asked to stop, across outages of Redis and the database."""
-    with create_app(timeouts=WORKER_TIMEOUTS).app_context(), suppress(StopRequested):
+    app = create_app(timeouts=WORKER_TIMEOUTS)
+    start_internal_server(app)
+    with app.app_context(), suppress(StopRequested):
         wait_for_database()
         while not stop_requested.is_set():
             try:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from preference_center.console.health import blueprint
+from preference_center.console.health import INTERNAL, PROBE_PATHS, blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["INTERNAL", "PROBE_PATHS", "blueprint"]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, current_app, jsonify
+from flask import Blueprint, Flask, Response, abort, current_app, jsonify, request
 
 from preference_center import spool
 from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
@@ -33,6 +33,9 @@ from preference_center.storage.sync.undecided_events import OverdueBacklog
 
 blueprint = Blueprint("console", __name__)
 
+PROBE_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
+INTERNAL = "preference_center.internal"
+"""The key of the WSGI environment that a request on the internal port has."""
 RECENT_BURSTS_PERIOD = timedelta(days=1)
 """How long a burst of opt-outs is reported."""
 LATE_CACHE_LIFETIME = timedelta(seconds=10)
@@ -42,6 +45,13 @@ READINESS_KEY = "preference_center.readiness"
 
 _ON_TIME = RequestStage.ON_TIME
 _WORST_STAGES = [DeadlineStage.OVERDUE, DeadlineStage.PAST_TARGET, DeadlineStage.AT_RISK]
+
+
+@blueprint.before_request
+def hide_from_public() -> None:
+    """Answer 404 on the public port where there is an internal one: they name destinations."""
+    if services().settings.internal_port is not None and INTERNAL not in request.environ:
+        abort(404)
 
 
 @blueprint.get("/livez")

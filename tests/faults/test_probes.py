@@ -1,0 +1,48 @@
+"""A database outage restarts nothing: every process stays alive, and says that it is not ready."""
+
+from __future__ import annotations
+
+import httpx
+
+from dev.engines import Engines
+from dev.processes import wait_until
+from dev.server import free_port
+from tests.faults.service import PATIENCE, Service
+
+NAMES = ("web", "worker", "scheduler", "mail")
+
+
+def status(port: int, path: str) -> int:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10).status_code
+    except httpx.TransportError:
+        return 0
+
+
+def test_every_process_has_probes_that_tell_alive_from_ready(
+    own_engines: Engines, service: Service
+) -> None:
+    ports = {name: free_port() for name in NAMES}
+    common = {**service.extra, "SPOOL_DIR": "none", "MAIL_RECEIVER_PORT": str(free_port())}
+
+    def all_answer(path: str, expected: int) -> bool:
+        return wait_until(
+            lambda: {status(port, path) for port in ports.values()} == {expected}, PATIENCE
+        )
+
+    own_engines.database.stop()  # processes start in any order at boot
+    processes = []
+    for name, port in ports.items():
+        service.extra = {**common, "INTERNAL_PORT": str(port)}
+        processes.append(service.start(name, ready=False))
+    assert all_answer("/livez", 200)
+    assert all_answer("/readyz", 503)
+    own_engines.database.start()
+    assert all_answer("/readyz", 200)
+    assert all_answer("/healthz", 200)
+    own_engines.database.kill()
+    assert all_answer("/readyz", 503)
+    assert all_answer("/livez", 200)
+    own_engines.database.start()
+    assert all_answer("/readyz", 200)
+    assert all(process.alive for process in processes)
