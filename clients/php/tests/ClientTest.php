@@ -158,9 +158,8 @@ final class ClientTest extends TestCase
     public function testNoChoiceOfTopicsIsAnObject(): void
     {
         $stub = new Stub([Stub::json(200, ['events' => []])]);
-        $transport = $stub->client();
-        $transport->updatePreferences(['address' => self::ADA, 'topics' => []]);
-        self::assertSame(['address' => self::ADA, 'topics' => []], $stub->requests[0]['body']);
+        $stub->client()->updatePreferences(['address' => self::ADA, 'topics' => []]);
+        self::assertSame('{"address":"ada@example.com","topics":{}}', $stub->requests[0]['raw']);
         self::assertSame('PUT', $stub->requests[0]['method']);
     }
 

@@ -82,7 +82,7 @@ final class LaravelTest extends TestCase
      *
      * @param array<string, string> $headers
      * @param list<string> $to
-     * @return list<\Symfony\Component\Mime\Email> what was sent
+     * @return list<\Symfony\Component\Mime\Email> what was sent, each to those whom it names
      */
     private function send(array $headers, array $to, string ...$bcc): array
     {
@@ -110,7 +110,12 @@ final class LaravelTest extends TestCase
         $mailer = $this->app->make(Mail::class);
         $mailer->to($to)->bcc($bcc)->send($mailable);
         $sent = $mailer->mailer()->getSymfonyTransport()->messages();
-        return $sent->map(static fn ($each) => $each->getOriginalMessage())->values()->all();
+        return $sent->map(static function ($each) {
+            $mail = $each->getOriginalMessage();
+            $named = self::addresses([...$mail->getTo(), ...$mail->getCc(), ...$mail->getBcc()]);
+            self::assertSame($named, self::addresses($each->getEnvelope()->getRecipients()));
+            return $mail;
+        })->values()->all();
     }
 
     /**

@@ -12,7 +12,7 @@ use PreferenceCenter\Client\Http\TransportError;
 /** Answers as a test says, and remembers what it was asked. */
 final class Stub implements Transport
 {
-    /** @var list<array{method: string, url: string, headers: array<string, string>, body: mixed}> */
+    /** @var list<array{method: string, url: string, headers: array<string, string>, raw: string, body: mixed}> */
     public array $requests = [];
     /** @var list<float> */
     public array $waits = [];
@@ -26,7 +26,7 @@ final class Stub implements Transport
     public function send(string $method, string $url, array $headers, string $body, float $seconds): Response
     {
         $answer = $this->answers[min(count($this->requests), count($this->answers) - 1)];
-        $request = compact('method', 'url', 'headers') + ['body' => json_decode($body, true)];
+        $request = compact('method', 'url', 'headers') + ['raw' => $body, 'body' => json_decode($body, true)];
         $this->requests[] = $request;
         if ($answer instanceof TransportError) {
             $this->now += $seconds;

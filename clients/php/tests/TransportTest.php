@@ -58,7 +58,7 @@ final class TransportTest extends TestCase
     #[DataProvider('transports')]
     public function testARedirectIsNotFollowed(Transport $transport): void
     {
-        $url = $this->serve("HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
+        $url = $this->serve("HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n");
         self::assertSame(307, $transport->send('POST', $url, [], '{}', 2)->status);
     }
 

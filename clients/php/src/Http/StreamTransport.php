@@ -46,7 +46,6 @@ final class StreamTransport implements Transport
             'content' => $body,
             'timeout' => $seconds,
             'follow_location' => 0,
-            'max_redirects' => 1,
             'ignore_errors' => true,
             'protocol_version' => 1.1,
         ]]);
@@ -73,7 +72,7 @@ final class StreamTransport implements Transport
             }
             stream_set_timeout($stream, (int) $left, (int) (($left - (int) $left) * 1e6));
             $part = fread($stream, 65536);
-            if ($part === false || stream_get_meta_data($stream)['timed_out']) {
+            if ($part === false) {
                 throw new TransportError('timed out');
             }
             $received .= $part;
