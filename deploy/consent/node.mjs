@@ -45,15 +45,16 @@ export function consentEndpoint(target, timeout = 3000) {
   };
 }
 
+// The body, or null if it is larger than any choice. It is read to its end all the same: to leave
+// it would close the connection before the response.
 async function read(request) {
   const parts = [];
   let size = 0;
   for await (const part of request) {
     size += part.length;
-    if (size > MAX_BODY_BYTES) return null;
-    parts.push(part);
+    if (size <= MAX_BODY_BYTES) parts.push(part);
   }
-  return Buffer.concat(parts);
+  return size <= MAX_BODY_BYTES ? Buffer.concat(parts) : null;
 }
 
 // What the preference center needs; of the cookies, its own alone.
