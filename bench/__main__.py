@@ -18,6 +18,7 @@ from statistics import median
 
 from bench import (
     access,
+    announcing,
     backfilling,
     calling,
     clicking,
@@ -396,6 +397,20 @@ def measure_erasing(engines: Engines, options: Options) -> None:
         )
 
 
+def measure_announcing(engines: Engines, options: Options) -> None:
+    """A privacy policy announced to 10,000 contacts, or a million; killed twice, each once."""
+    with ground.ground(engines) as here:
+        count = FULL if options.full else BULK
+        found = announcing.measure(here, count)
+    say(
+        f"announcing to {count:,}, killed after"
+        f" {' and '.join(f'{each:,}' for each in found.killed_after)}: {found.seconds:.0f} s,"
+        f" {count / found.seconds:,.0f}/s; streamed {found.rows:,} in"
+        f" {found.stream_seconds:.0f} s, {found.rows / found.stream_seconds:,.0f}/s;"
+        f" {found.repeated} twice, {found.missing} missing (wanted: none)"
+    )
+
+
 def measure_consent_tag(engines: Engines, options: Options) -> None:
     """The consent tool's script: smaller than other libraries, and its banner no later."""
     with ground.ground(engines) as here:
@@ -434,6 +449,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "forms": measure_forms,
     "access": measure_access,
     "erasing": measure_erasing,
+    "announcing": measure_announcing,
     "consent-tag": measure_consent_tag,
 }
 

@@ -108,6 +108,10 @@ def _object(page: Page, demo: Demo) -> None:
     _open("/rights/object", page, demo)
 
 
+def _dont_sell(page: Page, demo: Demo) -> None:
+    _open("/rights/dont_sell_or_share", page, demo)
+
+
 def _complaint(page: Page, demo: Demo) -> None:
     _open("/rights/complaint", page, demo)
 
@@ -175,6 +179,9 @@ RIGHTS_PICTURES = (
     Picture("rights-restrict", "Limit", "What it means.", _restrict, SCREENS),
     Picture("rights-close", "Close the account", "What is lost and kept.", _close, SCREENS),
     Picture("rights-object", "Object", "In one's own words, or none.", _object, SCREENS),
+    Picture(
+        "rights-dont-sell", "Do not sell or share", "One button, for anybody.", _dont_sell, SCREENS
+    ),
     Picture("rights-status", "How far a request is", "After an objection.", _status, SCREENS),
     Picture("rights-complaint", "Complain", "And to whom else.", _complaint, SCREENS),
     Picture("rights-reopen", "Come back", "After a deletion.", _reopen, SCREENS),

@@ -11,7 +11,7 @@ from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.problems import NOT_FOUND, ApiError
 from preference_center.api.responses import ResponseBody
 from preference_center.context import services
-from preference_center.domain.cookie_consent import ConsentMethod, ConsentState
+from preference_center.domain.cookie_consent import ConsentMethod, CookieChoiceState
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.browser_consents import StoredConsent, find_consent
 from preference_center.storage.db.database import run_autocommit
@@ -22,7 +22,7 @@ class BrowserConsentResponse(ResponseBody):
 
     id: str
     site: str
-    state: ConsentState
+    state: CookieChoiceState
     choices: dict[str, bool]
     method: ConsentMethod
     version: str

@@ -20,7 +20,7 @@ from preference_center.api.requests import (
 from preference_center.context import Services
 from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.frequency_changes import (
     ChosenFrequencies,
     build_frequency_change,
@@ -102,9 +102,8 @@ def write_preferences(
     errors = FieldErrors()
     changes = []
     for scope in submission.choices:
-        pointer = (
-            "/all_marketing" if scope == ALL_MARKETING else f"/topics/{_escape_pointer(scope)}"
-        )
+        is_wide = scope in {ALL_MARKETING, SHARING}
+        pointer = f"/{scope}" if is_wide else f"/topics/{_escape_pointer(scope)}"
         change = errors.collect(
             pointer,
             build_preference_change,
@@ -165,6 +164,8 @@ def _parse_update(
     overall = update.all_marketing
     if overall:
         choices[ALL_MARKETING] = PreferenceChoice(overall.state, overall.until)
+    if update.sharing:
+        choices[SHARING] = PreferenceChoice(update.sharing.state, update.sharing.until)
     submission = errors.collect(
         "/evidence", PreferenceSubmission, address, choices, rendered_at, evidence
     )

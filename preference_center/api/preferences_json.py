@@ -46,6 +46,7 @@ def load_preferences_json(
         "restricted": preferences.restricted,
         "opt_in": _opt_in_method(preferences, key).value,
         "all_marketing": _setting_json(preferences.all_marketing),
+        "sharing": _setting_json(preferences.sharing),
         "topics": {topic: _setting_json(each) for topic, each in preferences.topics.items()},
         "always_on": [message_type.key for message_type in always_on],
         "one_way_systems": _one_way_systems(catalogue, [*preferences.topics], language, connection),

@@ -15,7 +15,7 @@ from preference_center.api.parsing import (
     validate_printable,
 )
 from preference_center.domain.addresses import Channel
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.links import MAX_MESSAGE_ID
@@ -78,7 +78,7 @@ _UNTIL_ONLY_IF_PAUSED = constraints(
 )
 _TOPIC_KEYS_ONLY: JsonDict = {
     "additionalProperties": False,
-    "propertyNames": {"minLength": 1, "maxLength": 100, "not": {"const": ALL_MARKETING}},
+    "propertyNames": {"minLength": 1, "maxLength": 100, "not": {"enum": [ALL_MARKETING, SHARING]}},
 }
 
 
@@ -191,6 +191,8 @@ class PreferencesUpdate(RequestBody):
     rendered_at: AwareDatetime
     evidence: EvidenceBody
     all_marketing: PreferenceChoiceRequest | None = None
+    sharing: PreferenceChoiceRequest | None = None
+    """Sale and sharing of their data; it can't be paused."""
     topics: Annotated[
         dict[TopicKey, PreferenceChoiceRequest],
         Field(max_length=MAX_TOPIC_CHOICES, json_schema_extra=_TOPIC_KEYS_ONLY),
@@ -202,11 +204,9 @@ class PreferencesUpdate(RequestBody):
     """How often the person wants a topic; a choice is no opt-in."""
 
     @model_validator(mode="after")
-    def _reject_all_marketing_in_topics(self) -> PreferencesUpdate:
-        if ALL_MARKETING in {*self.topics, *self.frequencies}:
-            raise ValueError(
-                "all_marketing is a field of its own, not a key of topics or frequencies"
-            )
+    def _reject_wide_scopes_in_topics(self) -> PreferencesUpdate:
+        for wide in sorted({ALL_MARKETING, SHARING} & {*self.topics, *self.frequencies}):
+            raise ValueError(f"{wide} is a field of its own, not a key of topics or frequencies")
         return self
 
     @property

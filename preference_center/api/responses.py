@@ -154,6 +154,9 @@ class PreferencesResponse(ResponseBody):
         description="Whether this key can turn something on for this person"
     )
     all_marketing: ScopeSetting
+    sharing: ScopeSetting = Field(
+        description="Sale and sharing of the person's data: on as long as nothing forbids it"
+    )
     topics: dict[str, ScopeSetting]
     always_on: list[str] = Field(
         description="The service message types that nobody can turn off; of a closed account"

@@ -19,7 +19,7 @@ CONSENT_MONTHS = 6
 """The same as people and scripts read it."""
 
 _COOKIE = re.compile(
-    r"1\.(?P<id>[0-9a-f]{32})\.(?P<version>[0-9a-z]{1,20})\.(?P<day>\d{8})"
+    r"1\.(?P<id>[0-9a-f]{32})\.(?P<version>[0-9a-z]{1,20})\.(?P<day>[0-9]{8})"
     r"\.(?P<granted>-|[a-z]+(?:\+[a-z]+)*)"
 )
 _NOTHING = "-"
@@ -44,7 +44,7 @@ class ConsentMethod(StrEnum):
         return self in {ConsentMethod.REFUSE, ConsentMethod.CLOSE, ConsentMethod.GPC}
 
 
-class ConsentState(StrEnum):
+class CookieChoiceState(StrEnum):
     """Whether a recorded choice still counts."""
 
     IN_FORCE = "in_force"
@@ -76,11 +76,11 @@ class BrowserConsent:
         """When everybody is asked again."""
         return self.decided_at + CONSENT_DURATION
 
-    def state(self, *, is_superseded: bool, now: datetime) -> ConsentState:
+    def state(self, *, is_superseded: bool, now: datetime) -> CookieChoiceState:
         """Whether it counts at `now`, given whether the browser has chosen again."""
         if is_superseded:
-            return ConsentState.SUPERSEDED
-        return ConsentState.IN_FORCE if now < self.expires_at else ConsentState.EXPIRED
+            return CookieChoiceState.SUPERSEDED
+        return CookieChoiceState.IN_FORCE if now < self.expires_at else CookieChoiceState.EXPIRED
 
     @property
     def cookie(self) -> ConsentCookie:

@@ -17,12 +17,14 @@ from preference_center.domain.decisions import (
     DecisionRule,
     active_pause_end,
     find_denial,
+    find_sharing_denial,
     missing_consent,
     topic_status,
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
     RESTRICTION,
+    SHARING,
     Change,
     EventKind,
 )
@@ -32,7 +34,7 @@ from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
     topic_for_address,
-    validate_marketing_scope,
+    validate_opt_out_scope,
 )
 from preference_center.errors import InvalidInput
 
@@ -81,10 +83,13 @@ class Preferences:
     """The account is deactivated or erased: nothing can be turned on (I4)."""
     restricted: bool
     """The person limits the use of their data: nothing can be turned on until they end that."""
+    sharing: ScopeStatus = ScopeStatus(PreferenceState.ON)
+    """Whether their data may be sold or shared for advertising, as far as they have said."""
 
     def for_scope(self, scope: str) -> ScopeStatus | None:
         """The setting of a scope; None for a topic that can't be chosen."""
-        return self.all_marketing if scope == ALL_MARKETING else self.topics.get(scope)
+        wide = {ALL_MARKETING: self.all_marketing, SHARING: self.sharing}
+        return wide.get(scope) or self.topics.get(scope)
 
     def is_on(self, scope: str) -> bool:
         """Whether the person has not turned it off; what is paused is on.
@@ -140,7 +145,15 @@ def compute_preferences(
         },
         closed=own_denial is not None and own_denial.rule is DecisionRule.CLOSED,
         restricted=wide_denial is not None and wide_denial.rule is DecisionRule.RESTRICTED,
+        sharing=_sharing_status(facts, now),
     )
+
+
+def _sharing_status(facts: Sequence[ScopeFact], now: datetime) -> ScopeStatus:
+    denial = find_sharing_denial(facts, now)
+    if denial is None:
+        return ScopeStatus(PreferenceState.ON)
+    return ScopeStatus(PreferenceState.OFF, rule=denial.rule, since=denial.since)
 
 
 def shown_facts(facts: Sequence[ScopeFact]) -> list[ScopeFact]:
@@ -166,7 +179,7 @@ def build_preference_change(
     WrongChannel, or InvalidInput for what can't be chosen.
     """
     choice = submission.choices[scope]
-    validate_marketing_scope(submission.address, scope, catalogue)
+    validate_opt_out_scope(submission.address, scope, catalogue)
     _validate_choice(choice, scope, submission, catalogue, current, origin.now)
     acted_at = submission.consent_evidence.occurred_at
     opts_in = choice.state is PreferenceState.ON
@@ -250,6 +263,8 @@ def _validate_choice(
 ) -> None:
     if choice.state is PreferenceState.OFF:
         return  # an opt-out is always accepted
+    if scope == SHARING and choice.state is PreferenceState.PAUSED:
+        raise InvalidInput("sale and sharing can't be paused: turn it off, or on")
     if current.closed:
         raise InvalidInput("the account is closed: nothing can be turned on or paused")
     if current.restricted:
@@ -257,7 +272,8 @@ def _validate_choice(
             "the person limits the use of their data: nothing can be turned on or paused until"
             " they end that"
         )
-    if scope != ALL_MARKETING and topic_for_address(submission.address, scope, catalogue).retired:
+    is_topic = scope not in {ALL_MARKETING, SHARING}
+    if is_topic and topic_for_address(submission.address, scope, catalogue).retired:
         raise InvalidInput(f"the topic {scope} is retired: nobody can ask for it any more")
     if choice.until is not None and not now < choice.until <= now + MAX_PAUSE:
         raise InvalidInput(f"a pause ends within {MAX_PAUSE.days} days from now")

@@ -69,6 +69,11 @@ class RecordedOptOut:
         source = DESTINATION_SOURCE if found_in_tool else None
         return evidence.get("via") or evidence.get("method") or source
 
+    @property
+    def policy(self) -> str | None:
+        """The version of the privacy policy that was shown, such as `privacy/2027-01`."""
+        return self.event.evidence.get("policy") if self.event else None
+
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:

@@ -57,6 +57,9 @@ class ReceiptOptOut(ReceiptPart):
     received_via: str | None = Field(description="How it reached the company.")
     received_at: datetime = Field(description="The 72 hours run from here.")
     recorded_at: datetime = Field(description="From when on decisions deny it to every sender.")
+    policy: str | None = Field(
+        default=None, description="The version of the privacy policy that was shown."
+    )
 
 
 class ReceiptCompletion(ReceiptPart):
@@ -167,6 +170,7 @@ def _receipt_opt_out(
         received_via=opt_out.received_via,
         received_at=opt_out.received_at,
         recorded_at=opt_out.recorded_at,
+        policy=opt_out.policy,
     )
 
 

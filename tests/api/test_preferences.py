@@ -64,6 +64,26 @@ def test_minting_and_reading_write_nothing(sender: Sender) -> None:
         assert sender.rows(f"SELECT 1 FROM {table}") == []
 
 
+def test_sale_and_sharing_are_turned_off_and_on_by_themselves(
+    sender: Sender, clock: Clock
+) -> None:  # I4, I5
+    turned_off = put(sender, clock, sharing={"state": "off"})
+    assert turned_off["sharing"] == off("opted_out_of_sharing", clock())
+    assert turned_off["topics"]["acme.offers"] == {"state": "on"}
+    clock.advance(2 * MINUTE)
+    assert put(sender, clock, all_marketing={"state": "on"})["sharing"]["state"] == "off"
+    assert put(sender, clock, sharing={"state": "on"})["sharing"] == {"state": "on"}
+    assert [row[:2] for row in sender.rows(EVENTS)][-1] == ("opted_in", "sharing")
+    assert sender.rows("SELECT topic FROM consent") == []
+
+
+def test_who_stops_all_marketing_is_not_shared_either(
+    sender: Sender, clock: Clock
+) -> None:  # GDPR art. 21(2)
+    found = put(sender, clock, all_marketing={"state": "off"})
+    assert found["sharing"] == off("opted_out_of_all_marketing", clock())
+
+
 def test_reading_tells_each_topic_with_the_rule_that_holds_it_off(
     sender: Sender, clock: Clock
 ) -> None:
@@ -73,6 +93,7 @@ def test_reading_tells_each_topic_with_the_rule_that_holds_it_off(
         "restricted": False,
         "opt_in": "immediate",
         "all_marketing": {"state": "on"},
+        "sharing": {"state": "on"},
         "topics": {
             "acme.news": {"state": "off", "rule": "no_consent"},
             "acme.offers": {"state": "on"},
@@ -217,6 +238,12 @@ PAST, FAR = START.isoformat(), (START + timedelta(days=400)).isoformat()
         ({"topics": topics(news="maybe")}, "/topics/acme.news/state", "invalid-value"),
         ({"topics": {"acme.news": {"stat": "on"}}}, "/topics/acme.news/stat", "unknown-field"),
         ({"topics": {"all_marketing": {"state": "off"}}}, "", "invalid-value"),
+        ({"topics": {"sharing": {"state": "off"}}}, "", "invalid-value"),
+        (
+            {"sharing": {"state": "paused", "until": "2026-12-01T09:00:00Z"}},
+            "/sharing",
+            "rule-violation",
+        ),
         (
             {"topics": topics(news={"state": "on", "until": FAR})},
             "/topics/acme.news",

@@ -98,7 +98,9 @@ def test_reopened_it_has_the_focus_gives_it_back_and_escape_changes_nothing(
         assert visit.page.evaluate("preferenceCenter.consent.get()") == before
 
 
-@pytest.mark.parametrize("width, height", [(320, 640), (320, 256), (1280, 900)])
+@pytest.mark.parametrize(
+    "width, height", [(320, 640), (320, 256), (1280, 900)], ids=["narrow", "zoomed", "wide"]
+)
 def test_nothing_is_too_wide_or_too_small_and_the_three_buttons_are_alike(
     browser: Browser, shops: Shops, width: int, height: int
 ) -> None:  # C8; 320 by 256 is a zoom of 400% on a screen of 1280 by 1024 (WCAG 1.4.10)

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from preference_center.domain.catalogue import CookieCategory, Site, SiteCategory
 from preference_center.domain.cookie_consent import (
@@ -13,7 +15,7 @@ from preference_center.domain.cookie_consent import (
     BrowserConsent,
     ConsentCookie,
     ConsentMethod,
-    ConsentState,
+    CookieChoiceState,
     parse_consent_cookie,
 )
 from preference_center.domain.cookie_counts import ConsentCount, count_choices
@@ -26,6 +28,20 @@ SITE = Site("shop", ("https://a.example",), "acme", categories={FUNCTIONAL: Site
 def consent(**choices: bool) -> BrowserConsent:
     given = {CookieCategory(name): on for name, on in choices.items()}
     return BrowserConsent(UUID(int=7), "shop", given, ConsentMethod.CHOOSE, SITE.version, "en", NOW)
+
+
+@given(
+    st.from_regex(r"1\.[0-9a-f]{32}\.[0-9a-z]{1,20}\.\d{8}\.(-|[a-z]{1,5}(\+[a-z]{1,5})?)\n?")
+    | st.text()
+)
+def test_whatever_a_cookie_holds_it_is_read_as_written_or_not_at_all(value: str) -> None:
+    found = parse_consent_cookie(value)
+    assert found is None or parse_consent_cookie(str(found)) == found
+
+
+@pytest.mark.parametrize("day", ["20260230", "00000101", "٢٠٢٦١١٢٨"])
+def test_a_day_that_is_none_is_not_read(day: str) -> None:
+    assert parse_consent_cookie(f"1.{'0' * 32}.abc.{day}.-") is None
 
 
 def cookie(day: date, version: str = SITE.version) -> ConsentCookie:
@@ -61,9 +77,9 @@ def test_a_choice_about_another_version_does_not_count() -> None:
 def test_a_choice_is_in_force_until_it_expires_or_is_superseded() -> None:
     found = consent(functional=True)
     before, after = NOW + CONSENT_DURATION - timedelta(seconds=1), NOW + CONSENT_DURATION
-    assert found.state(is_superseded=False, now=before) is ConsentState.IN_FORCE
-    assert found.state(is_superseded=False, now=after) is ConsentState.EXPIRED
-    assert found.state(is_superseded=True, now=before) is ConsentState.SUPERSEDED
+    assert found.state(is_superseded=False, now=before) is CookieChoiceState.IN_FORCE
+    assert found.state(is_superseded=False, now=after) is CookieChoiceState.EXPIRED
+    assert found.state(is_superseded=True, now=before) is CookieChoiceState.SUPERSEDED
 
 
 def count(method: str, outcome: str, number: int, site: str = "shop") -> ConsentCount:

@@ -124,6 +124,16 @@ class TestAMailboxForRequests:
         assert not allowed(JANE)
         assert [each.kind for each in requests()] == [RequestKind.OBJECT]
 
+    @pytest.mark.parametrize("text", ["Do not sell my personal data.", "Don't share my data"])
+    def test_not_to_sell_or_share_counts_at_once_and_stops_no_message(
+        self, take: Take, requests: Callable[[], list[RightsRequest]], ledger: Ledger, text: str
+    ) -> None:  # 11 CCR 7026, I4
+        take(reply(text, "My data"), RIGHTS)
+        assert ledger.kinds() == [("opted_out", "sharing")]
+        assert [(each.kind, each.state) for each in requests()] == [
+            (RequestKind.DONT_SELL_OR_SHARE, RequestState.DONE)
+        ]
+
     @pytest.mark.parametrize(
         "header", ["Auto-Submitted: auto-replied\n", "Precedence: list\n", "List-Id: <x.y>\n"]
     )

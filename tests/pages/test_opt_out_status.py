@@ -320,6 +320,7 @@ def test_the_receipt_holds_the_documented_fields(
         "received_via": "unsubscribe_page",
         "received_at": at,
         "recorded_at": at,
+        "policy": None,
     }
     assert receipt["systems"] == [
         {

@@ -51,6 +51,12 @@ def test_a_choice_keeps_the_version_that_was_in_force(
     assert (found[0], found[-1]) == ("privacy/2026", "privacy/2026-12")
 
 
+def test_the_receipt_names_the_version(client: FlaskClient, token: str) -> None:
+    client.post(f"/u/{token}", data={"confirm": "this"})
+    [opt_out] = client.get(f"/w/{token}/receipt.json").get_json()["opt_outs"]
+    assert opt_out["policy"] == "privacy/2026"
+
+
 def test_one_click_showed_no_policy(client: FlaskClient, token: str, ledger: Ledger) -> None:
     client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})  # RFC 8058
     assert "policy" not in ledger.events()[0]["evidence"]

@@ -10,13 +10,17 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from preference_center.errors import Unavailable
 from preference_center.pages.cookies import choice as choices
 from preference_center.pages.cookies import sites
 from tests.clock import START, Clock
+from tests.in_force import put_in_force
+from tests.pages.conftest import CATALOGUE
 from tests.pages.cookies.conftest import Choose, config
-from tests.pages.cookies.shop import ORIGIN
+from tests.pages.cookies.shop import ORIGIN, SITES
 
 if TYPE_CHECKING:
+    from flask import Flask
     from flask.testing import FlaskClient
 
 COLUMNS = "id, site, choices, method, version, language, decided_at, expires_at, previous"
@@ -277,3 +281,31 @@ def test_nothing_personal_is_in_the_rows(choose: Choose, database_url: str) -> N
     )  # I12
     [row] = rows(database_url, "*")
     assert not [part for part in ("jane", "203.0.114", "browser") if part in repr(row).lower()]
+
+
+def test_the_version_of_the_policy_in_force_is_kept(
+    app: Flask, choose: Choose, database_url: str
+) -> None:
+    policy = """
+[policies.privacy."2026-01"]
+effective = 2026-01-01
+material = false
+url = "https://acme.example/privacy"
+sha256 = "%s"
+summary = { en = "First version.", it = "Prima versione." }
+"""
+    put_in_force(app, CATALOGUE + SITES + policy % ("0" * 64))
+    assert choose("refuse").status_code == 201
+    assert rows(database_url, "policy_version") == [("privacy/2026-01",)]
+
+
+def test_without_the_database_nothing_is_said_to_be_saved(
+    choose: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(_: object) -> object:
+        raise Unavailable("no database")
+
+    monkeypatch.setattr(choices, "run_in_transaction", unavailable)
+    response = choose("accept", functional=True, advertising=True)
+    assert response.status_code == 503  # I1
+    assert "Set-Cookie" not in response.headers
