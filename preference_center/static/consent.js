@@ -1,5 +1,6 @@
 /* Cookie choices: docs/cookies.md. The site's own endpoint sets the cookie. */
 (() => {
+if (window.preferenceCenter?.consent) return; // twice
 const EVENT = "preference-center:consent";
 const script = document.currentScript, root = document.documentElement;
 let config, choice = null, panel, opener, timer;
@@ -113,7 +114,7 @@ async function save(method, choices) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ choices, method, version, language }),
   }).catch(console.warn);
-  if (answer?.status === 409) return start("reload"); // what is asked for has changed
+  if (answer?.status === 409) return start("reload"); // the question has changed
   const next = answer?.status === 201 ? await answer.json() : null;
   if (!next) remove({ name: "pc_consent" });
   apply(next && { id: next.id, choices: next.choices, version });
@@ -164,7 +165,7 @@ function show(choosing) {
   };
   place().prepend(panel);
   if (choosing) heading.focus();
-  root.style.scrollPaddingBottom = `${panel.offsetHeight + 32}px`; // nothing with the focus is covered
+  root.style.scrollPaddingBottom = `${panel.offsetHeight + 32}px`; // the focus is not covered
 }
 
 function hide() {
@@ -218,7 +219,7 @@ window.preferenceCenter = { ...window.preferenceCenter, consent: { get, open: ()
 
 document.addEventListener("click", (event) => {
   const pressed = event.target.closest?.("[data-consent-open]");
-  if (!pressed || !config) return; // a link leads to the page that needs no script
+  if (!pressed || !config) return; // a link leads to a page
   event.preventDefault();
   opener = pressed;
   show(true);

@@ -54,6 +54,7 @@ def test_nothing_optional_is_loaded_before_a_choice_and_scrolling_is_none(
 ) -> None:  # RULES D1
     with visiting(browser, shops.cascina) as visit:
         visit.banner.wait_for()
+        visit.page.add_script_tag(url=f"{shops.service}/consent.js")  # again, by mistake
         visit.page.mouse.wheel(0, 2000)
         visit.page.get_by_role("link", name="Journal").click()
         visit.banner.wait_for()
