@@ -10,6 +10,7 @@ from preference_center.context import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 from simulation.entry_points import EntryPoints
+from simulation.filtering import FilteringSender
 from simulation.follower import Follower
 from simulation.history import Act
 from simulation.people import ALL, START, TOPICS, Form, forms_of
@@ -31,6 +32,7 @@ class Overlaps:
     forms: Mapping[str, Form]
     entry_points: EntryPoints
     follower: Follower
+    filtering: FilteringSender
     trace: Callable[[str], None]
     do: Callable[[Act], None]
 
@@ -42,6 +44,7 @@ class Overlaps:
             self.trace(str(other))
             self.do(other)
             self.follower.read()
+            self.filtering.read()
             self.follower.older.append(Follower.of_snapshot())
 
         self.entry_points.late(forms_of(act.who)[act.form], act, meanwhile)

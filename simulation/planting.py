@@ -18,8 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PATCHES = sorted((ROOT / "simulation" / "planted").glob("*.patch"))
-COPIED = ("app.py", "preference_center", "workers", "dev", "tests", "simulation", "templates",
-          "migrations", "pyproject.toml")  # fmt: skip
+COPIED = ("app.py", "preference_center", "clients", "workers", "dev", "tests", "simulation",
+          "templates", "migrations", "pyproject.toml")  # fmt: skip
 _RED = re.compile(r"^seed (\d+): (.*)$", re.MULTILINE)
 
 

@@ -27,6 +27,7 @@ from simulation.corrections import Corrections
 from simulation.crew import Crew, Mishap, Redis
 from simulation.entry_points import EntryPoints
 from simulation.faults import Faults
+from simulation.filtering import FilteringSender
 from simulation.follower import Follower
 from simulation.ground import Clock, Ground
 from simulation.history import Act, Options
@@ -89,6 +90,7 @@ class Run:
     faults: Faults = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
+    filtering: FilteringSender = field(init=False)
 
     @property
     def excused(self) -> dict[str, int]:
@@ -145,11 +147,19 @@ class Run:
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
         self.redis.nudged = self._nudged
         self.faults = Faults(self.tools, self.redis, self.crew, self.later)
+        self.filtering = FilteringSender(forms)
         self.overlaps = Overlaps(
-            self.options.people, forms, self.entry_points, self.follower, self.note, self._do
+            self.options.people,
+            forms,
+            self.entry_points,
+            self.follower,
+            self.filtering,
+            self.note,
+            self._do,
         )
         self.crew.struck = lambda: self.overlaps.struck(self.later)
         self.follower.read()
+        self.filtering.read()
         for act in self.acts:
             moment = START + timedelta(seconds=act.at)
             self.later(moment, str(act), partial(self._do, act))
@@ -258,6 +268,7 @@ class Run:
             raise Violation(f"I13: {unrecorded[0]}")
         self.checks.count_unsure()
         self.follower.compare()
+        self.filtering.read()
         self.note("every tool agrees with every person")
         self._forget()
 
@@ -305,4 +316,5 @@ class Run:
 
     def _follow(self, _: Act) -> str:
         self.follower.read()
+        self.filtering.read()
         return ""
