@@ -22,6 +22,8 @@ from tests.policy_notices.people import (
     close,
     rows,
 )
+from workers import jobs
+from workers.scheduler import tick
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -105,6 +107,15 @@ def test_a_worker_that_dies_after_sending_sends_the_same_again(
     assert send(clock) == 1
     assert len({headers["webhook-id"] for headers, _ in program.received}) == 1
     assert informed() == [("webhook", 4)]
+
+
+def test_the_scheduler_finds_due_batches_and_the_job_sends_them(program: Program) -> None:
+    assert tick() == 0
+    queue_batches(VERSION)
+    assert tick() == 1
+    jobs.send_rights_webhooks()
+    assert program.types() == ["policy.announcement"]
+    assert tick() == 0
 
 
 def test_who_closed_the_account_meanwhile_is_denied_and_not_recorded(
