@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, abort, current_app, jsonify, request
+from apiflask import APIBlueprint
+from flask import Flask, Response, abort, current_app, jsonify, request
 
 from preference_center import spool
 from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
@@ -31,7 +32,8 @@ from preference_center.storage.sync import states, undecided_events
 from preference_center.storage.sync.states import LateRows
 from preference_center.storage.sync.undecided_events import OverdueBacklog
 
-blueprint = Blueprint("console", __name__)
+# APIFlask asks every blueprint that has a `before_request` whether it is to be described.
+blueprint = APIBlueprint("console", __name__, enable_openapi=False)
 
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
 INTERNAL = "preference_center.internal"
