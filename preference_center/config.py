@@ -19,6 +19,7 @@ from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
 from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.mail_server import MailServer
 from preference_center.rate_limiter import parse_rate
+from preference_center.redis_connection import validate_redis_url
 
 MEBIBYTE = 1024 * 1024
 
@@ -33,7 +34,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     database_url: str = Field(description="postgresql://user:password@host/database")
-    redis_url: str = Field(description="redis://host:port/0")
+    redis_url: str = Field(
+        description="redis://host:port/0, rediss:// or redis+sentinel://host:port,host:port/name/0"
+    )
     public_url: str = Field(description="URL of the pages, https://host")
     secret_key: str = Field(min_length=32, description="Signs forms; any long random text")
     digest_keys: str = Field(description="Chain of keys for address digests, oldest first")
@@ -161,6 +164,14 @@ class Settings(BaseSettings):
     burst_minutes: int = Field(
         default=10, ge=1, description="Longest time between the send and a burst"
     )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _validate_redis_url(cls, url: str) -> str:
+        try:
+            return validate_redis_url(url)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("time_zone")
     @classmethod

@@ -16,6 +16,8 @@ import structlog
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
+from preference_center.redis_connection import connect_redis
+
 log = structlog.get_logger()
 
 SYNC_FRESH = "workers.jobs.sync_fresh"
@@ -56,11 +58,6 @@ NUDGE_TIMEOUT_SECONDS = 0.05
 NUDGE_INTERVAL_SECONDS = 1.0
 BREAKER_SECONDS = 5.0
 """Seconds without a nudge after Redis failed, so that a hung Redis slows no opt-out."""
-
-
-def connect_redis(redis_url: str, *, timeout: float | None = None) -> redis.Redis:
-    """A Redis client. `timeout` in seconds, for connecting and for each response."""
-    return redis.Redis.from_url(redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
 
 
 def rq_queue(connection: redis.Redis, name: str) -> rq.Queue:

@@ -21,6 +21,7 @@ from limits.strategies import MovingWindowRateLimiter
 from redis import RedisError
 
 from preference_center.errors import InvalidInput
+from preference_center.redis_connection import connect_redis
 
 log = structlog.get_logger()
 
@@ -76,11 +77,8 @@ class RedisRateLimiter:
     """
 
     def __init__(self, redis_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._redis = RedisStorage(
-            redis_url,
-            socket_timeout=REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        )
+        client = connect_redis(redis_url, timeout=REDIS_TIMEOUT_SECONDS)
+        self._redis = RedisStorage("redis://", connection_pool=client.connection_pool)
         self._shared = MovingWindowRateLimiter(self._redis)
         self._monotonic = monotonic
         self._lock = threading.Lock()

@@ -20,7 +20,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"integrations"}),
     frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "links"})
     | frozenset({"key_rings", "keys"})
-    | frozenset({"logs", "mail_server", "mailcheck", "metrics", "queue", "rate_limiter"})
+    | frozenset(
+        {"logs", "mail_server", "mailcheck", "metrics", "queue", "rate_limiter", "redis_connection"}
+    )
     | frozenset({"request_ids"}),
     frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),

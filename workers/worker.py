@@ -23,7 +23,8 @@ from rq.worker import WorkerStatus
 from preference_center.app import create_app
 from preference_center.context import services
 from preference_center.database_timeouts import WORKER_TIMEOUTS
-from preference_center.queue import QUEUE_NAMES, connect_redis, rq_queue
+from preference_center.queue import QUEUE_NAMES, rq_queue
+from preference_center.redis_connection import connect_redis, require_no_cluster
 from preference_center.serving.internal_server import start_internal_server
 from workers.process import stop_requested, wait_for_database
 
@@ -80,6 +81,7 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
         while not stop_requested.is_set():
             try:
                 connection = connect_redis(services().settings.redis_url)
+                require_no_cluster(connection)
                 make_worker(connection, queues).work(logging_level="WARNING")
             except redis.RedisError as error:
                 log.warning("redis_unavailable", error=type(error).__name__)

@@ -25,7 +25,7 @@ from preference_center.integrations.base.rate_limit import (
     RateLimited,
     RequestRateLimiter,
 )
-from preference_center.queue import connect_redis
+from preference_center.redis_connection import connect_redis
 
 log = structlog.get_logger()
 

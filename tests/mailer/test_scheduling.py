@@ -25,7 +25,8 @@ from workers import scheduler
 def test_the_scheduler_finds_due_mail_without_redis(
     redis_url: str, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.queue import JobQueue, connect_redis, rq_queue
+    from preference_center.queue import JobQueue, rq_queue
+    from preference_center.redis_connection import connect_redis
 
     enqueue_emails([outgoing_email() for _ in range(50)])
     with connect_redis(redis_url) as connection:

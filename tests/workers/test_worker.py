@@ -13,8 +13,8 @@ from preference_center.queue import (
     SYNC,
     SYNC_FRESH,
     JobQueue,
-    connect_redis,
 )
+from preference_center.redis_connection import connect_redis
 from workers.worker import make_worker, parse_queue_names
 
 

@@ -156,7 +156,8 @@ def test_no_email_is_lost_while_redis_is_down(
 def test_enqueueing_nudges_the_worker(
     app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.queue import JobQueue, connect_redis, rq_queue
+    from preference_center.queue import JobQueue, rq_queue
+    from preference_center.redis_connection import connect_redis
 
     rested = replace(services(), queue=JobQueue(redis_url))  # nudged by no test before
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, rested)
