@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
+from tests.triggers import without_triggers
+
 
 @dataclass(slots=True)
 class Backup:
@@ -36,8 +38,7 @@ class Backup:
 
     def restore(self) -> None:
         """Bring every table to what it held."""
-        with psycopg.connect(self.database_url) as connection:
-            connection.execute("SET session_replication_role = replica")
+        with psycopg.connect(self.database_url) as connection, without_triggers(connection):
             for name, rows in self.tables.items():
                 table = sql.Identifier(name)
                 connection.execute(sql.SQL("DELETE FROM {}").format(table))

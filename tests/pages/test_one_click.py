@@ -22,6 +22,7 @@ from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
 from tests.pages.test_unsubscribe import turn_on, undo_of
 from tests.pages.visits import MESSAGE_ID
+from tests.triggers import without_triggers
 
 PAIR = "List-Unsubscribe=One-Click"
 FORM = "application/x-www-form-urlencoded"
@@ -260,8 +261,7 @@ class TestOneClick:
 
         from preference_center.storage.catalogues import clear_catalogue_cache
 
-        with psycopg.connect(ledger.url) as connection:
-            connection.execute("SET session_replication_role = replica")
+        with psycopg.connect(ledger.url) as connection, without_triggers(connection):
             connection.execute("DELETE FROM catalogue_version")
         with client.application.app_context():
             clear_catalogue_cache()

@@ -30,7 +30,7 @@ from preference_center.rights.journal import load_status, require_replayed
 from preference_center.rights.journal_store import open_files, read_entries
 from preference_center.rights.replay import replay
 from preference_center.storage.access import audit
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights import erasures
 from preference_center.storage.rights import journal as journal_rows
@@ -51,6 +51,7 @@ from tests.rights.erasing import (
     tables_by_text,
     tables_with,
 )
+from tests.triggers import without_triggers
 
 
 @pytest.fixture
@@ -75,11 +76,12 @@ def restore(people: bool = True) -> None:  # noqa: FBT001, FBT002
     """As if a backup had been restored that is from before every erasure."""
     tables = "erasure, erasure_task, erasure_journal, event, event_evidence, suppression, consent"
     tables += ", contact, contact_address, contact_external_id, address, address_key, sync_state"
-    run_in_transaction(
-        lambda c: c.execute(
-            f"SET LOCAL session_replication_role = 'replica'; TRUNCATE {tables}".encode()
-        )
-    )
+
+    def empty(connection: Connection) -> None:
+        with without_triggers(connection):
+            connection.execute(f"TRUNCATE {tables}".encode())
+
+    run_in_transaction(empty)
     if people:
         store(ADA, NUMBER)
         record([change(7, address=GRACE)])

@@ -25,6 +25,7 @@ from tests.clock import Clock
 from tests.ledger.changes import change
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import ADA, EXTERNAL_ID, GRACE, LOCALE, NUMBER, erase, store, tables_with
+from tests.triggers import without_triggers
 
 TRACES = ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE, "asked-at-the-counter")
 
@@ -58,16 +59,16 @@ def restore(app: Flask) -> None:
     """Every table as it was, also those that only grow; then processes start again."""
 
     def copy_back(connection: Connection) -> None:
-        connection.execute("SET LOCAL session_replication_role = 'replica'")
-        for table in db.metadata.sorted_tables:
-            columns = ", ".join(
-                f'"{column.name}"' for column in table.columns if column.computed is None
-            )
-            connection.execute(f"TRUNCATE {table.name}".encode())
-            connection.execute(
-                f"INSERT INTO {table.name} ({columns}) OVERRIDING SYSTEM VALUE"
-                f" SELECT {columns} FROM backup.{table.name}".encode()
-            )
+        with without_triggers(connection):
+            for table in db.metadata.sorted_tables:
+                columns = ", ".join(
+                    f'"{column.name}"' for column in table.columns if column.computed is None
+                )
+                connection.execute(f"TRUNCATE {table.name}".encode())
+                connection.execute(
+                    f"INSERT INTO {table.name} ({columns}) OVERRIDING SYSTEM VALUE"
+                    f" SELECT {columns} FROM backup.{table.name}".encode()
+                )
         connection.execute("DROP SCHEMA backup CASCADE")
 
     run_in_transaction(copy_back)

@@ -72,14 +72,17 @@ def test_its_clock_is_moved_by_exactly_the_time_for_which_it_stood(
     steps: list[tuple[str, timedelta]], law: Law, kind: str
 ) -> None:
     extent = Extent.ACCOUNT if kind == "erase" else None
-    request, now, stopped = received(RequestKind(kind), law, extent), START, timedelta(0)
+    request, now = received(RequestKind(kind), law, extent), START
+    stopped = ended = timedelta(0)  # with and without the stop that lasts
     plain = compute_deadlines(request.kind, [law], START, ROME)
     for name, passed in steps:
         before, now = request, now + passed
-        if before.stopped_at is not None:
+        if before.stopped_at is None:
+            ended = stopped
+        else:
             stopped += passed
         try:
-            request = act(before, name, now, stopped)
+            request = act(before, name, now, ended)
         except InvalidInput:
             continue
         assert not before.state.closed  # nothing follows an end
