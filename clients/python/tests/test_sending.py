@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
 from clients.python.tests.fake_service import FakeService, decided, problem
-from preference_center_client import Action, NotPermitted, Sending
+from preference_center_client import Action, AsyncSending, NotPermitted, Sending
 
 
 def sending(service: FakeService, **options: object) -> Sending:
@@ -57,3 +60,19 @@ def test_nobody_is_asked_about_an_empty_list() -> None:
     service = FakeService([decided()])
     assert sending(service).actions("offers.weekly", []) == []
     assert service.requests == []
+
+
+def test_the_async_one_does_the_same() -> None:
+    async def work() -> None:
+        service = FakeService([decided(True, False), httpx.ConnectError])
+        async with service.async_client() as client:
+            found = AsyncSending(client, service_types={"password_reset"}, when_unknown="drop")
+            assert await found.actions("offers.weekly", ["a", "b"]) == [Action.SEND, Action.DROP]
+            assert await found.action("offers.weekly", "a") is Action.DROP
+            assert await found.action("password_reset", "a") is Action.SEND
+            asked = len(service.requests)
+            assert await found.action("offers.weekly", "a") is Action.DROP
+            assert len(service.requests) == asked
+
+    with ThreadPoolExecutor(1) as pool, asyncio.Runner() as runner:
+        pool.submit(runner.run, work()).result()

@@ -26,12 +26,13 @@ from preference_center_client.models import (
     WriteResult,
 )
 from preference_center_client.retries import NO_RETRIES, RetryPolicy
-from preference_center_client.sending import Action, Sending
+from preference_center_client.sending import Action, AsyncSending, Sending
 
 __all__ = [
     "NO_RETRIES",
     "Action",
     "AsyncClient",
+    "AsyncSending",
     "ChangesPage",
     "Client",
     "Conflict",

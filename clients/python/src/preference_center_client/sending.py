@@ -38,7 +38,58 @@ class DecidesMany(Protocol):
         ...
 
 
-class Sending:
+class DecidesManyAsync(Protocol):
+    """The same, awaited: an `AsyncClient`."""
+
+    async def decide_many(
+        self, message_type: str, recipients: Sequence[str], *, channel: Channel = "email"
+    ) -> list[Decision]:
+        """A decision per recipient, in their order; `unanswered` where there is none."""
+        ...
+
+
+class _Rules:
+    """What is the same whether decisions are awaited or not."""
+
+    def __init__(
+        self,
+        service_types: Collection[str],
+        when_unknown: Literal["wait", "drop"],
+        clock: Callable[[], float],
+    ) -> None:
+        if when_unknown not in {"wait", "drop"}:
+            raise ValueError(f"when_unknown is wait or drop, not {when_unknown}")
+        self._service_types = frozenset(service_types)
+        self._when_unknown = Action(when_unknown)
+        self._clock = clock
+        self._lock = Lock()
+        self._paused_until = 0.0
+
+    def is_service(self, message_type: str) -> bool:
+        """Whether this type goes out without asking."""
+        return message_type in self._service_types
+
+    def _without_asking(self, message_type: str, recipients: Sequence[str]) -> list[Action] | None:
+        """The actions that need no decision; None if there have to be some."""
+        if self.is_service(message_type):
+            return [Action.SEND] * len(recipients)
+        if not recipients or self._clock() < self._paused_until:
+            return [self._when_unknown] * len(recipients)
+        return None
+
+    def _to_actions(self, decisions: Sequence[Decision]) -> list[Action]:
+        if any(each.rule == UNANSWERED for each in decisions):
+            with self._lock:
+                self._paused_until = self._clock() + PAUSE_SECONDS
+        return [self._to_action(each) for each in decisions]
+
+    def _to_action(self, decision: Decision) -> Action:
+        if decision.allow:
+            return Action.SEND
+        return self._when_unknown if decision.rule == UNANSWERED else Action.DROP
+
+
+class Sending(_Rules):
     """The actions for messages. Safe to share among threads.
 
     `service_types` are the message types that go out without asking: those whose class is
@@ -55,18 +106,8 @@ class Sending:
         when_unknown: Literal["wait", "drop"] = "wait",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(service_types, when_unknown, clock)
         self._client = client
-        self._service_types = frozenset(service_types)
-        if when_unknown not in {"wait", "drop"}:
-            raise ValueError(f"when_unknown is wait or drop, not {when_unknown}")
-        self._when_unknown = Action(when_unknown)
-        self._clock = clock
-        self._lock = Lock()
-        self._paused_until = 0.0
-
-    def is_service(self, message_type: str) -> bool:
-        """Whether this type goes out without asking."""
-        return message_type in self._service_types
 
     def action(self, message_type: str, recipient: str, *, channel: Channel = "email") -> Action:
         """What to do with a message to one recipient."""
@@ -80,22 +121,39 @@ class Sending:
         Raises a Rejected, such as Unauthenticated, which somebody has to fix: nothing of this
         marketing may be sent then either.
         """
-        if self.is_service(message_type):
-            return [Action.SEND] * len(recipients)
-        if not recipients:
-            return []
-        if self._clock() < self._paused_until:
-            return [self._when_unknown] * len(recipients)
-        decisions = self._client.decide_many(message_type, recipients, channel=channel)
-        if any(each.rule == UNANSWERED for each in decisions):
-            self._pause()
-        return [self._to_action(each) for each in decisions]
+        known = self._without_asking(message_type, recipients)
+        if known is not None:
+            return known
+        asked = self._client.decide_many(message_type, recipients, channel=channel)
+        return self._to_actions(asked)
 
-    def _to_action(self, decision: Decision) -> Action:
-        if decision.allow:
-            return Action.SEND
-        return self._when_unknown if decision.rule == UNANSWERED else Action.DROP
 
-    def _pause(self) -> None:
-        with self._lock:
-            self._paused_until = self._clock() + PAUSE_SECONDS
+class AsyncSending(_Rules):
+    """The same for an `AsyncClient`; both calls are awaited."""
+
+    def __init__(
+        self,
+        client: DecidesManyAsync,
+        *,
+        service_types: Collection[str],
+        when_unknown: Literal["wait", "drop"] = "wait",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(service_types, when_unknown, clock)
+        self._client = client
+
+    async def action(
+        self, message_type: str, recipient: str, *, channel: Channel = "email"
+    ) -> Action:
+        """What to do with a message to one recipient."""
+        return (await self.actions(message_type, [recipient], channel=channel))[0]
+
+    async def actions(
+        self, message_type: str, recipients: Sequence[str], *, channel: Channel = "email"
+    ) -> list[Action]:
+        """What to do for each recipient. Raises as `Sending.actions` does."""
+        known = self._without_asking(message_type, recipients)
+        if known is not None:
+            return known
+        asked = await self._client.decide_many(message_type, recipients, channel=channel)
+        return self._to_actions(asked)
