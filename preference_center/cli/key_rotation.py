@@ -54,7 +54,12 @@ def encryption(*, dry_run: bool) -> None:
 
 @rotate.command("digests")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-def digests(*, dry_run: bool) -> None:
+@click.option(
+    "--all-restarted",
+    is_flag=True,
+    help="Every process was restarted with the new key; through a pooler that can't be seen.",
+)
+def digests(*, dry_run: bool, all_restarted: bool) -> None:
     """Bring all stored digests to the new key at the end of DIGEST_KEYS.
 
     Every process must have been restarted with it before. It needs no readable address, and the
@@ -67,7 +72,7 @@ def digests(*, dry_run: bool) -> None:
         if dry_run:
             _print_digest_status(found)
             return
-        rotate_digests(_progress_printer())
+        rotate_digests(_progress_printer(), all_restarted=all_restarted)
         key_id = services().keys.digest_id
         run_in_transaction(
             lambda connection: audit.insert_audit_entry(

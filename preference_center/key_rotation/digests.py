@@ -18,6 +18,7 @@ from preference_center.errors import KeyMismatch, Unavailable, UnavailableCause
 from preference_center.key_rotation.progress import ColumnProgress
 from preference_center.storage import digest_chunks
 from preference_center.storage.access import key_rotations
+from preference_center.storage.db.connections import DeadlineConnection
 from preference_center.storage.db.database import (
     Connection,
     current_limits,
@@ -92,12 +93,16 @@ def load_digest_status() -> DigestStatus:
 
 
 def rotate_digests(
-    progress: Callable[[ColumnProgress], None], pause: Callable[[float], None] = time.sleep
+    progress: Callable[[ColumnProgress], None],
+    pause: Callable[[float], None] = time.sleep,
+    *,
+    all_restarted: bool = False,
 ) -> None:
     """Bring every digest to the newest of DIGEST_KEYS, one key further than before.
 
     Safe to kill and to repeat. Raises KeyMismatch if there is more than one new key, or a process
-    does not have it yet, and Unavailable.
+    does not have it yet, and Unavailable. Through a pooler the processes can't be seen: then
+    `all_restarted` states that each has the key.
     """
     status = load_digest_status()
     if status.configured > status.in_use + 1:
@@ -106,7 +111,8 @@ def rotate_digests(
         _clear(status.in_use - 1, pause)
     if status.configured == status.in_use:
         return
-    _require_the_key_everywhere()
+    if not all_restarted:
+        _require_the_key_everywhere()
     wrap = Rewrapping(services().keys, status.in_use)
     _alter_tables(add_next_columns, pause)
     run_autocommit(add_next_indexes, allow_total=True, never_in_transaction=True)
@@ -138,6 +144,12 @@ def _alter_tables(work: Callable[[Connection], T], pause: Callable[[float], None
 
 
 def _require_the_key_everywhere() -> None:
+    if run_in_transaction(lambda c: isinstance(c, DeadlineConnection) and c.is_pooled):
+        raise KeyMismatch(
+            "Through a pooler it can't be seen which processes have the new digest key: one without"
+            " it would find no opt-out. Restart every process with it, and run this again with"
+            " --all-restarted."
+        )
     others = run_in_transaction(
         lambda c: list_other_applications(c, application_name(services().keys))
     )

@@ -199,6 +199,7 @@ class TestReady:
             {"status": "ready", "database": "writable", "spool": None},
         )
 
+    @pytest.mark.own_session
     @pytest.mark.usefixtures("read_only")
     def test_not_on_a_database_that_only_reads(self, client: FlaskClient) -> None:  # I1
         db.engine.dispose()

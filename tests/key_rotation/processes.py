@@ -78,8 +78,8 @@ def no_pause(_: float) -> None:
     """Nobody waits for another one's request here."""
 
 
-def rotate() -> None:
-    rotate_digests(silent, no_pause)
+def rotate(*, all_restarted: bool = False) -> None:
+    rotate_digests(silent, no_pause, all_restarted=all_restarted)
 
 
 def denied(address: Address) -> bool:

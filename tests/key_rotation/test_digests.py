@@ -239,6 +239,20 @@ def test_a_process_without_the_key_is_named_before_and_refused_after(
         load_facts([JANE])
 
 
+def test_through_a_pooler_somebody_must_state_that_every_process_has_the_key(
+    app: Flask, one_key: Settings
+) -> None:  # I11
+    with app.app_context():
+        record([change(1)])
+    restart(app)
+    given = {"digest_keys": two_keys(one_key), "database_pooler": "transaction"}
+    with process_with(one_key, **given):
+        with pytest.raises(KeyMismatch, match="--all-restarted"):
+            rotate()
+        rotate(all_restarted=True)
+        assert denied(JANE)
+
+
 def test_only_one_key_at_a_time(app: Flask, one_key: Settings) -> None:
     restart(app)
     three = f"{two_keys(one_key)},{new_key('d3', 8)}"
