@@ -17,6 +17,7 @@ from preference_center.app import create_app
 from preference_center.context import services
 from preference_center.errors import Unavailable
 from preference_center.inbound.smtp_server import serve
+from preference_center.logs import capture_standard_logs
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
@@ -28,6 +29,7 @@ STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 def main() -> None:
     """Receive mail until asked to stop."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    capture_standard_logs()
     app = create_app()
     start_internal_server(app)
     with app.app_context():

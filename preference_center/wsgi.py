@@ -9,15 +9,18 @@ import gc
 
 from preference_center import spool
 from preference_center.app import create_app
+from preference_center.logs import capture_standard_logs
 from preference_center.pages import AVAILABLE_WITHOUT_DATABASE
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys_before_requests
 
+capture_standard_logs()
 app = create_app()
 start_internal_server(app, shares_port=True)
 spool.start_spool(app)
 require_known_keys_before_requests(
-    app, {"console.healthz", "console.readyz", *AVAILABLE_WITHOUT_DATABASE}
+    app,
+    {"console.healthz", "console.readyz", "console.metrics", *AVAILABLE_WITHOUT_DATABASE},
 )
 
 # What was loaded stays: the collector's scans of it took a sixth of the time of an opt-out.

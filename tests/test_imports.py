@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"policy_notices", "rights"}),
-    frozenset({"ingest", "sync"}),
+    frozenset({"ingest", "monitoring", "sync"}),
     ENTRY_POINTS,
     frozenset({"cli", "error_pages"}),  # error pages differ by entry point
     frozenset({"app"}),

@@ -23,6 +23,13 @@ from preference_center.errors import PreferenceCenterError, Unavailable
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
+from preference_center.logs import capture_standard_logs
+from preference_center.monitoring.collectors import (
+    DatabaseCollector,
+    SchedulerCollector,
+    add_collector,
+)
+from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
@@ -214,14 +221,19 @@ def main() -> None:
     """Tick until asked to stop, whatever is unavailable meanwhile."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
+    capture_standard_logs()
     app = create_app(timeouts=WORKER_TIMEOUTS)
-    start_internal_server(app)
     with app.app_context():
+        heartbeat = Heartbeat(services().now())
+        add_collector(app, SchedulerCollector(heartbeat))
+        add_collector(app, DatabaseCollector())
+        start_internal_server(app)
         wait_for_database()
         purged_at = -math.inf
         while not stop_requested.wait(TICK_INTERVAL):
             try:
                 tick()
+                heartbeat.beat(services().now())
                 flag_bursts(services().now())
                 if time.monotonic() >= purged_at + CLEANUP_INTERVAL:
                     run_clocks(services().now())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from types import FrameType
@@ -17,13 +18,17 @@ import redis
 import structlog
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
+from structlog.contextvars import bound_contextvars
 
 from preference_center.app import create_app
 from preference_center.context import services
 from preference_center.database_timeouts import WORKER_TIMEOUTS
-from preference_center.queue import QUEUE_NAMES, rq_queue
+from preference_center.logs import capture_standard_logs
+from preference_center.metrics import instruments
+from preference_center.queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.redis_connection import connect_redis, require_no_cluster
 from preference_center.serving.internal_server import start_internal_server
 from workers.process import stop_requested, wait_for_database
@@ -60,6 +65,15 @@ class Worker(SimpleWorker):
         behind = self._ordered_queues.index(reference_queue) + 1
         self._ordered_queues = self._ordered_queues[behind:] + self._ordered_queues[:behind]
 
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        """Run the job; its id is in each line of the log about it."""
+        began = time.monotonic()
+        with bound_contextvars(job_id=job.id):
+            done: bool = super().perform_job(job, queue)
+        if job.func_name in JOB_QUEUES:
+            instruments.observe_job(job.func_name.rpartition(".")[2], time.monotonic() - began)
+        return done
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Let the job finish its current batch, then stop (SIGTERM, SIGINT).
 
@@ -74,6 +88,7 @@ class Worker(SimpleWorker):
 
 def main(queues: Collection[str] = QUEUE_NAMES) -> None:
     """Work on these queues until asked to stop, across outages of Redis and the database."""
+    capture_standard_logs()
     app = create_app(timeouts=WORKER_TIMEOUTS)
     start_internal_server(app)
     with app.app_context(), suppress(StopRequested):

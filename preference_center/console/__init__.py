@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from preference_center.console.health import INTERNAL, PROBE_PATHS, blueprint
+from preference_center.console.metrics import METRICS_PATH
 
-__all__ = ["INTERNAL", "PROBE_PATHS", "blueprint"]
+__all__ = ["INTERNAL", "METRICS_PATH", "PROBE_PATHS", "blueprint"]

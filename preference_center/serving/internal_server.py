@@ -1,4 +1,4 @@
-"""The probes of any process on a port of its own: for Kubernetes and monitoring, not for people.
+"""The probes and metrics of any process on a port of its own, not for people.
 
 Every process has it if INTERNAL_PORT is set. It runs in threads of its own, so it answers while
 the process waits for the database.
@@ -14,7 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from flask import Flask
 
-from preference_center.console import INTERNAL, PROBE_PATHS
+from preference_center.console import INTERNAL, METRICS_PATH, PROBE_PATHS
 from preference_center.context import services
 from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.errors import ConfigError
@@ -28,7 +28,7 @@ READ_TIMEOUT = 5.0
 
 
 def start_internal_server(app: Flask, *, shares_port: bool = False) -> InternalServer | None:
-    """Serve the probes from now on, until the process ends; None without INTERNAL_PORT.
+    """Serve probes and metrics from now on, until the process ends; None without INTERNAL_PORT.
 
     `shares_port`: the web processes of one host answer in turn on one port. Raises ConfigError if
     the port is taken.
@@ -51,7 +51,7 @@ def start_internal_server(app: Flask, *, shares_port: bool = False) -> InternalS
 
 
 class InternalServer(ThreadingMixIn, WSGIServer):
-    """Serves PROBE_PATHS of `app`, and nothing else."""
+    """Serves PROBE_PATHS and METRICS_PATH of `app`, and nothing else."""
 
     daemon_threads = True
 
@@ -68,7 +68,7 @@ class InternalServer(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def _respond(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] not in PROBE_PATHS:
+        if environ["PATH_INFO"] not in {METRICS_PATH, *PROBE_PATHS}:
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"Not found\n"]
         environ[INTERNAL] = True

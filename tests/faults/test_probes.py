@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 
 from dev.engines import Engines
@@ -17,6 +19,10 @@ def status(port: int, path: str) -> int:
         return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10).status_code
     except httpx.TransportError:
         return 0
+
+
+def metrics(port: int) -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
 
 
 def test_every_process_has_probes_that_tell_alive_from_ready(
@@ -40,9 +46,15 @@ def test_every_process_has_probes_that_tell_alive_from_ready(
     own_engines.database.start()
     assert all_answer("/readyz", 200)
     assert all_answer("/healthz", 200)
+    assert all_answer("/metrics", 200)
+    assert wait_until(lambda: "destination_state" in metrics(ports["scheduler"]), PATIENCE)
+    assert "database_up" not in metrics(ports["web"])  # one process reads the database for all
     own_engines.database.kill()
     assert all_answer("/readyz", 503)
     assert all_answer("/livez", 200)
     own_engines.database.start()
     assert all_answer("/readyz", 200)
     assert all(process.alive for process in processes)
+    for process in processes:
+        for line in process.log.read_text().splitlines():
+            assert json.loads(line)["event"], line

@@ -1,0 +1,169 @@
+"""The conditions that somebody must learn of, evaluated from what was measured.
+
+One table, without I/O and clock. docs/monitoring.md says what to do about each; deploy/alerts.yml
+has the same conditions for Prometheus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.measurements import HostMeasurements, Measurements
+from preference_center.domain.rights.clock import RequestStage
+
+STOPPED_AFTER = timedelta(minutes=15)
+"""For how long opt-outs wait for a stopped destination before that is an alert."""
+TICK_MISSING_AFTER = timedelta(minutes=2)
+DATABASE_AWAY_AFTER = timedelta(minutes=2)
+EMAIL_STUCK_AFTER = timedelta(minutes=15)
+ROTATION_UNFINISHED_AFTER = timedelta(days=7)
+MIN_FREE_SHARE = 0.1
+"""Less of a disk than this is an alert."""
+
+_LATE = (DeadlineStage.PAST_TARGET, DeadlineStage.OVERDUE)
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    SCHEDULER_SILENT = "scheduler_silent"
+    """It runs, and does not get to looking for due work."""
+    DESTINATION_STOPPED = "destination_stopped"
+    WORK_AT_RISK = "work_at_risk"
+    """36 hours have passed since something was received that some tool does not reflect."""
+    WORK_LATE = "work_late"
+    """48 hours or more."""
+    RIGHTS_DUE_SOON = "rights_due_soon"
+    RIGHTS_OVERDUE = "rights_overdue"
+    EMAIL_STUCK = "email_stuck"
+    ERASURES_NOT_IN_JOURNAL = "erasures_not_in_journal"
+    KEY_ROTATION_UNFINISHED = "key_rotation_unfinished"
+    DISK_NEARLY_FULL = "disk_nearly_full"
+
+
+MESSAGES = {
+    AlertKind.DATABASE_UNAVAILABLE: "The database is not available: opt-outs wait on disk.",
+    AlertKind.SCHEDULER_SILENT: "The scheduler runs, but does not look for due work: see its log.",
+    AlertKind.DESTINATION_STOPPED: "Opt-outs wait for this destination, and nothing is pushed.",
+    AlertKind.WORK_AT_RISK: "Opt-outs have waited for 36 hours or more.",
+    AlertKind.WORK_LATE: "Opt-outs have waited for 48 hours or more, longer than is accepted.",
+    AlertKind.RIGHTS_DUE_SOON: "Requests of data subjects are due soon.",
+    AlertKind.RIGHTS_OVERDUE: "Requests of data subjects are overdue.",
+    AlertKind.EMAIL_STUCK: "Emails of ours are not sent: look at the mail server and the workers.",
+    AlertKind.ERASURES_NOT_IN_JOURNAL: "The erasure journal can't be written.",
+    AlertKind.KEY_ROTATION_UNFINISHED: "A change of keys is unfinished: continue it.",
+    AlertKind.DISK_NEARLY_FULL: "The disk of a folder that we write to is nearly full.",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Alert:
+    """One condition that holds. `subject` is a destination, a backlog or a folder, or empty."""
+
+    kind: AlertKind
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the conditions are evaluated on. `measured` is None while the database is away."""
+
+    at: datetime
+    measured: Measurements | None
+    host: HostMeasurements = field(default_factory=HostMeasurements)
+    database_away_since: datetime | None = None
+    ticked_at: datetime | None = None
+    """When the scheduler last looked for due work; it begins at its start."""
+
+
+Condition = Callable[[Observation], Iterator[str]]
+"""The subjects for which it holds."""
+
+
+def find_alerts(seen: Observation) -> frozenset[Alert]:
+    """All conditions that hold."""
+    return frozenset(
+        Alert(kind, subject) for kind, holds in CONDITIONS.items() for subject in holds(seen)
+    )
+
+
+def _database_unavailable(seen: Observation) -> Iterator[str]:
+    since = seen.database_away_since
+    if since is not None and seen.at >= since + DATABASE_AWAY_AFTER:
+        yield ""
+
+
+def _scheduler_silent(seen: Observation) -> Iterator[str]:
+    # Without the database it can't look, and that is an alert of its own.
+    if seen.measured and seen.ticked_at and seen.at >= seen.ticked_at + TICK_MISSING_AFTER:
+        yield ""
+
+
+def _destination_stopped(seen: Observation) -> Iterator[str]:
+    for each in seen.measured.destinations if seen.measured else ():
+        oldest = each.oldest_received_at
+        if oldest and each.state in {"broken", "paused"} and seen.at >= oldest + STOPPED_AFTER:
+            yield each.name
+
+
+def _waiting_since(*stages: DeadlineStage) -> Condition:
+    def holds(seen: Observation) -> Iterator[str]:
+        if seen.measured is None:
+            return
+        for each in seen.measured.destinations:
+            if any(each.late.get(stage) for stage in stages):
+                yield each.name
+        yield from sorted({kind for kind, stage in seen.measured.backlog if stage in stages})
+
+    return holds
+
+
+def _rights(stage: RequestStage) -> Condition:
+    def holds(seen: Observation) -> Iterator[str]:
+        if seen.measured and seen.measured.rights.get(stage):
+            yield ""
+
+    return holds
+
+
+def _email_stuck(seen: Observation) -> Iterator[str]:
+    oldest = seen.measured and seen.measured.oldest_email_due_at
+    if oldest and seen.at >= oldest + EMAIL_STUCK_AFTER:
+        yield ""
+
+
+def _erasures_not_in_journal(seen: Observation) -> Iterator[str]:
+    if seen.measured and seen.measured.erasures_not_in_journal:
+        yield ""
+
+
+def _rotation_unfinished(seen: Observation) -> Iterator[str]:
+    since = seen.measured and seen.measured.rotation_started_at
+    if since and seen.at >= since + ROTATION_UNFINISHED_AFTER:
+        yield ""
+
+
+def _disk_nearly_full(seen: Observation) -> Iterator[str]:
+    for folder, disk in seen.host.disks.items():
+        if disk.free < disk.size * MIN_FREE_SHARE:
+            yield folder
+
+
+CONDITIONS: dict[AlertKind, Condition] = {
+    AlertKind.DATABASE_UNAVAILABLE: _database_unavailable,
+    AlertKind.SCHEDULER_SILENT: _scheduler_silent,
+    AlertKind.DESTINATION_STOPPED: _destination_stopped,
+    AlertKind.WORK_AT_RISK: _waiting_since(DeadlineStage.AT_RISK),
+    AlertKind.WORK_LATE: _waiting_since(*_LATE),
+    AlertKind.RIGHTS_DUE_SOON: _rights(RequestStage.DUE_SOON),
+    AlertKind.RIGHTS_OVERDUE: _rights(RequestStage.OVERDUE),
+    AlertKind.EMAIL_STUCK: _email_stuck,
+    AlertKind.ERASURES_NOT_IN_JOURNAL: _erasures_not_in_journal,
+    AlertKind.KEY_ROTATION_UNFINISHED: _rotation_unfinished,
+    AlertKind.DISK_NEARLY_FULL: _disk_nearly_full,
+}

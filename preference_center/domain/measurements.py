@@ -1,0 +1,71 @@
+"""What monitoring measures: the state of the whole service, and of one host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.rights.clock import RequestStage
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationMeasurement:
+    """What waits for one destination, up to a limit of the count.
+
+    `state` is that of `sync.destination.status_label`.
+    """
+
+    name: str
+    state: str
+    pending: int = 0
+    oldest_received_at: datetime | None = None
+    """When the oldest pending opt-out was received."""
+    late: Mapping[DeadlineStage, int] = field(default_factory=dict)
+    """Pending opt-outs that are at risk or worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What the database knows. Counts have limits, so that measuring costs the same at any size."""
+
+    at: datetime
+    destinations: Sequence[DestinationMeasurement] = ()
+    backlog: Mapping[tuple[str, DeadlineStage], int] = field(default_factory=dict)
+    """What was acknowledged and not decided for 36 hours or more, by BacklogKind and stage."""
+    review_queue: int = 0
+    """Mails and texts that a person has to review."""
+    rights: Mapping[RequestStage, int] = field(default_factory=dict)
+    """Open requests of data subjects whose clock runs."""
+    rights_webhooks_due: int = 0
+    emails_due: int = 0
+    oldest_email_due_at: datetime | None = None
+    erasures_by_hand: int = 0
+    erasures_not_in_journal: int = 0
+    rotation_started_at: datetime | None = None
+    """When the oldest unfinished change of keys began."""
+
+
+class Folder(StrEnum):
+    """Where this service writes files."""
+
+    SPOOL = "spool"
+    TEMPORARY = "temporary"
+    ERASURE_JOURNAL = "erasure_journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk of a folder, in bytes. `free` is what this process may use."""
+
+    free: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostMeasurements:
+    """What one process sees of its host."""
+
+    disks: Mapping[Folder, Disk] = field(default_factory=dict)

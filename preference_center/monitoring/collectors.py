@@ -1,0 +1,221 @@
+"""Gauges for Prometheus, measured when it asks.
+
+Each process has those of its host. The database's are the scheduler's alone: several would ask it
+for the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import cast
+
+import structlog
+from flask import Flask, current_app
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from preference_center import spool
+from preference_center.context import services
+from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.measurements import Measurements
+from preference_center.domain.rights.clock import RequestStage
+from preference_center.errors import Unavailable
+from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring.measure import measure_database, measure_host
+
+CACHE_SECONDS = 10.0
+"""The database is asked at most this often, however many ask for metrics."""
+DESTINATION_STATES = ("observe", "active", "paused", "broken")
+"""See `domain.sync.destination.status_label`."""
+EXTENSION_KEY = "preference_center.collectors"
+_LATE_STAGES = [stage for stage in DeadlineStage if stage is not DeadlineStage.ON_TIME]
+
+log = structlog.get_logger()
+
+
+def add_collector(app: Flask, collector: Collector) -> None:
+    """Let /metrics of this process have it, too."""
+    app.extensions.setdefault(EXTENSION_KEY, []).append(collector)
+
+
+def list_collectors() -> list[Collector]:
+    """Those of the current app."""
+    added = cast("list[Collector]", current_app.extensions.get(EXTENSION_KEY, []))
+    return [HostCollector(), *added]
+
+
+class HostCollector(Collector):
+    """What this process sees of its host: disks and the spool. Needs an application context."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Measure now."""
+        yield from _disk_gauges()
+        yield from _spool_gauges(services().now())
+
+
+def _disk_gauges() -> Iterator[Metric]:
+    free = GaugeMetricFamily(
+        "preference_center_disk_free_bytes",
+        "What this process may still write to the disk of a folder.",
+        labels=["folder"],
+    )
+    size = GaugeMetricFamily(
+        "preference_center_disk_size_bytes", "Size of that disk.", labels=["folder"]
+    )
+    for folder, disk in measure_host().disks.items():
+        free.add_metric([folder], disk.free)
+        size.add_metric([folder], disk.size)
+    yield from (free, size)
+
+
+def _spool_gauges(now: datetime) -> Iterator[Metric]:
+    running = spool.current_spool()
+    if running is None:
+        return
+    status = running.folder.status()
+    for name, text, value in (
+        ("pending", "Opt-outs on this host's disk that are not recorded yet.", status.pending),
+        ("oldest_seconds", "Age of the oldest.", _age(status.oldest_received_at, now)),
+        ("bytes", "Size of the spool.", status.used_bytes),
+        ("damaged_files", "Files with bytes that are no intact record.", status.damaged_files),
+        ("rejected", "Intact records that could not be recorded.", status.rejected),
+        ("writable", "1 while it accepts opt-outs.", int(status.is_writable)),
+    ):
+        yield GaugeMetricFamily(f"preference_center_spool_{name}", text, value)
+
+
+class SchedulerCollector(Collector):
+    """When the scheduler last did its work."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+
+    def collect(self) -> Iterator[Metric]:
+        """The time."""
+        yield GaugeMetricFamily(
+            "preference_center_scheduler_tick_timestamp_seconds",
+            "When the scheduler last looked for due work, or when it was started.",
+            self._heartbeat.at.timestamp(),
+        )
+
+
+class DatabaseCollector(Collector):
+    """What the database knows, cached for CACHE_SECONDS. Needs an application context."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._measured: Measurements | None = None
+        self._measured_at = -CACHE_SECONDS
+
+    def collect(self) -> Iterator[Metric]:
+        """Measure, unless that was just done; only that the database is unavailable, if it is."""
+        with self._lock:
+            if self._monotonic() >= self._measured_at + CACHE_SECONDS:
+                self._measured = _measure_or_none()
+                self._measured_at = self._monotonic()
+            measured = self._measured
+        yield GaugeMetricFamily(
+            "preference_center_database_up",
+            "1 while the database answers the scheduler.",
+            int(measured is not None),
+        )
+        if measured is not None:
+            yield from database_gauges(measured)
+
+
+def _measure_or_none() -> Measurements | None:
+    try:
+        return measure_database(services().now())
+    except Unavailable as error:
+        log.warning("not_measured", **error.log_fields)
+        return None
+
+
+def database_gauges(measured: Measurements) -> Iterator[Metric]:
+    """The gauges of what was measured."""
+    yield from _destination_gauges(measured)
+    yield _labelled(
+        "backlog_late",
+        "What was acknowledged and not decided for 36 hours or more.",
+        ["kind", "stage"],
+        (([kind, stage], count) for (kind, stage), count in measured.backlog.items()),
+    )
+    yield _labelled(
+        "rights_requests",
+        "Open requests of data subjects whose clock runs, by how late they are.",
+        ["stage"],
+        (([stage], measured.rights.get(stage, 0)) for stage in RequestStage),
+    )
+    for name, text, value in (
+        ("review_queue", "Mails and texts that wait for a person.", measured.review_queue),
+        ("rights_webhooks_due", "Webhooks about requests.", measured.rights_webhooks_due),
+        ("emails_due", "Emails of ours that are due.", measured.emails_due),
+        (
+            "emails_oldest_seconds",
+            "For how long the first has been due.",
+            _age(measured.oldest_email_due_at, measured.at),
+        ),
+        ("erasures_by_hand", "Erasures in tools for a person.", measured.erasures_by_hand),
+        (
+            "erasures_not_in_journal",
+            "Erasures that the journal lacks.",
+            measured.erasures_not_in_journal,
+        ),
+        (
+            "key_rotation_seconds",
+            "For how long a change of keys has been unfinished.",
+            _age(measured.rotation_started_at, measured.at),
+        ),
+    ):
+        yield GaugeMetricFamily(f"preference_center_{name}", text, value)
+
+
+def _destination_gauges(measured: Measurements) -> Iterator[Metric]:
+    found, at = measured.destinations, measured.at
+    yield _labelled(
+        "destination_pending",
+        "Addresses that a destination does not reflect yet, counted to a limit.",
+        ["destination"],
+        (([each.name], each.pending) for each in found),
+    )
+    yield _labelled(
+        "destination_oldest_seconds",
+        "Since when the oldest of them was received.",
+        ["destination"],
+        (([each.name], _age(each.oldest_received_at, at)) for each in found),
+    )
+    yield _labelled(
+        "destination_late",
+        "Those that are at risk (36 h), past target (48 h) or overdue (72 h).",
+        ["destination", "stage"],
+        (([each.name, stage], each.late.get(stage, 0)) for each in found for stage in _LATE_STAGES),
+    )
+    yield _labelled(
+        "destination_state",
+        "1 for the state that a destination is in; broken: its circuit is open.",
+        ["destination", "state"],
+        (
+            ([each.name, state], int(each.state == state))
+            for each in found
+            for state in DESTINATION_STATES
+        ),
+    )
+
+
+def _labelled(
+    name: str, text: str, labels: list[str], rows: Iterable[tuple[list[str], float]]
+) -> Metric:
+    gauge = GaugeMetricFamily(f"preference_center_{name}", text, labels=labels)
+    for values, value in rows:
+        gauge.add_metric(values, value)
+    return gauge
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    """Seconds; 0 without a beginning."""
+    return 0.0 if since is None else max((now - since) / timedelta(seconds=1), 0.0)

@@ -1,0 +1,107 @@
+"""Measure what the database knows, and the host."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from preference_center import spool
+from preference_center.context import services
+from preference_center.domain.deadlines import WINDOW, DeadlineStage
+from preference_center.domain.measurements import (
+    DestinationMeasurement,
+    Disk,
+    Folder,
+    HostMeasurements,
+    Measurements,
+)
+from preference_center.domain.rights.clock import RequestStage, request_stage
+from preference_center.storage import measurements
+from preference_center.storage.access.key_rotations import list_rotations
+from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.mail import review_queue
+from preference_center.storage.rights import erasures, request_queue, webhooks
+from preference_center.storage.rights.journal import count_unwritten
+from preference_center.storage.sync import states, undecided_events
+
+
+def measure_database(now: datetime) -> Measurements:
+    """What the database knows. Raises Unavailable."""
+    journaled = services().settings.erasure_journal is not None
+
+    def load(connection: Connection) -> Measurements:
+        emails, oldest = measurements.load_due_emails(connection, now)
+        unfinished = [each for each in list_rotations(connection) if each.finished_at is None]
+        return Measurements(
+            at=now,
+            destinations=_load_destinations(connection, now),
+            backlog=_load_backlog(connection, now),
+            review_queue=review_queue.count_open_items(connection),
+            rights=_count_rights(connection, now),
+            rights_webhooks_due=webhooks.count_due_webhooks(connection, now),
+            emails_due=emails,
+            oldest_email_due_at=oldest,
+            erasures_by_hand=erasures.count_open(connection).by_hand,
+            erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
+            rotation_started_at=min((each.started_at for each in unfinished), default=None),
+        )
+
+    return run_in_transaction(load)
+
+
+def _load_destinations(connection: Connection, now: datetime) -> list[DestinationMeasurement]:
+    late: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
+    for rows in states.list_late(connection, now):
+        late[rows.destination][rows.stage] = rows.count
+    return [
+        DestinationMeasurement(
+            name=each.destination,
+            state=each.status_label,
+            pending=each.count,
+            oldest_received_at=each.due_at and each.due_at - WINDOW,
+            late=late[each.destination],
+        )
+        for each in measurements.list_pending(connection)
+    ]
+
+
+def _load_backlog(connection: Connection, now: datetime) -> dict[tuple[str, DeadlineStage], int]:
+    found: Counter[tuple[str, DeadlineStage]] = Counter()
+    for each in undecided_events.list_overdue_backlog(connection, now):
+        found[each.kind.value, each.stage] += each.count
+    return found
+
+
+def _count_rights(connection: Connection, now: datetime) -> dict[RequestStage, int]:
+    target = current_catalogue_or_empty().rights.target
+    return Counter(
+        request_stage(received_at, deadline, now, target=target)
+        for received_at, deadline in request_queue.load_stages(connection)
+    )
+
+
+def measure_host() -> HostMeasurements:
+    """The disks of the folders that this process writes to."""
+    disks = {}
+    for folder, path in _list_folders():
+        try:
+            usage = shutil.disk_usage(path)
+        except OSError:  # it may be created later
+            continue
+        disks[folder] = Disk(free=usage.free, size=usage.total)
+    return HostMeasurements(disks)
+
+
+def _list_folders() -> Iterator[tuple[Folder, Path]]:
+    running = spool.current_spool()
+    if running is not None:
+        yield Folder.SPOOL, running.folder.path
+    yield Folder.TEMPORARY, Path(tempfile.gettempdir())
+    journal = services().settings.erasure_journal
+    if journal is not None and "://" not in journal:
+        yield Folder.ERASURE_JOURNAL, Path(journal)
