@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from preference_center.storage.access.link_keys import create_link_key
 from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import make_sender
 from tests.browser.conftest import site
-from tests.clock import START
+from tests.clock import START, Clock
 from tests.in_force import put_in_force
 
 if TYPE_CHECKING:
@@ -37,6 +38,18 @@ def service_environ(app: Flask, site: str) -> dict[str, str]:
         "PREFERENCE_CENTER_KEY": make_sender(app).key,
         "PREFERENCE_CENTER_LIMITED_KEY": limited.key,
         "PREFERENCE_CENTER_LINK_KEY": _make_link_key(app, site),
+    }
+
+
+@pytest.fixture
+def readme_environ(service_environ: dict[str, str], clock: Clock) -> dict[str, str]:
+    """The same by the names of the READMEs, whose examples go by the real clock."""
+    clock.now = datetime.now(UTC)
+    return {
+        "PATH": os.environ["PATH"],
+        "PREFERENCES_URL": service_environ["PREFERENCE_CENTER_URL"],
+        "PREFERENCES_KEY": service_environ["PREFERENCE_CENTER_KEY"],
+        "LINK_KEY": service_environ["PREFERENCE_CENTER_LINK_KEY"],
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 from dev.client_tools import NODE_MODULES
 from preference_center.domain.decisions import DecisionRule
 from preference_center.domain.sender_requests import ReceivedVia
-from tests.clients.contract import CLIENTS
+from tests.clients.contract import CLIENTS, examples
 
 JS = CLIENTS / "js"
 TYPES = (JS / "src" / "index.d.ts").read_text(encoding="utf-8")
@@ -24,6 +24,17 @@ RUNTIMES = {
     "Bun": ("@oven/*/bin/bun", ["test"]),
 }
 """Where npm puts each, and how it runs tests."""
+
+AROUND_THE_README = """
+import nodemailer from 'nodemailer';
+const recipients = ['eve@example.com', 'not an address'];
+const send = async () => {};
+const mailer = nodemailer.createTransport({ streamTransport: true, buffer: true });
+const transport = { async sendMail(mail) {
+  const sent = await mailer.sendMail({ from: 'news@acme.example', ...mail });
+  console.log(sent.message.toString());
+} };
+"""
 
 for_test_clients = pytest.mark.skipif("TEST_CLIENTS" not in os.environ, reason="make test-clients")
 
@@ -77,6 +88,20 @@ def test_it_works_in_an_edge_runtime(service_environ: dict[str, str], tmp_path: 
     what = [JS / "src", CLIENTS / "contract.json"]
     report = run(node(), program, *what, folder=tmp_path, HOME=str(tmp_path), **service_environ)
     assert report.strip() == "ok"
+
+
+@for_test_clients
+def test_the_examples_of_its_readme_run(readme_environ: dict[str, str], tmp_path: Path) -> None:
+    """As they are, one after the other; what Nodemailer sends has each header on one line."""
+    if not (NODE_MODULES / "nodemailer").exists():
+        pytest.skip("there is no npm here")
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "nodemailer").symlink_to(NODE_MODULES / "nodemailer")
+    (tmp_path / "node_modules" / "preference-center-client").symlink_to(JS)
+    (tmp_path / "readme.mjs").write_text("".join([AROUND_THE_README, *examples("js", "js")]))
+    sent = run(node(), "readme.mjs", folder=tmp_path, **readme_environ)
+    assert re.search(r"^List-Unsubscribe: <http://127\.0\.0\.1:\d+/u/~\S+>\r?$", sent, re.MULTILINE)
+    assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in sent
 
 
 @for_test_clients

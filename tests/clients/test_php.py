@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.contract import CLIENTS
+from tests.clients.contract import CLIENTS, examples
 
 PHP = CLIENTS / "php"
 SHOP = """
@@ -20,6 +20,13 @@ use PreferenceCenter\\Client\\{Client, LinkMinter};
 new LinkMinter(getenv('PREFERENCE_CENTER_LINK_KEY'));
 $client = new Client(getenv('PREFERENCE_CENTER_URL'), getenv('PREFERENCE_CENTER_KEY'));
 echo $client->decide('offers.weekly', 'ada@example.com')->rule;
+"""
+
+AROUND_THE_README = """<?php
+require getenv('AUTOLOAD');
+$recipients = ['eve@example.com', 'not an address'];
+$messageId = 'm-1';
+function send() {}
 """
 
 
@@ -54,6 +61,21 @@ def test_it_works_with_the_libraries_of_others(library: str) -> None:
     if "Skipped: " in report:
         pytest.skip(re.findall(r"^.* is not installed: .*$", report, re.MULTILINE)[0])
     assert re.search(r"^OK \(\d", report, re.MULTILINE), report
+
+
+def test_the_examples_of_its_readme_run(readme_environ: dict[str, str], tmp_path: Path) -> None:
+    """As they are, one after the other, but for the method of a class of Laravel's."""
+    code = [each for each in examples("php", "php") if "Headers" not in each]
+    assert len(code) == 3
+    page = tmp_path / "readme.php"
+    page.write_text(
+        "".join([AROUND_THE_README, *code, "echo $links->headers['List-Unsubscribe'];"])
+    )
+    environ = readme_environ | {"AUTOLOAD": str(PHP / "autoload.php")}
+    done = subprocess.run(
+        [program("php", "php-cli"), page], env=environ, capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"<http://127\.0\.0\.1:\d+/u/~\S+>", done.stdout)
 
 
 @pytest.mark.skipif("TEST_CLIENTS" not in os.environ, reason="make test-clients")
