@@ -17,6 +17,8 @@ from preference_center.api.requests import ScopeName, ShortName
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import NOTHING_LIFTED, LegalBasis, MeaningFilter, RowMeaning
+from preference_center.domain.imports.date_formats import UnreadableDates
+from preference_center.imports.plan import DATE_QUESTION
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.import_presets import load_presets
 from preference_center.storage.imports.import_jobs import Import, ImportState
@@ -58,6 +60,20 @@ class ImportRequest(RequestBody):
     time_zone: ShortName = "UTC"
     encoding: ShortName = Field(default=ENCODINGS[0], json_schema_extra={"enum": [*ENCODINGS]})
     received_at: AwareDatetime | None = None
+    column: ShortName | None = Field(
+        default=None, description="Column with the address; found by its usual names"
+    )
+    date_column: ShortName | None = Field(
+        default=None, description="Column with the date of an opt-out; found by its usual names"
+    )
+    date_formats: Annotated[list[ShortName], Field(max_length=10)] = Field(
+        default=[],
+        description="How the file writes dates, besides ISO 8601; as strptime, e.g. %d/%m/%Y",
+    )
+    unreadable_dates: UnreadableDates = Field(
+        default=UnreadableDates.REFUSE,
+        description="Whether a file with such dates is refused, or these opt-outs count from now",
+    )
 
 
 class ApplyPlanRequest(RequestBody):
@@ -152,4 +168,5 @@ def import_response(stored: Import) -> ImportResponse:
 
 
 def _stats_response(stored: Mapping[str, Any]) -> ImportStatsResponse | None:
-    return ImportStatsResponse.model_validate(stored) if stored else None
+    counts = {name: value for name, value in stored.items() if name != DATE_QUESTION}
+    return ImportStatsResponse.model_validate(counts) if stored else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
@@ -29,6 +29,7 @@ from preference_center.api.problems import (
 from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.imports import ImportInstructions, build_scope_map
+from preference_center.domain.imports.date_formats import DateFormat, parse_date_format
 from preference_center.errors import ImportConflict, InvalidInput, UnknownImport
 from preference_center.imports import uploads
 from preference_center.imports.read_rows import ENCODINGS
@@ -199,8 +200,10 @@ def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstruction
     received = body.received_at and errors.collect(
         "/received_at", sender_requests.clamp_to_now, body.received_at, now
     )
+    formats = errors.collect("/date_formats", _parse_date_formats, body.date_formats)
     errors.raise_if_any()
     assert scopes is not None
+    assert formats is not None
     assert chosen is not None
     instructions = ImportInstructions(
         preset=chosen,
@@ -214,11 +217,19 @@ def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstruction
         zone=body.time_zone,
         encoding=body.encoding,
         received_at=received,
+        address_column=body.column or "",
+        date_column=body.date_column or "",
+        date_formats=formats,
+        unreadable_dates=body.unreadable_dates,
     )
     errors.collect("/only", instructions.check)
     errors.collect("/scopes", scopes.validate, current_catalogue())
     errors.raise_if_any()
     return instructions
+
+
+def _parse_date_formats(patterns: Sequence[str]) -> tuple[DateFormat, ...]:
+    return tuple(map(parse_date_format, patterns))
 
 
 def _validate_time_zone(name: str) -> None:

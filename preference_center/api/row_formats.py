@@ -26,8 +26,8 @@ from preference_center.domain.decisions import (
     DecisionRule,
 )
 from preference_center.domain.tabular import (
-    ADDRESS_COLUMN_NAMES,
     detect_delimiter,
+    find_likely_columns,
     normalize_column_name,
 )
 from preference_center.domain.watermarks import Watermark
@@ -36,17 +36,6 @@ from preference_center.errors import UnreadableBody
 BOM = b"\xef\xbb\xbf"
 COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory", "frequency")
 """Columns of a CSV response."""
-
-_MAIN_COLUMNS = ("recipient", "address", "email", "phone")
-RECIPIENT_COLUMNS = tuple(
-    dict.fromkeys(
-        (
-            *_MAIN_COLUMNS,
-            *(n for groups in ADDRESS_COLUMN_NAMES.values() for g in groups for n in g),
-        )
-    )
-)
-"""Names of the recipient column if the sender names none, in order of preference."""
 
 _COMMON_DECISIONS = (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
 
@@ -266,17 +255,24 @@ def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _find_recipient_column(names: Sequence[str], wanted: str | None) -> int:
-    columns = [normalize_column_name(name) for name in names]
-    for name in map(normalize_column_name, [wanted] if wanted else RECIPIENT_COLUMNS):
-        if columns.count(name) == 1:
-            return columns.index(name)
-        if name in columns:
-            raise UnreadableBody(f"The header has the column {name} twice: rename one.")
+    if wanted:
+        columns = [normalize_column_name(name) for name in names]
+        found = [n for n, name in enumerate(columns) if name == normalize_column_name(wanted)]
+    else:
+        found = find_likely_columns(names, channel=None)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(names[index].strip() for index in found)
+        raise UnreadableBody(
+            f"The header has several columns for the recipient: {several}. Rename all but one, or"
+            " set `column`."
+        )
     if wanted:
         raise UnreadableBody("The header has no column with the name given in `column`.")
     raise UnreadableBody(
-        f"The header has no column {', '.join(_MAIN_COLUMNS[:-1])} or"
-        f" {_MAIN_COLUMNS[-1]}: add one, or set `column` to the recipient column."
+        "The header has no column recipient, address, email or phone: add one, or set `column` to"
+        " the recipient column."
     )
 
 

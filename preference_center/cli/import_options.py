@@ -23,6 +23,7 @@ from preference_center.domain.imports import (
     parse_scope,
     parse_scope_file,
 )
+from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.errors import InvalidInput, MissingScopes
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.import_presets import get_preset
@@ -75,6 +76,29 @@ _OPTIONS = (
         help="Evidence: the legal basis for messages to subscribers.",
     ),
     click.option(
+        "--column",
+        "address_column",
+        default="",
+        help="Name of the column with the address, where it is not found by itself.",
+    ),
+    click.option(
+        "--date-column", default="", help="Name of the column with the date of an opt-out."
+    ),
+    click.option(
+        "--date-format",
+        "date_formats",
+        multiple=True,
+        help="How the file writes dates, besides ISO 8601: %d/%m/%Y for 25/12/2031. Repeatable."
+        " Omit it once: the error proposes one.",
+    ),
+    click.option(
+        "--unreadable-dates",
+        type=click.Choice([each.value for each in UnreadableDates]),
+        default=UnreadableDates.REFUSE.value,
+        show_default=True,
+        help="Refuse a file with dates that can't be read, or let these opt-outs count from now.",
+    ),
+    click.option(
         "--time-zone",
         default="UTC",
         show_default=True,
@@ -119,6 +143,8 @@ def parse_instructions(
     channel: str,
     time_zone: str,
     received_at: datetime | None,
+    date_formats: tuple[str, ...],
+    unreadable_dates: str,
     **texts: str,
 ) -> ImportInstructions:
     """The instructions from the options. Raises BadParameter for an invalid one."""
@@ -126,6 +152,8 @@ def parse_instructions(
         chosen = get_preset(preset_name)
     with click_bad_parameter("--received-at"):
         received = received_at and sender_requests.clamp_to_now(received_at, services().now())
+    with click_bad_parameter("--date-format"):
+        formats = tuple(map(parse_date_format, date_formats))
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -138,6 +166,8 @@ def parse_instructions(
         legal_basis=LegalBasis(legal_basis) if legal_basis else None,
         zone=time_zone,
         received_at=received,
+        date_formats=formats,
+        unreadable_dates=UnreadableDates(unreadable_dates),
         **texts,
     )
     with click_bad_parameter("--as"):

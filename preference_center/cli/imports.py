@@ -313,8 +313,9 @@ def _print_preset(one: ImportPreset) -> None:
             )
             + (f", when {when}" if when else "")
         )
-    for column, other in one.excluded_columns.items():
-        click.echo(f"a file with a column {column} is one for {other}")
+    for other in dict.fromkeys(one.excluded_columns.values()):
+        names = [name for name, preset in one.excluded_columns.items() if preset == other]
+        click.echo(f"a file with a column {' or '.join(names)} is one for {other}")
 
 
 def _format_import(stored_import: Import) -> str:

@@ -1,7 +1,7 @@
 """Lists of addresses as CSV: the delimiter, and the column that holds the address.
 
-Shared by every reader of such lists (scrub, imports, links, the API), so that all of them find
-the same columns.
+Shared by every reader of such lists (scrub, imports, links, agents' requests, the API), so that
+all of them find the same columns.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ ADDRESS_COLUMN_NAMES: Mapping[Channel, tuple[tuple[str, ...], ...]] = {
     Channel.SMS: (
         ("sms", "mobile", "mobile phone", "mobile number", "mobile phone number", "cell phone"),
         ("phone", "phone number", "msisdn", "number"),
+        ("recipient", "to", "address"),
     ),
     Channel.PHONE: (
         ("phone", "phone number", "telephone", "telephone number", "msisdn"),
         ("mobile", "mobile phone", "mobile number", "mobile phone number"),
+        ("recipient", "to", "address"),
     ),
 }
 """Names of the address's column, compared by `normalize_column_name`.
@@ -37,6 +39,12 @@ is a street.
 """
 
 _SEPARATORS = str.maketrans("", "", " -_.")
+
+
+def _name_groups(channel: Channel | None) -> tuple[tuple[str, ...], ...]:
+    if channel is not None:
+        return ADDRESS_COLUMN_NAMES[channel]
+    return tuple(group for groups in ADDRESS_COLUMN_NAMES.values() for group in groups)
 
 
 @cache
@@ -50,30 +58,39 @@ def detect_delimiter(line: str) -> str:
     return max(DELIMITERS, key=line.count)
 
 
-def find_address_column(names: Sequence[str], wanted: str | None, channel: Channel) -> int:
+def find_address_column(names: Sequence[str], wanted: str | None, channel: Channel | None) -> int:
     """The index of the address's column among `names`; `wanted` is its name or number from 1.
 
-    A list of one column needs no name. Raises InvalidList, which lists the columns.
+    Without a `channel` it may be that of any, email first. A list of one column needs no name.
+    Raises InvalidList, which lists the columns.
     """
     if wanted is not None:
         return _find_named_column(names, wanted)
-    normalized = [normalize_column_name(name) for name in names]
-    for group in ADDRESS_COLUMN_NAMES[channel]:
-        known = {normalize_column_name(name) for name in group}
-        found = [index for index, name in enumerate(normalized) if name in known]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise InvalidList(
-                "several columns may hold the address: choose one with --column. They are:"
-                f" {_format_names([names[index] for index in found])}"
-            )
+    found = find_likely_columns(names, channel)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidList(
+            "several columns may hold the address: choose one with --column. They are:"
+            f" {_format_names([names[index] for index in found])}"
+        )
     if len(names) == 1:
         return 0
     raise InvalidList(
         "no column has a known name for the address: name it with --column. The columns are:"
         f" {_format_names(names)}"
     )
+
+
+def find_likely_columns(names: Sequence[str], channel: Channel | None) -> list[int]:
+    """The indexes of the columns with the likeliest name for the address; none has one if empty."""
+    normalized = [normalize_column_name(name) for name in names]
+    for group in _name_groups(channel):
+        known = {normalize_column_name(name) for name in group}
+        found = [index for index, name in enumerate(normalized) if name in known]
+        if found:
+            return found
+    return []
 
 
 def find_address_column_by_content(row: Sequence[str], channel: Channel, region: str) -> int:

@@ -28,7 +28,7 @@ def check_columns(header: Iterable[str], preset: ImportPreset) -> None:
         if not any(normalize_column_name(name) in found for name in columns):
             raise InvalidInput(
                 f"the file has no column {' or '.join(columns[:_MAX_SHOWN_NAMES])}, which"
-                f" {preset.name} needs. {_describe_columns(names)}{_preset_hint(found, preset)}"
+                f" {preset.name} needs. {describe_columns(names)}{_preset_hint(found, preset)}"
             )
 
 
@@ -50,7 +50,7 @@ def matching_presets(column_names: Collection[str]) -> list[str]:
     return [preset.name for preset in fits]
 
 
-def _describe_columns(names: Collection[str]) -> str:
+def describe_columns(names: Collection[str]) -> str:
     """The columns; nothing of a first line that looks like a row, which may be an address (I12)."""
     if any(_ROW_LIKE.search(name) for name in names):
         return "Its first line looks like a row: does it lack a header?"

@@ -42,6 +42,7 @@ class ChunkEvaluation:
     refusals: Sequence[RowRefusal]
     unmapped: Counter[tuple[RowMeaning, str]]
     groups: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
+    unreadable_dates: Sequence[tuple[int, str]] = ()
 
 
 class ChunkEvaluator:
@@ -92,6 +93,7 @@ class ChunkEvaluator:
             refusals=refusals,
             unmapped=Counter(group for reading in readings for group in reading.unmapped),
             groups=Counter(group for reading in readings for group in reading.groups),
+            unreadable_dates=[date for reading in readings for date in reading.unreadable_dates],
         )
 
     def _find_matches(self, changes: Sequence[RowChange]) -> dict[int, ImportMatch]:

@@ -18,6 +18,7 @@ from preference_center.domain.imports import (
     RowRefusal,
     missing_scopes_error,
 )
+from preference_center.domain.imports.date_formats import DateQuestion
 from preference_center.errors import InvalidInput
 from preference_center.imports.evaluate import ChunkEvaluation, ChunkEvaluator
 from preference_center.imports.read_rows import ResumePoint, read_rows
@@ -26,6 +27,8 @@ from preference_center.imports.sources import ImportSource, open_unpacked
 T = TypeVar("T")
 
 CHUNK_SIZE = 2_000
+DATE_QUESTION = "dates"
+"""The member of stored counts that has the dates which can't be read."""
 _MAX_GROUPS = 1_000
 
 
@@ -48,12 +51,14 @@ class PlanStats:
     stats: ImportStats = field(default_factory=ImportStats)
     groups: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
     unmapped: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
+    dates: DateQuestion = field(default_factory=DateQuestion)
 
     def add(self, evaluation: ChunkEvaluation) -> None:
         """Add the counts of a chunk. Raises InvalidInput if its groups can't be groups."""
         self.stats.add(evaluation.stats)
         self.groups.update(evaluation.groups)
         self.unmapped.update(evaluation.unmapped)
+        self.dates.add(evaluation.unreadable_dates)
         if len(self.groups) > _MAX_GROUPS:
             raise InvalidInput(
                 f"the file names more than {_MAX_GROUPS:,} groups: is that column one?"
@@ -64,6 +69,8 @@ class PlanStats:
         if self.unmapped:
             topics = [key for key, topic in catalogue.topics.items() if not topic.retired]
             raise missing_scopes_error(self.unmapped, topics)
+        if self.dates.count:
+            raise self.dates.error()
         if not self.stats.rows:
             raise InvalidInput("the file contains no row that this preset can read")
 
@@ -78,12 +85,15 @@ class PlanStats:
             }
             for (meaning, group), count in sorted(self.groups.items())
         ]
-        return {**self.stats.to_json(), "groups": groups}
+        asked = {DATE_QUESTION: self.dates.to_json()} if self.dates.count else {}
+        return {**self.stats.to_json(), "groups": groups, **asked}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> PlanStats:
         """Parse the output of `to_json`; empty input gives empty stats."""
-        found = cls(ImportStats.from_json(stored))
+        found = cls(
+            ImportStats.from_json(stored), dates=DateQuestion.from_json(stored.get(DATE_QUESTION))
+        )
         for each in stored.get("groups", ()):
             key = (RowMeaning(each["meaning"]), each["group"])
             found.groups[key] = each["count"]

@@ -13,8 +13,8 @@ from preference_center.domain.hashed_addresses import parse_hashed_address
 from preference_center.domain.imports import FileRow, ImportInstructions
 from preference_center.domain.tabular import detect_delimiter, normalize_column_name
 from preference_center.errors import InvalidInput
-from preference_center.imports.check_columns import check_columns
 from preference_center.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
+from preference_center.imports.named_columns import NamedColumns
 
 ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
 """Encodings in which line ends can be found in the bytes."""
@@ -97,6 +97,7 @@ def _read_csv(
 ) -> Iterator[FileRow]:
     lines = _DecodedLines(stream, instructions.encoding, bom_size)
     header, delimiter, first = _read_header(lines, instructions)
+    columns = NamedColumns(instructions)
     keys = [normalize_column_name(name) for name in header]
     names = dict(zip(keys, header, strict=True))
     if first:
@@ -125,7 +126,8 @@ def _read_csv(
             fault = f"it has {len(cells)} cells where the header has {len(keys)}"
         # In reverse, so that the first of two columns with one name counts.
         found = dict(zip(reversed(keys[: len(cells)]), reversed(cells[: len(keys)]), strict=True))
-        yield FileRow(index, line, found, names, lines.offset, lines.line, fault)
+        cells_by_name = columns.add_names(found)
+        yield FileRow(index, line, cells_by_name, names, lines.offset, lines.line, fault)
         index += 1
 
 
@@ -153,7 +155,7 @@ def _read_header(
             )
         if len(header) == 1:
             return [preset.address_columns[0]], delimiter, False
-    check_columns(header, preset)
+    NamedColumns(instructions).check(header)
     return header, delimiter, False
 
 
@@ -194,7 +196,7 @@ def _read_ndjson(
     if start.offset:
         stream.seek(start.offset)
         lines = _DecodedLines(stream, instructions.encoding, start.offset, start.line)
-    index, checked = start.index, start.index > 0
+    index, checked, columns = start.index, start.index > 0, NamedColumns(instructions)
     for text in lines:
         if not text.strip():
             continue
@@ -207,9 +209,10 @@ def _read_ndjson(
             fault = "the line is not a JSON object"
         cells, names = _normalize_keys(found if isinstance(found, dict) else {})
         if not fault and not checked:
-            check_columns(names.values(), instructions.preset)
+            columns.check([*names.values()])
             checked = True
-        yield FileRow(index, lines.line, cells, names, lines.offset, lines.line, fault)
+        found_cells = columns.add_names(cells)
+        yield FileRow(index, lines.line, found_cells, names, lines.offset, lines.line, fault)
         index += 1
 
 
@@ -251,9 +254,11 @@ def _json_row(
     """A row of a JSON document, whose lines can't be counted."""
     fault = "" if isinstance(found, dict) else "it is not a JSON object"
     cells, names = _normalize_keys(found if isinstance(found, dict) else {})
+    columns = NamedColumns(instructions)
     if index == 0 and not fault:
-        check_columns(names.values(), instructions.preset)
-    return FileRow(index, index + 1, cells, names, end_offset, index + 1, fault)
+        columns.check([*names.values()])
+    renamed = columns.add_names(cells)
+    return FileRow(index, index + 1, renamed, names, end_offset, index + 1, fault)
 
 
 def _normalize_keys(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

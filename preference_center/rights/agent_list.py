@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import TypeVar
 
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.rights.model import Extent, Law, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import Agent, NewRequest
+from preference_center.domain.tabular import (
+    detect_delimiter,
+    find_likely_columns,
+    normalize_column_name,
+)
 from preference_center.errors import InvalidInput, InvalidList
 
 COLUMNS = ("address", "kind", "extent", "channel", "law", "external_id", "received_at", "text")
-"""The columns that a list may have; `kind`, and `address` or `external_id`, must be there."""
+"""The columns that a list may have; `kind`, and `address` or `external_id`, must be there.
+
+That of the address may have any of the usual names for it (`domain.tabular`).
+"""
 MAX_ROWS = 10_000
 
 E = TypeVar("E", bound=StrEnum)
@@ -35,12 +44,16 @@ def read_agent_list(
 ) -> Iterator[AgentRow]:
     """The rows of a CSV with a header, in their order; `language` is that of the answers.
 
-    `region` reads phone numbers without a country code. Raises InvalidList if the header can't
+    `region` parses phone numbers without a country code. Raises InvalidList if the header can't
     be used, or beyond MAX_ROWS. Problems of rows never quote them (I12).
     """
-    reader = csv.DictReader(lines, strict=True)
+    iterator = iter(lines)
+    first = next(iterator, "")
+    reader = csv.DictReader(
+        chain([first], iterator), delimiter=detect_delimiter(first), strict=True
+    )
     try:
-        header = [name.strip().lower() for name in reader.fieldnames or ()]
+        header = _column_names(reader.fieldnames or ())
     except csv.Error:
         raise InvalidList("the list is no CSV: save it as CSV with a header") from None
     _check_header(header)
@@ -52,6 +65,16 @@ def read_agent_list(
             yield _read_row(reader.line_num, row, agent, language, region)
     except csv.Error:
         raise InvalidList(f"line {reader.line_num + 1} is no CSV: fix its quotes") from None
+
+
+def _column_names(written: Sequence[str]) -> list[str]:
+    """The names of the columns in `COLUMNS`, as far as they are known."""
+    known = {normalize_column_name(name): name for name in COLUMNS}
+    names = [known.get(normalize_column_name(name), name) for name in written]
+    likely = find_likely_columns(names, channel=None)
+    if len(likely) == 1:
+        names[likely[0]] = "address"
+    return names
 
 
 def _check_header(header: list[str]) -> None:

@@ -80,6 +80,21 @@ def test_scopes_that_are_missing_are_named_and_given_without_another_upload(
     assert work(sender, import_id)["state"] == "planned"
 
 
+def test_dates_that_can_t_be_read_are_shown_and_their_format_given_afterwards(
+    sender: Sender,
+) -> None:
+    dated = OPT_OUTS | {"preset": "generic-list", "column": "who"}
+    import_id = begun(sender, **dated)
+    upload(sender, import_id, b"who,date\nada@example.com,03/04/2024\nbob@example.com,25/12/2023\n")
+    found = work(sender, import_id)
+    assert found["state"] == "unusable"
+    assert "line 2: 03/04/2024" in found["problem"]
+    assert found["planned"]["rows"] == 2
+
+    sender.put(f"/v1/imports/{import_id}", dated | {"date_formats": ["%d/%m/%Y"]})
+    assert work(sender, import_id)["planned"]["undated"] == 0
+
+
 @pytest.mark.parametrize(
     "fields, pointer, code",
     [
@@ -89,6 +104,7 @@ def test_scopes_that_are_missing_are_named_and_given_without_another_upload(
         ({"scopes": {"a": "all_marketing", "A": "acme.news"}}, "/scopes", "rule-violation"),
         ({"time_zone": "Rome"}, "/time_zone", "rule-violation"),
         ({"encoding": "utf-16"}, "/encoding", "rule-violation"),
+        ({"date_formats": ["DD.MM.YYYY"]}, "/date_formats", "rule-violation"),
         ({"received_at": "2031-01-01T00:00:00Z"}, "/received_at", "rule-violation"),
         ({"as": "opt-outs"}, "/as", "unknown-field"),
     ],

@@ -87,7 +87,7 @@ def test_the_column_is_found_by_its_name(header: str, column: str | None) -> Non
     wanted = (column or "").casefold()
     at = next(
         i
-        for name in ([wanted] if wanted else ["recipient", "address", "email", "phone"])
+        for name in ([wanted] if wanted else ["email", "recipient", "address", "phone"])
         for i, one in enumerate(names)
         if one.strip().casefold() == name
     )
@@ -105,7 +105,7 @@ def test_the_column_is_found_by_its_name(header: str, column: str | None) -> Non
         (b"ada@example.com\nbob@example.com\n", None, "has no column recipient"),
         (b"name,street\n", None, "set `column`"),
         (b"email,e-mail\n", "to", "no column with the name"),
-        (b"email,EMAIL\n", None, "has the column email twice"),
+        (b"email,EMAIL\n", None, "several columns for the recipient: email, EMAIL"),
         (b'"email\n', None, "not valid CSV"),
         (b"a" * (MAX_LINE + 1) + b",email\n", None, "not valid CSV"),
     ],

@@ -66,6 +66,19 @@ def test_a_plan_leads_to_apply_and_apply_to_undo(in_force: Flask) -> None:
     assert "undone" in flask(in_force, "list").output
 
 
+def test_a_proposed_date_format_is_repeated_for_apply(in_force: Flask, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email,date\nada@example.com,25/12/2023\n")
+    words = [str(path), "--preset", "generic-list", "--as", "opt-outs", "--scope"]
+    words.append("list=all_marketing")
+    refused = flask(in_force, "plan", *words)
+    assert refused.exit_code == 1
+    assert "--date-format" in refused.output
+    plan = flask(in_force, "plan", *words, "--date-format", "%d/%m/%Y", "--date-format", "%d.%m.%y")
+    assert flask(in_force, *suggested(plan)).exit_code == 0
+    assert count(in_force, "event") == 1
+
+
 def test_a_missing_scope_lists_the_groups_and_what_to_copy(in_force: Flask) -> None:
     result = flask(in_force, "plan", GROUPS, "--preset", "sendgrid-groups")
 

@@ -6,14 +6,18 @@ import pytest
 
 from preference_center.api.row_formats import CsvFormat
 from preference_center.domain.addresses import Channel
+from preference_center.domain.imports import ImportInstructions, ScopeMap
 from preference_center.domain.imports.plain_presets import PRESETS
 from preference_center.domain.imports.row_statements import cell_text
+from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.tabular import (
     ADDRESS_COLUMN_NAMES,
     detect_delimiter,
     find_address_column,
     normalize_column_name,
 )
+from preference_center.imports.named_columns import NamedColumns
+from preference_center.rights.agent_list import read_agent_list
 
 NAMES = [name for groups in ADDRESS_COLUMN_NAMES.values() for group in groups for name in group]
 
@@ -39,6 +43,35 @@ def test_every_name_is_found_by_every_reader(name: str) -> None:
 )
 def test_the_most_frequent_delimiter_is_taken(line: str, delimiter: str) -> None:
     assert detect_delimiter(line) == delimiter
+
+
+@pytest.mark.parametrize("other", ["Address", "Recipient", "Phone"])
+def test_the_same_column_of_several_is_taken_everywhere(other: str) -> None:
+    header, row = f"{other};E-Mail;kind", "Main Street 1;ada@example.com;object"
+    assert find_address_column(header.split(";"), None, Channel.EMAIL) == 1
+    assert CsvFormat(header.encode(), None).read_rows([f"{row}\n".encode()]) == ["ada@example.com"]
+    for preset in PRESETS:
+        if preset.detects_address:
+            columns = NamedColumns(ImportInstructions(preset, ScopeMap({})))
+            cells = dict(
+                zip(map(normalize_column_name, header.split(";")), row.split(";"), strict=True)
+            )
+            assert cell_text(columns.add_names(cells), preset.address_columns) == "ada@example.com"
+
+
+def test_a_list_of_an_agent_may_use_the_same_names() -> None:
+    lines = ["E-Mail;Kind;External ID", "ada@example.com;object;7"]
+    (row,) = read_agent_list(lines, Agent("A", "a@example.com"), "en", "IT")
+    assert row.request
+    assert row.request.addresses[0].exact == "ada@example.com"
+    assert row.request.external_ids == ("7",)
+
+
+def test_a_list_of_two_channels_is_read_on_the_one_that_is_asked_for() -> None:
+    cells = {"email": "ada@example.com", "mobile": "+393331234567"}
+    preset = next(each for each in PRESETS if each.name == "generic-list")
+    columns = NamedColumns(ImportInstructions(preset, ScopeMap({}), channel=Channel.SMS))
+    assert cell_text(columns.add_names(cells), preset.address_columns) == "+393331234567"
 
 
 def test_a_likely_name_comes_before_a_vague_one() -> None:

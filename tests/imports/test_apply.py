@@ -15,6 +15,7 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decisions import decide
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.imports import LegalBasis
+from preference_center.domain.imports.date_formats import UnreadableDates
 from preference_center.errors import ImportConflict, InvalidInput, MissingScopes
 from preference_center.imports.apply import apply_import
 from preference_center.imports.budget import ImportBudget, Throttle
@@ -206,7 +207,8 @@ def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> 
         "c@example.com,opted_out,All,,\n"
         "d@example.com,opted_out,All,03/04/2016,2031-01-01T00:00Z\n"
     )
-    imported(path, instructions_for("generic", ("All", ALL_MARKETING)))
+    as_now = {"unreadable_dates": UnreadableDates.NOW}
+    imported(path, instructions_for("generic", ("All", ALL_MARKETING), **as_now))
 
     rows = run_in_transaction(
         lambda c: c.execute("SELECT received_at, counts_at FROM event ORDER BY seq").fetchall()

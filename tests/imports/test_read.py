@@ -226,3 +226,30 @@ def test_a_gzip_file_that_is_made_to_exhaust_us_is_refused(
     monkeypatch.setattr(sources, "_MIN_UNPACKED_LIMIT", 1024)
     with pytest.raises(InvalidInput, match="unpacks to more than a list can be"):
         list(unpack_blocks([gzip.compress(bytes(10_000_000))]))
+
+
+def test_a_street_is_not_taken_for_the_address(file: Path) -> None:
+    found = rows(file, b"Name,Address,Email\nAda,Main Street 1,a@example.com\n")
+    assert addresses(found) == ["a@example.com"]
+
+
+@pytest.mark.parametrize("name", ["Kontakt", " kon-takt "])
+def test_the_address_is_in_the_column_that_is_named(file: Path, name: str) -> None:
+    content = b"Kontakt;Email\na@example.com;b@example.com\n"
+    assert addresses(rows(file, content, address_column=name)) == ["a@example.com"]
+
+
+@pytest.mark.parametrize(
+    "content, given, what",
+    [
+        (b"email,e-mail\na@example.com,b@example.com\n", {}, "several columns.*email, e-mail"),
+        (b"x,y\n1,2\n", {"address_column": "z"}, "no column of the name.*It has: x, y"),
+        (b"email,y\na@example.com,2\n", {"date_column": "z"}, "no column of the name"),
+        (b"email,z,Z\na@example.com,2,3\n", {"date_column": "z"}, "several columns of the name"),
+    ],
+)
+def test_a_column_that_is_not_certain_is_asked_for(
+    file: Path, content: bytes, given: dict[str, str], what: str
+) -> None:
+    with pytest.raises(InvalidInput, match=what):
+        rows(file, content, "generic-list", None, **given)

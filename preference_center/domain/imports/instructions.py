@@ -11,6 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.imports.date_formats import (
+    DateFormat,
+    UnreadableDates,
+    parse_date_format,
+)
 from preference_center.domain.imports.presets import ImportPreset, MeaningFilter
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.errors import InvalidInput
@@ -31,8 +36,9 @@ class ImportInstructions:
     """How to read a file, and what it does not state itself.
 
     `source`, `wording`, `language` and `legal_basis` apply to rows that have none. `zone` (IANA)
-    is the zone of times without one. `received_at` is when the list reached the company, if that
-    is not now.
+    is the zone of times without one; `date_formats` are read besides those of every file.
+    `address_column` and `date_column` name columns of the file that have no usual name.
+    `received_at` is when the list reached the company, if that is not now.
     """
 
     preset: ImportPreset
@@ -46,6 +52,10 @@ class ImportInstructions:
     zone: str = "UTC"
     encoding: str = "utf-8"
     received_at: datetime | None = None
+    address_column: str = ""
+    date_column: str = ""
+    date_formats: tuple[DateFormat, ...] = ()
+    unreadable_dates: UnreadableDates = UnreadableDates.REFUSE
 
     def check(self) -> None:
         """Raises InvalidInput if something is missing that only a person can decide."""
@@ -56,6 +66,10 @@ class ImportInstructions:
             )
         if self.preset.is_hashed and self.meaning_filter is MeaningFilter.SUBSCRIPTIONS:
             raise InvalidInput("a hash can't be subscribed: choose opt-outs")
+        if self.date_column and not any(each.date_columns for each in self.preset.meanings):
+            raise InvalidInput(
+                f"a file of {self.preset.name} has no dates: use the preset generic-list"
+            )
 
     def default_evidence(self, name: str) -> str:
         """The evidence of this name for rows that have none."""
@@ -75,6 +89,10 @@ class ImportInstructions:
             "time_zone": self.zone,
             "encoding": self.encoding,
             "received_at": self.received_at and self.received_at.isoformat(),
+            "address_column": self.address_column,
+            "date_column": self.date_column,
+            "date_formats": [each.pattern for each in self.date_formats],
+            "unreadable_dates": self.unreadable_dates,
         }
 
     @classmethod
@@ -93,6 +111,12 @@ class ImportInstructions:
             zone=stored["time_zone"],
             encoding=stored["encoding"],
             received_at=datetime.fromisoformat(received) if received else None,
+            address_column=stored.get("address_column", ""),
+            date_column=stored.get("date_column", ""),
+            date_formats=tuple(map(parse_date_format, stored.get("date_formats", ()))),
+            unreadable_dates=UnreadableDates(
+                stored.get("unreadable_dates", UnreadableDates.REFUSE)
+            ),
         )
 
     def plan_id(self, file_digest: bytes) -> str:

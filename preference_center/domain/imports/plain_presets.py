@@ -19,10 +19,18 @@ _ADDRESS = tuple(
         ("address", *(n for groups in ADDRESS_COLUMN_NAMES.values() for g in groups for n in g))
     )
 )
-_STATUS, _OCCURRED_AT, _GROUP = (
-    ("status",),
-    ("occurred_at", "date"),
-    ("group", "list", "scope"),
+_STATUS, _GROUP = ("status",), ("group", "list", "scope")
+_OCCURRED_AT = ("occurred_at", "date")
+_OPTED_OUT_AT = (
+    *_OCCURRED_AT,
+    *("opted_out_at", "opt_out_at", "opted_out_on", "opt_out_date", "opt_out_time"),
+    *("unsubscribed_at", "unsubscribed_on", "unsubscribe_date", "unsubscribe_time"),
+    *("unsubscribed_date", "date_unsubscribed"),
+)
+_SUBSCRIBED_AT = (
+    *_OCCURRED_AT,
+    *("subscribed_at", "subscribed_on", "subscribe_date", "subscription_date"),
+    *("opted_in_at", "opt_in_at", "opt_in_date", "consented_at", "consent_date"),
 )
 
 PRESETS = (
@@ -31,10 +39,12 @@ PRESETS = (
         title="Plain list: one address to a line, with or without a header",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
+        detects_address=True,
         meanings=(
             ColumnMeaning(RowMeaning.OPT_OUT, default_group="list"),
             ColumnMeaning(RowMeaning.SUBSCRIPTION, default_group="list"),
         ),
+        excluded_columns=dict.fromkeys((*_OPTED_OUT_AT, *_SUBSCRIBED_AT), "generic-list"),
         requires_meaning=True,
         header_optional=True,
     ),
@@ -60,6 +70,7 @@ PRESETS = (
         title="Our own columns, CSV or NDJSON: the status in each row, its date and its evidence",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
+        detects_address=True,
         channel_columns=("channel",),
         received_at_columns=("received_at",),
         evidence_columns={
@@ -73,7 +84,7 @@ PRESETS = (
                 RowMeaning.OPT_OUT,
                 default_group="list",
                 group_columns=_GROUP,
-                date_columns=_OCCURRED_AT,
+                date_columns=_OPTED_OUT_AT,
                 conditions=(
                     CellCondition(_STATUS, ("opted_out", "opt_out", "opt-out", "optout", "unsub")),
                 ),
@@ -82,7 +93,7 @@ PRESETS = (
                 RowMeaning.SUBSCRIPTION,
                 default_group="list",
                 group_columns=_GROUP,
-                date_columns=_OCCURRED_AT,
+                date_columns=_SUBSCRIBED_AT,
                 conditions=(CellCondition(_STATUS, ("sub", "consent")),),
             ),
             ColumnMeaning(
@@ -106,6 +117,7 @@ PRESETS = (
         title="Our own columns without `status`: every row has the meaning that --as names",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
+        detects_address=True,
         channel_columns=("channel",),
         received_at_columns=("received_at",),
         evidence_columns={
@@ -119,13 +131,13 @@ PRESETS = (
                 RowMeaning.OPT_OUT,
                 default_group="list",
                 group_columns=_GROUP,
-                date_columns=_OCCURRED_AT,
+                date_columns=_OPTED_OUT_AT,
             ),
             ColumnMeaning(
                 RowMeaning.SUBSCRIPTION,
                 default_group="list",
                 group_columns=_GROUP,
-                date_columns=_OCCURRED_AT,
+                date_columns=_SUBSCRIBED_AT,
             ),
         ),
         excluded_columns={"status": "generic"},

@@ -94,7 +94,8 @@ class ImportPreset:
 
     `docs_url` is the vendor's page about it. A file must have the `required_columns`; one with a
     column of `excluded_columns` belongs to the preset named there. `json_rows_path` leads to the
-    rows in a JSON document (in ijson's notation). With `requires_meaning` the user must state
+    rows in a JSON document (in ijson's notation). With `detects_address` the column of the
+    address is found as in any list (`domain.tabular`). With `requires_meaning` the user must state
     what rows mean. With `is_strict` each row must make a statement. With `header_optional` files
     may lack a header.
     """
@@ -114,6 +115,7 @@ class ImportPreset:
     is_hashed: bool = False
     is_strict: bool = False
     header_optional: bool = False
+    detects_address: bool = False
 
     @property
     def known_columns(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import CLOCK_TOLERANCE, UNDELIVERABLE, Change
 from preference_center.domain.hashed_addresses import HashedAddress, parse_hashed_address
+from preference_center.domain.imports.date_formats import UnreadableDates, is_date_stated
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.presets import RowMeaning
 from preference_center.domain.imports.row_statements import (
@@ -65,6 +66,8 @@ class TranslatedRow:
     unmapped: list[tuple[RowMeaning, str]] = field(default_factory=list)
     excluded: int = 0
     """Statements that were not to be imported."""
+    unreadable_dates: list[tuple[int, str]] = field(default_factory=list)
+    """Dates of the row, with its line, that no format reads and that may not be left out."""
 
     @property
     def is_empty(self) -> bool:
@@ -124,7 +127,7 @@ class RowTranslator:
         statement: RowStatement,
         address: Address | HashedAddress,
     ) -> None:
-        meaning = statement.column_meaning.meaning
+        meaning, preset = statement.column_meaning.meaning, self.instructions.preset
         scope: str | None = UNDELIVERABLE
         if meaning is not RowMeaning.BOUNCE:
             translated.groups.append((meaning, statement.group))
@@ -135,6 +138,9 @@ class RowTranslator:
         if scope == LEAVE_OUT:
             translated.excluded += 1
             return
+        for text in (statement.date, cell_text(row.cells, preset.received_at_columns)):
+            if self._is_unreadable_date(text):
+                translated.unreadable_dates.append((row.line, text))
         try:
             translated.changes.append(self._build_change(row, statement, address, scope))
         except InvalidInput as error:
@@ -212,11 +218,22 @@ class RowTranslator:
     def _parse_date(self, text: str, *, end_of_day: bool) -> datetime | None:
         if not text:
             return None
-        found = parse_timestamp(text, self.zone, end_of_day=end_of_day)
+        found = self._parse_timestamp(text, end_of_day=end_of_day)
         slack = timedelta(days=1) if end_of_day else CLOCK_TOLERANCE
         if found is None or not EARLIEST_TIME <= found <= self.started_at + slack:
             return None
         return min(found, self.started_at)
+
+    def _parse_timestamp(self, text: str, *, end_of_day: bool) -> datetime | None:
+        formats = self.instructions.date_formats
+        return parse_timestamp(text, self.zone, end_of_day=end_of_day, formats=formats)
+
+    def _is_unreadable_date(self, text: str) -> bool:
+        return (
+            self.instructions.unreadable_dates is UnreadableDates.REFUSE
+            and is_date_stated(text)
+            and self._parse_timestamp(text, end_of_day=False) is None
+        )
 
     def _parse_address(self, row: FileRow) -> Address | HashedAddress:
         preset = self.instructions.preset

@@ -1,0 +1,76 @@
+"""The columns of a file by the names under which a preset reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.imports import ImportInstructions
+from preference_center.domain.tabular import find_likely_columns, normalize_column_name
+from preference_center.errors import InvalidInput
+from preference_center.imports.check_columns import check_columns, describe_columns
+
+
+class NamedColumns:
+    """Adds the names that a preset reads for columns which are called otherwise in the file.
+
+    The address is where `domain.tabular` finds it, or in the column that the instructions name;
+    so is the date, if they name one.
+    """
+
+    def __init__(self, instructions: ImportInstructions) -> None:
+        self._preset = instructions.preset
+        self._channel = instructions.channel
+        self._address_column = normalize_column_name(instructions.address_column)
+        self._date_column = normalize_column_name(instructions.date_column)
+        self._date_keys = tuple(
+            normalize_column_name(meaning.date_columns[0])
+            for meaning in self._preset.meanings
+            if meaning.date_columns
+        )
+
+    def check(self, header: Sequence[str]) -> None:
+        """Raises InvalidInput unless the preset can read a file with these columns."""
+        keys = tuple(normalize_column_name(name) for name in header)
+        for wanted in filter(None, (self._address_column, self._date_column)):
+            if keys.count(wanted) != 1:
+                how_many = "no column" if wanted not in keys else "several columns"
+                raise InvalidInput(
+                    f"the file has {how_many} of the name that you gave. {describe_columns(header)}"
+                )
+        likely = self._likely_columns(keys)
+        if len(likely) > 1 and not self._address_column:
+            names = ", ".join(name.strip() for n, name in enumerate(header) if keys[n] in likely)
+            raise InvalidInput(
+                "several columns may hold the address: choose one with --column (`column` in the"
+                f" API). They are: {names}"
+            )
+        aliases = [self._preset.address_columns[0]] if self._address_key(keys) else []
+        check_columns([*header, *aliases], self._preset)
+
+    def add_names(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The cells of a row (keyed by normalized names), with the names that the preset reads."""
+        renamed = {}
+        if key := self._address_key(tuple(cells)):
+            renamed[normalize_column_name(self._preset.address_columns[0])] = cells[key]
+        if self._date_column:
+            renamed |= dict.fromkeys(self._date_keys, cells.get(self._date_column))
+        return {**cells, **renamed} if renamed else cells
+
+    def _address_key(self, keys: tuple[str, ...]) -> str | None:
+        if self._address_column:
+            return self._address_column if self._address_column in keys else None
+        likely = self._likely_columns(keys)
+        return likely[0] if likely else None
+
+    def _likely_columns(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if not self._preset.detects_address:
+            return ()
+        return _find_likely(keys, self._channel)
+
+
+@lru_cache(maxsize=1_000)
+def _find_likely(keys: tuple[str, ...], channel: Channel) -> tuple[str, ...]:
+    return tuple(keys[index] for index in find_likely_columns(keys, channel))
