@@ -94,6 +94,16 @@ class Settings(BaseSettings):
         description="Signs these webhooks: whsec_ and 24 to 64 bytes in base64; several, separated"
         " by spaces, while one replaces another",
     )
+    alert_email: str | None = Field(
+        default=None,
+        validate_default=True,
+        description="Address of staff that is informed when an alert begins and ends, if any",
+    )
+    alert_webhook: str | None = Field(
+        default=None,
+        repr=False,
+        description="URL of a chat or paging program that is sent the same, if any",
+    )
     phone_region: str = Field(
         default="IT", description="Region of phone numbers without a country code"
     )
@@ -231,6 +241,24 @@ class Settings(BaseSettings):
         except InvalidAddress:
             raise ValueError("write it as in Example <choices@example.com>") from None
         return sender
+
+    @field_validator("alert_email")
+    @classmethod
+    def _validate_alert_email(cls, address: str | None, info: ValidationInfo) -> str | None:
+        if address and not info.data.get("smtp_url"):
+            raise ValueError("SMTP_URL must be set, too")
+        try:
+            parse_address(address or "nobody@example.com", Channel.EMAIL)
+        except InvalidAddress:
+            raise ValueError("write it as in alerts@example.com") from None
+        return address
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _validate_alert_webhook(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("https://", "http://")):
+            raise ValueError("write it as in https://chat.example.com/hooks/1")
+        return url
 
     @field_validator("rights_webhook_secret")
     @classmethod

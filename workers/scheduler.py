@@ -24,6 +24,7 @@ from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.logs import capture_standard_logs
+from preference_center.monitoring.alerting import start_alerting
 from preference_center.monitoring.collectors import (
     DatabaseCollector,
     SchedulerCollector,
@@ -228,6 +229,7 @@ def main() -> None:
         add_collector(app, SchedulerCollector(heartbeat))
         add_collector(app, DatabaseCollector())
         start_internal_server(app)
+        start_alerting(app, heartbeat, stop_requested)
         wait_for_database()
         purged_at = -math.inf
         while not stop_requested.wait(TICK_INTERVAL):

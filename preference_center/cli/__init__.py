@@ -12,6 +12,10 @@ from preference_center.cli.lazy_command import LazyCommand
 
 _COMMANDS = {
     "addresses": ("addresses:addresses", "Maintain the lookup forms of stored addresses."),
+    "alerts": (
+        "alerts:alerts_group",
+        "Conditions that somebody must learn of, and who is informed.",
+    ),
     "catalogue": (
         "catalogue:catalogue",
         "Check and apply the catalogue of brands, topics and message types.",

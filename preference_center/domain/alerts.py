@@ -70,6 +70,29 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What people are sent: an alert has begun, or it has ended."""
+
+    alert: Alert
+    has_ended: bool
+    at: datetime
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        name = ": ".join(filter(None, (self.alert.kind, self.alert.subject)))
+        return f"ended: {name}" if self.has_ended else name
+
+    @property
+    def text(self) -> str:
+        """What it means, and when it was noticed."""
+        at = f"{self.at:%Y-%m-%d %H:%M} UTC"
+        if self.has_ended:
+            return f"This has {self.title}, at {at}."
+        return f"{MESSAGES[self.alert.kind]} Noticed at {at}."
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the conditions are evaluated on. `measured` is None while the database is away."""
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from preference_center.domain.decisions import Decision
 from preference_center.domain.events import EventKind
 from preference_center.errors import UnavailableCause
 from preference_center.metrics.shared_files import share_between_workers
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
 SHARED_FOLDER = share_between_workers()  # before the first metric is made
 REGISTRY = CollectorRegistry()
 """The metrics of this process, if SHARED_FOLDER is None."""
@@ -141,7 +142,7 @@ _EMAILS = Counter(
 _JOBS = Histogram(
     "preference_center_job_seconds",
     "Time that a worker's jobs took.",
-    ["job"],
+    ["task"],  # Prometheus has a label `job` of its own
     registry=REGISTRY,
     buckets=TOOL_LATENCY_BUCKETS,
 )

@@ -321,6 +321,8 @@ TABLES: Mapping[str, Table] = {
             " previous"
         )
     ),
+    "alert": Table(other=_other("kind subject began_at seen_at")),
+    "alert_notice": Table(other=_other("id channel kind subject has_ended at next_at attempts")),
     "burst_scan": Table(other=_other("id scanned_until")),
     "catalogue_version": Table(other=_other("id text digest applied_at")),
     "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),

@@ -66,7 +66,7 @@ def closed_sets(app: Flask) -> dict[str, set[str]]:
         "cause": set(UnavailableCause),
         "reason": set(PushFailure),
         "result": set(SendResult),
-        "job": {job.rpartition(".")[2] for job in JOB_QUEUES},
+        "task": {job.rpartition(".")[2] for job in JOB_QUEUES},
     }
 
 

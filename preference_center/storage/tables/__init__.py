@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from preference_center.storage.tables import (
     access,
+    alerts,
     browser_consents,
     contacts,
     imports,
@@ -23,6 +24,7 @@ from preference_center.storage.tables import (
 
 __all__ = [
     "access",
+    "alerts",
     "browser_consents",
     "contacts",
     "imports",

@@ -1,0 +1,172 @@
+"""Inform people of alerts: once when each begins, and once when it ends.
+
+A thread of the scheduler's own, since it must also work while the scheduler's ticks, Redis or the
+workers do not. What it has sent is in the database, so that a restart or a second scheduler sends
+nothing twice; only that the database itself is away is in memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from flask import Flask
+
+from preference_center.context import services
+from preference_center.domain.alerts import (
+    Alert,
+    AlertKind,
+    Notice,
+    Observation,
+    find_alerts,
+)
+from preference_center.domain.deadlines import destination_retry
+from preference_center.domain.measurements import Measurements
+from preference_center.errors import PreferenceCenterError, Unavailable
+from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring.measure import measure_database, measure_host
+from preference_center.monitoring.notices import (
+    NoticeChannel,
+    NoticeNotSent,
+    list_channels,
+    send_notice,
+)
+from preference_center.storage import alerts
+from preference_center.storage.alerts import ClaimedNotice
+from preference_center.storage.db.database import Connection, run_in_transaction
+
+LOOK_INTERVAL = 30.0
+"""Seconds between evaluations."""
+ENDS_AFTER = timedelta(minutes=10)
+"""How long a condition must not hold until its alert has ended: one that comes and goes is one."""
+LEASE = timedelta(minutes=3)
+"""Longer than sending a notice may take."""
+GIVE_UP_AFTER = timedelta(days=1)
+
+log = structlog.get_logger()
+
+Send = Callable[[NoticeChannel, Notice], None]
+_DATABASE_UNAVAILABLE = Alert(AlertKind.DATABASE_UNAVAILABLE)
+
+
+def start_alerting(app: Flask, heartbeat: Heartbeat, stop: threading.Event) -> None:
+    """Look every LOOK_INTERVAL in a thread until `stop`; nothing if nobody is to be informed."""
+    with app.app_context():
+        if not list_channels():
+            return
+    watch = AlertWatch(heartbeat)
+
+    def run() -> None:
+        while not stop.wait(LOOK_INTERVAL):
+            with app.app_context():
+                watch.look_safely()
+
+    threading.Thread(target=run, name="alerts", daemon=True).start()
+
+
+@dataclass(slots=True)
+class AlertWatch:
+    """Evaluates the conditions, and sends what is new. Needs an application context."""
+
+    heartbeat: Heartbeat
+    send: Send = send_notice
+    _away_since: datetime | None = None
+    _sent_away: bool = False
+
+    def look_safely(self) -> None:
+        """`look`, with any error in the log: the next one may succeed."""
+        try:
+            self.look()
+        except PreferenceCenterError as error:
+            log.warning("alerts_not_evaluated", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - no other thread would look
+            log.error("alerts_failed", error=type(error).__name__)  # noqa: TRY400 - may quote a row
+
+    def look(self) -> None:
+        """Evaluate all conditions now, and send due notices. Raises Unavailable."""
+        now = services().now()
+        measured = self._measure(now)
+        found = find_alerts(
+            Observation(
+                at=now,
+                measured=measured,
+                host=measure_host(),
+                database_away_since=self._away_since,
+                ticked_at=self.heartbeat.at,
+            )
+        )
+        self._tell_about_database(now, is_away=_DATABASE_UNAVAILABLE in found)
+        if measured is not None:
+            run_in_transaction(lambda c: _store(c, found - {_DATABASE_UNAVAILABLE}, now))
+            self._send_due()
+
+    def _measure(self, now: datetime) -> Measurements | None:
+        try:
+            measured = measure_database(now)
+        except Unavailable:
+            self._away_since = self._away_since or now
+            return None
+        self._away_since = None
+        return measured
+
+    def _tell_about_database(self, now: datetime, *, is_away: bool) -> None:
+        """At once, since nothing can be stored; each scheduler for itself."""
+        has_ended = self._sent_away and self._away_since is None
+        if not has_ended and (not is_away or self._sent_away):
+            return
+        notice = Notice(_DATABASE_UNAVAILABLE, has_ended=has_ended, at=now)
+        self._sent_away = not has_ended
+        for channel in list_channels():
+            try:
+                self.send(channel, notice)
+            except NoticeNotSent as error:
+                log.warning("alert_not_sent", channel=channel, error=str(error))
+
+    def _send_due(self) -> None:
+        context = services()
+        while claim := run_in_transaction(
+            lambda c: alerts.claim_notice(c, context.now(), context.now() + LEASE)
+        ):
+            next_at = self._try(claim)
+            run_in_transaction(
+                lambda c, claim=claim, next_at=next_at: alerts.settle_notice(  # type: ignore[misc]
+                    c, claim.id, next_at
+                )
+            )
+
+    def _try(self, claim: ClaimedNotice) -> datetime | None:
+        """When to send it again; None if it was sent, or is given up."""
+        alert = claim.notice.alert
+        try:
+            self.send(NoticeChannel(claim.channel), claim.notice)
+        except NoticeNotSent as error:
+            log.warning("alert_not_sent", channel=claim.channel, error=str(error))
+            now = services().now()
+            return (
+                destination_retry(claim.attempts, now)
+                if now < claim.notice.at + GIVE_UP_AFTER
+                else None
+            )
+        log.info(
+            "alert_sent",
+            channel=claim.channel,
+            kind=alert.kind,
+            subject=alert.subject,
+            ended=claim.notice.has_ended,
+        )
+        return None
+
+
+def _store(connection: Connection, found: frozenset[Alert], now: datetime) -> None:
+    """Store what began and what ended, with the notices about it."""
+    begun = alerts.begin_alerts(connection, found, now)
+    ended = alerts.end_alerts(connection, now - ENDS_AFTER)
+    for alert, has_ended in [(alert, False) for alert in begun] + [
+        (alert, True) for alert in ended
+    ]:
+        notice = Notice(alert, has_ended=has_ended, at=now)
+        for channel in list_channels():
+            alerts.insert_notice(connection, services().new_id(), channel, notice)

@@ -1,0 +1,107 @@
+"""Alerts that hold, and the outbox of notices about them: the queue is the database.
+
+Several schedulers may look at once: an alert begins for one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.domain.alerts import Alert, AlertKind, Notice
+from preference_center.storage.db.database import Connection
+
+_KNOWN_KINDS = [kind.value for kind in AlertKind]
+"""Another version of the service may have stored others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedNotice:
+    """A notice that this process holds until its lease ends."""
+
+    id: UUID
+    channel: str
+    notice: Notice
+    attempts: int
+
+
+def begin_alerts(connection: Connection, alerts: Collection[Alert], now: datetime) -> list[Alert]:
+    """Store that these hold now; returns those that did not before."""
+    rows = connection.execute(
+        """INSERT INTO alert AS a (kind, subject, began_at, seen_at)
+        SELECT kind, subject, %(now)s, %(now)s
+        FROM unnest(%(kinds)s::text[], %(subjects)s::text[]) AS given (kind, subject)
+        ORDER BY kind, subject
+        ON CONFLICT (kind, subject) DO UPDATE SET seen_at = GREATEST(a.seen_at, EXCLUDED.seen_at)
+        RETURNING kind, subject, xmax = 0""",
+        {
+            "now": now,
+            "kinds": [alert.kind for alert in alerts],
+            "subjects": [alert.subject for alert in alerts],
+        },
+    )
+    return [Alert(AlertKind(kind), subject) for kind, subject, is_new in rows if is_new]
+
+
+def end_alerts(connection: Connection, seen_before: datetime) -> list[Alert]:
+    """End those that have not held since then, and return them."""
+    rows = connection.execute(
+        "DELETE FROM alert WHERE seen_at < %s RETURNING kind, subject", (seen_before,)
+    )
+    return [Alert(AlertKind(kind), subject) for kind, subject in rows if kind in _KNOWN_KINDS]
+
+
+def list_alerts(connection: Connection) -> list[tuple[Alert, datetime]]:
+    """Those that have begun and not ended, with when they began, the newest first."""
+    rows = connection.execute(
+        "SELECT kind, subject, began_at FROM alert WHERE kind = ANY(%s) ORDER BY began_at DESC",
+        (_KNOWN_KINDS,),
+    )
+    return [(Alert(AlertKind(kind), subject), began_at) for kind, subject, began_at in rows]
+
+
+def insert_notice(connection: Connection, notice_id: UUID, channel: str, notice: Notice) -> None:
+    """Queue a notice to one channel."""
+    connection.execute(
+        """INSERT INTO alert_notice (id, channel, kind, subject, has_ended, at, next_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)""",
+        (
+            notice_id,
+            channel,
+            notice.alert.kind,
+            notice.alert.subject,
+            notice.has_ended,
+            notice.at,
+            notice.at,
+        ),
+    )
+
+
+def claim_notice(connection: Connection, now: datetime, until: datetime) -> ClaimedNotice | None:
+    """Claim the notice that has been due for longest; the lease ends at `until`."""
+    row = connection.execute(
+        """WITH due AS (SELECT id FROM alert_notice
+            WHERE next_at <= %(now)s AND kind = ANY(%(known)s)
+            ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        UPDATE alert_notice n SET next_at = %(until)s, attempts = attempts + 1
+        FROM due WHERE n.id = due.id
+        RETURNING n.id, n.channel, n.kind, n.subject, n.has_ended, n.at, n.attempts""",
+        {"now": now, "until": until, "known": _KNOWN_KINDS},
+    ).fetchone()
+    if row is None:
+        return None
+    number, channel, kind, subject, has_ended, at, attempts = row
+    notice = Notice(Alert(AlertKind(kind), subject), has_ended=has_ended, at=at)
+    return ClaimedNotice(number, channel, notice, attempts)
+
+
+def settle_notice(connection: Connection, notice_id: UUID, next_at: datetime | None) -> None:
+    """Delete a notice that is done, or try it again at `next_at`."""
+    if next_at is None:
+        connection.execute("DELETE FROM alert_notice WHERE id = %s", (notice_id,))
+    else:
+        connection.execute(
+            "UPDATE alert_notice SET next_at = %s WHERE id = %s", (next_at, notice_id)
+        )

@@ -1,0 +1,116 @@
+"""Rules and dashboards name what the service exports, and agree with its own alerts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from preference_center.domain import alerts
+from preference_center.domain.alerts import AlertKind
+from preference_center.metrics.exposition import render_metrics
+from preference_center.monitoring.collectors import (
+    DatabaseCollector,
+    HostCollector,
+    SchedulerCollector,
+)
+from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.spool import Spool, SpoolFolder
+from preference_center.spool.recorder import EXTENSION_KEY
+from preference_center.spool.writer import SpoolWriter
+from tests.clock import START
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+RULES = (DEPLOY / "alerts.yml").read_text()
+DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
+DOCS = (DEPLOY.parent / "docs/monitoring.md").read_text()
+NAME = re.compile(r"preference_center_\w+")
+ALERT = re.compile(r"- alert: (\w+)")
+
+
+@pytest.fixture
+def families(app: Flask, in_context: None, tmp_path: Path) -> list[Metric]:
+    """Everything that some process exports."""
+    folder = SpoolFolder(tmp_path, 1 << 20)
+    app.extensions[EXTENSION_KEY] = Spool(folder, SpoolWriter(folder))
+    collectors = [DatabaseCollector(), HostCollector(), SchedulerCollector(Heartbeat(START))]
+    return [*text_string_to_metric_families(render_metrics(collectors).decode())]
+
+
+def series(families: list[Metric]) -> set[str]:
+    """The names of series, also of those that have none yet."""
+    names = set()
+    for family in families:
+        if family.type == "counter":
+            names.add(f"{family.name}_total")
+        elif family.type == "histogram":
+            names |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
+        else:
+            names.add(family.name)
+    return names
+
+
+def test_rules_name_only_what_is_exported(families: list[Metric]) -> None:
+    assert set(NAME.findall(RULES)) - series(families) == set()
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_dashboards_name_only_what_is_exported(path: Path, families: list[Metric]) -> None:
+    board = json.loads(path.read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert expressions
+    assert {name for text in expressions for name in NAME.findall(text)} - series(families) == set()
+    assert all(panel["datasource"]["uid"] == "${datasource}" for panel in board["panels"])
+
+
+def test_every_metric_is_documented_and_nothing_else(families: list[Metric]) -> None:
+    exported = {
+        f"{family.name}_total" if family.type == "counter" else family.name for family in families
+    }
+    assert set(re.findall(r"^\| `(preference_center_\w+)`", DOCS, re.MULTILINE)) == exported
+
+
+def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
+    rules = set(ALERT.findall(RULES))
+    assert {kind.title().replace("_", "") for kind in AlertKind} <= rules
+    documented = set(re.findall(r"^\| `(\w+)` \|", DOCS, re.MULTILINE))
+    assert rules <= documented
+
+
+@pytest.mark.parametrize(
+    "expression, limit",
+    [
+        ("destination_oldest_seconds) > {}", alerts.STOPPED_AFTER),
+        ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
+        ("emails_oldest_seconds) > {}", alerts.EMAIL_STUCK_AFTER),
+    ],
+)
+def test_limits_are_the_same(expression: str, limit: object) -> None:
+    assert hasattr(limit, "total_seconds")
+    assert expression.format(int(limit.total_seconds())) in RULES
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is missing: apt-get install prometheus"
+)
+@pytest.mark.parametrize("arguments", [("check", "alerts.yml"), ("test", "alerts_test.yml")])
+def test_promtool_accepts_the_rules(arguments: tuple[str, str]) -> None:
+    what, file = arguments
+    command = ["promtool", what, "rules", file]
+    done = subprocess.run(command, cwd=DEPLOY, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_rule_is_tested() -> None:
+    tested = set(re.findall(r"alertname: (\w+)", (DEPLOY / "alerts_test.yml").read_text()))
+    assert set(ALERT.findall(RULES)) == tested

@@ -1,0 +1,152 @@
+"""When something is an alert: at its limit, and not just before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from preference_center.domain.alerts import (
+    CONDITIONS,
+    DATABASE_AWAY_AFTER,
+    EMAIL_STUCK_AFTER,
+    MESSAGES,
+    ROTATION_UNFINISHED_AFTER,
+    STOPPED_AFTER,
+    TICK_MISSING_AFTER,
+    Alert,
+    AlertKind,
+    Notice,
+    Observation,
+    find_alerts,
+)
+from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.measurements import (
+    DestinationMeasurement,
+    Disk,
+    Folder,
+    HostMeasurements,
+    Measurements,
+)
+from preference_center.domain.rights.clock import RequestStage
+from tests.clock import START
+
+WELL = Observation(START, Measurements(START), ticked_at=START)
+MOMENT = timedelta(microseconds=1)
+
+
+def measured(**given: Any) -> Observation:
+    return replace(WELL, measured=replace(Measurements(START), **given))
+
+
+def crm(state: str, waited: timedelta, **given: Any) -> Observation:
+    each = DestinationMeasurement("crm", state, 1, START - waited)
+    return measured(destinations=[replace(each, **given)])
+
+
+def away(since: datetime) -> Observation:
+    return Observation(START, None, database_away_since=since)
+
+
+AGES: dict[AlertKind, tuple[timedelta, Callable[[timedelta], Observation]]] = {
+    AlertKind.DATABASE_UNAVAILABLE: (DATABASE_AWAY_AFTER, lambda age: away(START - age)),
+    AlertKind.SCHEDULER_SILENT: (
+        TICK_MISSING_AFTER,
+        lambda age: replace(WELL, ticked_at=START - age),
+    ),
+    AlertKind.EMAIL_STUCK: (
+        EMAIL_STUCK_AFTER,
+        lambda age: measured(emails_due=1, oldest_email_due_at=START - age),
+    ),
+    AlertKind.KEY_ROTATION_UNFINISHED: (
+        ROTATION_UNFINISHED_AFTER,
+        lambda age: measured(rotation_started_at=START - age),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", AGES)
+def test_an_age_is_an_alert_from_its_limit_on(kind: AlertKind) -> None:
+    limit, observe = AGES[kind]
+    assert find_alerts(observe(limit - MOMENT)) == frozenset()
+    assert find_alerts(observe(limit)) == {Alert(kind)}
+
+
+@pytest.mark.parametrize("state", ["broken", "paused"])
+def test_a_stopped_destination_is_an_alert_once_opt_outs_have_waited(state: str) -> None:  # I3
+    assert not find_alerts(crm(state, STOPPED_AFTER - MOMENT))
+    assert find_alerts(crm(state, STOPPED_AFTER)) == {Alert(AlertKind.DESTINATION_STOPPED, "crm")}
+
+
+@pytest.mark.parametrize("state", ["active", "observe"])
+def test_one_that_is_worked_on_is_none(state: str) -> None:
+    assert not find_alerts(crm(state, timedelta(hours=5)))
+
+
+def test_a_stopped_destination_for_which_nothing_waits_is_none() -> None:
+    assert not find_alerts(crm("broken", timedelta(), pending=0, oldest_received_at=None))
+
+
+@pytest.mark.parametrize(
+    "stage, kind",
+    [
+        (DeadlineStage.AT_RISK, AlertKind.WORK_AT_RISK),
+        (DeadlineStage.PAST_TARGET, AlertKind.WORK_LATE),
+        (DeadlineStage.OVERDUE, AlertKind.WORK_LATE),
+    ],
+)
+def test_waiting_work_is_an_alert_by_its_stage(stage: DeadlineStage, kind: AlertKind) -> None:
+    assert find_alerts(crm("active", timedelta(hours=40), late={stage: 3})) == {Alert(kind, "crm")}
+    assert find_alerts(measured(backlog={("webhook", stage): 1})) == {Alert(kind, "webhook")}
+
+
+@pytest.mark.parametrize(
+    "stage, kind",
+    [
+        (RequestStage.DUE_SOON, AlertKind.RIGHTS_DUE_SOON),
+        (RequestStage.OVERDUE, AlertKind.RIGHTS_OVERDUE),
+    ],
+)
+def test_a_late_request_of_a_person_is_an_alert(stage: RequestStage, kind: AlertKind) -> None:
+    assert find_alerts(measured(rights={stage: 1})) == {Alert(kind)}
+    assert not find_alerts(measured(rights={RequestStage.ON_TIME: 9, stage: 0}))
+
+
+def test_a_journal_that_lacks_erasures_is_an_alert() -> None:
+    found = find_alerts(measured(erasures_not_in_journal=1))
+    assert found == {Alert(AlertKind.ERASURES_NOT_IN_JOURNAL)}
+
+
+def test_a_disk_with_less_than_a_tenth_is_an_alert() -> None:
+    disks = {Folder.SPOOL: Disk(9, 100), Folder.TEMPORARY: Disk(10, 100)}
+    found = find_alerts(replace(WELL, host=HostMeasurements(disks)))
+    assert found == {Alert(AlertKind.DISK_NEARLY_FULL, "spool")}
+
+
+def test_without_the_database_only_what_is_known_is_an_alert() -> None:
+    seen = replace(away(START - DATABASE_AWAY_AFTER), ticked_at=START - timedelta(days=1))
+    assert find_alerts(seen) == {Alert(AlertKind.DATABASE_UNAVAILABLE)}
+
+
+def test_all_is_well_without_alerts() -> None:
+    assert find_alerts(WELL) == frozenset()
+
+
+def test_every_kind_has_a_condition_and_a_message() -> None:
+    assert CONDITIONS.keys() == MESSAGES.keys() == set(AlertKind)
+
+
+def test_a_notice_says_what_and_since_when() -> None:
+    alert = Alert(AlertKind.DESTINATION_STOPPED, "crm")
+    notice = Notice(alert, has_ended=False, at=START)
+    assert notice.title == "destination_stopped: crm"
+    assert notice.text == (
+        "Opt-outs wait for this destination, and nothing is pushed."
+        " Noticed at 2026-11-24 09:00 UTC."
+    )
+    ended = replace(notice, has_ended=True)
+    assert ended.title == "ended: destination_stopped: crm"
+    assert ended.text == "This has ended: destination_stopped: crm, at 2026-11-24 09:00 UTC."

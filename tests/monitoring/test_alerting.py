@@ -1,0 +1,252 @@
+"""Alerts are told once when they begin and once when they end, without an address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from werkzeug.wrappers import Request, Response
+
+from preference_center.context import EXTENSION_NAME, services
+from preference_center.domain.alerts import (
+    DATABASE_AWAY_AFTER,
+    Alert,
+    AlertKind,
+    Notice,
+)
+from preference_center.domain.deadlines import AT_RISK
+from preference_center.errors import Unavailable
+from preference_center.ledger import record
+from preference_center.monitoring import alerting
+from preference_center.monitoring.alerting import ENDS_AFTER, AlertWatch
+from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring.notices import NoticeChannel, NoticeNotSent, send_notice
+from preference_center.storage import alerts
+from preference_center.storage.db.database import run_in_transaction
+from tests.clock import Clock
+from tests.domain.histories import NEWS
+from tests.integrations.tools.stand_in import StandIn
+from tests.ledger.changes import add_destination, change
+from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+AT_RISK_CRM = (AlertKind.WORK_AT_RISK, "crm")
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was told; fails while `fails` is true."""
+
+    notices: list[tuple[NoticeChannel, AlertKind, str, bool]] = field(default_factory=list)
+    fails: bool = False
+
+    def __call__(self, channel: NoticeChannel, notice: Notice) -> None:
+        if self.fails:
+            raise NoticeNotSent("no")
+        alert = notice.alert
+        self.notices.append((channel, alert.kind, alert.subject, notice.has_ended))
+
+    def take(self) -> list[tuple[AlertKind, str, bool]]:
+        found = [notice[1:] for notice in self.notices]
+        self.notices.clear()
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _webhook(app: Flask, in_context: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = services().settings.model_copy(update={"alert_webhook": "https://chat.example/x"})
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def watch(sent: Sent, clock: Clock) -> AlertWatch:
+    return AlertWatch(Heartbeat(clock()), sent)
+
+
+def look(watch: AlertWatch, clock: Clock) -> None:
+    watch.heartbeat.beat(clock())
+    watch.look()
+
+
+def put_at_risk(clock: Clock) -> None:
+    add_destination("crm", NEWS)
+    record([change(1, at=clock())])
+    clock.advance(AT_RISK)
+
+
+def reflect() -> None:
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL"))
+
+
+def test_an_alert_is_told_once_when_it_begins_and_once_when_it_ends(
+    watch: AlertWatch, sent: Sent, clock: Clock
+) -> None:  # I3
+    put_at_risk(clock)
+    look(watch, clock)
+    assert sent.take() == [(*AT_RISK_CRM, False)]
+    look(watch, clock)
+    assert sent.take() == []
+    reflect()
+    clock.advance(ENDS_AFTER)
+    look(watch, clock)
+    assert sent.take() == []  # not until it has not held for so long
+    clock.advance(timedelta(seconds=1))
+    look(watch, clock)
+    assert sent.take() == [(*AT_RISK_CRM, True)]
+    look(watch, clock)
+    assert sent.take() == []
+
+
+def test_one_that_comes_and_goes_is_one(watch: AlertWatch, sent: Sent, clock: Clock) -> None:
+    put_at_risk(clock)
+    for _ in range(3):
+        look(watch, clock)
+        clock.advance(ENDS_AFTER - timedelta(seconds=1))
+    assert sent.take() == [(*AT_RISK_CRM, False)]
+
+
+def test_a_second_scheduler_and_a_restart_tell_nothing_again(
+    watch: AlertWatch, sent: Sent, clock: Clock
+) -> None:
+    put_at_risk(clock)
+    look(watch, clock)
+    sent.take()
+    look(AlertWatch(Heartbeat(clock()), sent), clock)
+    assert sent.take() == []
+
+
+def test_what_could_not_be_sent_is_sent_later_and_given_up_after_a_day(
+    watch: AlertWatch, sent: Sent, clock: Clock
+) -> None:
+    put_at_risk(clock)
+    sent.fails = True
+    look(watch, clock)
+    sent.fails = False
+    look(watch, clock)
+    assert sent.take() == []  # its next try is later
+    clock.advance(timedelta(minutes=1))
+    look(watch, clock)
+    assert sent.take() == [(*AT_RISK_CRM, False)]
+
+
+def test_the_database_is_told_of_from_memory(
+    watch: AlertWatch, sent: Sent, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_now: object) -> None:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alerting, "measure_database", refuse)
+        for _ in range(3):
+            look(watch, clock)
+            clock.advance(DATABASE_AWAY_AFTER)
+    assert sent.take() == [(AlertKind.DATABASE_UNAVAILABLE, "", False)]
+    look(watch, clock)
+    assert sent.take() == [(AlertKind.DATABASE_UNAVAILABLE, "", True)]
+
+
+def test_a_silent_scheduler_is_told_of_by_its_own_thread(
+    watch: AlertWatch, sent: Sent, clock: Clock
+) -> None:
+    clock.advance(timedelta(minutes=5))
+    watch.look()
+    assert sent.take() == [(AlertKind.SCHEDULER_SILENT, "", False)]
+
+
+def test_an_error_ends_no_thread(
+    watch: AlertWatch, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_now: object) -> None:
+        raise RuntimeError("anna@example.com")
+
+    monkeypatch.setattr(alerting, "measure_database", fail)
+    watch.look_safely()
+
+
+def test_alerts_that_hold_are_listed(watch: AlertWatch, clock: Clock) -> None:
+    put_at_risk(clock)
+    look(watch, clock)
+    assert run_in_transaction(alerts.list_alerts) == [(Alert(*AT_RISK_CRM), clock())]
+
+
+class Chat(StandIn):
+    """The receiver of a webhook."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[dict[str, str]] = []
+
+    def handle(self, request: Request) -> Response:
+        self.bodies.append(json.loads(request.get_data()))
+        return Response(status=200)
+
+
+@pytest.fixture
+def notice(clock: Clock) -> Notice:
+    return Notice(Alert(*AT_RISK_CRM), has_ended=False, at=clock())
+
+
+def use(app: Flask, monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
+    settings = services().settings.model_copy(update=given)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    with Chat() as chat:
+        yield chat
+
+
+def test_a_webhook_has_a_text_and_the_parts(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, chat: Chat, notice: Notice
+) -> None:
+    use(app, monkeypatch, alert_webhook=f"{chat.url}/hook/secret")
+    send_notice(NoticeChannel.WEBHOOK, notice)
+    assert chat.bodies == [
+        {
+            "text": f"{notice.title}\n{notice.text}",
+            "kind": "work_at_risk",
+            "subject": "crm",
+            "state": "began",
+            "at": notice.at.isoformat(),
+        }
+    ]
+
+
+def test_what_is_logged_of_a_failure_has_no_secret(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, notice: Notice
+) -> None:
+    use(app, monkeypatch, alert_webhook="http://127.0.0.1:9/hook/secret")
+    with pytest.raises(NoticeNotSent) as error:
+        send_notice(NoticeChannel.WEBHOOK, notice)
+    assert "secret" not in str(error.value)
+
+
+def test_an_email_goes_to_staff(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, notice: Notice
+) -> None:
+    stub = SmtpStub()
+    with run_smtp_stub(stub) as port:
+        use(
+            app,
+            monkeypatch,
+            smtp_url=f"smtp://127.0.0.1:{port}?starttls=0",
+            mail_from="choices@example.com",
+            alert_email="staff@example.com",
+        )
+        send_notice(NoticeChannel.EMAIL, notice)
+    (mail,) = stub.received
+    assert mail.recipients == ["staff@example.com"]
+    assert mail.message["Subject"] == "Preference center: work_at_risk: crm"
+    assert "36 hours" in mail.message.get_content()
