@@ -86,6 +86,14 @@ def test_plain_addresses_are_answered_and_not_asked() -> None:
     }
 
 
+def test_a_leading_plus_is_no_tag_and_a_long_domain_is_asked_about() -> None:
+    assert ours.forms("+x@example.com") == ("+x@example.com",)
+    assert ours.forms("a+x@example.com") == ("a+x@example.com", "a@example.com")
+    label = "b" * 31
+    assert ours.forms(f"a@{label[:27]}.{label}.com")
+    assert ours.forms(f"a@{label}.{label}.com") is None
+
+
 def test_its_rules_are_of_the_version_of_the_service() -> None:
     assert ours.NORM_VERSION == addresses.NORM_VERSION
     theirs = {

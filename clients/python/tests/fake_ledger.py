@@ -35,6 +35,8 @@ class FakeLedger:
     norm_version: int = 1
     asked: list[str] = field(default_factory=list)
     readings: list[str | None] = field(default_factory=list)
+    takes: Callable[[], None] = lambda: None
+    """Called while a reading is made."""
 
     def client(self) -> Client:
         return Client(URL, KEY, retries=NO_RETRIES, transport=httpx.MockTransport(self))
@@ -63,6 +65,7 @@ class FakeLedger:
 
     def _read(self, after: str | None) -> httpx.Response:
         self.readings.append(after)
+        self.takes()
         epoch, place = after.split(".") if after else (str(self.epoch), "0")
         if epoch != str(self.epoch):
             return problem(410, "stale-watermark")

@@ -201,6 +201,14 @@ def test_a_url_that_is_none_is_refused_at_once(url: str) -> None:
         Client(url, "pc_x")
 
 
+def test_a_reading_of_everything_may_take_as_long_as_a_write() -> None:
+    service = FakeService([httpx.Response(200, text='{}\n{"end": true, "count": 0}')])
+    with service.client(read=TimeLimits(1, 2), write=TimeLimits(7, 9)) as client:
+        client.read_digests()
+        client.read_digests("1.2.3")
+    assert [each.extensions["timeout"]["read"] for each in service.requests] == [7, 1]
+
+
 def test_other_operations_are_sent_as_they_are() -> None:
     service = FakeService([httpx.Response(200, json={"request": "r1"})])
     with service.client(write=TimeLimits(1, 2)) as client:

@@ -137,6 +137,26 @@ def test_an_opt_out_is_felt_at_the_next_refresh() -> None:
     assert ledger.readings == [None, "1.0", "1.0"]
 
 
+def test_its_age_counts_from_when_it_asked() -> None:
+    ledger, found, time = make()
+
+    def take() -> None:
+        time.now += 7.0
+
+    ledger.takes = take
+    found.refresh()
+    assert found.age == 7.0
+
+
+def test_only_what_is_new_is_read() -> None:
+    ledger, found, _ = make()
+    found.refresh()
+    for _ in range(2):
+        ledger.opt_out("ada@example.com")
+        found.refresh()
+    assert ledger.readings == [None, "1.0", "1.0", "1.1"]
+
+
 def test_everything_is_asked_when_it_is_too_old() -> None:
     ledger, found, time = make()
     assert found.age == float("inf")
@@ -176,6 +196,11 @@ def test_other_keys_are_refused_and_nothing_is_answered() -> None:
     with pytest.raises(DigestKeysMismatch, match="DIGEST_KEYS"):
         found.refresh()
     assert found.age == float("inf")
+
+
+def test_a_service_without_digest_keys_is_refused() -> None:
+    with pytest.raises(DigestKeysMismatch):
+        DigestKeys(DIGEST_KEYS).check({})
 
 
 def test_other_rules_for_addresses_are_refused_also_later() -> None:
