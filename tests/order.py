@@ -20,6 +20,8 @@ LONG = (
     ROOT / "browser",
     ROOT / "api" / "test_contract.py",
     ROOT / "cli" / "test_scrub.py",
+    ROOT / "storage" / "feed" / "test_replica.py",
+    ROOT / "test_redis_connection.py",
     ROOT / "test_collection.py",
 )
 SLOW_FILES = tuple(

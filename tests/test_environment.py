@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from tests.clock import START, Clock
-from tests.environment import Environment, empty
+from tests.environment import REFUSED_FUNCTIONS, Environment, empty
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -41,6 +41,21 @@ def test_clean_empties_even_tables_that_forbid_it(
             connection.execute("DROP TABLE ledger_like; DROP FUNCTION forbid")
         assert count == (0,)
         assert client.dbsize() == 0
+
+
+def test_the_service_has_a_role_as_a_managed_database_gives_one(database_url: str) -> None:
+    """So whatever such a database refuses fails in the test that needs it."""
+    refused = """SELECT proname FROM pg_proc WHERE proname = ANY(%s)
+        AND pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege(oid, 'EXECUTE')"""
+    memberships = "SELECT FROM pg_auth_members WHERE member = current_user::regrole"
+    attributes = "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication FROM pg_roles"
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute(refused, [list(REFUSED_FUNCTIONS)]).fetchall() == []
+        assert connection.execute(memberships).fetchall() == []
+        role = connection.execute(f"{attributes} WHERE rolname = current_user".encode())
+        assert role.fetchall() == [(False, False, False, False)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT pg_current_wal_lsn()")
 
 
 def test_each_worker_has_a_database_of_its_own(
