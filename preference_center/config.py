@@ -16,6 +16,7 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.bursts import BurstRule
 from preference_center.domain.mail.mailboxes import Mailboxes, parse_mailboxes
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
+from preference_center.integrations.base.private_networks import Network, parse_private_networks
 from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.mail_server import MailServer
 from preference_center.rate_limiter import parse_rate
@@ -82,6 +83,11 @@ class Settings(BaseSettings):
         default=None,
         validate_default=True,
         description="Its From where the catalogue has no contact: Example <choices@example.com>",
+    )
+    private_networks: str = Field(
+        default="",
+        description="Networks inside the company that webhooks may reach, as in 10.20.0.0/16,"
+        " fd12:3456::/32; each destination names its own of them",
     )
     rights_webhook_url: str | None = Field(
         default=None,
@@ -260,6 +266,12 @@ class Settings(BaseSettings):
             raise ValueError("write it as in https://chat.example.com/hooks/1")
         return url
 
+    @field_validator("private_networks")
+    @classmethod
+    def _validate_private_networks(cls, text: str) -> str:
+        parse_private_networks(text)
+        return text
+
     @field_validator("rights_webhook_secret")
     @classmethod
     def _validate_rights_webhook_secret(cls, secrets: str, info: ValidationInfo) -> str:
@@ -268,6 +280,11 @@ class Settings(BaseSettings):
         if not all(map(is_standard_secret, secrets.split())):
             raise ValueError("write whsec_ and 24 to 64 bytes in base64")
         return secrets
+
+    @property
+    def reachable_networks(self) -> tuple[Network, ...]:
+        """Networks inside the company that webhooks may reach."""
+        return parse_private_networks(self.private_networks)
 
     @property
     def burst_rule(self) -> BurstRule:

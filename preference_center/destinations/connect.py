@@ -68,6 +68,7 @@ def build_connector(kind: str, config: DestinationConfig, lease: Lease | None = 
     http = HttpContext(
         now=services().now,
         allow_private=os.environ.get(ALLOW_PRIVATE) == "1",
+        private_networks=services().settings.reachable_networks,
         rate_limiter=TokenBucket(
             _token_buckets(),
             config.name,

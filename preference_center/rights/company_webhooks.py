@@ -129,7 +129,8 @@ def send_signed(context: Services, webhook_id: UUID, body: str) -> DeliveryError
     http = HttpContext(now=context.now, allow_private=os.environ.get(ALLOW_PRIVATE) == "1")
     origin, path = split_url(url)
     try:
-        with http.session("rights", origin) as session:
+        networks = context.settings.reachable_networks
+        with http.session("rights", origin, networks=networks) as session:
             session.send(
                 "POST", "RIGHTS_WEBHOOK_URL", raw_path=path, body=body.encode(), headers=headers
             )

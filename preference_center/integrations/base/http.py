@@ -25,6 +25,7 @@ from pydantic import Field, TypeAdapter, create_model
 
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.payload import parse_mail_date
+from preference_center.integrations.base.private_networks import Network
 from preference_center.integrations.base.rate_limit import (
     EndpointRateLimit,
     NullRateLimiter,
@@ -111,6 +112,8 @@ class HttpContext:
     allow_private: bool = False
     """Development only: http, any port, any address. Comes from the process's own
     configuration, never from a destination's settings."""
+    private_networks: tuple[Network, ...] = ()
+    """Networks inside the company that webhooks may reach; each destination names its own."""
     resolve: Resolver = system_resolve
     network: Callable[[], httpcore.NetworkBackend] = httpcore.SyncBackend
     tls: Callable[[], ssl.SSLContext] = system_tls
@@ -122,23 +125,30 @@ class HttpContext:
         *,
         headers: Mapping[str, str] | None = None,
         public_only: bool = True,
+        networks: Sequence[Network] = (),
         rate_limit_headers: RateLimitHeaders | None = None,
     ) -> HttpSession:
         """Requests to one tool, for a `with` block. `name` is the destination's, for logs.
 
         `public_only` false permits private addresses: for tools a company runs itself.
+        `networks` are private ones that are permitted all the same.
         `rate_limit_headers` reads the vendor's own headers about its rate limit; Retry-After
         needs none.
         Raises DeliveryError (permanent) for a URL that may never be called.
         """
         try:
-            validate_url(base_url, allow_private=self.allow_private or not public_only)
+            validate_url(
+                base_url,
+                allow_private=self.allow_private or not public_only,
+                allow_any_port=bool(networks),
+            )
             return HttpSession(
                 self,
                 name,
                 base_url,
                 headers or {},
                 public_only=public_only,
+                networks=networks,
                 rate_limit_headers=rate_limit_headers,
             )
         except ForbiddenUrl as error:
@@ -221,6 +231,7 @@ class HttpSession:
         headers: Mapping[str, str],
         *,
         public_only: bool,
+        networks: Sequence[Network],
         rate_limit_headers: RateLimitHeaders | None,
     ) -> None:
         self._http = http
@@ -232,7 +243,7 @@ class HttpSession:
             http.network(),
             self._deadline,
             lambda host, port: resolve_allowed_addresses(
-                host, port, http.resolve, allow_private=allow_private
+                host, port, http.resolve, allow_private=allow_private, networks=networks
             ),
         )
         self._client = httpx.Client(

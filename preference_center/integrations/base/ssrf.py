@@ -4,7 +4,8 @@ A webhook's URL comes from the person who sets up the destination. Without a gua
 point at the metadata service of a cloud, at the database, or at a neighbour (server-side
 request forgery). The host is resolved once, every address is checked, and the connection
 goes to a checked address: a name that answers differently the second time (DNS rebinding)
-gains nothing. Sources: OWASP SSRF Prevention Cheat Sheet; Standard Webhooks 1.0.
+gains nothing. An operator may list networks inside the company that a webhook may reach
+(`private_networks`). Sources: OWASP SSRF Prevention Cheat Sheet; Standard Webhooks 1.0.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ import socket
 from collections.abc import Callable, Sequence
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from preference_center.integrations.base.private_networks import (
+    Network,
+    embedded_ipv4,
+    is_inside,
+)
+
 Resolver = Callable[[str, int], Sequence[str]]
 """Host and port to the IP addresses, as text, that a connection might use."""
 
@@ -22,7 +29,7 @@ ALLOWED_PORTS = frozenset({443, 8443})
 _IETF_PROTOCOL_NETWORK = ipaddress.ip_network(
     "192.0.0.0/24"
 )  # older Pythons call parts of it global
-_NAT64_NETWORK = ipaddress.ip_network("64:ff9b::/96")
+_FORBIDDEN_PORT = "the port must be 443 or 8443"
 _IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _NUMERIC_LABEL = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 
@@ -47,11 +54,8 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
+    ip = embedded_ipv4(ip)
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return is_public(str(ip.ipv4_mapped))
-        if ip in _NAT64_NETWORK:
-            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
         if ip.sixtofour is not None or ip.teredo is not None or ip.is_site_local:
             return False
     elif ip in _IETF_PROTOCOL_NETWORK:
@@ -59,10 +63,13 @@ def is_public(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
-def validate_url(url: str, *, allow_private: bool = False) -> SplitResult:
+def validate_url(
+    url: str, *, allow_private: bool = False, allow_any_port: bool = False
+) -> SplitResult:
     """Check what can be checked without resolving; returns the URL's parts.
 
-    Raises ForbiddenTarget. `allow_private` (development only) permits http, any port and
+    Raises ForbiddenUrl. `allow_any_port` leaves the port to `resolve_allowed_addresses`.
+    `allow_private` (development only) permits http, any port and
     any address, but still no credentials in the URL, which would end in logs (I12).
     """
     try:
@@ -78,8 +85,8 @@ def validate_url(url: str, *, allow_private: bool = False) -> SplitResult:
         raise ForbiddenUrl("the URL has no usable host; write https://host/path")
     if allow_private:
         return parts
-    if port is not None and port not in ALLOWED_PORTS:
-        raise ForbiddenUrl("the port must be 443 or 8443")
+    if port is not None and port not in ALLOWED_PORTS and not allow_any_port:
+        raise ForbiddenUrl(_FORBIDDEN_PORT)
     last = parts.hostname.rstrip(".").rpartition(".")[2]
     if _NUMERIC_LABEL.fullmatch(last) and not _IPV4.fullmatch(parts.hostname):
         raise ForbiddenUrl("write the host as a name or as four decimal numbers")
@@ -94,16 +101,28 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def resolve_allowed_addresses(
-    host: str, port: int, resolve: Resolver, *, allow_private: bool = False
+    host: str,
+    port: int,
+    resolve: Resolver,
+    *,
+    allow_private: bool = False,
+    networks: Sequence[Network] = (),
 ) -> tuple[str, ...]:
     """The addresses of `host` a connection may use, in the resolver's order.
 
-    One bad address spoils the name: a host that is half ours is not the receiver's.
-    Raises ForbiddenTarget, and OSError when the name has no address.
+    Public ones on the usual ports, and on any port those inside `networks`. One bad address
+    spoils the name: a host that is half ours is not the receiver's. Raises ForbiddenUrl, and
+    OSError when the name has no address.
     """
     found = tuple(resolve(host, port))
     if not found:
         raise OSError("the host has no address")
-    if not allow_private and not all(map(is_public, found)):
-        raise ForbiddenUrl("the host resolves to an address that is not public")
+    if allow_private:
+        return found
+    outside = [address for address in found if not is_inside(address, networks)]
+    if not all(map(is_public, outside)):
+        permitted = " and not in the networks that it may reach" if networks else ""
+        raise ForbiddenUrl(f"the host resolves to an address that is not public{permitted}")
+    if outside and port not in ALLOWED_PORTS:
+        raise ForbiddenUrl(_FORBIDDEN_PORT)
     return found

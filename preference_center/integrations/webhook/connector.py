@@ -31,6 +31,12 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.private_networks import (
+    InvalidNetworks,
+    Network,
+    are_permitted,
+    parse_private_networks,
+)
 from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.ssrf import (
@@ -59,7 +65,10 @@ class WebhookConnector:
         "deletes what it holds about the address, and keeps the opt-out.",
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "url": "https URL of the receiver, on port 443 or 8443 of a public host",
+        "url": "https URL of the receiver, on port 443 or 8443 of a public host, or on any port in "
+        "`private_networks`",
+        "private_networks?": "networks inside the company in which the receiver may be, as in "
+        "'10.20.0.0/16 fd12:3456::/32'; they must lie inside PRIVATE_NETWORKS",
         "secret": "whsec_ and 24 to 64 bytes in base64; several, separated by spaces, "
         "while one replaces another: each signs",
     }
@@ -79,11 +88,16 @@ class WebhookConnector:
             problems.append("no secret is set: make one, and give it to the receiver")
         url, allow_private = self._config.settings["url"], self._http.allow_private
         try:
-            parts = validate_url(url, allow_private=allow_private)
+            networks = self._networks()
+            parts = validate_url(url, allow_private=allow_private, allow_any_port=bool(networks))
             host, port = parts.hostname or "", parts.port or 443
-            resolve_allowed_addresses(host, port, self._http.resolve, allow_private=allow_private)
+            resolve_allowed_addresses(
+                host, port, self._http.resolve, allow_private=allow_private, networks=networks
+            )
         except ForbiddenUrl as error:
             problems.append(f"url: {error}")
+        except InvalidNetworks as error:
+            problems.append(f"private_networks: {error}")
         except OSError:
             problems.append("url: the host has no address: check its name")
         return CheckReport(tuple(problems))
@@ -113,7 +127,12 @@ class WebhookConnector:
     def _send(self, batch: Sequence[PushItem], body: str) -> Mapping[int, PushOutcome]:
         name = message_id(self._config.name, body)
         origin, path = split_url(self._config.settings["url"])
-        with self._http.session(self._config.name, origin) as session:
+        try:
+            networks = self._networks()
+        except InvalidNetworks as error:
+            message = f"{self._config.name}: private_networks: {error}"
+            raise DeliveryError(message, permanent=True) from error
+        with self._http.session(self._config.name, origin, networks=networks) as session:
             answer = session.send(
                 "POST",
                 "the receiver's URL",
@@ -130,6 +149,15 @@ class WebhookConnector:
         return {
             item.ref: PushOutcome(PushResult.REFLECTED, f"{name} {answer.status}") for item in batch
         }
+
+    def _networks(self) -> tuple[Network, ...]:
+        """Those in which the receiver may be. Raises InvalidNetworks."""
+        found = parse_private_networks(self._config.settings.get("private_networks", ""))
+        if not are_permitted(found, self._http.private_networks):
+            raise InvalidNetworks(
+                "they must lie inside the setting PRIVATE_NETWORKS of the service"
+            )
+        return found
 
     def _secrets(self) -> list[str]:
         return self._config.settings["secret"].split()
