@@ -51,6 +51,10 @@ test-clients: $(READY) ## Run the tests of the clients, each installed into an e
 	@$(BIN)/python -m dev.client_tools
 	@TEST_CLIENTS=1 $(BIN)/python -m pytest -n 0 tests/clients clients $(ARGS)
 
+.PHONY: test-wheel
+test-wheel: $(READY) ## Build wheel and sdist, and run the demo from an empty environment
+	@TEST_WHEEL=1 $(BIN)/python -m pytest -n 0 tests/dev/test_wheel.py $(ARGS)
+
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
 	@$(BIN)/python -m dev.real_tools

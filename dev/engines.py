@@ -128,6 +128,17 @@ def for_run(checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ) 
     return _claim(base, ["run"], environ, durable=True)
 
 
+def forget(checkout: Path = CHECKOUT) -> Path:
+    """Delete what the engines of `make run` hold, and return their folder.
+
+    Raises EngineError while another process has them.
+    """
+    engines = for_run(checkout)
+    remove(engines.folder)
+    engines.release()
+    return engines.folder
+
+
 def for_test(
     checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ, *, durable: bool = False
 ) -> Engines:
@@ -180,9 +191,7 @@ def _claim(
 def main(arguments: list[str]) -> None:
     """Run the engines until Ctrl-C or SIGTERM; with `forget`, delete their data instead."""
     if arguments == ["forget"]:
-        engines = for_run()
-        remove(engines.folder)
-        print(f"Deleted {engines.folder}")
+        print(f"Deleted {forget()}")
         return
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's `&` leaves SIGINT ignored
         signal.signal(number, signal.default_int_handler)

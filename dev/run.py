@@ -1,7 +1,8 @@
-"""`make run`: the whole service with a demo to click through. Ctrl-C stops all of it.
+"""`make run` and `preference-center run`: the service with a demo to click through.
 
 Engines, keys, tables, demo data, then web, worker and scheduler as the Procfile names
-them, and two stand-in tools. What it needs it keeps in `.data/run` of the checkout.
+them, and two stand-in tools. Ctrl-C stops all of it. What it needs it keeps in a folder,
+`.data/run` of the checkout unless `--data-in` names another place.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ import rq
 from dev.demo.files import FOLDER, Files
 from dev.demo.mails import MESSAGE_TYPE, Mail, capture
 from dev.demo.seeding import seed
-from dev.engines import CHECKOUT, Engines, Foreign, for_run
+from dev.engines import CHECKOUT, Engines, Foreign, for_run, forget
 from dev.errors import EngineError
+from dev.places import DATA_IN, FORGET, RUN
 from dev.server import free_port, is_free
-from dev.supervisor import Supervisor, read_procfile
+from dev.supervisor import Supervisor
 from preference_center.app import create_app
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import db
+from preference_center.locations import IS_INSTALLED
+from preference_center.main import PROGRAM
+from preference_center.processes import process_environment, read_procfile
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -57,16 +62,25 @@ SHOPS = TOOLS.replace("dev.tools:app", "dev.shops:app")
 
 def main(arguments: list[str]) -> int:
     """Run until Ctrl-C, SIGTERM or the end of the terminal; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dev.run", description=__doc__)
-    parser.add_argument("--data-in", type=Path, default=CHECKOUT, help="folder that holds .data")
+    parser = argparse.ArgumentParser(prog=RUN, description=__doc__)
+    parser.add_argument("--data-in", type=Path, default=DATA_IN, help="folder that holds .data")
+    parser.add_argument("--forget", action="store_true", help="delete that data and start nothing")
     options = parser.parse_args(arguments)
+    options.data_in.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
+        if options.forget:
+            print(f"Deleted {forget(options.data_in)}")
+            return 0
+        print("Starting PostgreSQL, Valkey and the service ...", flush=True)
         with for_run(options.data_in) as engines:
             _run(engines)
     except KeyboardInterrupt:
-        print("Stopped. Your data is kept; `make run` finds it again.", flush=True)
+        print(
+            f"Stopped. Your data is kept; `{RUN}` finds it again, `{FORGET}` deletes it.",
+            flush=True,
+        )
         return 0
     except (EngineError, PreferenceCenterError) as error:
         print(error, file=sys.stderr, flush=True)
@@ -120,11 +134,9 @@ def _run(engines: Engines) -> None:
 
 def _environ(engines: Engines, files: Files) -> dict[str, str]:
     """The environment of all processes but for the addresses."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {
-        **os.environ,
+        **process_environment(os.environ),
         **files.keys(),
-        "PATH": path,
         "PYTHONUNBUFFERED": "1",
         "DATABASE_URL": engines.database.url,
         "REDIS_URL": engines.redis.url,
@@ -153,7 +165,7 @@ def _prepare(files: Files, tools_url: str, shops_port: int) -> tuple[str, Mail]:
 
 def _start(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
     """Start what the Procfile names; after what it talks to, which is thus stopped last."""
-    commands = read_procfile(CHECKOUT / "Procfile")
+    commands = read_procfile()
     own = {
         "web": {"WEB_APP": "dev.site:server"},
         "worker": {"CONNECTORS_ALLOW_PRIVATE": "1"},
@@ -194,7 +206,7 @@ def _banner(
     environ: Mapping[str, str], key: str, mail: Mail, commands: Path, seconds: float
 ) -> str:
     site, shops = environ["PUBLIC_URL"], environ["DEV_SHOPS_URL"]
-    flask = Path(sys.executable).parent / "flask"
+    flask = Path(sys.executable).parent / (PROGRAM if IS_INSTALLED else "flask")
     if flask.is_relative_to(CHECKOUT) and commands.is_relative_to(CHECKOUT):
         flask, commands = flask.relative_to(CHECKOUT), commands.relative_to(CHECKOUT)
     ask = (

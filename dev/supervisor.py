@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import threading
@@ -90,11 +89,6 @@ class Supervisor:
         """The name of a program that ended by itself, if any has."""
         gone = (name for name, program in self.programs.items() if program.poll() is not None)
         return next(gone, None)
-
-
-def read_procfile(path: Path) -> dict[str, str]:
-    """The command line of each process type."""
-    return dict(re.findall(r"^([A-Za-z0-9_-]+):\s*(.+)$", path.read_text(), re.MULTILINE))
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -28,6 +28,7 @@ from preference_center.integrations.registry import load_integrations
 from preference_center.key_rings import parse_ring
 from preference_center.keys import Keys
 from preference_center.links import Links
+from preference_center.locations import ROOT
 from preference_center.logs import configure_logs
 from preference_center.metrics import instruments
 from preference_center.queue import JobQueue
@@ -43,7 +44,6 @@ from preference_center.storage.db.connections import (
 from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
 
-ROOT = Path(__file__).resolve().parent.parent
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a database connection while all are in use."""
@@ -70,7 +70,7 @@ def create_app(
         version="1",
         enable_openapi=False,  # its pages load third-party scripts: `api` has its own
         json_errors=False,
-        root_path=str(ROOT / "preference_center"),
+        root_path=str(Path(__file__).resolve().parent),
         template_folder=str(ROOT / "templates"),
     )
     app.request_class = MemoryRequest

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     | frozenset(
         {"logs", "mail_server", "mailcheck", "metrics", "queue", "rate_limiter", "redis_connection"}
     )
-    | frozenset({"request_ids"}),
+    | frozenset({"locations", "processes", "request_ids"}),
     frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),
@@ -43,8 +43,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     ENTRY_POINTS,
     frozenset({"cli", "error_pages"}),  # error pages differ by entry point
     frozenset({"app"}),
-    frozenset({"mail_receiver", "serving", "wsgi"}),  # what the Procfile starts
-    frozenset({"asgi"}),
+    frozenset({"mail_receiver", "main", "serving", "wsgi"}),  # what the Procfile starts
+    frozenset({"__main__", "asgi"}),
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
 
@@ -82,7 +82,7 @@ def breaks(unit: str, name: str) -> bool:
     if package != "preference_center":
         return package in {"workers", "dev", "tests", "bench"}
     target = rest.split(".")[0]
-    if target == unit:
+    if target in {unit, "__version__"}:
         return False
     if RANK[target] == RANK[unit]:
         return unit in ENTRY_POINTS

@@ -80,7 +80,7 @@ def test_check_tells_what_a_good_file_holds(app: Flask, file: Path) -> None:
 
 
 def test_check_works_without_any_setting_as_in_ci(file: Path) -> None:
-    command = [sys.executable, "-W", "error", "-m", "preference_center.cli", "catalogue", "check"]
+    command = [sys.executable, "-W", "error", "-m", "preference_center", "catalogue", "check"]
     done = subprocess.run(
         [*command, str(file)],
         cwd=ROOT,

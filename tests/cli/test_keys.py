@@ -141,7 +141,7 @@ def test_a_name_stands_for_one_key_for_ever(in_force: Flask) -> None:
 
 def test_generate_works_before_anything_is_set_up() -> None:
     bare = {"PATH": os.environ["PATH"]}
-    command = [sys.executable, "-W", "error", "-m", "preference_center.cli", "keys", "generate"]
+    command = [sys.executable, "-W", "error", "-m", "preference_center", "keys", "generate"]
 
     done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
 

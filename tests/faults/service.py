@@ -20,7 +20,6 @@ from flask import Flask
 from dev.engines import Engines
 from dev.processes import wait_until
 from dev.server import free_port
-from dev.supervisor import read_procfile
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.context import services
@@ -31,6 +30,7 @@ from preference_center.extensions import db
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link
+from preference_center.processes import read_procfile
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync.destinations import insert_destination, set_status
 from tests.environment import migrate, settings_for

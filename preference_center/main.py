@@ -1,0 +1,88 @@
+"""The program `preference-center`: every command, every process of the Procfile, and the demo.
+
+In a checkout it is `python -m preference_center`; `flask` has the same commands there.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from flask import Flask
+from flask.cli import FlaskGroup, NoAppException
+
+from preference_center import __version__, cli
+from preference_center.cli.command_app import CommandApp
+from preference_center.locations import ROOT
+from preference_center.processes import become, read_procfile
+
+PROGRAM = "preference-center"
+
+_PROCESS_HELP = {
+    "web": "Serve the pages and the API on HOST and PORT.",
+    "worker": "Push to the connected tools; any number of these.",
+    "fresh": "Push only what people did, to tools that answer quickly; one at least.",
+    "scheduler": "Wake the workers for what is due; one at least.",
+    "mail": "Receive opt-outs by mail on MAIL_RECEIVER_PORT.",
+}
+
+
+def create_app() -> CommandApp:
+    """The commands. The service is created when one of them needs it."""
+    app = CommandApp(_create_service)
+    cli.register(app)
+    return app
+
+
+def _create_service() -> Flask:
+    """The service with the time limits of commands. Raises NoAppException, which `flask` shows."""
+    # Imported late, so that `--help` takes half a second and not two.
+    from preference_center import app as service  # noqa: PLC0415
+    from preference_center.database_timeouts import COMMAND_TIMEOUTS  # noqa: PLC0415
+    from preference_center.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        return service.create_app(timeouts=COMMAND_TIMEOUTS)
+    except ConfigError as error:
+        raise NoAppException(str(error)) from error
+
+
+@click.command(
+    "run",
+    short_help="Start everything with a demo to click through; Ctrl-C stops it.",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def _run_demo(arguments: tuple[str, ...]) -> None:
+    """Start everything with a demo to click through; Ctrl-C stops it."""
+    sys.path.insert(0, str(ROOT))
+    from importlib import import_module  # noqa: PLC0415 - the demo is no part of the service
+
+    demo = import_module("dev.run")
+    sys.exit(demo.main(list(arguments)))
+
+
+def _process_command(name: str) -> click.Command:
+    return click.Command(name, callback=lambda: become(name), help=_PROCESS_HELP[name])
+
+
+def _create_group() -> click.Group:
+    group = FlaskGroup(
+        name=PROGRAM,
+        create_app=create_app,
+        add_default_commands=False,
+        add_version_option=False,
+        help="A preference center and suppression service for marketing.",
+    )
+    group.params = [each for each in group.params if each.name not in {"app", "debug"}]
+    click.version_option(__version__, prog_name=PROGRAM)(group)
+    group.add_command(_run_demo)
+    for name in read_procfile():
+        group.add_command(_process_command(name))
+    return group
+
+
+def main() -> None:
+    """Run one command."""
+    _create_group().main(prog_name=PROGRAM)
