@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from flask import Flask
 
-from preference_center.config import Settings
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.sync.state import LANE_BEGINNING
 from preference_center.ledger import record
@@ -34,7 +33,7 @@ DONE = "UPDATE sync_state SET lease = NULL, next_at = %s, bulk = random() < 0.3 
 
 
 @pytest.fixture
-def clicked(app: Flask, settings: Settings, clock: Clock) -> Iterator[int]:
+def clicked(app: Flask, database_url: str, clock: Clock) -> Iterator[int]:
     """A destination with a hundred rows due, changed by what people do, over and over."""
     with app.app_context():
         destination = add_destination("mailer", NEWS)
@@ -45,7 +44,7 @@ def clicked(app: Flask, settings: Settings, clock: Clock) -> Iterator[int]:
     over = Event()
 
     def click() -> None:
-        with psycopg.connect(settings.database_url, autocommit=True) as connection:
+        with psycopg.connect(database_url, autocommit=True) as connection:
             while not over.is_set():
                 with suppress(psycopg.errors.DeadlockDetected):
                     connection.execute(CLICK, (clock(),))
@@ -60,14 +59,14 @@ def clicked(app: Flask, settings: Settings, clock: Clock) -> Iterator[int]:
 
 
 def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
-    settings: Settings, clock: Clock, clicked: int
+    database_url: str, clock: Clock, clicked: int
 ) -> None:  # I10
     now = clock()
 
     def claim(worker: int) -> int:
         """The most rows that this worker was given at a time."""
         lease, most = UUID(int=worker), 0
-        with psycopg.connect(settings.database_url, options=PLANNER_OPTIONS) as connection:
+        with psycopg.connect(database_url, options=PLANNER_OPTIONS) as connection:
             for _ in range(CLAIMS):
                 until = now + timedelta(seconds=90)
                 rows = states.claim_rows(
@@ -89,7 +88,7 @@ READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'sync
 
 @pytest.mark.parametrize("bulk", [pytest.param(False, id="live"), pytest.param(True, id="list")])
 def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
-    app: Flask, settings: Settings, clock: Clock, *, bulk: bool
+    app: Flask, database_url: str, clock: Clock, *, bulk: bool
 ) -> None:  # while any snapshot is older, they stay: a dump's, a report's
     with app.app_context():
         destination = add_destination("mailer", NEWS)
@@ -103,10 +102,8 @@ def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
     now, lease, since = clock(), UUID(int=1), LANE_BEGINNING
     until = now + timedelta(seconds=90)
     with (
-        psycopg.connect(settings.database_url) as old,
-        psycopg.connect(
-            settings.database_url, options=PLANNER_OPTIONS, autocommit=True
-        ) as connection,
+        psycopg.connect(database_url) as old,
+        psycopg.connect(database_url, options=PLANNER_OPTIONS, autocommit=True) as connection,
     ):
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old.execute("SELECT count(*) FROM sync_state")
