@@ -43,6 +43,7 @@ from preference_center.storage.db.connections import (
 )
 from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
+from preference_center.telemetry.tracing import ROUTE
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2
@@ -147,6 +148,8 @@ def _replica_binds(
 def _finish_response(response: Response) -> Response:
     """Count the request, and return its id."""
     response.headers[REQUEST_ID_HEADER] = request_id(request.environ)
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
     seconds = time.perf_counter() - cast("MemoryRequest", request).began
     instruments.observe_request(request.endpoint, response.status_code, seconds)
     return response

@@ -110,6 +110,16 @@ class Settings(BaseSettings):
         repr=False,
         description="URL of a chat or paging program that is sent the same, if any",
     )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        description="URL of an OpenTelemetry collector for traces, http://host:4318, if any; needs"
+        " the extra otel",
+    )
+    sentry_dsn: str | None = Field(
+        default=None,
+        repr=False,
+        description="Project of Sentry that errors are reported to, if any; needs the extra sentry",
+    )
     phone_region: str = Field(
         default="IT", description="Region of phone numbers without a country code"
     )

@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 from preference_center.request_ids import add_to_log
+from preference_center.telemetry import tracing
+from preference_center.telemetry.error_reports import report_error
 
 
 def configure_logs() -> None:
@@ -19,7 +22,9 @@ def configure_logs() -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             add_to_log,
+            _add_trace_id,
             structlog.processors.add_log_level,
+            _report,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
@@ -28,6 +33,22 @@ def configure_logs() -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    found = tracing.current_trace_id()
+    if found is not None:
+        event["trace_id"] = found
+    return event
+
+
+def _report(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Report errors, if this process does; see `telemetry.error_reports`."""
+    if method in {"error", "exception", "critical"}:
+        given = event.get("exc_info")
+        error = given if isinstance(given, BaseException) else sys.exc_info()[1]
+        report_error(event, error)
+    return event
 
 
 class JsonFormatter(logging.Formatter):

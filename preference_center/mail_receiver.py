@@ -20,6 +20,7 @@ from preference_center.inbound.smtp_server import serve
 from preference_center.logs import capture_standard_logs
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.telemetry import start_telemetry
 
 log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ def main() -> None:
     start_internal_server(app)
     with app.app_context():
         settings = services().settings
+        start_telemetry(settings, "mail")
         if settings.mail_receiver_port is None:
             log.info("mail_receiver_disabled", setting="MAIL_RECEIVER_PORT")
             signal.sigwait(STOP_SIGNALS)

@@ -53,6 +53,7 @@ from preference_center.storage.sync import (
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.states import DueCounts
 from preference_center.sync.listings import schedule_new_listings
+from preference_center.telemetry import start_telemetry
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -225,6 +226,7 @@ def main() -> None:
     capture_standard_logs()
     app = create_app(timeouts=WORKER_TIMEOUTS)
     with app.app_context():
+        start_telemetry(services().settings, "scheduler")
         heartbeat = Heartbeat(services().now())
         add_collector(app, SchedulerCollector(heartbeat))
         add_collector(app, DatabaseCollector())

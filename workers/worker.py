@@ -31,6 +31,8 @@ from preference_center.metrics import instruments
 from preference_center.queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
 from preference_center.redis_connection import connect_redis, require_no_cluster
 from preference_center.serving.internal_server import start_internal_server
+from preference_center.telemetry import start_telemetry
+from preference_center.telemetry.tracing import span
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -68,7 +70,7 @@ class Worker(SimpleWorker):
     def perform_job(self, job: Job, queue: Queue) -> bool:
         """Run the job; its id is in each line of the log about it."""
         began = time.monotonic()
-        with bound_contextvars(job_id=job.id):
+        with bound_contextvars(job_id=job.id), span("job", job_id=job.id):
             done: bool = super().perform_job(job, queue)
         if job.func_name in JOB_QUEUES:
             instruments.observe_job(job.func_name.rpartition(".")[2], time.monotonic() - began)
@@ -92,6 +94,7 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
     app = create_app(timeouts=WORKER_TIMEOUTS)
     start_internal_server(app)
     with app.app_context(), suppress(StopRequested):
+        start_telemetry(services().settings, "worker")
         wait_for_database()
         while not stop_requested.is_set():
             try:

@@ -14,7 +14,10 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
 from prometheus_client import values
+
+log = structlog.get_logger()
 
 _PREFIX = "preference-center-metrics"
 _FOLDER_MODE = 0o700
@@ -37,6 +40,12 @@ def share_between_workers() -> Path | None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus-client looks for it
     values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
     return folder
+
+
+def warn_if_not_shared(folder: Path | None) -> None:
+    """Log that this worker counts for itself, if it does: metrics jump between workers then."""
+    if folder is None and multiprocessing.parent_process() is not None:
+        log.warning("metrics_not_shared", remedy="make the temporary directory (TMPDIR) writable")
 
 
 def _make_folder(parent: Path, server_pid: int) -> Path:

@@ -32,6 +32,7 @@ from preference_center.sync.settle import (
     settle_batch,
     wait_for_rate_limit,
 )
+from preference_center.telemetry.tracing import span
 
 LATE_EFFECT_WINDOW = timedelta(seconds=60)
 """How long after its lease a request may still take effect in a slow tool."""
@@ -103,7 +104,8 @@ def _push(
         )
     began = time.monotonic()
     try:
-        outcomes = frequencies.push(destination, connector, items)
+        with span("push", destination=destination.name, rows=len(items)):
+            outcomes = frequencies.push(destination, connector, items)
     except LeaseExpired:
         instruments.count_push_failure(destination.name, PushFailure.LEASE_EXPIRED)
         release_batch(destination, batch)

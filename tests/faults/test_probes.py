@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import httpx
 
@@ -19,6 +20,14 @@ def status(port: int, path: str) -> int:
         return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10).status_code
     except httpx.TransportError:
         return 0
+
+
+def scrapes(port: int) -> int:
+    """How often the process was asked for metrics, as it says."""
+    found = re.search(
+        r'request_seconds_count\{endpoint="console.metrics",status="2xx"\} (\d+)', metrics(port)
+    )
+    return int(found[1]) if found else 0
 
 
 def metrics(port: int) -> str:
@@ -48,6 +57,8 @@ def test_every_process_has_probes_that_tell_alive_from_ready(
     assert all_answer("/healthz", 200)
     assert all_answer("/metrics", 200)
     assert wait_until(lambda: "destination_state" in metrics(ports["scheduler"]), PATIENCE)
+    seen = [scrapes(ports["web"]) for _ in range(8)]
+    assert seen == [*range(seen[0], seen[0] + 8)]  # whichever of two processes answers
     assert "database_up" not in metrics(ports["web"])  # one process reads the database for all
     own_engines.database.kill()
     assert all_answer("/readyz", 503)

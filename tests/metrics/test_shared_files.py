@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from flask import Flask
 
 from preference_center.metrics import shared_files
 from preference_center.metrics.exposition import render_metrics
@@ -15,6 +19,7 @@ from preference_center.metrics.exposition import render_metrics
 WORKERS = """
 import multiprocessing as mp
 from pathlib import Path
+from unittest.mock import Mock
 
 def work(number, folders):
     from preference_center.metrics import exposition, instruments
@@ -69,3 +74,21 @@ def test_the_folder_of_a_server_that_ended_is_deleted(tmp_path: Path) -> None:
 def test_a_process_that_is_no_worker_counts_in_memory() -> None:
     assert shared_files.share_between_workers() is None
     assert b"preference_center_opt_outs_total" in render_metrics()
+
+
+def test_a_worker_that_counts_alone_says_so(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared_files.warn_if_not_shared(None)  # no worker
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(multiprocessing, "parent_process", object)
+    shared_files.warn_if_not_shared(None)
+    assert "metrics_not_shared" in capsys.readouterr().err
+
+
+def test_a_worker_without_a_writable_folder_still_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: Mock(pid=os.getpid()))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "missing"))
+    assert shared_files.share_between_workers() is None

@@ -1,0 +1,90 @@
+"""`flask alerts`: what has begun, and whether people would learn of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dev.processes import wait_until
+from preference_center.context import EXTENSION_NAME, services
+from preference_center.domain.alerts import Alert, AlertKind
+from preference_center.monitoring import alerting
+from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.storage.alerts import begin_alerts, list_alerts
+from preference_center.storage.db.database import run_in_transaction
+from tests.clock import START
+from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+
+def use(app: Flask, monkeypatch: pytest.MonkeyPatch, **given: str) -> None:
+    settings = services().settings.model_copy(update=given)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
+
+
+def test_alerts_that_have_begun_are_listed(app: Flask) -> None:
+    found = app.test_cli_runner().invoke(args=["alerts", "list"])
+    assert (found.stdout, found.stderr) == ("", "No alerts.\n")
+    alert = Alert(AlertKind.DESTINATION_STOPPED, "crm")
+    run_in_transaction(lambda c: begin_alerts(c, [alert], START))
+    found = app.test_cli_runner().invoke(args=["alerts", "list"])
+    since, kind, subject, text = found.stdout.strip().split("\t")
+    assert (since, kind, subject) == (START.isoformat(), "destination_stopped", "crm")
+    assert text.startswith("Opt-outs wait")
+
+
+def test_a_trial_arrives(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = SmtpStub()
+    with run_smtp_stub(stub) as port:
+        use(
+            app,
+            monkeypatch,
+            smtp_url=f"smtp://127.0.0.1:{port}?starttls=0",
+            mail_from="choices@example.com",
+            alert_email="staff@example.com",
+        )
+        found = app.test_cli_runner().invoke(args=["alerts", "test"])
+    assert found.exit_code == 0
+    assert found.stdout == "email: sent\n"
+    assert len(stub.received) == 2
+
+
+def test_a_trial_that_fails_says_why(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app.test_cli_runner().invoke(args=["alerts", "test"])
+    assert found.exit_code == 1
+    assert "set ALERT_EMAIL or ALERT_WEBHOOK" in found.stderr
+    use(app, monkeypatch, alert_webhook="http://127.0.0.1:9/secret")
+    found = app.test_cli_runner().invoke(args=["alerts", "test"])
+    assert found.exit_code == 1
+    assert found.stderr.startswith("Error: webhook: ")
+    assert "secret" not in found.stderr
+
+
+def test_the_scheduler_looks_in_a_thread_of_its_own(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "LOOK_INTERVAL", 0.01)
+    use(app, monkeypatch, alert_webhook="http://127.0.0.1:9/secret")
+    stop = Event()
+    long_ago = services().now() - 2 * alerting.ENDS_AFTER
+    alerting.start_alerting(app, Heartbeat(long_ago), stop)
+    try:
+        assert wait_until(lambda: bool(run_in_transaction(list_alerts)), 20)
+    finally:
+        stop.set()
+    ((alert, _),) = run_in_transaction(list_alerts)
+    assert alert == Alert(AlertKind.SCHEDULER_SILENT)
+
+
+def test_without_anybody_to_inform_nothing_looks(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "AlertWatch", None)
+    alerting.start_alerting(app, Heartbeat(START), Event())
