@@ -53,7 +53,7 @@ class ConsentEndpoint:
         try:
             request = httpx.Request(scope["method"], url, headers=_headers(scope), content=body)
             answer = await self._client.send(request)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             text = b"The choice about cookies can't be saved now. Nothing optional is used.\n"
             await _answer(send, 503, text, (b"retry-after", b"60"))
             return

@@ -20,11 +20,12 @@ const RETURNED = [
 // page asks again.
 export function consentEndpoint(target, timeout = 3000) {
   return async (request, response) => {
-    const body = await read(request);
-    if (body === null) return plain(response, 413, 'A choice about cookies is smaller.\n');
-    const query = new URL(request.url, 'http://site').search;
+    // All of it is caught: an error that nobody handles would end the site's process.
     try {
-      const answer = await fetch(target + query, {
+      const body = await read(request);
+      if (body === null) return plain(response, 413, 'A choice about cookies is smaller.\n');
+      const start = request.url.indexOf('?');
+      const answer = await fetch(target + (start < 0 ? '' : request.url.slice(start)), {
         method: request.method,
         headers: headersOf(request),
         body: ['GET', 'HEAD'].includes(request.method) ? undefined : body,

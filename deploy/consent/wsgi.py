@@ -56,7 +56,7 @@ class ConsentEndpoint:
             connection.request(environ["REQUEST_METHOD"], path, body, dict(_headers(environ)))
             answer = connection.getresponse()
             content = answer.read()
-        except (OSError, HTTPException):
+        except (OSError, HTTPException, ValueError):  # ValueError: what no URL may contain
             start_response("503 Service Unavailable", [*PLAIN, ("Retry-After", "60")])
             return [b"The choice about cookies can't be saved now. Nothing optional is used.\n"]
         finally:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -210,3 +212,49 @@ def test_without_an_answer_it_says_that_nothing_was_saved(through: Callable[[str
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "60"
     assert "Nothing optional is used" in response.text
+
+
+@pytest.mark.parametrize("query", [b"x=\xe9", b"x=\x01", b"x=%0d%0aEvil:%201", b"?#//evil.example"])
+def test_no_query_breaks_a_recipe_in_python(center: Center, query: bytes) -> None:
+    statuses: list[object] = []
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "QUERY_STRING": query.decode("latin-1"),
+        "wsgi.input": io.BytesIO(),
+    }
+    load("wsgi")(center.target)(environ, lambda status, _headers: statuses.append(int(status[:3])))
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    async def send(message: dict[str, object]) -> None:
+        statuses.extend([message["status"]] if "status" in message else [])
+
+    scope = {"type": "http", "method": "GET", "query_string": query, "headers": []}
+    with ThreadPoolExecutor(1) as thread:
+        asked = load("asgi")(center.target)(scope, receive, send)
+        thread.submit(asyncio.run, asked).result()  # noqa: TID251 - in its own thread
+    assert len(statuses) == 2
+    assert set(statuses) <= {200, 503}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /consent HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\nand no more",
+        b"GET // HTTP/1.1\r\nHost: shop\r\n\r\n",
+    ],
+    ids=["a body that breaks off", "no path"],
+)
+def test_no_request_ends_the_process_of_a_site_on_node(
+    center: Center, tmp_path: Path, sent: bytes
+) -> None:
+    with ExitStack() as stack:
+        ask = through_node(center.target, tmp_path, stack)
+        url = httpx.URL(ask("GET", "/consent").url)
+        with socket.create_connection((url.host, url.port or 0)) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)  # until it has dealt with it
+        assert ask("GET", "/consent").status_code == 200
