@@ -22,6 +22,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A page that a test has changed on its way has no address, and may load from local servers.
+    "--disable-features=LocalNetworkAccessChecks",
 ]
 
 

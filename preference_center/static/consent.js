@@ -1,8 +1,8 @@
 /* Cookie choices: docs/cookies.md. The site's own endpoint sets the cookie. */
 (() => {
-if (window.preferenceCenter?.consent) return; // twice
 const EVENT = "preference-center:consent";
 const script = document.currentScript, root = document.documentElement;
+if (window.preferenceCenter?.consent || !(script instanceof HTMLScriptElement)) return; // twice, or clobbered
 let config, choice = null, panel, opener, timer;
 
 const CSS = `
@@ -10,20 +10,20 @@ const CSS = `
 * { box-sizing: border-box }
 [hidden] { display: none }
 .card { position: fixed; z-index: 2147483647; inset: auto 0 1em; width: min(46em, 100% - 2em); max-height: calc(100% - 2em); margin: auto; overflow: auto;
-  padding: 1em max(1em, min(1.5em, 3vw)) 1.25em; border: 1px solid var(--line); border-radius: var(--radius); background: Canvas; color: CanvasText; box-shadow: 0 .5em 2.5em #0005;
-  font-family: var(--font); font-size: max(1rem, 16px); line-height: 1.5; overflow-wrap: anywhere }
+  padding: 1em clamp(1em, 3vw, 1.5em) 1.25em; border: 1px solid var(--line); border-radius: var(--radius); background: Canvas; color: CanvasText; box-shadow: 0 .5em 2.5em #0005;
+  font-size: max(1rem, 16px); line-height: 1.5; overflow-wrap: anywhere }
 header { display: flex; flex-wrap: wrap-reverse; justify-content: space-between; align-items: center; column-gap: 1em }
 h2 { margin: .25em 0; font-size: 1.3em; line-height: 1.3; outline: 0 }
 p { margin: .25em 0 .75em }
 a { color: inherit }
 small, summary, ul, .close { font-size: .9375em }
 small { color: var(--soft) }
-button { min-height: 44px; padding: .5em .75em; border: 2px solid; border-color: var(--accent); border-radius: min(var(--radius), 1.5em);
+button { min-height: 44px; padding: .5em .75em; border: 2px solid var(--accent); border-radius: min(var(--radius), 1.5em);
   background: var(--accent); color: var(--accent_text); font: inherit; font-weight: 600; cursor: pointer }
 button:hover { text-decoration: underline }
 .close { margin-inline: auto -.75em; border-color: transparent; background: none; color: inherit; font-weight: 400; text-decoration: underline }
 .close::after { content: " ✕" / "" }
-.note { padding: .5em 1em; border-inline-start: .25em solid var(--accent); background: color-mix(in srgb, var(--accent) 10%, Canvas) }
+.note { padding: .5em 1em; border-inline-start: .25em solid var(--accent) }
 .buttons { display: grid; gap: .625em; margin-top: 1em }
 :focus-visible { outline: 3px solid CanvasText; outline-offset: 2px }
 .row { border-top: 1px solid var(--line); padding: .5em 0 }
@@ -49,51 +49,50 @@ const make = (name, options, ...children) => {
   return element;
 };
 const optional = () => config.categories.filter(({ required }) => !required);
-/* Global Privacy Control: advertising stays off, whatever was chosen. */
+/* Global Privacy Control keeps advertising off. */
 const refused = (key) => key === "advertising" && navigator.globalPrivacyControl === true;
 const pick = (wanted) => Object.fromEntries(optional().map(({ key }) => [key, !refused(key) && wanted(key)]));
-const isOn = (key) => !!choice?.choices[key];
+const isOn = (key) => choice?.choices[key] === true;
 
-/* What the cookie says; null if there is none, or it is time to ask again. */
+/* What the cookie says; null if it is time to ask. */
 function read() {
-  const found = /(?:^|; )pc_consent=1\.([\w-]+)\.([\w-]+)\.(\d{4})(\d\d)(\d\d)\.([\w+-]+)/.exec(document.cookie);
-  const [, id, version, year, month, day, on] = found ?? [];
+  const [, id, version, year, month, day, on] = /(?:^|; )pc_consent=1\.(\w+)\.(\w+)\.(\d{4})(\d\d)(\d\d)\.([\w+-]+)/.exec(document.cookie) ?? [];
   const again = Date.UTC(year, month - 1 + config.months, day);
   if (version !== config.version || again <= Date.now()) return null;
   return { id, choices: pick((key) => on.split("+").includes(key)), version };
 }
 
-/* Make the page agree. What has run can't be stopped: a withdrawal loads the page again. */
+/* Make the page agree. What has run can't stop, so a withdrawal reloads. */
 function apply(next) {
   const lost = optional().some(({ key }) => isOn(key) && !next?.choices[key]);
   choice = next;
   if (next) hide();
   for (const { key, cookies } of optional()) if (!isOn(key)) cookies.forEach(remove);
-  const event = new CustomEvent(EVENT, { detail: get(), cancelable: true });
-  if (document.dispatchEvent(event) && lost) location.reload();
+  const unhandled = document.dispatchEvent(new CustomEvent(EVENT, { detail: get(), cancelable: true }));
+  if (unhandled && lost) location.reload();
   else run();
 }
 
-/* Delete a cookie, or all with a prefix, at each path and domain that this page sees. */
+/* Delete a cookie, or all with a prefix, at each path and domain seen here. */
 function remove({ name }) {
   const start = name.replace("*", "");
   const paths = location.pathname.split("/").flatMap((_, i, all) => [all.slice(0, i + 1).join("/"), `${all.slice(0, i).join("/")}/`]);
   const hosts = location.hostname.split(".").map((_, i, all) => `; Domain=${all.slice(i).join(".")}`);
   for (const pair of document.cookie.split("; ")) {
     const key = pair.split("=")[0];
-    if (key !== name && !(start !== name && key.startsWith(start))) continue;
+    if (start === name ? key !== name : !key.startsWith(start)) continue;
     for (const path of paths) for (const host of ["", ...hosts]) document.cookie = `${key}=; Max-Age=0; Path=${path}${host}`;
   }
 }
 
-/* Start what waits for a category that is on: each script after the one before. */
+/* Start what waits: each script after the one before. */
 async function run() {
   for (const waiting of document.querySelectorAll("[data-consent]")) {
     const { consent, src, type = "" } = waiting.dataset;
     if (!isOn(consent)) continue;
     waiting.removeAttribute("data-consent");
     if (waiting.localName !== "script") {
-      waiting.src = src;
+      if (src) waiting.src = src;
       continue;
     }
     const copy = make("script");
@@ -105,17 +104,18 @@ async function run() {
   }
 }
 
-/* Record a choice; unless it is recorded, nothing optional runs. */
+/* Unless a choice is recorded, nothing optional runs. */
 async function save(method, choices) {
   hide();
   const { texts, categories, version, language } = config;
-  const answer = await fetch(script.dataset.endpoint || "/consent", {
+  const answer = await fetch(config.path, {
     method: "POST",
+    keepalive: true, // if the visitor goes on
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ choices, method, version, language }),
   }).catch(console.warn);
   if (answer?.status === 409) return start("reload"); // the question has changed
-  const next = answer?.status === 201 ? await answer.json() : null;
+  const next = answer?.status === 201 && await answer.json().catch(console.warn) || null;
   if (!next) remove({ name: "pc_consent" });
   apply(next && { id: next.id, choices: next.choices, version });
   const on = categories.filter(({ key, required }) => required || isOn(key)).map(({ title }) => title);
@@ -160,8 +160,9 @@ function show(choosing) {
       button(texts.refuse, () => save("refuse", pick(() => false))),
       third));
   panel.onkeydown = ({ key }) => { // decides nothing
-    if (key === "Escape" && choice) hide();
-    else if (key === "Escape" && !list.hidden) choose(false);
+    if (key !== "Escape") return;
+    if (choice) hide();
+    else if (!list.hidden) choose(false);
   };
   place().prepend(panel);
   if (choosing) heading.focus();
@@ -181,7 +182,7 @@ function say(text) {
   timer = setTimeout(say, 8000, "");
 }
 
-/* Where the banner lies: first in the page, apart from its styles. */
+/* The banner: first in the page, apart from its styles. */
 function place() {
   const found = document.querySelector("preference-center-consent");
   if (found) return found.shadowRoot;
@@ -200,6 +201,7 @@ function place() {
 }
 
 async function start(cache) {
+  if (document.readyState === "loading") await new Promise((done) => addEventListener("DOMContentLoaded", done));
   const path = `consent/${script.dataset.site}/config.json?language=${root.lang || navigator.language}`;
   const answer = await fetch(new URL(path, script.src), { cache, credentials: "omit" });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);

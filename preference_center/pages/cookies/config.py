@@ -32,7 +32,7 @@ def site_config(key: str) -> Response:
         "months": CONSENT_MONTHS,
         "texts": _texts(),
         "notice_url": notice_url(brand, text),
-        "page_url": site.path,
+        "path": site.path,
         "categories": [describe_category(site, category, text) for category in site.categories],
         "brand": _looks(brand),
     }
@@ -80,4 +80,4 @@ def _looks(brand: Brand) -> dict[str, Any]:
         name: {"accent": each.accent, "accent_text": each.on_accent}
         for name, each in colours.items()
     }
-    return {**schemes["light"], "dark": schemes["dark"], "radius": f"{radius}px", "font": "inherit"}
+    return {**schemes["light"], "dark": schemes["dark"], "radius": f"{radius}px"}

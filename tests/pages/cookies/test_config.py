@@ -48,14 +48,14 @@ def test_it_has_the_categories_with_what_is_essential_required(client: FlaskClie
         }
     ]
     assert choice["provider"] == "Acme"
-    assert (found["months"], found["page_url"]) == (6, "/consent")
+    assert (found["months"], found["path"]) == (6, "/consent")
     assert found["notice_url"] == "https://acme.example/privacy"
 
 
 def test_a_site_without_optional_cookies_has_only_what_is_essential(client: FlaskClient) -> None:
     found = config(client, site="blog")
     assert [each["key"] for each in found["categories"]] == ["essential"]
-    assert found["page_url"] == "/privacy/cookies"
+    assert found["path"] == "/privacy/cookies"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
