@@ -79,7 +79,9 @@ def test_a_withdrawal_counts_where_its_answer_breaks_off(browser: Browser, shops
 
 def test_a_frame_without_an_address_stays_empty(browser: Browser, shops: Shops) -> None:
     with visiting(browser) as visit:
-        open_with(visit, shops, "<img ", '<iframe data-consent="functional" title="x"></iframe><img ')
+        open_with(
+            visit, shops, "<img ", '<iframe data-consent="functional" title="x"></iframe><img '
+        )
         visit.press("Accept all")
         visit.expect_ran(*ALL)
         assert not [each.url for each in visit.requests if each.url.endswith("/undefined")]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Response, abort, g, make_response, redirect, request
+from flask import Response, g, make_response, redirect, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.context import services
 from preference_center.domain.catalogue import CONSENT_COOKIE, Brand, CookieCategory, Site
@@ -58,13 +59,19 @@ def site_choice(key: str) -> ResponseReturnValue:
 
 
 def _record_form(site: Site, brand: Brand) -> ResponseReturnValue:
-    """Record the choice of the page's form, and redirect to the page. Raises Unavailable."""
+    """Record the choice of the page's form, and redirect to the page; or say what is wrong there.
+
+    Error pages of ours would be without their style sheet at the site's origin.
+    """
     request.max_content_length = MAX_BODY_BYTES
     if is_foreign(site):
-        abort(403)
+        return _show(site, brand, problem="invalid", status=403)
     if not within_rates(site):
-        abort(429)
-    pressed, on = request.form.get("press", ""), set(request.form.getlist("on"))
+        return _show(site, brand, problem="busy", status=429)
+    try:
+        pressed, on = request.form.get("press", ""), set(request.form.getlist("on"))
+    except RequestEntityTooLarge:
+        return _show(site, brand, problem="invalid", status=413)
     choices = {
         category.value: pressed == "accept" or (pressed == "save" and category in on)
         for category in site.optional
@@ -74,9 +81,11 @@ def _record_form(site: Site, brand: Brand) -> ResponseReturnValue:
     try:
         version = request.form.get("version")
         consent = make_consent(site, choices, ConsentMethod.PAGE, version=version)
+        store_consent(consent)
     except StaleVersion:
         return _show(site, brand, problem="stale", status=409)
-    store_consent(consent)
+    except Unavailable:
+        return _show(site, brand, problem="unavailable", status=503)
     # Relative: where the site has mounted it only the browser knows.
     language = chosen_language()
     query = f"?saved=yes&lang={language}" if language else "?saved=yes"

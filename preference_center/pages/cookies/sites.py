@@ -10,11 +10,14 @@ from preference_center.languages import set_contact_language, set_wording
 from preference_center.pages.mailed_links import network_of
 from preference_center.pages.rendering import catalogue_or_empty
 
-SITE_RATE = "3000 per minute"
+SITE_RATE = "30000 per minute"
+SENDER_RATE = "3000 per minute"
 NETWORK_RATE = "60 per minute"
-"""Choices that are recorded: of one site, and from one network as the site's proxy names it.
+"""Choices that are recorded: of one site, of it from one sender, and from one visitor's network.
 
-Anybody can send one, and none is worth anything to a forger; the rates keep the table small.
+Anybody can send one, and none is worth anything to a forger; the rates keep the table small. The
+sender, mostly the site's own server, is the network that connects. It alone says which visitors
+it sends for, so each of them is counted by sender: nobody else can use up their rate.
 """
 
 
@@ -46,16 +49,21 @@ def is_foreign(site: Site) -> bool:
 def within_rates(site: Site) -> bool:
     """Whether one more choice may be recorded; counts it.
 
-    The network is counted by a keyed digest for a minute, and stored nowhere.
+    Networks are counted by keyed digests for a minute, and stored nowhere.
     """
     context = services()
-    forwarded = request.headers.get("X-Forwarded-For", "").partition(",")[0].strip()
-    network = network_of(forwarded)
-    if network is not None:
-        digest = context.keys.digest(f"network:{network}").hex()
-        if not context.limiter.hit(NETWORK_RATE, "consent-from", digest):
+    limiter, digest = context.limiter, context.keys.digest
+    sender = network_of(request.remote_addr)
+    visitor = network_of(request.headers.get("X-Forwarded-For", "").partition(",")[0].strip())
+    if visitor is not None:
+        key = digest(f"network:{visitor} by {sender}").hex()
+        if not limiter.hit(NETWORK_RATE, "consent-from", key):
             return False
-    return context.limiter.acquire(SITE_RATE, "consent-site", site.key).allowed
+    key = digest(f"network:{sender}").hex()
+    return (
+        limiter.acquire(SENDER_RATE, "consent-by", site.key, key).allowed
+        and limiter.acquire(SITE_RATE, "consent-site", site.key).allowed
+    )
 
 
 def sends_gpc() -> bool:

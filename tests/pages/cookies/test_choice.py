@@ -261,8 +261,24 @@ def test_one_network_cannot_fill_the_table(choose: Choose, monkeypatch: pytest.M
     assert choose("refuse", headers={"X-Forwarded-For": "198.51.101.7"}).status_code == 201
 
 
-def test_one_site_cannot_fill_the_table(choose: Choose, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sites, "SITE_RATE", "1 per hour")
+@pytest.mark.parametrize("rate", ["NETWORK_RATE", "SENDER_RATE"])
+def test_who_claims_to_send_for_a_visitor_uses_up_nothing_of_theirs(
+    choose: Choose, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, rate: str
+) -> None:
+    monkeypatch.setattr(sites, rate, "1 per hour")
+    visitor = {"X-Forwarded-For": "203.0.114.7"}
+    client.environ_base["REMOTE_ADDR"] = "198.51.101.66"
+    assert choose("refuse", headers=visitor).status_code == 201
+    assert choose("refuse", headers=visitor).status_code == 429
+    client.environ_base["REMOTE_ADDR"] = "192.0.3.1"  # the site's server
+    assert choose("refuse", headers=visitor).status_code == 201
+
+
+@pytest.mark.parametrize("rate", ["SITE_RATE", "SENDER_RATE"])
+def test_one_site_cannot_fill_the_table(
+    choose: Choose, monkeypatch: pytest.MonkeyPatch, rate: str
+) -> None:
+    monkeypatch.setattr(sites, rate, "1 per hour")
     assert choose("refuse").status_code == 201
     assert choose("refuse").status_code == 429
 

@@ -12,6 +12,7 @@ import pytest
 from preference_center.errors import Unavailable
 from preference_center.languages import LANGUAGES
 from preference_center.pages.cookies import choice, sites
+from preference_center.pages.cookies import page as page_module
 from tests.clock import START, Clock
 from tests.pages.cookies.shop import ORIGIN
 from tests.pages.cookies.test_choice import rows
@@ -51,6 +52,15 @@ def buttons(page: str) -> list[tuple[str, str]]:
 
 def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def assert_says(response: TestResponse, status: int, text: str) -> None:
+    """In the page itself, which has its style sheet also at the site's origin."""
+    assert response.status_code == status
+    assert text in html.unescape(response.text)
+    assert f'href="{OWN}/static/pages.css' in response.text
+    assert OWN in response.headers["Content-Security-Policy"]
+    assert len(buttons(response.text)) == 3
 
 
 def test_it_shows_each_category_with_its_named_cookies(client: FlaskClient) -> None:
@@ -158,7 +168,7 @@ def test_an_unknown_button_records_nothing(client: FlaskClient, database_url: st
 def test_no_other_site_may_post_the_form(client: FlaskClient, database_url: str) -> None:
     form = {"press": "accept"}
     response = client.post("/consent/shop", data=form, headers={"Origin": "https://evil.example"})
-    assert response.status_code == 403
+    assert_says(response, 403, "Nothing was saved.")
     assert not rows(database_url)
 
 
@@ -167,11 +177,24 @@ def test_beyond_the_rate_nothing_is_recorded(
 ) -> None:
     monkeypatch.setattr(sites, "SITE_RATE", "1 per hour")
     assert press(client, "accept").status_code == 303
-    assert press(client, "accept").status_code == 429
+    assert_says(press(client, "accept"), 429, "Too many requests at once.")
 
 
 def test_an_oversized_form_is_refused(client: FlaskClient) -> None:
-    assert press(client, "accept", padding="x" * choice.MAX_BODY_BYTES).status_code == 413
+    response = press(client, "accept", padding="x" * choice.MAX_BODY_BYTES)
+    assert_says(response, 413, "Nothing was saved.")
+
+
+def test_without_the_database_the_page_says_that_nothing_was_saved(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1
+    def unavailable(_: object) -> None:
+        raise Unavailable("no database")
+
+    monkeypatch.setattr(page_module, "store_consent", unavailable)
+    response = press(client, "accept")
+    assert_says(response, 503, "We couldn’t save that.")
+    assert "Set-Cookie" not in response.headers
 
 
 def test_assets_and_links_lead_to_our_host_and_back_to_the_site_alone(client: FlaskClient) -> None:
