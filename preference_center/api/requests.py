@@ -108,6 +108,10 @@ class OptOutRequest(RequestBody):
     via: ReceivedVia
     received_at: AwareDatetime
     occurred_at: AwareDatetime | None = None
+    policy: str = Field(
+        default="",
+        description="The version of the privacy policy that was shown. Ignored if unknown.",
+    )
 
 
 class EvidenceBody(RequestBody):

@@ -21,6 +21,7 @@ from preference_center.domain.sender_requests import (
     build_consent_change,
     build_opt_out_change,
     clamp_to_now,
+    known_policy,
     topic_for_address,
     validate_marketing_scope,
     validate_opt_out_scope,
@@ -66,6 +67,7 @@ def record_opt_outs(
                     origin,
                     received_at=received_at,
                     occurred_at=occurred_at,
+                    policy=known_policy(row.policy, catalogue),
                 )
             )
     errors.raise_if_any()

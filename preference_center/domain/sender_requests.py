@@ -103,6 +103,15 @@ def check_policy_shown(reference: str | None, catalogue: Catalogue, acted_at: da
     return shown.reference
 
 
+def known_policy(reference: str, catalogue: Catalogue) -> str:
+    """The version of the privacy policy that an opt-out states; empty if the catalogue has none.
+
+    An opt-out is recorded whatever it states.
+    """
+    known = {each.reference for each in catalogue.policy_versions}
+    return reference if reference in known else ""
+
+
 def clamp_to_now(at: datetime, now: datetime) -> datetime:
     """`at` in UTC, never later than `now`.
 
@@ -159,8 +168,12 @@ def build_opt_out_change(
     *,
     received_at: datetime,
     occurred_at: datetime,
+    policy: str = "",
 ) -> Change:
-    """The person's opt-out, relayed. Times must have gone through `clamp_to_now`."""
+    """The person's opt-out, relayed. Times must have gone through `clamp_to_now`.
+
+    `policy` is the version of the privacy policy that was shown, by `known_policy`.
+    """
     return Change(
         id=id,
         kind=EventKind.OPTED_OUT,
@@ -170,7 +183,7 @@ def build_opt_out_change(
         received_at=received_at,
         source=origin.source,
         actor=origin.actor,
-        evidence={"via": received_via.value},
+        evidence={"via": received_via.value} | ({"policy": policy} if policy else {}),
         own_act=True,
     )
 

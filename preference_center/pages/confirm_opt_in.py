@@ -26,6 +26,7 @@ from preference_center.domain.preferences import Preferences
 from preference_center.languages import join_names, page_language
 from preference_center.links import FormPurpose, Link
 from preference_center.mailer.unproven_emails import emails_stopped, may_email
+from preference_center.pages.gpc import record_signal, render_gpc_page
 from preference_center.pages.ledger_changes import (
     CONFIRMED_BY_MAIL,
     choose_frequency,
@@ -163,15 +164,16 @@ def confirm(token: str = "") -> ResponseReturnValue:
             "confirm_expired", requested.token, requested.link, status=410, **shown
         )
     if "confirm" in request.form:
+        record_signal(requested.link)
         result = _record_confirmed(requested, now)
         return redirect(result_url("pages.confirm", token, result, (), now), 303)
     found = read_result(token, requested_result(), now)
     if found is None:
-        return render_link_page(
+        return render_gpc_page(
             "confirm", requested.token, requested.link, confirmation=token, **shown
         )
     current = load_preferences(catalogue, requested.link, now)
-    return render_link_page(
+    return render_gpc_page(
         "confirmed",
         requested.token,
         requested.link,

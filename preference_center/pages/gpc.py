@@ -14,6 +14,7 @@ from preference_center.domain.decisions import newest_opt_in
 from preference_center.domain.events import SHARING, Change
 from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.errors import Unavailable
+from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.pages.ledger_changes import opt_out
 from preference_center.pages.rendering import render_link_page
@@ -29,11 +30,15 @@ def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> Res
 
     A revoked link reveals no earlier choice of its address.
     """
-    gpc = None
-    if has_signal() and not link.revoked:
+    return render_link_page(template, token, link, gpc=signal_status(link), **values)
+
+
+def signal_status(link: Link | None) -> GpcStatus | None:
+    """What a page of this link shows of the browser's signal; None without signal or link."""
+    if link is not None and has_signal() and not link.revoked:
         with suppress(Unavailable):  # the page must work without the database
-            gpc = _gpc_status(link)
-    return render_link_page(template, token, link, gpc=gpc, **values)
+            return _gpc_status(link)
+    return None
 
 
 def has_signal() -> bool:
@@ -55,6 +60,15 @@ def gpc_opt_out(link: Link, now: datetime) -> list[Change]:
     with suppress(Unavailable):
         status = _gpc_status(link)
     return [opt_out(link, SHARING, SOURCE, now)] if status is GpcStatus.PENDING else []
+
+
+def record_signal(link: Link | None) -> None:
+    """Record what the signal adds to this POST, for a page that records it with nothing else.
+
+    Raises Unavailable.
+    """
+    if link is not None and (changes := gpc_opt_out(link, services().now())):
+        record(changes)
 
 
 def gpc_support_document() -> ResponseReturnValue:

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.context import services
 from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.links import LIFETIMES, Link, TokenPurpose
+from preference_center.pages.gpc import record_signal
 from preference_center.pages.press_result import PressKind, read_result
 from preference_center.pages.proven_addresses import additional_tokens, page_url
 from preference_center.pages.rendering import expired_link_page, use_link_language
@@ -37,6 +38,7 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
         link = replace(context.links.read_any_token(token), expired=True)
     use_link_language(link)
     if "open" in request.form:
+        record_signal(link)
         _consume(link)
         return _redirect_to_preferences(link)
     response = handle_press(token, link)

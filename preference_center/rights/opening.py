@@ -18,6 +18,7 @@ from preference_center.domain.rights.model import (
     RequestKind,
     RequestOutcome,
     RequestState,
+    RequestVia,
     StepAction,
 )
 from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
@@ -108,8 +109,13 @@ class _Opener:
             received_at=self.received_at,
             source=SOURCE,
             actor=self._actor,
-            evidence={"request": str(self._id), "via": self.new.via},
+            evidence={"request": str(self._id), "via": self.new.via, **self._policy_shown()},
         )
+
+    def _policy_shown(self) -> dict[str, str]:
+        """The version of the privacy policy, where our own page showed it."""
+        policy = self._catalogue.policy_in_force(self._now)
+        return {"policy": policy.reference} if policy and self.new.via is RequestVia.PAGE else {}
 
     def write_after(self, connection: Connection, _: RecordResult) -> None:
         self.write(connection)

@@ -388,7 +388,8 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
     "access-file": None,
     "agent": Holds.DIGEST,
     "api": None,
-    "consent-from": Holds.DIGEST,  # the network of an IP address, for a minute
+    "consent-by": Holds.DIGEST,  # networks of IP addresses, for a minute
+    "consent-from": Holds.DIGEST,
     "consent-site": None,
     "email-to": Holds.DIGEST,
     "links-from": Holds.FACT,  # the network of an IP address, for an hour

@@ -34,6 +34,18 @@ def test_a_consent_keeps_the_version_that_was_shown(sender: Sender) -> None:
 
 
 @pytest.mark.parametrize(
+    "stated, kept",
+    [("privacy/2026", {"policy": "privacy/2026"}), ("privacy/2099", {}), (ADA, {})],
+)
+def test_an_opt_out_keeps_a_known_version_and_counts_with_any(
+    sender: Sender, stated: str, kept: dict[str, str]
+) -> None:  # I1, I12
+    assert sender.opt_out(ADA, "acme.news", policy=stated)["recorded"] is True
+    found = sender.rows(f"SELECT evidence FROM {EVENT_WITH_EVIDENCE}")
+    assert found == [({"via": "phone"} | kept,)]
+
+
+@pytest.mark.parametrize(
     "policy",
     [
         "privacy/1999",

@@ -196,6 +196,14 @@ def test_an_objection_counts_at_once_without_any_proof(sender: Sender) -> None: 
     assert sender.ask("offers.weekly", "ada@example.com")["allow"] is False
 
 
+def test_sale_and_sharing_are_off_at_once_without_any_proof(sender: Sender) -> None:
+    made = create(sender, kind="dont_sell_or_share", via="phone")  # 11 CCR 7026(d)
+    assert made["state"] == "done"
+    assert sender.ask("offers.weekly", "ada@example.com")["allow"] is True  # I4
+    found = sender.post("/v1/suppressions/query", {"address": "ada@example.com"}).get_json()
+    assert [each["scope"] for each in found["active_suppressions"]] == ["sharing"]
+
+
 def test_the_companys_own_finding_of_a_minor_is_confirmed_at_once(sender: Sender) -> None:
     answer = sender.post("/v1/contacts/minor", {"address": "ada@example.com"})
     assert answer.status_code == 200, answer.text

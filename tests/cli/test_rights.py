@@ -53,6 +53,12 @@ def test_a_request_is_added_and_shown_and_no_address_is_printed(app: Flask) -> N
     assert "ada@" not in shown.output.lower()
 
 
+def test_sale_and_sharing_are_off_at_once(app: Flask) -> None:  # 11 CCR 7026(d)
+    reference = add(app, "dont_sell_or_share", "--via", "phone", "--language", "en")
+    assert "done" in flask(app, "show", reference).stdout
+    assert rows(app, "SELECT kind, scope FROM event") == [("opted_out", "sharing")]
+
+
 def test_what_the_person_wrote_is_shown_only_if_asked_for(app: Flask, tmp_path: Path) -> None:
     written = tmp_path / "letter.txt"
     written.write_text("I am Ada Lovelace", encoding="utf-8")

@@ -18,6 +18,8 @@ from tests.clock import START, Clock
 from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.demo import put_in_force
 from tests.pages.ledger import Ledger
+from tests.pages.mailing import give_mail_server, link_in, queued_emails
+from tests.pages.rights_acts import press as rights_press
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
@@ -145,6 +147,65 @@ class TestIsRecorded:
         text = browser.get(f"/w/{token}").text
         assert "Sale and sharing of your data for advertising" in text
         assert "By your browser’s Global Privacy Control" in text
+
+
+class TestOnOtherPages:
+    @pytest.mark.parametrize("act", ["object", "access", "close", "restrict"])
+    def test_of_rights_it_is_shown_and_recorded_with_a_button(
+        self, browser: FlaskClient, proven: str, ledger: Ledger, act: str
+    ) -> None:
+        path = f"/rights/{act}/{proven}"
+        assert COMING in browser.get(path).text
+        assert ledger.events() == []  # I7
+        for _ in range(2):
+            rights_press(browser, path, confirm="yes")
+        assert [scope for _, scope in ledger.kinds()].count(SHARING) == 1
+        assert HONOURED in browser.get(f"/rights/{proven}").text
+
+    def test_of_rights_a_link_that_proves_nothing_is_enough_and_none_is_too_little(
+        self, browser: FlaskClient, token: str, ledger: Ledger
+    ) -> None:
+        assert NOTICED not in browser.get("/rights").text
+        rights_press(browser, "/rights/complaint", address=ADDRESS, text="So slow!")
+        assert ledger.kinds() == []
+        browser.post(f"/rights/complaint/{token}")  # nothing was pressed
+        assert ledger.kinds() == []
+        rights_press(browser, f"/rights/complaint/{token}", text="So slow!")
+        assert ledger.kinds() == [("opted_out", SHARING)]
+
+    def test_that_confirm_an_opt_in_it_is_recorded_with_it(
+        self,
+        app: Flask,
+        client: FlaskClient,
+        browser: FlaskClient,
+        token: str,
+        ledger: Ledger,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        give_mail_server(app, monkeypatch)
+        form = Form.of(client, token)
+        form.ticks.add("offers")
+        form.send(client)
+        (email,) = queued_emails(app)
+        assert COMING in browser.get(link_in(email)).text
+        page = browser.post(link_in(email), data={"confirm": "yes"}, follow_redirects=True)
+        assert HONOURED in page.text
+        assert sorted(ledger.kinds()) == [("opted_in", "offers"), ("opted_out", SHARING)]
+
+    def test_of_a_mailed_link_it_is_recorded_with_the_button_that_opens_it(
+        self,
+        app: Flask,
+        client: FlaskClient,
+        browser: FlaskClient,
+        ledger: Ledger,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        give_mail_server(app, monkeypatch)
+        client.post("/form", data={"address": ADDRESS})
+        (email,) = queued_emails(app)
+        assert COMING in browser.get(link_in(email)).text
+        browser.post(link_in(email), data={"open": "yes"})
+        assert ledger.kinds() == [("opted_out", SHARING)]
 
 
 class TestAndAConsent:

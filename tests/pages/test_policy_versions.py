@@ -9,6 +9,7 @@ import pytest
 
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE
+from tests.pages.rights_acts import press
 from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ def test_a_choice_keeps_the_version_that_was_in_force(
     client.post(f"/u/{token}", data={"confirm": "all"})
     found = [event["evidence"].get("policy") for event in ledger.events()]
     assert (found[0], found[-1]) == ("privacy/2026", "privacy/2026-12")
+
+
+def test_an_objection_on_a_page_keeps_it(client: FlaskClient, token: str, ledger: Ledger) -> None:
+    press(client, f"/rights/object/{token}", text="Basta!")
+    [event] = ledger.events()
+    assert (event["scope"], event["evidence"]["policy"]) == ("all_marketing", "privacy/2026")
 
 
 def test_the_receipt_names_the_version(client: FlaskClient, token: str) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import SHARING
 from preference_center.domain.rights.statistics import MonthlyCell
 from preference_center.ledger import record
 from preference_center.rights.statistics import count_finished_months
@@ -43,6 +44,17 @@ def test_a_month_is_counted_when_it_is_over(clock: Clock) -> None:
     assert run_in_transaction(list_counts) == [
         (NOVEMBER, MonthlyCell("opted_out", "acme.news", "test", "", 12))
     ]
+
+
+def test_sale_and_sharing_are_counted_as_a_scope_of_their_own(clock: Clock) -> None:
+    opted_out(12, "acme.news", first=1)
+    opted_out(11, SHARING, first=100)
+    clock.now = datetime(2026, 12, 24, tzinfo=UTC)
+
+    count_finished_months(clock())
+
+    counted = {cell.scope: cell.count for _, cell in run_in_transaction(list_counts)}
+    assert counted == {"acme.news": 12, SHARING: 11}
 
 
 def test_a_small_topic_is_not_told_apart(clock: Clock) -> None:

@@ -11,6 +11,7 @@ from preference_center.domain.rights.identity import may_act
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.mailer.right_titles import AGENT_ACT
+from preference_center.pages.gpc import record_signal
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.pages.rights.agent import act_for_somebody
 from preference_center.pages.rights.coming_back import reopen
@@ -55,6 +56,8 @@ def rights_act(act: str, token: str = "") -> ResponseReturnValue:
     visitor = read_visitor(token)
     if not rights_offered(catalogue_or_empty()):
         return contact_page(visitor, status=503 if request.method == "POST" else 200)
+    if request.form:  # a button
+        record_signal(visitor.link)
     if not _may_open(visitor, act):
         return identify(visitor, act)
     return _VIEWS[act](visitor)

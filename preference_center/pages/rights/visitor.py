@@ -13,6 +13,7 @@ from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.errors import InvalidLink
 from preference_center.links import Link
+from preference_center.pages.gpc import signal_status
 from preference_center.pages.rendering import (
     catalogue_or_empty,
     render_page,
@@ -86,6 +87,7 @@ def render_rights_page(
         rights_token=visitor.token,
         address=mask_address(visitor.address) if visitor.address else None,
         visitor=visitor,
+        gpc=signal_status(visitor.link),
         **values,
     )
 
