@@ -14,6 +14,7 @@ from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.test import TestResponse
 
 _ALL = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
     FROM outgoing_mail ORDER BY created_at, id"""
@@ -37,3 +38,8 @@ def queued_emails(app: Flask) -> list[OutgoingEmail]:
 def link_in(email: OutgoingEmail) -> str:
     """The path of the link in an email."""
     return urlsplit(email.values["link"]).path
+
+
+def headers_of(response: TestResponse) -> list[tuple[str, str]]:
+    """The headers that could tell one answer from another: all but the id of the request."""
+    return [each for each in response.headers.to_wsgi_list() if each[0] != "X-Request-Id"]

@@ -16,7 +16,7 @@ from preference_center.pages.mailed_links import network_of
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
-from tests.pages.mailing import give_mail_server, queued_emails
+from tests.pages.mailing import give_mail_server, headers_of, queued_emails
 from tests.pages.work import work_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_known_and_unknown_addresses_get_the_same_answer(
     known, unknown = ask(client, KNOWN), ask(client, UNKNOWN)
     assert known.status_code == unknown.status_code == 200
     assert known.text.replace(KNOWN, UNKNOWN) == unknown.text
-    assert known.headers.to_wsgi_list() == unknown.headers.to_wsgi_list()
+    assert headers_of(known) == headers_of(unknown)
     assert "Set-Cookie" not in known.headers
 
 
