@@ -84,6 +84,17 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Its From where the catalogue has no contact: Example <choices@example.com>",
     )
+    feed_kafka_topic: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="Topic of Kafka that the process feed_publisher passes the feed on to, if any",
+    )
+    feed_kafka_config: str | None = Field(
+        default=None, description="File of librdkafka's properties, bootstrap.servers among them"
+    )
+    feed_kafka_addresses: bool = Field(
+        default=False, description="Whether its messages have readable addresses"
+    )
     private_networks: str = Field(
         default="",
         description="Networks inside the company that webhooks may reach, as in 10.20.0.0/16,"

@@ -30,6 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "burst_scan",
+            "publishing",
             "consent_records",
             "destinations",
             "imports",

@@ -20,14 +20,15 @@ from preference_center.api.responses import ResponseBody
 from preference_center.api.stream_limit import acquire_stream_slot
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
-from preference_center.domain.events import Event, EventKind, ScopeState
+from preference_center.domain.events import EventKind
 from preference_center.domain.watermarks import Watermark, parse_watermark
 from preference_center.errors import InvalidWatermark
 from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes as feed
-from preference_center.storage.feed.changes import FeedEntry, FeedPage, FeedScopeStatus
+from preference_center.storage.feed.change_json import change_json, scope_status_json
+from preference_center.storage.feed.changes import FeedPage, FeedScopeStatus
 from preference_center.storage.feed.feed_lag import FeedLag
 from preference_center.storage.feed.replica import LedgerSnapshot
 
@@ -209,62 +210,12 @@ def _stream_response(blocks: Iterable[bytes]) -> Response:
 
 def _page_json(page: FeedPage) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "changes": [_change_json(entry) for entry in page.entries],
+        "changes": [change_json(entry) for entry in page.entries],
         "next": str(page.next_watermark),
         "more": page.has_more,
     }
     if page.lag:
         result["lag"] = _feed_lag_json(page.lag)
-    return result
-
-
-def _change_json(change: FeedEntry) -> dict[str, Any]:
-    event: Event = change.event
-    result = {
-        "id": str(event.id),
-        "kind": event.kind,
-        "occurred_at": event.occurred_at.isoformat(),
-        "recorded_at": event.recorded_at.isoformat(),
-        "counts_at": event.counts_at.isoformat(),
-        "source": event.source,
-        **_scope_status_json(change.scope_status),
-    }
-    if event.until:
-        result["until"] = event.until.isoformat()
-    if event.frequency:
-        result["frequency"] = event.frequency.key
-    if event.retracts:
-        result["retracts"] = [str(retracted) for retracted in event.retracts]
-    return result
-
-
-def _scope_status_json(status: FeedScopeStatus) -> dict[str, Any]:
-    result = {
-        "ref": str(status.address_id),
-        "channel": status.channel,
-        "address": status.address,
-        "scope": status.scope,
-        "status": _scope_state_json(status.state),
-    }
-    if status.address is None:
-        del result["address"]
-    return result
-
-
-def _scope_state_json(state: ScopeState) -> dict[str, Any]:
-    result: dict[str, Any] = {"off": state.is_suppressed}
-    if state.opt_out:
-        result |= {"out_at": state.opt_out.at.isoformat(), "out_reason": state.reason}
-    if state.lift:
-        result["lifted_at"] = state.lift.at.isoformat()
-    if state.pause and state.pause_until:
-        result["pause_at"] = state.pause.at.isoformat()
-        result["pause_until"] = state.pause_until.isoformat()
-    if state.consent:
-        result["consent_at"] = state.consent.at.isoformat()
-    if state.frequency:
-        result["frequency"] = state.frequency.key
-        result["frequency_at"] = state.frequency.at.isoformat()
     return result
 
 
@@ -284,7 +235,7 @@ def _snapshot_lines(
         yield _ndjson_line(first_line)
         for row in rows:
             assert isinstance(row, FeedScopeStatus)
-            yield _ndjson_line(_scope_status_json(row))
+            yield _ndjson_line(scope_status_json(row))
             count += 1
         yield _ndjson_line({"end": True, "count": count})
 

@@ -11,7 +11,7 @@ from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.feed import feed_lag, watermarks
+from preference_center.storage.feed import cursors, feed_lag, watermarks
 from preference_center.storage.feed.feed_lag import MAX_COUNTED, BlockingTransaction
 from preference_center.storage.feed.watermarks import Horizon, Timeline
 
@@ -41,6 +41,9 @@ def status() -> None:
     click.echo(f"epoch {at.timeline.epoch} since {at.timeline.started_at:%Y-%m-%d %H:%M} UTC")
     click.echo(f"delivered up to {at.watermark}")
     click.echo(f"events waiting behind it: {waiting}{'+' if waiting == MAX_COUNTED else ''}")
+    for cursor in run_in_transaction(cursors.list_cursors):
+        passed_on = f"{cursor.watermark} at {cursor.updated_at:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(f"{cursor.name}\tpassed on up to {passed_on}")
     for transaction in blocking[:MAX_SHOWN]:
         click.echo(_format_transaction(transaction))
     if waiting and any(each.age is None or each.age > MAX_LAG for each in blocking[:1]):
@@ -63,6 +66,29 @@ def new_epoch() -> None:
     with click_errors():
         timeline = run_in_transaction(_begin_epoch)
     click.echo(f"epoch {timeline.epoch} is in force")
+
+
+@feed.command()
+@click.argument("publisher")
+def republish(publisher: str) -> None:
+    """Let PUBLISHER, a topic of Kafka, begin again with a snapshot.
+
+    For a topic that was deleted or has lost messages. Readers keep their copies: the snapshot
+    replaces them.
+    """
+    with click_errors():
+        found = run_in_transaction(lambda connection: _forget_cursor(connection, publisher))
+    if not found:
+        raise click.ClickException("no such publisher: `flask feed status` lists them")
+    click.echo(f"{publisher} begins with a snapshot.")
+
+
+def _forget_cursor(connection: Connection, publisher: str) -> bool:
+    found = cursors.delete_cursor(connection, publisher)
+    if found:
+        detail = {"publisher": publisher}
+        audit.insert_audit_entry(connection, services().now(), ACTOR, "feed.republished", detail)
+    return found
 
 
 def _load_status(connection: Connection) -> tuple[Horizon, int, list[BlockingTransaction]]:

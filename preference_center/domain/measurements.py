@@ -46,6 +46,8 @@ class Measurements:
     erasures_not_in_journal: int = 0
     rotation_started_at: datetime | None = None
     """When the oldest unfinished change of keys began."""
+    publishers: Mapping[str, datetime | None] = field(default_factory=dict)
+    """When the oldest event was recorded that a publisher of the feed has not passed on."""
 
 
 class Folder(StrEnum):

@@ -151,6 +151,12 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         ["stage"],
         (([stage], measured.rights.get(stage, 0)) for stage in RequestStage),
     )
+    yield _labelled(
+        "feed_publisher_oldest_seconds",
+        "Age of the oldest event that a publisher of the feed has not passed on.",
+        ["publisher"],
+        (([name], _age(since, measured.at)) for name, since in measured.publishers.items()),
+    )
     for name, text, value in (
         ("review_queue", "Mails and texts that wait for a person.", measured.review_queue),
         ("rights_webhooks_due", "Webhooks about requests.", measured.rights_webhooks_due),

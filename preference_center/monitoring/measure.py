@@ -24,6 +24,7 @@ from preference_center.storage import measurements
 from preference_center.storage.access.key_rotations import list_rotations
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.feed import cursors
 from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import erasures, request_queue, webhooks
 from preference_center.storage.rights.journal import count_unwritten
@@ -49,6 +50,7 @@ def measure_database(now: datetime) -> Measurements:
             erasures_by_hand=erasures.count_open(connection).by_hand,
             erasures_not_in_journal=count_unwritten(connection) if journaled else 0,
             rotation_started_at=min((each.started_at for each in unfinished), default=None),
+            publishers=cursors.load_oldest_unpublished(connection),
         )
 
     return run_in_transaction(load)

@@ -324,6 +324,7 @@ TABLES: Mapping[str, Table] = {
     "alert": Table(other=_other("kind subject began_at seen_at")),
     "alert_notice": Table(other=_other("id channel kind subject has_ended at next_at attempts")),
     "burst_scan": Table(other=_other("id scanned_until")),
+    "feed_cursor": Table(other=_other("name watermark updated_at")),
     "catalogue_version": Table(other=_other("id text digest applied_at")),
     "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
     "policy_announcement": Table(other=_other("version begun_at last_address_id selected_at")),

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.feed import watermarks
+from preference_center.storage.feed import cursors, watermarks
+from tests.clock import START
 from tests.environment import with_database
 from tests.ledger.changes import change
 from tests.storage.feed_reader import writing_elsewhere
@@ -51,3 +52,16 @@ def test_a_new_epoch_is_begun_when_asked_twice_and_audited(app: Flask) -> None:
     assert result.output == f"epoch {new} is in force\n"
     assert new != old
     assert audited == [("feed.new_epoch", {"epoch": new})]
+
+
+def test_a_publisher_is_shown_and_can_begin_again(app: Flask) -> None:
+    with app.app_context():
+        at = run_in_transaction(watermarks.load_watermark)
+        run_in_transaction(lambda c: cursors.move_cursor(c, "feed", None, at, START))
+    assert f"feed\tpassed on up to {at} at 2026-" in flask(app, "status").output
+    assert flask(app, "republish", "feed").exit_code == 0
+    with app.app_context():
+        assert run_in_transaction(lambda c: cursors.load_cursor(c, "feed")) is None
+        (audited,) = run_in_transaction(lambda c: c.execute("SELECT detail FROM audit").fetchall())
+    assert audited == ({"publisher": "feed"},)
+    assert flask(app, "republish", "feed").exit_code == 1

@@ -29,10 +29,14 @@ _FETCH_SIZE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class FeedScopeStatus:
-    """The state of one scope of one address. `address` is None if it is not readable (I6)."""
+    """The state of one scope of one address. `address` is None if it is not readable (I6).
+
+    `digest` is the keyed digest of its exact form.
+    """
 
     address_id: int
     channel: Channel
+    digest: bytes
     address: str | None
     scope: str
     state: ScopeState
@@ -155,7 +159,9 @@ def _next_watermark(
 def _to_scope_status(row: Sequence[Any], keys: Keys) -> FeedScopeStatus:
     address_id, channel, digest, ciphertext, scope, *state = row
     address = None if ciphertext is None else keys.open(ciphertext, context=digest)
-    return FeedScopeStatus(address_id, Channel(channel), address, scope, _to_scope_state(*state))
+    return FeedScopeStatus(
+        address_id, Channel(channel), digest, address, scope, _to_scope_state(*state)
+    )
 
 
 def _to_scope_state(

@@ -1,0 +1,1 @@
+"""Passing the feed on: to a topic of Kafka, and to files for a warehouse."""

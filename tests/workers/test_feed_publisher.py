@@ -1,0 +1,78 @@
+"""The process that passes the feed on: it goes on after errors, and stops when replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.context import EXTENSION_NAME, services
+from preference_center.errors import ConfigError
+from preference_center.ledger import record
+from preference_center.publishing.messages import FeedMessage, MessageType
+from preference_center.publishing.publisher import TopicTaken, TopicUnavailable
+from tests.ledger.changes import change
+from tests.publishing.topics import ListTopic
+from workers import feed_publisher
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+
+class Stop(Event):
+    """Set once the snapshot and a page have been published, or when somebody waits."""
+
+    def __init__(self, topic: ListTopic) -> None:
+        super().__init__()
+        self.topic = topic
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        if MessageType.SNAPSHOT_END in self.topic.types():
+            self.set()
+        return self.is_set()
+
+
+def test_it_connects_again_with_growing_pauses() -> None:
+    record([change(1)])
+    topic = ListTopic(refuse={1, 3})
+    stop, opened = Stop(topic), 0
+
+    def open_topic() -> ListTopic:
+        nonlocal opened
+        opened += 1
+        if opened == 1:
+            raise TopicUnavailable("no broker")
+        return topic
+
+    feed_publisher.run(open_topic, stop, name="x", readable=False)
+    assert opened == 4
+    assert topic.types().count(MessageType.SNAPSHOT_END) == 1
+    assert stop.waits[:3] == [2.0, 4.0, 8.0]
+
+
+def test_it_stops_when_another_took_its_place() -> None:
+    class Taken(ListTopic):
+        def publish(self, _: Sequence[FeedMessage]) -> None:
+            raise TopicTaken("another")
+
+    topic = Taken()
+    with pytest.raises(TopicTaken):
+        feed_publisher.run(lambda: topic, Stop(topic), name="x", readable=False)
+
+
+def test_settings_that_are_missing_are_named(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="FEED_KAFKA_TOPIC"):
+        feed_publisher.kafka_topic_factory()
+    settings = services().settings.model_copy(
+        update={"feed_kafka_topic": "feed", "feed_kafka_config": "/nowhere"}
+    )
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
+    with pytest.raises(ConfigError, match="/nowhere can't be read"):
+        feed_publisher.kafka_topic_factory()

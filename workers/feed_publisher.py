@@ -1,0 +1,88 @@
+"""The process that passes the feed on to Kafka: `python -m workers.feed_publisher`.
+
+One is enough; a second of the same topic takes its place. It needs FEED_KAFKA_TOPIC and the extra
+`kafka`, and idles without the former.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import structlog
+
+from preference_center.app import create_app
+from preference_center.context import services
+from preference_center.database_timeouts import WORKER_TIMEOUTS
+from preference_center.errors import ConfigError, Unavailable
+from preference_center.logs import capture_standard_logs
+from preference_center.publishing.publisher import FeedPublisher, FeedTopic, TopicUnavailable
+from preference_center.serving.internal_server import start_internal_server
+from workers.process import stop_requested, wait_for_database
+
+log = structlog.get_logger()
+
+POLL_INTERVAL = 1.0
+"""Seconds between looks at the feed once all is published."""
+MAX_PAUSE = 60.0
+"""Seconds between attempts while the topic or the database is unavailable, at most."""
+
+
+def run(open_topic: Callable[[], FeedTopic], stop: Event, *, name: str, readable: bool) -> None:
+    """Publish until `stop` is set. Raises TopicTaken if another process does so."""
+    pause = POLL_INTERVAL
+    while not stop.is_set():
+        try:
+            publisher = FeedPublisher(name, open_topic(), readable=readable)
+            while not stop.is_set():
+                has_more = publisher.publish_next()
+                pause = POLL_INTERVAL
+                if not has_more:
+                    stop.wait(POLL_INTERVAL)
+        except TopicUnavailable as error:
+            log.warning("topic_unavailable", error=str(error))
+        except Unavailable as error:
+            log.warning("feed_not_published", **error.log_fields)
+        pause = min(2 * pause, MAX_PAUSE)
+        stop.wait(pause)
+
+
+def kafka_topic_factory() -> Callable[[], FeedTopic]:
+    """What connects to the topic of the settings. Raises ConfigError."""
+    settings = services().settings
+    if not settings.feed_kafka_topic or not settings.feed_kafka_config:
+        raise ConfigError("set FEED_KAFKA_TOPIC and FEED_KAFKA_CONFIG (docs/outlets.md)")
+    try:
+        from preference_center.publishing.kafka_topic import KafkaTopic, read_config  # noqa: PLC0415
+    except ImportError:
+        raise ConfigError("install the extra `kafka`: pip install confluent-kafka") from None
+    topic, config = settings.feed_kafka_topic, read_config(Path(settings.feed_kafka_config))
+    return lambda: KafkaTopic(topic, topic, config)
+
+
+def main() -> None:
+    """Publish until asked to stop; idle without a topic, like a mail receiver without a port."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop_requested.set())
+    capture_standard_logs()
+    app = create_app(timeouts=WORKER_TIMEOUTS)
+    with app.app_context():
+        start_internal_server(app)
+        wait_for_database()
+        settings = services().settings
+        if settings.feed_kafka_topic is None:
+            log.info("no_topic", hint="set FEED_KAFKA_TOPIC (docs/outlets.md)")
+            stop_requested.wait()
+            return
+        run(
+            kafka_topic_factory(),
+            stop_requested,
+            name=settings.feed_kafka_topic,
+            readable=settings.feed_kafka_addresses,
+        )
+
+
+if __name__ == "__main__":
+    main()
