@@ -41,12 +41,16 @@ class NoticeChannel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredAddress:
-    """What is stored of one address; `contact` is that of its contact, if it has one."""
+    """What is stored of one address; `contact` is that of its contact, if it has one.
+
+    `moved`: its person has corrected it to another one, where they are informed.
+    """
 
     id: int
     channel: Channel
     readable: bool
     erased: bool
+    moved: bool
     contact: UUID | None
     facts: Sequence[ScopeFact]
 
@@ -111,7 +115,11 @@ def _select(
 
 
 def _reach(address: StoredAddress, message_type: MessageType, now: datetime) -> Reach | None:
-    if address.erased or (address.contact is None and not _has_chosen(address.facts)):
+    if (
+        address.erased
+        or address.moved
+        or (address.contact is None and not _has_chosen(address.facts))
+    ):
         return None
     decision = notice_decision(message_type, address.facts, now)
     if not decision.allow:

@@ -52,10 +52,10 @@ def load_rows(
     notices = list_notices(
         connection, services().keys, version, after=after, through=through, limit=limit
     )
-    facts = load_facts_by_id(connection, [each.address_id for each in notices])
+    facts = load_facts_by_id(connection, [each.current_id for each in notices])
     now = services().now()
     return [
-        _row(each) | _decision(message_type, facts.get(each.address_id, ()), now)
+        _row(each) | _decision(message_type, facts.get(each.current_id, ()), now)
         for each in notices
     ]
 

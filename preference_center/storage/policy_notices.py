@@ -15,7 +15,15 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
 from preference_center.storage.sealed_columns import digest_context
 
-_SELECT_PAGE = """
+# The address that a person has corrected one to, and not corrected back or undone since.
+_MOVED_TO = """
+SELECT move.to_address_id FROM address_move move
+WHERE move.from_address_id = {id} AND move.undone_at IS NULL AND NOT EXISTS (
+    SELECT FROM address_move back WHERE back.to_address_id = move.from_address_id
+        AND back.undone_at IS NULL AND back.moved_at > move.moved_at)
+ORDER BY move.moved_at DESC LIMIT 1
+"""
+_SELECT_PAGE = f"""
 WITH page AS (SELECT id FROM address WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
 member AS (
     SELECT id FROM page
@@ -24,11 +32,11 @@ member AS (
     JOIN contact_address linked ON linked.address_id = page.id
     JOIN contact_address others ON others.contact_id = linked.contact_id
 )
-SELECT a.id, a.channel, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL, linked.contact_id,
-    (SELECT max(id) FROM page)
+SELECT a.id, a.channel, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
+    EXISTS ({_MOVED_TO.format(id="a.id")}), linked.contact_id, (SELECT max(id) FROM page)
 FROM member JOIN address a ON a.id = member.id
 LEFT JOIN contact_address linked ON linked.address_id = a.id
-"""
+"""  # noqa: S608 - constants
 # Each person once, however often they are selected: by their address, and by their contact.
 _INSERT = """
 INSERT INTO policy_notice (version, address_id, contact_id, reach, selected_at)
@@ -37,15 +45,22 @@ FROM unnest(%(addresses)s::bigint[], %(contacts)s::uuid[], %(reaches)s::text[])
     WITH ORDINALITY AS given (address_id, contact_id, reach, place)
 ORDER BY given.place ON CONFLICT DO NOTHING RETURNING address_id
 """
-_SELECT_NOTICES = """
-SELECT n.seq, n.address_id, n.contact_id, n.reach, a.channel, a.digest, a.ciphertext, c.locale,
-    n.noticed_at, n.via
+# A contact whose address was corrected since is informed at the new one. Where there is no contact
+# the new one is a person of its own, whom a later run selects, and nothing is sent to the old one.
+_SELECT_NOTICES = f"""
+SELECT n.seq, n.address_id, a.id, n.contact_id,
+    CASE WHEN a.id = n.address_id AND moved IS NOT NULL THEN 'digest_only' ELSE n.reach END,
+    a.channel, a.digest,
+    CASE WHEN a.id = n.address_id AND moved IS NOT NULL THEN NULL ELSE a.ciphertext END,
+    c.locale, n.noticed_at, n.via
 FROM (SELECT * FROM policy_notice WHERE version = %(version)s AND seq > %(after)s
     AND seq <= %(through)s ORDER BY seq LIMIT %(limit)s) AS n
-JOIN address a ON a.id = n.address_id
+LEFT JOIN LATERAL ({_MOVED_TO.format(id="n.address_id")}) AS moved ON true
+JOIN address a ON a.id = CASE WHEN n.contact_id IS NOT NULL AND moved IS NOT NULL
+    THEN moved.to_address_id ELSE n.address_id END
 LEFT JOIN contact c ON c.id = n.contact_id
 ORDER BY n.seq
-"""
+"""  # noqa: S608 - constants
 MAX_SEQ = 2**63 - 1
 
 
@@ -69,10 +84,14 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class PolicyNotice:
-    """One person to inform. `address` is None where only a digest is stored."""
+    """One person to inform, selected at `address_id`, now at `current_id`.
+
+    `address` is that of `current_id`; None where only a digest is stored.
+    """
 
     seq: int
     address_id: int
+    current_id: int
     contact: UUID | None
     reach: Reach
     channel: Channel
@@ -88,11 +107,17 @@ def load_page(connection: Connection, after: int, limit: int) -> AddressPage:
     facts = load_facts_by_id(connection, [row[0] for row in rows])
     addresses = [
         StoredAddress(
-            address_id, Channel(channel), readable, erased, contact, facts.get(address_id, ())
+            address_id,
+            Channel(channel),
+            readable,
+            erased,
+            moved,
+            contact,
+            facts.get(address_id, ()),
         )
-        for address_id, channel, readable, erased, contact, _ in rows
+        for address_id, channel, readable, erased, moved, contact, _ in rows
     ]
-    return AddressPage(addresses, rows[0][5] if rows else None)
+    return AddressPage(addresses, rows[0][6] if rows else None)
 
 
 def max_address_id(connection: Connection) -> int:
@@ -174,9 +199,11 @@ def list_notices(
 
 
 def _notice(row: Sequence[Any], keys: Keys) -> PolicyNotice:
-    seq, address_id, contact, reach, channel, digest, ciphertext, *rest = row
+    seq, selected_id, current_id, contact, reach, channel, digest, ciphertext, *rest = row
     address = ciphertext and keys.open(ciphertext, context=digest_context(digest))
-    return PolicyNotice(seq, address_id, contact, Reach(reach), Channel(channel), address, *rest)
+    return PolicyNotice(
+        seq, selected_id, current_id, contact, Reach(reach), Channel(channel), address, *rest
+    )
 
 
 def mark_noticed(

@@ -34,8 +34,9 @@ def stored(
     channel: Channel = Channel.EMAIL,
     readable: bool = True,
     erased: bool = False,
+    moved: bool = False,
 ) -> StoredAddress:
-    return StoredAddress(number, channel, readable, erased, contact, facts)
+    return StoredAddress(number, channel, readable, erased, moved, contact, facts)
 
 
 def selected(
@@ -50,6 +51,10 @@ def selected(
 )
 def test_everyone_active_is_whatever_they_chose(facts: tuple[ScopeFact, ...]) -> None:  # I4
     assert selected(stored(1, *facts)) == [(1, Reach.REACHABLE)]
+
+
+def test_an_address_that_was_corrected_is_not_used_any_more() -> None:
+    assert selected(stored(1, moved=True), stored(2)) == [(2, Reach.REACHABLE)]
 
 
 def test_closed_accounts_are_only_where_the_message_may_reach_them() -> None:  # I4

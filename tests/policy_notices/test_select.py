@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.domain.events import EventKind
 from preference_center.domain.policy_notices import Reach, Recipient
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput, UnknownPolicyVersion
 from preference_center.policy_notices import select
-from preference_center.policy_notices.rows import next_rows
+from preference_center.policy_notices.rows import may_be_sent, next_rows
 from preference_center.policy_notices.select import count_recipients, select_all
 from preference_center.rights.erase import erase_addresses
+from preference_center.rights.move import move_address, undo_move
 from preference_center.storage import policy_notices
 from tests.clock import Clock
 from tests.policy_notices.people import (
+    ORIGIN,
     REACHED,
     VERSION,
     add_contact,
     add_people,
+    address,
     announce_in,
     close,
+    happen,
     rows,
 )
 
@@ -130,6 +135,32 @@ def test_who_is_erased_loses_their_notice_and_gets_no_other(clock: Clock) -> Non
     assert sum(count for _, count in notices()) == 4
     select_all(VERSION, ignore)
     assert sum(count for _, count in notices()) == 4
+
+
+@pytest.mark.parametrize("is_selected", [False, True], ids=["moved before", "moved since"])
+@pytest.mark.parametrize("name", ["c-ada", None], ids=["a contact", "no contact"])
+def test_who_has_corrected_the_address_is_informed_at_the_new_one(
+    name: str | None, *, is_selected: bool
+) -> None:
+    old, new = address("ada@old.example"), address("ada@new.example")
+    add_contact("c-grace", "grace@example.com")
+    if name:
+        add_contact(name, old.exact)
+    happen(EventKind.CONSENTED, "acme.news", old.exact)
+    if is_selected:
+        select_all(VERSION, ignore)
+    move_address(old, new, origin=ORIGIN)
+    select_all(VERSION, ignore)
+    found = [row["address"] for row in next_rows(VERSION, 0) if may_be_sent(row)]
+    assert sorted(found) == [new.exact, "grace@example.com"]
+
+
+def test_a_correction_that_was_undone_changes_nothing() -> None:
+    add_contact("c-ada", "ada@old.example")
+    done = move_address(address("ada@old.example"), address("ada@new.example"), origin=ORIGIN)
+    undo_move(done.id, origin=ORIGIN)
+    select_all(VERSION, ignore)
+    assert [row["address"] for row in next_rows(VERSION, 0)] == ["ada@old.example"]
 
 
 def test_who_has_closed_the_account_since_is_denied_when_the_row_is_read() -> None:  # I4
