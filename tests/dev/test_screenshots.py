@@ -17,4 +17,4 @@ def test_the_page_shows_every_picture_that_is_taken() -> None:
 
 
 def test_the_pictures_are_small() -> None:
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3 * MEBIBYTE
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 4 * MEBIBYTE

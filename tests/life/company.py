@@ -57,6 +57,8 @@ class Company:
 
     app: Flask
     clock: Clock
+    admin_url: str
+    """Its database, as its operator reaches it."""
     smtp: SmtpStub
     smtp_port: int
     folder: Path
@@ -170,7 +172,7 @@ class Company:
 
     def database_is_away(self) -> AbstractContextManager[None]:
         """Inside, nothing can be written to it."""
-        return Database(self.app.extensions[EXTENSION_NAME].settings.database_url).read_only()
+        return Database(self.admin_url).read_only()
 
     def replay_spool(self) -> None:
         """What was spooled is recorded, once the database is there."""

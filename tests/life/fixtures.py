@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def company(
-    app: Flask, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Flask, clock: Clock, admin_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Company]:
     """A company with two tools, support, and a mail server."""
     (tmp_path / "journal").mkdir()
@@ -49,7 +49,7 @@ def company(
         monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
         app.extensions.pop(journal.EXTENSION_KEY, None)
         with _spooling(app) as replayer:
-            yield Company(app, clock, stub, port, tmp_path / "files", replayer)
+            yield Company(app, clock, admin_url, stub, port, tmp_path / "files", replayer)
         app.extensions.pop(journal.EXTENSION_KEY, None)
 
 

@@ -62,8 +62,8 @@ class Database:
 
     @contextmanager
     def _altered(self, begin: str, end: str) -> Iterator[None]:
-        self._alter(begin)
         try:
+            self._alter(begin)
             yield
         finally:
             self._alter(end)
