@@ -49,7 +49,18 @@ MAILBOX_ABOVE = 200
 SHOPS_ABOVE = 300
 """And the two shops that use the consent tool."""
 
-COMMANDS = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SMTP_URL", "MAIL_FROM", "SPOOL_DIR")
+REGION = {"PHONE_REGION": "IT", "TIME_ZONE": "Europe/Rome"}
+"""Of the demo's companies; elsewhere both must be set."""
+
+COMMANDS = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "PUBLIC_URL",
+    "SMTP_URL",
+    "MAIL_FROM",
+    "SPOOL_DIR",
+    *REGION,
+)
 """Settings that the service's commands need, besides its keys."""
 
 MAILBOX = "python -m dev.mailbox --port {port}"
@@ -111,6 +122,7 @@ def _run(engines: Engines) -> None:
             "DEV_TOOLS_URL": f"http://{HOST}:{tools_port}",
             "DEV_SHOPS_URL": f"http://{HOST}:{shops_port}",
             "DEV_OWN_REDIS": "0" if isinstance(engines.redis, Foreign) else "1",
+            **REGION,
             "SMTP_URL": f"smtp://{HOST}:{mailbox_port}?starttls=0",
             "MAIL_FROM": "Demo <choices@example.com>",
         }

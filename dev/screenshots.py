@@ -240,6 +240,8 @@ def _settings(database_url: str, redis_url: str, site: str) -> Settings:
         digest_keys=f"d1:{_key(1)}",
         encryption_keys=f"e1:{_key(2)}",
         link_keys=f"l1:{_key(3)}",
+        phone_region="IT",
+        time_zone="Europe/Rome",
         smtp_url="smtp://127.0.0.1:9",  # nothing is sent: no worker runs
         mail_from="Demo <demo@example.com>",
     )

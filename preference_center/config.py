@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 from babel.dates import get_timezone
@@ -12,7 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.addresses import SUPPORTED_REGIONS, Channel, parse_address
 from preference_center.domain.bursts import BurstRule
 from preference_center.domain.mail.mailboxes import Mailboxes, parse_mailboxes
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
@@ -21,6 +22,7 @@ from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.mail_server import MailServer
 from preference_center.rate_limiter import parse_rate
 from preference_center.redis_connection import validate_redis_url
+from preference_center.setting_files import read_setting_files
 
 MEBIBYTE = 1024 * 1024
 
@@ -30,6 +32,7 @@ class Settings(BaseSettings):
 
     The keys are rings, written `id:base64url,id:base64url`; `flask keys generate`
     makes one. `docs/deploy.md` describes the effect of losing or leaking each one.
+    A setting can also come from a file (`setting_files`).
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
@@ -132,10 +135,10 @@ class Settings(BaseSettings):
         description="Project of Sentry that errors are reported to, if any; needs the extra sentry",
     )
     phone_region: str = Field(
-        default="IT", description="Region of phone numbers without a country code"
+        description="Region of phone numbers without a country code, ISO 3166-1: US, IT"
     )
     time_zone: str = Field(
-        default="Europe/Rome", description="Time zone of the times that people see"
+        description="Time zone of the times that people see: America/New_York, Europe/Rome"
     )
     trusted_proxies: int = Field(
         default=0, ge=0, description="Number of chained proxies in front that set X-Forwarded-For"
@@ -209,6 +212,15 @@ class Settings(BaseSettings):
             return validate_redis_url(url)
         except ConfigError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("phone_region")
+    @classmethod
+    def _validate_phone_region(cls, region: str) -> str:
+        if region not in SUPPORTED_REGIONS:
+            raise ValueError(
+                "write a country's two capital letters of ISO 3166-1, such as US or IT"
+            )
+        return region
 
     @field_validator("time_zone")
     @classmethod
@@ -363,18 +375,25 @@ def _to_conninfo(name: str, text: str) -> str:
 
 
 def load_settings() -> Settings:
-    """Read the environment.
+    """Read the environment, and the files that it names for settings (`docs/deploy.md`).
 
     Raises ConfigError that names every missing or wrong variable, never its value.
     """
+    files = read_setting_files(os.environ, Settings.model_fields)
+    lines = [f"{name.upper()}{problem}" for name, problem in files.problems.items()]
     try:
-        return Settings()
+        values: dict[str, Any] = {**files.values}
+        settings = Settings(**values)
     except ValidationError as error:
-        lines = [
+        lines += [
             _format_problem(problem)
             for problem in error.errors(include_input=False, include_url=False)
+            if problem["loc"][0] not in files.problems
         ]
-        raise ConfigError("Settings are missing or wrong:\n" + "\n".join(lines)) from None
+    else:
+        if not lines:
+            return settings
+    raise ConfigError("Settings are missing or wrong:\n" + "\n".join(lines))
 
 
 def _format_problem(problem: ErrorDetails) -> str:

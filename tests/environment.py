@@ -180,6 +180,8 @@ def settings_for(database_url: str, redis_url: str) -> Settings:
         digest_keys=f"d1:{_key(1)}",
         encryption_keys=f"e1:{_key(2)}",
         link_keys=f"l1:{_key(3)}",
+        phone_region="IT",
+        time_zone="Europe/Rome",
         spool_dir="none",
     )
 

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     | frozenset(
         {"logs", "mail_server", "mailcheck", "metrics", "queue", "rate_limiter", "redis_connection"}
     )
-    | frozenset({"locations", "processes", "request_ids", "telemetry"}),
+    | frozenset({"locations", "processes", "request_ids", "setting_files", "telemetry"}),
     frozenset({"context", "extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),

@@ -92,10 +92,15 @@ class Address:
         return f"<Address {self.channel.value} {mask_address(self)}>"
 
 
-def parse_address(raw: str, channel: Channel, *, region: str = "IT") -> Address:
+SUPPORTED_REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""What `region` may be, as ISO 3166-1 alpha-2."""
+
+
+def parse_address(raw: str, channel: Channel, *, region: str | None = None) -> Address:
     """Canonicalise `raw`, as found in a form, a CSV cell, a report or a vendor's payload.
 
-    `region` (ISO 3166-1 alpha-2) reads phone numbers written without a country code.
+    `region` (ISO 3166-1 alpha-2) reads phone numbers written without a country code; without
+    one they are refused.
     Raises InvalidAddress, whose message names the fix and never holds the address.
     """
     if channel is not _EMAIL:
@@ -289,7 +294,7 @@ def _validate_email(text: str) -> email_validator.ValidatedEmail | None:
         return None
 
 
-def _parse_phone(raw: str, channel: PhoneChannel, region: str) -> Address:
+def _parse_phone(raw: str, channel: PhoneChannel, region: str | None) -> Address:
     """E.164 without the extension; numbers of a possible length, assigned or not."""
     text = _JOINERS.sub("", _normalize_text(raw))
     dialled = len(text) <= _MAX_PHONE_CHARS and _PHONE_TEXT.fullmatch(text)
@@ -302,7 +307,7 @@ def _parse_phone(raw: str, channel: PhoneChannel, region: str) -> Address:
     return Address(channel, number, number, None)
 
 
-def _to_e164(text: str, region: str) -> str | None:
+def _to_e164(text: str, region: str | None) -> str | None:
     """The number in E.164, or None where it can't be one."""
     for _ in range(_MAX_TRUNK_PREFIXES):
         try:

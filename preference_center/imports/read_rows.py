@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.hashed_addresses import parse_hashed_address
 from preference_center.domain.imports import FileRow, ImportInstructions
@@ -163,8 +164,11 @@ def _is_row(text: str, instructions: ImportInstructions) -> bool:
     try:
         if instructions.preset.is_hashed:
             parse_hashed_address(text, Channel.EMAIL)
+        elif instructions.channel is Channel.EMAIL:
+            parse_address(text, Channel.EMAIL)
         else:
-            parse_address(text, instructions.channel)
+            region = services().settings.phone_region
+            parse_address(text, instructions.channel, region=region)
     except InvalidInput:
         return False
     return True

@@ -177,6 +177,8 @@ def test_the_page_refuses_to_be_served_in_production(public_url: str, folder: st
         "DIGEST_KEYS": f"{key}A",
         "ENCRYPTION_KEYS": f"{key}B",
         "LINK_KEYS": f"{key}C",
+        "PHONE_REGION": "IT",
+        "TIME_ZONE": "Europe/Rome",
         "DEV_TOOLS_URL": "http://127.0.0.1:1",
     }
     environ |= {"DEV_FOLDER": folder} if folder else {}

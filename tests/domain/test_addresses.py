@@ -69,8 +69,8 @@ def test_corpus_pair_is_matched_as_in_the_table(pair: dict[str, Any]) -> None:
             parse_address(pair["suppressed"], channel)
         return
     suppressed, candidate = (
-        parse_address(pair["suppressed"], channel),
-        parse_address(pair["candidate"], channel),
+        parse_address(pair["suppressed"], channel, region="IT"),
+        parse_address(pair["candidate"], channel, region="IT"),
     )
     assert matches(candidate, suppressed) is pair["must_match"]
     # I9
@@ -254,7 +254,13 @@ def test_254_bytes_are_the_limit() -> None:
     ],
 )
 def test_phone_spellings_become_e164(text: str, exact: str) -> None:
-    assert parse_address(text, Channel.PHONE).exact == exact
+    assert parse_address(text, Channel.PHONE, region="IT").exact == exact
+
+
+def test_without_a_region_a_number_needs_its_country_code() -> None:
+    assert parse_address("+390522123456", Channel.PHONE).exact == "+390522123456"
+    with pytest.raises(InvalidAddress, match="international form"):
+        parse_address("0522/123456", Channel.PHONE)
 
 
 @pytest.mark.parametrize(

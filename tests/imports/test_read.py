@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import FileRow, ImportInstructions, MeaningFilter, ScopeMap
 from preference_center.domain.imports.timestamps import parse_timestamp
 from preference_center.errors import InvalidInput
@@ -26,7 +28,7 @@ def rows(
     content: bytes,
     preset: str = "generic-list",
     start: ResumePoint | None = None,
-    **given: str,
+    **given: object,
 ) -> list[FileRow]:
     path.write_bytes(content)
     instructions = ImportInstructions(
@@ -253,3 +255,16 @@ def test_a_column_that_is_not_certain_is_asked_for(
 ) -> None:
     with pytest.raises(InvalidInput, match=what):
         rows(file, content, "generic-list", None, **given)
+
+
+@pytest.mark.parametrize("region, first", [("US", "(202) 555-0114"), ("IT", "0522 123456")])
+def test_a_list_without_a_header_begins_with_a_number_of_the_region(
+    file: Path, monkeypatch: pytest.MonkeyPatch, region: str, first: str
+) -> None:
+    settings = SimpleNamespace(phone_region=region)
+    monkeypatch.setattr(
+        "preference_center.imports.read_rows.services", lambda: SimpleNamespace(settings=settings)
+    )
+    content = f"{first}\n+1 202 555 0115\n".encode()
+    found = rows(file, content, "addresses", channel=Channel.SMS)
+    assert addresses(found) == [first, "+1 202 555 0115"]
