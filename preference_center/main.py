@@ -23,6 +23,7 @@ _PROCESS_HELP = {
     "worker": "Push to the connected tools; any number of these.",
     "fresh": "Push only what people did, to tools that answer quickly; one at least.",
     "scheduler": "Wake the workers for what is due; one at least.",
+    "publisher": "Publish the feed of changes to FEED_KAFKA_TOPIC.",
     "mail": "Receive opt-outs by mail on MAIL_RECEIVER_PORT.",
 }
 
@@ -67,7 +68,8 @@ def _process_command(name: str) -> click.Command:
     return click.Command(name, callback=lambda: become(name), help=_PROCESS_HELP[name])
 
 
-def _create_group() -> click.Group:
+def build_program() -> click.Group:
+    """The program with all its commands."""
     group = FlaskGroup(
         name=PROGRAM,
         create_app=create_app,
@@ -85,4 +87,4 @@ def _create_group() -> click.Group:
 
 def main() -> None:
     """Run one command."""
-    _create_group().main(prog_name=PROGRAM)
+    build_program().main(prog_name=PROGRAM)
