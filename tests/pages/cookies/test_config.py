@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.languages import LANGUAGES
+from tests.in_force import put_in_force
+from tests.pages.conftest import CATALOGUE
 from tests.pages.cookies.conftest import config
+from tests.pages.cookies.shop import SITES
 
 if TYPE_CHECKING:
+    from flask import Flask
     from flask.testing import FlaskClient
 
 
@@ -71,6 +75,29 @@ def test_each_language_has_all_texts_within_four_kilobytes(
     same = [key for key, text in found["texts"].items() if text == english["texts"][key]]
     assert bool(same) == (language == "en")
     assert found["version"] == english["version"]
+
+
+def test_with_as_many_cookies_as_a_site_may_name_it_and_the_page_stay_small(
+    app: Flask, client: FlaskClient
+) -> None:
+    cookies = "".join(
+        f"[sites.shop.categories.{category}.cookies]\n"
+        + "".join(
+            f'"_{category}_{number}" = {{ purpose = "statistics", days = 400,'
+            ' provider = "Example Advertising Tools Inc." }\n'
+            for number in range(24)
+        )
+        for category in ("essential", "functional", "advertising")
+    )
+    site, _, rest = SITES.partition("[sites.shop.categories")
+    blog = rest[rest.index("[sites.blog]") :]
+    put_in_force(app, CATALOGUE + site + cookies + blog)
+    for language in LANGUAGES:
+        query = f"?language={language}"
+        assert len(client.get(f"/consent/shop/config.json{query}").data) <= 16_384
+        page = client.get(f"/consent/shop{query}").data
+        assert page.count(b'<th scope="row">') == 73  # with our own
+        assert len(page) <= 30_720
 
 
 def test_without_a_known_language_it_is_that_of_the_browser(client: FlaskClient) -> None:
