@@ -39,6 +39,8 @@ from tests.imports.importing import (
     taken_back,
 )
 from tests.in_force import CATALOGUE, put_in_force
+from tests.ledger.changes import EVENT_WITH_EVIDENCE
+from tests.pages.test_policy_versions import VERSIONS
 
 OFFERS, NEWS = "acme.offers", "acme.news"
 ALL = ("list", ALL_MARKETING)
@@ -307,6 +309,26 @@ def test_evidence_that_names_the_person_is_refused(tmp_path: Path) -> None:
 
     assert "ada" not in refusals[0].reason
     assert "address" in refusals[0].reason
+
+
+def test_a_subscription_keeps_the_version_of_the_policy_that_was_shown(
+    in_force: Flask, tmp_path: Path
+) -> None:
+    put_in_force(in_force, CATALOGUE + VERSIONS)
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "email,date,source,wording,language,legal_basis,policy\n"
+        "ada@example.com,2026-02-01,a form,Yes,en,consent,privacy/2026\n"
+        "bob@example.com,2026-02-01,a form,Yes,en,consent,\n"
+        "eve@example.com,2026-02-01,a form,Yes,en,consent,privacy/1999\n"
+    )
+    instructions = instructions_for("generic-list", ("list", NEWS), only="subscriptions")
+    _, [refused] = planned(path, instructions)
+    assert "no such version of the privacy policy" in refused.reason
+    imported(path, instructions)
+    query = f"SELECT evidence ->> 'policy' FROM {EVENT_WITH_EVIDENCE} ORDER BY seq"
+    found = run_in_transaction(lambda c: c.execute(query.encode()).fetchall())
+    assert found == [("privacy/2026",), (None,)]
 
 
 def test_hashes_suppress_whom_nobody_can_read(exports: Path) -> None:

@@ -78,6 +78,7 @@ PRESETS = (
             "wording": ("wording",),
             "language": ("language",),
             "legal_basis": ("legal_basis",),
+            "policy": ("policy",),
         },
         meanings=(
             ColumnMeaning(
@@ -125,6 +126,7 @@ PRESETS = (
             "wording": ("wording",),
             "language": ("language",),
             "legal_basis": ("legal_basis",),
+            "policy": ("policy",),
         },
         meanings=(
             ColumnMeaning(

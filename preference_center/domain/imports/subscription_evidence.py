@@ -23,13 +23,15 @@ def build_subscription_evidence(
     topic: Topic,
     occurred_at: datetime | None,
     policy: UnprovenImportPolicy,
+    policy_shown: str = "",
 ) -> tuple[datetime, dict[str, str]]:
     """When the subscription counts from, and the evidence to keep.
 
     A consent needs date, source, wording and language. An existing customer needs date and
     source, and a topic that is opt-out by default. What lacks some of it is refused or marked,
-    by the catalogue's policy; without a date it counts as older than any opt-out. Raises
-    InvalidInput with the reason.
+    by the catalogue's policy; without a date it counts as older than any opt-out. `policy_shown`
+    is the version of the privacy policy, by `check_policy_shown`. Raises InvalidInput with the
+    reason.
     """
     evidence_values = {
         name: given.get(name) or instructions.default_evidence(name) for name in _MAX_LENGTHS
@@ -53,6 +55,7 @@ def build_subscription_evidence(
         evidence_values["wording"],
         evidence_values["language"],
         counts_from,
+        policy_shown,
     )
     kept = {name: value for name, value in proof.to_evidence(address).items() if value}
     if basis:

@@ -26,6 +26,7 @@ from preference_center.domain.imports.subscription_evidence import build_subscri
 from preference_center.domain.imports.timestamps import parse_timestamp
 from preference_center.domain.sender_requests import (
     EARLIEST_TIME,
+    check_policy_shown,
     topic_for_address,
     validate_opt_out_scope,
 )
@@ -186,6 +187,7 @@ class RowTranslator:
         if isinstance(address, HashedAddress):
             raise InvalidInput("a hash can't be subscribed")
         topic = topic_for_address(address, scope, self.catalogue)
+        stated = statement.evidence.get("policy") or None
         return build_subscription_evidence(
             statement.evidence,
             self.instructions,
@@ -193,6 +195,7 @@ class RowTranslator:
             topic,
             occurred,
             self.catalogue.policy.unproven_imports,
+            check_policy_shown(stated, self.catalogue, occurred or EARLIEST_TIME),
         )
 
     def _times(
