@@ -13,11 +13,12 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import redis
 import structlog
 from rq import Queue, SimpleWorker
-from rq.exceptions import StopRequested
+from rq.exceptions import DeserializationError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
@@ -53,6 +54,16 @@ class _NoTracebackOfRedis(logging.Filter):
 
 _no_traceback_of_redis = _NoTracebackOfRedis()
 
+_JOB_NAMES = frozenset(name.rpartition(".")[2] for name in JOB_QUEUES)
+
+
+def _function_name(job: Job) -> str:
+    """Without its module; empty if another version of us wrote the job, or something else did."""
+    try:
+        return str(job.func_name).rpartition(".")[2]
+    except DeserializationError:
+        return ""
+
 
 class Worker(SimpleWorker):
     """An RQ worker without a fork per job: after a crash the lease ends and others take over.
@@ -72,9 +83,14 @@ class Worker(SimpleWorker):
         began = time.monotonic()
         with bound_contextvars(job_id=job.id), span("job", job_id=job.id):
             done: bool = super().perform_job(job, queue)
-        if job.func_name in JOB_QUEUES:
-            instruments.observe_job(job.func_name.rpartition(".")[2], time.monotonic() - began)
+        name = _function_name(job)
+        if name in _JOB_NAMES:
+            instruments.observe_job(name, time.monotonic() - began)
         return done
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log an error of a job in one line, as those of requests. RQ's own has many."""
+        log.error("job_failed", job=_function_name(job), job_id=job.id, exc_info=exc_info[1])
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Let the job finish its current batch, then stop (SIGTERM, SIGINT).

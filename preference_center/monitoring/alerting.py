@@ -16,6 +16,7 @@ import structlog
 from flask import Flask
 
 from preference_center.context import services
+from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.domain.alerts import (
     Alert,
     AlertKind,
@@ -36,7 +37,7 @@ from preference_center.monitoring.notices import (
 )
 from preference_center.storage import alerts
 from preference_center.storage.alerts import ClaimedNotice
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import Connection, override_limits, run_in_transaction
 
 LOOK_INTERVAL = 30.0
 """Seconds between evaluations."""
@@ -105,7 +106,8 @@ class AlertWatch:
 
     def _measure(self, now: datetime) -> Measurements | None:
         try:
-            measured = measure_database(now)
+            with override_limits(WEB_TIMEOUTS):  # a frozen server must not hold this thread
+                measured = measure_database(now)
         except Unavailable:
             self._away_since = self._away_since or now
             return None
