@@ -35,8 +35,8 @@ class Measurements:
     destinations: Sequence[DestinationMeasurement] = ()
     backlog: Mapping[tuple[str, DeadlineStage], int] = field(default_factory=dict)
     """What was acknowledged and not decided for 36 hours or more, by BacklogKind and stage."""
-    review_queue: int = 0
-    """Mails and texts that a person has to review."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """All that waits for a decision or to be processed, by BacklogKind."""
     rights: Mapping[RequestStage, int] = field(default_factory=dict)
     """Open requests of data subjects whose clock runs."""
     rights_webhooks_due: int = 0

@@ -140,6 +140,12 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
     """The gauges of what was measured."""
     yield from _destination_gauges(measured)
     yield _labelled(
+        "backlog",
+        "What was acknowledged and waits for a person or to be processed, up to 1,000 of a kind.",
+        ["kind"],
+        (([kind], count) for kind, count in measured.waiting.items()),
+    )
+    yield _labelled(
         "backlog_late",
         "What was acknowledged and not decided for 36 hours or more.",
         ["kind", "stage"],
@@ -158,7 +164,6 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         (([name], _age(since, measured.at)) for name, since in measured.publishers.items()),
     )
     for name, text, value in (
-        ("review_queue", "Mails and texts that wait for a person.", measured.review_queue),
         ("rights_webhooks_due", "Webhooks about requests.", measured.rights_webhooks_due),
         ("emails_due", "Emails of ours that are due.", measured.emails_due),
         (

@@ -25,7 +25,6 @@ from preference_center.storage.access.key_rotations import list_rotations
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import cursors
-from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import erasures, request_queue, webhooks
 from preference_center.storage.rights.journal import count_unwritten
 from preference_center.storage.sync import states, undecided_events
@@ -42,7 +41,10 @@ def measure_database(now: datetime) -> Measurements:
             at=now,
             destinations=_load_destinations(connection, now),
             backlog=_load_backlog(connection, now),
-            review_queue=review_queue.count_open_items(connection),
+            waiting={
+                kind.value: count
+                for kind, count in undecided_events.count_waiting(connection).items()
+            },
             rights=_count_rights(connection, now),
             rights_webhooks_due=webhooks.count_due_webhooks(connection, now),
             emails_due=emails,

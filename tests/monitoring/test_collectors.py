@@ -27,6 +27,7 @@ from preference_center.spool.recorder import EXTENSION_KEY
 from preference_center.spool.writer import SpoolWriter
 from preference_center.storage import measurements
 from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.sync.undecided_events import BacklogKind
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -81,6 +82,21 @@ def test_an_open_circuit_is_a_state(clock: Clock) -> None:
         )
     )
     assert gauges(DatabaseCollector())["destination_state", "crm", "broken"] == 1
+
+
+def test_what_waits_for_a_person_is_counted_by_kind() -> None:
+    found = gauges(DatabaseCollector())
+    assert {kind for name, *kinds in found if name == "backlog" for kind in kinds} == set(
+        BacklogKind
+    )
+    run_in_transaction(
+        lambda c: c.execute(
+            """INSERT INTO review_queue (id, content_digest, mailbox, reason, size, received_at)
+            VALUES (gen_random_uuid(), 'x', 'replies', 'unclear', 1, %s)""",
+            (START,),
+        )
+    )
+    assert gauges(DatabaseCollector())["backlog", "review_item"] == 1
 
 
 def test_the_count_has_a_limit(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,19 @@ _SELECT_LATE = " UNION ALL ".join(
 )
 """At most MAX_LATE_PER_STAGE of each kind, the oldest first, each by an index of its own."""
 
+_COUNT_WAITING = " UNION ALL ".join(
+    f"""(SELECT '{what}', count(*) FROM (
+        {query.replace("DISTINCT ", "")}
+        ORDER BY received_at LIMIT {MAX_LATE_PER_STAGE}) AS pending)"""  # noqa: S608 - as above
+    for what, query in _PENDING_QUERIES.items()
+)
+"""By the same indexes. Without DISTINCT, which would read all: each open question counts."""
+
+
+def count_waiting(connection: Connection) -> dict[BacklogKind, int]:
+    """How many items wait, however long; counted up to MAX_LATE_PER_STAGE of each kind."""
+    return {BacklogKind(what): count for what, count in connection.execute(_COUNT_WAITING)}
+
 
 def list_overdue_backlog(connection: Connection, now: datetime) -> list[OverdueBacklog]:
     """Items that have waited for 36 hours or more, the most urgent first."""
