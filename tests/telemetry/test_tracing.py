@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from werkzeug.wrappers import Request, Response
 
 from preference_center.config import Settings
 from preference_center.errors import ConfigError
@@ -18,6 +20,7 @@ from preference_center.telemetry import start_telemetry, tracing
 from preference_center.telemetry.tracing import trace_requests
 from tests.api.sender import make_sender
 from tests.in_force import put_in_force
+from tests.integrations.tools.stand_in import StandIn
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -100,6 +103,36 @@ def test_the_log_names_the_trace(spans: Spans, capsys: pytest.CaptureFixture[str
         structlog.get_logger().warning("something")
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert line["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+
+
+class Collector(StandIn):
+    """A collector of OpenTelemetry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received: list[tuple[str, bytes]] = []
+
+    def handle(self, request: Request) -> Response:
+        self.received.append((request.path, request.get_data()))
+        return Response(status=200)
+
+
+def test_a_collector_gets_them_by_otlp(settings: Settings) -> None:
+    with Collector() as collector:
+        given = settings.model_copy(update={"otel_exporter_otlp_endpoint": collector.url})
+        start_telemetry(given, "worker")
+        try:
+            with tracing.span("push", destination="crm"):
+                pass
+        finally:
+            tracing.stop_tracing()
+    ((path, body),) = collector.received
+    assert path == "/v1/traces"
+    spans = ExportTraceServiceRequest.FromString(body).resource_spans[0]
+    assert spans.scope_spans[0].spans[0].name == "push"
+    names = {each.key: each.value.string_value for each in spans.resource.attributes}
+    assert names["preference_center.process"] == "worker"
+    assert not {"host.name", "process.command_args"} & names.keys()
 
 
 def test_without_a_setting_nothing_is_traced(app: Flask, settings: Settings) -> None:
