@@ -157,15 +157,20 @@ screenshots: $(READY) ## Take the pictures of docs/pages.md again (needs Chromiu
 # The lock files that pip reads are exports of uv.lock, so that nobody needs uv to install.
 EXPORT = $(BIN)/uv export --quiet --locked --no-header --no-annotate --no-emit-project
 
+# The image has every extra but the demo's servers and Spark, which has 500 MB.
+IMAGE = --no-dev --all-extras --no-extra demo --no-extra spark
+
 .PHONY: lock
 lock: $(READY) ## Lock the dependencies of pyproject.toml again, as little changed as possible
 	@$(BIN)/uv lock
 	@$(EXPORT) --no-dev --output-file requirements.lock
+	@$(EXPORT) $(IMAGE) --output-file requirements-image.lock
 	@$(EXPORT) --output-file requirements-dev.lock
 
 .PHONY: check-lock
 check-lock: $(READY)
 	@$(EXPORT) --no-dev | diff -q - requirements.lock >/dev/null \
+	  && $(EXPORT) $(IMAGE) | diff -q - requirements-image.lock >/dev/null \
 	  && $(EXPORT) | diff -q - requirements-dev.lock >/dev/null \
 	  || { echo 'The lock files do not agree with pyproject.toml: make lock' >&2; exit 1; }
 

@@ -17,6 +17,7 @@ from preference_center.cli.errors import click_errors
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import DecisionRule
 from preference_center.errors import InvalidInput, InvalidSnapshot, UnknownMessageType, WrongChannel
+from preference_center.scrub import require_duckdb
 from preference_center.scrub.decision_query import RULE_REASONS, ScrubProgress
 from preference_center.scrub.job import ScrubEngine, ScrubJob, ScrubReceipt
 
@@ -114,6 +115,8 @@ def scrub_(  # noqa: PLR0913 - one for each option
         engine=ScrubEngine(engine),
         spark_master=master,
     )
+    with click_errors():
+        require_duckdb()
     # Late, and so below: DuckDB costs a process 34 MB, and web workers come by here too.
     from preference_center.scrub.scrub_list import scrub_list  # noqa: PLC0415
 

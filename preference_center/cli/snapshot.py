@@ -29,6 +29,8 @@ def make(file: Path) -> None:
 
     Example: flask snapshot make snapshot.parquet
     """
+    with click_errors():
+        require_duckdb()
     # Late, and so below: DuckDB costs a process 34 MB, and web workers come by here too.
     from preference_center.scrub import snapshots  # noqa: PLC0415
 
@@ -44,6 +46,8 @@ def inspect(file: Path) -> None:
 
     Example: flask snapshot inspect snapshot.parquet
     """
+    with click_errors():
+        require_duckdb()
     from preference_center.scrub import snapshots  # noqa: PLC0415
 
     with click_bad_parameter("FILE"):

@@ -167,7 +167,7 @@ def make_connector(kind: str, config: DestinationConfig, http: HttpContext) -> C
             raise
         raise DestinationConfigError(
             f"{integration.title} needs a library that is not installed: "
-            f"in the checkout, pip install '.[{spec.extra}]'"
+            f"pip install 'preference-center[{spec.extra}]'"
         ) from error
 
 
