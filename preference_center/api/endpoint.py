@@ -15,12 +15,13 @@ from types import MappingProxyType
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
 from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
 from preference_center.api import error_handlers, openapi, problems, rate_limit
 from preference_center.api.authentication import authenticate, require_scope
+from preference_center.api.deprecation import Deprecation
 from preference_center.api.idempotency import (
     IDEMPOTENCY_KEY_PARAMETER,
     ConcurrentRequest,
@@ -57,6 +58,9 @@ blueprint.register_error_handler(CatalogueError, error_handlers.handle_unavailab
 blueprint.register_error_handler(Unavailable, error_handlers.handle_unavailable)
 blueprint.register_error_handler(HTTPException, error_handlers.handle_http_exception)
 blueprint.register_error_handler(Exception, error_handlers.handle_unexpected_error)
+
+DEPRECATIONS: dict[str, Deprecation] = {}
+"""The deprecated operations, by Flask's name of the endpoint."""
 
 JsonBody = bytes | str | BaseModel
 View = Callable[..., Response]
@@ -137,7 +141,15 @@ def json_response(body: JsonBody, status: int = 200) -> Response:
     return response
 
 
-def endpoint(
+@blueprint.after_request
+def _tell_deprecation(response: Response) -> Response:
+    deprecation = DEPRECATIONS.get(request.endpoint or "")
+    if deprecation is None:
+        return response
+    return deprecation.add_headers(response, f"{services().settings.public_url}{PREFIX}/docs")
+
+
+def endpoint(  # noqa: PLR0913 - a declaration, by keyword
     method: str,
     path: str,
     *scopes: KeyScope,
@@ -149,6 +161,7 @@ def endpoint(
     writes: bool = False,
     errors: Sequence[Problem] = (),
     extensions: Mapping[str, Any] = MappingProxyType({}),
+    deprecation: Deprecation | None = None,
 ) -> Callable[[View], View]:
     """Make a view the operation `method` at `/v1` + `path`, for keys with all `scopes`.
 
@@ -161,7 +174,8 @@ def endpoint(
     it has a `media_type` of its own. An endpoint with `writes` accepts an Idempotency-Key, so it
     must write by `ApiCall.record` or `ApiCall.write` only. `errors` are its problem types in
     addition to the common ones. `extensions` are merged into the document, e.g. the
-    `requestBody` of a view that parses its own; their `responses` are added to the others.
+    `requestBody` of a view that parses its own; their `responses` are added to the others. With
+    `deprecation` every response carries its headers, and the document marks the operation.
     """
     input_model = body or query or (one_or_many(rows) if rows else None)
     common = (
@@ -186,10 +200,13 @@ def endpoint(
             operation_id=view.__name__,
             security=[{openapi.SECURITY_SCHEME_NAME: [scope.value for scope in scopes]}],
             responses=openapi.problem_responses([*common, *errors]) | responses,
+            deprecated=deprecation is not None,
             extensions=described,
         )(annotated)
         parsed = _parse_request(view, body, rows, query)
         authorized = _authorize(_idempotent(parsed) if writes else parsed, scopes)
+        if deprecation:
+            DEPRECATIONS[f"{blueprint.name}.{view.__name__}"] = deprecation
         blueprint.route(PREFIX + path, methods=[method])(wraps(annotated)(authorized))
         return view
 

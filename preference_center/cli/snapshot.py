@@ -10,6 +10,7 @@ import click
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
+from preference_center.scrub import require_duckdb
 
 if TYPE_CHECKING:
     from preference_center.scrub.snapshots import Snapshot

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
-import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -175,45 +174,6 @@ def test_the_proxy_logs_no_path_that_has_a_token(service: Flask) -> None:  # I12
 @PAGES
 def test_no_page_names_a_folder_of_somebodys_machine(page: Path) -> None:
     assert not re.search(r"/(?:work|home|root|Users)/", page.read_text())
-
-
-def test_the_image_runs_the_commands_of_the_procfile(tmp_path: Path) -> None:
-    (tmp_path / "Procfile").write_text("# a comment\nweb: echo ${PORT:-8000}\nworker: echo work\n")
-
-    def run(*words: str) -> str:
-        command = ["sh", str(ROOT / "docker-entrypoint.sh"), *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
-            check=True,
-        ).stdout  # fmt: skip
-
-    assert run("web") == "8000\n"
-    assert run("worker") == "work\n"
-    assert run("echo", "anything else", "web") == "anything else web\n"
-
-
-def test_the_image_and_compose_know_every_process() -> None:
-    processes = set(re.findall(r"^(\w+):", (ROOT / "Procfile").read_text(), re.MULTILINE))
-    entry = re.search(
-        r"^ +(\w+(?: \| \w+)+)\) eval", (ROOT / "docker-entrypoint.sh").read_text(), re.MULTILINE
-    )
-    assert entry is not None
-    assert set(entry[1].split(" | ")) == processes
-    compose = (ROOT / "compose.yaml").read_text()
-    assert processes <= set(re.findall(r"^  (\w+):$", compose, re.MULTILINE))
-    required = {name for name, field in Settings.model_fields.items() if field.is_required()}
-    assert {name.upper() for name in required} <= set(
-        re.findall(r"^    (\w+):", compose, re.MULTILINE)
-    )
-
-
-def test_the_image_holds_all_that_the_service_imports_and_reads() -> None:
-    copied = set(re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
-    copied = {word for line in copied for word in line.split()}
-    assert copied >= {"app.py", "preference_center", "workers", "templates", "migrations"}
-    allowed = (ROOT / ".dockerignore").read_text().split()
-    assert {f"!{name}" for name in copied} <= set(allowed)
-    assert all((ROOT / name).exists() for name in copied)
 
 
 def check_command(root: click.Command, words: str) -> None:

@@ -1,0 +1,128 @@
+"""The Dockerfile and compose.yaml, as far as a program can check them: neither is built here."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preference_center.config import Settings
+from preference_center.processes import read_procfile
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = {name.upper(): field for name, field in Settings.model_fields.items()}
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (ROOT / "Dockerfile").read_text()
+    lines = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    return [
+        (line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in lines if line.strip()
+    ]
+
+
+def environment() -> dict[str, str]:
+    text = " ".join(words for name, words in instructions() if name == "ENV")
+    return dict(re.findall(r"(\w+)=(\S+)", text))
+
+
+def services() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text())[
+        "services"
+    ]
+    return found
+
+
+def ours() -> dict[str, dict[str, Any]]:
+    return {name: each for name, each in services().items() if "build" in each}
+
+
+def test_the_image_holds_all_that_the_service_imports_and_reads() -> None:
+    copied = {
+        word
+        for name, words in instructions()
+        if name == "COPY" and not words.startswith("--from")
+        for word in words.split()[:-1]
+    }
+    assert copied >= {
+        "app.py",
+        "preference_center",
+        "workers",
+        "templates",
+        "migrations",
+        "Procfile",
+    }
+    allowed = (ROOT / ".dockerignore").read_text().split()
+    assert {f"!{name}" for name in copied} == {line for line in allowed if line.startswith("!")}
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_image_has_every_extra_but_two() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = set(
+        re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements-image.lock").read_text(), re.MULTILINE)
+    )
+    for extra, wanted in project["optional-dependencies"].items():
+        names = {re.split(r"[\[<>=]", each)[0] for each in wanted}
+        assert (names <= locked) is (extra not in {"demo", "spark"}), extra
+
+
+def test_packages_are_taken_by_hash_and_nothing_is_built() -> None:
+    (install,) = (
+        words for name, words in instructions() if name == "RUN" and "pip install" in words
+    )
+    for option in ("--require-hashes", "--only-binary :all:", "--no-cache-dir"):
+        assert option in install
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    names = [name for name, _ in instructions()]
+    (user,) = (words for name, words in instructions() if name == "USER")
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+    assert not {"RUN", "COPY", "ADD"} & set(names[names.index("USER") :])
+    assert "ADD" not in names
+    assert not environment().keys() & {
+        name for name, each in SETTINGS.items() if each.is_required()
+    }
+
+
+def test_the_image_starts_the_program_and_asks_for_life_only() -> None:
+    found = dict(instructions())
+    assert json.loads(found["ENTRYPOINT"]) == ["python", "-m", "preference_center"]
+    assert json.loads(found["CMD"])[0] in read_procfile()
+    check = found["HEALTHCHECK"]
+    assert "/livez" in check
+    assert "INTERNAL_PORT" in check
+    words = json.loads(check.partition(" CMD ")[2])
+    compile(words[2], "HEALTHCHECK", "exec")
+    assert environment()["INTERNAL_PORT"] in found["EXPOSE"].split()
+
+
+def test_compose_passes_every_setting_and_nothing_else() -> None:
+    for name, service in ours().items():
+        assert set(service["environment"]) == {*SETTINGS, "WEB_WORKERS"}, name
+    asked = {key for key, value in ours()["web"]["environment"].items() if ":?" in str(value)}
+    required = {name for name, each in SETTINGS.items() if each.is_required()}
+    assert required <= asked | {"REDIS_URL"}
+
+
+def test_compose_starts_every_process() -> None:
+    commands = {each["command"][0] for each in ours().values()}
+    assert commands == {*read_procfile(), "db"}
+
+
+def test_compose_gives_no_process_a_right_or_a_place_to_write() -> None:
+    for name, service in ours().items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"]
+        assert service["tmpfs"] == ["/tmp"]
+        assert "no-new-privileges:true" in service["security_opt"]
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:")
+    spool = ours()["web"]["environment"]["SPOOL_DIR"]
+    for name in ("web", "mail"):  # I1
+        assert f"spool:{spool}" in ours()[name]["volumes"]
