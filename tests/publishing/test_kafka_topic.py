@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import ConfigError
 from preference_center.publishing.kafka_topic import KafkaTopic, read_config
 from preference_center.publishing.messages import FeedMessage, MessageType, snapshot_message
 from preference_center.publishing.publisher import TopicTaken, TopicUnavailable
+from tests.publishing.kafka_reader import read_topic
 
 EPOCH = "9f86d081"
 
@@ -31,29 +32,6 @@ def message(ref: str, number: int) -> FeedMessage:
     return FeedMessage(MessageType.CHANGE, ref, EPOCH, {"ref": ref, "id": str(number)})
 
 
-def read(brokers: str, topic: str, count: int) -> list[Message[bytes, bytes]]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": brokers,
-            "group.id": topic,
-            "auto.offset.reset": "earliest",
-            "log_level": 0,
-        }
-    )
-    consumer.subscribe([topic])
-    found: list[Message[bytes, bytes]] = []
-    try:
-        for _ in range(300):
-            each = consumer.poll(0.1)
-            if each is not None and each.error() is None:
-                found.append(each)
-            if len(found) == count:
-                break
-    finally:
-        consumer.close()
-    return found
-
-
 def opened(brokers: str, topic: str) -> KafkaTopic:
     return KafkaTopic(topic, topic, {"bootstrap.servers": brokers, "log_level": "0"})
 
@@ -62,7 +40,7 @@ def test_messages_of_one_key_stay_in_order_in_one_partition(brokers: str) -> Non
     topic = opened(brokers, "ordered")
     for page in range(3):
         topic.publish([message(str(n % 5), 20 * page + n) for n in range(20)])
-    found = read(brokers, "ordered", 60)
+    found = read_topic(brokers, "ordered", 60)
     assert len(found) == 60
     for ref in map(str, range(5)):
         own = [each for each in found if each.key() == ref.encode()]
@@ -75,7 +53,7 @@ def test_messages_of_one_key_stay_in_order_in_one_partition(brokers: str) -> Non
 def test_every_partition_learns_of_a_snapshot(brokers: str) -> None:
     topic = opened(brokers, "snapshots")
     topic.publish([snapshot_message(MessageType.SNAPSHOT_BEGIN, Watermark(EPOCH, 7))])
-    found = read(brokers, "snapshots", 4)
+    found = read_topic(brokers, "snapshots", 4)
     assert sorted(each.partition() or 0 for each in found) == [0, 1, 2, 3]
     assert {each.value() for each in found} == {b'{"watermark":"9f86d081.7.0"}'}
 
@@ -85,7 +63,10 @@ def test_another_process_goes_on_where_the_last_was_cut_off(brokers: str) -> Non
     first.publish([message("1", 1)])
     first._producer.begin_transaction()  # killed in the middle of a page
     opened(brokers, "resumed").publish([message("1", 2)])
-    assert [json.loads(e.value() or b"")["id"] for e in read(brokers, "resumed", 2)] == ["1", "2"]
+    assert [json.loads(e.value() or b"")["id"] for e in read_topic(brokers, "resumed", 2)] == [
+        "1",
+        "2",
+    ]
 
 
 @pytest.mark.parametrize(

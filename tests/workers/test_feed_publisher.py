@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import Producer
 
 from preference_center.context import EXTENSION_NAME, services
 from preference_center.errors import ConfigError
@@ -15,6 +17,7 @@ from preference_center.ledger import record
 from preference_center.publishing.messages import FeedMessage, MessageType
 from preference_center.publishing.publisher import TopicTaken, TopicUnavailable
 from tests.ledger.changes import change
+from tests.publishing.kafka_reader import read_topic
 from tests.publishing.topics import ListTopic
 from workers import feed_publisher
 
@@ -35,6 +38,20 @@ class Stop(Event):
     def wait(self, timeout: float | None = None) -> bool:
         self.waits.append(timeout)
         if MessageType.SNAPSHOT_END in self.topic.types():
+            self.set()
+        return self.is_set()
+
+
+class AfterWaits(Event):
+    """Set once somebody has waited that often."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left = count
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
+        self.left -= 1
+        if not self.left:
             self.set()
         return self.is_set()
 
@@ -76,3 +93,25 @@ def test_settings_that_are_missing_are_named(app: Flask, monkeypatch: pytest.Mon
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
     with pytest.raises(ConfigError, match="/nowhere can't be read"):
         feed_publisher.kafka_topic_factory()
+
+
+def test_the_feed_arrives_in_kafka(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    (broker,) = cluster.list_topics(timeout=10).brokers.values()
+    config = tmp_path / "kafka.properties"
+    config.write_text(f"bootstrap.servers={broker.host}:{broker.port}\nlog_level=0\n")
+    settings = services().settings.model_copy(
+        update={"feed_kafka_topic": "feed", "feed_kafka_config": str(config)}
+    )
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
+    record([change(1)])
+    stop = AfterWaits(2)
+    feed_publisher.run(feed_publisher.kafka_topic_factory(), stop, name="feed", readable=False)
+
+    messages = read_topic(f"{broker.host}:{broker.port}", "feed", 9)
+    types = [dict(message.headers() or [])["type"] for message in messages]
+    assert types.count(b"status") == 1
+    assert types.count(b"snapshot_begin") == 4  # in each partition
+    assert types.count(b"snapshot_end") == 4
