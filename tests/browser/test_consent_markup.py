@@ -49,6 +49,7 @@ def test_what_waits_for_no_category_of_the_site_never_runs(
         open_with(visit, shops, 'data-consent="advertising"', f'data-consent="{category}"')
         visit.press("Accept all")
         visit.expect_ran(*FUNCTIONAL)
+        visit.settle()
         assert "shop-advertising.js" not in visit.optional
 
 
@@ -84,4 +85,5 @@ def test_a_frame_without_an_address_stays_empty(browser: Browser, shops: Shops) 
         )
         visit.press("Accept all")
         visit.expect_ran(*ALL)
+        visit.settle()
         assert not [each.url for each in visit.requests if each.url.endswith("/undefined")]
