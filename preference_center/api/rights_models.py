@@ -62,6 +62,10 @@ _ADDRESS_OR_ID_REQUIRED: JsonDict = {
         {"required": ["external_ids"], "properties": {"external_ids": {"minItems": 1}}},
     ]
 }
+_AGENT_ONLY_VIA_AGENT: JsonDict = {
+    "if": {"required": ["agent"], "properties": {"agent": {"type": "object"}}},
+    "then": {"required": ["via"], "properties": {"via": {"const": RequestVia.AGENT.value}}},
+}
 _PROOF_ONLY_IF_CONFIRMED: JsonDict = {
     "if": {"properties": {"result": {"const": "confirmed"}}},
     "then": {"required": ["proof"], "properties": {"proof": {"type": "string"}}},
@@ -80,7 +84,9 @@ class RightsRequestBody(RequestBody):
     """A data-subject request that reached the company."""
 
     model_config = ConfigDict(
-        json_schema_extra=constraints(_EXTENT_ONLY_TO_ERASE, _ADDRESS_OR_ID_REQUIRED)
+        json_schema_extra=constraints(
+            _EXTENT_ONLY_TO_ERASE, _ADDRESS_OR_ID_REQUIRED, _AGENT_ONLY_VIA_AGENT
+        )
     )
 
     kind: RequestKind
