@@ -20,6 +20,7 @@ from preference_center.errors import ConfigError, Unavailable
 from preference_center.logs import capture_standard_logs
 from preference_center.publishing.publisher import FeedPublisher, FeedTopic, TopicUnavailable
 from preference_center.serving.internal_server import start_internal_server
+from preference_center.telemetry import start_telemetry
 from workers.process import stop_requested, wait_for_database
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ def main() -> None:
     app = create_app(timeouts=WORKER_TIMEOUTS)
     with app.app_context():
         start_internal_server(app)
+        start_telemetry(services().settings, "publisher")
         wait_for_database()
         settings = services().settings
         if settings.feed_kafka_topic is None:
