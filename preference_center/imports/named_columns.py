@@ -59,6 +59,19 @@ class NamedColumns:
             renamed |= dict.fromkeys(self._date_keys, cells.get(self._date_column))
         return {**cells, **renamed} if renamed else cells
 
+    def list_unread(self, column_names: Mapping[str, str]) -> tuple[str, ...]:
+        """The columns (normalized names to those in the file) that nothing is read from."""
+        if any(
+            meaning.group_column_prefix or meaning.other_columns_are_groups
+            for meaning in self._preset.meanings
+        ):
+            return ()
+        read = self._preset.known_columns | {
+            self._date_column,
+            self._address_key(tuple(column_names)),
+        }
+        return tuple(name.strip() for key, name in column_names.items() if key not in read)
+
     def _address_key(self, keys: tuple[str, ...]) -> str | None:
         if self._address_column:
             return self._address_column if self._address_column in keys else None

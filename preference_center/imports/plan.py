@@ -21,6 +21,7 @@ from preference_center.domain.imports import (
 from preference_center.domain.imports.date_formats import DateQuestion
 from preference_center.errors import InvalidInput
 from preference_center.imports.evaluate import ChunkEvaluation, ChunkEvaluator
+from preference_center.imports.named_columns import NamedColumns
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import ImportSource, open_unpacked
 
@@ -42,6 +43,8 @@ class ImportPlan:
     stats: ImportStats
     unused_groups: tuple[str, ...]
     """Groups of the scope map that the file does not have."""
+    unread_columns: tuple[str, ...]
+    """Columns of the file that the preset does not read: a date may be among them."""
 
 
 @dataclass(slots=True)
@@ -126,18 +129,20 @@ def plan_import(
         started_at=context.now(),
         actor="plan",
     )
-    findings = PlanStats()
+    findings, unread = PlanStats(), tuple[str, ...]()
+    columns = NamedColumns(instructions)
     with open_unpacked(source) as stream:
         for chunk in batched(read_rows(stream, instructions, ResumePoint()), CHUNK_SIZE):
             evaluation = evaluator.evaluate(chunk)
             findings.add(evaluation)
+            unread = unread or columns.list_unread(chunk[0].column_names)
             for refusal in evaluation.refusals:
                 on_refusal(refusal)
             on_progress(chunk[-1])
     findings.validate(catalogue)
     unused = instructions.scopes.unused_groups(group for _, group in findings.groups)
     name = instructions.plan_id(digest)
-    return ImportPlan(name, digest, source.size, findings.stats, tuple(unused))
+    return ImportPlan(name, digest, source.size, findings.stats, tuple(unused), unread)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

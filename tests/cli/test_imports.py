@@ -79,6 +79,17 @@ def test_a_proposed_date_format_is_repeated_for_apply(in_force: Flask, tmp_path:
     assert count(in_force, "event") == 1
 
 
+def test_a_plan_without_dates_names_the_columns_that_it_did_not_read(
+    in_force: Flask, tmp_path: Path
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email,Abmeldung\nada@example.com,25/12/2023\n")
+    words = [str(path), "--preset", "generic-list", "--as", "opt-outs", "--scope"]
+    plan = flask(in_force, "plan", *words, "list=all_marketing")
+    assert "Not read: Abmeldung. " in plan.output
+    assert "--date-column" in plan.output
+
+
 def test_a_missing_scope_lists_the_groups_and_what_to_copy(in_force: Flask) -> None:
     result = flask(in_force, "plan", GROUPS, "--preset", "sendgrid-groups")
 

@@ -86,6 +86,16 @@ def test_a_date_of_another_name_is_read_where_it_is_named(tmp_path: Path) -> Non
     assert counted_from() == [datetime(2024, 4, 3, 10, tzinfo=UTC)]
 
 
+def test_a_column_that_may_have_the_date_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email,Abmeldung,id\na@example.com,2024-04-03,7\n")
+    made, _ = planned(path, instructions_for("generic-list", ALL, only="opt-outs"))
+    assert (made.stats.undated, made.unread_columns) == (1, ("Abmeldung", "id"))
+    given = {"date_column": "abmeldung"}
+    made, _ = planned(path, instructions_for("generic-list", ALL, only="opt-outs", **given))
+    assert (made.stats.undated, made.unread_columns) == (0, ("id",))
+
+
 def test_a_date_column_of_a_preset_without_dates_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="generic-list"):
         planned(
