@@ -207,6 +207,9 @@ $(READY): requirements-dev.lock
 	    || { echo 'On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }; \
 	fi
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
-	@echo 'Installing what requirements-dev.lock names'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@total=$$(grep -c '==' $<); \
+	  echo "Installing $$total packages of requirements-dev.lock into .venv, once: it takes some minutes"; \
+	  $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $< \
+	  | awk -v total=$$total '/^Collecting/ {if (++n % 20 == 0) print "  found " n " of " total} \
+	      /^Installing collected/ {print "  unpacking all of them"} {fflush()}'
 	@touch $@

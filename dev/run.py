@@ -246,6 +246,8 @@ Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
 To try: may we write to {mail.recipient}? They click unsubscribe. May we still?
 
   KEY={key}
+  SITE={site}
+  LINK={mail.unsubscribe_url}
   {ask}
   {click}
   {ask}

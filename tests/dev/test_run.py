@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -91,6 +92,15 @@ def test_every_new_recipient_can_be_written_to(run: Run) -> None:
     run.press("recipients")
     assert run.recipient() != first
     assert run.states(run.recipient()) == ["on", "on"]
+
+
+def test_the_variables_of_the_readme_are_printed(run: Run) -> None:
+    found = dict(re.findall(r"^  (KEY|SITE|LINK)=(\S+)$", run.text, re.MULTILINE))
+    assert found == {
+        "KEY": run.printed("API key"),
+        "SITE": run.site,
+        "LINK": run.printed("Unsubscribe"),
+    }
 
 
 def test_the_printed_pages_are_there(run: Run) -> None:
