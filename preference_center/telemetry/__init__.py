@@ -1,7 +1,7 @@
 """Traces for OpenTelemetry and error reports for Sentry: both extras, both off without a setting.
 
 What is sent is built here from closed sets and ids, so that no library's habits can add an
-address, a token or a body (I12, docs/decisions/0085-traces-and-reports.md).
+address, a token or a body (I12, docs/decisions/0094-traces-and-reports.md).
 """
 
 from __future__ import annotations
