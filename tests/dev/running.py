@@ -21,7 +21,8 @@ from dev.engines import CHECKOUT
 from dev.processes import wait_until
 from dev.server import free_port
 
-PATIENCE = 60
+PATIENCE = 180
+"""Seconds, for a machine that does much else."""
 TOOLS = ("crm", "email-tool")
 
 
@@ -39,7 +40,7 @@ class Run:
 
     @classmethod
     def start(cls, checkout: Path, port: int | None = None) -> Self:
-        """Start it and wait until it prints that all is up."""
+        """Start it, and read what it prints."""
         foreign = {"DATABASE_URL", "REDIS_URL", "DISPLAY", "WAYLAND_DISPLAY"}
         environ = {name: value for name, value in os.environ.items() if name not in foreign}
         process = subprocess.Popen(
@@ -52,9 +53,12 @@ class Run:
         )
         run = cls(checkout, process)
         run.listener.start()
-        wait_until(lambda: run.is_up or process.poll() is not None, PATIENCE)
-        assert run.is_up, run.text
         return run
+
+    def wait_until_up(self) -> None:
+        """Wait until it prints that all is up."""
+        wait_until(lambda: self.is_up or self.process.poll() is not None, PATIENCE)
+        assert self.is_up, self.text
 
     def _listen(self) -> None:
         assert self.process.stdout
@@ -156,6 +160,7 @@ def running(checkout: Path, port: int | None = None) -> Iterator[Run]:
     """A run that is stopped at the end, if the test has not done so."""
     run = Run.start(checkout, port)
     try:
+        run.wait_until_up()
         yield run
     finally:
         if run.process.poll() is None:
