@@ -49,6 +49,8 @@ _SLOW_BY_NAME = re.compile(
     r"|redis_goes_and_are_delivered_after\[(frozen|killed)|loses_no_promise\[killed"
     r"|restarts_under_load_has_no_click_refused|never_thaws|(in_hand|when_asked)\[.*away"
     r"|processes_started_before_the_database|flushing_redis_under_a_worker"
+    r"|fetching_every_link_changes_nothing|\[en-cascina\]|has_no_violation_and_fits\[dark"
+    r"|suppressed_and_erased_there\[salesforce\]"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
 BEFORE_THE_END = 0.8

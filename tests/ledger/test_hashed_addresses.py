@@ -51,7 +51,7 @@ def test_a_hash_of_any_address_of_the_corpus_suppresses_its_mailbox(
 ) -> None:  # I9
     pairs = {
         pair["id"]: [
-            parse_address(pair[side], CHANNELS[pair["kind"]])
+            parse_address(pair[side], CHANNELS[pair["kind"]], region="IT")
             for side in ("suppressed", "candidate")
         ]
         for pair in CORPUS["pairs"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.contacts import WrittenContact, saving
 from preference_center.context import services
@@ -24,7 +25,7 @@ from preference_center.ledger.md5_matching import enable_md5_matching
 from preference_center.ledger.renormalise import renormalise
 from preference_center.storage.contacts import find_locale
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.feed.changes import list_changes
+from preference_center.storage.feed.changes import FeedPage, list_changes
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock
 from tests.domain.histories import NEWS
@@ -227,9 +228,14 @@ def test_readers_of_the_feed_get_the_erasure_and_no_address() -> None:
     record([change(1, address=ADA)])
     erase()
     keys = services().keys
-    page = run_in_transaction(lambda c: list_changes(c, keys, None, 100))
-    assert {entry.event.kind for entry in page.entries} == {EventKind.OPTED_OUT, EventKind.ERASED}
-    assert {entry.scope_status.address for entry in page.entries} == {None}
+
+    def page() -> FeedPage:
+        return run_in_transaction(lambda c: list_changes(c, keys, None, 100))
+
+    expected = {EventKind.OPTED_OUT, EventKind.ERASED}
+    # They wait for open transactions, also those of another test on this server.
+    assert wait_until(lambda: {entry.event.kind for entry in page().entries} == expected, 60)
+    assert {entry.scope_status.address for entry in page().entries} == {None}
 
 
 @BOTH

@@ -29,7 +29,7 @@ QUERIES = {
 
 
 @pytest.fixture
-def models_url(environment: Environment, database_url: str) -> Iterator[str]:
+def models_url(environment: Environment, admin_url: str) -> Iterator[str]:
     """A database with the tables of the models."""
     name = f"{environment.run}_models_{secrets.token_hex(4)}"
     url = environment.make_database(name)
@@ -37,7 +37,7 @@ def models_url(environment: Environment, database_url: str) -> Iterator[str]:
     db.metadata.create_all(engine)
     engine.dispose()
     yield url
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 

@@ -173,7 +173,7 @@ def test_without_the_extra_the_set_up_names_what_to_install(
         sys.modules, "preference_center.integrations.file_drop.remote_folders", raising=False
     )
     drop = Rig("file_drop", DestinationConfig("printer", {"folder": url}), Uploader(tmp_path, {}))
-    with pytest.raises(DestinationConfigError, match=r"'\.\[drop\]'"):
+    with pytest.raises(DestinationConfigError, match=r"'preference-center\[drop\]'"):
         drop.make()
     assert with_settings(drop, folder=str(tmp_path)).make().check().ok
 

@@ -264,7 +264,7 @@ def test_without_the_library_the_error_names_what_to_install(
         monkeypatch.delitem(
             sys.modules, f"preference_center.integrations.ses.{name}", raising=False
         )
-    with pytest.raises(DestinationConfigError, match=r"pip install '\.\[ses\]'"):
+    with pytest.raises(DestinationConfigError, match=r"pip install 'preference-center\[ses\]'"):
         rig.make()
 
 

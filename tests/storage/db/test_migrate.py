@@ -51,7 +51,7 @@ def migrations(tmp_path: Path) -> str:
 
 @pytest.fixture
 def app(
-    environment: Environment, database_url: str, redis_url: str, migrations: str
+    environment: Environment, admin_url: str, redis_url: str, migrations: str
 ) -> Iterator[Flask]:
     """On a database of its own, with the tables of today."""
     name = f"{environment.run}_migrating_{secrets.token_hex(4)}"
@@ -60,7 +60,7 @@ def app(
         upgrade(directory=migrations, revision=HEAD)
         yield app
         db.engine.dispose()
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
