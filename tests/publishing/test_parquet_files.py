@@ -24,6 +24,7 @@ from preference_center.storage.feed import watermarks
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import change, retraction
+from tests.storage.feed_reader import Reader
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -42,6 +43,7 @@ def _context(app: Flask) -> Iterator[None]:
 
 
 def export(app: Flask, output: Path, *words: str) -> Result:
+    Reader().catch_up()  # a file ends at open transactions, also of other tests on this server
     return app.test_cli_runner().invoke(args=["feed", "export", "-o", str(output), *words])
 
 

@@ -141,7 +141,7 @@ def test_it_begins_after_appends_that_are_under_way(app: Flask) -> None:
     with app.app_context():
         record([change(1)])
         before = _last_seq()
-        with held_open(app, change(2, EventKind.COMPLAINED)), ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool, held_open(app, change(2, EventKind.COMPLAINED)):
             begun = pool.submit(in_app, app, watermarks.begin_epoch)
             # It has raised the sequence, and looks for writers again and again.
             assert wait_until(lambda: _last_seq() > before + 1, 30)
