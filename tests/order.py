@@ -50,7 +50,8 @@ _SLOW_BY_NAME = re.compile(
     r"|restarts_under_load_has_no_click_refused|never_thaws|(in_hand|when_asked)\[.*away"
     r"|processes_started_before_the_database|flushing_redis_under_a_worker"
     r"|fetching_every_link_changes_nothing|\[en-cascina\]|has_no_violation_and_fits\[dark"
-    r"|suppressed_and_erased_there\[salesforce\]"
+    r"|suppressed_and_erased_there\[salesforce\]|a_lift_in_hand|keeps_no_probe_waiting"
+    r"|a_worker_started_while_redis_is_away|no_page_of_a_request_has|no_page_about_somebody_else"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
 BEFORE_THE_END = 0.8
