@@ -20,6 +20,7 @@ STOPPED_AFTER = timedelta(minutes=15)
 TICK_MISSING_AFTER = timedelta(minutes=2)
 DATABASE_AWAY_AFTER = timedelta(minutes=2)
 EMAIL_STUCK_AFTER = timedelta(minutes=15)
+PUBLISHER_BEHIND_AFTER = timedelta(minutes=15)
 ROTATION_UNFINISHED_AFTER = timedelta(days=7)
 MIN_FREE_SHARE = 0.1
 """Less of a disk than this is an alert."""
@@ -43,6 +44,7 @@ class AlertKind(StrEnum):
     EMAIL_STUCK = "email_stuck"
     ERASURES_NOT_IN_JOURNAL = "erasures_not_in_journal"
     KEY_ROTATION_UNFINISHED = "key_rotation_unfinished"
+    FEED_PUBLISHER_BEHIND = "feed_publisher_behind"
     DISK_NEARLY_FULL = "disk_nearly_full"
 
 
@@ -57,13 +59,15 @@ MESSAGES = {
     AlertKind.EMAIL_STUCK: "Emails of ours are not sent: look at the mail server and the workers.",
     AlertKind.ERASURES_NOT_IN_JOURNAL: "The erasure journal can't be written.",
     AlertKind.KEY_ROTATION_UNFINISHED: "A change of keys is unfinished: continue it.",
+    AlertKind.FEED_PUBLISHER_BEHIND: "The feed is not passed on to this topic: look at the process"
+    " publisher and at Kafka.",
     AlertKind.DISK_NEARLY_FULL: "The disk of a folder that we write to is nearly full.",
 }
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Alert:
-    """One condition that holds. `subject` is a destination, a backlog or a folder, or empty."""
+    """One condition that holds. `subject`: a destination, backlog, topic or folder, or empty."""
 
     kind: AlertKind
     subject: str = ""
@@ -171,6 +175,12 @@ def _rotation_unfinished(seen: Observation) -> Iterator[str]:
         yield ""
 
 
+def _feed_publisher_behind(seen: Observation) -> Iterator[str]:
+    for name, since in seen.measured.publishers.items() if seen.measured else ():
+        if since and seen.at >= since + PUBLISHER_BEHIND_AFTER:
+            yield name
+
+
 def _disk_nearly_full(seen: Observation) -> Iterator[str]:
     for folder, disk in seen.host.disks.items():
         if disk.free < disk.size * MIN_FREE_SHARE:
@@ -188,5 +198,6 @@ CONDITIONS: dict[AlertKind, Condition] = {
     AlertKind.EMAIL_STUCK: _email_stuck,
     AlertKind.ERASURES_NOT_IN_JOURNAL: _erasures_not_in_journal,
     AlertKind.KEY_ROTATION_UNFINISHED: _rotation_unfinished,
+    AlertKind.FEED_PUBLISHER_BEHIND: _feed_publisher_behind,
     AlertKind.DISK_NEARLY_FULL: _disk_nearly_full,
 }

@@ -93,6 +93,7 @@ def test_every_alert_of_our_own_is_a_rule_and_documented() -> None:
         ("destination_oldest_seconds) > {}", alerts.STOPPED_AFTER),
         ("scheduler_tick_timestamp_seconds) > {}", alerts.TICK_MISSING_AFTER),
         ("emails_oldest_seconds) > {}", alerts.EMAIL_STUCK_AFTER),
+        ("feed_publisher_oldest_seconds) > {}", alerts.PUBLISHER_BEHIND_AFTER),
     ],
 )
 def test_limits_are_the_same(expression: str, limit: object) -> None:

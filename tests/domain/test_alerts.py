@@ -14,6 +14,7 @@ from preference_center.domain.alerts import (
     DATABASE_AWAY_AFTER,
     EMAIL_STUCK_AFTER,
     MESSAGES,
+    PUBLISHER_BEHIND_AFTER,
     ROTATION_UNFINISHED_AFTER,
     STOPPED_AFTER,
     TICK_MISSING_AFTER,
@@ -79,6 +80,14 @@ def test_an_age_is_an_alert_from_its_limit_on(kind: AlertKind) -> None:
 def test_a_stopped_destination_is_an_alert_once_opt_outs_have_waited(state: str) -> None:  # I3
     assert not find_alerts(crm(state, STOPPED_AFTER - MOMENT))
     assert find_alerts(crm(state, STOPPED_AFTER)) == {Alert(AlertKind.DESTINATION_STOPPED, "crm")}
+
+
+def test_a_publisher_of_the_feed_is_an_alert_once_an_event_has_waited() -> None:
+    behind = {"topic": START - PUBLISHER_BEHIND_AFTER, "other": START - timedelta(minutes=1)}
+    assert find_alerts(measured(publishers=behind | {"idle": None})) == {
+        Alert(AlertKind.FEED_PUBLISHER_BEHIND, "topic")
+    }
+    assert not find_alerts(measured(publishers={"topic": behind["topic"] + MOMENT}))
 
 
 @pytest.mark.parametrize("state", ["active", "observe"])
