@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     feed_kafka_topic: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
-        description="Topic of Kafka that the process feed_publisher passes the feed on to, if any",
+        description="Topic of Kafka that the process publisher passes the feed on to, if any",
     )
     feed_kafka_config: str | None = Field(
         default=None, description="File of librdkafka's properties, bootstrap.servers among them"
