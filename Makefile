@@ -80,7 +80,7 @@ chaos-planted: $(READY) ## See that chaos finds bugs planted on purpose (two min
 SECONDS ?= 60
 
 .PHONY: fuzz
-fuzz: $(READY) ## Get atheris (35 MB; Linux) and feed all doors what strangers might send
+fuzz: $(READY) ## Get atheris (35 MB; Linux) and feed all entry points what strangers might send
 	@$(BIN)/uv sync --quiet --locked --inexact --group fuzz
 	@$(BIN)/python -m fuzz --seconds $(SECONDS) $(ARGS)
 
@@ -102,7 +102,7 @@ check: $(READY) check-lock ## Check format, lint, types and lock files
 	@$(BIN)/mypy $(CODE)
 
 .PHONY: format
-format: $(READY) ## Format the code and mend what the linter can
+format: $(READY) ## Format the code and fix what the linter can
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 

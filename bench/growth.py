@@ -56,7 +56,7 @@ def measure(engines: Engines, seconds: float, rounds: int) -> None:
             [load(site, asked, seconds, _CONNECTIONS) for site, asked in sites]
             for _ in range(rounds)
         ]
-    _tell(found)
+    _report(found)
 
 
 def fill(here: Ground, count: int) -> None:
@@ -93,7 +93,7 @@ def _questions(here: Ground, count: int) -> list[Request]:
     return [decisions.question(key, recipient=f"grown-{n}@example.com") for n in chosen]
 
 
-def _tell(found: Sequence[Sequence[Rate]]) -> None:
+def _report(found: Sequence[Sequence[Rate]]) -> None:
     few, many = (median(pair[at].p50 for pair in found) for at in (0, 1))
     ratio = median(pair[1].p50 / pair[0].p50 for pair in found)
     print(

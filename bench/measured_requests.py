@@ -20,7 +20,15 @@ from bench import (
     web,
 )
 from bench.load import CONNECTIONS, load, load_at
-from bench.reporting import BULK, HELLO, Options, measure_round, say, tell_half_load, tell_rounds
+from bench.reporting import (
+    BULK,
+    HELLO,
+    Options,
+    measure_round,
+    report_half_load,
+    report_rounds,
+    say,
+)
 from dev.engines import Engines
 from dev.errors import BrowserError
 
@@ -54,7 +62,7 @@ def measure_opt_outs(engines: Engines, options: Options) -> None:
             )
             for _ in range(options.rounds)
         ]
-    tell_rounds("POST /u/<token>", rounds, 0.35)
+    report_rounds("POST /u/<token>", rounds, 0.35)
 
 
 def measure_decisions(engines: Engines, options: Options) -> None:
@@ -89,8 +97,8 @@ def measure_decisions(engines: Engines, options: Options) -> None:
         ]
         bulk = decisions.bulk(key, BULK)
         rates = [load(one, bulk, options.seconds, 2) for _ in range(options.rounds)]
-    tell_rounds("POST /v1/decisions, one", rounds, 0.35)
-    tell_half_load(halves)
+    report_rounds("POST /v1/decisions, one", rounds, 0.35)
+    report_half_load(halves)
     found = median(rate.per_second for rate in rates) * BULK
     say(
         f"POST /v1/decisions, {BULK:,}: {found:,.0f} addresses/s through one process"
@@ -185,7 +193,7 @@ def measure_inbound(engines: Engines, options: Options) -> None:
         taken = inbound.taken(here, sender)
         rate = inbound.posted(here, sender, ours, options.seconds, inbound.BATCH)
         taken_of_batches = inbound.taken(here, sender)
-    tell_rounds("POST /in/<destination>, one event", rounds, 0.35)
+    report_rounds("POST /in/<destination>, one event", rounds, 0.35)
     say(
         f"POST /in/<destination>, {inbound.BATCH} events: {rate.per_second:,.0f}/s, which are"
         f" {rate.per_second * inbound.BATCH:,.0f} events/s (wanted: 1,000), p99 {rate.p99:.1f} ms"

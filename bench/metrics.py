@@ -33,8 +33,8 @@ def main() -> None:
         key = decisions.make_key(here)
         one = median(_times(here.app, decisions.single(key)[:ASKED]))
         many = median(_times(here.app, decisions.bulk(key, BATCH) * 10))
-    _tell("one decision", single, one)
-    _tell(f"{BATCH:,} decisions", bulk, many)
+    _report("one decision", single, one)
+    _report(f"{BATCH:,} decisions", bulk, many)
 
 
 def count() -> tuple[float, float]:
@@ -85,10 +85,10 @@ def _times(app: Any, requests: list[Request]) -> list[float]:
     return found
 
 
-def _tell(what: str, counting: float, whole: float) -> None:
+def _report(what: str, counting: float, whole: float) -> None:
     share = counting / whole
-    verdict = "" if share <= LIMIT else f", more than {LIMIT:.0%}"
-    print(f"{what}: {counting * 1e6:,.1f} of {whole * 1e6:,.0f} us, {share:.1%}{verdict}")
+    excess = "" if share <= LIMIT else f", more than {LIMIT:.0%}"
+    print(f"{what}: {counting * 1e6:,.1f} of {whole * 1e6:,.0f} us, {share:.1%}{excess}")
 
 
 if __name__ == "__main__":

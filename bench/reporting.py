@@ -1,4 +1,4 @@
-"""How the measurements are asked for, and how what they found is told."""
+"""How the measurements are asked for, and how their results are printed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def measure_round(
     return found
 
 
-def tell_rounds(what: str, rounds: Sequence[Round], wanted: float) -> None:
+def report_rounds(what: str, rounds: Sequence[Round], wanted: float) -> None:
     """The median of the rounds, and its share of the limit."""
     share = median(one.ours.per_second / one.limit for one in rounds)
     say(
@@ -60,7 +60,7 @@ def tell_rounds(what: str, rounds: Sequence[Round], wanted: float) -> None:
     )
 
 
-def tell_half_load(halves: Sequence[tuple[Rate | None, Rate | None]]) -> None:
+def report_half_load(halves: Sequence[tuple[Rate | None, Rate | None]]) -> None:
     """How slow requests are at half the load, next to those of the bare route."""
     pairs = [(bare, ours) for bare, ours in halves if bare and ours]
     if pairs:

@@ -142,7 +142,7 @@ def json_response(body: JsonBody, status: int = 200) -> Response:
 
 
 @blueprint.after_request
-def _tell_deprecation(response: Response) -> Response:
+def _add_deprecation_headers(response: Response) -> Response:
     deprecation = DEPRECATIONS.get(request.endpoint or "")
     if deprecation is None:
         return response

@@ -1,5 +1,5 @@
 """What the service measures of itself, for Prometheus and for alerts of its own.
 
 `measure` reads the database and the host, `collectors` gives that to Prometheus, `alerting`
-tells people by email and webhook. docs/monitoring.md describes all of it.
+informs people by email and webhook. docs/monitoring.md describes all of it.
 """

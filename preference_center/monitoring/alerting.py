@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from flask import Flask
@@ -99,7 +100,7 @@ class AlertWatch:
                 ticked_at=self.heartbeat.at,
             )
         )
-        self._tell_about_database(now, is_away=_DATABASE_UNAVAILABLE in found)
+        self._notify_about_database(now, is_away=_DATABASE_UNAVAILABLE in found)
         if measured is not None:
             run_in_transaction(lambda c: _store(c, found - {_DATABASE_UNAVAILABLE}, now))
             self._send_due()
@@ -114,7 +115,7 @@ class AlertWatch:
         self._away_since = None
         return measured
 
-    def _tell_about_database(self, now: datetime, *, is_away: bool) -> None:
+    def _notify_about_database(self, now: datetime, *, is_away: bool) -> None:
         """At once, since nothing can be stored; each scheduler for itself."""
         has_ended = self._sent_away and self._away_since is None
         if not has_ended and (not is_away or self._sent_away):
@@ -133,11 +134,7 @@ class AlertWatch:
             lambda c: alerts.claim_notice(c, context.now(), context.now() + LEASE)
         ):
             next_at = self._try(claim)
-            run_in_transaction(
-                lambda c, claim=claim, next_at=next_at: alerts.settle_notice(  # type: ignore[misc]
-                    c, claim.id, next_at
-                )
-            )
+            run_in_transaction(partial(alerts.settle_notice, notice_id=claim.id, next_at=next_at))
 
     def _try(self, claim: ClaimedNotice) -> datetime | None:
         """When to send it again; None if it was sent, or is given up."""
