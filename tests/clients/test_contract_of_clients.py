@@ -66,6 +66,15 @@ def test_only_service_messages_are_sent_without_a_decision() -> None:  # I4, I11
     assert denied >= (RETRIED - {408}) | {"no_connection", "time_out", "unreadable"}
 
 
+def test_its_decisions_about_service_messages_are_those_of_the_service() -> None:  # I4
+    cases = {DecisionRule(case["rule"]): case["allow"] for case in CONTRACT["answered"]["cases"]}
+    assert cases == {
+        DecisionRule.CLOSED: False,
+        DecisionRule.AFTER_CLOSING: True,
+        DecisionRule.SERVICE: True,
+    }
+
+
 def test_its_rule_is_none_that_the_service_has() -> None:
     assert CONTRACT["unanswered"]["rule"] not in list(DecisionRule)
 

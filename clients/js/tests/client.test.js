@@ -96,6 +96,15 @@ for (const { failure, marketing, service } of contract.unanswered.cases) {
   });
 }
 
+for (const answer of contract.answered.cases) {
+  test(`a service message is asked about too: ${answer.rule}`, async (t) => {
+    const { url, requests } = await serve(t, [200, answer]);
+    const { client } = connect(url, { serviceTypes: ['password_reset'] });
+    assert.deepEqual(await client.decide('password_reset', ADA), answer);
+    assert.equal(requests.length, 1);
+  });
+}
+
 test('a decision with another shape than described allows nothing', async (t) => {
   for (const body of [{}, { allow: 'yes' }, null, [], { decisions: [] }, { allow: 1 }]) {
     const { url } = await serve(t, [200, body]);

@@ -154,6 +154,22 @@ final class ContractTest extends TestCase
         self::assertStringNotContainsString('@', $errors[1]->getMessage());
     }
 
+    /** @return array<array{array<string, mixed>}> */
+    public static function answered(): array
+    {
+        return self::rows('answered', 'cases');
+    }
+
+    /** @param array<string, mixed> $case */
+    #[DataProvider('answered')]
+    public function testAServiceMessageIsAskedAboutToo(array $case): void
+    {
+        $stub = new Stub([Stub::json(200, ['as_of' => '1.2.3', 'decisions' => [$case]])]);
+        $decision = $stub->client(serviceTypes: ['password_reset'])->decide('password_reset', 'ada@example.com');
+        self::assertEquals(new Decision($case['allow'], $case['rule']), $decision);
+        self::assertCount(1, $stub->requests);
+    }
+
     public function testItsLimitsAreThoseOfEveryClient(): void
     {
         $limits = static fn (Limits $each): array => ['attempt' => $each->attempt, 'call' => $each->call];

@@ -10,7 +10,7 @@ import pytest
 
 from clients.python.tests.contract import CONTRACT
 from clients.python.tests.fake_service import Answer, FakeService, problem
-from preference_center_client import Rejected, RetryPolicy, Unauthenticated
+from preference_center_client import Action, Rejected, RetryPolicy, Sending, Unauthenticated
 from preference_center_client.connection import READ_LIMITS, WRITE_LIMITS
 from preference_center_client.links import LinkMinter
 from preference_center_client.models import UNANSWERED
@@ -58,6 +58,18 @@ def test_what_an_unanswered_decision_is(case: dict[str, Any]) -> None:  # I4, I1
         else:
             marketing = client.decide("offers.weekly", "ada@example.com")
             assert (marketing.allow, marketing.rule) == (False, CONTRACT["unanswered"]["rule"])
+
+
+@pytest.mark.parametrize("case", CONTRACT["answered"]["cases"])
+def test_service_mail_is_asked_about_too(case: dict[str, Any]) -> None:  # I4
+    service = FakeService([httpx.Response(200, json={"as_of": "1.2.3", "decisions": [case]})])
+    with service.client() as client:
+        decision = client.decide("password_reset", "ada@example.com", service=True)
+        assert (decision.allow, decision.rule) == (case["allow"], case["rule"])
+        sending = Sending(client, service_types={"password_reset"})
+        action = sending.action("password_reset", "ada@example.com")
+        assert action is (Action.SEND if case["allow"] else Action.DROP)
+    assert len(service.requests) == 2
 
 
 def test_time_limits() -> None:

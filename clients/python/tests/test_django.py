@@ -106,8 +106,15 @@ def test_service_mail_goes_out_while_the_service_is_down(configure: Configure) -
     with pytest.raises(Unavailable, match="1 marketing messages"):
         send(mail("password_reset"), mail(), mail(None))
     assert len(outbox()) == 2
-    assert len(service.requests) == 3  # about the marketing only
+    assert len(service.requests) == 3  # of one call, about the service mail
     assert all("List-Unsubscribe" not in each.extra_headers for each in outbox())
+
+
+def test_a_closed_account_gets_no_service_mail(configure: Configure) -> None:  # I4
+    configure(decided(True, False))
+    assert send(mail("password_reset", to=["ada@example.com", "bob@example.com"])) == 1
+    assert outbox()[0].recipients() == ["ada@example.com"]
+    assert "List-Unsubscribe" not in outbox()[0].extra_headers
 
 
 def test_marketing_that_waits_keeps_its_recipients(configure: Configure) -> None:
@@ -163,14 +170,16 @@ class TestAnymail:
 
         from preference_center_client.anymail import check_before_send
 
-        configure(decided(True, False), decided(False), httpx.ConnectError)
+        configure(decided(True, False), decided(False), decided(False), httpx.ConnectError)
         message = mail(to=["ada@example.com", "bob@example.com"])
         check_before_send(None, message)
         assert message.recipients() == ["ada@example.com"]
-        with pytest.raises(AnymailCancelSend):
-            check_before_send(None, mail())
+        for message_type in ("offers.weekly", "password_reset"):
+            with pytest.raises(AnymailCancelSend):
+                check_before_send(None, mail(message_type))
         with pytest.raises(Unavailable):
             check_before_send(None, mail())
+        check_before_send(None, mail("password_reset"))
         check_before_send(None, mail(None))
 
     def test_anymail_sends_nothing_that_is_not_allowed(self, configure: Configure) -> None:

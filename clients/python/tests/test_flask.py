@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from clients.python.tests.contract import CONTRACT
-from clients.python.tests.fake_service import KEY, URL, FakeService
+from clients.python.tests.fake_service import KEY, URL, FakeService, decided
 
 pytest.importorskip("flask")
 
@@ -49,14 +49,15 @@ def test_a_signed_in_customer_is_sent_to_their_page(monkeypatch: pytest.MonkeyPa
 
 
 def test_links_and_actions_of_the_current_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = FakeService([httpx.ConnectError])
+    service = FakeService([decided(False), httpx.ConnectError])
     app = make_app(service, monkeypatch)
     preferences = PreferenceCenter()
     preferences.init_app(app)
     with app.app_context():
         links = preferences.links("ada@example.com", "acme.offers")
         assert links.unsubscribe_url.startswith("https://acme.example.com/u/~7.")
-        assert preferences.sending.action("invoice", "ada@example.com") is Action.SEND
+        assert preferences.sending.action("invoice", "ada@example.com") is Action.DROP
+        assert preferences.sending.action("invoice", "ada@example.com") is Action.SEND  # down
         assert preferences.sending.action("offers.weekly", "ada@example.com") is Action.WAIT
 
 

@@ -189,6 +189,7 @@ def test_it_serves_as_the_client_of_sending() -> None:
     assert sending.actions(WEEKLY, people) == [Action.DROP, Action.SEND]
     ledger.down = True
     assert sending.actions(WEEKLY, people) == [Action.WAIT, Action.SEND]
+    assert sending.actions("invoice", people) == [Action.SEND, Action.SEND]  # I4
 
 
 def test_other_keys_are_refused_and_nothing_is_answered() -> None:

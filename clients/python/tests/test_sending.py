@@ -21,10 +21,29 @@ def test_marketing_is_sent_where_the_service_allows_it() -> None:
     assert actions == [Action.SEND, Action.DROP]
 
 
-def test_service_mail_goes_out_without_asking() -> None:  # I4
+def test_a_closed_account_gets_no_service_mail() -> None:  # I4
+    service = FakeService([decided(True, False)])
+    actions = sending(service).actions("password_reset", ["a", "b"])
+    assert actions == [Action.SEND, Action.DROP]
+
+
+@pytest.mark.parametrize("when_unknown", ["wait", "drop"])
+def test_service_mail_goes_out_while_the_service_is_down(when_unknown: str) -> None:  # I4
     service = FakeService([httpx.ConnectError])
-    assert sending(service).action("password_reset", "a@example.com") is Action.SEND
-    assert service.requests == []
+    found = sending(service, when_unknown=when_unknown)
+    for _ in range(100):
+        assert found.action("password_reset", "a@example.com") is Action.SEND
+    assert len(service.requests) == 3  # of one call: it slows nobody
+
+
+def test_service_mail_that_a_key_may_not_ask_about_is_sent_and_stops_no_marketing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # I4
+    found = sending(FakeService([problem(403), decided(True)]))
+    assert found.action("password_reset", "a@example.com") is Action.SEND
+    assert "password_reset: 403" in caplog.text
+    assert "a@example.com" not in caplog.text  # I12
+    assert found.action("offers.weekly", "a@example.com") is Action.SEND
 
 
 @pytest.mark.parametrize("when_unknown, action", [("wait", Action.WAIT), ("drop", Action.DROP)])
@@ -69,10 +88,14 @@ def test_the_async_one_does_the_same() -> None:
             found = AsyncSending(client, service_types={"password_reset"}, when_unknown="drop")
             assert await found.actions("offers.weekly", ["a", "b"]) == [Action.SEND, Action.DROP]
             assert await found.action("offers.weekly", "a") is Action.DROP
-            assert await found.action("password_reset", "a") is Action.SEND
+            assert await found.action("password_reset", "a") is Action.SEND  # I4
             asked = len(service.requests)
             assert await found.action("offers.weekly", "a") is Action.DROP
             assert len(service.requests) == asked
+            service = FakeService([decided(False)])
+        async with service.async_client() as client:
+            found = AsyncSending(client, service_types={"password_reset"})
+            assert await found.action("password_reset", "a") is Action.DROP
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work()).result()  # noqa: TID251 - in its own thread

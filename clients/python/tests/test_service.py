@@ -130,9 +130,12 @@ def test_contacts_and_account_pages(client: Client, address: str) -> None:
         "topics": {"acme.offers": {"state": "off"}},
     }
     assert client.put_preferences(update)["topics"]["acme.offers"]["state"] == "off"
+    sending = Sending(client, service_types=["invoice"])
+    assert sending.action("invoice", address) is Action.SEND
     closed = client.deactivate_contact({"contact": saved.contact})
     assert closed.account == "deactivated"
     assert client.decide("offers.weekly", address).rule == "closed"
+    assert sending.action("invoice", address) is Action.DROP  # I4
 
 
 def test_the_feed_has_what_was_recorded(client: Client, address: str) -> None:

@@ -100,16 +100,9 @@ class Client:
         try:
             for rows in operations.chunks(recipients):
                 decisions += self._run(operations.decide_many(message_type, rows, channel))
-        except Unavailable as error:
-            decisions += operations.unanswered(
-                len(recipients) - len(decisions), service=service, error=error
-            )
-        except Rejected as error:
-            if not service:
-                raise
-            decisions += operations.unanswered(
-                len(recipients) - len(decisions), service=service, error=error
-            )
+        except (Unavailable, Rejected) as error:
+            missing = len(recipients) - len(decisions)
+            decisions += operations.unanswered(message_type, missing, service=service, error=error)
         return decisions
 
     def record_opt_out(self, opt_out: OptOut, *, idempotency_key: str | None = None) -> WriteResult:

@@ -18,8 +18,9 @@
     mail.message_type = "newsletter.monthly"
     mail.send()
 
-A mail without `message_type` is service mail: Django's own password resets have none. One that
-has a List-Unsubscribe header all the same is marketing that nobody labelled, and is refused.
+A mail without `message_type` is service mail that nobody is asked about: Django's own password
+resets have none. One that has a List-Unsubscribe header all the same is marketing that nobody
+labelled, and is refused.
 """
 
 from __future__ import annotations
@@ -106,8 +107,9 @@ class EmailBackend(PreferenceCenterMixin, SmtpBackend):  # type: ignore[misc]
 def prepare(message: EmailMessage) -> list[Action]:
     """Ask for each recipient, leave out who may not be sent it, and add the headers.
 
-    Returns the action of each recipient, of service mail none. Changes nothing if any of them
-    has to wait. Raises ImproperlyConfigured for an unknown type or a marketing mail without one.
+    Returns the action of each recipient, none for a mail without a type. Changes nothing if any
+    of them has to wait. Raises ImproperlyConfigured for an unknown type, or a marketing mail
+    without one.
     """
     found = configuration()
     message_type = getattr(message, "message_type", None)
@@ -120,8 +122,6 @@ def prepare(message: EmailMessage) -> list[Action]:
     if message_type not in found.topics:
         raise ImproperlyConfigured(f"MESSAGE_TYPES has no {message_type!r}")
     topic = found.topics[message_type]
-    if topic is None:
-        return []
     recipients = message.recipients()
     actions = found.sending.actions(message_type, [bare_address(each) for each in recipients])
     if Action.WAIT in actions:
@@ -131,7 +131,7 @@ def prepare(message: EmailMessage) -> list[Action]:
     }
     for field in ("to", "cc", "bcc"):
         setattr(message, field, [each for each in getattr(message, field) if each in allowed])
-    if found.minter and len(allowed) == 1:
+    if found.minter and topic and len(allowed) == 1:
         _add_links(message, found.minter, topic, bare_address(*allowed))
     return actions
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from preference_center_client.errors import PreferenceCenterError
+from preference_center_client.errors import PreferenceCenterError, Rejected
 from preference_center_client.exchange import Call, T, new_idempotency_key
 from preference_center_client.models import (
     UNANSWERED,
@@ -30,6 +31,8 @@ from preference_center_client.models import (
     read_write_result,
 )
 
+log = logging.getLogger(__name__)
+
 MAX_ROWS = 10_000
 """Rows of one request; more are sent in several."""
 
@@ -42,8 +45,16 @@ def decide_many(
     return Call("POST", "/v1/decisions", partial(read_decisions, count=len(recipients)), body)
 
 
-def unanswered(count: int, *, service: bool, error: PreferenceCenterError) -> list[Decision]:
-    """Decisions that the service did not make; `advisory` names the error."""
+def unanswered(
+    message_type: str, count: int, *, service: bool, error: PreferenceCenterError
+) -> list[Decision]:
+    """Decisions that the service did not make; `advisory` names the error, and it is logged.
+
+    Raises the error if it is a Rejected and this is no service mail.
+    """
+    if isinstance(error, Rejected) and not service:
+        raise error
+    log.warning("no decision about %s: %s", message_type, error)
     return [Decision(service, UNANSWERED, advisory=type(error).__name__)] * count
 
 
