@@ -210,8 +210,8 @@ def _tick_mail(now: datetime) -> int:
 def _tick_rights(now: datetime) -> int:
     due = run_autocommit(
         lambda connection: (
-            rights_webhooks.count_due_webhooks(connection, now)
-            + policy_webhooks.count_due_batches(connection, now)
+            rights_webhooks.OUTBOX.count_due(connection, now)
+            + policy_webhooks.OUTBOX.count_due(connection, now)
         )
     )
     if due:

@@ -196,7 +196,7 @@ def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
         for received_at, deadline in request_queue.load_stages(connection)
     )
     late = {stage.value: stages[stage] for stage in RequestStage if stage is not _ON_TIME}
-    return late | {"webhooks_due": webhooks.count_due_webhooks(connection, now)}
+    return late | {"webhooks_due": webhooks.OUTBOX.count_due(connection, now)}
 
 
 def _readiness() -> ReadinessProbe:

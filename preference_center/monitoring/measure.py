@@ -46,7 +46,7 @@ def measure_database(now: datetime) -> Measurements:
                 for kind, count in undecided_events.count_waiting(connection).items()
             },
             rights=_count_rights(connection, now),
-            rights_webhooks_due=webhooks.count_due_webhooks(connection, now),
+            rights_webhooks_due=webhooks.OUTBOX.count_due(connection, now),
             emails_due=emails,
             oldest_email_due_at=oldest,
             erasures_by_hand=erasures.count_open(connection).by_hand,

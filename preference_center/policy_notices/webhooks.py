@@ -10,17 +10,14 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-import structlog
-
 from preference_center.context import Services, services
 from preference_center.domain.catalogue import MessageType
-from preference_center.domain.deadlines import destination_retry
 from preference_center.domain.policy_notices import NoticeChannel
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.policy_notices.rows import NoticeRow, load_rows, may_be_sent
 from preference_center.policy_notices.select import announced_version
-from preference_center.rights.company_webhooks import GIVE_UP_AFTER, LEASE, send_signed
+from preference_center.rights.company_webhooks import send_due, send_signed
 from preference_center.storage import policy_notices, policy_webhooks
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.policy_webhooks import ClaimedBatch
@@ -28,8 +25,6 @@ from preference_center.storage.policy_webhooks import ClaimedBatch
 BATCH = 500
 """Persons in one webhook."""
 KIND = "policy.announcement"
-
-log = structlog.get_logger()
 
 
 def queue_batches(version: str) -> int:
@@ -61,21 +56,7 @@ def send_due_batches(*, until: datetime, stop: Callable[[], bool]) -> int:
 
     Starts none at or after `until`, or once `stop()` is true.
     """
-    context, sent = services(), 0
-    while not stop() and context.now() < until:
-        claim = run_in_transaction(_claim)
-        if claim is None:
-            break
-        error = _send(context, claim)
-        if error is not None:
-            _defer(context, claim, error)
-        sent += error is None
-    return sent
-
-
-def _claim(connection: Connection) -> ClaimedBatch | None:
-    now = services().now()
-    return policy_webhooks.claim_batch(connection, now=now, until=now + LEASE)
+    return send_due(policy_webhooks.OUTBOX, _send, until=until, stop=stop)
 
 
 def _load_batch(claim: ClaimedBatch, message_type: MessageType) -> list[NoticeRow]:
@@ -117,15 +98,5 @@ def _send(context: Services, claim: ClaimedBatch) -> DeliveryError | None:
 def _settle(
     connection: Connection, claim: ClaimedBatch, sent: Sequence[int], now: datetime
 ) -> None:
-    policy_webhooks.settle_batch(connection, claim.id, "delivered", None)
+    policy_webhooks.OUTBOX.settle(connection, claim.id, "delivered", None)
     policy_notices.mark_noticed(connection, claim.version, sent, NoticeChannel.WEBHOOK, now)
-
-
-def _defer(context: Services, claim: ClaimedBatch, error: DeliveryError) -> None:
-    now, next_at = context.now(), None
-    if now < claim.created_at + GIVE_UP_AFTER:
-        next_at = destination_retry(claim.attempts, now, jitter=context.random.random())
-    log.warning("policy_webhook_failed", webhook=str(claim.id), error=str(error))
-    run_in_transaction(
-        lambda connection: policy_webhooks.settle_batch(connection, claim.id, "failed", next_at)
-    )

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import requests, webhooks
 from preference_center.storage.rights.webhooks import ClaimedWebhook
+from preference_center.storage.webhook_outbox import Outbox, W
 
 LEASE = timedelta(seconds=60)
 """Longer than an exchange may take."""
@@ -66,20 +68,40 @@ def send_due_webhooks(*, until: datetime, stop: Callable[[], bool]) -> int:
 
     Starts none at or after `until`, or once `stop()` is true.
     """
+    return send_due(webhooks.OUTBOX, _send, until=until, stop=stop)
+
+
+def send_due(
+    outbox: Outbox[W],
+    send: Callable[[Services, W], DeliveryError | None],
+    *,
+    until: datetime,
+    stop: Callable[[], bool],
+) -> int:
+    """As `send_due_webhooks`, for any outbox.
+
+    `send` posts a webhook and settles it if it was accepted; it returns the error otherwise, and
+    the webhook is tried again until GIVE_UP_AFTER.
+    """
     context, sent = services(), 0
     while not stop() and context.now() < until:
-        claim = run_in_transaction(_claim)
+        now = context.now()
+        claim = run_in_transaction(partial(outbox.claim, now=now, until=now + LEASE))
         if claim is None:
             break
-        error = _send(context, claim)
-        _settle(context, claim, error)
+        error = send(context, claim)
+        if error is not None:
+            _defer(context, outbox, claim, error)
         sent += error is None
     return sent
 
 
-def _claim(connection: Connection) -> ClaimedWebhook | None:
-    now = services().now()
-    return webhooks.claim_webhook(connection, now=now, until=now + LEASE)
+def _defer(context: Services, outbox: Outbox[W], claim: W, error: DeliveryError) -> None:
+    now, next_at = context.now(), None
+    if now < claim.created_at + GIVE_UP_AFTER:
+        next_at = destination_retry(claim.attempts, now, jitter=context.random.random())
+    log.warning("company_webhook_failed", webhook=str(claim.id), error=str(error))
+    run_in_transaction(lambda c: outbox.settle(c, claim.id, "failed", next_at))
 
 
 def _kinds(request: RightsRequest, action: StepAction) -> Iterator[RightsWebhookKind]:
@@ -102,11 +124,14 @@ _DECISIONS = {StepAction.DONE, StepAction.REFUSED, StepAction.WITHDRAWN, StepAct
 
 
 def _send(context: Services, claim: ClaimedWebhook) -> DeliveryError | None:
-    """The error that prevented it; None if the program accepted it with a 2xx."""
+    """Send and settle; the error that prevented it, or None if it was accepted with a 2xx."""
     request = run_in_transaction(lambda c: requests.load_request(c, claim.request_id))
     if request is None:
         return DeliveryError("the request is gone", permanent=True)
-    return send_signed(context, claim.id, _body(claim, request))
+    error = send_signed(context, claim.id, _body(claim, request))
+    if error is None:
+        run_in_transaction(lambda c: webhooks.OUTBOX.settle(c, claim.id, "delivered", None))
+    return error
 
 
 def send_signed(context: Services, webhook_id: UUID, body: str) -> DeliveryError | None:
@@ -155,13 +180,3 @@ def _body(claim: ClaimedWebhook, request: RightsRequest) -> str:
     known = {name: value for name, value in data.items() if value is not None}
     payload = {"type": claim.kind, "timestamp": claim.created_at.isoformat(), "data": known}
     return json.dumps(payload, separators=(",", ":"))
-
-
-def _settle(context: Services, claim: ClaimedWebhook, error: DeliveryError | None) -> None:
-    now, next_at, outcome = context.now(), None, "delivered"
-    if error is not None:
-        outcome = "failed"
-        if now < claim.created_at + GIVE_UP_AFTER:
-            next_at = destination_retry(claim.attempts, now, jitter=context.random.random())
-        log.warning("rights_webhook_failed", webhook=str(claim.id), error=str(error))
-    run_in_transaction(lambda c: webhooks.settle_webhook(c, claim.id, outcome, next_at))

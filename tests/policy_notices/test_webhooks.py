@@ -12,7 +12,7 @@ from preference_center.policy_notices import webhooks
 from preference_center.policy_notices.select import select_all
 from preference_center.policy_notices.webhooks import queue_batches, send_due_batches
 from preference_center.rights.company_webhooks import GIVE_UP_AFTER, LEASE
-from preference_center.storage import policy_webhooks
+from preference_center.storage import policy_notices
 from tests.policy_notices.people import (
     REACHED,
     VERSION,
@@ -99,7 +99,7 @@ def test_a_worker_that_dies_after_sending_sends_the_same_again(
 
     queue_batches(VERSION)
     with monkeypatch.context() as patched:
-        patched.setattr(policy_webhooks, "settle_batch", killed)
+        patched.setattr(policy_notices, "mark_noticed", killed)
         with pytest.raises(Killed):
             send(clock)
     assert informed() == []

@@ -161,7 +161,7 @@ def test_a_webhook_that_is_never_accepted_is_given_up_after_a_week(
 def test_a_webhook_of_a_worker_that_died_is_sent_by_another(program: Program, clock: Clock) -> None:
     ask()
     run_in_transaction(
-        lambda c: webhooks.claim_webhook(c, now=clock.now, until=clock.now + DAY / 1440)
+        lambda c: webhooks.OUTBOX.claim(c, now=clock.now, until=clock.now + DAY / 1440)
     )
     assert send(clock) == 0
     clock.advance(timedelta(minutes=2))
@@ -174,12 +174,12 @@ def test_a_worker_that_lost_its_lease_reopens_no_delivered_webhook(
 ) -> None:
     ask()
     slow = run_in_transaction(
-        lambda c: webhooks.claim_webhook(c, now=clock.now, until=clock.now + DAY / 1440)
+        lambda c: webhooks.OUTBOX.claim(c, now=clock.now, until=clock.now + DAY / 1440)
     )
     assert slow
     clock.advance(timedelta(minutes=2))
     send(clock)
-    run_in_transaction(lambda c: webhooks.settle_webhook(c, slow.id, "failed", clock.now))
+    run_in_transaction(lambda c: webhooks.OUTBOX.settle(c, slow.id, "failed", clock.now))
     assert rows("SELECT outcome, next_at FROM rights_webhook") == [("delivered", None)]
 
 
