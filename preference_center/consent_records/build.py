@@ -79,8 +79,7 @@ def build_consent_records(
             if each.name in catalogue.recipients
         ],
     )
-    topics = [each for each in catalogue.topics.values() if each.channel is address.channel]
-    stated = state_consents(topics, facts, now)
+    stated = state_consents(catalogue, address.channel, facts, now)
     events = load_events_by_id(connection, [each.given.event for each in stated])
     return ConsentRecords(
         issued_at=now,

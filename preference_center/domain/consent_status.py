@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from preference_center.domain.catalogue import Topic
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decisions import withdrawal_of
 from preference_center.domain.events import Timestamped
 from preference_center.domain.scope_facts import ScopeFact
@@ -34,9 +35,10 @@ class StatedConsent:
 
 
 def state_consents(
-    topics: Sequence[Topic], facts: Sequence[ScopeFact], now: datetime
+    catalogue: Catalogue, channel: Channel, facts: Sequence[ScopeFact], now: datetime
 ) -> list[StatedConsent]:
-    """The newest consent to each of these topics, as far as there is one."""
+    """The newest consent to each topic of this channel, retired or not, that was consented to."""
+    topics = (topic for topic in catalogue.topics.values() if topic.channel is channel)
     found = [_state_consent(topic, facts, now) for topic in topics]
     return [each for each in found if each]
 

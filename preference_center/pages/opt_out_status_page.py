@@ -89,7 +89,7 @@ def consent_json(token: str = "") -> Response:
             facts,
             page_language(),
             now,
-            proves_control=link.proves_control and not link.expired,
+            proves_control=link.proves_control,
         )
     )
     body = records.model_dump_json(indent=2) + "\n"
@@ -99,8 +99,8 @@ def consent_json(token: str = "") -> Response:
 
 
 def _has_consented(link: Link, catalogue: Catalogue, now: datetime) -> bool:
-    topics = catalogue.topics_for_channel(link.address.channel)
-    return bool(state_consents(topics, load_exact_facts([link.address])[0], now))
+    facts = load_exact_facts([link.address])[0]
+    return bool(state_consents(catalogue, link.address.channel, facts, now))
 
 
 def _load_status(link: Link, catalogue: Catalogue, now: datetime) -> OptOutStatus:

@@ -156,6 +156,15 @@ def test_who_has_agreed_to_nothing_is_offered_no_record(
     assert client.get(f"/w/{other}/consent.json").get_json()["records"] == []
 
 
+def test_a_consent_to_a_topic_that_was_retired_is_offered_too(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:
+    put_in_force(app, CATALOGUE.replace("[topics.offers]", "[topics.offers]\nretired = true"))
+    proven = proof(app, clock(), ADA.exact)
+    assert len(client.get(f"/w/{proven}/consent.json").get_json()["records"]) == 1
+    assert "consent.json" in client.get(f"/w/{proven}").text
+
+
 def test_the_access_file_has_them_for_each_address(app: Flask) -> None:
     with app.app_context():
         made = file_of(ask(ADA, language="en"))
