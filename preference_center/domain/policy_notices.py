@@ -6,7 +6,7 @@ at the best of its addresses; an address of no contact counts if it made a choic
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -90,11 +90,6 @@ def notice_decision(
 ) -> Decision:
     """Whether the notice may go to an address with these facts."""
     return decide(message_type, None, facts, now)
-
-
-def count_by_reach(recipients: Collection[Recipient]) -> Mapping[Reach, int]:
-    """How many there are of each reach."""
-    return {reach: sum(each.reach is reach for each in recipients) for reach in Reach}
 
 
 def _select(

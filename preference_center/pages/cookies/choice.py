@@ -28,7 +28,8 @@ from preference_center.domain.cookie_consent import (
 from preference_center.errors import InvalidInput
 from preference_center.http_body import read_body
 from preference_center.languages import match_language, page_language
-from preference_center.pages.cookies.sites import is_foreign, sends_gpc, within_rates
+from preference_center.pages.cookies.sites import is_foreign, within_rates
+from preference_center.pages.gpc import has_signal
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.storage.browser_consents import insert_consent
 from preference_center.storage.db.database import run_in_transaction
@@ -75,7 +76,7 @@ def make_consent(
     return BrowserConsent(
         id=UUID(bytes=token_bytes(16)),
         site=site.key,
-        choices=check_choices(site, choices, method, gpc=sends_gpc()),
+        choices=check_choices(site, choices, method, gpc=has_signal()),
         method=method,
         version=site.version,
         language=page_language(),

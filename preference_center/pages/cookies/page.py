@@ -29,8 +29,9 @@ from preference_center.pages.cookies.choice import (
     set_consent_cookie,
     store_consent,
 )
-from preference_center.pages.cookies.sites import find_site, is_foreign, sends_gpc, within_rates
+from preference_center.pages.cookies.sites import find_site, is_foreign, within_rates
 from preference_center.pages.cookies.texts import describe_category, gpc_text
+from preference_center.pages.gpc import has_signal
 from preference_center.pages.rendering import (
     OWN_ORIGIN,
     CatalogueText,
@@ -108,9 +109,9 @@ def _show(site: Site, brand: Brand, *, problem: str = "", status: int = 200) -> 
             site=site,
             home=f"{site.origins[0]}/",
             categories=[describe_category(site, category, text) for category in site.categories],
-            on=granted - {CookieCategory.ADVERTISING} if sends_gpc() else granted,
+            on=granted - {CookieCategory.ADVERTISING} if has_signal() else granted,
             choice=choice,
-            gpc=gpc_text() if sends_gpc() and CookieCategory.ADVERTISING in site.optional else "",
+            gpc=gpc_text() if has_signal() and CookieCategory.ADVERTISING in site.optional else "",
             saved="saved" in request.args and not problem,
             problem=problem,
         )

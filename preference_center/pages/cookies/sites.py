@@ -64,8 +64,3 @@ def within_rates(site: Site) -> bool:
         limiter.acquire(SENDER_RATE, "consent-by", site.key, key).allowed
         and limiter.acquire(SITE_RATE, "consent-site", site.key).allowed
     )
-
-
-def sends_gpc() -> bool:
-    """Whether the browser sends Global Privacy Control: 1 is the only value (RULES D7)."""
-    return request.headers.get("Sec-GPC") == "1"
