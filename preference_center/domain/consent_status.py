@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue, Topic
-from preference_center.domain.decisions import withdrawal_of
+from preference_center.domain.decisions import outdated_since, withdrawal_of
 from preference_center.domain.events import Timestamped
 from preference_center.domain.scope_facts import ScopeFact
 
@@ -56,7 +56,6 @@ def _state_consent(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> S
         return None
     if withdrawn := withdrawal_of(topic.key, given, facts):
         return StatedConsent(topic.key, given, ConsentStatus.WITHDRAWN, withdrawn.at)
-    cutoff = topic.consents_count_from(now)
-    if cutoff is not None and given.at < cutoff:
+    if cutoff := outdated_since(given, topic, now):
         return StatedConsent(topic.key, given, ConsentStatus.INVALIDATED, cutoff)
     return StatedConsent(topic.key, given, ConsentStatus.GIVEN, given.at)

@@ -110,7 +110,7 @@ def _decide_marketing(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -
     if denial:
         return denial
     consent = _active_consent(topic.key, facts)
-    if consent and _is_outdated(consent, topic, now):
+    if consent and outdated_since(consent, topic, now):
         return CONSENT_OUTDATED if opt_in else ALLOW_BY_DEFAULT
     if consent:
         return Decision(
@@ -283,12 +283,13 @@ def missing_consent(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> 
     consent = _active_consent(topic.key, facts)
     if consent is None:
         return NO_CONSENT
-    return CONSENT_OUTDATED if _is_outdated(consent, topic, now) else None
+    return CONSENT_OUTDATED if outdated_since(consent, topic, now) else None
 
 
-def _is_outdated(consent: Timestamped, topic: Topic, now: datetime) -> bool:
+def outdated_since(consent: Timestamped, topic: Topic, now: datetime) -> datetime | None:
+    """When the privacy policy asked again, after this consent; None if the consent counts."""
     cutoff = topic.consents_count_from(now)
-    return cutoff is not None and consent.at < cutoff
+    return cutoff if cutoff and consent.at < cutoff else None
 
 
 def newest_opt_in(
