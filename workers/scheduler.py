@@ -35,8 +35,8 @@ from preference_center.rights.clocks import run_clocks
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
-from preference_center.storage import policy_webhooks
 from preference_center.storage.access import idempotency
+from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.mail import email_stops, outbox, review_queue
@@ -208,12 +208,7 @@ def _tick_mail(now: datetime) -> int:
 
 
 def _tick_rights(now: datetime) -> int:
-    due = run_autocommit(
-        lambda connection: (
-            rights_webhooks.OUTBOX.count_due(connection, now)
-            + policy_webhooks.OUTBOX.count_due(connection, now)
-        )
-    )
+    due = run_autocommit(lambda connection: count_due_webhooks(connection, now))
     if due:
         services().queue.enqueue_rights_webhooks()
     return min(1, due)

@@ -18,6 +18,7 @@ from preference_center.domain.deadlines import WINDOW, DeadlineStage, deadline_s
 from preference_center.domain.rights.clock import RequestStage, request_stage
 from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.db.database import (
     Connection,
     is_writable,
@@ -25,7 +26,7 @@ from preference_center.storage.db.database import (
     run_in_transaction,
 )
 from preference_center.storage.mail import bursts, review_queue
-from preference_center.storage.rights import erasures, request_queue, webhooks
+from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.erasures import OpenErasures
 from preference_center.storage.rights.journal import count_unwritten
 from preference_center.storage.sync import states, undecided_events
@@ -89,7 +90,8 @@ def healthz() -> tuple[Response, int]:
     that wait for review (up to 1,000). `erasures` counts the tasks of erasing in a tool that wait
     for a person, and has the time when the address of the earliest open erasure is forgotten;
     `not_in_journal` stays 0 while the erasure journal can be written. `rights` counts
-    data-subject requests by RequestStage, and webhooks about them that are due (to 1,000).
+    data-subject requests by RequestStage, and due webhooks about them and with announcements of
+    the privacy policy (to 1,000 of each).
     `spool` is what waits on this host's disk, null where SPOOL_DIR is none; its oldest record
     counts in `window` too.
 
@@ -196,7 +198,7 @@ def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
         for received_at, deadline in request_queue.load_stages(connection)
     )
     late = {stage.value: stages[stage] for stage in RequestStage if stage is not _ON_TIME}
-    return late | {"webhooks_due": webhooks.OUTBOX.count_due(connection, now)}
+    return late | {"webhooks_due": count_due_webhooks(connection, now)}
 
 
 def _readiness() -> ReadinessProbe:

@@ -164,7 +164,7 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         (([name], _age(since, measured.at)) for name, since in measured.publishers.items()),
     )
     for name, text, value in (
-        ("rights_webhooks_due", "Webhooks about requests.", measured.rights_webhooks_due),
+        ("rights_webhooks_due", "Webhooks to the company.", measured.rights_webhooks_due),
         ("emails_due", "Emails of ours that are due.", measured.emails_due),
         (
             "emails_oldest_seconds",

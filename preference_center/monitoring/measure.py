@@ -23,9 +23,10 @@ from preference_center.domain.rights.clock import RequestStage, request_stage
 from preference_center.storage import measurements
 from preference_center.storage.access.key_rotations import list_rotations
 from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import cursors
-from preference_center.storage.rights import erasures, request_queue, webhooks
+from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.journal import count_unwritten
 from preference_center.storage.sync import states, undecided_events
 
@@ -46,7 +47,7 @@ def measure_database(now: datetime) -> Measurements:
                 for kind, count in undecided_events.count_waiting(connection).items()
             },
             rights=_count_rights(connection, now),
-            rights_webhooks_due=webhooks.OUTBOX.count_due(connection, now),
+            rights_webhooks_due=count_due_webhooks(connection, now),
             emails_due=emails,
             oldest_email_due_at=oldest,
             erasures_by_hand=erasures.count_open(connection).by_hand,

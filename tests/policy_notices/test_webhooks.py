@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.errors import InvalidInput
+from preference_center.monitoring.measure import measure_database
 from preference_center.policy_notices import webhooks
 from preference_center.policy_notices.select import select_all
 from preference_center.policy_notices.webhooks import queue_batches, send_due_batches
@@ -116,6 +117,16 @@ def test_the_scheduler_finds_due_batches_and_the_job_sends_them(program: Program
     jobs.send_rights_webhooks()
     assert program.types() == ["policy.announcement"]
     assert tick() == 0
+
+
+def test_due_batches_are_in_the_health_check_and_the_metrics(app: Flask, clock: Clock) -> None:
+    def due() -> tuple[int, int]:
+        health = app.test_client().get("/healthz").get_json()
+        return health["rights"]["webhooks_due"], measure_database(clock()).rights_webhooks_due
+
+    assert due() == (0, 0)
+    queue_batches(VERSION)
+    assert due() == (1, 1)
 
 
 def test_who_closed_the_account_meanwhile_is_denied_and_not_recorded(

@@ -1,0 +1,16 @@
+"""All webhooks to the company: those about requests, and announcements of its privacy policy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from preference_center.storage import policy_webhooks
+from preference_center.storage.db.database import Connection
+from preference_center.storage.rights import webhooks as rights_webhooks
+
+OUTBOXES = (rights_webhooks.OUTBOX, policy_webhooks.OUTBOX)
+
+
+def count_due_webhooks(connection: Connection, now: datetime) -> int:
+    """How many are due (to 1,000 of each kind)."""
+    return sum(outbox.count_due(connection, now) for outbox in OUTBOXES)
