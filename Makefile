@@ -7,6 +7,7 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/ready
+MANIFESTS := .venv/manifests
 CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz simulation clients/python)
 # Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
 N ?= auto
@@ -25,7 +26,7 @@ run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
 	@exec $(BIN)/python -m dev.run
 
 .PHONY: test
-test: $(READY) ## Run the tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
+test: $(READY) $(MANIFESTS) ## Run the tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow" $(ARGS)
 
 .PHONY: test-slow
@@ -165,12 +166,14 @@ lock: $(READY) ## Lock the dependencies of pyproject.toml again, as little chang
 	@$(BIN)/uv lock
 	@$(EXPORT) --no-dev --output-file requirements.lock
 	@$(EXPORT) $(IMAGE) --output-file requirements-image.lock
+	@$(EXPORT) --only-group manifests --output-file requirements-manifests.lock
 	@$(EXPORT) --output-file requirements-dev.lock
 
 .PHONY: check-lock
 check-lock: $(READY)
 	@$(EXPORT) --no-dev | diff -q - requirements.lock >/dev/null \
 	  && $(EXPORT) $(IMAGE) | diff -q - requirements-image.lock >/dev/null \
+	  && $(EXPORT) --only-group manifests | diff -q - requirements-manifests.lock >/dev/null \
 	  && $(EXPORT) | diff -q - requirements-dev.lock >/dev/null \
 	  || { echo 'The lock files do not agree with pyproject.toml: make lock' >&2; exit 1; }
 
@@ -212,4 +215,10 @@ $(READY): requirements-dev.lock
 	  $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $< \
 	  | awk -v total=$$total '/^Collecting/ {if (++n % 20 == 0) print "  found " n " of " total} \
 	      /^Installing collected/ {print "  unpacking all of them"} {fflush()}'
+	@touch $@
+
+# The schemas of Kubernetes have 108 MB, which only tests of deploy/kubernetes need.
+$(MANIFESTS): requirements-manifests.lock $(READY)
+	@echo 'Installing the schemas of Kubernetes into .venv, once'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
