@@ -7,7 +7,7 @@ read would count from the time of the import, which outranks everything that the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, tzinfo
 from enum import StrEnum
@@ -42,6 +42,7 @@ _TIME_PATTERNS = (
     *("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p"),
     *(", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"),
 )
+_KNOWN_PATTERNS = tuple(d + t for d, t in product(_DATE_PATTERNS, _TIME_PATTERNS))
 
 
 class UnreadableDates(StrEnum):
@@ -110,10 +111,8 @@ class DateQuestion:
         """Add unreadable dates, each with its line."""
         for line, text in dates:
             self.count += 1
-            fits = _fitting_patterns(text)
-            self.patterns = (
-                list(fits) if self.patterns is None else [p for p in self.patterns if p in fits]
-            )
+            # Few are left after one date; to try all of them takes milliseconds a row.
+            self.patterns = _fitting_patterns(text, self.patterns)
             if len(self.lines) < _MAX_EXAMPLES:
                 self.lines.append(line)
                 self.examples.append(text if _DATE_SHAPE.fullmatch(text) else "")
@@ -134,7 +133,7 @@ class DateQuestion:
     def _suggestion(self) -> str:
         where = "State the format with --date-format (`date_formats` in the API)"
         example = next(filter(None, self.examples), "")
-        fits = self.patterns or list(_fitting_patterns(example))
+        fits = self.patterns or _fitting_patterns(example)
         if not fits:
             return f"{where}, e.g. %d/%m/%Y for 25/12/2031."
         readings = []
@@ -163,12 +162,8 @@ class DateQuestion:
         return cls(**stored) if stored else cls()
 
 
-@cache
-def _known_formats() -> tuple[DateFormat, ...]:
-    return tuple(parse_date_format(d + t) for d, t in product(_DATE_PATTERNS, _TIME_PATTERNS))
-
-
-def _fitting_patterns(text: str) -> tuple[str, ...]:
+def _fitting_patterns(text: str, among: Sequence[str] | None = None) -> list[str]:
     if not _DATE_SHAPE.fullmatch(text):
-        return ()
-    return tuple(each.pattern for each in _known_formats() if each.parse(text, UTC))
+        return []
+    patterns = _KNOWN_PATTERNS if among is None else among
+    return [each for each in patterns if parse_date_format(each).parse(text, UTC)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.domain.imports.date_formats import (
+    DateFormat,
     DateQuestion,
     is_date_stated,
     parse_date_format,
@@ -122,3 +123,23 @@ def test_a_question_is_kept_between_two_steps() -> None:
 def test_the_hour_of_a_date_in_words_is_not_read_as_morning() -> None:
     # the parser of mail dates drops the PM
     assert parse_timestamp("Nov 26, 2024 3:04 PM", UTC, end_of_day=True) is None
+
+
+def test_a_format_that_one_date_excludes_is_not_tried_on_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file may have millions of them, and to try every format takes milliseconds."""
+    tried: list[str] = []
+    parse = DateFormat.parse
+
+    def counted(self: DateFormat, text: str, zone: tzinfo) -> datetime | None:
+        tried.append(self.pattern)
+        return parse(self, text, zone)
+
+    monkeypatch.setattr(DateFormat, "parse", counted)
+    question = DateQuestion()
+    question.add([(2, "03/04/2024")])
+    tried.clear()
+    question.add([(3, "04/05/2024"), (4, "25/12/2024"), (5, "26/12/2024")])
+    assert tried == [*["%d/%m/%Y", "%m/%d/%Y"] * 2, "%d/%m/%Y"]
+    assert question.patterns == ["%d/%m/%Y"]
