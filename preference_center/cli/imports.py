@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import click
 
-from preference_center.atomic_files import atomic_write_text
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.import_options import (
@@ -23,10 +17,17 @@ from preference_center.cli.import_options import (
     format_options,
     parse_instructions,
 )
-from preference_center.domain.imports import FileRow, ImportPreset, ImportStats, RowRefusal
+from preference_center.cli.import_output import (
+    collect_refusals,
+    command_arguments,
+    format_import,
+    print_plan,
+    print_preset,
+    progress_bar,
+)
+from preference_center.domain.imports import ImportStats, RowRefusal
 from preference_center.imports.apply import apply_import, create_import
 from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.imports.plan import ImportPlan
 from preference_center.imports.plan import plan_import as make_plan
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.undo import start_undo, undo_import
@@ -35,7 +36,7 @@ from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs as stored
-from preference_center.storage.imports.import_jobs import Import, ImportState
+from preference_center.storage.imports.import_jobs import ImportState
 
 imports = CommandGroup(
     "imports",
@@ -48,7 +49,6 @@ imports = CommandGroup(
 )
 
 ACTOR = "cli"
-_MAX_SHOWN = 20
 _id_argument = click.argument("import_id", metavar="ID", type=click.UUID)
 _no_pause_option = click.option(
     "--no-pause", is_flag=True, help="No pauses between chunks: for a database without other users."
@@ -64,7 +64,7 @@ def presets(name: str | None) -> None:
             click.echo(f"{each.name:24}{each.title}")
         return
     with click_bad_parameter("NAME"):
-        _print_preset(get_preset(name))
+        print_preset(get_preset(name))
 
 
 @imports.command()
@@ -90,16 +90,16 @@ def plan(file: Path, refused: Path | None, **options: Any) -> None:
         require_known_keys()
         catalogue = current_catalogue()
         with (
-            _collect_refusals(refused, shown) as on_refusal,
-            _progress_bar("Reading", source.size) as bar,
+            collect_refusals(refused, shown) as on_refusal,
+            progress_bar("Reading", source.size) as bar,
         ):
             made = make_plan(
                 source, instructions, catalogue, on_refusal=on_refusal, on_progress=bar
             )
-    _print_plan(made, shown, refused)
+    print_plan(made, shown, refused)
     if made.stats.total_new:
         click.echo("To import exactly this:")
-        click.echo(f"flask imports apply {_command_arguments()} --plan {made.id}")
+        click.echo(f"flask imports apply {command_arguments()} --plan {made.id}")
     else:
         click.echo("There is nothing to import.")
 
@@ -174,7 +174,7 @@ def status(import_id: UUID) -> None:
     """Show the progress of import ID, and its counts."""
     with click_errors():
         found = run_in_transaction(lambda connection: stored.get_import(connection, import_id))
-    click.echo(_format_import(found))
+    click.echo(format_import(found))
     if found.problem:
         click.echo(found.problem)
     if found.stats:
@@ -192,7 +192,7 @@ def list_() -> None:
     with click_errors():
         every = run_in_transaction(stored.list_imports)
     for found in every:
-        click.echo(_format_import(found))
+        click.echo(format_import(found))
     if not every:
         click.echo("No imports yet: start with `flask imports plan --help`.", err=True)
 
@@ -200,7 +200,7 @@ def list_() -> None:
 def _continue_import(import_id: UUID, source: LocalFile, *, no_pause: bool) -> None:
     with click_errors():
         found = run_in_transaction(lambda connection: stored.get_import(connection, import_id))
-        with _progress_bar("Importing", source.size, found.bytes_done) as bar:
+        with progress_bar("Importing", source.size, found.bytes_done) as bar:
             work = ImportBudget(on_progress=bar, **_throttle_options(no_pause))
             try:
                 done = apply_import(import_id, source, work, ignore_lease=True)
@@ -215,125 +215,3 @@ def _continue_import(import_id: UUID, source: LocalFile, *, no_pause: bool) -> N
 
 def _throttle_options(no_pause: bool) -> dict[str, Any]:  # noqa: FBT001 - the flag as it was typed
     return {"sleep": lambda _: None} if no_pause else {}
-
-
-@contextmanager
-def _progress_bar(label: str, size: int, done: int = 0) -> Iterator[Callable[[FileRow], None]]:
-    with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
-        reached = min(done, size)
-        bar.update(reached)
-
-        def progress(last: FileRow) -> None:
-            nonlocal reached
-            # The content of a gzipped file is longer than the file.
-            end = max(reached, min(last.end_offset, size))
-            bar.update(end - reached)
-            reached = end
-
-        yield progress
-        bar.update(size - reached)
-
-
-@contextmanager
-def _collect_refusals(
-    path: Path | None, shown: list[RowRefusal]
-) -> Iterator[Callable[[RowRefusal], None]]:
-    """Keep the first refusals; with `path` also write all of them there."""
-
-    def show(refusal: RowRefusal) -> None:
-        if len(shown) < _MAX_SHOWN:
-            shown.append(refusal)
-
-    if path is None:
-        yield show
-        return
-    with atomic_write_text(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(("line", "reason"))
-
-        def write(refusal: RowRefusal) -> None:
-            show(refusal)
-            writer.writerow((refusal.line, refusal.reason))
-
-        yield write
-
-
-def _print_plan(made: ImportPlan, shown: list[RowRefusal], path: Path | None) -> None:
-    for line in made.stats.report_lines():
-        click.echo(line)
-    for refusal in shown:
-        click.echo(f"refused: line {refusal.line}: {refusal.reason}", err=True)
-    more = made.stats.refused - len(shown)
-    if more and not path:
-        click.echo(f"and {more:,} more: --refused refused.csv writes all of them", err=True)
-    for group in made.unused_groups:
-        click.echo(f'The scope map has the group "{group}", which is not in the file.', err=True)
-    if made.stats.undated and made.unread_columns:
-        names = ", ".join(made.unread_columns[:_MAX_SHOWN])
-        click.echo(
-            f"Not read: {names}. If one has the date of the opt-outs, name it: --date-column",
-            err=True,
-        )
-    click.echo("This was a dry run: nothing was written.")
-
-
-def _command_arguments() -> str:
-    """The arguments of this command for `apply`: all except --refused."""
-    context = click.get_current_context()
-    words = [str(context.params["file"])]
-    for option in context.command.params:
-        value = context.params.get(option.name or "")
-        if not isinstance(option, click.Option) or option.name == "refused" or not value:
-            continue
-        for each in value if option.multiple else (value,):
-            if each != option.default:
-                word = each.isoformat() if isinstance(each, datetime) else str(each)
-                words += [option.opts[0], word]
-    return shlex.join(words)
-
-
-def _print_preset(one: ImportPreset) -> None:
-    click.echo(f"{one.title}\n{one.docs_url}")
-    click.echo(f"address: {' or '.join(one.address_columns)}")
-    for columns in one.required_columns:
-        click.echo(f"needs: {' or '.join(columns)}")
-    for statement in one.meanings:
-        group = (
-            (statement.group_column_prefix and f"{statement.group_column_prefix} ...")
-            or " or ".join(statement.group_columns)
-            or statement.default_group
-        )
-        if statement.other_columns_are_groups:
-            group = "the name of each other column"
-        when = " and ".join(
-            f"{' or '.join(w.columns)} {'is not' if w.negated else 'is'}"
-            f" {'|'.join(w.prefixes) or 'filled'}"
-            for w in statement.conditions
-        )
-        click.echo(
-            f"{statement.meaning}: group {group or '(none needed)'}"
-            + (
-                f", dated by {' or '.join(statement.date_columns)}"
-                if statement.date_columns
-                else ", undated"
-            )
-            + (f", when {when}" if when else "")
-        )
-    for other in dict.fromkeys(one.excluded_columns.values()):
-        names = [name for name, preset in one.excluded_columns.items() if preset == other]
-        click.echo(f"a file with a column {' or '.join(names)} is one for {other}")
-
-
-def _format_import(stored_import: Import) -> str:
-    new = ImportStats.from_json(stored_import.stats).total_new
-    return "\t".join(
-        (
-            str(stored_import.id),
-            stored_import.state,
-            f"{stored_import.created_at:%Y-%m-%d %H:%M} UTC",
-            stored_import.instructions["preset"],
-            stored_import.name or "(uploaded)",
-            f"{stored_import.position:,} rows, {new:,} new",
-            stored_import.actor,
-        )
-    )
