@@ -89,21 +89,14 @@ def new_epoch() -> None:
     help="Whether addresses can be read, or only their keyed digests.",
 )
 @click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(["parquet"]),
-    default="parquet",
-    show_default=True,
-)
-@click.option(
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     help="The file to write. It appears when it is complete.",
 )
-def export(since: str | None, addresses: str, file_format: str, output: Path) -> None:
-    """Write the feed to a file for a warehouse: everything, or what changed since a file.
+def export(since: str | None, addresses: str, output: Path) -> None:
+    """Write the feed to a Parquet file for a warehouse: everything, or what changed since a file.
 
     docs/outlets.md has the columns, and a dbt project that makes tables of such files. Exits with
     3 if the file of --since can't be gone on from, since the database was started or restored:
@@ -114,7 +107,6 @@ def export(since: str | None, addresses: str, file_format: str, output: Path) ->
     # Late: DuckDB costs a process 34 MB.
     from preference_center.publishing import parquet_files  # noqa: PLC0415
 
-    del file_format  # there is one so far
     after = None
     if since is not None:
         with click_bad_parameter("--since"):
