@@ -25,7 +25,7 @@ _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PR
 
 
 class KafkaTopic:
-    """One topic. Close it by leaving its `with` block."""
+    """One topic, written by one publisher."""
 
     def __init__(self, name: str, topic: str, config: Mapping[str, str]) -> None:
         """Connect as the publisher `name`. Raises TopicUnavailable, and ConfigError."""

@@ -13,20 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from preference_center.atomic_files import atomic_files
 from preference_center.context import services
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidInput
 from preference_center.publishing.messages import FeedMessage, change_message, status_message
-from preference_center.scrub.duck.connection import (
-    ScrubError,
-    connect,
-    glob_safe_path_literal,
-    path_literal,
-    translate_errors,
-)
+from preference_center.scrub.duck.connection import ScrubError, glob_safe_path_literal
+from preference_center.scrub.duck.parquet import read_parquet_metadata, write_parquet
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes as feed
@@ -102,7 +95,15 @@ def write_feed_file(path: Path, since: Watermark | None, *, readable: bool, acto
             "readable" if readable else "keyed",
             writer.count,
         )
-        _convert(rows, made.temporary_paths[path], made.work_folder, written)
+        converted = write_parquet(
+            made.temporary_paths[path],
+            f"""SELECT * FROM read_json({glob_safe_path_literal(rows)},
+                format = 'newline_delimited', columns = {dict(COLUMNS)})""",  # noqa: S608 - a path and constants
+            made.work_folder,
+            {_METADATA_KEY: asdict(written)},
+        )
+        if converted != writer.count:
+            raise ScrubError("rows of the file were lost: try again")
     detail = {"rows": str(written.rows), "addresses": written.addresses}
     run_in_transaction(
         lambda c: audit.insert_audit_entry(c, services().now(), actor, "feed.exported", detail)
@@ -112,18 +113,13 @@ def write_feed_file(path: Path, since: Watermark | None, *, readable: bool, acto
 
 def read_feed_file(path: Path) -> FeedFile:
     """The metadata of a file. Raises InvalidInput."""
+    metadata = read_parquet_metadata(path, _METADATA_KEY)
     try:
-        with closing(duckdb.connect()) as connection:
-            row = connection.execute(
-                "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
-                [str(path), _METADATA_KEY],
-            ).fetchone()
-    except duckdb.Error:
-        row = None
-    metadata = json.loads(row[0]) if row else {}
-    if metadata.get("format") != FILE_FORMAT:
-        raise InvalidInput("this is no file of `flask feed export`")
-    return FeedFile(**metadata)
+        if metadata.get("format") == FILE_FORMAT:
+            return FeedFile(**metadata)
+    except TypeError:
+        pass
+    raise InvalidInput("this is no file of `flask feed export`")
 
 
 class _RowWriter:
@@ -184,16 +180,3 @@ class _RowWriter:
 
 def _load_page(after: Watermark) -> FeedPage:
     return run_in_transaction(lambda c: feed.list_changes(c, services().keys, after, _PAGE_SIZE))
-
-
-def _convert(rows: Path, path: Path, work_folder: Path, metadata: FeedFile) -> None:
-    with translate_errors(), closing(connect(work_folder)) as connection:
-        written = connection.execute(
-            f"""COPY (SELECT * FROM read_json({glob_safe_path_literal(rows)},
-                format = 'newline_delimited', columns = {dict(COLUMNS)}))
-            TO {path_literal(path)} (FORMAT parquet, COMPRESSION zstd,
-                KV_METADATA {{{_METADATA_KEY}: $metadata}})""",  # noqa: S608 - paths and constants
-            {"metadata": json.dumps(asdict(metadata))},
-        ).fetchone()
-    if written is None or written[0] != metadata.rows:
-        raise ScrubError("rows of the file were lost: try again")

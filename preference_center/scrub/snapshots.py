@@ -7,27 +7,18 @@ snapshot without the key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import duckdb
 
 from preference_center.atomic_files import atomic_files
 from preference_center.domain.addresses import NORM_VERSION
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
 from preference_center.errors import InvalidSnapshot
 from preference_center.keys import Keys
-from preference_center.scrub.duck.connection import (
-    ScrubError,
-    connect,
-    glob_safe_path_literal,
-    path_literal,
-    translate_errors,
-)
+from preference_center.scrub.duck.connection import ScrubError, glob_safe_path_literal
+from preference_center.scrub.duck.parquet import read_parquet_metadata, write_parquet
 from preference_center.storage.feed.fact_snapshot import FACT_COLUMNS, write_snapshot
 
 SNAPSHOT_FORMAT = 1
@@ -81,34 +72,25 @@ def create_snapshot(path: Path) -> Snapshot:
             md5=taken.matches_md5,
             facts=taken.row_count,
         )
-        with translate_errors(), closing(connect(made.work_folder)) as connection:
-            written = connection.execute(
-                f"""COPY (SELECT * FROM read_csv({glob_safe_path_literal(rows)}, header = false,
-                    auto_detect = false, columns = {dict(FACT_COLUMNS)}))
-                TO {path_literal(made.temporary_paths[path])} (FORMAT parquet, COMPRESSION zstd,
-                    KV_METADATA {{{_METADATA_KEY}: $metadata}})""",
-                {"metadata": json.dumps(asdict(snapshot))},
-            ).fetchone()
-        if written is None or written[0] != taken.row_count:
+        written = write_parquet(
+            made.temporary_paths[path],
+            f"""SELECT * FROM read_csv({glob_safe_path_literal(rows)}, header = false,
+                auto_detect = false, columns = {dict(FACT_COLUMNS)})""",
+            made.work_folder,
+            {_METADATA_KEY: asdict(snapshot)},
+        )
+        if written != taken.row_count:
             raise ScrubError("rows of the snapshot were lost: try again")
     return snapshot
 
 
 def read_snapshot_metadata(path: Path) -> Snapshot:
     """The metadata of a snapshot. Raises InvalidSnapshot."""
+    metadata = read_parquet_metadata(path, _METADATA_KEY)
     try:
-        with closing(duckdb.connect()) as connection:
-            row = connection.execute(
-                "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
-                [str(path), _METADATA_KEY],
-            ).fetchone()
-    except duckdb.Error:
-        row = None
-    try:
-        metadata = json.loads(row[0]) if row else {}
         if metadata.get("format") == SNAPSHOT_FORMAT:
             return Snapshot(**metadata)
-    except (ValueError, TypeError):
+    except TypeError:
         pass
     raise InvalidSnapshot("not a snapshot: make one with `flask snapshot make FILE`")
 
