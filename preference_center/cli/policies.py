@@ -84,8 +84,8 @@ def announce(version: str, *, confirm: bool, webhook: bool) -> None:
 def export(version: str, output: Path) -> None:
     """Write the people to inform of VERSION to a CSV file, and record them as informed.
 
-    Those to whom the message may be sent now, each once; who left by the stream or the webhook
-    is omitted. The file appears when it is complete. It contains addresses: protect it.
+    Those to whom the message may be sent now, each once, without those that the stream or the
+    webhook has had. The file appears when it is complete. It contains addresses: protect it.
 
     Example: flask policies export 2027-01 -o notices.csv
     """

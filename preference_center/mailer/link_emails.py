@@ -1,4 +1,4 @@
-"""What emails say whose link somebody has just asked for."""
+"""What emails say that carry a link somebody has just asked for."""
 
 from __future__ import annotations
 

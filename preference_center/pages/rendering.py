@@ -251,7 +251,7 @@ class CatalogueText:
 
     @property
     def policy_notice(self) -> PolicyVersion | None:
-        """The version of the privacy policy that pages tell of now."""
+        """The version of the privacy policy that pages announce now."""
         return self._catalogue.policy_notice(services().now())
 
     def is_in_force(self, version: PolicyVersion) -> bool:

@@ -213,7 +213,7 @@ def mark_noticed(
     via: NoticeChannel,
     now: datetime,
 ) -> int:
-    """Record that these were handed to who informs them; returns how many were not before."""
+    """Record that these were handed to the sender; returns how many were not before."""
     return connection.execute(
         """UPDATE policy_notice SET noticed_at = %s, via = %s
         WHERE version = %s AND address_id = ANY(%s) AND noticed_at IS NULL""",

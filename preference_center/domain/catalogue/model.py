@@ -240,7 +240,7 @@ class Catalogue:
         return version_in_force(self.policy_versions, at)
 
     def policy_notice(self, at: datetime) -> PolicyVersion | None:
-        """The newest version that pages tell of at `at`: around when it comes into force."""
+        """The newest version that pages announce at `at`: around when it comes into force."""
         return next((v for v in reversed(self.policy_versions) if v.is_noticed(at)), None)
 
     def host_for_scope(self, scope: str) -> str | None:

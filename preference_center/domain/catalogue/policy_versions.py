@@ -15,7 +15,7 @@ PRIVACY = "privacy"
 """The policy whose versions `[policies.privacy]` declares."""
 
 NOTICE_PERIOD = timedelta(days=30)
-"""How long pages tell of a new version before it comes into force, and how long after."""
+"""How long pages announce a new version before it comes into force, and how long after."""
 
 _FIELDS = ("effective", "material", "url", "sha256", "summary", "reconsent", "message_type")
 _VERSION = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
@@ -31,7 +31,7 @@ class PolicyVersion:
     effective_at: datetime
     """When that day begins where the company is, in UTC."""
     material: bool = False
-    """Whether the law asks to tell people before it is in force (GDPR art. 13(3))."""
+    """Whether the law asks to inform people before it is in force (GDPR art. 13(3))."""
     url: LocalizedText = field(default_factory=dict)
     sha256: LocalizedText = field(default_factory=dict)
     """Of the text in each language, in hex."""
@@ -48,7 +48,7 @@ class PolicyVersion:
         return f"{PRIVACY}/{self.version}"
 
     def is_noticed(self, at: datetime) -> bool:
-        """Whether pages tell of it at `at`."""
+        """Whether pages announce it at `at`."""
         return -NOTICE_PERIOD <= at - self.effective_at < NOTICE_PERIOD
 
     def is_in_force(self, at: datetime) -> bool:

@@ -37,7 +37,7 @@ class PolicyNoticeRow(db.Model):  # type: ignore[misc,name-defined]
     """`domain.policy_notices.Reach`, when they were selected."""
     selected_at: Mapped[datetime] = mapped_column(TimestampTz)
     noticed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    """When their row was handed to who sends the notice."""
+    """When their row was handed to the sender of the notice."""
     via: Mapped[str | None] = mapped_column(Text)
     """`domain.policy_notices.NoticeChannel`."""
     __table_args__ = (
