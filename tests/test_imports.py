@@ -21,7 +21,16 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "links"})
     | frozenset({"key_rings", "keys"})
     | frozenset(
-        {"logs", "mail_server", "mailcheck", "metrics", "queue", "rate_limiter", "redis_connection"}
+        {
+            "logs",
+            "mail_server",
+            "mail_settings",
+            "mailcheck",
+            "metrics",
+            "queue",
+            "rate_limiter",
+            "redis_connection",
+        }
     )
     | frozenset({"locations", "processes", "request_ids", "setting_files", "telemetry"}),
     frozenset({"context", "extensions", "languages"}),
