@@ -192,13 +192,17 @@ def test_what_commits_during_a_push_is_pushed_after_it() -> None:  # I3, I9
         lambda c: states.claim_rows(c, event[0], lease, now=START, until=START + HOUR, limit=9)
     )
     # As seen by the worker, this event has a lower number than the one it claimed.
-    run_in_transaction(lambda c: c.execute("SELECT setval('event_seq_seq', 1, false)"))
-    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET wanted_version = 1000"))
+    claimed = run_in_transaction(
+        lambda c: c.execute(
+            "UPDATE sync_state SET wanted_version = wanted_version + 1000 RETURNING wanted_version"
+        ).fetchone()
+    )
+    assert claimed
     record([change(3, address=TAGGED)])
     settled = [
         Settlement(
             address_id=claim.address_id,
-            version=1000,
+            version=claimed[0],
             previous_version=0,
             outcome="reflected",
             ack="",
