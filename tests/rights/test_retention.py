@@ -156,7 +156,7 @@ def test_a_run_goes_on_where_it_was(app: Flask, clock: Clock, monkeypatch: Any) 
 
 @pytest.mark.usefixtures("with_evidence")
 def test_a_run_ends_though_a_new_epoch_has_skipped_numbers(clock: Clock) -> None:
-    """A restore moves the ledger's sequence on by 10**12; windows count rows, not numbers."""
+    """A restore moves the ledger's sequence far on; windows count rows, not numbers."""
     skip = b"SELECT setval('event_seq_seq', nextval('event_seq_seq') + 1000000000000)"
     [(last,)] = rows(skip)
     record([change(8, EventKind.OPTED_OUT, at=clock())])
