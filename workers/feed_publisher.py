@@ -55,7 +55,7 @@ def kafka_topic_factory() -> Callable[[], FeedTopic]:
     settings = services().settings
     if not settings.feed_kafka_topic or not settings.feed_kafka_config:
         raise ConfigError("set FEED_KAFKA_TOPIC and FEED_KAFKA_CONFIG (docs/outlets.md)")
-    try:
+    try:  # librdkafka is an extra
         from preference_center.publishing.kafka_topic import KafkaTopic, read_config  # noqa: PLC0415
     except ImportError:
         raise ConfigError("install the extra `kafka`: pip install confluent-kafka") from None
