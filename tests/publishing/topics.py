@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dev.processes import wait_until
 from preference_center.publishing.messages import FeedMessage, MessageType
 from preference_center.publishing.publisher import FeedPublisher, TopicUnavailable
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.feed.feed_lag import count_waiting_events
+from preference_center.storage.feed.watermarks import load_horizon
 
 
 @dataclass
@@ -33,8 +37,14 @@ class ListTopic:
 
 
 def publish_all(publisher: FeedPublisher) -> None:
+    """Publish all that is recorded; others' transactions on this server may delay it."""
+    assert wait_until(lambda: run_in_transaction(_is_complete), 30)
     while publisher.publish_next():
         pass
+
+
+def _is_complete(connection: Connection) -> bool:
+    return not count_waiting_events(connection, load_horizon(connection))
 
 
 @dataclass
