@@ -105,8 +105,8 @@ class Settings(MailSettings):
         default=None,
         ge=1,
         le=65535,
-        description="Port of /livez, /readyz, /healthz and /metrics, which are not on PORT then; one for"
-        " each process of a host",
+        description="Port of /livez, /readyz, /healthz and /metrics, which are not on PORT then;"
+        " one for each process of a host",
     )
     database_replica_url: str | None = Field(
         default=None,

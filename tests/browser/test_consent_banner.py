@@ -23,8 +23,8 @@ FOCUS = """() => {
 }"""
 SIZES = """(all) => all.map((e) => {
     const box = e.getBoundingClientRect(), style = getComputedStyle(e);
-    return [box.width, box.height, style.fontSize, style.fontWeight, style.color,
-        style.backgroundColor, style.borderColor].join(" ");
+    return [Math.round(box.width), Math.round(box.height), style.fontSize, style.fontWeight,
+        style.color, style.backgroundColor, style.borderColor].join(" ");
 })"""
 SMALL_OR_WIDE = """(all) => all.filter((e) => {
     const box = e.getBoundingClientRect();
