@@ -43,7 +43,7 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { echo 'pgbouncer is missing: apt-get install pgbouncer' >&2; exit 1; }
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not own_session" \
-		tests/storage tests/ledger tests/api tests/sync tests/ingest tests/workers tests/console \
+		tests/storage tests/ledger tests/api tests/sync tests/ingest tests/workers tests/probes tests/console \
 		tests/contacts tests/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 

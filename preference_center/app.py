@@ -16,7 +16,7 @@ from dkim.dnsplug import get_txt
 from flask import Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import api, cli, console, inbound, languages, pages, spool
+from preference_center import api, cli, inbound, languages, pages, probes, spool
 from preference_center.config import Settings, load_settings
 from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
@@ -99,7 +99,7 @@ def create_app(
     languages.init_app(app, pages.default_wording, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now, random, timeouts)
-    for package in (pages, api, inbound, console):
+    for package in (pages, api, inbound, probes):
         app.register_blueprint(package.blueprint)
     api.install_openapi(app, settings.public_url)
     cli.register(app)

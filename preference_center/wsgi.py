@@ -28,7 +28,7 @@ start_internal_server(app, shares_port=True)
 spool.start_spool(app)
 require_known_keys_before_requests(
     app,
-    {"console.healthz", "console.readyz", "console.metrics", *AVAILABLE_WITHOUT_DATABASE},
+    {"probes.healthz", "probes.readyz", "probes.metrics", *AVAILABLE_WITHOUT_DATABASE},
 )
 
 # What was loaded stays: the collector's scans of it took a sixth of the time of an opt-out.

@@ -148,9 +148,9 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 @pytest.fixture
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
-    from preference_center.console.health import LATE_CACHE_KEY
     from preference_center.context import EXTENSION_NAME
     from preference_center.inbound.webhooks import EXTENSION_KEY
+    from preference_center.probes.health import LATE_CACHE_KEY
 
     _session_app.extensions[EXTENSION_NAME].limiter.reset()
     for cache in (EXTENSION_KEY, LATE_CACHE_KEY):

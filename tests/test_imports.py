@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ENTRY_POINTS = frozenset({"pages", "api", "inbound", "console"})
+ENTRY_POINTS = frozenset({"pages", "api", "inbound", "console", "probes"})
 
 # From the bottom up. A unit imports from layers below its own, and from its own layer
 # unless that is one of ENTRY_POINTS.

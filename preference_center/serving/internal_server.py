@@ -14,10 +14,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from flask import Flask
 
-from preference_center.console import INTERNAL, METRICS_PATH, PROBE_PATHS
 from preference_center.context import services
 from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.errors import ConfigError
+from preference_center.probes import INTERNAL, METRICS_PATH, PROBE_PATHS
 from preference_center.storage.db.database import override_limits
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def test_every_label_comes_from_a_closed_set(app: Flask, sender: Sender) -> None
 
 
 def test_a_request_is_counted_by_route_and_class_of_status(app: Flask) -> None:
-    labels = {"endpoint": "console.livez", "status": "2xx"}
+    labels = {"endpoint": "probes.livez", "status": "2xx"}
     before = value("preference_center_http_request_seconds_count", **labels)
     app.test_client().get("/livez")
     assert value("preference_center_http_request_seconds_count", **labels) == before + 1

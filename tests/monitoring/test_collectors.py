@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from preference_center.console import INTERNAL
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.ledger import record
@@ -22,6 +21,7 @@ from preference_center.monitoring.collectors import (
     add_collector,
 )
 from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.probes import INTERNAL
 from preference_center.spool import Spool, SpoolFolder
 from preference_center.spool.recorder import EXTENSION_KEY
 from preference_center.spool.writer import SpoolWriter

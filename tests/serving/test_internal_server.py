@@ -11,9 +11,9 @@ from flask import Flask
 from dev.server import free_port
 from preference_center.app import create_app
 from preference_center.config import Settings
-from preference_center.console import PROBE_PATHS
 from preference_center.errors import ConfigError
 from preference_center.extensions import db
+from preference_center.probes import PROBE_PATHS
 from preference_center.serving.internal_server import InternalServer, start_internal_server
 
 PROBES = sorted(PROBE_PATHS)

@@ -58,7 +58,7 @@ def test_an_unexpected_error_is_reported_without_what_it_says(
         fail_with_local(ADDRESS)
         return ""
 
-    monkeypatch.setitem(app.view_functions, "console.livez", view)
+    monkeypatch.setitem(app.view_functions, "probes.livez", view)
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     answer = app.test_client().get(
         f"/livez?a={ADDRESS}", headers={"User-Agent": ADDRESS, "Cookie": f"a={ADDRESS}"}
@@ -70,7 +70,7 @@ def test_an_unexpected_error_is_reported_without_what_it_says(
     assert error["type"] == "ValueError"
     assert error["stacktrace"]["frames"][-1]["function"] == "fail_with_local"
     assert event["tags"]["request_id"] == answer.headers["X-Request-Id"]
-    assert event["tags"]["endpoint"] == "console.livez"
+    assert event["tags"]["endpoint"] == "probes.livez"
     text = json.dumps(event)
     for secret in ("anna", "example.com", "no such person"):
         assert secret not in text

@@ -12,13 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.config import Settings
-from preference_center.console import readiness
-from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
 from preference_center.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
+from preference_center.probes import readiness
+from preference_center.probes.readiness import DatabaseStatus, ReadinessProbe
 from preference_center.storage.db import database
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import states
@@ -216,7 +216,7 @@ class TestReady:
         def fail(*_: object) -> None:
             raise Unavailable("the database can't be reached")
 
-        monkeypatch.setattr("preference_center.console.health.run_autocommit", fail)
+        monkeypatch.setattr("preference_center.probes.health.run_autocommit", fail)
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             503,

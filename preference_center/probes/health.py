@@ -12,11 +12,11 @@ from apiflask import APIBlueprint
 from flask import Flask, Response, abort, current_app, jsonify, request
 
 from preference_center import spool
-from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
 from preference_center.context import services
 from preference_center.domain.deadlines import WINDOW, DeadlineStage, deadline_stage
 from preference_center.domain.rights.clock import RequestStage, request_stage
 from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.probes.readiness import DatabaseStatus, ReadinessProbe
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.db.database import (
@@ -34,7 +34,7 @@ from preference_center.storage.sync.states import LateRows
 from preference_center.storage.sync.undecided_events import OverdueBacklog
 
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
-blueprint = APIBlueprint("console", __name__, enable_openapi=False)
+blueprint = APIBlueprint("probes", __name__, enable_openapi=False)
 
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
 INTERNAL = "preference_center.internal"
