@@ -42,6 +42,7 @@ _SINGLE_DIGESTS = (
     ("outgoing_mail", "recipient_digest"),
     ("email_stop", "digest"),
     ("burst", "domain_digest"),
+    ("person_access", "digest"),
 )
 _CONVERT_SUBJECTS = """
 UPDATE rights_request r SET subject_digests = ARRAY(

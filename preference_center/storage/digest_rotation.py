@@ -39,6 +39,7 @@ DIGEST_COLUMNS: Mapping[str, DigestRotation] = {
     "email_stop.digest": DigestRotation.AT_ONCE,
     "rights_request.subject_digests": DigestRotation.AT_ONCE,
     "burst.domain_digest": DigestRotation.AT_ONCE,
+    "person_access.digest": DigestRotation.AT_ONCE,
     "deferred_form.digest": DigestRotation.EXPIRES,
     "review_queue.content_digest": DigestRotation.EXPIRES,
     "webhook_inbox.body_digest": DigestRotation.EXPIRES,
@@ -188,7 +189,8 @@ def lock_for_swap(connection: Connection) -> None:
     """Keep everybody from the tables until this transaction ends. Waits as long as limits allow."""
     connection.execute(
         """LOCK TABLE address, address_key, contact_external_id, erasure, outgoing_mail,
-        email_stop, counted_bounce, rights_request, burst, burst_event, key_fingerprint
+        email_stop, counted_bounce, rights_request, burst, burst_event, person_access,
+            key_fingerprint
         IN ACCESS EXCLUSIVE MODE"""
     )
 

@@ -306,6 +306,18 @@ TABLES: Mapping[str, Table] = {
         _other("id placed_at placed_by ends_at ended_at ended_by"),
         "address_id",
     ),
+    "person_access": Table(
+        {
+            "id": _REFERENCE,
+            "digest": _DIGEST,
+            "ciphertext": _SEALED,
+            "at": _FACT,
+            "reason": _FACT,
+            "reference": _FACT,
+        },
+        _other("audit_id channel actor action"),
+        "digest",
+    ),
     # The company's own: no person's data. `actor` and `name` are of staff and of systems.
     "api_key": Table(
         other=_other("id name digest scopes message_types rate created_at revoked_at")

@@ -91,6 +91,11 @@ def rights_file_context(request_id: UUID, number: int) -> bytes:
     return b"rights_file " + request_id.bytes + number.to_bytes(4)
 
 
+def person_access_context(access_id: UUID) -> bytes:
+    """Of the address that somebody of the staff looked up."""
+    return b"person_access " + access_id.bytes
+
+
 _ID, _UUID, _DIGEST = {"id": "bigint"}, {"id": "uuid"}, {"digest": "bytea"}
 
 SEALED_COLUMNS = (
@@ -119,6 +124,7 @@ SEALED_COLUMNS = (
         rights_file_context,
         chunk=5,
     ),
+    SealedColumn("person_access", "ciphertext", _UUID, ["t.id"], person_access_context),
     # A copy of the address's own ciphertext, which is null from then on.
     SealedColumn(
         "erasure",

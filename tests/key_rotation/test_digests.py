@@ -14,6 +14,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
+from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.errors import KeyMismatch
 from preference_center.key_rotation import digests
 from preference_center.key_rotation.digests import (
@@ -22,6 +23,12 @@ from preference_center.key_rotation.digests import (
 from preference_center.ledger import record
 from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.access.person_access import (
+    PersonAccess,
+    insert_person_access,
+    list_person_accesses,
+    load_person_access,
+)
 from preference_center.storage.contacts import load_contacts
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.digest_rotation import DIGEST_COLUMNS
@@ -170,6 +177,20 @@ def test_a_mailbox_still_wants_no_emails_that_anybody_can_cause(
         rotate()
         ends_at = run_in_transaction(lambda c: find_stop(c, services().keys, JANE, START))
     assert ends_at == START + EMAIL_STOP_DURATION
+
+
+def test_the_looks_at_a_person_are_still_found(app: Flask, one_key: Settings) -> None:
+    action, reason = AccessAction.PERSON_VIEWED, AccessReason.CALLED
+    access = StaffAccess(UUID(int=1), START, "console:ada", action, reason)
+    with app.app_context():
+        run_in_transaction(lambda c: insert_person_access(c, services().keys, access, JANE))
+    restart(app)
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        rotate()
+        found = run_in_transaction(lambda c: list_person_accesses(c, services().keys, JANE))
+        opened = run_in_transaction(lambda c: load_person_access(c, services().keys, access.id))
+    assert found == [access]
+    assert opened == PersonAccess(access, JANE)
 
 
 def test_a_form_learned_later_gets_the_opt_out_of_its_mailbox(

@@ -5,19 +5,23 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
 from preference_center import contacts
+from preference_center.context import services
 from preference_center.domain.catalogue import RetainedData
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.ledger import record
 from preference_center.rights.holds import place_hold
 from preference_center.rights.retention import plan_retention, run_retention
 from preference_center.storage.access import audit
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.access.person_access import insert_person_access
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
@@ -140,6 +144,21 @@ def test_old_audit_entries_go(app: Flask, clock: Clock) -> None:
     run_in_transaction(lambda c: audit.insert_audit_entry(c, clock(), "cli", "new", {}))
     run_retention(clock())
     assert [row[0] for row in rows(b"SELECT action FROM audit")] == ["new"]
+
+
+def test_a_look_at_a_person_goes_with_its_audit_entry(app: Flask, clock: Clock) -> None:
+    put_in_force(app, rule(RetainedData.AUDIT, days=365))
+
+    def look(connection: Connection, number: int) -> None:
+        action, reason = AccessAction.PERSON_VIEWED, AccessReason.CALLED
+        access = StaffAccess(UUID(int=number), clock(), "console:ada", action, reason)
+        insert_person_access(connection, services().keys, access, JANE)
+
+    run_in_transaction(lambda c: look(c, 1))
+    clock.advance(timedelta(days=366))
+    run_in_transaction(lambda c: look(c, 2))
+    run_retention(clock())
+    assert rows(b"SELECT id FROM person_access") == [(UUID(int=2),)]
 
 
 def test_a_run_goes_on_where_it_was(app: Flask, clock: Clock, monkeypatch: Any) -> None:

@@ -157,6 +157,12 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
     ),
     "address_move": ErasureRule(_KEEP, "ids of rows without an address"),
     "hold": ErasureRule(_KEEP, "why something was not erased earlier"),
+    "person_access": ErasureRule(
+        _CLEAR,
+        "who of the staff looked at a person's data stays proof; the address and the ticket do not",
+        """UPDATE person_access SET ciphertext = NULL, reference = ''
+        WHERE digest = ANY(%(digests)s)""",
+    ),
 }
 
 

@@ -100,7 +100,11 @@ _NUMBERS: Mapping[RetainedData, str] = {
 _DELETE: Mapping[RetainedData, str] = {
     RetainedData.EVIDENCE: "DELETE FROM event_evidence WHERE event_id = ANY(%s)",
     RetainedData.DELIVERIES: "DELETE FROM delivery_ack WHERE delivery_id = ANY(%s)",
-    RetainedData.AUDIT: "DELETE FROM audit WHERE id = ANY(%s)",
+    RetainedData.AUDIT: """
+        WITH given AS (SELECT unnest(%s::bigint[]) AS id), looks AS (
+            DELETE FROM person_access USING given WHERE person_access.audit_id = given.id
+        )
+        DELETE FROM audit USING given WHERE audit.id = given.id""",
     RetainedData.BROWSER_CONSENTS: "DELETE FROM browser_consent WHERE id = ANY(%s)",
 }
 

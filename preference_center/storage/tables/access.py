@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import BigInteger, Identity, Index, Integer, LargeBinary, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -97,6 +97,26 @@ class AuditRow(db.Model):  # type: ignore[misc,name-defined]
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class PersonAccessRow(db.Model):  # type: ignore[misc,name-defined]
+    """Whose data somebody of the staff looked at, and why; kept as long as its audit entry.
+
+    `digest` is the exact one of the address. An erasure clears `ciphertext` and `reference`.
+    """
+
+    __tablename__ = "person_access"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    audit_id: Mapped[int] = mapped_column(BigInteger, unique=True)
+    at: Mapped[datetime] = mapped_column(TimestampTz)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    reference: Mapped[str] = mapped_column(Text)
+    channel: Mapped[str] = mapped_column(Text)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
+    __table_args__ = (Index("person_access_digest", "digest"),)
 
 
 class KeyFingerprintRow(db.Model):  # type: ignore[misc,name-defined]

@@ -1,0 +1,97 @@
+"""Looks of the staff at people's data: each is an audit entry, and whose data it was.
+
+The audit holds nothing personal, so the address is here: sealed, and by its digest for the file
+that shows the person who looked. Both rows live equally long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.keys import Keys
+from preference_center.links import restore_address
+from preference_center.storage.db.database import Connection
+from preference_center.storage.sealed_columns import person_access_context
+
+_INSERT = """
+WITH entry AS (
+    INSERT INTO audit (at, actor, action, detail)
+    VALUES (%(at)s, %(actor)s, %(action)s, %(detail)s) RETURNING id
+)
+INSERT INTO person_access (id, audit_id, at, actor, action, reason, reference, channel, digest,
+    ciphertext)
+SELECT %(id)s, entry.id, %(at)s, %(actor)s, %(action)s, %(reason)s, %(reference)s, %(channel)s,
+    %(digest)s, %(ciphertext)s
+FROM entry
+"""
+_SELECT = "SELECT id, at, actor, action, reason, reference, channel, ciphertext FROM person_access"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAccess:
+    """A look, and the address whose data was shown."""
+
+    access: StaffAccess
+    address: Address
+
+
+def insert_person_access(
+    connection: Connection, keys: Keys, access: StaffAccess, address: Address
+) -> None:
+    """Record a look, with an audit entry that has its id."""
+    connection.execute(
+        _INSERT,
+        {
+            "id": access.id,
+            "at": access.at,
+            "actor": access.actor,
+            "action": access.action,
+            "reason": access.reason,
+            "reference": access.reference,
+            "detail": Jsonb({"access": str(access.id), "reason": access.reason}),
+            "channel": address.channel,
+            "digest": keys.exact_digest(address),
+            "ciphertext": keys.seal(address.exact, context=person_access_context(access.id)),
+        },
+    )
+
+
+def load_person_access(connection: Connection, keys: Keys, access_id: UUID) -> PersonAccess | None:
+    """The look with this id; None if there is none, or the person was erased since (I6)."""
+    row = connection.execute(f"{_SELECT} WHERE id = %s", (access_id,)).fetchone()
+    if row is None or row[-1] is None:
+        return None
+    text = keys.open(row[-1], context=person_access_context(access_id))
+    return PersonAccess(_to_access(row), restore_address(text, Channel(row[-2])))
+
+
+def list_person_accesses(connection: Connection, keys: Keys, address: Address) -> list[StaffAccess]:
+    """Every look at the data of exactly this address, the oldest first (I9)."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE digest = %s AND channel = %s ORDER BY audit_id",
+        (keys.exact_digest(address), address.channel),
+    )
+    return [_to_access(row) for row in rows]
+
+
+def list_recent_accesses(
+    connection: Connection, actor: str | None = None, *, limit: int
+) -> list[StaffAccess]:
+    """The last looks of this actor, or of all; the newest first."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE %(actor)s::text IS NULL OR actor = %(actor)s"
+        " ORDER BY audit_id DESC LIMIT %(limit)s",
+        {"actor": actor, "limit": limit},
+    )
+    return [_to_access(row) for row in rows]
+
+
+def _to_access(row: tuple[Any, ...]) -> StaffAccess:
+    access_id, at, actor, action, reason, reference, *_ = row
+    return StaffAccess(access_id, at, actor, AccessAction(action), AccessReason(reason), reference)
