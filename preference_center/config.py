@@ -55,8 +55,8 @@ class Settings(MailSettings):
     )
     private_networks: str = Field(
         default="",
-        description="Networks inside the company that webhooks may reach, as in 10.20.0.0/16,"
-        " fd12:3456::/32; each destination names its own of them",
+        description="Networks inside the company that destinations may reach, as in"
+        " 10.20.0.0/16, fd12:3456::/32; each destination names its own of them",
     )
     rights_webhook_url: str | None = Field(
         default=None,

@@ -33,7 +33,7 @@ from preference_center.integrations.registry import (
 from preference_center.storage.catalogues import current_catalogue
 
 ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"
-"""Environment variable of development: `1` lets webhooks reach this very machine."""
+"""Environment variable of development: `1` lets destinations reach this very machine."""
 
 ConnectorFactory = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the lease tells it whether a request is allowed."""

@@ -81,9 +81,9 @@ def _send_webhook(notice: Notice) -> None:
         "at": notice.at.isoformat(),
     }
     origin, path = split_url(url)
-    http = HttpContext(now=services().now)
+    http = HttpContext(now=services().now, allow_private=True)
     try:
-        with http.session("alerts", origin, public_only=False) as session:
+        with http.session("alerts", origin) as session:
             session.send(
                 "POST",
                 "ALERT_WEBHOOK",

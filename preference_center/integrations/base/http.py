@@ -110,10 +110,10 @@ class HttpContext:
     nonce: Callable[[], str] = lambda: secrets.token_hex(8)
     timeouts: HttpTimeouts = field(default_factory=HttpTimeouts)
     allow_private: bool = False
-    """Development only: http, any port, any address. Comes from the process's own
-    configuration, never from a destination's settings."""
+    """http, any port, any address: for development, and for a URL of the process's own
+    configuration. Never because of a destination's settings."""
     private_networks: tuple[Network, ...] = ()
-    """Networks inside the company that webhooks may reach; each destination names its own."""
+    """Networks inside the company that destinations may reach; each names its own of them."""
     resolve: Resolver = system_resolve
     network: Callable[[], httpcore.NetworkBackend] = httpcore.SyncBackend
     tls: Callable[[], ssl.SSLContext] = system_tls
@@ -124,14 +124,13 @@ class HttpContext:
         base_url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        public_only: bool = True,
         networks: Sequence[Network] = (),
+        allow_http: bool = False,
         rate_limit_headers: RateLimitHeaders | None = None,
     ) -> HttpSession:
         """Requests to one tool, for a `with` block. `name` is the destination's, for logs.
 
-        `public_only` false permits private addresses: for tools a company runs itself.
-        `networks` are private ones that are permitted all the same.
+        `networks` are private ones that are permitted, with `allow_http` by plain HTTP too.
         `rate_limit_headers` reads the vendor's own headers about its rate limit; Retry-After
         needs none.
         Raises DeliveryError (permanent) for a URL that may never be called.
@@ -139,15 +138,15 @@ class HttpContext:
         try:
             validate_url(
                 base_url,
-                allow_private=self.allow_private or not public_only,
+                allow_private=self.allow_private,
                 allow_any_port=bool(networks),
+                allow_http=allow_http and bool(networks),
             )
             return HttpSession(
                 self,
                 name,
                 base_url,
                 headers or {},
-                public_only=public_only,
                 networks=networks,
                 rate_limit_headers=rate_limit_headers,
             )
@@ -230,7 +229,6 @@ class HttpSession:
         base_url: str,
         headers: Mapping[str, str],
         *,
-        public_only: bool,
         networks: Sequence[Network],
         rate_limit_headers: RateLimitHeaders | None,
     ) -> None:
@@ -238,12 +236,17 @@ class HttpSession:
         self._rate_limit_headers = rate_limit_headers
         self._name = name
         self._deadline = Deadline(http.timeouts.total)
-        allow_private = http.allow_private or not public_only
+        is_encrypted = not base_url.lower().startswith("http:")
         backend = DeadlineBackend(
             http.network(),
             self._deadline,
             lambda host, port: resolve_allowed_addresses(
-                host, port, http.resolve, allow_private=allow_private, networks=networks
+                host,
+                port,
+                http.resolve,
+                allow_private=http.allow_private,
+                allow_public=is_encrypted,
+                networks=networks,
             ),
         )
         self._client = httpx.Client(

@@ -1,4 +1,4 @@
-"""Networks inside the company that a webhook may reach, as its operator lists them.
+"""Networks inside the company that a destination may reach, as the operator lists them.
 
 Only parts of the private ranges can be listed (RFC 1918, RFC 6598, RFC 4193): never loopback and
 link-local, where the service's own database and a cloud's metadata are. Some clouds have put
@@ -7,7 +7,7 @@ their metadata inside the private ranges; these addresses stay refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -20,6 +20,9 @@ from ipaddress import (
 from typing import TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
+
+NETWORKS_SETTING = "private_networks"
+"""The setting of a destination."""
 
 PRIVATE_RANGES: tuple[Network, ...] = tuple(
     map(
@@ -57,10 +60,18 @@ def parse_private_networks(text: str) -> tuple[Network, ...]:
     return found
 
 
-def are_permitted(networks: Iterable[Network], permitted: Iterable[Network]) -> bool:
-    """Whether each of `networks` lies inside one of `permitted`."""
+def parse_own_networks(
+    settings: Mapping[str, str], permitted: Iterable[Network]
+) -> tuple[Network, ...]:
+    """The networks of a destination's settings. Raises InvalidNetworks.
+
+    Each must lie inside one of `permitted`, the service's own PRIVATE_NETWORKS.
+    """
+    found = parse_private_networks(settings.get(NETWORKS_SETTING, ""))
     ranges = tuple(permitted)
-    return all(_is_within(network, ranges) for network in networks)
+    if not all(_is_within(network, ranges) for network in found):
+        raise InvalidNetworks("they must lie inside the setting PRIVATE_NETWORKS of the service")
+    return found
 
 
 def is_inside(address: str, networks: Iterable[Network]) -> bool:

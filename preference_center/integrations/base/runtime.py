@@ -94,6 +94,7 @@ from preference_center.integrations.base.pydantic_types import (
     PascalModel,
 )
 from preference_center.integrations.base.rate_limit import EndpointRateLimit, parse_reset_headers
+from preference_center.integrations.base.self_hosted import NETWORKS_OF_TOOL, open_session
 from preference_center.integrations.base.sms_switch import MappedSmsConnector, sms_contact
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.targets import (
@@ -123,6 +124,7 @@ SnapshotPage: TypeAlias = ContactPage[ContactSnapshot]
 __all__ = [
     "ALL_EMAIL",
     "ALL_SMS",
+    "NETWORKS_OF_TOOL",
     "WHOLE_LIST",
     "ApiConnector",
     "Bisector",
@@ -203,6 +205,7 @@ __all__ = [
     "next_full_page",
     "next_offset",
     "next_window_page",
+    "open_session",
     "outcome_for_status",
     "parse_reset_headers",
     "read_each",

@@ -4,7 +4,7 @@ A webhook's URL comes from the person who sets up the destination. Without a gua
 point at the metadata service of a cloud, at the database, or at a neighbour (server-side
 request forgery). The host is resolved once, every address is checked, and the connection
 goes to a checked address: a name that answers differently the second time (DNS rebinding)
-gains nothing. An operator may list networks inside the company that a webhook may reach
+gains nothing. An operator may list networks inside the company that destinations may reach
 (`private_networks`). Sources: OWASP SSRF Prevention Cheat Sheet; Standard Webhooks 1.0.
 """
 
@@ -64,20 +64,24 @@ def is_public(address: str) -> bool:
 
 
 def validate_url(
-    url: str, *, allow_private: bool = False, allow_any_port: bool = False
+    url: str,
+    *,
+    allow_private: bool = False,
+    allow_any_port: bool = False,
+    allow_http: bool = False,
 ) -> SplitResult:
     """Check what can be checked without resolving; returns the URL's parts.
 
-    Raises ForbiddenUrl. `allow_any_port` leaves the port to `resolve_allowed_addresses`.
-    `allow_private` (development only) permits http, any port and
-    any address, but still no credentials in the URL, which would end in logs (I12).
+    Raises ForbiddenUrl. `allow_any_port` leaves the port to `resolve_allowed_addresses`, and
+    `allow_http` the decision about plain HTTP. `allow_private` permits http, any port and any
+    address, but still no credentials in the URL, which would end in logs (I12).
     """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ForbiddenUrl("the URL can't be read; write https://host/path") from error
-    if parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
+    if parts.scheme not in ({"https", "http"} if allow_private or allow_http else {"https"}):
         raise ForbiddenUrl("the URL must begin with https://")
     if "@" in parts.netloc:
         raise ForbiddenUrl("the URL must not hold a user name or password")
@@ -106,13 +110,15 @@ def resolve_allowed_addresses(
     resolve: Resolver,
     *,
     allow_private: bool = False,
+    allow_public: bool = True,
     networks: Sequence[Network] = (),
 ) -> tuple[str, ...]:
     """The addresses of `host` a connection may use, in the resolver's order.
 
-    Public ones on the usual ports, and on any port those inside `networks`. One bad address
-    spoils the name: a host that is half ours is not the receiver's. Raises ForbiddenUrl, and
-    OSError when the name has no address.
+    Public ones on the usual ports, and on any port those inside `networks`; without
+    `allow_public`, as over plain HTTP, only the latter. One bad address spoils the name: a
+    host that is half ours is not the receiver's. Raises ForbiddenUrl, and OSError when the name
+    has no address.
     """
     found = tuple(resolve(host, port))
     if not found:
@@ -123,6 +129,8 @@ def resolve_allowed_addresses(
     if not all(map(is_public, outside)):
         permitted = " and not in the networks that it may reach" if networks else ""
         raise ForbiddenUrl(f"the host resolves to an address that is not public{permitted}")
+    if outside and not allow_public:
+        raise ForbiddenUrl("the URL must begin with https:// for a public host")
     if outside and port not in ALLOWED_PORTS:
         raise ForbiddenUrl(_FORBIDDEN_PORT)
     return found

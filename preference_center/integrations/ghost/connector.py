@@ -75,6 +75,7 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "the address of Ghost's admin without its path: https://blog.example.com",
         "admin_key": "the Admin API key of a custom integration: ID:SECRET",
+        **runtime.NETWORKS_OF_TOOL,
     }
     rules = runtime.ConnectorRules(
         target_noun="newsletter",
@@ -87,9 +88,8 @@ class Ghost(runtime.ReadableConnector[GhostClient], runtime.ErasingConnector[Gho
     @contextmanager
     def open_client(self) -> Iterator[GhostClient]:
         """See ApiConnector. A company may run Ghost in its own network."""
-        name, settings = self.config.name, self.config.settings
-        with self.http.session(name, settings["base_url"], public_only=False) as session:
-            yield GhostClient(session, settings["admin_key"], self.http.now)
+        with runtime.open_session(self.config, self.http) as session:
+            yield GhostClient(session, self.config.settings["admin_key"], self.http.now)
 
     def list_targets(self, client: GhostClient) -> Iterator[runtime.Target]:
         """See ApiConnector."""

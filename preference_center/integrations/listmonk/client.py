@@ -111,8 +111,7 @@ def open_client(
     """The API of a destination's listmonk, for a `with` block."""
     settings = config.settings
     headers = runtime.basic_auth_headers(settings["user"], settings["token"])
-    base_url = settings["base_url"]
-    with http.session(config.name, base_url, headers=headers, public_only=False) as session:
+    with runtime.open_session(config, http, headers) as session:
         yield ListmonkClient(config.name, session)
 
 

@@ -62,6 +62,7 @@ class Listmonk(
         "subscribers:get_all, subscribers:sql_query and subscribers:manage; in place of "
         "lists:manage_all, a list role with list:manage on each mapped list will do",
         "token": "its access token",
+        **runtime.NETWORKS_OF_TOOL,
     }
 
     rules = runtime.ConnectorRules(

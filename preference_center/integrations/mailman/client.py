@@ -82,8 +82,7 @@ def open_client(
     """The API of a destination's core, for a `with` block."""
     settings = config.settings
     headers = runtime.basic_auth_headers(settings["user"], settings["password"])
-    base_url = settings["base_url"]
-    with http.session(config.name, base_url, headers=headers, public_only=False) as session:
+    with runtime.open_session(config, http, headers) as session:
         yield MailmanClient(config.name, session)
 
 

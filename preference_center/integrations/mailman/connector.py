@@ -51,9 +51,10 @@ class Mailman(runtime.ReadableApiConnector[MailmanClient], runtime.ErasingConnec
         confirms_erasure=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "base_url": "address of the REST API, as in http://127.0.0.1:8001",
+        "base_url": "address of the REST API, as in http://10.20.0.5:8001",
         "user": "admin_user of the section [webservice] of mailman.cfg",
         "password": "admin_pass of the same section",
+        **runtime.NETWORKS_OF_TOOL,
     }
 
     rules = runtime.ConnectorRules(

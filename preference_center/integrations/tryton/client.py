@@ -110,8 +110,7 @@ def open_database(
     settings = setup.settings
     # By its headers, long responses are compressed whatever we accept (8.2): so we accept it.
     headers = {"Accept-Encoding": "gzip"}
-    url = settings["base_url"]
-    with http.session(setup.name, url, headers=headers, public_only=False) as session:
+    with runtime.open_session(setup, http, headers) as session:
         database = TrytonClient(setup.name, session, settings["database"])
         database.log_in(settings["user"], settings["password"])
         yield database

@@ -53,6 +53,7 @@ class Tryton(runtime.ReadableApiConnector[TrytonClient], runtime.ErasingConnecto
         "database": "name of the database",
         "user": "login of a user of the group Marketing",
         "password": "the user's password",
+        **runtime.NETWORKS_OF_TOOL,
     }
 
     rules = runtime.ConnectorRules(

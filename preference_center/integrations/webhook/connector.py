@@ -34,8 +34,7 @@ from preference_center.integrations.base.mapping import validate_batch
 from preference_center.integrations.base.private_networks import (
     InvalidNetworks,
     Network,
-    are_permitted,
-    parse_private_networks,
+    parse_own_networks,
 )
 from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
@@ -152,12 +151,7 @@ class WebhookConnector:
 
     def _networks(self) -> tuple[Network, ...]:
         """Those in which the receiver may be. Raises InvalidNetworks."""
-        found = parse_private_networks(self._config.settings.get("private_networks", ""))
-        if not are_permitted(found, self._http.private_networks):
-            raise InvalidNetworks(
-                "they must lie inside the setting PRIVATE_NETWORKS of the service"
-            )
-        return found
+        return parse_own_networks(self._config.settings, self._http.private_networks)
 
     def _secrets(self) -> list[str]:
         return self._config.settings["secret"].split()

@@ -15,8 +15,9 @@ from preference_center.integrations.base.contract import DeliveryError, Destinat
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.private_networks import (
     InvalidNetworks,
-    are_permitted,
+    Network,
     is_inside,
+    parse_own_networks,
     parse_private_networks,
 )
 from preference_center.integrations.base.ssrf import ForbiddenUrl, resolve_allowed_addresses
@@ -97,11 +98,17 @@ def test_the_metadata_of_a_cloud_is_refused_in_a_listed_network_too(address: str
     assert not is_inside(address, networks)
 
 
-def test_a_destination_may_name_only_what_the_operator_permits() -> None:
-    permitted = parse_private_networks("10.20.0.0/16,fd12:3456::/32")
-    assert are_permitted(parse_private_networks("10.20.4.0/24 fd12:3456:1::/48"), permitted)
-    assert not are_permitted(parse_private_networks("10.0.0.0/8"), permitted)
-    assert not are_permitted(parse_private_networks("10.20.4.0/24"), ())
+def test_a_destination_names_parts_of_what_the_operator_permits() -> None:
+    own = "10.20.4.0/24 fd12:3456:1::/48"
+    found = parse_own_networks({"private_networks": own}, COMPANY)
+    assert found == parse_private_networks(own)
+    assert parse_own_networks({}, ()) == ()
+
+
+@pytest.mark.parametrize("own, permitted", [("10.0.0.0/8", COMPANY), ("10.20.4.0/24", ())])
+def test_a_destination_may_name_nothing_else(own: str, permitted: tuple[Network, ...]) -> None:
+    with pytest.raises(InvalidNetworks, match="PRIVATE_NETWORKS"):
+        parse_own_networks({"private_networks": own}, permitted)
 
 
 def test_a_webhook_connects_inside_its_own_networks_only() -> None:
