@@ -111,7 +111,8 @@ def _run(engines: Engines) -> None:
     files = Files(engines.folder)
     environ = _environ(engines, files)
     with Supervisor(files.processes, CHECKOUT) as supervisor:
-        port = _port(int(os.environ.get("PORT", PORT)), "the site")
+        port = _port(int(os.environ.get("PORT") or files.site_port() or PORT), "the site")
+        files.keep_site_port(port)
         tools_port = _port(min(port + TOOLS_ABOVE, 65535), "the stand-in tools")
         mailbox_port = _port(min(port + MAILBOX_ABOVE, 65535), "the mailbox")
         shops_port = _port(min(port + SHOPS_ABOVE, 65535), "the shops")

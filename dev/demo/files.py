@@ -55,6 +55,15 @@ class Files:
         write_private(path, "".join(f"{name}='{value}'\n" for name, value in environ.items()))
         return path
 
+    def site_port(self) -> int | None:
+        """The port of the site in the last run, which links in mails and keys for links name."""
+        path = self.folder / "site-port"
+        return int(path.read_text()) if path.exists() else None
+
+    def keep_site_port(self, port: int) -> None:
+        """Let the next run take this port again."""
+        write_private(self.folder / "site-port", str(port))
+
     def tool_secrets(self) -> Mapping[str, str]:
         """Per tool, what signs our webhooks to it; made at the first call."""
         return {tool.name: self._secret(self.folder / f"{tool.name}.secret") for tool in TOOLS}

@@ -40,13 +40,14 @@ class Run:
 
     @classmethod
     def start(cls, checkout: Path, port: int | None = None) -> Self:
-        """Start it, and read what it prints."""
+        """Start it, and read what it prints. With port 0 it chooses its own."""
         foreign = {"DATABASE_URL", "REDIS_URL", "DISPLAY", "WAYLAND_DISPLAY"}
         environ = {name: value for name, value in os.environ.items() if name not in foreign}
+        chosen = free_port() if port is None else port or ""
         process = subprocess.Popen(
             [sys.executable, "-m", "dev.run", "--data-in", checkout],
             cwd=CHECKOUT,
-            env=environ | {"PORT": str(port or free_port())},
+            env=environ | {"PORT": str(chosen)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

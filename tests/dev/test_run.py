@@ -134,7 +134,7 @@ def test_it_finds_its_data_after_ctrl_c_and_after_a_kill_and_leaves_no_process(
     checkout: Path,
 ) -> None:
     with running(checkout) as run:
-        recipient, key = run.recipient(), run.printed("API key")
+        recipient, key, site = run.recipient(), run.printed("API key"), run.site
         run.press("redis", wanted="stopped")
         run.press("redis", wanted="running")  # a child of the web process now
         run.press("one-click")
@@ -144,7 +144,8 @@ def test_it_finds_its_data_after_ctrl_c_and_after_a_kill_and_leaves_no_process(
         assert run.stop(signal.SIGINT) == 0
         assert run.output_lines[-1].startswith("Stopped.")
     assert not run.processes()
-    with running(checkout) as again:
+    with running(checkout, 0) as again:
+        assert again.site == site  # where links in mails lead to
         assert again.printed("API key") == key
         assert (again.folder / "keys.env").read_text() == keys
         assert again.recipient() != recipient
