@@ -26,6 +26,8 @@ from preference_center_client import (
     TimeLimits,
     Unavailable,
 )
+from preference_center_client.connection import READ_LIMITS, Connection
+from preference_center_client.exchange import Call, Wait, exchange
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 STOP = OptOut("ada@example.com", "acme.offers", "phone", NOW)
@@ -207,6 +209,30 @@ def test_a_reading_of_everything_may_take_as_long_as_a_write() -> None:
         client.read_digests()
         client.read_digests("1.2.3")
     assert [each.extensions["timeout"]["read"] for each in service.requests] == [7, 1]
+
+
+def test_a_call_ends_within_its_time_though_every_attempt_is_silent() -> None:
+    connection = Connection("https://preferences.example.com", "pc_x")
+    call = Call("POST", "/v1/decisions", parse=str)
+    now, asked = 100.0, []
+
+    def run_in_silence() -> None:
+        nonlocal now
+        steps = exchange(call, connection, clock=lambda: now, draw=lambda: 0.0)
+        step = next(steps)
+        while True:
+            if isinstance(step, Wait):
+                now += step.seconds
+                step = next(steps)
+            else:
+                asked.append(step.timeout.read)
+                now += step.timeout.read or 0.0
+                step = steps.send(httpx.ReadTimeout("silent"))
+
+    with pytest.raises(Unavailable, match="took too long"):
+        run_in_silence()
+    assert asked == pytest.approx([2.0, 2.0, 0.4])
+    assert now == pytest.approx(100.0 + READ_LIMITS.call)
 
 
 def test_other_operations_are_sent_as_they_are() -> None:

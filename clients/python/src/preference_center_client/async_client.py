@@ -202,12 +202,14 @@ class AsyncClient:
                     await self._sleep(step.seconds)
                     outcome = None
                 else:
-                    outcome = await self._send(call)
+                    outcome = await self._send(call, step.timeout)
         except StopIteration as finished:
             result: T = finished.value
             return result
 
-    async def _send(self, call: Call[Any]) -> httpx.Response | httpx.RequestError:
+    async def _send(
+        self, call: Call[Any], limits: httpx.Timeout
+    ) -> httpx.Response | httpx.RequestError:
         try:
             return await self._http.request(
                 call.method,
@@ -215,7 +217,7 @@ class AsyncClient:
                 json=call.body,
                 params=dict(call.params) or None,
                 headers=call.headers,
-                timeout=call.limits(self._connection).to_httpx(),
+                timeout=limits,
             )
         except httpx.RequestError as error:
             return error

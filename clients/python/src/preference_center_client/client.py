@@ -198,12 +198,12 @@ class Client:
                     self._sleep(step.seconds)
                     outcome = None
                 else:
-                    outcome = self._send(call)
+                    outcome = self._send(call, step.timeout)
         except StopIteration as finished:
             result: T = finished.value
             return result
 
-    def _send(self, call: Call[Any]) -> httpx.Response | httpx.RequestError:
+    def _send(self, call: Call[Any], limits: httpx.Timeout) -> httpx.Response | httpx.RequestError:
         try:
             return self._http.request(
                 call.method,
@@ -211,7 +211,7 @@ class Client:
                 json=call.body,
                 params=dict(call.params) or None,
                 headers=call.headers,
-                timeout=call.limits(self._connection).to_httpx(),
+                timeout=limits,
             )
         except httpx.RequestError as error:
             return error

@@ -13,22 +13,25 @@ USER_AGENT = "preference-center-client/0.1"
 
 
 CONNECT_SECONDS = 1.0
+SHORTEST_SECONDS = 0.05
+"""Of an attempt, when a wait before it took longer than it should have."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
     """Seconds for one attempt, between two pieces of the response, and for the whole call.
 
-    After `call` seconds no further attempt begins. The service's documentation
+    After `call` seconds no attempt begins or goes on waiting. The service's documentation
     (docs/integrating.md) has the percentiles behind the defaults.
     """
 
     attempt: float
     call: float
 
-    def to_httpx(self) -> httpx.Timeout:
-        """Those of one attempt, for httpx."""
-        return httpx.Timeout(self.attempt, connect=min(self.attempt, CONNECT_SECONDS))
+    def to_httpx(self, left: float) -> httpx.Timeout:
+        """Those of one attempt, for httpx; `left` is what remains of the whole call, in seconds."""
+        seconds = max(min(self.attempt, left), SHORTEST_SECONDS)
+        return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
 
 
 READ_LIMITS = TimeLimits(2.0, 5.0)

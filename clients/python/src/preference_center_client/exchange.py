@@ -57,11 +57,16 @@ class Wait:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
 class Send:
-    """A request to the driver: send the call, and return the response or the transport error."""
+    """A request to the driver: send the call, and return the response or the transport error.
+
+    `timeout` bounds the attempt, and ends with the time of the whole call.
+    """
+
+    timeout: httpx.Timeout
 
 
-SEND = Send()
 Outcome = httpx.Response | httpx.RequestError | None
 
 
@@ -76,11 +81,12 @@ def exchange(
 
     Raises Unavailable or a Rejected. `clock` returns seconds, `draw` a number from 0 to 1.
     """
-    end = clock() + call.limits(connection).call
+    limits = call.limits(connection)
+    end = clock() + limits.call
     attempt = 0
     while True:
         attempt += 1
-        outcome = yield SEND
+        outcome = yield Send(limits.to_httpx(end - clock()))
         try:
             return _read(call, outcome)
         except Unavailable as failure:
