@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from clients.python.tests.contract import CONTRACT
-from clients.python.tests.fake_service import KEY, URL, FakeService, decided
-from preference_center_client import Action, Unavailable
+from clients.python.tests.fake_service import KEY, URL, FakeService, decided, problem
+from preference_center_client import Action, NotPermitted, Unavailable
 
 django = pytest.importorskip("django")
 
@@ -84,7 +84,21 @@ def test_marketing_that_is_allowed_goes_out_with_both_headers(configure: Configu
     value = message_from_bytes(raw)["List-Unsubscribe"].strip()
     assert value.startswith("<https://acme.example.com/u/~7.")
     assert value.endswith("?subject=unsubscribe>")
-    assert b"=?utf-8?q?=3Chttp" not in raw
+    line = next(each for each in raw.splitlines() if each.startswith(b"List-Unsubscribe:"))
+    assert line.startswith(b"List-Unsubscribe: <https://")
+    assert line.endswith(b"?subject=unsubscribe>")
+
+
+def test_the_links_of_the_text_are_made_offline(configure: Configure) -> None:
+    service = configure(httpx.ConnectError)
+    minted = hook.links("offers.weekly", "Ada <ada@example.com>")
+    assert minted.unsubscribe_url.startswith("https://acme.example.com/u/~7.")
+    assert service.requests == []
+    with pytest.raises(ImproperlyConfigured, match="no topic of 'password_reset'"):
+        hook.links("password_reset", "ada@example.com")
+    configure(decided(True), LINK_KEY=None)
+    with pytest.raises(ImproperlyConfigured, match="no LINK_KEY"):
+        hook.links("offers.weekly", "ada@example.com")
 
 
 def test_who_may_not_be_sent_it_is_left_out(configure: Configure) -> None:
@@ -103,7 +117,7 @@ def test_a_message_without_recipients_left_is_not_sent(configure: Configure) -> 
 
 def test_service_mail_goes_out_while_the_service_is_down(configure: Configure) -> None:  # I4
     service = configure(httpx.ConnectError)
-    with pytest.raises(Unavailable, match="1 marketing messages"):
+    with pytest.raises(Unavailable, match=r"marketing was not sent \(1 of 3"):
         send(mail("password_reset"), mail(), mail(None))
     assert len(outbox()) == 2
     assert len(service.requests) == 3  # of one call, about the service mail
@@ -140,10 +154,24 @@ def test_marketing_that_nobody_labelled_is_refused(configure: Configure) -> None
         send(mail("newsletter.monthly"))
 
 
+def test_an_error_of_one_message_does_not_keep_the_others(configure: Configure) -> None:  # I4
+    configure(problem(403, "not-permitted"))
+    with pytest.raises(NotPermitted):
+        send(mail(), mail("newsletter.montly"), mail(None), mail("password_reset"))
+    assert len(outbox()) == 2
+
+
 def test_a_mail_to_several_people_has_no_link_of_one_of_them(configure: Configure) -> None:
     configure(decided(True, True))
     send(mail(to=["ada@example.com", "bob@example.com"]))
     assert "List-Unsubscribe" not in outbox()[0].extra_headers
+
+
+def test_a_missing_setting_is_named(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(decided(True))
+    monkeypatch.setattr(settings, "PREFERENCE_CENTER", {"URL": URL})
+    with pytest.raises(ImproperlyConfigured, match="has no KEY and no MESSAGE_TYPES"):
+        send(mail())
 
 
 @pytest.mark.parametrize("wrong", [{"URL": "x"}, {"KEY": ""}, {"LINK_KEY": "x"}])

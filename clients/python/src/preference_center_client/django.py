@@ -38,11 +38,14 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 
 from preference_center_client.client import Client
-from preference_center_client.errors import Unavailable
-from preference_center_client.links import LinkMinter
+from preference_center_client.errors import Rejected, Unavailable
+from preference_center_client.links import LinkMinter, MintedLinks
 from preference_center_client.sending import Action, Sending
 
-LINE_LENGTH = 998  # RFC 5322 2.1.1; Django 6 would fold a long link, and mail programs ignore it
+LINE_LENGTH = 998
+"""RFC 5322 2.1.1. Django 5 would fold a long link, 6 encode it, which mail programs ignore."""
+
+REQUIRED = ("URL", "KEY", "MESSAGE_TYPES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class Configuration:
 def configuration() -> Configuration:
     """Of this process. Raises ImproperlyConfigured. `configuration.cache_clear()` is for tests."""
     given: Mapping[str, Any] = getattr(settings, "PREFERENCE_CENTER", {})
+    missing = [name for name in REQUIRED if name not in given]
+    if missing:
+        raise ImproperlyConfigured(f"PREFERENCE_CENTER has no {' and no '.join(missing)}")
     try:
         client = Client(given["URL"], given["KEY"])
         topics = dict(given["MESSAGE_TYPES"])
@@ -68,7 +74,7 @@ def configuration() -> Configuration:
         )
         link_key = given.get("LINK_KEY")
         return Configuration(sending, topics, LinkMinter(link_key) if link_key else None)
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise ImproperlyConfigured(f"PREFERENCE_CENTER: {error}") from None
 
 
@@ -78,7 +84,8 @@ class PreferenceCenterMixin:
     Recipients that may not be sent a message are left out of it, and a message without any is
     not sent. While the service is down, service mail is sent; then Unavailable is raised for the
     marketing that waits (unless `fail_silently`), so that the task is run again: send marketing
-    one message per task.
+    one message per task. A message that the service rejects, or that is not labelled as
+    MESSAGE_TYPES says, raises its error after the others were sent.
     """
 
     fail_silently: bool
@@ -86,16 +93,23 @@ class PreferenceCenterMixin:
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Send what may be sent; returns how many messages were."""
         waiting, ready = 0, []
+        failures: list[ImproperlyConfigured | Rejected] = []
         for message in email_messages:
-            actions = prepare(message)
+            try:
+                actions = prepare(message)
+            except (ImproperlyConfigured, Rejected) as error:
+                failures.append(error)
+                continue
             waiting += Action.WAIT in actions
             if Action.WAIT not in actions and (not actions or Action.SEND in actions):
                 ready.append(message)
         sent: int = (super().send_messages(ready) or 0) if ready else 0  # type: ignore[misc]
+        if failures:
+            raise failures[0]
         if waiting and not self.fail_silently:
             raise Unavailable(
-                f"{waiting} marketing messages were not sent, since it is unknown whether they"
-                " may be: send them again later"
+                f"marketing was not sent ({waiting} of {len(email_messages)} messages), since it is"
+                " unknown whether it may be: send it again later"
             )
         return sent
 
@@ -136,6 +150,20 @@ def prepare(message: EmailMessage) -> list[Action]:
     return actions
 
 
+def links(message_type: str, address: str) -> MintedLinks:
+    """The unsubscribe link and the preference link for the text of a mail, made offline.
+
+    Raises ImproperlyConfigured for a message type without a topic, or without LINK_KEY.
+    """
+    found = configuration()
+    topic = found.topics.get(message_type)
+    if found.minter is None or topic is None:
+        raise ImproperlyConfigured(
+            f"PREFERENCE_CENTER has no topic of {message_type!r} in MESSAGE_TYPES, or no LINK_KEY"
+        )
+    return found.minter.mint(bare_address(address), topic, str(uuid4()))
+
+
 def bare_address(text: str) -> str:
     """The address without a display name around it."""
     return parseaddr(text)[1] or text
@@ -143,13 +171,13 @@ def bare_address(text: str) -> str:
 
 def _add_links(message: EmailMessage, minter: LinkMinter, topic: str, address: str) -> None:
     """Set both headers, on one line each. A mail to several people can't have one link for all."""
-    links = minter.mint(address, topic, getattr(message, "message_id", "") or str(uuid4()))
-    message.extra_headers.update(links.headers)
+    minted = minter.mint(address, topic, getattr(message, "message_id", "") or str(uuid4()))
+    message.extra_headers.update(minted.headers)
     build = message.message
 
     def unfolded(**how: Any) -> Any:
-        if "policy" in how:  # Django 6
-            how["policy"] = how["policy"].clone(max_line_length=LINE_LENGTH)
-        return build(**how)
+        built = build(**how)
+        built.policy = built.policy.clone(max_line_length=LINE_LENGTH)
+        return built
 
     message.message = unfolded
