@@ -266,13 +266,13 @@ def _find_recipient_column(names: Sequence[str], wanted: str | None) -> int:
         several = ", ".join(names[index].strip() for index in found)
         raise UnreadableBody(
             f"The header has several columns for the recipient: {several}. Rename all but one, or"
-            " set `column`."
+            " name it in the URL, as in &column=NAME."
         )
     if wanted:
         raise UnreadableBody("The header has no column with the name given in `column`.")
     raise UnreadableBody(
-        "The header has no column recipient, address, email or phone: add one, or set `column` to"
-        " the recipient column."
+        "The header has no column with a known name of the recipient, such as email, recipient,"
+        " address or phone: rename it, or name it in the URL, as in &column=NAME."
     )
 
 

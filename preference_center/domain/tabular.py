@@ -17,18 +17,26 @@ DELIMITERS = ",;\t|"
 
 ADDRESS_COLUMN_NAMES: Mapping[Channel, tuple[tuple[str, ...], ...]] = {
     Channel.EMAIL: (
-        ("email", "mail", "email address"),
+        (
+            *("email", "mail", "email address"),
+            *("email adresse", "mail adresse"),  # German
+            *("adresse email", "adresse mail", "adresse électronique", "courriel"),  # French
+            *("indirizzo email", "indirizzo mail", "posta elettronica"),  # Italian
+            *("correo electrónico", "correo electronico", "correo"),  # Spanish
+        ),
         ("recipient", "recipient email", "subscriber", "subscriber email", "contact email", "to"),
         ("address",),
     ),
     Channel.SMS: (
         ("sms", "mobile", "mobile phone", "mobile number", "mobile phone number", "cell phone"),
+        ("handynummer", "mobilnummer", "numéro de portable", "cellulare", "móvil", "movil"),
         ("phone", "phone number", "msisdn", "number"),
         ("recipient", "to", "address"),
     ),
     Channel.PHONE: (
         ("phone", "phone number", "telephone", "telephone number", "msisdn"),
         ("mobile", "mobile phone", "mobile number", "mobile phone number"),
+        ("telefon", "telefonnummer", "téléphone", "numéro de téléphone", "telefono", "teléfono"),
         ("recipient", "to", "address"),
     ),
 }
@@ -38,7 +46,7 @@ The first group that any column is in decides: in a list with "Email" and "Addre
 is a street.
 """
 
-_SEPARATORS = str.maketrans("", "", " -_.")
+_IGNORED = str.maketrans("", "", "-_.:*'\"\u2010\u2011\u2013\u2019\u200b\ufeff")
 
 
 def _name_groups(channel: Channel | None) -> tuple[tuple[str, ...], ...]:
@@ -49,8 +57,12 @@ def _name_groups(channel: Channel | None) -> tuple[tuple[str, ...], ...]:
 
 @cache
 def normalize_column_name(name: str) -> str:
-    """A column's name without what differs between exports: case, spaces, `-`, `_`, dots."""
-    return name.strip().strip("\ufeff").casefold().translate(_SEPARATORS)
+    """A column's name without what differs between exports.
+
+    That is case, every kind of space and dash, `_`, dots, colons, quotes, and the asterisk of a
+    required field.
+    """
+    return "".join(name.casefold().translate(_IGNORED).split())
 
 
 def detect_delimiter(line: str) -> str:

@@ -102,8 +102,8 @@ def test_the_column_is_found_by_its_name(header: str, column: str | None) -> Non
     [
         (b"", None, "empty"),
         (b"\n\r\n  \n", None, "empty"),
-        (b"ada@example.com\nbob@example.com\n", None, "has no column recipient"),
-        (b"name,street\n", None, "set `column`"),
+        (b"ada@example.com\nbob@example.com\n", None, "has no column with a known name"),
+        (b"name,street\n", None, "name it in the URL"),
         (b"email,e-mail\n", "to", "no column with the name"),
         (b"email,EMAIL\n", None, "several columns for the recipient: email, EMAIL"),
         (b'"email\n', None, "not valid CSV"),

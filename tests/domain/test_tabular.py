@@ -14,6 +14,7 @@ from preference_center.domain.tabular import (
     ADDRESS_COLUMN_NAMES,
     detect_delimiter,
     find_address_column,
+    find_likely_columns,
     normalize_column_name,
 )
 from preference_center.imports.named_columns import NamedColumns
@@ -36,6 +37,23 @@ def test_every_name_is_found_by_every_reader(name: str) -> None:
         if not preset.is_hashed:
             cells = {normalize_column_name(written): "x"}
             assert cell_text(cells, preset.address_columns) == "x"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(" E-Mail\u00a0Address ", '"E_MAIL"', "E\u2011Mail*", "Contact: E-mail", "\ufeffEmail."),
+        *("E-Mail-Adresse", "Adresse e-mail", "Indirizzo e-mail", "Correo Electr\u00f3nico"),
+    ],
+)
+def test_what_exports_add_to_a_name_is_ignored(name: str) -> None:
+    assert find_address_column(["id", name, "city"], None, Channel.EMAIL) == 1
+    assert find_address_column(["id", name, "city"], None, None) == 1
+
+
+@pytest.mark.parametrize("name", ["Email 2", "Emailed at", "Email opt-in", "Street"])
+def test_another_name_is_no_address_column(name: str) -> None:
+    assert find_likely_columns(["id", name], Channel.EMAIL) == []
 
 
 @pytest.mark.parametrize(

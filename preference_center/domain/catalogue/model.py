@@ -288,8 +288,17 @@ class Catalogue:
         return texts.get(language) or texts.get(self.default_language, "")
 
 
+MAX_LISTED = 12
+"""Keys that a message lists where one is unknown."""
+
+
 def _unknown_key_message(kind: str, key: str, known: Mapping[str, object]) -> str:
     # Not the key itself: a caller may have put an address there (I12).
-    return (
-        f"the catalogue has no such {kind}; {did_you_mean(key, known) or 'declare it there first'}"
-    )
+    return f"the catalogue has no such {kind}; {did_you_mean(key, known) or _listed(known)}"
+
+
+def _listed(known: Mapping[str, object]) -> str:
+    if not known:
+        return "declare it there first"
+    more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
+    return f"it has {', '.join(list(known)[:MAX_LISTED])}{more}: use one, or declare it there first"
