@@ -92,7 +92,7 @@ def applying(here: ground.Ground, path: Path, *more: str) -> subprocess.Popen[by
         meaning_filter=MeaningFilter.OPT_OUTS,
     )
     name = instructions.plan_id(LocalFile(path).digest())
-    words = ["--preset", "addresses", "--scope", "list=all_marketing", "--as", "opt-outs"]
+    words = ["--preset", "addresses", "--scope", "list=all_marketing", "--meaning", "opt-outs"]
     return subprocess.Popen(
         [
             sys.executable,

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.cli import FlaskGroup, NoAppException
 
 from preference_center import __version__, cli
+from preference_center.cli.actor import staff_name_option
 from preference_center.cli.command_app import CommandApp
 from preference_center.locations import ROOT
 from preference_center.processes import become, read_procfile
@@ -78,6 +79,7 @@ def build_program() -> click.Group:
         help="A preference center and suppression service for marketing.",
     )
     group.params = [each for each in group.params if each.name not in {"app", "debug"}]
+    group.params.append(staff_name_option())
     click.version_option(__version__, prog_name=PROGRAM)(group)
     group.add_command(_run_demo)
     for name in read_procfile():

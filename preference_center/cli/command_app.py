@@ -17,6 +17,8 @@ from flask import Flask, current_app, has_app_context
 from flask.cli import AppGroup, FlaskGroup, ScriptInfo
 from flask.ctx import AppContext
 
+from preference_center.cli.actor import add_staff_name_option
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -49,7 +51,10 @@ class CommandApp(Flask):
 
 
 def with_service(command: Callable[P, T]) -> Callable[P, T]:
-    """Run a command in the context of the service, like Flask's `with_appcontext`."""
+    """Run a command in the context of the service, like Flask's `with_appcontext`.
+
+    Such a command has the option `--as`, since it may record what somebody does.
+    """
 
     @click.pass_context
     @wraps(command)
@@ -60,6 +65,7 @@ def with_service(command: Callable[P, T]) -> Callable[P, T]:
             _learn_digest_keys()
         return context.invoke(command, *args, **kwargs)
 
+    add_staff_name_option(wrapper)
     return cast("Callable[P, T]", wrapper)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from preference_center import contacts
+from preference_center.cli.actor import SOURCE, actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import Timestamp, click_bad_parameter, click_errors
 from preference_center.context import services
@@ -189,7 +190,7 @@ def _prompt_address(channel: str) -> Address:
 
 
 def _origin(now: datetime) -> RequestOrigin:
-    return RequestOrigin("cli", "cli", now)
+    return RequestOrigin(SOURCE, actor(), now)
 
 
 def _print_contact(contact: Contact) -> None:

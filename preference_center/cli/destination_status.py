@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import click
 
 from preference_center.cli import backfill_progress
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
@@ -26,8 +27,6 @@ from preference_center.storage.sync import destinations as stored
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.listings import ListingKind, ListingProgress
 from preference_center.storage.sync.webhook_inbox import RETENTION
-
-ACTOR = "cli"
 
 _LISTING_LABELS = {
     ListingKind.PULL: "its own opt-outs",
@@ -139,7 +138,7 @@ def _replay(connection: Connection, destination: Destination, since: datetime | 
     start = since.replace(tzinfo=now.tzinfo) if since else now - RETENTION - timedelta(days=1)
     count = webhook_inbox.replay_webhooks(connection, destination.id, start, now)
     detail = {"name": destination.name, "requests": str(count)}
-    audit.insert_audit_entry(connection, now, ACTOR, "destination.replayed", detail)
+    audit.insert_audit_entry(connection, now, actor(), "destination.replayed", detail)
     return count
 
 

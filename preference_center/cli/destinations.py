@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from preference_center.cli import backfill_progress
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.destination_status import observe, replay, show
 from preference_center.cli.errors import click_errors
@@ -34,7 +35,6 @@ from preference_center.storage.sync import destinations as stored
 from preference_center.storage.sync.backfills import Backfill
 from preference_center.storage.sync.backlog import DestinationBacklog
 
-ACTOR = "cli"
 ENV_PREFIX = "env:"
 
 destinations = CommandGroup(
@@ -165,7 +165,7 @@ def add(
         sends_service=sends_service,
     )
     with click_errors():
-        added = manage.add_destination(request, ACTOR, backfill_progress.progress_printer())
+        added = manage.add_destination(request, actor(), backfill_progress.progress_printer())
     if added.webhook_only:
         click.echo(f"{name} is added. Its webhooks are processed from now on.")
     else:
@@ -197,7 +197,7 @@ def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
     """
     with click_errors():
         kind = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name)).kind
-        manage.change_settings(name, _parse_settings(settings, kind), ACTOR)
+        manage.change_settings(name, _parse_settings(settings, kind), actor())
     click.echo(f"{name} is changed. If it was rejected before: flask destinations resume {name}")
 
 
@@ -245,7 +245,7 @@ def check(name: str) -> None:
 def pause(name: str) -> None:
     """Stop pushing to NAME until `resume`. The 72 hours of its opt-outs keep running."""
     with click_errors():
-        manage.pause_destination(name, ACTOR)
+        manage.pause_destination(name, actor())
         row = run_in_transaction(waiting.load_backlogs)[name]
     click.echo(f"{name} is paused; {_format_backlog(row)}.")
     click.echo(
@@ -264,7 +264,7 @@ def resume(name: str) -> None:
     It also retries a destination that rejected us, immediately.
     """
     with click_errors():
-        manage.resume_destination(name, ACTOR, backfill_progress.progress_printer())
+        manage.resume_destination(name, actor(), backfill_progress.progress_printer())
         row = run_in_transaction(waiting.load_backlogs)[name]
     click.echo(f"{name} is active; {_format_backlog(row)}.")
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import click
 
+from preference_center.cli.actor import SOURCE, actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
@@ -27,7 +28,6 @@ from preference_center.storage.rights.erasure_list import (
     list_erasures,
 )
 
-ACTOR = "cli"
 _MAX_LISTED = 500
 
 group = CommandGroup(
@@ -67,7 +67,7 @@ def add(extent: str, channel: str, *, notify: bool) -> None:
     raw = click.prompt("Address", err=True)
     with click_bad_parameter("Address"):
         address = parse_address(raw, Channel(channel), region=services().settings.phone_region)
-    origin = RequestOrigin(ACTOR, ACTOR, now)
+    origin = RequestOrigin(SOURCE, actor(), now)
     with click_errors():
         require_known_keys()
         ids = erase_contacts(
@@ -120,7 +120,7 @@ def tasks(*, show_address: bool) -> None:
     Do it there, then: flask erasures done ID TOOL --by NAME
     """
     with click_errors():
-        found = hand_tasks.list_hand_tasks(ACTOR, with_addresses=show_address)
+        found = hand_tasks.list_hand_tasks(actor(), with_addresses=show_address)
     for each in found:
         click.echo(f"{each.task.erasure_id}\t{each.task.destination}\t{each.task.reason}")
         if show_address:
@@ -141,7 +141,7 @@ def done(erasure_id: UUID, tool: str, done_by: str) -> None:
     After the last tool the address is forgotten here, too.
     """
     with click_errors():
-        finished = hand_tasks.end_hand_task(erasure_id, tool, done_by, ACTOR)
+        finished = hand_tasks.end_hand_task(erasure_id, tool, done_by, actor())
     click.echo("Recorded; nothing is left to do." if finished else "Recorded.")
 
 

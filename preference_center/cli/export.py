@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from preference_center.atomic_files import atomic_write_text
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
@@ -33,8 +34,6 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.export import ExportRow, ExportSnapshot, open_export_snapshot
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.sync import destinations
-
-ACTOR = "cli"
 
 CSV_COLUMNS = (
     "address", "channel", "status", "scope", "occurred_at", "received_at", "until", "reason",
@@ -278,7 +277,7 @@ def _audit(tool: ExportFormat, stats: ExportStats, scopes: Sequence[str]) -> Non
     now = services().now()
     run_in_transaction(
         lambda connection: audit.insert_audit_entry(
-            connection, now, ACTOR, "export.written", detail
+            connection, now, actor(), "export.written", detail
         )
     )
 

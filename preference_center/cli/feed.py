@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
@@ -21,7 +22,6 @@ from preference_center.storage.feed.watermarks import Horizon, Timeline
 
 feed = CommandGroup("feed", help="The feed of changes for senders and data teams.")
 
-ACTOR = "cli"
 MAX_SHOWN = 5
 MAX_LAG = timedelta(minutes=1)
 SNAPSHOT_NEEDED = 3
@@ -117,7 +117,7 @@ def export(since: str | None, addresses: str, output: Path) -> None:
         require_known_keys()
         try:
             written = parquet_files.write_feed_file(
-                output, after, readable=addresses == "readable", actor=ACTOR
+                output, after, readable=addresses == "readable", actor=actor()
             )
         except StaleWatermark:
             click.echo("The database was started or restored since: omit --since.", err=True)
@@ -144,7 +144,7 @@ def _forget_cursor(connection: Connection, publisher: str) -> bool:
     found = cursors.delete_cursor(connection, publisher)
     if found:
         detail = {"publisher": publisher}
-        audit.insert_audit_entry(connection, services().now(), ACTOR, "feed.republished", detail)
+        audit.insert_audit_entry(connection, services().now(), actor(), "feed.republished", detail)
     return found
 
 
@@ -160,7 +160,7 @@ def _load_status(connection: Connection) -> tuple[Horizon, int, list[BlockingTra
 def _begin_epoch(connection: Connection) -> Timeline:
     now = services().now()
     timeline = watermarks.begin_epoch(connection, now)
-    audit.insert_audit_entry(connection, now, ACTOR, "feed.new_epoch", {"epoch": timeline.epoch})
+    audit.insert_audit_entry(connection, now, actor(), "feed.new_epoch", {"epoch": timeline.epoch})
     return timeline
 
 

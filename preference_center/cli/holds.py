@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import Timestamp, click_bad_parameter, click_errors
 from preference_center.context import services
@@ -53,7 +54,7 @@ def place(reference: str, ground: str, until: datetime | None, channel: str) -> 
         address = parse_address(raw, Channel(channel), region=services().settings.phone_region)
     with click_errors():
         require_known_keys()
-        placed = place_hold(address, reference, ground, "cli", until)
+        placed = place_hold(address, reference, ground, actor(), until)
     click.echo(f"{reference}: holds {len(placed)} address{'es' * (len(placed) != 1)}.")
 
 
@@ -75,7 +76,7 @@ def list_() -> None:
 def end(reference: str) -> None:
     """End the holds of a case: erasure and retention go on."""
     with click_errors():
-        ended = end_hold(reference, "cli")
+        ended = end_hold(reference, actor())
     if not ended:
         raise click.ClickException(f"no hold of {reference} is in force: see flask holds list")
     click.echo(f"{reference}: ended {ended} hold{'s' * (ended != 1)}.")

@@ -55,7 +55,7 @@ _OPTIONS = (
         help='The same in a TOML file: a table [scopes] with lines "GROUP" = "SCOPE".',
     ),
     click.option(
-        "--as",
+        "--meaning",
         "only",
         type=click.Choice([only.value for only in MeaningFilter]),
         help="Import only rows with this meaning; for a plain list: the meaning of its rows.",
@@ -170,7 +170,7 @@ def parse_instructions(
         unreadable_dates=UnreadableDates(unreadable_dates),
         **texts,
     )
-    with click_bad_parameter("--as"):
+    with click_bad_parameter("--meaning"):
         instructions.check()
     return instructions
 

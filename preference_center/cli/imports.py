@@ -9,6 +9,7 @@ from uuid import UUID
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.import_options import (
@@ -48,7 +49,6 @@ imports = CommandGroup(
     """,
 )
 
-ACTOR = "cli"
 _id_argument = click.argument("import_id", metavar="ID", type=click.UUID)
 _no_pause_option = click.option(
     "--no-pause", is_flag=True, help="No pauses between chunks: for a database without other users."
@@ -124,7 +124,7 @@ def apply(file: Path, plan_name: str, *, no_pause: bool, **options: Any) -> None
         require_known_keys()
         instructions.scopes.validate(current_catalogue())
         import_id = create_import(
-            source, instructions, name=file.name, actor=ACTOR, plan_id=plan_name
+            source, instructions, name=file.name, actor=actor(), plan_id=plan_name
         )
     click.echo(f"Import {import_id}", err=True)
     _continue_import(import_id, source, no_pause=no_pause)
@@ -156,7 +156,7 @@ def undo(import_id: UUID, *, no_pause: bool) -> None:
     """
     with click_errors():
         require_known_keys()
-        found = start_undo(import_id, ACTOR)
+        found = start_undo(import_id, actor())
         left = ImportStats.from_json(found.stats).total_new - found.undone_count
         with click.progressbar(length=left, label="Undoing", file=sys.stderr) as bar:
             work = ImportBudget(
@@ -164,7 +164,7 @@ def undo(import_id: UUID, *, no_pause: bool) -> None:
                 on_undone=bar.update,
                 **_throttle_options(no_pause),
             )
-            done = undo_import(import_id, work, ACTOR, ignore_lease=True)
+            done = undo_import(import_id, work, actor(), ignore_lease=True)
     click.echo(f"Undone: {done.undone_count:,} events of import {import_id} were retracted.")
 
 

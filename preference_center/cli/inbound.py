@@ -14,6 +14,7 @@ from uuid import UUID
 import click
 import structlog
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import (
     click_bad_parameter,
@@ -198,7 +199,7 @@ def dismiss(numbers: tuple[UUID, ...], reason: str) -> None:
                     f"no pending opt-out has the id {number}: `flask inbound pending`"
                 )
             detail = {"opt_out": str(number), "reason": reason}
-            audit.insert_audit_entry(connection, now, "cli", "pending_opt_out.dismissed", detail)
+            audit.insert_audit_entry(connection, now, actor(), "pending_opt_out.dismissed", detail)
 
     with click_errors():
         run_in_transaction(dismiss_all)

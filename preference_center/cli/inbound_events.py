@@ -7,6 +7,7 @@ from uuid import UUID
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
@@ -17,8 +18,6 @@ from preference_center.domain.sync.open_questions import (
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
-
-ACTOR = "cli"
 
 _QUESTION_TEXTS = {
     UNREADABLE_QUESTION: "the body does not match the vendor's documentation",
@@ -99,7 +98,7 @@ def discard(requests: tuple[UUID, ...], reason: str) -> None:
                     f"no undecided event has the id {request}: see `flask inbound events list`"
                 )
             detail = {"event": str(request), "reason": reason}
-            audit.insert_audit_entry(connection, now, ACTOR, "vendor_event.discarded", detail)
+            audit.insert_audit_entry(connection, now, actor(), "vendor_event.discarded", detail)
 
     with click_errors():
         run_in_transaction(discard_all)
@@ -128,7 +127,7 @@ def ignore(destination: str, question: str, reason: str) -> None:
         context = services()
         now, target = context.now(), destinations.get_by_name(connection, context.keys, destination)
         detail = {"name": destination, "question": question, "reason": reason}
-        audit.insert_audit_entry(connection, now, ACTOR, "vendor_event.ignored", detail)
+        audit.insert_audit_entry(connection, now, actor(), "vendor_event.ignored", detail)
         return undecided_events.ignore_question(connection, target.id, question, reason, now)
 
     with click_errors():

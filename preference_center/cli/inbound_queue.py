@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 import click
 
+from preference_center.cli.actor import SOURCE, actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import (
     click_bad_parameter,
@@ -90,8 +91,7 @@ def show(mail: UUID, *, raw: bool) -> None:
 @click.argument("mail", type=click.UUID)
 @click.argument("given", nargs=-1, metavar="")
 @click.option(
-    "--as",
-    "meaning",
+    "--meaning",
     type=click.Choice([OPTED_OUT, COMPLAINED]),
     default=OPTED_OUT,
     show_default=True,
@@ -174,7 +174,7 @@ def _settle(connection: Connection, mail_id: UUID, outcome: str) -> None:
 def _changes(
     mail: ReviewItem, addresses: Sequence[Address], meaning: str, scope: str
 ) -> list[Change]:
-    origin = RequestOrigin("cli", "cli", services().now())
+    origin = RequestOrigin(SOURCE, actor(), services().now())
     changes = []
     for number, address in enumerate(addresses):
         change = sender_requests.build_opt_out_change(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup, with_service
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
@@ -20,7 +21,6 @@ from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db.database import run_in_transaction
 
-_ACTOR = "cli"
 _PROGRESS_ROWS = 10_000
 
 
@@ -46,7 +46,7 @@ def encryption(*, dry_run: bool) -> None:
         rotate_encryption(_progress_printer())
         run_in_transaction(
             lambda connection: audit.insert_audit_entry(
-                connection, services().now(), _ACTOR, "encryption_keys.rotated", {"key": key_id}
+                connection, services().now(), actor(), "encryption_keys.rotated", {"key": key_id}
             )
         )
     click.echo(f"All stored data is encrypted with the key {key_id}: older keys can be removed.")
@@ -76,7 +76,7 @@ def digests(*, dry_run: bool, all_restarted: bool) -> None:
         key_id = services().keys.digest_id
         run_in_transaction(
             lambda connection: audit.insert_audit_entry(
-                connection, services().now(), _ACTOR, "digest_keys.rotated", {"key": key_id}
+                connection, services().now(), actor(), "digest_keys.rotated", {"key": key_id}
             )
         )
     click.echo(f"All stored digests are made with the key {key_id}, and the old ones are deleted.")

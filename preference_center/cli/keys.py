@@ -6,6 +6,7 @@ import secrets
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.cli.key_rotation import rotate, status
@@ -18,8 +19,6 @@ from preference_center.storage.access import api_keys, audit
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
-
-ACTOR = "cli"
 
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
 for command in (link_key, link_keys, revoke_link_key, rotate, status):
@@ -138,7 +137,7 @@ def _create_key(
     }
     if rate:
         detail["rate"] = rate
-    audit.insert_audit_entry(connection, now, ACTOR, "api_key.created", detail)
+    audit.insert_audit_entry(connection, now, actor(), "api_key.created", detail)
     return text
 
 
@@ -146,7 +145,7 @@ def _revoke(connection: Connection, name: str) -> bool:
     now = services().now()
     ended = api_keys.revoke_key(connection, name, now)
     if ended:
-        audit.insert_audit_entry(connection, now, ACTOR, "api_key.revoked", {"name": name})
+        audit.insert_audit_entry(connection, now, actor(), "api_key.revoked", {"name": name})
     return ended
 
 

@@ -107,7 +107,7 @@ def write_list_with_links(
         if has_header:
             if options.column_title in first:
                 raise InvalidInput(
-                    f"the list has a column {options.column_title} already: use another --as"
+                    f"the list has a column {options.column_title} already: use another --title"
                 )
             writer.writerow([*first, options.column_title])
         width = len(first)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
@@ -19,8 +20,6 @@ from preference_center.storage.access import audit
 from preference_center.storage.access import link_keys as links
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
-
-ACTOR = "cli"
 
 
 @click.command("link-key")
@@ -102,7 +101,7 @@ def _create_link_key(connection: Connection, name: str, topics: Sequence[str]) -
     now = services().now()
     key = links.create_link_key(connection, name, services().links.newest_key_id, topics, now)
     detail = {"name": name, "key_id": key.key_id, "topics": list(topics)}
-    audit.insert_audit_entry(connection, now, ACTOR, "link_key.created", detail)
+    audit.insert_audit_entry(connection, now, actor(), "link_key.created", detail)
     return key
 
 
@@ -110,7 +109,7 @@ def _revoke(connection: Connection, name: str) -> bool:
     ended = links.revoke_link_key(connection, name, services().now())
     if ended:
         audit.insert_audit_entry(
-            connection, services().now(), ACTOR, "link_key.revoked", {"name": name}
+            connection, services().now(), actor(), "link_key.revoked", {"name": name}
         )
     return ended
 

@@ -14,6 +14,7 @@ from typing import BinaryIO, TextIO
 import click
 
 from preference_center.atomic_files import atomic_write
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.cli.link_columns import (
@@ -35,8 +36,6 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_newest_id
 from preference_center.storage.sync.destinations import get_by_name
-
-ACTOR = "cli"
 
 _COMMON_FIELD_LIMIT = 255
 """Maximum characters of a text field in some tools."""
@@ -68,7 +67,7 @@ links = CommandGroup("links", help="Permanent links, to upload into a tool as a 
 @click.option("--column", help="Name or number of the address column in that list.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Encoding of that list.")
 @click.option(
-    "--as", "title", default="preference_link", show_default=True, help="Name of the new column."
+    "--title", default="preference_link", show_default=True, help="Name of the new column."
 )
 @click.option(
     "--page",
@@ -180,7 +179,7 @@ def _links_since(connection: Connection, destination: int) -> datetime:
 
 def _audit_export(connection: Connection, name: str, scope: str, stats: LinkStats) -> None:
     detail = {"destination": name, "scope": scope, "links": str(stats.links)}
-    audit.insert_audit_entry(connection, services().now(), ACTOR, "links.exported", detail)
+    audit.insert_audit_entry(connection, services().now(), actor(), "links.exported", detail)
 
 
 def _withdraw_links(connection: Connection, destination: Destination) -> bool:
@@ -188,7 +187,7 @@ def _withdraw_links(connection: Connection, destination: Destination) -> bool:
     ended = link_keys.revoke_permanent_links(connection, destination.id, now)
     if ended:
         audit.insert_audit_entry(
-            connection, now, ACTOR, "links.revoked", {"destination": destination.name}
+            connection, now, actor(), "links.revoked", {"destination": destination.name}
         )
     return ended
 

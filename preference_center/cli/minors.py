@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.rights_output import print_request, request_line
@@ -16,7 +17,6 @@ from preference_center.rights import minors, requests
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights.requests import list_requests
 
-ACTOR = "cli"
 _LIMIT = 1_000
 
 group = CommandGroup(
@@ -57,7 +57,7 @@ def show(reference: str, show_text: bool) -> None:  # noqa: FBT001 - click passe
     with click_errors():
         part, steps = requests.open_sealed(report), requests.list_steps(report.id)
         if show_text and part.text:
-            requests.record_look(report.id, StepAction.TEXT_READ, ACTOR)
+            requests.record_look(report.id, StepAction.TEXT_READ, actor())
     print_request(report, part, steps, show_text=show_text)
     if part.reporter:
         click.echo("The reporter gave an address, and is informed once you have decided.")
@@ -71,7 +71,7 @@ def confirm(reference: str) -> None:
     The holder of the address is informed, and may complain. Where the holder says that it is
     wrong, make sure first, by what you know of the account.
     """
-    _decide(reference, lambda report: requests.fulfil(report, ACTOR))
+    _decide(reference, lambda report: requests.fulfil(report, actor()))
 
 
 @group.command("dismiss")
@@ -81,7 +81,7 @@ def dismiss(reference: str) -> None:
 
     Another report about the same address within 90 days pauses nothing before you decide.
     """
-    _decide(reference, lambda report: minors.dismiss(report.id, ACTOR))
+    _decide(reference, lambda report: minors.dismiss(report.id, actor()))
 
 
 def _decide(reference: str, act: Callable[[RightsRequest], RightsRequest]) -> None:

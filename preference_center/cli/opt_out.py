@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from preference_center.cli.actor import SOURCE, actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import (
     Timestamp,
@@ -79,7 +80,7 @@ def opt_out(
         parsed,
         valid_scope,
         ReceivedVia(via),
-        RequestOrigin("cli", "cli", now),
+        RequestOrigin(SOURCE, actor(), now),
         received_at=received,
         occurred_at=received,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from preference_center.atomic_files import atomic_write_text
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
@@ -30,7 +31,6 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync.delivery_status import find_address_id
 
-ACTOR = "cli"
 CSV_COLUMNS = ("ref", "contact", "channel", "address", "language")
 
 group = CommandGroup(
@@ -186,7 +186,7 @@ def _print_counts(counts: dict[Reach, int]) -> None:
 def _audit(action: str, version: str) -> None:
     now = services().now()
     run_in_transaction(
-        lambda c: audit.insert_audit_entry(c, now, ACTOR, action, {"version": version})
+        lambda c: audit.insert_audit_entry(c, now, actor(), action, {"version": version})
     )
 
 

@@ -8,6 +8,7 @@ from typing import TextIO
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import Timestamp, click_bad_parameter, click_errors
 from preference_center.cli.rights_acts import ACTS
@@ -37,7 +38,6 @@ from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights.request_queue import list_running
 from preference_center.storage.rights.requests import list_requests
 
-ACTOR = "cli"
 _LIMIT = 1_000
 
 group = CommandGroup(
@@ -113,7 +113,7 @@ def show(reference: str, show_text: bool) -> None:  # noqa: FBT001 - click passe
     with click_errors():
         part, steps = requests.open_sealed(request), requests.list_steps(request.id)
         if show_text and part.text:
-            requests.record_look(request.id, StepAction.TEXT_READ, ACTOR)
+            requests.record_look(request.id, StepAction.TEXT_READ, actor())
     print_request(request, part, steps, show_text=show_text)
 
 
@@ -190,7 +190,7 @@ def add(
                 identity_asked=asked,
                 text=text_file.read() if text_file else "",
             ),
-            ACTOR,
+            actor(),
         )
     click.echo(request_line(request, services().now()))
 
@@ -236,7 +236,7 @@ def _import_row(row: AgentRow, *, applies: bool) -> str:
     problem = row.problem
     if row.request is not None and applies:
         try:
-            ask_for_principal(row.request, actor=ACTOR)
+            ask_for_principal(row.request, actor=actor())
         except PreferenceCenterError as error:
             problem = str(error)
     if problem or row.request is None:

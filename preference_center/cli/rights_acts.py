@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.private_files import write_private_file
@@ -23,8 +24,6 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import read_access_file
 
-ACTOR = "cli"
-
 
 @click.command("confirm")
 @click.argument("reference")
@@ -34,7 +33,7 @@ def confirm(reference: str) -> None:
 
     A mail with the reference does that by itself.
     """
-    _act(reference, lambda request: requests.confirm_receipt(request.id, ACTOR))
+    _act(reference, lambda request: requests.confirm_receipt(request.id, actor()))
 
 
 @click.command("identify")
@@ -68,10 +67,10 @@ def identify(reference: str, result: str, proof: str | None, facts: tuple[str, .
 
     def act(request: RightsRequest) -> RightsRequest:
         if result == "asked":
-            return requests.ask_identity(request.id, ACTOR)
+            return requests.ask_identity(request.id, actor())
         if proof is None:
-            return requests.fail_identity(request.id, ACTOR, asked)
-        return requests.confirm_identity(request.id, proven_level(Proof(proof)), ACTOR, asked)
+            return requests.fail_identity(request.id, actor(), asked)
+        return requests.confirm_identity(request.id, proven_level(Proof(proof)), actor(), asked)
 
     _act(reference, act)
 
@@ -90,7 +89,7 @@ def extend(reference: str, reason: str) -> None:
 
     Possible once, and before the first date: under the GDPR within a month of the receipt.
     """
-    _act(reference, lambda r: requests.extend(r.id, ExtensionReason(reason), ACTOR))
+    _act(reference, lambda r: requests.extend(r.id, ExtensionReason(reason), actor()))
 
 
 @click.command("refuse")
@@ -104,7 +103,7 @@ def extend(reference: str, reason: str) -> None:
 @with_service
 def refuse(reference: str, ground: str) -> None:
     """Refuse a request, and mail the person why and how to complain."""
-    _act(reference, lambda r: requests.refuse(r.id, RefusalGround(ground), ACTOR))
+    _act(reference, lambda r: requests.refuse(r.id, RefusalGround(ground), actor()))
 
 
 @click.command("complete")
@@ -125,7 +124,7 @@ def complete(reference: str, outcome: str) -> None:
 
     Example: flask rights complete 06H0-SJ4E-G1WH-34VF --outcome partly
     """
-    _act(reference, lambda r: requests.fulfil(r, ACTOR, RequestOutcome(outcome)))
+    _act(reference, lambda r: requests.fulfil(r, actor(), RequestOutcome(outcome)))
 
 
 @click.command("withdraw")
@@ -133,7 +132,7 @@ def complete(reference: str, outcome: str) -> None:
 @with_service
 def withdraw(reference: str) -> None:
     """Record that the person no longer asks for it."""
-    _act(reference, lambda r: requests.withdraw(r.id, ACTOR))
+    _act(reference, lambda r: requests.withdraw(r.id, actor()))
 
 
 @click.command("file")
@@ -153,7 +152,7 @@ def file(reference: str, path: Path) -> None:
     if path.exists():
         raise click.BadParameter("File exists", param_hint="PATH")
     with click_errors():
-        content = read_access_file(request.id, actor=ACTOR)
+        content = read_access_file(request.id, actor=actor())
     write_private_file(path, content)
     click.echo(f"{request.reference}: {len(content)} bytes")
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
@@ -17,8 +18,6 @@ from preference_center.rights.corrections import correct_address, retract_consen
 from preference_center.rights.move import undo_move
 from preference_center.rights.request_steps import SOURCE
 from preference_center.storage.access.key_fingerprints import require_known_keys
-
-ACTOR = "cli"
 
 
 @click.command("move")
@@ -51,7 +50,7 @@ def move(reference: str, channel: str) -> None:
         new = parse_address(raw, Channel(channel), region=services().settings.phone_region)
     with click_errors():
         require_known_keys()
-        done = correct_address(request.id, new, actor=ACTOR)
+        done = correct_address(request.id, new, actor=actor())
     click.echo(f"Moved: {done.id}. It can be undone until {done.undo_until:%Y-%m-%d %H:%M} UTC.")
 
 
@@ -65,7 +64,7 @@ def undo(move: UUID) -> None:
     """
     with click_errors():
         require_known_keys()
-        undo_move(move, origin=RequestOrigin(SOURCE, ACTOR, services().now()))
+        undo_move(move, origin=RequestOrigin(SOURCE, actor(), services().now()))
     click.echo("Undone: what was said at the old address counts there only.")
 
 
@@ -83,7 +82,7 @@ def retract(reference: str, event: str) -> None:
     """
     request = _find(reference)
     with click_bad_parameter("EVENT"):
-        retracted = retract_consent(request.id, event, actor=ACTOR)
+        retracted = retract_consent(request.id, event, actor=actor())
     click.echo(f"Retracted: {retracted.kind} {retracted.scope}.")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.private_files import write_private_file
@@ -18,8 +19,6 @@ from preference_center.rights import agents, requests
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights import proofs
 from preference_center.storage.rights.proofs import StoredProof
-
-ACTOR = "cli"
 
 group = CommandGroup(
     "proofs",
@@ -61,7 +60,7 @@ def add(reference: str, file: Path, kind: str) -> None:
     with file.open("rb") as source:
         content = source.read(MAX_PROOF_BYTES + 1)
     with click_errors():
-        agents.add_proof(request.id, ProofFile(content, "", ProofKind(kind)), ACTOR)
+        agents.add_proof(request.id, ProofFile(content, "", ProofKind(kind)), actor())
     click.echo(f"{request.reference}: stored.")
 
 
@@ -85,7 +84,7 @@ def save(reference: str, number: int, path: Path) -> None:
             lambda c: proofs.load_content(c, services().keys, found[number - 1].id)
         )
         if content is not None:
-            requests.record_look(request.id, StepAction.PROOF_READ, ACTOR)
+            requests.record_look(request.id, StepAction.PROOF_READ, actor())
     if content is None:
         raise click.ClickException("the file was deleted: its 90 days are over")
     write_private_file(path, content)
@@ -107,7 +106,7 @@ def accept(reference: str, results_to_agent: bool) -> None:  # noqa: FBT001 - cl
     """
     request = _find(reference)
     with click_errors():
-        changed = agents.accept_authority(request.id, ACTOR, results_to_agent=results_to_agent)
+        changed = agents.accept_authority(request.id, actor(), results_to_agent=results_to_agent)
     click.echo(request_line(changed, services().now()))
 
 
@@ -117,7 +116,7 @@ def reject(reference: str) -> None:
     """Find that the files prove nothing. The person can still confirm the request."""
     request = _find(reference)
     with click_errors():
-        changed = agents.reject_authority(request.id, ACTOR)
+        changed = agents.reject_authority(request.id, actor())
     click.echo(request_line(changed, services().now()))
 
 

@@ -1,4 +1,4 @@
-"""Tools that commands connect to."""
+"""Who runs commands, and tools that they connect to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import pytest
 
 from tests.integrations.tools.receiver import Receiver
 from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
+
+
+@pytest.fixture(autouse=True)
+def _staff_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAFF_NAME", "grace")
 
 
 @pytest.fixture

@@ -76,8 +76,8 @@ def test_an_account_is_closed_from_when_the_company_received_it(ada: Flask) -> N
     assert (
         events(ada)
         == [
-            ("deactivated", "everything", at, "cli"),
-            ("deactivated", "all_marketing", at, "cli"),
+            ("deactivated", "everything", at, "cli:grace"),
+            ("deactivated", "all_marketing", at, "cli:grace"),
         ]
         * 2
     )

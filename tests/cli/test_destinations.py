@@ -150,9 +150,9 @@ def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
             lambda c: c.execute("SELECT action, actor FROM audit ORDER BY id").fetchall()
         )
     assert found == [
-        ("destination.added", "cli"),
-        ("destination.resumed", "cli"),
-        ("destination.paused", "cli"),
+        ("destination.added", "cli:grace"),
+        ("destination.resumed", "cli:grace"),
+        ("destination.paused", "cli:grace"),
     ]
 
 

@@ -69,7 +69,7 @@ def test_a_plan_leads_to_apply_and_apply_to_undo(in_force: Flask) -> None:
 def test_a_proposed_date_format_is_repeated_for_apply(in_force: Flask, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,date\nada@example.com,25/12/2023\n")
-    words = [str(path), "--preset", "generic-list", "--as", "opt-outs", "--scope"]
+    words = [str(path), "--preset", "generic-list", "--meaning", "opt-outs", "--scope"]
     words.append("list=all_marketing")
     refused = flask(in_force, "plan", *words)
     assert refused.exit_code == 1
@@ -84,7 +84,7 @@ def test_a_plan_without_dates_names_the_columns_that_it_did_not_read(
 ) -> None:
     path = tmp_path / "list.csv"
     path.write_text("email,Abmeldung\nada@example.com,25/12/2023\n")
-    words = [str(path), "--preset", "generic-list", "--as", "opt-outs", "--scope"]
+    words = [str(path), "--preset", "generic-list", "--meaning", "opt-outs", "--scope"]
     plan = flask(in_force, "plan", *words, "list=all_marketing")
     assert "Not read: Abmeldung. " in plan.output
     assert "--date-column" in plan.output
@@ -148,7 +148,7 @@ def test_presets_teach_what_they_read(in_force: Flask) -> None:
         (["plan", GROUPS, "--preset", "sendgrid-groups", "--scope", "News"], 2, "GROUP=SCOPE"),
         (["plan", GROUPS, "--preset", "addresses"], 2, "opt-outs or subscriptions"),
         (
-            ["plan", GROUPS, "--preset", "hashes", "--as", "subscriptions"],
+            ["plan", GROUPS, "--preset", "hashes", "--meaning", "subscriptions"],
             2,
             "a hash can't be subscribed",
         ),

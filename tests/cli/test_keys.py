@@ -55,8 +55,8 @@ def test_every_key_made_and_revoked_is_in_the_audit(in_force: Flask) -> None:
     flask(in_force, "revoke", "shop")
 
     assert rows(in_force, "SELECT at, actor, action, detail->>'name' FROM audit ORDER BY id") == [
-        (START, "cli", "api_key.created", "shop"),
-        (START, "cli", "api_key.revoked", "shop"),
+        (START, "cli:grace", "api_key.created", "shop"),
+        (START, "cli:grace", "api_key.revoked", "shop"),
     ]
 
 

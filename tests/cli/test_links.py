@@ -158,7 +158,7 @@ def test_lists_of_all_kinds(tool: Flask, given: bytes, words: tuple[str, ...], c
         (b"id,who\n1,x\n", (), "--column. The columns are: 'id', 'who'"),
         (b"email\na@b.it\n", ("--column", "mail"), "no such column"),
         (b"email\na@b.it\n", ("--column", "9"), "no such column"),
-        (b"email,preference_link\na@b.it,x\n", (), "another --as"),
+        (b"email,preference_link\na@b.it,x\n", (), "another --title"),
         ("email,x\na@b.it,Forlì\n".encode("cp1252"), (), "--encoding"),
         (b"email\na@b.it\n", ("--encoding", "klingon"), "unknown encoding"),
         (b'email,x\na@b.it,"' + b"y" * 140_000 + b'"\n', (), "not valid CSV"),

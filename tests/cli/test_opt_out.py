@@ -36,7 +36,9 @@ def test_an_opt_out_by_phone_covers_all_marketing_from_now(in_force: Flask) -> N
 
     assert result.exit_code == 0
     assert "Recorded" in result.output
-    assert events(in_force) == [("opted_out", "all_marketing", "cli", {"via": "phone"}, START)]
+    assert events(in_force) == [
+        ("opted_out", "all_marketing", "cli:grace", {"via": "phone"}, START)
+    ]
 
 
 def test_one_of_sale_and_sharing_is_recorded_as_such(in_force: Flask) -> None:

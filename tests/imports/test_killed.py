@@ -69,7 +69,7 @@ def test_an_import_killed_in_the_middle_is_resumed_to_the_same_books(
 ) -> None:
     path = listed(tmp_path / "list", ROWS)
     made, _ = planned(path, OPT_OUTS)
-    options = ["--preset", "addresses", "--scope", "list=all_marketing", "--as", "opt-outs"]
+    options = ["--preset", "addresses", "--scope", "list=all_marketing", "--meaning", "opt-outs"]
     kill_in_the_middle(settings, ["apply", str(path), *options, "--plan", made.id])
     done = len(events())
     assert 0 < done < ROWS

@@ -115,5 +115,5 @@ def test_content_is_kept_for_30_days_and_sealed_and_the_row_is_not_lost(
 
 def test_a_complaint_can_be_resolved(take: Take, cli: Callable[..., str], ledger: Ledger) -> None:
     take(arf("Original-Rcpt-To: redacted@example.com"), REPORTS)
-    cli("resolve", cli("list").split("\t")[0], "--as", "complained", given=JANE)
+    cli("resolve", cli("list").split("\t")[0], "--meaning", "complained", given=JANE)
     assert ledger.kinds() == [("complained", "all_marketing")]

@@ -115,7 +115,7 @@ PRESETS = (
     ),
     ImportPreset(
         name="generic-list",
-        title="Our own columns without `status`: every row has the meaning that --as names",
+        title="Our own columns without `status`: every row has the meaning that --meaning names",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
         detects_address=True,

@@ -80,7 +80,7 @@ def store_everything(who: Address = ADA) -> None:
             ),
         ]
     )  # fmt: skip
-    record([Retraction(UUID(int=9), (UUID(int=3),), START, "cli", "maria.rossi")])
+    record([Retraction(UUID(int=9), (UUID(int=3),), START, "cli", "cli:maria.rossi")])
     move_address(OLD, who, origin=origin())
     address_id = id_of(who)
     assert address_id
