@@ -191,6 +191,11 @@ translations: $(READY) ## Bring the .po files up to date with code and templates
 	    --ignore-pot-creation-date --input-file .data/messages.pot \
 	    --output-dir $(TRANSLATIONS) --locale $$language; \
 	done
+	@$(BIN)/pybabel -q extract --mapping-file $(TRANSLATIONS)/console.toml -k lazy_gettext --no-wrap \
+	  --add-location=file --sort-by-file --output-file .data/console.pot preference_center templates
+	@$(BIN)/pybabel -q update --domain console --init-missing --no-fuzzy-matching --ignore-obsolete \
+	  --no-wrap --ignore-pot-creation-date --input-file .data/console.pot \
+	  --output-dir $(TRANSLATIONS) --locale it
 
 .PHONY: clean
 clean: ## Delete .venv and caches; data of `make run` stays

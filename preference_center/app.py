@@ -16,7 +16,7 @@ from dkim.dnsplug import get_txt
 from flask import Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import api, cli, inbound, languages, pages, probes, spool
+from preference_center import api, cli, console, inbound, languages, pages, probes, spool
 from preference_center.config import Settings, load_settings
 from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
@@ -87,6 +87,7 @@ def create_app(
         SQLALCHEMY_BINDS=_replica_binds(settings, keys, timeouts),
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
         SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # the console's sessions end; pages have limits of their own
     )
     app.session_interface = CookieSessions()
     # Only the client address: our own host is that of PUBLIC_URL.
@@ -99,7 +100,7 @@ def create_app(
     languages.init_app(app, pages.default_wording, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now, random, timeouts)
-    for package in (pages, api, inbound, probes):
+    for package in (pages, api, inbound, console, probes):
         app.register_blueprint(package.blueprint)
     api.install_openapi(app, settings.public_url)
     cli.register(app)

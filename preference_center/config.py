@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
+from preference_center.console_settings import ConsoleSettings
 from preference_center.domain.addresses import SUPPORTED_REGIONS, Channel, parse_address
 from preference_center.domain.bursts import BurstRule
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
@@ -25,7 +26,7 @@ from preference_center.setting_files import read_setting_files
 MEBIBYTE = 1024 * 1024
 
 
-class Settings(MailSettings):
+class Settings(MailSettings, ConsoleSettings):
     """Every setting, named in the environment as here in capitals.
 
     The keys are rings, written `id:base64url,id:base64url`; `flask keys generate`

@@ -2,9 +2,10 @@
 
 The texts in code and templates are English; `translations/<language>/LC_MESSAGES/messages.po`
 has the other languages, in the formal address, and `informal.po` those of its texts that
-differ in the informal one. A brand may replace any of them (`domain.catalogue.wording`). Only
-the .po files are stored: they are compiled in memory, so no compiled file can be older than
-its source. `make translations` updates them.
+differ in the informal one. A brand may replace any of them (`domain.catalogue.wording`). The
+texts of the console are in `console.po`, in Italian only. Only the .po files are stored: they
+are compiled in memory, so no compiled file can be older than its source. `make translations`
+updates them.
 
 The catalogue's texts (names, titles) are the company's own, in the languages that the
 catalogue declares.
@@ -91,6 +92,7 @@ def init_app(app: Flask, default_wording: Callable[[], Wording], time_zone: str)
     app.jinja_env.filters["text_direction"] = text_direction
     app.jinja_env.filters["day_and_time"] = format_day_and_time
     app.add_template_filter(format_day, "dayformat")
+    app.add_template_filter(format_short_time, "short_time")
 
 
 def match_language(tag: str | None) -> str | None:
@@ -121,12 +123,21 @@ def requested_language() -> str | None:
     """
     if not has_request_context():
         return None
-    return chosen_language() or match_language(g.get("contact_language")) or _accepted_language()
+    offered = g.get("offered_languages", LANGUAGES)
+    wanted = (chosen_language(), match_language(g.get("contact_language")), *_accepted_languages())
+    return next((language for language in wanted if language in offered), None)
 
 
 def chosen_language() -> str | None:
     """The language chosen with the page's switch."""
     return match_language(request.args.get(LANGUAGE_PARAMETER))
+
+
+def offer_languages(languages: Sequence[str], texts: str) -> None:
+    """Offer these languages alone in the rest of this request, with the texts of `<texts>.po`."""
+    g.offered_languages = languages
+    g.texts = texts
+    refresh()
 
 
 def set_contact_language(tag: str | None) -> None:
@@ -160,6 +171,11 @@ def format_day(at: datetime) -> str:
     patterns = locale.datetime_skeletons if locale else {}
     pattern = str(patterns.get("MMMMEd") or patterns.get("MMMEd") or "E d MMM")
     return str(format_date(at, re.sub(r"E+", "EEEE", re.sub(r"M+", "MMMM", pattern))))
+
+
+def format_short_time(at: datetime) -> str:
+    """A time for tables, in the current language and time zone: `27 Nov 2026, 14:05`."""
+    return str(format_datetime(at, "d MMM y, HH:mm"))
 
 
 @contextmanager
@@ -204,22 +220,31 @@ def current_translations() -> NullTranslations:
     """The translations for the current language and wording: the same object for the same two."""
     language, wording = page_language(), current_wording()
     return load_translations(
-        language, informal=language in wording.informal, texts=wording.replaced_texts(language)
+        language,
+        informal=language in wording.informal,
+        texts=wording.replaced_texts(language),
+        also=g.get("texts", "") if has_request_context() else "",
     )
 
 
 @lru_cache(maxsize=_MAX_TRANSLATIONS)
 def load_translations(
-    language: str, *, informal: bool = False, texts: frozenset[tuple[str, str]] = frozenset()
+    language: str,
+    *,
+    informal: bool = False,
+    texts: frozenset[tuple[str, str]] = frozenset(),
+    also: str = "",
 ) -> NullTranslations:
     """The translations into one of LANGUAGES, with `texts` instead of those of the same key.
 
-    The singular and the plural of a text that counts are two keys.
+    The singular and the plural of a text that counts are two keys. `also` names a file of more
+    texts, which not every language has.
     """
+    more = read_messages(language, also) if also else {}
     variants = read_messages(language, "informal") if informal else {}
     own = dict(texts)
     catalog = Catalog(language)
-    for key, text in {**read_messages(language, "messages"), **variants}.items():
+    for key, text in {**more, **read_messages(language, "messages"), **variants}.items():
         match key, text:
             case (str(singular), str(plural)), (str(one), *others):
                 many = [own.get(plural, other) for other in others]
@@ -238,6 +263,8 @@ def read_messages(language: str, name: str) -> Mapping[MessageForms, MessageForm
     if language == SOURCE_LANGUAGE:
         return {key: key for key in read_messages(_TRANSLATED[0], name)}
     path = TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / f"{name}.po"
+    if not path.exists():
+        return {}
     with path.open("rb") as file:
         catalog = read_po(file, language)
     return {_forms(message.id): _forms(message.string) for message in catalog if message.id}
@@ -253,10 +280,10 @@ def known_texts() -> frozenset[str]:
     return frozenset(form for key in keys for form in ([key] if isinstance(key, str) else key))
 
 
-def _accepted_language() -> str | None:
-    """The best supported language of Accept-Language: `de-CH, fr;q=0.8` is German."""
+def _accepted_languages() -> Iterator[str]:
+    """The supported languages of Accept-Language: `de-CH, fr;q=0.8` is German, then French."""
     supported = (match_language(tag) for tag, quality in request.accept_languages if quality > 0)
-    return next(filter(None, supported), None)
+    yield from filter(None, supported)
 
 
 def _prefers_american() -> bool:

@@ -23,6 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     | frozenset(
         {
             "logs",
+            "console_settings",
             "mail_server",
             "mail_settings",
             "mailcheck",
@@ -46,6 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "key_rotation",
             "scrub",
             "spool",
+            "staff",
         }
     ),
     frozenset({"policy_notices", "rights"}),

@@ -22,6 +22,9 @@ TEMPLATES = sorted(
     path for path in (ROOT / "templates").rglob("*.html") if path.parent.name != "api"
 )
 TRANSLATED = [language for language in LANGUAGES if language != SOURCE_LANGUAGE]
+MAPPINGS = {"messages": "mapping.toml", "console": "console.toml"}
+FILES = [*((language, "messages") for language in TRANSLATED), ("it", "console")]
+"""Each file of translations; those of the console are in Italian only."""
 REMEDY = "run `make translations`, then write what is missing"
 
 FAMILIAR = {
@@ -36,11 +39,10 @@ _HOLES = re.compile(r"%\(\w+\)[sd]|</?\w+>")
 
 
 @cache
-def written() -> frozenset[str | tuple[str, ...]]:
+def written(name: str) -> frozenset[str | tuple[str, ...]]:
     """What code and templates ask for, found as `make translations` finds it."""
-    mapping = tomllib.loads((TRANSLATIONS_DIRECTORY / "mapping.toml").read_text(encoding="utf-8"))[
-        "mappings"
-    ]
+    mapping_file = TRANSLATIONS_DIRECTORY / MAPPINGS[name]
+    mapping = tomllib.loads(mapping_file.read_text(encoding="utf-8"))["mappings"]
     methods = [(entry["pattern"], entry["method"]) for entry in mapping]
     options = {
         entry["pattern"]: {k: v for k, v in entry.items() if k not in {"pattern", "method"}}
@@ -55,13 +57,13 @@ def written() -> frozenset[str | tuple[str, ...]]:
     )
 
 
-def catalogue(language: str) -> Catalog:
-    with (TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+def catalogue(language: str, name: str) -> Catalog:
+    with (TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / f"{name}.po").open("rb") as file:
         return read_po(file, language)
 
 
-def messages(language: str) -> Iterator[Message]:
-    return (message for message in catalogue(language) if message.id)
+def messages(language: str, name: str) -> Iterator[Message]:
+    return (message for message in catalogue(language, name) if message.id)
 
 
 def texts(message: Message) -> list[str]:
@@ -74,42 +76,44 @@ def test_the_five_languages_are_spoken() -> None:
     assert {path.name for path in TRANSLATIONS_DIRECTORY.iterdir() if path.is_dir()} == set(
         TRANSLATED
     )
-    assert len(written()) > 50
+    assert len(written("messages")) > 50
+    assert len(written("console")) > 20
+    assert not written("console") & {"There is a problem"}
 
 
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language, name", FILES)
 class TestALanguage:
-    def test_has_exactly_the_texts_that_are_asked_for(self, language: str) -> None:
-        found = frozenset(message.id for message in messages(language))
-        assert found - written() == set(), REMEDY
-        assert written() - found == set(), REMEDY
+    def test_has_exactly_the_texts_that_are_asked_for(self, language: str, name: str) -> None:
+        found = frozenset(message.id for message in messages(language, name))
+        assert found - written(name) == set(), REMEDY
+        assert written(name) - found == set(), REMEDY
 
-    def test_translates_each_of_them_in_every_plural_form(self, language: str) -> None:
-        whole = catalogue(language)
-        for message in messages(language):
+    def test_translates_each_of_them_in_every_plural_form(self, language: str, name: str) -> None:
+        whole = catalogue(language, name)
+        for message in messages(language, name):
             forms = texts(message)
             assert all(form.strip() for form in forms), message.id
             assert len(forms) == (whole.num_plurals if message.pluralizable else 1), message.id
 
-    def test_has_nothing_fuzzy_or_obsolete(self, language: str) -> None:
-        whole = catalogue(language)
+    def test_has_nothing_fuzzy_or_obsolete(self, language: str, name: str) -> None:
+        whole = catalogue(language, name)
         assert not whole.obsolete, REMEDY
         assert not [message.id for message in whole if message.fuzzy], REMEDY
 
-    def test_keeps_every_hole_and_tag(self, language: str) -> None:
-        for message in messages(language):
+    def test_keeps_every_hole_and_tag(self, language: str, name: str) -> None:
+        for message in messages(language, name):
             originals = [message.id] if isinstance(message.id, str) else list(message.id)
             for original, form in zip(originals, texts(message), strict=True):
                 assert sorted(_HOLES.findall(form)) == sorted(_HOLES.findall(original)), form
 
-    def test_keeps_to_the_polite_form(self, language: str) -> None:
+    def test_keeps_to_the_polite_form(self, language: str, name: str) -> None:
         familiar = re.compile(rf"\b({FAMILIAR[language]})\b", re.IGNORECASE)
-        for message in messages(language):
+        for message in messages(language, name):
             for form in texts(message):
                 assert not familiar.search(form), form
 
-    def test_is_typeset_as_its_readers_are_used_to(self, language: str) -> None:
-        for message in messages(language):
+    def test_is_typeset_as_its_readers_are_used_to(self, language: str, name: str) -> None:
+        for message in messages(language, name):
             for form in texts(message):
                 assert not re.search(r"  |^\s|\s$|[\"']", re.sub(r"<[^>]*>", "", form)), form
                 if language == "fr":  # a no-break space before ? ! : ; and within « »

@@ -78,6 +78,7 @@ _COMMANDS = {
         "scrub:scrub_",
         "Split LIST into rows that may be sent a message and rows that may not.",
     ),
+    "staff": ("staff:group", "Accounts of the console, and who is signed in to it."),
     "snapshot": (
         "snapshot:snapshot",
         "Create and inspect snapshots of all decisions, for scrubbing lists.",

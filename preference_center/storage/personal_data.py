@@ -366,6 +366,19 @@ TABLES: Mapping[str, Table] = {
     "permanent_links": Table(other=_other("destination_id since")),
     "push": Table(other=_other("lease destination_id started_at expires_at")),
     "retention_run": Table(other=_other("kind position removed started_at finished_at")),
+    "staff_account": Table(
+        other=_other(
+            "id name roles password_hash totp_secret totp_step failures locked_until"
+            " enrolment_digest enrolment_expires_at created_at disabled_at"
+        )
+    ),
+    "staff_recovery_code": Table(other=_other("digest account_id")),
+    "staff_session": Table(
+        other=_other(
+            "id digest name roles account_id issuer subject tokens checked_at started_at"
+            " last_seen_at expires_at ended_at"
+        )
+    ),
     # A row opens with the code in the message alone: nobody's, to anyone without it.
     "short_link": Table(other=_other("lookup content created_at")),
     "unknown_event_type": Table(other=_other("destination_id type count last_at")),
@@ -405,6 +418,7 @@ REDIS_KEYS: Mapping[str, Holds | None] = {
     "consent-by": Holds.DIGEST,  # networks of IP addresses, for a minute
     "consent-from": Holds.DIGEST,
     "consent-site": None,
+    "console-sign-in": Holds.DIGEST,  # an IP address, for five minutes
     "email-to": Holds.DIGEST,
     "links-from": Holds.FACT,  # the network of an IP address, for an hour
     "minor": Holds.DIGEST,

@@ -96,6 +96,16 @@ def person_access_context(access_id: UUID) -> bytes:
     return b"person_access " + access_id.bytes
 
 
+def staff_account_context(name: str) -> bytes:
+    """Of the secret that somebody on staff shares with an authenticator."""
+    return b"staff_account " + name.encode()
+
+
+def staff_session_context(session_id: UUID) -> bytes:
+    """Of the tokens of an OpenID Connect provider."""
+    return b"staff_session " + session_id.bytes
+
+
 _ID, _UUID, _DIGEST = {"id": "bigint"}, {"id": "uuid"}, {"digest": "bytea"}
 
 SEALED_COLUMNS = (
@@ -125,6 +135,10 @@ SEALED_COLUMNS = (
         chunk=5,
     ),
     SealedColumn("person_access", "ciphertext", _UUID, ["t.id"], person_access_context),
+    SealedColumn(
+        "staff_account", "totp_secret", {"id": "integer"}, ["t.name"], staff_account_context
+    ),
+    SealedColumn("staff_session", "tokens", _UUID, ["t.id"], staff_session_context),
     # A copy of the address's own ciphertext, which is null from then on.
     SealedColumn(
         "erasure",

@@ -41,7 +41,8 @@ def test_every_sealed_column_is_rotated() -> None:
         for column, holds in content.personal.items()
         if holds is Holds.SEALED
     }
-    assert {column.name for column in SEALED_COLUMNS} == inventory | {"destination.settings"}
+    secrets = {"destination.settings", "staff_account.totp_secret", "staff_session.tokens"}
+    assert {column.name for column in SEALED_COLUMNS} == inventory | secrets
 
 
 def filled(column: SealedColumn, number: int) -> dict[str, Any]:

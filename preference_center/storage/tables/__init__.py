@@ -19,6 +19,7 @@ from preference_center.storage.tables import (
     policies,
     reports,
     rights,
+    staff,
     sync,
     webhooks,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "policies",
     "reports",
     "rights",
+    "staff",
     "sync",
     "webhooks",
 ]

@@ -1,0 +1,37 @@
+"""What support, compliance and operators see and do: /console.
+
+It adds no rule: everything goes through the functions that the API and the commands use. Each
+area is a module or package with `ROUTES`; a page is opened by those whose roles allow it.
+"""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from werkzeug.exceptions import HTTPException
+
+from preference_center.console import sign_in
+from preference_center.console.access import hide_from_other_hosts, may
+from preference_center.console.rendering import (
+    add_security_headers,
+    choose_language,
+    handle_http_error,
+)
+from preference_center.console.routing import Route, register
+from preference_center.domain.staff import Permission
+from preference_center.extensions import CONSOLE_PATH
+
+__all__ = ["ROUTES", "blueprint"]
+
+ROUTES: tuple[Route, ...] = (*sign_in.ROUTES,)
+"""Every page of the console."""
+
+# APIFlask asks every blueprint that has a `before_request` whether it is to be described.
+blueprint = APIBlueprint("console", __name__, url_prefix=CONSOLE_PATH, enable_openapi=False)
+blueprint.before_request(hide_from_other_hosts)
+blueprint.before_request(choose_language)
+blueprint.after_request(add_security_headers)
+blueprint.register_error_handler(HTTPException, handle_http_error)
+blueprint.add_app_template_global(may)
+blueprint.add_app_template_global(Permission, "Permission")
+for _route in ROUTES:
+    register(blueprint, _route)

@@ -1,0 +1,58 @@
+"""The menu: what the person who is signed in may open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import request, url_for
+from flask_babel import lazy_gettext
+from flask_babel.speaklater import LazyString
+
+from preference_center.console.access import may
+from preference_center.domain.staff import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class MenuItem:
+    """An entry: the endpoint of its page, and the key that opens it with the browser's access key.
+
+    `section` is the beginning of the paths at which the entry is the current one.
+    """
+
+    endpoint: str
+    title: LazyString
+    permission: Permission
+    section: str
+    access_key: str
+
+
+MENU: tuple[MenuItem, ...] = ()
+"""In the order of the menu."""
+
+
+@dataclass(frozen=True, slots=True)
+class MenuLink:
+    """An entry as the page shows it."""
+
+    url: str
+    title: str
+    access_key: str
+    is_current: bool
+
+
+def navigation() -> Sequence[MenuLink]:
+    """The entries that the person who is signed in may open."""
+    return [
+        MenuLink(
+            url_for(f"console.{item.endpoint}"),
+            str(item.title),
+            item.access_key,
+            request.path.startswith(item.section),
+        )
+        for item in MENU
+        if may(item.permission)
+    ]
+
+
+_ = lazy_gettext

@@ -1,0 +1,83 @@
+"""Settings of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from preference_center.domain.staff import Role, parse_roles
+from preference_center.errors import InvalidInput
+
+
+class ConsoleSettings(BaseSettings):
+    """The part of `config.Settings` that is about the console."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    console_url: str | None = Field(
+        default=None,
+        description="URL of a host of its own for the console, https://console.internal.example:"
+        " /console answers 404 on every other host then, PUBLIC_URL's too",
+    )
+    console_oidc_issuer: str | None = Field(
+        default=None,
+        description="OpenID Connect provider that staff sign in with, as in its discovery"
+        " document: https://login.example.com, if any",
+    )
+    console_oidc_client_id: str = Field(default="", description="Our client id there")
+    console_oidc_client_secret: str = Field(
+        default="", repr=False, description="Our client secret there"
+    )
+    console_oidc_roles: str = Field(
+        default="",
+        validate_default=True,
+        description="Which groups of the provider have which role:"
+        " support=helpdesk, compliance=privacy-team, operator=platform, admin=platform-leads",
+    )
+    console_oidc_groups_claim: str = Field(
+        default="groups", description="The claim that lists somebody's groups"
+    )
+    console_oidc_name_claim: str = Field(
+        default="preferred_username",
+        description="The claim with the name for the audit; what follows an @ is left out",
+    )
+
+    @field_validator("console_url")
+    @classmethod
+    def _validate_console_url(cls, url: str | None) -> str | None:
+        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            raise ValueError("write it as in https://console.internal.example")
+        return url
+
+    @field_validator("console_oidc_roles")
+    @classmethod
+    def _validate_console_oidc_roles(cls, text: str, info: ValidationInfo) -> str:
+        try:
+            groups = parse_role_groups(text)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        if info.data.get("console_oidc_issuer"):
+            if not info.data.get("console_oidc_client_id"):
+                raise ValueError("CONSOLE_OIDC_CLIENT_ID must be set where the issuer is")
+            if not groups:
+                raise ValueError("name a group for at least one role: admin=platform-leads")
+        return text
+
+    @property
+    def console_host(self) -> str | None:
+        """The only host of the console, in lower case and without a port; None: any."""
+        return urlsplit(self.console_url).hostname if self.console_url else None
+
+
+def parse_role_groups(text: str) -> Mapping[str, frozenset[Role]]:
+    """The roles of each group, from `role=group, role=group`. Raises InvalidInput."""
+    groups: dict[str, frozenset[Role]] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        role, equals, group = (part.strip() for part in entry.partition("="))
+        if not equals or not group:
+            raise InvalidInput(f"{entry!r}: write role=group, as in support=helpdesk")
+        groups[group] = groups.get(group, frozenset()) | parse_roles([role])
+    return groups

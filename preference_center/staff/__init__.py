@@ -1,0 +1,1 @@
+"""Staff of the console: accounts of our own, and sessions."""

@@ -1,0 +1,200 @@
+"""Accounts of staff that signs in with a password and a code of an authenticator."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import errors
+
+from preference_center.domain.staff import Role
+from preference_center.errors import InvalidInput
+from preference_center.storage.db.database import Connection
+
+_COLUMNS = """id, name, roles, password_hash, totp_secret, totp_step, failures, locked_until,
+    enrolment_expires_at, created_at, disabled_at"""
+
+
+@dataclass(frozen=True, slots=True)
+class StaffAccount:
+    """One account. Its person has set a password if `password_hash` is there."""
+
+    id: int
+    name: str
+    roles: frozenset[Role]
+    password_hash: str | None = field(repr=False)
+    totp_secret: bytes = field(repr=False)
+    """Sealed for `staff_account_context(name)`."""
+    totp_step: int
+    """The time step (RFC 6238 4.2) of the last code that was used."""
+    failures: int
+    """Wrong passwords or codes since the last sign-in."""
+    locked_until: datetime | None
+    enrolment_expires_at: datetime | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+def insert_account(
+    connection: Connection,
+    name: str,
+    roles: Collection[Role],
+    totp_secret: bytes,
+    enrolment: tuple[bytes, datetime],
+    now: datetime,
+) -> None:
+    """Create an account. `enrolment` is the digest of its link's token, and when that expires.
+
+    Raises InvalidInput if there is one of this name.
+    """
+    given = (name, sorted(roles), totp_secret, *enrolment, now)
+    try:
+        with connection.transaction():
+            connection.execute(
+                "INSERT INTO staff_account (name, roles, totp_secret, enrolment_digest,"
+                " enrolment_expires_at, created_at) VALUES (%s, %s, %s, %s, %s, %s)",
+                given,
+            )
+    except errors.UniqueViolation:
+        raise InvalidInput(
+            f"there is an account {name}: `flask staff reset` gives it a new password"
+        ) from None
+
+
+def find_account(connection: Connection, name: str) -> StaffAccount | None:
+    """The account of this name."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM staff_account WHERE name = %s",  # noqa: S608 - a constant
+        (name,),
+    ).fetchone()
+    return _to_account(row) if row else None
+
+
+def find_enrolling_account(
+    connection: Connection, digest: bytes, now: datetime
+) -> StaffAccount | None:
+    """The account whose link for setting a password has a token of this digest, in time."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM staff_account"  # noqa: S608 - a constant
+        " WHERE enrolment_digest = %s AND enrolment_expires_at > %s AND disabled_at IS NULL",
+        (digest, now),
+    ).fetchone()
+    return _to_account(row) if row else None
+
+
+def list_accounts(connection: Connection) -> list[StaffAccount]:
+    """Every account, by name."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM staff_account ORDER BY name"  # noqa: S608 - a constant
+    )
+    return [_to_account(row) for row in rows]
+
+
+def begin_enrolment(
+    connection: Connection, name: str, totp_secret: bytes, enrolment: tuple[bytes, datetime]
+) -> bool:
+    """Forget the password and the codes of an account, which needs its new link then."""
+    row = connection.execute(
+        """WITH forgotten AS (
+            DELETE FROM staff_recovery_code
+            WHERE account_id = (SELECT id FROM staff_account WHERE name = %(name)s)
+        )
+        UPDATE staff_account SET password_hash = NULL, totp_secret = %(secret)s, totp_step = 0,
+            failures = 0, locked_until = NULL, disabled_at = NULL,
+            enrolment_digest = %(digest)s, enrolment_expires_at = %(expires_at)s
+        WHERE name = %(name)s RETURNING 1""",
+        {
+            "name": name,
+            "secret": totp_secret,
+            "digest": enrolment[0],
+            "expires_at": enrolment[1],
+        },
+    ).fetchone()
+    return row is not None
+
+
+def finish_enrolment(
+    connection: Connection,
+    account_id: int,
+    password_hash: str,
+    totp_step: int,
+    recovery_codes: Sequence[bytes],
+) -> bool:
+    """Set the password, and the digests of recovery codes; false if the link was used already."""
+    row = connection.execute(
+        """UPDATE staff_account SET password_hash = %s, totp_step = %s,
+            enrolment_digest = NULL, enrolment_expires_at = NULL
+        WHERE id = %s AND enrolment_digest IS NOT NULL RETURNING 1""",
+        (password_hash, totp_step, account_id),
+    ).fetchone()
+    if row is not None:
+        connection.execute(
+            "INSERT INTO staff_recovery_code (digest, account_id) SELECT unnest(%s::bytea[]), %s",
+            (list(recovery_codes), account_id),
+        )
+    return row is not None
+
+
+def change_account(
+    connection: Connection,
+    name: str,
+    *,
+    roles: Collection[Role] | None,
+    disabled_at: datetime | None,
+) -> bool:
+    """Set the roles, if any are given, and whether it is disabled; false if there is none."""
+    row = connection.execute(
+        "UPDATE staff_account SET roles = COALESCE(%s, roles), disabled_at = %s"
+        " WHERE name = %s RETURNING 1",
+        (sorted(roles) if roles else None, disabled_at, name),
+    ).fetchone()
+    return row is not None
+
+
+def use_totp_step(connection: Connection, account_id: int, step: int) -> bool:
+    """Use up the codes up to this time step (RFC 6238 5.2); false if it was used before."""
+    row = connection.execute(
+        "UPDATE staff_account SET totp_step = %s, failures = 0, locked_until = NULL"
+        " WHERE id = %s AND totp_step < %s RETURNING 1",
+        (step, account_id, step),
+    ).fetchone()
+    return row is not None
+
+
+def use_recovery_code(connection: Connection, account_id: int, digest: bytes) -> bool:
+    """Use up a recovery code; false if the account has no such code."""
+    row = connection.execute(
+        "DELETE FROM staff_recovery_code WHERE account_id = %s AND digest = %s RETURNING 1",
+        (account_id, digest),
+    ).fetchone()
+    if row is not None:
+        connection.execute(
+            "UPDATE staff_account SET failures = 0, locked_until = NULL WHERE id = %s",
+            (account_id,),
+        )
+    return row is not None
+
+
+def count_recovery_codes(connection: Connection, account_id: int) -> int:
+    """How many codes are left."""
+    row = connection.execute(
+        "SELECT count(*) FROM staff_recovery_code WHERE account_id = %s", (account_id,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def record_failure(
+    connection: Connection, account_id: int, failures: int, locked_until: datetime | None
+) -> None:
+    """Record a wrong password or code."""
+    connection.execute(
+        "UPDATE staff_account SET failures = %s, locked_until = %s WHERE id = %s",
+        (failures, locked_until, account_id),
+    )
+
+
+def _to_account(row: Sequence[Any]) -> StaffAccount:
+    account_id, name, roles, *rest = row
+    return StaffAccount(account_id, name, frozenset(map(Role, roles)), *rest)
