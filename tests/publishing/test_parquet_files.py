@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -160,6 +161,18 @@ def test_the_models_end_at_our_state(app: Flask, clock: Clock, tmp_path: Path) -
     assert len(modelled(files, query)) >= 4
     days = modelled(files, "SELECT sum(opt_outs) FROM opt_outs_by_day")
     assert days == [(4,)]
+
+
+def test_the_query_of_the_page_ends_at_our_state(app: Flask, clock: Clock, tmp_path: Path) -> None:
+    history(app, clock, tmp_path)
+    page = (PROJECT.parents[1] / "docs/outlets.md").read_text()
+    found = re.search(r"^### DuckDB$.*?^```sql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found
+    query = found[1].replace("feed/*.parquet", f"{tmp_path}/*.parquet")
+    columns = "ref, scope, digest, out_at, out_reason"
+    states = modelled(tmp_path, f"SELECT {columns} FROM scope_status WHERE is_off ORDER BY 1, 2")
+    assert read(query) == states
+    assert len(states) >= 2
 
 
 def test_the_models_forget_who_was_erased_and_keep_the_opt_out(tmp_path: Path) -> None:  # I6
