@@ -17,7 +17,10 @@ from preference_center.domain.addresses import Address, Channel, mask_address, p
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.restriction import EndNotice, UnrestrictionProof
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.access.person_access import insert_person_access
+from preference_center.storage.db.database import run_in_transaction
 
 group = CommandGroup(
     "contacts",
@@ -37,14 +40,34 @@ _channel = click.option(
 
 @group.command("show")
 @_channel
-def show(channel: str) -> None:
+@click.option(
+    "--reason",
+    type=click.Choice([reason.value for reason in AccessReason]),
+    required=True,
+    help="Why you look. It is recorded, with who you are; people see it in the file of their data.",
+)
+@click.option(
+    "--reference", default="", help="The number of a ticket or a case, which people see too."
+)
+def show(channel: str, reason: str, reference: str) -> None:
     """Show the contact of exactly this form of an address; other addresses are masked.
 
-    Example: flask contacts show < address.txt
+    Example: flask contacts show --reason called < address.txt
     """
     address = _prompt_address(channel)
+    context = services()
+    with click_bad_parameter("--reference"):
+        look = StaffAccess(
+            context.new_id(),
+            context.now(),
+            actor(),
+            AccessAction.CONTACT_VIEWED,
+            AccessReason(reason),
+            reference,
+        )
     with click_errors():
         require_known_keys()
+        run_in_transaction(lambda c: insert_person_access(c, context.keys, look, address))
         _print_contact(
             contacts.load_contacts([ContactRef(address=address)]).find(ContactRef(address=address))
         )

@@ -18,6 +18,8 @@ class AccessAction(StrEnum):
 
     PERSON_VIEWED = "person_viewed"
     """They searched for an address and were shown everything about it."""
+    CONTACT_VIEWED = "contact_viewed"
+    """They asked whose address it is, and how the account stands."""
 
 
 class AccessReason(StrEnum):

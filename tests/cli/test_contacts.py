@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center import contacts
+from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.domain.staff_access import AccessAction, AccessReason
+from preference_center.storage.access.person_access import list_person_accesses
 from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START, Clock
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
+SHOW = ("show", "--reason", "called")
 REOPEN = ("--source", "shop", "--wording", "Open it", "--language", "en", "--occurred-at")
 
 
@@ -47,7 +51,7 @@ def ada(app: Flask) -> Flask:
 
 
 def test_show_tells_who_it_is_and_shows_no_address(ada: Flask) -> None:  # I12
-    result = flask(ada, "show", typed="Ada@Example.com")
+    result = flask(ada, *SHOW, typed="Ada@Example.com")
 
     assert result.exit_code == 0
     assert "account    open" in result.stdout
@@ -57,10 +61,39 @@ def test_show_tells_who_it_is_and_shows_no_address(ada: Flask) -> None:  # I12
     assert "3331234567" not in result.stdout
 
 
+@pytest.mark.parametrize("typed", ["ada@example.com", "stranger@example.com"])
+def test_each_look_is_recorded_with_who_and_why(ada: Flask, typed: str) -> None:
+    flask(ada, *SHOW, "--reference", "SUP-12", "--as", "hedy", typed=typed)
+    with ada.app_context():
+        address = parse_address(typed, Channel.EMAIL)
+        keys = services().keys
+        [look] = run_in_transaction(lambda c: list_person_accesses(c, keys, address))
+    assert (look.at, look.actor) == (START, "cli:hedy")
+    assert (look.action, look.reason) == (AccessAction.CONTACT_VIEWED, AccessReason.CALLED)
+    assert look.reference == "SUP-12"
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (("show",), "--reason"),
+        (("show", "--reason", "curious"), "--reason"),
+        ((*SHOW, "--reference", "ada@example.com"), "never an address"),
+    ],
+)
+def test_without_a_reason_nothing_is_shown(
+    ada: Flask, words: tuple[str, ...], problem: str
+) -> None:
+    refused = flask(ada, *words)
+    assert refused.exit_code == 2
+    assert problem in refused.stderr
+    assert "account" not in refused.stdout
+
+
 @pytest.mark.parametrize("command", ["show", "reopen"])
 def test_who_is_nobodys_is_reported(ada: Flask, command: str) -> None:
-    more = (*REOPEN, START.isoformat()) if command == "reopen" else ()
-    result = flask(ada, command, *more, typed="grace@example.com")
+    words = ("reopen", *REOPEN, START.isoformat()) if command == "reopen" else SHOW
+    result = flask(ada, *words, typed="grace@example.com")
 
     assert result.exit_code == 1
     assert "no such contact" in result.stderr
@@ -101,7 +134,7 @@ def test_an_account_is_opened_again_with_evidence(ada: Flask, clock: Clock) -> N
         (("deactivate", "--received-at", "yesterday"), "ada@example.com", "--received-at"),
         (("deactivate", "--received-at", "2031-01-01T00:00Z"), "ada@example.com", "future"),
         (("reopen",), "ada@example.com", "--source"),
-        (("show", "--channel", "fax"), "ada@example.com", "--channel"),
+        ((*SHOW, "--channel", "fax"), "ada@example.com", "--channel"),
     ],
 )
 def test_a_wrong_word_is_named_and_nothing_written(

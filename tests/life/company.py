@@ -191,7 +191,7 @@ class Company:
 
     def support_looks(self) -> None:
         """Staff look her up, and place a legal hold that ends."""
-        self.cli("contacts", "show", typed=FIRST)
+        self.cli("contacts", "show", "--reason", "called", typed=FIRST)
         words = ("--reference", "case-1", "--ground", "claims")
         self.cli("holds", "place", *words, typed=FIRST)
         self.cli("holds", "end", "--reference", "case-1")

@@ -70,7 +70,7 @@ def build_head(subject: AccessSubject, expires_at: datetime) -> AccessFileHead:
         holds=other_records.hold_records(subject, rows),
         policy_notices=other_records.policy_notice_records(subject),
         retention=other_records.retention_records(subject),
-        looks_by_staff=None,
+        looks_by_staff=other_records.staff_look_records(subject),
         notes=other_records.notes(),
     )
 
@@ -126,6 +126,7 @@ def _tables(head: AccessFileHead, subject: AccessSubject) -> dict[str, Iterable[
         "consents": head.consents,
         "events": ledger_records.event_records(subject),
         "deliveries": other_records.delivery_records(subject),
+        "looks_by_staff": head.looks_by_staff,
     }
 
 

@@ -30,6 +30,7 @@ IN_FILE: Mapping[str, tuple[str, ...]] = {
     "address_move": ("moves",),
     "hold": ("holds",),
     "policy_notice": ("policy_notices",),
+    "person_access": ("looks_by_staff",),
 }
 """Table -> the parts of `AccessFile` that have its rows."""
 
@@ -48,7 +49,6 @@ NOT_IN_FILE: Mapping[str, str] = {
     "idempotent_response": "an answer to a sender, sealed for a day",
     "rights_proof": "an agent's document, by the agent",
     "rights_file": "the file itself",
-    "person_access": "nobody can look at a person by a form yet: no row is written",
     "rights_webhook": "that the company was informed of a request, which is in the file",
 }
 """Table -> why none of its rows is in the file."""

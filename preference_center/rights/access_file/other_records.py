@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.domain.staff_access import actor_kind
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.mailer.right_titles import right_title
 from preference_center.rights.access_file import words
@@ -26,11 +27,13 @@ from preference_center.rights.access_file.records import (
     RecipientRecord,
     RequestRecord,
     RetentionRecord,
+    StaffLookRecord,
     StepRecord,
     TopicRecord,
 )
 from preference_center.rights.access_file.subject import AccessSubject
 from preference_center.storage import policy_notices
+from preference_center.storage.access import person_access
 from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import requests
 from preference_center.storage.rights import subject as stored
@@ -201,6 +204,23 @@ def policy_notice_records(subject: AccessSubject) -> list[PolicyNoticeRecord]:
     ]
 
 
+def staff_look_records(subject: AccessSubject) -> list[StaffLookRecord]:
+    """When and why somebody of the staff looked at these addresses: of who, only the kind."""
+    numbers = {(each.channel, each.digest): n for n, each in enumerate(subject.addresses, 1)}
+    looks = person_access.list_accesses_of(subject.connection, numbers)
+    return [
+        StaffLookRecord(
+            address=numbers[whose],
+            at=access.at,
+            reason=access.reason.value,
+            reason_in_words=words.access_reason(access.reason),
+            reference=access.reference or None,
+            by=actor_kind(access.actor),
+        )
+        for whose, access in looks
+    ]
+
+
 def retention_records(subject: AccessSubject) -> list[RetentionRecord]:
     """How long the company keeps what it does not keep for good."""
     return [
@@ -276,5 +296,8 @@ def notes() -> list[str]:
             "In the tables (CSV), what a spreadsheet program would run as a formula begins with an"
             " apostrophe. In data.json it is unchanged."
         ),
-        _("How often our staff looked at your data is not counted."),
+        _(
+            "When our staff saw your address in a list, as one of many, that is not counted as a"
+            " look at your data."
+        ),
     ]

@@ -253,6 +253,17 @@ class PolicyNoticeRecord(Record):
     via: str | None
 
 
+class StaffLookRecord(Record):
+    """Somebody of the company's staff was shown everything about an address."""
+
+    address: int
+    at: datetime
+    reason: str
+    reason_in_words: str
+    reference: str | None = Field(description="The number of a ticket or a case.")
+    by: str = Field(description="With what they did it, e.g. console; never who.")
+
+
 class RetentionRecord(Record):
     """How long a kind of data is kept."""
 
@@ -286,7 +297,7 @@ class AccessFileHead(Record):
     holds: list[HoldRecord]
     policy_notices: list[PolicyNoticeRecord]
     retention: list[RetentionRecord]
-    looks_by_staff: int | None = Field(description="Null where they are not counted.")
+    looks_by_staff: list[StaffLookRecord]
     notes: list[str]
 
 

@@ -23,6 +23,7 @@ from preference_center.domain.events import (
 from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestState, StepAction
+from preference_center.domain.staff_access import AccessReason
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.languages import current_translations
 from preference_center.rights.corrections import CONSENT_RETRACTED
@@ -138,6 +139,7 @@ def _entry_points() -> Mapping[str, str]:
         "delivery_report": _("A message to you could not be delivered"),
         "import": _("From a list that was imported"),
         "cli": _("Entered by our staff"),
+        "console": _("Entered by our staff"),
         "rights": _("On the pages about your rights"),
     }
 
@@ -253,6 +255,21 @@ def request_state(state: RequestState) -> str:
 def step_actor(actor: str) -> str:
     """Who took a step of a request: `you`, `company` or `service`. A code, never a name."""
     return {"person": "you", "service": "service"}.get(actor, "company")
+
+
+def access_reason(reason: AccessReason) -> str:
+    """Why somebody of the staff looked at a person's data, to the staff and to the person."""
+    words: Mapping[AccessReason, str] = {
+        AccessReason.CALLED: _("A phone call"),
+        AccessReason.WROTE: _("A letter, an email or a chat"),
+        AccessReason.IN_PERSON: _("A visit in person"),
+        AccessReason.DATA_REQUEST: _("A request about personal data"),
+        AccessReason.COMPLAINT: _("A complaint"),
+        AccessReason.INVESTIGATION: _("A check of whether something went wrong"),
+        AccessReason.AUTHORITY: _("A question of an authority or a court"),
+        AccessReason.OWN_ADDRESS: _("A look at their own data"),
+    }
+    return words[reason]
 
 
 def account_state(account: str) -> str:

@@ -6,6 +6,7 @@ that shows the person who looked. Both rows live equally long.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -30,7 +31,8 @@ SELECT %(id)s, entry.id, %(at)s, %(actor)s, %(action)s, %(reason)s, %(reference)
     %(digest)s, %(ciphertext)s
 FROM entry
 """
-_SELECT = "SELECT id, at, actor, action, reason, reference, channel, ciphertext FROM person_access"
+_SELECT = """SELECT id, at, actor, action, reason, reference, channel, digest, ciphertext
+FROM person_access"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,29 @@ def load_person_access(connection: Connection, keys: Keys, access_id: UUID) -> P
     if row is None or row[-1] is None:
         return None
     text = keys.open(row[-1], context=person_access_context(access_id))
-    return PersonAccess(_to_access(row), restore_address(text, Channel(row[-2])))
+    return PersonAccess(_to_access(row), restore_address(text, Channel(row[6])))
 
 
 def list_person_accesses(connection: Connection, keys: Keys, address: Address) -> list[StaffAccess]:
     """Every look at the data of exactly this address, the oldest first (I9)."""
+    whose = (address.channel.value, keys.exact_digest(address))
+    return [access for _, access in list_accesses_of(connection, [whose])]
+
+
+def list_accesses_of(
+    connection: Connection, addresses: Collection[tuple[str, bytes]]
+) -> list[tuple[tuple[str, bytes], StaffAccess]]:
+    """The same for addresses by channel and exact digest; each look with whose data it showed."""
     rows = connection.execute(
-        f"{_SELECT} WHERE digest = %s AND channel = %s ORDER BY audit_id",
-        (keys.exact_digest(address), address.channel),
+        f"""{_SELECT} WHERE (channel, digest) IN (
+            SELECT * FROM unnest(%(channels)s::text[], %(digests)s::bytea[]))
+        ORDER BY audit_id""",  # noqa: S608 - a constant
+        {
+            "channels": [channel for channel, _ in addresses],
+            "digests": [digest for _, digest in addresses],
+        },
     )
-    return [_to_access(row) for row in rows]
+    return [((row[6], bytes(row[7])), _to_access(row)) for row in rows]
 
 
 def list_recent_accesses(

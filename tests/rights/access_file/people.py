@@ -18,10 +18,12 @@ from preference_center.domain.rights.model import IdentityLevel, RequestKind, Re
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.move import move_address
 from preference_center.rights.requests import open_request
+from preference_center.storage.access.person_access import insert_person_access
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import counted_bounces
 from preference_center.storage.mail.counted_bounces import CountedBounce
@@ -112,6 +114,15 @@ def store_everything(who: Address = ADA) -> None:
         VALUES (%(id)s, %(tool)s, 'email-tool', %(at)s)""",
         id=UUID(int=72), tool=tool, at=START,
     )  # fmt: skip
+    look = StaffAccess(
+        UUID(int=73),
+        START,
+        "console:maria.rossi",
+        AccessAction.PERSON_VIEWED,
+        AccessReason.COMPLAINT,
+        "SUP-12",
+    )
+    run_in_transaction(lambda c: insert_person_access(c, services().keys, look, who))
     execute(
         """INSERT INTO policy_notice (version, address_id, reach, selected_at, noticed_at, via)
         VALUES ('2027-01', %(address)s, 'reachable', %(at)s, %(at)s, 'csv')""",

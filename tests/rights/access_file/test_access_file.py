@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -177,9 +178,46 @@ def test_the_file_names_no_staff_no_key_and_no_id_of_ours() -> None:
     text = "".join(archive.read(name).decode() for name in archive.namelist())
     assert "maria" not in text
     assert "case 12" not in text
-    for number in (1, 2, 3, 4, 9, 70, 71, 72):
+    for number in (1, 2, 3, 4, 9, 70, 71, 72, 73):
         assert str(UUID(int=number)) not in text
     assert str(request.id) not in text
+
+
+def test_who_of_the_staff_looked_is_when_and_why_and_no_name() -> None:
+    store_everything()
+    archive = file_of(ask(ADA, language="en"))
+    assert data_of(archive)["looks_by_staff"] == [
+        {
+            "address": 1,
+            "at": "2026-11-24T09:00:00Z",
+            "reason": "complaint",
+            "reason_in_words": "A complaint",
+            "reference": "SUP-12",
+            "by": "console",
+        }
+    ]
+    assert archive.read("looks_by_staff.csv").decode().splitlines() == [
+        "address,at,reason,reason_in_words,reference,by",
+        "1,2026-11-24T09:00:00Z,complaint,A complaint,SUP-12,console",
+    ]
+    assert "<td>A complaint</td><td>SUP-12</td>" in archive.read("index.html").decode()
+
+
+def test_where_nobody_looked_the_page_says_so() -> None:
+    record([change(1, address=GRACE)])
+    archive = file_of(ask(GRACE, language="en"))
+    assert data_of(archive)["looks_by_staff"] == []
+    assert "Nobody of our staff has searched" in archive.read("index.html").decode()
+
+
+@pytest.mark.parametrize("source", ["cli", "console"])
+def test_what_the_staff_entered_is_theirs_and_names_nobody(source: str) -> None:
+    entered = change(1, address=GRACE, source=source)
+    record([replace(entered, actor=f"{source}:maria.rossi")])
+    archive = file_of(ask(GRACE, language="en"))
+    [event] = data_of(archive)["events"]
+    assert event["source_in_words"] == "Entered by our staff"
+    assert not [name for name in archive.namelist() if b"maria" in archive.read(name)]
 
 
 def test_nothing_about_anybody_else_is_there() -> None:  # I9
