@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from preference_center.domain.staff import validate_staff_name
+from preference_center.errors import InvalidInput
+
 SOURCE = "cli"
 STAFF_NAME = "STAFF_NAME"
 """The environment variable that names who runs commands in this environment."""
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = f"{__name__}.name"
 """Where the context of a command, and of those that called it, keeps what `--as` gave."""
 
@@ -49,34 +50,24 @@ def add_staff_name_option(function: Callable[..., Any]) -> None:
 
 def _remember(context: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
-        problem = _problem_of(value)
-        if problem:
-            raise click.BadParameter(problem)
-        context.meta[_KEY] = value
+        try:
+            context.meta[_KEY] = validate_staff_name(value)
+        except InvalidInput as error:
+            raise click.BadParameter(str(error)) from None
     elif context.parent and _KEY not in context.meta and not context.resilient_parsing:
         _name_of_environment()  # before the command does anything
 
 
-def _problem_of(name: str) -> str | None:
-    """What to write instead; None if the name is valid."""
-    if _NAME.fullmatch(name):
-        return None
-    if "@" in name:
-        return "give a name, not an email address: the part before the @, say"
-    return "a name has up to 64 letters of the English alphabet, digits, dots, - and _, no spaces"
-
-
 def _name_of_environment() -> str | None:
     name = os.environ.get(STAFF_NAME)
-    problem = _problem_of(name) if name else None
-    if problem:
-        raise click.UsageError(f"{STAFF_NAME}: {problem}")
-    return name
+    try:
+        return validate_staff_name(name) if name else None
+    except InvalidInput as error:
+        raise click.UsageError(f"{STAFF_NAME}: {error}") from None
 
 
 def _name_of_user() -> str:
     try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # nobody of this number is in /etc/passwd
-        name = ""
-    return name if _NAME.fullmatch(name) else f"uid-{os.getuid()}"
+        return validate_staff_name(getpass.getuser())
+    except (InvalidInput, KeyError, OSError):  # the last two: /etc/passwd has nobody of this number
+        return f"uid-{os.getuid()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
@@ -13,8 +14,6 @@ from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_accounts import StaffAccount
 from preference_center.storage.db.database import run_in_transaction
-
-ACTOR = "cli"
 
 group = CommandGroup("staff", help="Accounts of the console, and who is signed in to it.")
 
@@ -41,7 +40,7 @@ def add(name: str, roles: tuple[str, ...]) -> None:
     Example: flask staff add ada --role support
     """
     with click_errors():
-        token = accounts.create_account(name, parse_roles(roles), ACTOR)
+        token = accounts.create_account(name, parse_roles(roles), actor())
     _print_link(token)
 
 
@@ -50,7 +49,7 @@ def add(name: str, roles: tuple[str, ...]) -> None:
 def reset(name: str) -> None:
     """Forget NAME's password and authenticator, end its sessions, and print a new link."""
     with click_errors():
-        token = accounts.reset_account(name, ACTOR)
+        token = accounts.reset_account(name, actor())
     _print_link(token)
 
 
@@ -60,7 +59,7 @@ def reset(name: str) -> None:
 def change(name: str, roles: tuple[str, ...]) -> None:
     """Give NAME these roles instead of its own; they count at once. Enables it if disabled."""
     with click_errors():
-        accounts.change_account(name, ACTOR, roles=parse_roles(roles))
+        accounts.change_account(name, actor(), roles=parse_roles(roles))
     click.echo(f"{name}: {', '.join(sorted(roles))}")
 
 
@@ -69,7 +68,7 @@ def change(name: str, roles: tuple[str, ...]) -> None:
 def disable(name: str) -> None:
     """Keep NAME from signing in, and end its sessions. `flask staff change` enables it again."""
     with click_errors():
-        accounts.change_account(name, ACTOR, disabled=True)
+        accounts.change_account(name, actor(), disabled=True)
     click.echo(f"{name} is disabled.")
 
 
@@ -103,7 +102,7 @@ def sign_out(name: str) -> None:
     """End every session of NAME now, also of somebody who signed in at a provider."""
     with click_errors():
         ended = run_in_transaction(
-            lambda connection: sessions.end_sessions_of(connection, name, ACTOR)
+            lambda connection: sessions.end_sessions_of(connection, name, actor())
         )
     click.echo(f"{ended} sessions ended.")
 
