@@ -73,12 +73,10 @@ def print_plan(made: ImportPlan, shown: list[RowRefusal], path: Path | None) -> 
         click.echo(f"and {more:,} more: --refused refused.csv writes all of them", err=True)
     for group in made.unused_groups:
         click.echo(f'The scope map has the group "{group}", which is not in the file.', err=True)
-    if made.stats.undated and made.unread_columns:
+    if made.unread_columns:
         names = ", ".join(made.unread_columns[:_MAX_SHOWN])
-        click.echo(
-            f"Not read: {names}. If one has the date of the opt-outs, name it: --date-column",
-            err=True,
-        )
+        date = " If one has the date of the opt-outs, name it: --date-column"
+        click.echo(f"Not read: {names}.{date if made.stats.undated else ''}", err=True)
     click.echo("This was a dry run: nothing was written.")
 
 

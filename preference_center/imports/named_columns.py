@@ -66,10 +66,11 @@ class NamedColumns:
             for meaning in self._preset.meanings
         ):
             return ()
-        read = self._preset.known_columns | {
-            self._date_column,
-            self._address_key(tuple(column_names)),
-        }
+        read = self._preset.known_columns
+        address = self._address_key(tuple(column_names))
+        if address:  # the others may hold a phone number
+            read -= {normalize_column_name(each) for each in self._preset.address_columns}
+        read |= {self._date_column, address or ""}
         return tuple(name.strip() for key, name in column_names.items() if key not in read)
 
     def _address_key(self, keys: tuple[str, ...]) -> str | None:

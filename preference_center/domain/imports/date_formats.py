@@ -7,6 +7,7 @@ read would count from the time of the import, which outranks everything that the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, tzinfo
@@ -18,7 +19,9 @@ from typing import Any
 from preference_center.errors import InvalidInput
 
 _MAX_PATTERN = 60
-_MAX_EXAMPLES, _MAX_SUGGESTIONS = 3, 3
+_MAX_SHOWN, _MAX_SUGGESTIONS = 3, 3
+_MAX_EXAMPLES = 100
+"""Enough to tell the format of a file in which some dates are wrong."""
 _SAMPLE = datetime(2031, 12, 25, 15, 4, 5, tzinfo=UTC)
 _TIMES_OF_SAMPLE = (time(), time(15), time(15, 4), time(15, 4, 5))
 
@@ -99,7 +102,9 @@ def is_date_stated(text: str) -> bool:
 class DateQuestion:
     """The dates of a file that no known format reads, and the formats that read all of them.
 
-    Examples are only texts of the shape of a date: another cell may hold an address (I12).
+    Where none does, since some dates are wrong (31/02/2024), the formats that read the most of
+    the first hundred are proposed. Examples are only texts of the shape of a date: another cell
+    may hold an address (I12).
     """
 
     count: int = 0
@@ -121,7 +126,7 @@ class DateQuestion:
         """What to state, with examples from the file."""
         shown = "".join(
             f"\n  line {line}: {text or '(not shown: it does not look like a date)'}"
-            for line, text in zip(self.lines, self.examples, strict=True)
+            for line, text in list(zip(self.lines, self.examples, strict=True))[:_MAX_SHOWN]
         )
         return InvalidInput(
             f"{self.count:,} dates of the file can't be read for certain, and dates are not"
@@ -132,20 +137,26 @@ class DateQuestion:
 
     def _suggestion(self) -> str:
         where = "State the format with --date-format (`date_formats` in the API)"
-        example = next(filter(None, self.examples), "")
-        fits = self.patterns or _fitting_patterns(example)
+        fits, how_many = self._likely_patterns()
         if not fits:
             return f"{where}, e.g. %d/%m/%Y for 25/12/2031."
+        example = next(each for each in self.examples if _fitting_patterns(each, fits))
         readings = []
         for pattern in fits[:_MAX_SUGGESTIONS]:
-            found = parse_date_format(pattern).parse(example, UTC) if example else None
+            found = parse_date_format(pattern).parse(example, UTC)
             readings.append(f"{pattern}{f' ({found.day} {found:%B %Y})' if found else ''}")
         # If the file has 25/12/2031 too, only one fits.
-        fits_all = "reads" if len(readings) == 1 else "read"
-        return f"{where}: {' or '.join(readings)} {fits_all} {self._how_many()}."
+        reads = "reads" if len(readings) == 1 else "read"
+        return f"{where}: {' or '.join(readings)} {reads} {how_many}."
 
-    def _how_many(self) -> str:
-        return "all of them" if self.patterns else "the first example; repeat it for the others"
+    def _likely_patterns(self) -> tuple[list[str], str]:
+        """The formats that read the most dates, and how many these are, in words."""
+        if self.patterns:
+            return self.patterns, "all of them"
+        counts = Counter(each for text in self.examples for each in _fitting_patterns(text))
+        most = max(counts.values(), default=0)
+        likely = [each for each in _KNOWN_PATTERNS if most and counts[each] == most]
+        return likely, f"{most} of the first {len(self.examples)}; repeat it for the others"
 
     def to_json(self) -> dict[str, Any]:
         """The JSON that is stored between two steps."""

@@ -19,7 +19,8 @@ _ADDRESS = tuple(
         ("address", *(n for groups in ADDRESS_COLUMN_NAMES.values() for g in groups for n in g))
     )
 )
-_STATUS, _GROUP = ("status",), ("group", "list", "scope")
+_STATUS = ("status",)
+_GROUP = ("group", "group name", "list", "list name", "scope")
 _OCCURRED_AT = ("occurred_at", "date")
 _OPTED_OUT_AT = (
     *_OCCURRED_AT,

@@ -81,7 +81,7 @@ class ImportStats:
             (self.excluded, "excluded by the instructions"),
             (
                 self.undated,
-                "opt-outs without a readable date: they count from the time of the import",
+                "opt-outs, bounces and complaints without a date: they count from the import",
             ),
             (self.without_evidence, "new subscriptions without evidence, recorded as unproven"),
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -14,7 +15,7 @@ from preference_center.domain.events import CLOCK_TOLERANCE, UNDELIVERABLE, Chan
 from preference_center.domain.hashed_addresses import HashedAddress, parse_hashed_address
 from preference_center.domain.imports.date_formats import UnreadableDates, is_date_stated
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import RowMeaning
+from preference_center.domain.imports.presets import ImportPreset, RowMeaning
 from preference_center.domain.imports.row_statements import (
     FileRow,
     RowStatement,
@@ -34,6 +35,8 @@ from preference_center.errors import InvalidInput
 
 SOURCE = "import"
 """The source of every event of an import; its evidence names the import."""
+
+_PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
 
 MISSING_SCOPE = "the scope map has no scope for its group"
 
@@ -110,7 +113,7 @@ class RowTranslator:
                 wanted.append(statement)
         if not wanted:
             if preset.is_strict and not reading.excluded:
-                reading.refusals.append(RowRefusal(row.line, "the row has no known status"))
+                reading.refusals.append(RowRefusal(row.line, _describe_unknown_status(row, preset)))
             return reading
         try:
             address = self._parse_address(row)
@@ -251,3 +254,17 @@ class RowTranslator:
         if preset.is_hashed:
             return parse_hashed_address(raw, channel)
         return parse_address(raw, channel, region=self.region)
+
+
+def _describe_unknown_status(row: FileRow, preset: ImportPreset) -> str:
+    """Why the row states nothing. A status is shown if it is a word: it may be an address (I12)."""
+    columns = tuple(
+        name for meaning in preset.meanings for when in meaning.conditions for name in when.columns
+    )
+    status = cell_text(row.cells, columns)
+    if not _PLAIN_WORD.fullmatch(status):
+        return "the row has no known status"
+    return (
+        f'the status "{status}" is not known: `flask imports presets {preset.name}` lists those'
+        " that are"
+    )

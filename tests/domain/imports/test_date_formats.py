@@ -104,6 +104,13 @@ def test_a_file_of_two_formats_is_told_to_state_both() -> None:
     assert "repeat it for the others" in asked("25/12/2023", "12/31/2023")
 
 
+def test_a_few_wrong_dates_do_not_hide_the_format_of_the_others() -> None:
+    message = asked("31/02/2024 10:00", *["03/04/2024 18:30"] * 50, "25/12/2023 09:00", "lately")
+    assert "%d/%m/%Y %H:%M (3 April 2024) reads 51 of the first 53" in message
+    assert "%m/%d/%Y" not in message
+    assert message.count("\n  line ") == 3
+
+
 def test_a_cell_that_is_no_date_is_not_shown() -> None:  # I12
     message = asked("ada1@example.com", "+39 333 1234567", "03/04/2024 ada@example.com")
     assert "example.com" not in message

@@ -1,0 +1,47 @@
+"""Lists as they are found: what was not read, and why, is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.errors import MissingScopes
+from tests.imports.importing import instructions_for, planned
+
+pytestmark = pytest.mark.usefixtures("in_force")
+
+
+@pytest.mark.parametrize(
+    "status, shown",
+    [("Active", '"Active"'), ("ada@example.com", ""), ("+39 333 123", ""), ("", "")],
+)
+def test_an_unknown_status_is_shown_if_it_is_a_word(
+    tmp_path: Path, status: str, shown: str
+) -> None:  # I12: columns are mixed up at times
+    path = tmp_path / "list.csv"
+    path.write_text(f"address,status\nada@example.com,{status}\n")
+    _, refusals = planned(path, instructions_for("generic", ("list", ALL_MARKETING)))
+    (refusal,) = refusals
+    assert "status" in refusal.reason
+    assert shown in refusal.reason
+    assert "example.com" not in refusal.reason
+    assert "333" not in refusal.reason
+
+
+@pytest.mark.parametrize("column", ["Group Name", "List name", "LIST", "group"])
+def test_the_column_of_the_list_is_found_as_tools_call_it(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"address,status,{column}\nada@example.com,unsubscribed,Weekly\n")
+    with pytest.raises(MissingScopes, match="Weekly"):
+        planned(path, instructions_for("generic"))
+
+
+def test_a_second_column_of_addresses_is_reported_as_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("Email;Mobile\na@example.com;+393331234567\n")
+    made, _ = planned(
+        path, instructions_for("generic-list", ("list", ALL_MARKETING), only="opt-outs")
+    )
+    assert made.unread_columns == ("Mobile",)
