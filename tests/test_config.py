@@ -32,12 +32,24 @@ def test_an_unknown_time_zone_stops_the_start(
         load_settings()
 
 
-@pytest.mark.parametrize("region", ["it", "Italy", "XX", ""])
+@pytest.mark.parametrize("region", ["it", "Italy", "XX"])
 def test_an_unknown_region_of_phone_numbers_stops_the_start(
     right: Settings, monkeypatch: pytest.MonkeyPatch, region: str
 ) -> None:
     monkeypatch.setenv("PHONE_REGION", region)
     with pytest.raises(ConfigError, match=r"PHONE_REGION: .*two capital letters"):
+        load_settings()
+
+
+def test_a_variable_that_is_set_to_nothing_counts_as_not_set(
+    right: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a ConfigMap or a file for `docker run` that lists every setting."""
+    monkeypatch.setenv("FEED_KAFKA_TOPIC", "")
+    monkeypatch.setenv("INTERNAL_PORT", "")
+    assert load_settings().feed_kafka_topic is None
+    monkeypatch.setenv("PHONE_REGION", "")
+    with pytest.raises(ConfigError, match="PHONE_REGION: Field required"):
         load_settings()
 
 

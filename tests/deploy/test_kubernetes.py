@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from preference_center.config import Settings
+from preference_center.config import Settings, load_settings
 from preference_center.processes import read_procfile
+from tests.environment import settings_for
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy/kubernetes"
 VERSIONS = ("1.31", "1.37")
@@ -85,6 +86,7 @@ def test_all_that_must_be_set_is_set_and_secrets_come_from_files() -> None:
     assert {key for key, each in known.items() if each.is_required()} <= named
     for secret in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DIGEST_KEYS", "LINK_KEYS"):
         assert f"{secret}_FILE" in config["data"]
+    assert {"PRIVATE_NETWORKS"} | {key for key in known if key.startswith("FEED_KAFKA")} <= named
     mount = "/run/secrets/preference-center/"
     files = [value for key, value in config["data"].items() if key.endswith("_FILE")]
     assert all(value.startswith(mount) for value in files)
@@ -94,6 +96,18 @@ def test_all_that_must_be_set_is_set_and_secrets_come_from_files() -> None:
         container = pod(workload)["containers"][0]
         extra = {each["name"] for each in container.get("env", ())}
         assert extra <= known.keys() | {"WEB_WORKERS"}
+
+
+def test_the_service_reads_the_values_of_the_config_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    (config,) = of_kind("ConfigMap")
+    required = settings_for("postgresql://user@host/name", "redis://host/0").model_dump()
+    for key, value in config["data"].items():
+        name = key.removesuffix("_FILE")
+        monkeypatch.setenv(name, required[name.lower()] if name != key else value)
+    settings = load_settings()
+    assert settings.feed_kafka_topic is None
+    assert settings.feed_kafka_config is None
+    assert settings.reachable_networks == ()
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name)
