@@ -149,6 +149,11 @@ _JOBS = Histogram(
 
 _OPT_OUT_OUTCOMES = {outcome: _OPT_OUTS.labels(outcome) for outcome in OptOutOutcome}
 _EVENT_KINDS = {kind: _EVENTS.labels(kind) for kind in EventKind}
+_INBOUND_RESULTS = {
+    (kind, outcome): _INBOUND.labels(kind, outcome)
+    for kind in InboundKind
+    for outcome in InboundOutcome
+}
 _CAUSES = {cause: _UNAVAILABLE.labels(cause) for cause in UnavailableCause}
 _STATUS_CLASSES = {number: f"{number}xx" for number in range(1, 6)}
 _http_children: dict[tuple[str, int], Histogram] = {}
@@ -216,7 +221,7 @@ def count_inbound(kind: InboundKind, outcomes: Mapping[InboundOutcome, int]) -> 
     """What came in, by outcome."""
     for outcome, count in outcomes.items():
         if count:
-            _INBOUND.labels(kind, outcome).inc(count)
+            _INBOUND_RESULTS[kind, outcome].inc(count)
 
 
 def count_email(kind: StrEnum, result: StrEnum) -> None:

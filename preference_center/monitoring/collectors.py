@@ -26,6 +26,7 @@ from preference_center.domain.rights.clock import RequestStage
 from preference_center.errors import Unavailable
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.measure import measure_database, measure_host
+from preference_center.storage.sync.undecided_events import BacklogKind
 
 CACHE_SECONDS = 10.0
 """The database is asked at most this often, however many ask for metrics."""
@@ -149,7 +150,11 @@ def database_gauges(measured: Measurements) -> Iterator[Metric]:
         "backlog_late",
         "What was acknowledged and not decided for 36 hours or more.",
         ["kind", "stage"],
-        (([kind, stage], count) for (kind, stage), count in measured.backlog.items()),
+        (
+            ([kind, stage], measured.backlog.get((kind, stage), 0))
+            for kind in BacklogKind
+            for stage in _LATE_STAGES
+        ),
     )
     yield _labelled(
         "rights_requests",

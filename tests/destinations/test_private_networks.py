@@ -22,7 +22,7 @@ ADD = "destinations add shop --kind webhook --set secret=env:HOOK_SECRET --topic
     [
         ("", "10.20.0.0/16", "PRIVATE_NETWORKS"),
         ("10.21.0.0/16", "10.20.0.0/16", "PRIVATE_NETWORKS"),
-        ("10.20.0.0/16", "", "not public"),
+        ("10.20.0.0/16", "", "it needs `private_networks`"),
         ("10.20.0.0/16", "10.20.5.0/24", "not public"),
         ("10.20.0.0/16", "10.20.4.0/24", ""),
     ],

@@ -99,6 +99,14 @@ def test_what_waits_for_a_person_is_counted_by_kind() -> None:
     assert gauges(DatabaseCollector())["backlog", "review_item"] == 1
 
 
+def test_what_is_late_is_0_and_not_missing_while_nothing_is() -> None:
+    """A series that appears with its first problem has no increase, and its panel no data."""
+    found = gauges(DatabaseCollector())
+    assert found["backlog_late", "webhook", "overdue"] == 0
+    counted = render_metrics([]).decode()
+    assert 'preference_center_inbound_total{kind="mail",outcome="unreadable"}' in counted
+
+
 def test_the_count_has_a_limit(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurements, "MIN_PENDING", 2)
     monkeypatch.setattr(measurements, "MAX_PENDING", 2)

@@ -86,6 +86,7 @@ class WebhookConnector:
         if not self._secrets():
             problems.append("no secret is set: make one, and give it to the receiver")
         url, allow_private = self._config.settings["url"], self._http.allow_private
+        networks: tuple[Network, ...] = ()
         try:
             networks = self._networks()
             parts = validate_url(url, allow_private=allow_private, allow_any_port=bool(networks))
@@ -94,7 +95,10 @@ class WebhookConnector:
                 host, port, self._http.resolve, allow_private=allow_private, networks=networks
             )
         except ForbiddenUrl as error:
-            problems.append(f"url: {error}")
+            inside = (
+                "" if networks else ". Inside the company's network it needs `private_networks`"
+            )
+            problems.append(f"url: {error}{inside}")
         except InvalidNetworks as error:
             problems.append(f"private_networks: {error}")
         except OSError:
