@@ -22,11 +22,12 @@ LONG = (
     ROOT / "cli" / "test_scrub.py",
     ROOT / "storage" / "feed" / "test_replica.py",
     ROOT / "test_redis_connection.py",
-    ROOT / "test_collection.py",
 )
 SLOW_FILES = tuple(
     ROOT / name
     for name in (
+        "browser/test_dev.py",
+        "dev/test_engines.py",
         "faults/test_failover.py",
         "faults/test_histories.py",
         "faults/test_locks.py",
@@ -36,6 +37,7 @@ SLOW_FILES = tuple(
         "faults/test_slow_tools.py",
         "faults/test_streaming.py",
         "simulation/test_same_seed.py",
+        "test_collection.py",
     )
 )
 _SLOW_IN_BROWSER = re.compile(
@@ -52,6 +54,10 @@ _SLOW_BY_NAME = re.compile(
     r"|fetching_every_link_changes_nothing|\[en-cascina\]|has_no_violation_and_fits\[dark"
     r"|suppressed_and_erased_there\[salesforce\]|a_lift_in_hand|keeps_no_probe_waiting"
     r"|a_worker_started_while_redis_is_away|no_page_of_a_request_has|no_page_about_somebody_else"
+    r"|an_undo_killed_in_the_middle|an_interrupted_scrub_cleans_up"
+    r"|an_idle_process_stops_when_asked|an_opt_out_by_mail_is_received_in_an_outage"
+    r"|the_reference_of_the_api_has_no_violation_and_fits\[light-(320|1280)"
+    r"|that_anybody_can_cause_has_a_violation\[dark"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
 BEFORE_THE_END = 0.8

@@ -30,11 +30,10 @@ def test_slow_ones_are_left_to_a_run_of_their_own_and_a_cheaper_sibling_stays() 
         True,
         True,
     ]
-    life = ROOT / "browser" / "test_whole_life.py"
-    ways = ("with script", "without script")
-    assert [is_slow(life, f"test_after_a_whole_life_no_trace_is_left[{way}]") for way in ways] == [
-        True,
-        False,
-    ]
+    lives = (
+        ("browser/test_whole_life.py", "no_trace[it]"),
+        ("rights/test_whole_life.py", "no_trace"),
+    )
+    assert [is_slow(ROOT / file, f"test_{name}_is_left") for file, name in lives] == [True, False]
     assert is_slow(ROOT / "browser" / "test_pages.py", "test_it[light-de]")
     assert not is_slow(ROOT / "pages" / "test_pages.py", "test_it[light-de]")
