@@ -206,7 +206,8 @@ clean: ## Delete .venv and caches; data of `make run` stays
 clean-data: $(READY) ## Delete the data of `make run`
 	@$(BIN)/python -m dev.engines forget
 
-# Done once, and again when the lock changes. Takes the interpreter of PYTHON if that is set.
+# Done once, and again when the lock changes. Takes the interpreter of PYTHON if that is set. Counts
+# in the shell, since mawk, which is Debian's awk, reads a pipe in blocks: for minutes nothing came.
 $(READY): requirements-dev.lock
 	@if ! $(BIN)/python -c '' 2>/dev/null; then \
 	  python=$$(sh dev/find-python.sh); \
@@ -218,8 +219,9 @@ $(READY): requirements-dev.lock
 	@total=$$(grep -c '==' $<); \
 	  echo "Installing $$total packages of requirements-dev.lock into .venv, once: it takes some minutes"; \
 	  $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $< \
-	  | awk -v total=$$total '/^Collecting/ {if (++n % 20 == 0) print "  found " n " of " total} \
-	      /^Installing collected/ {print "  unpacking all of them"} {fflush()}'
+	  | { n=0; while IFS= read -r line; do case $$line in \
+	      'Collecting '*) n=$$((n + 1)); [ $$((n % 20)) -ne 0 ] || echo "  found $$n of $$total" ;; \
+	      'Installing collected '*) echo '  unpacking all of them' ;; esac; done; }
 	@touch $@
 
 # The schemas of Kubernetes have 108 MB, which only tests of deploy/kubernetes need.
