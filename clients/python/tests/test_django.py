@@ -49,7 +49,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
             "MESSAGE_TYPES": {"offers.weekly": "acme.offers", "password_reset": None},
         }
         monkeypatch.setattr(settings, "PREFERENCE_CENTER", given | more, raising=False)
-        monkeypatch.setattr(hook, "Client", lambda *_: service.client())
+        monkeypatch.setattr(hook, "Client", lambda *_, **more: service.client(**more))
         monkeypatch.setattr(django_mail, "outbox", [], raising=False)
         configuration.cache_clear()
         return service
@@ -174,7 +174,17 @@ def test_a_missing_setting_is_named(configure: Configure, monkeypatch: pytest.Mo
         send(mail())
 
 
-@pytest.mark.parametrize("wrong", [{"URL": "x"}, {"KEY": ""}, {"LINK_KEY": "x"}])
+def test_a_mail_waits_no_longer_than_it_is_told(configure: Configure) -> None:
+    for more, seconds in (({}, 2.0), ({"TIMEOUT": "0.5"}, 0.5)):
+        service = configure(httpx.ReadTimeout, **more)
+        send(mail("password_reset"))
+        timeouts = [each.extensions["timeout"]["read"] for each in service.requests]
+        assert timeouts[0] == pytest.approx(seconds, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"TIMEOUT": "soon"}, {"URL": "x"}, {"KEY": ""}, {"LINK_KEY": "x"}]
+)
 def test_a_wrong_setting_is_named(configure: Configure, wrong: dict[str, str]) -> None:
     configure(decided(True), **wrong)
     with pytest.MonkeyPatch.context() as patch:

@@ -11,6 +11,7 @@
             "password_reset": None,
         },
         "WHEN_UNKNOWN": "wait",  # or "drop"
+        "TIMEOUT": 5,  # seconds that a mail waits for a decision; optional
     }
 
     # a mail
@@ -38,6 +39,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 
 from preference_center_client.client import Client
+from preference_center_client.connection import READ_LIMITS, TimeLimits
 from preference_center_client.errors import Rejected, Unavailable
 from preference_center_client.links import LinkMinter, MintedLinks
 from preference_center_client.sending import Action, Sending
@@ -65,7 +67,9 @@ def configuration() -> Configuration:
     if missing:
         raise ImproperlyConfigured(f"PREFERENCE_CENTER has no {' and no '.join(missing)}")
     try:
-        client = Client(given["URL"], given["KEY"])
+        seconds = float(given.get("TIMEOUT", READ_LIMITS.call))
+        limits = TimeLimits(min(READ_LIMITS.attempt, seconds), seconds)
+        client = Client(given["URL"], given["KEY"], read=limits)
         topics = dict(given["MESSAGE_TYPES"])
         sending = Sending(
             client,
