@@ -120,10 +120,9 @@ def validate_staff_name(name: str) -> str:
     Never an email address: the audit and logs hold none (I12).
     """
     if "@" in name:
-        raise InvalidInput("give a name, not an email address: the part before the @, say")
+        raise InvalidInput("a staff name is no email address: write ada or ada.lovelace")
     if not _NAME_FORMAT.fullmatch(name):
         raise InvalidInput(
-            "a name has up to 64 letters of the English alphabet, digits, dots, - and _, no spaces,"
-            " and begins with a letter or a digit"
+            "a staff name has 1 to 64 letters, digits and ._- and begins with a letter or digit"
         )
     return name
