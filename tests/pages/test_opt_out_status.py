@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.contract import PushOutcome, PushResult
+from preference_center.ledger import record
 from tests.clock import START, Clock
 from tests.docs.reading import ROOT
 from tests.in_force import put_in_force
+from tests.ledger.changes import change
 from tests.pages.conftest import CATALOGUE, MakeToken
 from tests.pages.ledger import Ledger, restrict
 from tests.pages.tools import connect, push
@@ -256,6 +261,19 @@ def test_a_restriction_is_shown_for_what_it_is(app: Flask, client: FlaskClient, 
     assert "Marketing, since you have limited what we do with your data" in text_of(client, token)
     [shown] = receipt_of(client, token)["opt_outs"]
     assert (shown["kind"], shown["scope"], shown["title"]) == ("restricted", "restriction", None)
+
+
+@pytest.mark.parametrize("kind", ["cli", "console"])
+def test_neither_page_nor_receipt_names_who_of_the_staff_entered_it(
+    app: Flask, client: FlaskClient, token: str, kind: str
+) -> None:
+    jane = parse_address("jane.doe@example.com", Channel.EMAIL)
+    entered = change(1, scope=ALL_MARKETING, address=jane, source=kind, evidence={"via": "phone"})
+    with app.app_context():
+        record([replace(entered, actor=f"{kind}:hedy")])
+    assert receipt_of(client, token)["opt_outs"]
+    for path in (f"/w/{token}", f"/w/{token}/receipt.json", f"/p/{token}"):
+        assert "hedy" not in client.get(path).text
 
 
 def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(

@@ -59,12 +59,13 @@ def restore(app: Flask) -> None:
     """Every table as it was, also those that only grow; then processes start again."""
 
     def copy_back(connection: Connection) -> None:
+        names = ", ".join(table.name for table in db.metadata.sorted_tables)
         with without_triggers(connection):
+            connection.execute(f"TRUNCATE {names}".encode())  # at once: some refer to others
             for table in db.metadata.sorted_tables:
                 columns = ", ".join(
                     f'"{column.name}"' for column in table.columns if column.computed is None
                 )
-                connection.execute(f"TRUNCATE {table.name}".encode())
                 connection.execute(
                     f"INSERT INTO {table.name} ({columns}) OVERRIDING SYSTEM VALUE"
                     f" SELECT {columns} FROM backup.{table.name}".encode()

@@ -219,8 +219,9 @@ def test_a_refusal_names_its_ground_and_the_authority(
     app: Flask, client: FlaskClient, asked: str, ground: RefusalGround
 ) -> None:
     with app.app_context():
-        requests.refuse(requests_in(app)[0].id, ground, "support")
+        requests.refuse(requests_in(app)[0].id, ground, "cli:hedy")
     page = client.get(asked).text
+    assert "hedy" not in page
     assert "We can’t do it." in page
     assert 'href="https://garante.example"' in page
     assert 'name="withdraw"' not in page
@@ -231,8 +232,9 @@ def test_an_extension_shows_the_new_date_and_why(
     app: Flask, client: FlaskClient, asked: str, reason: ExtensionReason
 ) -> None:
     with app.app_context():
-        extended = requests.extend(requests_in(app)[0].id, reason, "support")
+        extended = requests.extend(requests_in(app)[0].id, reason, "console:hedy")
     page = client.get(asked).text
+    assert "hedy" not in page
     assert "This takes longer than usual." in page
     assert extended.deadline.isoformat(timespec="seconds") in page
 

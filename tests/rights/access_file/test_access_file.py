@@ -18,7 +18,7 @@ from flask import Flask
 
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import EventKind
+from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.rights.model import (
     IdentityLevel,
@@ -212,11 +212,16 @@ def test_where_nobody_looked_the_page_says_so() -> None:
 
 @pytest.mark.parametrize("source", ["cli", "console"])
 def test_what_the_staff_entered_is_theirs_and_names_nobody(source: str) -> None:
-    entered = change(1, address=GRACE, source=source)
-    record([replace(entered, actor=f"{source}:maria.rossi")])
+    entered = [
+        change(1, EventKind.OPTED_IN, address=GRACE, source=source, at=START - DAY),
+        change(2, scope=ALL_MARKETING, address=GRACE, source=source),
+    ]
+    record([replace(each, actor=f"{source}:maria.rossi") for each in entered])
     archive = file_of(ask(GRACE, language="en"))
-    [event] = data_of(archive)["events"]
-    assert event["source_in_words"] == "Entered by our staff"
+    assert {each["source_in_words"] for each in data_of(archive)["events"]} == {
+        "Entered by our staff"
+    }
+    assert "consent-records-1.json" in archive.namelist()
     assert not [name for name in archive.namelist() if b"maria" in archive.read(name)]
 
 
