@@ -22,6 +22,7 @@ class NamedColumns:
 
     def __init__(self, instructions: ImportInstructions) -> None:
         self._preset = instructions.preset
+        self._address_name = normalize_column_name(self._preset.address_columns[0])
         self._channel = instructions.channel
         self._address_column = normalize_column_name(instructions.address_column)
         self._date_column = normalize_column_name(instructions.date_column)
@@ -52,9 +53,11 @@ class NamedColumns:
 
     def add_names(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
         """The cells of a row (keyed by normalized names), with the names that the preset reads."""
-        renamed = {}
+        renamed: dict[str, Any] = {}
         if key := self._address_key(tuple(cells)):
-            renamed[normalize_column_name(self._preset.address_columns[0])] = cells[key]
+            # An empty cell is not filled from another column: that may be another address.
+            names = map(normalize_column_name, self._preset.address_columns)
+            renamed = dict.fromkeys(names, "") | {self._address_name: cells[key]}
         if self._date_column:
             renamed |= dict.fromkeys(self._date_keys, cells.get(self._date_column))
         return {**cells, **renamed} if renamed else cells

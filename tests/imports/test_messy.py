@@ -38,6 +38,17 @@ def test_the_column_of_the_list_is_found_as_tools_call_it(tmp_path: Path, column
         planned(path, instructions_for("generic"))
 
 
+def test_an_empty_cell_is_not_filled_from_another_column(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("Email,Old address,Address\n,old@example.com,street@example.com\n")
+    given = {"only": "opt-outs", "address_column": "Email"}
+    made, (refusal,) = planned(
+        path, instructions_for("generic-list", ("list", ALL_MARKETING), **given)
+    )
+    assert made.stats.total_new == 0
+    assert "empty" in refusal.reason
+
+
 def test_a_second_column_of_addresses_is_reported_as_not_read(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("Email;Mobile\na@example.com;+393331234567\n")
