@@ -46,6 +46,9 @@ PATIENCE = 60.0
 MAILBOX_ABOVE = 200
 """So does the mailbox that our own mail goes to."""
 
+INTERNAL_PORT = "INTERNAL_PORT"
+"""If set, the internal port of `web`; the other processes of the Procfile have the next ones."""
+
 SHOPS_ABOVE = 300
 """And the two shops that use the consent tool."""
 
@@ -184,8 +187,10 @@ def _start(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
         "worker": {"CONNECTORS_ALLOW_PRIVATE": "1"},
         "fresh": {"CONNECTORS_ALLOW_PRIVATE": "1"},
     }
-    for name, command in commands.items():
-        supervisor.start(name, command, {**environ, **own.get(name, {})})
+    for number, (name, command) in enumerate(commands.items()):
+        first = environ.get(INTERNAL_PORT)
+        internal = {INTERNAL_PORT: str(int(first) + number)} if first else {}
+        supervisor.start(name, command, {**environ, **own.get(name, {}), **internal})
 
 
 def _await(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
@@ -200,10 +205,15 @@ def _await(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
         time.sleep(0.1)
 
 
+def _health_url(environ: Mapping[str, str]) -> str:
+    first = environ.get(INTERNAL_PORT)
+    return f"http://{HOST}:{first}" if first else environ["PUBLIC_URL"]
+
+
 def _all_answer(environ: Mapping[str, str]) -> bool:
     try:
         for url in (
-            f"{environ['PUBLIC_URL']}/healthz",
+            f"{_health_url(environ)}/healthz",
             f"{environ['DEV_TOOLS_URL']}/state",
             environ["DEV_SHOPS_URL"],
         ):
@@ -231,6 +241,10 @@ def _banner(
         f"curl -s -o /dev/null -w '%{{http_code}}\\n' -d List-Unsubscribe=One-Click"
         f" {mail.unsubscribe_url}"
     )
+    first = environ.get(INTERNAL_PORT)
+    metrics = (
+        f"\n  Metrics       {_health_url(environ)}/metrics, and the next ports" if first else ""
+    )
     return f"""
 Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
 
@@ -242,7 +256,7 @@ Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
   Preferences   {mail.preferences_url}
   API           {site}/v1/docs
   API key       {key}
-  Commands      {flask} --env-file {commands} --help
+  Commands      {flask} --env-file {commands} --help{metrics}
 
 To try: may we write to {mail.recipient}? They click unsubscribe. May we still?
 

@@ -38,6 +38,7 @@ from preference_center.app import create_app as create_service
 from preference_center.config import load_settings
 from preference_center.extensions import csrf
 from preference_center.serving import AsgiBridge
+from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
 TOOLS_URL = "DEV_TOOLS_URL"
@@ -187,4 +188,5 @@ def _recipients(captured: list[mails.Mail], states: dict[str, Any] | None) -> li
 
 
 app = create_app()
+start_internal_server(app, shares_port=True)
 server = AsgiBridge(app, load_settings().web_threads)

@@ -88,6 +88,9 @@ def show(name: str) -> None:
     click.echo(f"{name}\t{destination.kind}\t{row.status_label}{reason}")
     due = f", the first is due {_format_time(row.due_at)}" if row.due_at else ""
     click.echo(f"pending\t{row.pending_count} addresses{due}")
+    if row.retry_at:
+        retry = f"{_format_time(row.retry_at)}, or at once by `flask destinations resume {name}`"
+        click.echo(f"next attempt\t{retry}")
     if not backfill.finished:
         click.echo(f"backfill\t{backfill_progress.format_progress(backfill)}")
     if destination.status is DestinationStatus.ACTIVE and destination.pulled_at is None:

@@ -126,6 +126,17 @@ def test_pause_stops_the_writing_and_not_the_clock(
     assert "paused: paused by hand" in late.output
 
 
+def test_a_broken_one_is_shown_with_its_next_attempt(app: Flask, receiver: Receiver) -> None:
+    add_hook(app, receiver)
+    flask(app, "destinations", "resume", "shop")
+    assert "next attempt" not in flask(app, "destinations", "show", "shop").output
+    with app.app_context():
+        run_in_transaction(lambda c: c.execute("UPDATE destination SET retry_at = %s", (START,)))
+    shown = flask(app, "destinations", "show", "shop").output
+    assert f"next attempt\t{START:%Y-%m-%d %H:%M} UTC" in shown
+    assert "flask destinations resume shop" in shown
+
+
 def test_overdue_tells_the_three_stages_and_fails_from_the_first(
     app: Flask, receiver: Receiver, clock: Clock
 ) -> None:  # I3

@@ -10,15 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
 
+from dev import run as run_module
 from dev.accounts import data_folder, server_account
 from dev.engines import CHECKOUT, at
 from dev.server import free_port
+from dev.supervisor import Supervisor
+from preference_center.processes import read_procfile
 from tests.dev.running import Run, running
 
 ON_LINUX = pytest.mark.skipif(
@@ -126,6 +131,18 @@ def test_a_page_of_another_site_can_press_nothing(run: Run) -> None:
     answer = httpx.post(f"{run.site}/dev/recipients", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
     assert run.recipient() == before
+
+
+def test_each_process_has_the_internal_port_that_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: dict[str, Mapping[str, str]] = {}
+    supervisor = SimpleNamespace(
+        start=lambda name, _command, environ: started.update({name: environ})
+    )
+    run_module._start(cast("Supervisor", supervisor), {"INTERNAL_PORT": "8401"})
+    assert [environ["INTERNAL_PORT"] for environ in started.values()] == [
+        str(8401 + number) for number in range(len(read_procfile()))
+    ]
+    assert next(iter(started)) == "web"
 
 
 @ON_LINUX
