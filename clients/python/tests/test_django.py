@@ -139,6 +139,22 @@ def test_marketing_that_waits_keeps_its_recipients(configure: Configure) -> None
     assert outbox() == []
 
 
+def test_a_backend_of_later_djangos_cannot_be_silent(configure: Configure) -> None:
+    class Later:
+        """Without `fail_silently`, which Django 6.1 deprecates."""
+
+        def send_messages(self, messages: list[EmailMultiAlternatives]) -> int:
+            return len(messages)
+
+    class Mixed(PreferenceCenterMixin, Later):
+        pass
+
+    configure(httpx.ConnectError)
+    assert Mixed().send_messages([mail(None)]) == 1
+    with pytest.raises(Unavailable):
+        Mixed().send_messages([mail()])
+
+
 def test_marketing_can_be_dropped_instead(configure: Configure) -> None:
     configure(httpx.ConnectError, WHEN_UNKNOWN="drop")
     assert send(mail()) == 0

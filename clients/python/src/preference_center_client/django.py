@@ -92,8 +92,6 @@ class PreferenceCenterMixin:
     MESSAGE_TYPES says, raises its error after the others were sent.
     """
 
-    fail_silently: bool
-
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Send what may be sent; returns how many messages were."""
         waiting, ready = 0, []
@@ -110,7 +108,7 @@ class PreferenceCenterMixin:
         sent: int = (super().send_messages(ready) or 0) if ready else 0  # type: ignore[misc]
         if failures:
             raise failures[0]
-        if waiting and not self.fail_silently:
+        if waiting and not getattr(self, "fail_silently", False):  # deprecated in Django 6.1
             raise Unavailable(
                 f"marketing was not sent ({waiting} of {len(email_messages)} messages), since it is"
                 " unknown whether it may be: send it again later"
