@@ -27,7 +27,11 @@ class MenuItem:
     access_key: str
 
 
-MENU: tuple[MenuItem, ...] = ()
+_ = lazy_gettext
+
+MENU: tuple[MenuItem, ...] = (
+    MenuItem("window", _("Window"), Permission.VIEW_WINDOW, "/console/window", "w"),
+)
 """In the order of the menu."""
 
 
@@ -53,6 +57,3 @@ def navigation() -> Sequence[MenuLink]:
         for item in MENU
         if may(item.permission)
     ]
-
-
-_ = lazy_gettext

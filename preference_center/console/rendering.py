@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import make_response, redirect, render_template, request, session
 from flask.typing import ResponseReturnValue
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug import Response
@@ -55,6 +56,7 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
         languages=CONSOLE_LANGUAGES,
         staff=find_staff(),
         navigation=navigation(),
+        number=format_decimal,
         **values,
     )
     return html, status, {"Content-Language": language}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -40,6 +41,11 @@ def deadline_stage(due_at: datetime, now: datetime) -> DeadlineStage:
     if waited >= TARGET:
         return DeadlineStage.PAST_TARGET
     return DeadlineStage.AT_RISK if waited >= AT_RISK else DeadlineStage.ON_TIME
+
+
+def worst_stage(stages: Collection[DeadlineStage]) -> DeadlineStage:
+    """The latest of these stages; `on_time` of none."""
+    return max(stages, key=list(DeadlineStage).index, default=DeadlineStage.ON_TIME)
 
 
 def late_stages(now: datetime) -> tuple[tuple[DeadlineStage, datetime | None, datetime], ...]:

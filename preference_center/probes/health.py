@@ -13,7 +13,7 @@ from flask import Flask, Response, abort, current_app, jsonify, request
 
 from preference_center import spool
 from preference_center.context import services
-from preference_center.domain.deadlines import WINDOW, DeadlineStage, deadline_stage
+from preference_center.domain.deadlines import WINDOW, deadline_stage, worst_stage
 from preference_center.domain.rights.clock import RequestStage, request_stage
 from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.probes.readiness import DatabaseStatus, ReadinessProbe
@@ -47,7 +47,6 @@ LATE_CACHE_KEY = "preference_center.late_rows"
 READINESS_KEY = "preference_center.readiness"
 
 _ON_TIME = RequestStage.ON_TIME
-_WORST_STAGES = [DeadlineStage.OVERDUE, DeadlineStage.PAST_TARGET, DeadlineStage.AT_RISK]
 
 
 @blueprint.before_request
@@ -109,10 +108,9 @@ def healthz() -> tuple[Response, int]:
     stages = {row.stage for row in late}
     if spooled is not None and spooled.oldest_received_at is not None:
         stages.add(deadline_stage(spooled.oldest_received_at + WINDOW, now))
-    worst = next((stage for stage in _WORST_STAGES if stage in stages), DeadlineStage.ON_TIME)
     return jsonify(
         status="ok",
-        window=worst,
+        window=worst_stage(stages),
         late=[_late_to_json(each) for each in late],
         counted_at=counted_at.isoformat(),
         bursts=burst_count,

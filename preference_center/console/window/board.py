@@ -1,0 +1,129 @@
+"""The board: every destination in one table, worst first, and whether the promise is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import current_app, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from preference_center import spool
+from preference_center.console.rendering import render_page
+from preference_center.console.window import words
+from preference_center.context import services
+from preference_center.domain.measurements import DestinationMeasurement, Measurements
+from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
+from preference_center.domain.rights.clock import RequestStage
+from preference_center.monitoring.measure import measure_database
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.sync import board
+from preference_center.storage.sync.board import DestinationState, RecentDeliveries
+from preference_center.storage.sync.undecided_events import BacklogKind
+
+RECENT = timedelta(minutes=10)
+"""What counts as just pushed."""
+
+
+def window() -> ResponseReturnValue:
+    """The board; its script asks for it again to show what has changed."""
+    now = services().now()
+    measured = measure_database(now)
+    states, recent = run_in_transaction(lambda c: _load(c, now))
+    spooled = _spool_status()
+    promise = evaluate_promise(measured, spooled.oldest_received_at if spooled else None)
+    return render_page(
+        "window/board",
+        live=True,
+        at=now,
+        promise=words.promise_text(promise, now),
+        promise_kind=words.stage_badge(promise.stage)[1],
+        rows=list(_rows(measured, states, recent)),
+        counts=list(_counts(measured, spooled)),
+    )
+
+
+def _load(connection: Connection, now: datetime) -> tuple[list[DestinationState], RecentDeliveries]:
+    recent = board.load_recent_deliveries(connection, now - RECENT)
+    return board.list_states(connection), recent
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One destination on the board."""
+
+    measurement: DestinationMeasurement
+    state: DestinationState
+    badge: tuple[str, str]
+    advice: str
+    age: str
+    """How long its oldest pending opt-out has waited; empty if none waits."""
+    share: float
+    """How much of the window that is, from 0 to 1."""
+    pushed: int
+    failed: int
+
+
+def _rows(
+    measured: Measurements, states: Sequence[DestinationState], recent: RecentDeliveries
+) -> Iterator[BoardRow]:
+    by_name = {state.name: state for state in states}
+    for each in sort_worst_first(measured.destinations):
+        state = by_name.get(each.name)
+        if state is None:  # removed in between
+            continue
+        own = [count for count in recent.counts if count.destination_id == state.id]
+        oldest = each.oldest_received_at
+        yield BoardRow(
+            each,
+            state,
+            words.state_badge(each.state),
+            words.advice(state, measured.at),
+            words.duration(oldest, measured.at) if oldest else "",
+            window_share(oldest, measured.at),
+            sum(count.count for count in own if count.is_pushed),
+            sum(count.count for count in own if not count.is_pushed),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCount:
+    """What waits besides destinations: a count, and the page where it is worked on."""
+
+    label: str
+    count: int
+    url: str
+    is_late: bool = False
+
+
+def _counts(measured: Measurements, spooled: spool.SpoolStatus | None) -> Iterator[WaitingCount]:
+    waiting, rights = measured.waiting, measured.rights
+    late = {kind for kind, stage in measured.backlog}
+    if spooled is not None:
+        yield WaitingCount(_("on this host’s disk"), spooled.pending, "")
+    for kind, label, endpoint in (
+        (BacklogKind.VENDOR_EVENT, _("vendor events to decide"), "vendor_events"),
+        (BacklogKind.WEBHOOK, _("webhooks to process"), ""),
+        (BacklogKind.MAIL_OPT_OUT, _("opt-outs by mail without an address"), "mail_opt_outs"),
+        (BacklogKind.REVIEW_ITEM, _("mails to review"), "review_queue"),
+        (BacklogKind.DEFERRED_FORMS, _("forms of addresses to update"), ""),
+    ):
+        yield WaitingCount(label, waiting.get(kind.value, 0), _url(endpoint), kind.value in late)
+    requests = _url("requests")
+    yield WaitingCount(_("requests due soon"), rights.get(RequestStage.DUE_SOON, 0), requests)
+    overdue = rights.get(RequestStage.OVERDUE, 0)
+    yield WaitingCount(_("requests overdue"), overdue, requests, overdue > 0)
+    yield WaitingCount(_("erasures by hand"), measured.erasures_by_hand, requests)
+
+
+def _url(endpoint: str) -> str:
+    """The page of this name, if there is one."""
+    name = f"console.{endpoint}"
+    return url_for(name) if name in current_app.view_functions else ""
+
+
+def _spool_status() -> spool.SpoolStatus | None:
+    running = spool.current_spool()
+    return None if running is None else running.folder.status()

@@ -1,0 +1,61 @@
+"""Whether the promise is kept, from what was measured (I3)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.measurements import DestinationMeasurement, Measurements
+from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
+from tests.clock import START
+
+
+def waiting(name: str, hours: float | None, state: str = "active") -> DestinationMeasurement:
+    since = None if hours is None else START - timedelta(hours=hours)
+    late = {DeadlineStage.AT_RISK: 1} if hours and hours >= 36 else {}
+    return DestinationMeasurement(name, state, 0 if hours is None else 2, since, late)
+
+
+def test_nothing_waits() -> None:
+    promise = evaluate_promise(Measurements(START, [waiting("mailer", None)]))
+    assert promise.stage is DeadlineStage.ON_TIME
+    assert promise.oldest_received_at is None
+    assert promise.pending == 0
+
+
+def test_the_oldest_of_all_destinations_and_of_the_spool_counts() -> None:
+    measured = Measurements(START, [waiting("a", 1), waiting("b", 3)])
+    assert evaluate_promise(measured).oldest_received_at == START - timedelta(hours=3)
+    assert evaluate_promise(measured).pending == 4
+    spooled = evaluate_promise(measured, START - timedelta(hours=40))
+    assert spooled.oldest_received_at == START - timedelta(hours=40)
+    assert spooled.stage is DeadlineStage.AT_RISK
+    assert spooled.late_destinations == []
+
+
+def test_what_nobody_has_decided_counts_too() -> None:
+    backlog = {("vendor_event", DeadlineStage.OVERDUE): 1, ("webhook", DeadlineStage.AT_RISK): 1}
+    promise = evaluate_promise(Measurements(START, [waiting("a", 37)], backlog))
+    assert promise.stage is DeadlineStage.OVERDUE
+    assert promise.late_destinations == ["a"]
+    assert promise.has_late_backlog
+
+
+def test_the_worst_comes_first() -> None:
+    found = [
+        waiting("idle", None),
+        waiting("seen", None, "observe"),
+        waiting("fresh", 1),
+        waiting("old", 5),
+        waiting("failing", None, "broken"),
+    ]
+    names = [each.name for each in sort_worst_first(found)]
+    assert names == ["old", "fresh", "failing", "seen", "idle"]
+
+
+@pytest.mark.parametrize("hours, share", [(None, 0), (-1, 0), (36, 0.5), (72, 1), (99, 1)])
+def test_the_share_of_the_window(hours: float | None, share: float) -> None:
+    since = None if hours is None else START - timedelta(hours=hours)
+    assert window_share(since, START) == share
