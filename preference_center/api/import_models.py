@@ -107,6 +107,7 @@ class ImportStatsResponse(ResponseBody):
     excluded: int
     refused: int
     undated: int
+    without_country_code: int
     without_evidence: int
     still_suppressed: int
     new: list[MeaningCount]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import MissingScopes
 from tests.imports.importing import instructions_for, planned
@@ -47,6 +48,18 @@ def test_an_empty_cell_is_not_filled_from_another_column(tmp_path: Path) -> None
     )
     assert made.stats.total_new == 0
     assert "empty" in refusal.reason
+
+
+def test_phone_numbers_that_the_region_had_to_complete_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("Mobile\n333 1234567\n+39 333 1234568\n0049 171 1234567\n+1 202 555 0123\n")
+    given = {"only": "opt-outs", "channel": Channel.SMS}
+    made, refusals = planned(
+        path, instructions_for("generic-list", ("list", ALL_MARKETING), **given)
+    )
+    assert refusals == []
+    assert (made.stats.total_new, made.stats.without_country_code) == (4, 2)
+    assert any("PHONE_REGION" in line for line in made.stats.report_lines())
 
 
 def test_a_second_column_of_addresses_is_reported_as_not_read(tmp_path: Path) -> None:

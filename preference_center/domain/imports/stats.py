@@ -18,6 +18,7 @@ class ImportStats:
 
     `new` and `already_present` are by meaning and scope; the latter are in the ledger already.
     `undated` opt-outs had no readable date and count from the time of the import.
+    `without_country_code` are new ones of phone numbers that were read as dialled in PHONE_REGION.
     `still_suppressed` are new subscriptions of people who have opted out: nothing is lifted.
     """
 
@@ -26,6 +27,7 @@ class ImportStats:
     excluded: int = 0
     refused: int = 0
     undated: int = 0
+    without_country_code: int = 0
     without_evidence: int = 0
     still_suppressed: int = 0
     new: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
@@ -83,6 +85,10 @@ class ImportStats:
                 self.undated,
                 "opt-outs, bounces and complaints without a date: they count from the import",
             ),
+            (
+                self.without_country_code,
+                "phone numbers without a country code, read as dialled in PHONE_REGION",
+            ),
             (self.without_evidence, "new subscriptions without evidence, recorded as unproven"),
         ):
             if count:
@@ -96,7 +102,8 @@ class ImportStats:
 
 
 _COUNT_FIELDS = (
-    "rows", "without_data", "excluded", "refused", "undated", "without_evidence",
+    "rows", "without_data", "excluded", "refused", "undated", "without_country_code",
+    "without_evidence",
     "still_suppressed",
 )  # fmt: skip
 

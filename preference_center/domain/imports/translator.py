@@ -50,6 +50,8 @@ class RowChange:
     change: Change
     has_date: bool
     """Whether the row states when it happened."""
+    has_country_code: bool = True
+    """Whether a phone number was read without the region of the instructions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class RowTranslator:
                 reading.refusals.append(RowRefusal(row.line, _describe_unknown_status(row, preset)))
             return reading
         try:
-            address = self._parse_address(row)
+            address = self._parse_address(row, self.region)
         except InvalidInput as error:
             reading.refusals.append(RowRefusal(row.line, str(error)))
             return reading
@@ -178,7 +180,7 @@ class RowTranslator:
             actor=self.actor,
             evidence=evidence,
         )
-        return RowChange(row.line, meaning, change, dated)
+        return RowChange(row.line, meaning, change, dated, self._has_country_code(row, address))
 
     def _subscription_evidence(
         self,
@@ -241,7 +243,15 @@ class RowTranslator:
             and self._parse_timestamp(text, end_of_day=False) is None
         )
 
-    def _parse_address(self, row: FileRow) -> Address | HashedAddress:
+    def _has_country_code(self, row: FileRow, address: Address | HashedAddress) -> bool:
+        if address.channel is Channel.EMAIL or isinstance(address, HashedAddress):
+            return True
+        try:
+            return self._parse_address(row, None) == address
+        except InvalidInput:
+            return False
+
+    def _parse_address(self, row: FileRow, region: str | None) -> Address | HashedAddress:
         preset = self.instructions.preset
         raw = cell_text(row.cells, preset.address_columns)
         channel = self.instructions.channel
@@ -253,7 +263,7 @@ class RowTranslator:
                 raise InvalidInput("the channel is email, sms or phone") from None
         if preset.is_hashed:
             return parse_hashed_address(raw, channel)
-        return parse_address(raw, channel, region=self.region)
+        return parse_address(raw, channel, region=region)
 
 
 def _describe_unknown_status(row: FileRow, preset: ImportPreset) -> str:
