@@ -34,10 +34,11 @@ from preference_center.errors import Unavailable
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending
-from preference_center.storage.access import audit
+from preference_center.ingest import review
+from preference_center.ingest.review import NotOpen
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import pending_mail_opt_outs
 
 log = structlog.get_logger()
@@ -190,19 +191,13 @@ def dismiss(numbers: tuple[UUID, ...], reason: str) -> None:
     Checks honour it all the same, and it is recorded if its address turns up. All of them,
     or none if one is not there.
     """
-
-    def dismiss_all(connection: Connection) -> None:
-        now = services().now()
-        for number in dict.fromkeys(numbers):
-            if not pending_mail_opt_outs.dismiss_pending(connection, number, reason, now):
-                raise click.ClickException(
-                    f"no pending opt-out has the id {number}: `flask inbound pending`"
-                )
-            detail = {"opt_out": str(number), "reason": reason}
-            audit.insert_audit_entry(connection, now, actor(), "pending_opt_out.dismissed", detail)
-
     with click_errors():
-        run_in_transaction(dismiss_all)
+        try:
+            review.dismiss_pending(dict.fromkeys(numbers), reason, actor())
+        except NotOpen as error:
+            raise click.ClickException(
+                f"no pending opt-out has the id {error.open_id}: `flask inbound pending`"
+            ) from None
     click.echo(f"{len(set(numbers))} dismissed.")
 
 

@@ -10,14 +10,14 @@ import click
 from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
-from preference_center.context import services
 from preference_center.domain.sync.open_questions import (
     INVALID_ADDRESS_QUESTION,
     UNREADABLE_QUESTION,
 )
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
+from preference_center.ingest import review
+from preference_center.ingest.review import NotOpen
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.sync import undecided_events
 
 _QUESTION_TEXTS = {
     UNREADABLE_QUESTION: "the body does not match the vendor's documentation",
@@ -68,19 +68,8 @@ def retry(destination: str | None) -> None:
 
     What was recorded before is not recorded again.
     """
-
-    def release(connection: Connection) -> tuple[int, set[int]]:
-        context = services()
-        destination_id = None
-        if destination is not None:
-            destination_id = destinations.get_by_name(connection, context.keys, destination).id
-        requests = undecided_events.list_webhooks_with_open_questions(connection, destination_id)
-        return len(requests), webhook_inbox.requeue_webhooks(connection, requests, context.now())
-
     with click_errors():
-        count, destination_ids = run_in_transaction(release)
-    for destination_id in destination_ids:
-        services().queue.nudge_webhooks(destination_id)
+        count = review.retry_vendor_events(destination)
     click.echo(f"{count} will be processed once more.")
 
 
@@ -89,19 +78,13 @@ def retry(destination: str | None) -> None:
 @_REASON_OPTION
 def discard(requests: tuple[UUID, ...], reason: str) -> None:
     """Discard each EVENT: it needs no action. All of them, or none if one is not undecided."""
-
-    def discard_all(connection: Connection) -> None:
-        now = services().now()
-        for request in dict.fromkeys(requests):
-            if not undecided_events.discard_webhook_questions(connection, request, reason, now):
-                raise click.ClickException(
-                    f"no undecided event has the id {request}: see `flask inbound events list`"
-                )
-            detail = {"event": str(request), "reason": reason}
-            audit.insert_audit_entry(connection, now, actor(), "vendor_event.discarded", detail)
-
     with click_errors():
-        run_in_transaction(discard_all)
+        try:
+            review.discard_vendor_events(dict.fromkeys(requests), reason, actor())
+        except NotOpen as error:
+            raise click.ClickException(
+                f"no undecided event has the id {error.open_id}: see `flask inbound events list`"
+            ) from None
     click.echo(f"{len(set(requests))} discarded.")
 
 
@@ -122,16 +105,8 @@ def ignore(destination: str, question: str, reason: str) -> None:
             "an unreadable body may be any opt-out: discard them one by one",
             param_hint="QUESTION",
         )
-
-    def ignore_question(connection: Connection) -> int:
-        context = services()
-        now, target = context.now(), destinations.get_by_name(connection, context.keys, destination)
-        detail = {"name": destination, "question": question, "reason": reason}
-        audit.insert_audit_entry(connection, now, actor(), "vendor_event.ignored", detail)
-        return undecided_events.ignore_question(connection, target.id, question, reason, now)
-
     with click_errors():
-        count = run_in_transaction(ignore_question)
+        count = review.ignore_question(destination, question, reason, actor())
     click.echo(f"{count} settled; it is ignored from now on.")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import click
 
@@ -19,21 +19,17 @@ from preference_center.cli.errors import (
 )
 from preference_center.cli.terminal import strip_control_characters
 from preference_center.context import services
-from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.domain.mail import MailTooComplex, ReviewReason
-from preference_center.domain.mail.mime import parse_mail
-from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
-from preference_center.ledger import record
+from preference_center.domain.addresses import parse_address
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.mail import ReviewReason
+from preference_center.domain.sender_requests import RequestOrigin, validate_opt_out_scope
+from preference_center.ingest import review
+from preference_center.ingest.review import Meaning, NotOpen
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.review_queue import ReviewItem
-
-_SHOWN_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-To")
-OPTED_OUT, COMPLAINED = "opted-out", "complained"
 
 _REASON_TEXTS = {
     ReviewReason.UNCLEAR: "the meaning of a reply is not clear",
@@ -92,8 +88,8 @@ def show(mail: UUID, *, raw: bool) -> None:
 @click.argument("given", nargs=-1, metavar="")
 @click.option(
     "--meaning",
-    type=click.Choice([OPTED_OUT, COMPLAINED]),
-    default=OPTED_OUT,
+    type=click.Choice([meaning.value for meaning in Meaning]),
+    default=Meaning.OPTED_OUT.value,
     show_default=True,
     help="The meaning of the mail.",
 )
@@ -112,25 +108,23 @@ def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> Non
     """
     reject_address_arguments(given, "flask inbound review-queue resolve ID < address.txt")
     found, _ = _load_waiting(mail)
-    channel = Channel.SMS if found.mailbox == Channel.SMS else Channel.EMAIL
     region = services().settings.phone_region
     with click_bad_parameter("Address"):
         parsed = [
-            parse_address(line, channel, region=region) for line in read_stdin_lines("Addresses")
+            parse_address(line, review.channel_of(found), region=region)
+            for line in read_stdin_lines("Addresses")
         ]
     if not parsed:
         raise click.UsageError("no address given: type or pipe one per line")
+    origin = RequestOrigin(SOURCE, actor(), services().now())
     with click_errors():
         require_known_keys()
         catalogue = current_catalogue()
     with click_bad_parameter("--scope"):
-        valid_scope = sender_requests.validate_opt_out_scope(parsed[0], scope, catalogue)
-    with click_errors():
-        recorded = record(
-            _changes(found, parsed, meaning, valid_scope),
-            lambda connection, _: _settle(connection, mail, meaning),
-        )
-    click.echo(f"{len(recorded.events)} recorded. The mail is deleted.")
+        validate_opt_out_scope(parsed[0], scope, catalogue)
+    with _not_found():
+        recorded = review.resolve_item(found, parsed, Meaning(meaning), scope, origin)
+    click.echo(f"{recorded} recorded. The mail is deleted.")
 
 
 @queue.command("dismiss")
@@ -138,70 +132,35 @@ def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> Non
 def dismiss(mails: tuple[UUID, ...]) -> None:
     """Delete each MAIL, which needs no action. All of them, or none if one does not exist."""
     mail_ids = set(mails)
-
-    def dismiss_all(connection: Connection) -> None:
-        for mail_id in mail_ids:
-            _settle(connection, mail_id, "dismissed")
-
-    with click_errors():
-        run_in_transaction(dismiss_all)
+    with _not_found():
+        review.dismiss_items(mail_ids, actor())
     click.echo(f"{len(mail_ids)} dismissed.")
 
 
-def _not_found(mail_id: UUID) -> click.ClickException:
-    return click.ClickException(
-        f"no mail in the queue has the id {mail_id}: see `flask inbound review-queue list`"
-    )
+@contextmanager
+def _not_found() -> Iterator[None]:
+    with click_errors():
+        try:
+            yield
+        except NotOpen as error:
+            raise click.ClickException(
+                f"no mail in the queue has the id {error.open_id}:"
+                " see `flask inbound review-queue list`"
+            ) from None
 
 
 def _load_waiting(mail_id: UUID) -> tuple[ReviewItem, bytes]:
-    keys = services().keys
-    with click_errors():
-        found = run_in_transaction(
-            lambda connection: review_queue.load_open_item(connection, keys, mail_id)
-        )
-    if found is None:
-        raise _not_found(mail_id)
-    return found
-
-
-def _settle(connection: Connection, mail_id: UUID, outcome: str) -> None:
-    """Remove the mail. Raises ClickException, which rolls back, if it was resolved already."""
-    if not review_queue.resolve_item(connection, mail_id, outcome, services().now()):
-        raise _not_found(mail_id)
-
-
-def _changes(
-    mail: ReviewItem, addresses: Sequence[Address], meaning: str, scope: str
-) -> list[Change]:
-    origin = RequestOrigin(SOURCE, actor(), services().now())
-    changes = []
-    for number, address in enumerate(addresses):
-        change = sender_requests.build_opt_out_change(
-            uuid5(mail.id, f"{meaning} {scope} {number}"),
-            address,
-            scope,
-            ReceivedVia.REPLY,
-            origin,
-            received_at=mail.received_at,
-            occurred_at=mail.received_at,
-        )
-        if meaning == COMPLAINED:
-            evidence = {"method": "feedback_report", "proof": "person"}
-            change = replace(change, kind=EventKind.COMPLAINED, evidence=evidence, own_act=False)
-        changes.append(change)
-    return changes
+    with _not_found():
+        return review.load_item(mail_id)
 
 
 def _format_mail(head: bytes) -> str:
     """The fields and texts of a mail that a decision needs; unparsed if it is too complex."""
-    try:
-        mail = parse_mail(head)
-    except MailTooComplex:
-        return head.decode("utf-8", "replace")
-    fields = [f"{name}: {mail.field(name)}" for name in _SHOWN_FIELDS if mail.field(name)]
-    texts = [f"--- {leaf.content_type}\n{leaf.text.strip()}" for leaf in mail.text_parts]
-    return "\n\n".join(["\n".join(fields), *texts])
+    mail = review.show_mail(head)
+    if not mail.fields:
+        return "\n\n".join(text for _, text in mail.texts)
+    fields = "\n".join(f"{name}: {value}" for name, value in mail.fields)
+    return "\n\n".join([fields, *(f"--- {kind}\n{text}" for kind, text in mail.texts)])
 
 
 def _format_time(time: datetime) -> str:

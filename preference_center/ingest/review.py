@@ -1,0 +1,214 @@
+"""What waits for a person's decision: mails and texts, vendor events, opt-outs without an address.
+
+The commands and the console use these alike. `actor` is who decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+from preference_center.context import services
+from preference_center.domain import sender_requests
+from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.mail import MailTooComplex
+from preference_center.domain.mail.mime import parse_mail
+from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
+from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
+from preference_center.errors import InvalidInput
+from preference_center.ledger import record
+from preference_center.storage.access.audit import insert_audit_entry
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.mail import pending_mail_opt_outs, review_queue
+from preference_center.storage.mail.review_queue import ReviewItem
+from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
+
+SHOWN_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-To")
+
+
+class NotOpen(InvalidInput):
+    """Nothing that waits has this id: somebody decided on it."""
+
+    def __init__(self, open_id: UUID) -> None:
+        super().__init__(f"nothing that waits has the id {open_id}: it was decided on, perhaps")
+        self.open_id = open_id
+
+
+class Meaning(StrEnum):
+    """What a mail or a text turned out to say."""
+
+    OPTED_OUT = "opted-out"
+    COMPLAINED = "complained"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMail:
+    """What a decision needs of a mail or a text: fields with their values, and texts by type."""
+
+    fields: Sequence[tuple[str, str]]
+    texts: Sequence[tuple[str, str]]
+
+
+def load_item(item_id: UUID) -> tuple[ReviewItem, bytes]:
+    """An open item and its beginning, which is personal data. Raises NotOpen."""
+    keys = services().keys
+    found = run_in_transaction(
+        lambda connection: review_queue.load_open_item(connection, keys, item_id)
+    )
+    if found is None:
+        raise NotOpen(item_id)
+    return found
+
+
+def show_mail(head: bytes) -> ShownMail:
+    """Decode the beginning of a mail; what has too many parts is one text, as it is."""
+    try:
+        mail = parse_mail(head)
+    except MailTooComplex:
+        return ShownMail((), [("", head.decode("utf-8", "replace"))])
+    fields = [(name, mail.field(name)) for name in SHOWN_FIELDS if mail.field(name)]
+    return ShownMail(fields, [(leaf.content_type, leaf.text.strip()) for leaf in mail.text_parts])
+
+
+def channel_of(item: ReviewItem) -> Channel:
+    """The channel of the addresses that an item is about."""
+    return Channel.SMS if item.mailbox == Channel.SMS else Channel.EMAIL
+
+
+def resolve_item(
+    item: ReviewItem,
+    addresses: Sequence[Address],
+    meaning: Meaning,
+    scope: str,
+    origin: RequestOrigin,
+) -> int:
+    """Record what an item means, as of when it was received, and delete it; how many are recorded.
+
+    Raises InvalidInput if the scope can't be opted out of or there is no address, and NotOpen.
+    """
+    if not addresses:
+        raise InvalidInput("give the address of the person, one a line if there are several")
+    valid_scope = sender_requests.validate_opt_out_scope(addresses[0], scope, current_catalogue())
+    changes = [
+        _change(item, number, address, meaning, valid_scope, origin)
+        for number, address in enumerate(addresses)
+    ]
+    recorded = record(
+        changes, lambda connection, _: _settle(connection, item.id, meaning, origin.actor)
+    )
+    return len(recorded.events)
+
+
+def dismiss_items(item_ids: Iterable[UUID], actor: str) -> None:
+    """Delete items that need no action: all of them, or none. Raises NotOpen."""
+
+    def dismiss_all(connection: Connection) -> None:
+        for item_id in item_ids:
+            _settle(connection, item_id, "dismissed", actor)
+
+    run_in_transaction(dismiss_all)
+
+
+def dismiss_pending(opt_out_ids: Iterable[UUID], reason: str, actor: str) -> None:
+    """Decide that the addresses of opt-outs by mail can't be found: late no more.
+
+    Checks honour them all the same. All of them, or none. Raises NotOpen.
+    """
+
+    def dismiss_all(connection: Connection) -> None:
+        now = services().now()
+        for opt_out_id in opt_out_ids:
+            if not pending_mail_opt_outs.dismiss_pending(connection, opt_out_id, reason, now):
+                raise NotOpen(opt_out_id)
+            detail = {"opt_out": str(opt_out_id), "reason": reason}
+            insert_audit_entry(connection, now, actor, "pending_opt_out.dismissed", detail)
+
+    run_in_transaction(dismiss_all)
+
+
+def retry_vendor_events(destination: str | None = None) -> int:
+    """Process all undecided vendor events once more, or those of one destination; how many.
+
+    Raises InvalidInput if there is no such destination.
+    """
+
+    def release(connection: Connection) -> tuple[int, set[int]]:
+        context = services()
+        destination_id = None
+        if destination is not None:
+            destination_id = destinations.get_by_name(connection, context.keys, destination).id
+        posts = undecided_events.list_webhooks_with_open_questions(connection, destination_id)
+        return len(posts), webhook_inbox.requeue_webhooks(connection, posts, context.now())
+
+    count, destination_ids = run_in_transaction(release)
+    for destination_id in destination_ids:
+        services().queue.nudge_webhooks(destination_id)
+    return count
+
+
+def discard_vendor_events(webhook_ids: Iterable[UUID], reason: str, actor: str) -> None:
+    """Decide that vendor events need no action: all of them, or none. Raises NotOpen."""
+
+    def discard_all(connection: Connection) -> None:
+        now = services().now()
+        for webhook_id in webhook_ids:
+            if not undecided_events.discard_webhook_questions(connection, webhook_id, reason, now):
+                raise NotOpen(webhook_id)
+            detail = {"event": str(webhook_id), "reason": reason}
+            insert_audit_entry(connection, now, actor, "vendor_event.discarded", detail)
+
+    run_in_transaction(discard_all)
+
+
+def ignore_question(destination: str, question: str, reason: str, actor: str) -> int:
+    """Ask a question no more of a destination; how many events are decided by that.
+
+    Raises InvalidInput for a body that can't be parsed, which may be any opt-out, and if there is
+    no such destination.
+    """
+    if question == UNREADABLE_QUESTION:
+        raise InvalidInput("an unreadable body may be any opt-out: discard them one by one")
+
+    def ignore(connection: Connection) -> int:
+        context = services()
+        now, target = context.now(), destinations.get_by_name(connection, context.keys, destination)
+        detail = {"name": destination, "question": question, "reason": reason}
+        insert_audit_entry(connection, now, actor, "vendor_event.ignored", detail)
+        return undecided_events.ignore_question(connection, target.id, question, reason, now)
+
+    return run_in_transaction(ignore)
+
+
+def _settle(connection: Connection, item_id: UUID, outcome: str, actor: str) -> None:
+    now = services().now()
+    if not review_queue.resolve_item(connection, item_id, outcome, now):
+        raise NotOpen(item_id)
+    detail = {"item": str(item_id), "outcome": str(outcome)}
+    insert_audit_entry(connection, now, actor, "review_item.resolved", detail)
+
+
+def _change(
+    item: ReviewItem,
+    number: int,
+    address: Address,
+    meaning: Meaning,
+    scope: str,
+    origin: RequestOrigin,
+) -> Change:
+    change = sender_requests.build_opt_out_change(
+        uuid5(item.id, f"{meaning} {scope} {number}"),
+        address,
+        scope,
+        ReceivedVia.REPLY,
+        origin,
+        received_at=item.received_at,
+        occurred_at=item.received_at,
+    )
+    if meaning is Meaning.COMPLAINED:
+        evidence = {"method": "feedback_report", "proof": "person"}
+        return replace(change, kind=EventKind.COMPLAINED, evidence=evidence, own_act=False)
+    return change
