@@ -9,7 +9,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from werkzeug.exceptions import HTTPException
 
-from preference_center.console import sign_in, window
+from preference_center.console import review, sign_in, window
 from preference_center.console.access import hide_from_other_hosts, may
 from preference_center.console.rendering import (
     add_security_headers,
@@ -22,7 +22,11 @@ from preference_center.extensions import CONSOLE_PATH
 
 __all__ = ["ROUTES", "blueprint"]
 
-ROUTES: tuple[Route, ...] = (*sign_in.ROUTES, *window.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *sign_in.ROUTES,
+    *review.ROUTES,
+    *window.ROUTES,
+)
 """Every page of the console."""
 
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.

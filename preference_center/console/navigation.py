@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import request, url_for
-from flask_babel import lazy_gettext
+from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.console.access import may
@@ -27,9 +27,8 @@ class MenuItem:
     access_key: str
 
 
-_ = lazy_gettext
-
 MENU: tuple[MenuItem, ...] = (
+    MenuItem("review_lists", _("Review"), Permission.REVIEW, "/console/review", "r"),
     MenuItem("window", _("Window"), Permission.VIEW_WINDOW, "/console/window", "w"),
 )
 """In the order of the menu."""

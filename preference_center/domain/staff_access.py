@@ -20,6 +20,8 @@ class AccessAction(StrEnum):
     """They searched for an address and were shown everything about it."""
     CONTACT_VIEWED = "contact_viewed"
     """They asked whose address it is, and how the account stands."""
+    MAIL_REVIEWED = "mail_reviewed"
+    """They read a mail or a text whose meaning was not clear."""
 
 
 class AccessReason(StrEnum):

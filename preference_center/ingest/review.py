@@ -12,13 +12,14 @@ from uuid import UUID, uuid5
 
 from preference_center.context import services
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.mail import MailTooComplex
+from preference_center.domain.mail.address_fields import parse_addresses, usable_addresses
 from preference_center.domain.mail.mime import parse_mail
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidAddress, InvalidInput
 from preference_center.ledger import record
 from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.catalogues import current_catalogue
@@ -28,6 +29,8 @@ from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
 
 SHOWN_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-To")
+TEXT_FIELDS = ("X-From", "X-To")
+"""The fields of a text message, which waits in the form of a mail."""
 
 
 class NotOpen(InvalidInput):
@@ -70,8 +73,27 @@ def show_mail(head: bytes) -> ShownMail:
         mail = parse_mail(head)
     except MailTooComplex:
         return ShownMail((), [("", head.decode("utf-8", "replace"))])
-    fields = [(name, mail.field(name)) for name in SHOWN_FIELDS if mail.field(name)]
+    fields = [
+        (name, mail.field(name)) for name in (*SHOWN_FIELDS, *TEXT_FIELDS) if mail.field(name)
+    ]
     return ShownMail(fields, [(leaf.content_type, leaf.text.strip()) for leaf in mail.text_parts])
+
+
+def claimed_sender(item: ReviewItem, head: bytes) -> Address | None:
+    """Whom a mail or text claims to be from, if that is one address."""
+    try:
+        mail = parse_mail(head)
+    except MailTooComplex:
+        return None
+    if channel_of(item) is Channel.EMAIL:
+        texts = usable_addresses(parse_addresses([mail.field("From")]))
+    else:
+        texts = (mail.field("X-From"),)
+    try:
+        (text,) = texts
+        return parse_address(text, channel_of(item), region=services().settings.phone_region)
+    except (ValueError, InvalidAddress):  # none or several
+        return None
 
 
 def channel_of(item: ReviewItem) -> Channel:

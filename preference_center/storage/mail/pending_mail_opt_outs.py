@@ -76,6 +76,13 @@ def list_oldest(connection: Connection, limit: int) -> list[PendingMailOptOut]:
     return [PendingMailOptOut(*row) for row in connection.execute(query, (limit,))]
 
 
+def list_open(connection: Connection, limit: int) -> list[PendingMailOptOut]:
+    """The `limit` that have waited longest, of those that were not dismissed."""
+    query = f"""SELECT {_COLUMNS} FROM pending_mail_opt_out WHERE dismissed_at IS NULL
+    ORDER BY received_at, id LIMIT %s"""  # noqa: S608 - constants of this module
+    return [PendingMailOptOut(*row) for row in connection.execute(query, (limit,))]
+
+
 def list_between(connection: Connection, first: UUID, last: UUID) -> list[PendingMailOptOut]:
     """Those with an id from `first` to `last`."""
     query = f"SELECT {_COLUMNS} FROM pending_mail_opt_out WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - constants of this module

@@ -1,0 +1,237 @@
+"""What waits for a person's decision: mails and texts, vendor events, opt-outs, bursts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from flask import abort, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+from flask_babel.speaklater import LazyString
+
+from preference_center.console.access import current_actor
+from preference_center.console.rendering import redirect_after_post, render_page
+from preference_center.console.routing import Route
+from preference_center.context import services
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.deadlines import WINDOW, deadline_stage
+from preference_center.domain.events import ALL_MARKETING, SHARING
+from preference_center.domain.mail import ReviewReason
+from preference_center.domain.receipt_codes import format_receipt_code
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.domain.staff import Permission
+from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.domain.sync.open_questions import (
+    INVALID_ADDRESS_QUESTION,
+    UNREADABLE_QUESTION,
+)
+from preference_center.errors import InvalidInput
+from preference_center.ingest import review
+from preference_center.ingest.review import Meaning, NotOpen
+from preference_center.languages import page_language
+from preference_center.storage.access.person_access import insert_person_access
+from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.mail import bursts, pending_mail_opt_outs, review_queue
+from preference_center.storage.sync import undecided_events
+
+SOURCE = "console"
+LISTED = 50
+"""How many of each list are shown: what has waited longest is decided first."""
+
+REASON_TEXTS: Mapping[ReviewReason, LazyString] = {
+    ReviewReason.UNCLEAR: _("The meaning of a reply is not clear"),
+    ReviewReason.HAS_FURTHER_REQUEST: _("The opt-out is recorded; the reply asks for more"),
+    ReviewReason.WRONG_MAILBOX: _("A reply to an address for reports"),
+    ReviewReason.NO_RECIPIENT: _("A report without a recipient"),
+    ReviewReason.UNPROVEN: _("A report without proof that it is about a mail of ours"),
+    ReviewReason.UNKNOWN_REPORT_TYPE: _("A report of an unknown type"),
+    ReviewReason.TRUNCATED: _("A report too long to be read whole: its beginning is recorded"),
+    ReviewReason.TOO_COMPLEX: _("It has too many parts"),
+    ReviewReason.UNREADABLE: _("It could not be read"),
+}
+QUESTION_TEXTS: Mapping[str, LazyString] = {
+    UNREADABLE_QUESTION: _("The body does not match the vendor’s documentation"),
+    INVALID_ADDRESS_QUESTION: _("An opt-out or complaint with an invalid address"),
+}
+
+
+def review_lists() -> ResponseReturnValue:
+    """The first items of each list, and the newest bursts."""
+    now = services().now()
+
+    def load(connection: Connection) -> dict[str, Any]:
+        return {
+            "items": review_queue.list_open_items(connection, LISTED),
+            "questions": undecided_events.list_open_questions(connection, LISTED),
+            "pending": pending_mail_opt_outs.list_open(connection, LISTED),
+            "bursts": bursts.list_newest_bursts(connection, LISTED),
+            "counts": undecided_events.count_waiting(connection),
+        }
+
+    return render_page(
+        "review/lists",
+        **run_in_transaction(load),
+        stage_of=lambda at: deadline_stage(at + WINDOW, now),
+        due_at=lambda at: at + WINDOW,
+        reasons=REASON_TEXTS,
+        question_texts=QUESTION_TEXTS,
+        UNREADABLE_QUESTION=UNREADABLE_QUESTION,
+        done=request.args.get("done", ""),
+    )
+
+
+def review_item(item_id: UUID) -> ResponseReturnValue:
+    """One mail or text, as text; that somebody read it is recorded for its sender to see."""
+    return _item_page(item_id, record_look=True)
+
+
+def resolve_review_item(item_id: UUID) -> ResponseReturnValue:
+    """Record what a mail means, or that it needs no action."""
+    try:
+        if request.form.get("decision") == "dismiss":
+            review.dismiss_items([item_id], current_actor())
+        else:
+            _resolve(item_id)
+    except NotOpen:
+        abort(HTTPStatus.NOT_FOUND)
+    except InvalidInput as error:
+        return _item_page(item_id, problem=str(error))
+    return redirect_after_post(url_for("console.review_lists", done="item"))
+
+
+def discard_vendor_event(webhook_id: UUID) -> ResponseReturnValue:
+    """Decide that a vendor event needs no action, or its question never does."""
+    reason = request.form.get("reason", "").strip()
+    if not reason:
+        return redirect_after_post(url_for("console.review_lists", done="no-reason"))
+    try:
+        if request.form.get("decision") == "ignore":
+            review.ignore_question(
+                request.form.get("destination", ""),
+                request.form.get("question", ""),
+                reason,
+                current_actor(),
+            )
+        else:
+            review.discard_vendor_events([webhook_id], reason, current_actor())
+    except InvalidInput:
+        abort(HTTPStatus.NOT_FOUND)
+    return redirect_after_post(url_for("console.review_lists", done="event"))
+
+
+def retry_vendor_events() -> ResponseReturnValue:
+    """Process all undecided vendor events once more."""
+    review.retry_vendor_events()
+    return redirect_after_post(url_for("console.review_lists", done="retry"))
+
+
+def dismiss_pending_opt_out(opt_out_id: UUID) -> ResponseReturnValue:
+    """Decide that the address of an opt-out by mail can't be found."""
+    reason = request.form.get("reason", "").strip()
+    if not reason:
+        return redirect_after_post(url_for("console.review_lists", done="no-reason"))
+    try:
+        review.dismiss_pending([opt_out_id], reason, current_actor())
+    except NotOpen:
+        abort(HTTPStatus.NOT_FOUND)
+    return redirect_after_post(url_for("console.review_lists", done="pending"))
+
+
+def burst(burst_id: UUID) -> ResponseReturnValue:
+    """One burst: when, how many, and the references of its opt-outs."""
+    found = run_in_transaction(lambda connection: bursts.find_burst(connection, burst_id))
+    if found is None:
+        abort(HTTPStatus.NOT_FOUND)
+    events = run_in_transaction(lambda connection: bursts.list_event_ids(connection, burst_id))
+    codes = [format_receipt_code(event) for event in events]
+    return render_page("review/burst", burst=found, codes=codes)
+
+
+def _resolve(item_id: UUID) -> None:
+    context = services()
+    item, _head = review.load_item(item_id)
+    lines = filter(None, map(str.strip, request.form.get("addresses", "").splitlines()))
+    addresses = [
+        parse_address(line, review.channel_of(item), region=context.settings.phone_region)
+        for line in lines
+    ]
+    try:
+        meaning = Meaning(request.form.get("meaning", ""))
+    except ValueError:
+        raise InvalidInput(f"a meaning is one of {', '.join(Meaning)}") from None
+    origin = RequestOrigin(SOURCE, current_actor(), context.now())
+    review.resolve_item(item, addresses, meaning, request.form.get("scope", ""), origin)
+
+
+def _item_page(
+    item_id: UUID, *, record_look: bool = False, problem: str = ""
+) -> ResponseReturnValue:
+    try:
+        item, head = review.load_item(item_id)
+    except NotOpen:
+        abort(HTTPStatus.NOT_FOUND)
+    channel, sender = review.channel_of(item), review.claimed_sender(item, head)
+    if record_look and sender is not None:
+        look = StaffAccess(
+            services().new_id(),
+            services().now(),
+            current_actor(),
+            AccessAction.MAIL_REVIEWED,
+            AccessReason.WROTE,
+        )
+        run_in_transaction(
+            lambda connection: insert_person_access(connection, services().keys, look, sender)
+        )
+    return render_page(
+        "review/item",
+        status=422 if problem else 200,
+        problem=problem,
+        item=item,
+        mail=review.show_mail(head),
+        reason=REASON_TEXTS[ReviewReason(item.reason)],
+        due_at=item.received_at + WINDOW,
+        stage=deadline_stage(item.received_at + WINDOW, services().now()),
+        scopes=_scopes(channel),
+        addresses=request.form.get("addresses", sender.exact if sender else ""),
+        chosen=request.form,
+    )
+
+
+def _scopes(channel: Channel) -> list[tuple[str, str]]:
+    """What one can opt out of, with its title."""
+    catalogue, language = current_catalogue_or_empty(), page_language()
+    topics = [
+        (key, catalogue.localize(topic.title, language))
+        for key, topic in catalogue.topics.items()
+        if topic.channel is channel
+    ]
+    return [
+        (ALL_MARKETING, str(_("All marketing"))),
+        *topics,
+        (SHARING, str(_("Sale and sharing of data"))),
+    ]
+
+
+ROUTES = (
+    Route("/review", review_lists, Permission.REVIEW),
+    Route("/review/mails/<uuid:item_id>", review_item, Permission.REVIEW),
+    Route("/review/mails/<uuid:item_id>/decide", resolve_review_item, Permission.REVIEW, ("POST",)),
+    Route("/review/events/retry", retry_vendor_events, Permission.REVIEW, ("POST",)),
+    Route(
+        "/review/events/<uuid:webhook_id>/decide",
+        discard_vendor_event,
+        Permission.REVIEW,
+        ("POST",),
+    ),
+    Route(
+        "/review/pending/<uuid:opt_out_id>/dismiss",
+        dismiss_pending_opt_out,
+        Permission.REVIEW,
+        ("POST",),
+    ),
+    Route("/review/bursts/<uuid:burst_id>", burst, Permission.REVIEW),
+)
