@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -71,6 +72,44 @@ def test_dashboards_name_only_what_is_exported(path: Path, families: list[Metric
     assert expressions
     assert {name for text in expressions for name in NAME.findall(text)} - series(families) == set()
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in board["panels"])
+
+
+def documented_labels() -> dict[str, set[str]]:
+    """The labels of each metric, by the table of docs/monitoring.md."""
+    rows = re.findall(r"^\| `(preference_center_\w+)` \|([\w, ]*)\|", DOCS, re.MULTILINE)
+    return {name: {label.strip() for label in labels.split(",")} - {""} for name, labels in rows}
+
+
+def test_documented_labels_are_those_that_are_exported(families: list[Metric]) -> None:
+    documented = documented_labels()
+    for family in families:
+        for sample in family.samples:
+            name = re.sub(r"_(bucket|count|sum)$", "", sample.name)
+            labels = documented.get(name, documented.get(sample.name))
+            assert sample.labels.keys() - {"le"} == labels, sample.name
+
+
+@pytest.mark.parametrize("path", [DEPLOY / "alerts.yml", *DASHBOARDS], ids=lambda path: path.stem)
+def test_expressions_select_and_sum_by_labels_that_exist(path: Path) -> None:
+    """Prometheus takes an unknown label for one that nothing has: a panel without data."""
+    documented = documented_labels()
+    rules = yaml.safe_load(RULES)["groups"][0]["rules"]
+    expressions = (
+        [rule["expr"] for rule in rules]
+        if path.suffix == ".yml"
+        else [
+            target["expr"]
+            for panel in json.loads(path.read_text())["panels"]
+            for target in panel["targets"]
+        ]
+    )
+    for expression in expressions:
+        metrics = {re.sub(r"_(bucket|count|sum)$", "", each) for each in NAME.findall(expression)}
+        known = set().union({"le", "instance"}, *(documented[each] for each in metrics))
+        grouped = re.findall(r"\b(?:by|on) \(([\w, ]+)\)", expression)
+        selected = re.findall(r"(\w+)=~?\"", expression)
+        used = {label.strip() for group in grouped for label in group.split(",")} | set(selected)
+        assert used <= known, expression
 
 
 def test_every_metric_is_documented_and_nothing_else(families: list[Metric]) -> None:
