@@ -28,6 +28,7 @@ class MenuItem:
 
 
 MENU: tuple[MenuItem, ...] = (
+    MenuItem("people", _("People"), Permission.VIEW_PEOPLE, "/console/people", "p"),
     MenuItem("review_lists", _("Review"), Permission.REVIEW, "/console/review", "r"),
     MenuItem("window", _("Window"), Permission.VIEW_WINDOW, "/console/window", "w"),
 )

@@ -161,12 +161,14 @@ class DeliverySummary:
         return CompletionState.PENDING if self.due_at else CompletionState.INCOMPLETE
 
 
-_BLOCKERS = {
+BLOCKERS = {
     ConnectionStatus.PAUSED: Blocker.PAUSED,
     ConnectionStatus.OBSERVED: Blocker.OBSERVED,
     ConnectionStatus.UNREACHABLE: Blocker.UNREACHABLE,
 }
-_FINAL_STATES = {"reflected": DeliveryState.CONFIRMED, "absent": DeliveryState.ABSENT}
+"""Why a tool that can't be pushed to now has not confirmed."""
+FINAL_STATES = {"reflected": DeliveryState.CONFIRMED, "absent": DeliveryState.ABSENT}
+"""The outcomes of a delivery with which a tool is done."""
 
 
 def active_suppressions(facts: Sequence[ScopeFact], now: datetime) -> list[ActiveSuppression]:
@@ -224,13 +226,13 @@ def compute_delivery_status(
     relevant = [(each, at) for each, at in suppressions if _applies_to(each, destination.topics)]
     if not relevant:
         return DeliveryStatus(DeliveryState.NOT_APPLICABLE)
-    confirmation = next((each for each in deliveries if each.outcome in _FINAL_STATES), None)
+    confirmation = next((each for each in deliveries if each.outcome in FINAL_STATES), None)
     if sync is not None and sync.due_at is None:
         return _settled_status(destination, sync, confirmation, [each for each, _ in relevant])
     if not destination.address_readable:
         return DeliveryStatus(DeliveryState.BLOCKED, Blocker.ADDRESS_UNREADABLE)
     due_at = sync.due_at if sync and sync.due_at else min(at for _, at in relevant) + WINDOW
-    blocker = _BLOCKERS.get(destination.connection)
+    blocker = BLOCKERS.get(destination.connection)
     if blocker is None and sync is not None and sync.last_outcome == Blocker.REFUSED:
         blocker = Blocker.REFUSED
     is_pending = blocker in {None, Blocker.UNREACHABLE}
@@ -261,7 +263,7 @@ def _settled_status(
         return DeliveryStatus(DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED)
     if confirmation is not None:
         return DeliveryStatus(
-            _FINAL_STATES[confirmation.outcome], confirmed_at=confirmation.at, ack=confirmation.ack
+            FINAL_STATES[confirmation.outcome], confirmed_at=confirmation.at, ack=confirmation.ack
         )
     if not destination.address_readable:
         return DeliveryStatus(DeliveryState.BLOCKED, Blocker.ADDRESS_UNREADABLE)

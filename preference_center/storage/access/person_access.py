@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -93,6 +94,39 @@ def list_accesses_of(
         },
     )
     return [((row[6], bytes(row[7])), _to_access(row)) for row in rows]
+
+
+def list_newest_accesses_of(
+    connection: Connection,
+    keys: Keys,
+    address: Address,
+    before: tuple[datetime, int],
+    *,
+    period: tuple[datetime, datetime] | None = None,
+    limit: int,
+) -> list[tuple[int, StaffAccess]]:
+    """The last looks at exactly this address before a time and an audit id, the newest first.
+
+    Each with its audit id.
+    """
+    since, until = period or (None, None)
+    rows = connection.execute(
+        """SELECT id, at, actor, action, reason, reference, audit_id FROM person_access
+        WHERE digest = %(digest)s AND channel = %(channel)s
+            AND (at, audit_id) < (%(before_at)s, %(before_id)s)
+            AND (%(since)s::timestamptz IS NULL OR (at >= %(since)s AND at < %(until)s))
+        ORDER BY at DESC, audit_id DESC LIMIT %(limit)s""",
+        {
+            "digest": keys.exact_digest(address),
+            "channel": address.channel.value,
+            "before_at": before[0],
+            "before_id": before[1],
+            "since": since,
+            "until": until,
+            "limit": limit,
+        },
+    )
+    return [(row[-1], _to_access(row)) for row in rows]
 
 
 def list_recent_accesses(

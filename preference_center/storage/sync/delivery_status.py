@@ -77,12 +77,16 @@ def list_address_progress(
     return [_to_address_progress(row, frozenset(topics), deliveries) for row in rows]
 
 
+def connection_status(status: str, *, is_broken: bool) -> Line:
+    """Whether a destination of this status can be pushed to; broken while its circuit is open."""
+    found = _CONNECTION_STATES[DestinationStatus(status)]
+    return Line.UNREACHABLE if is_broken and found is Line.OPEN else found
+
+
 def _to_address_progress(
     row: tuple[Any, ...], topics: frozenset[str], deliveries: Mapping[int, Sequence[Delivery]]
 ) -> AddressProgress:
     number, name, status, broken, sends, readable, known, *state = row
-    line = _CONNECTION_STATES[DestinationStatus(status)]
-    if broken and line is Line.OPEN:
-        line = Line.UNREACHABLE
+    line = connection_status(status, is_broken=broken)
     tool = DestinationSummary(name, topics & frozenset(sends), line, readable)
     return AddressProgress(tool, SyncSummary(*state) if known else None, deliveries.get(number, ()))

@@ -1,0 +1,16 @@
+"""People: find one, read their timeline, record what they said, send them a link."""
+
+from __future__ import annotations
+
+from preference_center.console.people.find import open_other_address, people
+from preference_center.console.people.person import person
+from preference_center.console.routing import Route
+from preference_center.domain.staff import Permission
+
+_PERSON = "/people/<uuid:access_id>"
+
+ROUTES = (
+    Route("/people", people, Permission.VIEW_PEOPLE, ("GET", "POST")),
+    Route(_PERSON, person, Permission.VIEW_PEOPLE),
+    Route(f"{_PERSON}/addresses", open_other_address, Permission.VIEW_PEOPLE, ("POST",)),
+)
