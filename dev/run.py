@@ -250,6 +250,8 @@ Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
 
   Site          {site}
   Demo          {site}/dev
+  Console       {site}/dev#console
+                what staff work in: one click signs you in, in any role
   Shops         {shops}
                 {shops.replace(HOST, "localhost")}, of another brand: both ask for cookies
   Unsubscribe   {mail.unsubscribe_url}

@@ -27,6 +27,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
+from dev import console
 from dev.demo import mails
 from dev.demo.files import FOLDER, TOOLS, Files
 from dev.demo.ledger import rows
@@ -82,6 +83,7 @@ def create_app() -> Flask:
     app = create_service(settings)
     app.extensions["dev"] = Stage(files, redis, os.environ[TOOLS_URL])
     app.register_blueprint(blueprint, url_prefix="/dev")
+    app.register_blueprint(console.blueprint)
     app.view_functions["pages.root"] = lambda: redirect(url_for("dev.show"))
     with app.app_context():
         require_known_keys()
@@ -113,6 +115,7 @@ def show() -> str:
         mail=captured[0] if captured else None,
         topic=mails.TOPIC,
         tools=TOOLS,
+        staff=console.STAFF,
         states=states,
         recipients=_recipients(captured, states),
         ledger=rows(),

@@ -11,6 +11,7 @@ from typing import Any
 
 from flask_migrate import upgrade
 
+from dev.console import create_accounts
 from dev.demo.files import TOOLS, Files, Tool
 from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.context import services
@@ -44,6 +45,7 @@ def seed(files: Files, tools_url: str, shops_port: int) -> str:
     run_in_transaction(lambda connection: _connect_tools(connection, files, tools_url, catalogue))
     if run_in_transaction(_is_empty):
         record(_contacts(catalogue))
+    create_accounts()
     return _api_key(files)
 
 

@@ -20,9 +20,11 @@ import pytest
 
 from dev import run as run_module
 from dev.accounts import data_folder, server_account
+from dev.console import STAFF, StaffMember
 from dev.engines import CHECKOUT, at
 from dev.server import free_port
 from dev.supervisor import Supervisor
+from preference_center.domain.staff import Permission, permissions_of
 from preference_center.processes import read_procfile
 from tests.dev.running import Run, running
 
@@ -109,7 +111,7 @@ def test_the_variables_of_the_readme_are_printed(run: Run) -> None:
 
 
 def test_the_printed_pages_are_there(run: Run) -> None:
-    for label in ("Unsubscribe", "Preferences", "Demo", "API"):
+    for label in ("Unsubscribe", "Preferences", "Demo", "Console", "API"):
         assert httpx.get(run.printed(label)).status_code == 200
     assert httpx.get(run.site).headers["location"] == "/dev"
 
@@ -131,6 +133,28 @@ def test_a_page_of_another_site_can_press_nothing(run: Run) -> None:
     answer = httpx.post(f"{run.site}/dev/recipients", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
     assert run.recipient() == before
+
+
+@pytest.mark.parametrize("member", STAFF, ids=lambda member: member.name)
+def test_one_click_opens_the_console_in_a_role(run: Run, member: StaffMember) -> None:
+    with httpx.Client(base_url=run.site, follow_redirects=True) as browser:
+        assert f'name="name" value="{member.name}"' in browser.get("/dev").text
+        page = browser.post("/console/sign-in-as", data={"name": member.name})
+        assert page.status_code == 200
+        assert page.url.path.startswith("/console/")
+        assert member.name in page.text
+        may_review = Permission.REVIEW in permissions_of(member.roles)
+        assert browser.get("/console/review").status_code == (200 if may_review else 403)
+        (cookie,) = browser.cookies.jar
+        assert (cookie.name, cookie.path) == ("console", "/console")
+
+
+def test_another_site_can_sign_nobody_in_and_there_is_nobody_else(run: Run) -> None:
+    url, name = f"{run.site}/console/sign-in-as", STAFF[0].name
+    crossing = httpx.post(url, data={"name": name}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert crossing.status_code == 403
+    assert httpx.post(url, data={"name": "nobody"}).status_code == 404
+    assert httpx.get(url).status_code == 405  # I7
 
 
 def test_each_process_has_the_internal_port_that_is_next(monkeypatch: pytest.MonkeyPatch) -> None:

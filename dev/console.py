@@ -1,0 +1,82 @@
+"""Signing in at the console of `make run` with one click, as somebody of the demo's staff.
+
+Below /console, so that the cookie is the console's own; only `dev.site` registers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apiflask import APIBlueprint
+from flask import abort, request, url_for
+from flask.typing import ResponseReturnValue
+
+from preference_center.console.rendering import redirect_after_post
+from preference_center.console.sign_in import start_session
+from preference_center.context import services
+from preference_center.domain.staff import Role
+from preference_center.extensions import CONSOLE_PATH, csrf
+from preference_center.staff.accounts import create_account
+from preference_center.storage.access import staff_accounts
+from preference_center.storage.access.staff_sessions import StaffSession
+from preference_center.storage.db.database import Connection, run_in_transaction
+
+ACTOR = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    """Somebody of the made-up company; the console shows the name wherever they acted."""
+
+    name: str
+    roles: tuple[Role, ...]
+    does: str
+
+    @property
+    def title(self) -> str:
+        """The role, as the button has it."""
+        return self.roles[0].title() if len(self.roles) == 1 else "All roles"
+
+
+STAFF = (
+    StaffMember("sara", (Role.SUPPORT,), "finds people, records what they say, decides on mails"),
+    StaffMember("carlo", (Role.COMPLIANCE,), "decides on requests, reads reports and the audit"),
+    StaffMember("olga", (Role.OPERATOR,), "runs destinations, senders' keys and imports"),
+    StaffMember("anna", (Role.ADMIN,), "changes the catalogue, sees who is signed in"),
+    StaffMember("dana", tuple(Role), "opens every page"),
+)
+
+blueprint = APIBlueprint("dev_console", __name__, url_prefix=CONSOLE_PATH, enable_openapi=False)
+csrf.exempt(blueprint)  # `_refuse_other_sites` does its work
+
+
+@blueprint.before_request
+def _refuse_other_sites() -> None:
+    """A page of another site must not sign anybody in."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}:
+        abort(403)
+
+
+@blueprint.post("/sign-in-as")
+def sign_in_as() -> ResponseReturnValue:
+    """Begin a session of whom the form names, and open the console."""
+    name = request.form.get("name")
+    if name not in {member.name for member in STAFF}:
+        abort(404)
+    account = run_in_transaction(lambda connection: staff_accounts.find_account(connection, name))
+    if account is None:
+        abort(404)
+    start_session(StaffSession(services().new_id(), account.name, account.roles, account.id))
+    return redirect_after_post(url_for("console.home"))
+
+
+def create_accounts() -> None:
+    """Create the accounts that are not there. Nobody has their passwords."""
+    there = {account.name for account in run_in_transaction(_accounts)}
+    for member in STAFF:
+        if member.name not in there:
+            create_account(member.name, member.roles, ACTOR)
+
+
+def _accounts(connection: Connection) -> list[staff_accounts.StaffAccount]:
+    return staff_accounts.list_accounts(connection)
