@@ -11,6 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from preference_center.domain.staff import Role, parse_roles
 from preference_center.errors import InvalidInput
 
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Whose provider may have plain http, to try it."""
+
 
 class ConsoleSettings(BaseSettings):
     """The part of `config.Settings` that is about the console."""
@@ -30,6 +33,11 @@ class ConsoleSettings(BaseSettings):
     console_oidc_client_id: str = Field(default="", description="Our client id there")
     console_oidc_client_secret: str = Field(
         default="", repr=False, description="Our client secret there"
+    )
+    console_oidc_scope: str = Field(
+        default="openid profile",
+        description="What we ask it for; offline_access, too, where it gives refresh tokens for"
+        " that only",
     )
     console_oidc_roles: str = Field(
         default="",
@@ -51,6 +59,26 @@ class ConsoleSettings(BaseSettings):
         if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
             raise ValueError("write it as in https://console.internal.example")
         return url
+
+    @field_validator("console_oidc_issuer")
+    @classmethod
+    def _validate_console_oidc_issuer(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        parts = urlsplit(url)
+        is_local = parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS
+        if not parts.hostname or not (parts.scheme == "https" or is_local):
+            raise ValueError("write it as in https://login.example.com, without http")
+        if parts.query or parts.fragment:
+            raise ValueError("an issuer has no ? and no #")
+        return url
+
+    @field_validator("console_oidc_scope")
+    @classmethod
+    def _validate_console_oidc_scope(cls, text: str) -> str:
+        if "openid" not in text.split():
+            raise ValueError("begin with openid, as in: openid profile")
+        return text
 
     @field_validator("console_oidc_roles")
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from werkzeug.exceptions import HTTPException
 
-from preference_center.console import people, review, sign_in, window
+from preference_center.console import oidc, people, review, sign_in, window
 from preference_center.console.access import hide_from_other_hosts, may
 from preference_center.console.rendering import (
     add_security_headers,
@@ -24,6 +24,7 @@ __all__ = ["ROUTES", "blueprint"]
 
 ROUTES: tuple[Route, ...] = (
     *sign_in.ROUTES,
+    *oidc.ROUTES,
     *people.ROUTES,
     *review.ROUTES,
     *window.ROUTES,

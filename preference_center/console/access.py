@@ -8,6 +8,7 @@ from flask import abort, g, redirect, request, session, url_for
 
 from preference_center.context import services
 from preference_center.domain.staff import Permission, permissions_of
+from preference_center.staff.rechecks import recheck
 from preference_center.staff.sessions import actor_of, find_session
 from preference_center.storage.access.staff_sessions import StaffSession
 
@@ -23,7 +24,8 @@ def find_staff() -> StaffSession | None:
     """Who is signed in, if anybody is."""
     if "staff" not in g:
         token = session.get(TOKEN_KEY)
-        g.staff = find_session(token) if token else None
+        known = find_session(token, is_poll=is_live_poll()) if token else None
+        g.staff = recheck(known) if known else None
     found: StaffSession | None = g.staff
     return found
 
@@ -58,6 +60,11 @@ def require(permission: Permission | None) -> None:
         abort(redirect(url_for("console.sign_in", next=own_path())))
     if permission is not None and not may(permission):
         abort(HTTPStatus.FORBIDDEN)
+
+
+def is_live_poll() -> bool:
+    """Whether the page's script asks for it again, to show what has changed."""
+    return request.headers.get("X-Requested-With") == "poll"
 
 
 def own_path() -> str:

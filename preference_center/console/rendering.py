@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import make_response, redirect, render_template, request, session
+from flask import make_response, redirect, render_template, session
 from flask.typing import ResponseReturnValue
 from flask_babel import format_decimal
 from flask_babel import gettext as _
@@ -83,11 +83,6 @@ def handle_http_error(error: HTTPException) -> ResponseReturnValue:
 def redirect_after_post(location: str) -> ResponseReturnValue:
     """Send the browser to a page by GET (RFC 9110 15.4.4), so that a reload repeats nothing."""
     return redirect(location, 303)
-
-
-def is_live_poll() -> bool:
-    """Whether the page's script asks for it again, to show what has changed."""
-    return request.headers.get("X-Requested-With") == "poll"
 
 
 def _error_message(status: int, error: HTTPException) -> str:

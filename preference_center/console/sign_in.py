@@ -32,14 +32,12 @@ SIGN_IN_RATE = "20 per 5 minutes"
 
 def sign_in() -> ResponseReturnValue:
     """The page for signing in."""
-    target = _own_target(request.values.get("next", ""))
+    target = own_target(request.values.get("next", ""))
     if request.method != "POST":
         if find_staff() is not None:
             return redirect_after_post(target)
         return _sign_in_page(target)
-    source = services().keys.digest(f"network:{request.remote_addr}").hex()
-    if not services().limiter.hit(SIGN_IN_RATE, "console-sign-in", source):
-        abort(HTTPStatus.TOO_MANY_REQUESTS)
+    limit_attempts()
     name = request.form.get("name", "").strip()
     try:
         account = accounts.authenticate(
@@ -51,8 +49,21 @@ def sign_in() -> ResponseReturnValue:
     return redirect_after_post(target)
 
 
+def limit_attempts(rate: str = SIGN_IN_RATE) -> None:
+    """Let an IP address try a number of times only; further attempts end with 429."""
+    source = services().keys.digest(f"network:{request.remote_addr}").hex()
+    if not services().limiter.hit(rate, "console-sign-in", source):
+        abort(HTTPStatus.TOO_MANY_REQUESTS)
+
+
 def start_session(staff: StaffSession) -> None:
-    """Sign somebody in: with a new cookie, so that nobody knows it beforehand."""
+    """Sign somebody in: with a new cookie, so that nobody knows it beforehand.
+
+    A session that this browser had ends.
+    """
+    before = find_staff()
+    if before is not None:
+        sessions.end_session(before.id, current_actor())
     language = session.get(LANGUAGE_KEY)
     token = sessions.begin_session(staff)
     session.clear()
@@ -62,10 +73,14 @@ def start_session(staff: StaffSession) -> None:
 
 
 def sign_out() -> ResponseReturnValue:
-    """End the session."""
-    sessions.end_session(current_staff().id, current_actor())
+    """End the session. Who has signed in at a provider is shown how to sign out there.
+
+    That is a link: the policy of the pages lets no form lead to another site.
+    """
+    staff = current_staff()
+    sessions.end_session(staff.id, current_actor())
     session.clear()
-    return redirect_after_post(url_for("console.sign_in"))
+    return redirect_after_post(url_for("console.signed_out" if staff.issuer else "console.sign_in"))
 
 
 def enrol(token: str) -> ResponseReturnValue:
@@ -136,7 +151,7 @@ def _sign_in_page(target: str, *, name: str = "", is_refused: bool = False) -> R
     )
 
 
-def _own_target(path: str) -> str:
+def own_target(path: str) -> str:
     """Where to go after signing in: a path of the console and nothing else."""
     root = url_for("console.home")
     is_own = path.startswith(root) and "\\" not in path and not path.startswith("//")

@@ -38,15 +38,20 @@ def begin_session(session: StaffSession) -> str:
     return token
 
 
-def find_session(token: str) -> StaffSession | None:
-    """The session of a cookie's token, if it is in use; it counts as seen now."""
+def find_session(token: str, *, is_poll: bool = False) -> StaffSession | None:
+    """The session of a cookie's token, if it is in use; it counts as seen now.
+
+    Not so if `is_poll`: a page that asks by itself whether something is new keeps no session
+    alive of somebody who has left.
+    """
     now = services().now()
     session = run_autocommit(
         lambda connection: staff_sessions.find_session(
             connection, token_digest(token), now, now - IDLE_LIFETIME
         )
     )
-    if session and session.last_seen_at and session.last_seen_at <= now - _TOUCH_INTERVAL:
+    seen = session.last_seen_at if session else None
+    if session and seen and seen <= now - _TOUCH_INTERVAL and not is_poll:
         touched = session.id
         run_autocommit(lambda connection: staff_sessions.touch_session(connection, touched, now))
     return session

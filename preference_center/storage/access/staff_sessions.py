@@ -35,7 +35,7 @@ class StaffSession:
     tokens: bytes | None = field(default=None, repr=False)
     """The provider's tokens, sealed for `staff_session_context(id)`."""
     checked_at: datetime | None = None
-    """When the provider last confirmed it."""
+    """When the provider last confirmed it; or so that it is asked again soon."""
     started_at: datetime | None = None
     last_seen_at: datetime | None = None
     expires_at: datetime | None = None
@@ -95,6 +95,25 @@ def touch_session(connection: Connection, session_id: UUID, now: datetime) -> No
     )
 
 
+def claim_check(
+    connection: Connection, session_id: UUID, seen: datetime, checked_at: datetime
+) -> bool:
+    """Set when the provider was asked; false if another request has, since that was `seen`."""
+    row = connection.execute(
+        "UPDATE staff_session SET checked_at = %s WHERE id = %s AND checked_at = %s RETURNING 1",
+        (checked_at, session_id, seen),
+    ).fetchone()
+    return row is not None
+
+
+def store_tokens(connection: Connection, session_id: UUID, tokens: bytes) -> None:
+    """Replace the provider's tokens of a session."""
+    connection.execute(
+        "UPDATE staff_session SET tokens = %s WHERE id = %s AND ended_at IS NULL",
+        (tokens, session_id),
+    )
+
+
 def confirm_session(
     connection: Connection,
     session_id: UUID,
@@ -104,7 +123,8 @@ def confirm_session(
 ) -> None:
     """Record what the provider said of somebody's groups now, and its newest tokens."""
     connection.execute(
-        "UPDATE staff_session SET roles = %s, tokens = %s, checked_at = %s WHERE id = %s",
+        "UPDATE staff_session SET roles = %s, tokens = %s, checked_at = %s"
+        " WHERE id = %s AND ended_at IS NULL",
         (sorted(roles), tokens, now, session_id),
     )
 

@@ -1,0 +1,22 @@
+"""Fixtures for signing in at a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.staff.providers import FakeProvider, fake_provider
+from tests.staff.sign_ins import trusting
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tests.clock import Clock
+
+
+@pytest.fixture
+def provider(app: Flask, clock: Clock) -> Iterator[FakeProvider]:
+    with fake_provider(clock) as provider, trusting(app, provider.issuer):
+        yield provider
