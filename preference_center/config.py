@@ -11,6 +11,7 @@ from babel.dates import get_timezone
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsConfigDict
 
 from preference_center.console_settings import ConsoleSettings
 from preference_center.domain.addresses import SUPPORTED_REGIONS, Channel, parse_address
@@ -33,6 +34,9 @@ class Settings(MailSettings, ConsoleSettings):
     makes one. `docs/deploy.md` describes the effect of losing or leaking each one.
     A setting can also come from a file (`setting_files`).
     """
+
+    # Here and not in the parts: of several bases with the same, pydantic takes the last.
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     database_url: str = Field(description="postgresql://user:password@host/database")
     redis_url: str = Field(

@@ -16,7 +16,7 @@ from preference_center.mail_server import MailServer
 class MailSettings(BaseSettings):
     """The part of `config.Settings` that is about mail."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     unsubscribe_mail_domain: str | None = Field(
         default=None, description="Domain on which mailto opt-outs are received, if any"
