@@ -42,6 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "burst_scan",
             "publishing",
             "consent_records",
+            "daily_counts",
             "destinations",
             "imports",
             "key_rotation",

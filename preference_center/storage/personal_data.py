@@ -337,6 +337,11 @@ TABLES: Mapping[str, Table] = {
     "alert_notice": Table(other=_other("id channel kind subject has_ended at next_at attempts")),
     "burst_scan": Table(other=_other("id scanned_until")),
     "feed_cursor": Table(other=_other("name watermark updated_at")),
+    "daily_count": Table(other=_other("day kind scope source count")),
+    "daily_count_progress": Table(
+        other=_other("id seq counted_until first_day rebuilt_since rebuilt_seq")
+    ),
+    "reflection_count": Table(other=_other("day destination bucket count longest")),
     "catalogue_version": Table(other=_other("id text digest applied_at")),
     "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
     "policy_announcement": Table(other=_other("version begun_at last_address_id selected_at")),

@@ -11,6 +11,7 @@ import structlog
 
 from preference_center.context import Services, services
 from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
+from preference_center.domain.reports.reflection_times import count_reflected
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import PushOutcome
 from preference_center.domain.sync.destination import Destination, DestinationStatus
@@ -23,6 +24,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.reports import reflections
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.claim import ClaimedBatch
 
@@ -52,6 +54,9 @@ def settle_batch(
         in_transaction(connection)
         if destination.failures or destination.retry_at:
             destinations.close_circuit(connection, destination.id)
+        done = {address for address, is_done in settled.items() if is_done}
+        counts = count_reflected(batch.claims, settlements, done, now)
+        reflections.add_reflections(connection, destination.name, now, counts)
         return late
 
     late = run_in_transaction(write)

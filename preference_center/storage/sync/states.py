@@ -98,7 +98,7 @@ UPDATE sync_state s SET
 FROM given
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
     AND s.lease = %(lease)s
-RETURNING s.address_id
+RETURNING s.address_id, s.due_at IS NULL
 """
 """The outcome of every row is recorded, also of one that another worker holds by now, but not a
 repeated refusal. A refused row moves to the bulk lane, so that no click waits behind such rows.
@@ -236,11 +236,11 @@ def settle_rows(
     settlements: Sequence[Settlement],
     *,
     now: datetime,
-) -> set[int]:
+) -> dict[int, bool]:
     """Record outcomes; returns the addresses whose rows this lease still held.
 
-    Every outcome becomes a delivery, except NOT_PUSHED and a repeated refusal; so does every
-    superseded event.
+    Each with whether nothing is due for it any more. Every outcome becomes a delivery, except
+    NOT_PUSHED and a repeated refusal; so does every superseded event.
     """
     columns = {
         "destination": destination,
@@ -257,7 +257,7 @@ def settle_rows(
         "turned_on": [_json_list(row.turned_on) for row in settlements],
         "verify": [row.verify_after for row in settlements],
     }
-    return {row[0] for row in connection.execute(_SETTLE, columns)}
+    return dict(connection.execute(_SETTLE, columns).fetchall())
 
 
 def _json_list(topics: frozenset[str]) -> str:

@@ -71,6 +71,7 @@ class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     __table_args__ = (
         Index("rights_request_open", "due_at", postgresql_where=_NOT_CLOSED),
+        Index("rights_request_received", "received_at"),
         Index(
             "rights_request_contact", "contact_id", postgresql_where=text("contact_id IS NOT NULL")
         ),

@@ -1,0 +1,1 @@
+"""What reports are made of: periods, counts without small cells, and times to reflect."""
