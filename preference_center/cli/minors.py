@@ -38,7 +38,7 @@ def list_(also_closed: bool) -> None:  # noqa: FBT001 - click passes it so
         found = run_autocommit(
             lambda c: list_requests(c, states=states, kinds=[RequestKind.MINOR], limit=_LIMIT)
         )
-        said = {each.id for each in found if _is_contradicted(each)}
+        said = minors.list_contradicted(found)
     for each in sorted(found, key=lambda report: report.deadline):
         mark = "  contradicted" if each.id in said else ""
         click.echo(f"{request_line(each, services().now())}{mark}")
@@ -99,8 +99,3 @@ def _find(reference: str) -> RightsRequest:
             "is another request: see flask rights show", param_hint="REFERENCE"
         )
     return report
-
-
-def _is_contradicted(report: RightsRequest) -> bool:
-    steps = requests.list_steps(report.id)
-    return any(step.action == StepAction.CONTRADICTED for step in steps)

@@ -12,7 +12,6 @@ from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.private_files import write_private_file
 from preference_center.cli.rights_output import request_line
 from preference_center.context import services
-from preference_center.domain.rights.model import StepAction
 from preference_center.domain.rights.proof_files import MAX_PROOF_BYTES, ProofFile, ProofKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import agents, requests
@@ -80,11 +79,7 @@ def save(reference: str, number: int, path: Path) -> None:
     if number > len(found):
         raise click.BadParameter(f"there are {len(found)} files", param_hint="NUMBER")
     with click_errors():
-        content = run_autocommit(
-            lambda c: proofs.load_content(c, services().keys, found[number - 1].id)
-        )
-        if content is not None:
-            requests.record_look(request.id, StepAction.PROOF_READ, actor())
+        content = agents.read_proof(request.id, found[number - 1].id, actor())
     if content is None:
         raise click.ClickException("the file was deleted: its 90 days are over")
     write_private_file(path, content)

@@ -13,6 +13,7 @@ from preference_center.contacts import WrittenContact
 from preference_center.context import services
 from preference_center.domain.catalogue.privacy import AccountClosing
 from preference_center.domain.contacts import ContactRef
+from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.model import (
     Extent,
     RequestKind,
@@ -32,6 +33,7 @@ from preference_center.errors import (
 from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
 from preference_center.rights import erase, minors, request_emails, request_steps, restricting
+from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import SOURCE, part_addresses
 from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.catalogues import current_catalogue_or_empty
@@ -90,9 +92,12 @@ def fulfil(
     The outcome is another where nothing is held, or nothing had to be changed. `in_transaction`
     writes what belongs to the same transaction, and gets the completed request. Raises
     ForbiddenTransition unless the request is open; then nothing is done. Raises InvalidInput
-    where the effect is not possible, with the remedy, and Unavailable.
+    where the effect is not possible, with the remedy, SecondPersonRequired for one of the staff
+    alone, and Unavailable.
     """
     require_transition(request.state, RequestState.DONE)
+    # `complete` checks it again, when some effects have begun already.
+    run_autocommit(lambda c: require_second_person(c, request, Decision.FULFIL, actor))
     completion = _Completion(request, actor, outcome, in_transaction)
     effect = _EFFECTS.get(request.kind, _nothing)
     try:

@@ -85,6 +85,38 @@ def add_proof(
     return write(connection) if connection else run_in_transaction(write)
 
 
+def read_proof(request_id: UUID, proof_id: UUID, actor: str) -> bytes | None:
+    """A file, for staff to save; None if it is gone. That they read it is a step of the request.
+
+    It came from a stranger: offer it as an attachment only. Raises Unavailable.
+    """
+    context = services()
+
+    def read(connection: Connection) -> bytes | None:
+        content = proofs.load_content(connection, context.keys, request_id, proof_id)
+        if content is not None:
+            requests.add_step(connection, request_id, context.now(), actor, StepAction.PROOF_READ)
+        return content
+
+    return run_in_transaction(read)
+
+
+def delete_proof(request_id: UUID, proof_id: UUID, actor: str) -> bool:
+    """Delete a file before its time, as one that shows more than the authority; a step.
+
+    Returns False if it is gone already. Raises Unavailable.
+    """
+
+    def delete(connection: Connection) -> bool:
+        deleted = proofs.delete_proof(connection, request_id, proof_id)
+        if deleted:
+            now = services().now()
+            requests.add_step(connection, request_id, now, actor, StepAction.PROOF_DELETED)
+        return deleted
+
+    return run_in_transaction(delete)
+
+
 def confirm_by_principal(request_id: UUID) -> RightsRequest:
     """The person says, by the link mailed to them, that the agent acts for them.
 

@@ -9,17 +9,22 @@ from preference_center.errors import UnknownErasure
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import erasure_list, erasures
-from preference_center.storage.rights.erasure_list import HandTask
+from preference_center.storage.rights.erasure_list import DoneByHand, HandTask
 
 MAX_TASKS = 1_000
 
 
-def list_hand_tasks(actor: str, *, with_addresses: bool) -> list[HandTask]:
-    """The tasks that wait for a person. With addresses, that somebody saw them is recorded."""
+def list_hand_tasks(
+    actor: str, *, with_addresses: bool, destination: str | None = None
+) -> list[HandTask]:
+    """The tasks that wait for a person, of all tools or of one, the longest waiting first.
+
+    With addresses, that somebody saw them is recorded; without, show none.
+    """
     context = services()
 
     def load(connection: Connection) -> list[HandTask]:
-        found = erasure_list.list_hand_tasks(connection, context.keys, MAX_TASKS)
+        found = erasure_list.list_hand_tasks(connection, context.keys, MAX_TASKS, destination)
         if with_addresses and found:
             seen = sorted({str(each.task.erasure_id) for each in found if each.address})
             audit.insert_audit_entry(
@@ -30,7 +35,13 @@ def list_hand_tasks(actor: str, *, with_addresses: bool) -> list[HandTask]:
     return run_in_transaction(load)
 
 
-def end_hand_task(erasure_id: UUID, destination: str, done_by: str, actor: str) -> bool:
+def end_hand_task(
+    erasure_id: UUID,
+    destination: str,
+    done_by: str,
+    actor: str,
+    how: DoneByHand = DoneByHand.DELETED,
+) -> bool:
     """Record that `done_by` erased it in this tool; True if nothing is left to do elsewhere.
 
     Then the address is forgotten at once. Raises UnknownErasure if there is no such open task.
@@ -41,6 +52,7 @@ def end_hand_task(erasure_id: UUID, destination: str, done_by: str, actor: str) 
         if not erasure_list.end_by_hand(connection, erasure_id, destination, done_by, now):
             raise UnknownErasure("there is no open task of this erasure at this tool")
         detail = {"erasure": str(erasure_id), "destination": destination, "done_by": done_by}
+        detail["how"] = how.value
         audit.insert_audit_entry(connection, now, actor, "erasures.done_by_hand", detail)
         erasures.finish_erasures(connection, now, [erasure_id])
         found = erasure_list.find_erasure(connection, erasure_id)

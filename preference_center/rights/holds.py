@@ -6,10 +6,17 @@ from datetime import datetime
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address
+from preference_center.domain.rights.decisions import check_ends_hold
+from preference_center.errors import InvalidInput
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.rights.holds import Hold, end_holds, insert_hold
+from preference_center.storage.rights.holds import (
+    Hold,
+    end_holds,
+    insert_hold,
+    list_in_force,
+)
 
 _WITH_CONTACT = """
 SELECT a.id FROM address a WHERE a.digest = %(digest)s AND a.channel = %(channel)s
@@ -26,10 +33,14 @@ def place_hold(
 ) -> list[Hold]:
     """Hold exactly this address, and those of its contact; one hold for each.
 
-    `ends_at` (UTC) is its own end, else it lasts until `end_hold`. Raises Unavailable.
+    `ends_at` (UTC) is its own end, else it lasts until `end_hold`. It counts at once, since
+    nothing that is gone can be held. Raises InvalidInput if it would have ended already, and
+    Unavailable.
     """
     context = services()
     now = context.now()
+    if ends_at is not None and ends_at <= now:
+        raise InvalidInput("the end of the hold is not in the future")
     placed: list[Hold] = []
 
     def write(connection: Connection, _: RecordResult) -> None:
@@ -48,10 +59,15 @@ def place_hold(
 
 
 def end_hold(reference: str, actor: str) -> int:
-    """End the holds of a case; returns how many were in force. Raises Unavailable."""
+    """End the holds of a case; returns how many were in force.
+
+    Raises SecondPersonRequired for who of the staff placed one of them, and Unavailable.
+    """
     now = services().now()
 
     def write(connection: Connection) -> int:
+        for hold in list_in_force(connection, reference, now):
+            check_ends_hold(hold.placed_by, actor)
         ended = end_holds(connection, reference, now, actor)
         if ended:
             detail = {"reference": reference, "ended": str(ended)}

@@ -19,6 +19,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.restriction import DismissedReport
+from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.model import (
     RefusalGround,
     RequestKind,
@@ -32,6 +33,7 @@ from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput, UnknownContact
 from preference_center.keys import Keys
 from preference_center.rights import request_emails, request_steps
+from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import PERSON, SOURCE, part_addresses
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import requests
@@ -72,6 +74,12 @@ def list_reports(connection: Connection, digests: Sequence[bytes]) -> list[Right
     return [each for each in found if each.kind is RequestKind.MINOR]
 
 
+def list_contradicted(reports: Sequence[RightsRequest]) -> set[UUID]:
+    """The ids of those whose holder says that they are wrong."""
+    ids, said = [each.id for each in reports], [StepAction.CONTRADICTED]
+    return set(run_autocommit(lambda c: requests.list_newest_steps(c, ids, said)))
+
+
 def contradict(request_id: UUID) -> RightsRequest:
     """Record that the holder of the address says that the report is wrong; once.
 
@@ -92,7 +100,8 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
     """Find a report wrong: end the restriction that reports set, and inform the person.
 
     A restriction that the person asked for meanwhile stays, and so does one that was there
-    before. What the reporter wrote is wiped. Raises ForbiddenTransition if it is decided already.
+    before. What the reporter wrote is wiped. Raises ForbiddenTransition if it is decided already,
+    SecondPersonRequired for one of the staff alone.
     """
     request = request_steps.load_request(request_id)
     _require_report(request)
@@ -117,6 +126,7 @@ def dismiss(request_id: UUID, actor: str) -> RightsRequest:
 
 def _refuse(connection: Connection, request_id: UUID, actor: str) -> RightsRequest:
     before, keys = _load(connection, request_id), services().keys
+    require_second_person(connection, before, Decision.REFUSE, actor, RefusalGround.UNFOUNDED)
     request_emails.inform_reporter(connection, before)
     after = before.refuse(RefusalGround.UNFOUNDED, services().now())
     detail = {"ground": RefusalGround.UNFOUNDED}

@@ -18,6 +18,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.receipt_codes import parse_receipt_code
+from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.laws import Deadlines, compute_deadlines
 from preference_center.domain.rights.model import (
     AskedFact,
@@ -32,6 +33,7 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import UnknownRequest
 from preference_center.links import restore_address
 from preference_center.rights import company_webhooks, request_emails
+from preference_center.rights.proposals import require_second_person
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import requests
@@ -44,6 +46,8 @@ PERSON = "person"
 InTransaction = Callable[[Connection], None]
 """Writes what belongs to the same transaction; it may be called again after a failure."""
 Change = Callable[[RightsRequest], RightsRequest]
+Check = Callable[[Connection, RightsRequest], None]
+"""Raises where the locked request must not be changed."""
 
 
 def load_request(request_id: UUID) -> RightsRequest:
@@ -173,13 +177,21 @@ def refuse(
     *,
     connection: Connection | None = None,
 ) -> RightsRequest:
-    """Refuse the request, and inform the person why and how to complain."""
+    """Refuse the request, and inform the person why and how to complain.
+
+    Raises SecondPersonRequired for one of the staff alone.
+    """
+
+    def check(connection: Connection, request: RightsRequest) -> None:
+        require_second_person(connection, request, Decision.REFUSE, actor, ground)
+
     return _act(
         request_id,
         actor,
         StepAction.REFUSED,
         lambda request: request.refuse(ground, services().now()),
         {"ground": ground},
+        check=check,
         connection=connection,
     )
 
@@ -195,8 +207,13 @@ def complete(
     """Record that the request is fulfilled, with its effect, and inform the person.
 
     The effect is what `in_transaction` writes; or pass the `connection` of the transaction that
-    writes it. Raises ForbiddenTransition unless identity is proven.
+    writes it. Raises ForbiddenTransition unless identity is proven, SecondPersonRequired for one
+    of the staff alone.
     """
+
+    def check(connection: Connection, request: RightsRequest) -> None:
+        require_second_person(connection, request, Decision.FULFIL, actor)
+
     return _act(
         request_id,
         actor,
@@ -204,6 +221,7 @@ def complete(
         lambda request: request.complete(outcome, services().now()),
         {"outcome": outcome},
         in_transaction,
+        check=check,
         connection=connection,
     )
 
@@ -244,6 +262,7 @@ def _act(
     detail: Mapping[str, Any] | None = None,
     in_transaction: InTransaction | None = None,
     *,
+    check: Check | None = None,
     connection: Connection | None = None,
 ) -> RightsRequest:
     """Change the locked request, append its step, and write what follows from it."""
@@ -251,6 +270,8 @@ def _act(
     def write(connection: Connection) -> RightsRequest:
         before = _require(requests.load_request(connection, request_id, for_update=True))
         after = change(before)
+        if check:
+            check(connection, before)
         stored = store_change(connection, after, actor, action, detail)
         if in_transaction:
             in_transaction(connection)

@@ -185,7 +185,9 @@ def test_files_are_sealed_and_go_after_90_days(clock: Clock) -> None:
     ]
     [sealed] = rows("SELECT content FROM rights_proof WHERE kind = 'heir'")
     assert HEIR.content not in bytes(sealed[0])
-    read = run_in_transaction(lambda c: proofs.load_content(c, services().keys, stored[0].id))
+    read = run_in_transaction(
+        lambda c: proofs.load_content(c, services().keys, asked.id, stored[0].id)
+    )
     assert read == PDF.content
     for days, left in ((89, 2), (1, 0)):
         now = clock.advance(days * DAY)

@@ -178,3 +178,7 @@ class StepAction(StrEnum):
     """Staff read what was written."""
     PROOF_READ = "proof_read"
     """Staff saved an agent's file."""
+    PROOF_DELETED = "proof_deleted"
+    DECISION_PROPOSED = "decision_proposed"
+    """One of the staff would decide so; another one has to."""
+    DECISION_DECLINED = "decision_declined"

@@ -232,6 +232,9 @@ def step_action(action: str) -> str:
         StepAction.FORGOTTEN: _("forgotten"),
         StepAction.TEXT_READ: _("what you wrote read by our staff"),
         StepAction.PROOF_READ: _("a file of an agent read by our staff"),
+        StepAction.PROOF_DELETED: _("a file of an agent deleted"),
+        StepAction.DECISION_PROPOSED: _("a decision proposed by one of our staff"),
+        StepAction.DECISION_DECLINED: _("that decision not taken"),
         FILE_DOWNLOADED: _("file downloaded"),
         CONSENT_RETRACTED: _("consent taken back, since you never gave it"),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.rights.model import Extent
@@ -53,6 +54,16 @@ class Erasure:
     tasks: Sequence[ErasureTask] = ()
 
 
+class DoneByHand(StrEnum):
+    """What somebody did in a tool."""
+
+    DELETED = "deleted"
+    NOT_THERE = "not_there"
+    """The tool did not have the person."""
+    SUPPRESSED = "suppressed"
+    """It can't delete: the person is on its own suppression list, which it keeps."""
+
+
 @dataclass(frozen=True, slots=True)
 class HandTask:
     """A task for a person. `address` is None once it was forgotten."""
@@ -95,15 +106,21 @@ def list_erasures_of_request(connection: Connection, request_id: UUID) -> list[E
     return _with_tasks(connection, rows)
 
 
-def list_hand_tasks(connection: Connection, keys: Keys, limit: int) -> list[HandTask]:
-    """The tasks that wait for a person, the one that has waited longest first."""
+def list_hand_tasks(
+    connection: Connection, keys: Keys, limit: int, destination: str | None = None
+) -> list[HandTask]:
+    """The tasks that wait for a person, the one that has waited longest first.
+
+    Those of one tool, if `destination` names it.
+    """
     rows = connection.execute(
         f"""SELECT {_TASK_COLUMNS}, e.give_up_at, a.digest, e.ciphertext
         FROM erasure_task t JOIN erasure e ON e.id = t.erasure_id
         LEFT JOIN address a ON a.id = e.address_id
         WHERE t.by_hand_since IS NOT NULL AND t.outcome = ''
-        ORDER BY t.by_hand_since, t.erasure_id, t.destination LIMIT %s""",  # noqa: S608 - a constant
-        (limit,),
+            AND (%(tool)s::text IS NULL OR t.destination = %(tool)s)
+        ORDER BY t.by_hand_since, t.erasure_id, t.destination LIMIT %(limit)s""",  # noqa: S608 - a constant
+        {"tool": destination, "limit": limit},
     )
     return [
         HandTask(

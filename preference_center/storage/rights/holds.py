@@ -11,6 +11,8 @@ from preference_center.storage.db.database import Connection
 
 IN_FORCE = "ended_at IS NULL AND (ends_at IS NULL OR ends_at > %(now)s)"
 """A condition on `hold`: whether it lasts at the time `now`."""
+_SELECT = """SELECT id, reference, ground, address_id, placed_at, placed_by, ends_at, ended_at,
+    ended_by FROM hold"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,20 @@ def end_holds(connection: Connection, reference: str, now: datetime, actor: str)
     ).rowcount
 
 
-def list_holds(connection: Connection) -> list[Hold]:
-    """All holds, the newest first."""
+def list_holds(connection: Connection, limit: int = 10_000) -> list[Hold]:
+    """The newest holds, the newest first."""
     rows = connection.execute(
-        """SELECT id, reference, ground, address_id, placed_at, placed_by, ends_at, ended_at,
-            ended_by FROM hold ORDER BY placed_at DESC, id"""
+        f"{_SELECT} ORDER BY placed_at DESC, id LIMIT %s",
+        (limit,),
+    )
+    return [Hold(*row) for row in rows]
+
+
+def list_in_force(connection: Connection, reference: str, now: datetime) -> list[Hold]:
+    """The holds of a case that last at `now`, locked until the transaction ends."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE reference = %(reference)s AND {IN_FORCE} ORDER BY id FOR UPDATE",
+        {"reference": reference, "now": now},
     )
     return [Hold(*row) for row in rows]
 

@@ -75,14 +75,23 @@ def list_proofs(connection: Connection, request_id: UUID) -> list[StoredProof]:
     ]
 
 
-def load_content(connection: Connection, keys: Keys, proof_id: UUID) -> bytes | None:
-    """The bytes of a file; None if it is gone. Raises DecryptionError."""
+def load_content(
+    connection: Connection, keys: Keys, request_id: UUID, proof_id: UUID
+) -> bytes | None:
+    """The bytes of a file of this request; None if it is gone. Raises DecryptionError."""
     row = connection.execute(
-        "SELECT content FROM rights_proof WHERE id = %s", (proof_id,)
+        "SELECT content FROM rights_proof WHERE id = %s AND request_id = %s",
+        (proof_id, request_id),
     ).fetchone()
     if row is None:
         return None
     return base64.b64decode(keys.open(row[0], context=rights_proof_context(proof_id)))
+
+
+def delete_proof(connection: Connection, request_id: UUID, proof_id: UUID) -> bool:
+    """Delete one file of a request; False if it is gone."""
+    query = "DELETE FROM rights_proof WHERE id = %s AND request_id = %s"
+    return connection.execute(query, (proof_id, request_id)).rowcount > 0
 
 
 def purge_proofs(connection: Connection, now: datetime) -> int:

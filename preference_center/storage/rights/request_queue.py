@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.rights.model import RequestKind
+from preference_center.domain.rights.model import Law, RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.db.database import Connection
 from preference_center.storage.rights.holds import IN_FORCE
@@ -21,6 +22,49 @@ def list_running(connection: Connection, limit: int) -> list[RightsRequest]:
         ORDER BY COALESCE(extended_to, due_at), id LIMIT %(limit)s""",
         {"limit": limit},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """What the queue of open requests is sorted and filtered by. Times are UTC."""
+
+    id: UUID
+    kind: RequestKind
+    law: Law | None
+    brand: str | None
+    state: RequestState
+    received_at: datetime
+    deadline: datetime
+    stopped_at: datetime | None
+
+
+def list_open(connection: Connection, limit: int) -> list[OpenRequest]:
+    """Open requests: those whose clock runs, the earliest deadline first, then the others."""
+    rows = connection.execute(
+        """SELECT id, kind, law, brand, state, received_at, COALESCE(extended_to, due_at),
+            stopped_at
+        FROM rights_request WHERE closed_at IS NULL
+        ORDER BY stopped_at IS NOT NULL, COALESCE(extended_to, due_at), id LIMIT %s""",
+        (limit,),
+    )
+    return [
+        OpenRequest(
+            row[0],
+            RequestKind(row[1]),
+            Law(row[2]) if row[2] else None,
+            row[3],
+            RequestState(row[4]),
+            *row[5:],
+        )
+        for row in rows
+    ]
+
+
+def load_requests(connection: Connection, ids: Sequence[UUID]) -> list[RightsRequest]:
+    """The requests with these ids, in the order of them."""
+    query = f"{SELECT_REQUESTS} WHERE id = ANY(%(ids)s)"
+    found = {each.id: each for each in fetch_requests(connection, query, {"ids": list(ids)})}
+    return [found[each] for each in ids if each in found]
 
 
 def load_stages(connection: Connection) -> list[tuple[datetime, datetime]]:

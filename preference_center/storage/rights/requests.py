@@ -228,6 +228,18 @@ def list_steps(connection: Connection, request_id: UUID) -> list[RightsStep]:
     return [RightsStep(*row) for row in rows]
 
 
+def list_newest_steps(
+    connection: Connection, request_ids: Sequence[UUID], actions: Collection[str]
+) -> dict[UUID, RightsStep]:
+    """The newest step with one of these actions, of each of these requests that has one."""
+    rows = connection.execute(
+        """SELECT DISTINCT ON (request_id) request_id, at, actor, action, detail FROM rights_step
+        WHERE request_id = ANY(%s) AND action = ANY(%s) ORDER BY request_id, id DESC""",
+        (list(request_ids), list(actions)),
+    )
+    return {row[0]: RightsStep(*row[1:]) for row in rows}
+
+
 def seal_part(keys: Keys, request_id: UUID, part: SealedPart) -> bytes:
     """`part`, encrypted for the row of this request."""
     return keys.seal(json.dumps(asdict(part)), context=rights_request_context(request_id))

@@ -1,0 +1,161 @@
+"""Two people of the staff refuse, erase and end holds: one proposes, another decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.rights.decisions import SecondPersonRequired
+from preference_center.domain.rights.model import (
+    Extent,
+    IdentityLevel,
+    RefusalGround,
+    RequestKind,
+    RequestOutcome,
+    RequestState,
+    RequestVia,
+)
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.domain.rights.transitions import ForbiddenTransition
+from preference_center.errors import InvalidInput
+from preference_center.rights import decisions, minors, requests
+from preference_center.rights.holds import end_hold, place_hold
+from preference_center.rights.proposals import find_proposals
+from preference_center.storage.db.database import run_in_transaction
+from tests.in_force import put_in_force
+from tests.rights.asking import ADA, actions, ask, rows
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+ADA_OF_STAFF, GRACE = "console:ada", "console:grace"
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> object:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+def erasure() -> RightsRequest:
+    level = IdentityLevel.CONTACT
+    return ask(RequestKind.ERASE, extent=Extent.ACCOUNT, level=level, via=RequestVia.PHONE)
+
+
+def refuse(request: RightsRequest, actor: str) -> object:
+    return requests.refuse(request.id, RefusalGround.CLAIMS, actor)
+
+
+def fulfil(request: RightsRequest, actor: str) -> object:
+    return requests.fulfil(request, actor)
+
+
+def confirm(request: RightsRequest, actor: str) -> object:
+    return requests.fulfil(requests.load_request(request.id), actor)
+
+
+def dismiss(request: RightsRequest, actor: str) -> object:
+    return minors.dismiss(request.id, actor)
+
+
+@pytest.mark.parametrize(
+    "kind, decide",
+    [
+        (RequestKind.ERASE, refuse),
+        (RequestKind.ERASE, fulfil),
+        (RequestKind.MINOR, confirm),
+        (RequestKind.MINOR, dismiss),
+    ],
+)
+def test_nobody_of_the_staff_decides_alone(
+    kind: RequestKind, decide: Callable[[RightsRequest, str], object]
+) -> None:
+    request = ask(kind, level=IdentityLevel.CONTACT)
+    events = rows("SELECT count(*) FROM event")
+    with pytest.raises(SecondPersonRequired):
+        decide(request, GRACE)
+    assert requests.load_request(request.id).state is RequestState.OPEN
+    assert rows("SELECT count(*) FROM event") == events
+
+
+@pytest.mark.parametrize("actor", ["cli:ada", "key:shop", "service"])
+def test_systems_and_commands_decide_by_the_companys_own_procedure(actor: str) -> None:
+    request = erasure()
+    assert requests.refuse(request.id, RefusalGround.CLAIMS, actor).state is RequestState.REFUSED
+
+
+def test_another_person_refuses_on_the_ground_that_was_proposed() -> None:
+    request = erasure()
+    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    with pytest.raises(SecondPersonRequired, match="another person"):
+        decisions.carry_out(request.id, ADA_OF_STAFF)
+    with pytest.raises(SecondPersonRequired):
+        requests.refuse(request.id, RefusalGround.EXCESSIVE, GRACE)
+    with pytest.raises(SecondPersonRequired):
+        requests.fulfil(request, GRACE)
+    refused = decisions.carry_out(request.id, GRACE)
+    assert (refused.state, refused.refusal) == (RequestState.REFUSED, RefusalGround.CLAIMS)
+    assert actions(request)[-2:] == ["decision_proposed", "refused"]
+
+
+def test_another_person_erases() -> None:  # I6
+    request = erasure()
+    decisions.propose_fulfilment(request.id, RequestOutcome.PARTLY, ADA_OF_STAFF)
+    done = decisions.carry_out(request.id, GRACE)
+    assert (done.state, done.outcome) == (RequestState.DONE, RequestOutcome.PARTLY)
+    assert rows("SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(1,)]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_two_people_decide_on_a_report_of_a_minor(confirmed: bool) -> None:  # noqa: FBT001
+    report = ask(RequestKind.MINOR)
+    if confirmed:
+        decisions.propose_fulfilment(report.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
+    else:
+        decisions.propose_refusal(report.id, RefusalGround.UNFOUNDED, ADA_OF_STAFF)
+    decided = decisions.carry_out(report.id, GRACE)
+    assert decided.state is (RequestState.DONE if confirmed else RequestState.REFUSED)
+
+
+def test_a_proposal_that_was_declined_counts_no_longer() -> None:
+    request = erasure()
+    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    with pytest.raises(InvalidInput, match="proposed already"):
+        decisions.propose_refusal(request.id, RefusalGround.EXCESSIVE, GRACE)
+    assert list(run_in_transaction(lambda c: find_proposals(c, [request.id]))) == [request.id]
+    decisions.decline(request.id, GRACE)
+    assert run_in_transaction(lambda c: find_proposals(c, [request.id])) == {}
+    with pytest.raises(SecondPersonRequired):
+        refuse(request, GRACE)
+    for late in (decisions.carry_out, decisions.decline):
+        with pytest.raises(InvalidInput, match="nothing is proposed"):
+            late(request.id, GRACE)
+
+
+def test_what_cannot_be_decided_cannot_be_proposed() -> None:
+    unproven = ask(RequestKind.ERASE, via=RequestVia.PHONE)
+    with pytest.raises(ForbiddenTransition, match="confirm who the person is"):
+        decisions.propose_fulfilment(unproven.id, RequestOutcome.FULFILLED, GRACE)
+    requests.withdraw(unproven.id, GRACE)
+    with pytest.raises(ForbiddenTransition, match="closed"):
+        decisions.propose_refusal(unproven.id, RefusalGround.CLAIMS, GRACE)
+    assert "decision_proposed" not in actions(unproven)
+
+
+def test_a_request_that_was_closed_meanwhile_is_not_decided_again() -> None:
+    request = erasure()
+    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    requests.withdraw(request.id, "person")
+    with pytest.raises(ForbiddenTransition, match="closed"):
+        decisions.carry_out(request.id, GRACE)
+
+
+def test_a_hold_counts_at_once_and_another_person_ends_it() -> None:
+    place_hold(ADA, "C-1", "claims", ADA_OF_STAFF)
+    with pytest.raises(SecondPersonRequired, match="another person"):
+        end_hold("C-1", ADA_OF_STAFF)
+    assert rows("SELECT count(*) FROM hold WHERE ended_at IS NULL") == [(1,)]
+    assert end_hold("C-1", GRACE) == 1
