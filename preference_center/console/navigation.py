@@ -30,6 +30,9 @@ class MenuItem:
 MENU: tuple[MenuItem, ...] = (
     MenuItem("people", _("People"), Permission.VIEW_PEOPLE, "/console/people", "p"),
     MenuItem("review_lists", _("Review"), Permission.REVIEW, "/console/review", "r"),
+    MenuItem(
+        "request_queue_page", _("Requests"), Permission.VIEW_REQUESTS, "/console/requests", "q"
+    ),
     MenuItem("window", _("Window"), Permission.VIEW_WINDOW, "/console/window", "w"),
 )
 """In the order of the menu."""

@@ -1,0 +1,201 @@
+"""/console/requests: the open requests, worst first, and the reports of minors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from preference_center.console.rendering import render_page
+from preference_center.console.requests import progress, words
+from preference_center.console.requests.act_pages import options
+from preference_center.context import services
+from preference_center.domain.addresses import mask_address
+from preference_center.domain.rights.clock import RequestStage
+from preference_center.domain.rights.decisions import Proposal
+from preference_center.domain.rights.model import Law, RequestKind
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.errors import InvalidInput
+from preference_center.rights import minors, requests
+from preference_center.rights.proposals import find_proposals
+from preference_center.rights.queue import MAX_OPEN, QueueEntry, load_queue
+from preference_center.rights.request_steps import part_addresses
+from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.rights import request_queue
+
+PAGE = 50
+"""Requests on one page."""
+
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One request of the list."""
+
+    request: RightsRequest
+    stage: RequestStage | None
+    clock: str
+    subject: str
+    """Whom it is about, masked."""
+    proposal: Proposal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the list is limited to. `stage` may also be `stopped`."""
+
+    kind: RequestKind | None
+    law: Law | None
+    stage: str
+    brand: str
+
+    def match(self, entry: QueueEntry) -> bool:
+        """Whether an entry is in the list."""
+        asked = entry.request
+        return (
+            (self.kind is None or asked.kind is self.kind)
+            and (self.law is None or asked.law is self.law)
+            and self.stage in {"", entry.stage or STOPPED}
+            and self.brand in {"", asked.brand}
+        )
+
+    def as_query(self) -> dict[str, Any]:
+        """For links."""
+        values = {"kind": self.kind or "", "law": self.law or "", "stage": self.stage}
+        values["brand"] = self.brand
+        return {name: str(value) for name, value in values.items() if value}
+
+
+STOPPED = "stopped"
+"""The stage of a request whose clock stands still."""
+
+
+def request_queue_page() -> ResponseReturnValue:
+    """The open requests; reports of minors have a page of their own."""
+    queue = [each for each in load_queue() if each.request.kind is not RequestKind.MINOR]
+    filters = Filters(
+        _choice(RequestKind, request.args.get("kind", "")),
+        _choice(Law, request.args.get("law", "")),
+        request.args.get("stage", ""),
+        request.args.get("brand", ""),
+    )
+    matching = [each for each in queue if filters.match(each)]
+    shown, following = _page(matching, request.args.get("after", ""))
+    return render_page(
+        "requests/queue",
+        rows=_rows(shown),
+        older=following
+        and url_for("console.request_queue_page", **filters.as_query(), after=following),
+        filters=filters,
+        counts=_counts(queue),
+        matching=len(matching),
+        brands=[(brand, brand) for brand in _brands(queue)],
+        kinds=options(
+            (kind for kind in RequestKind if kind is not RequestKind.MINOR), words.kind_words
+        ),
+        laws=options(Law, words.law_words),
+        stages=_stage_choices(),
+        has_more=len(queue) >= MAX_OPEN,
+        words=words,
+        progress=progress,
+    )
+
+
+def minor_reports() -> ResponseReturnValue:
+    """The open reports of minors, to be decided within 72 hours."""
+    queue = [each for each in load_queue() if each.request.kind is RequestKind.MINOR]
+    shown, following = _page(queue, request.args.get("after", ""))
+    rows = _rows(shown)
+    return render_page(
+        "requests/minors",
+        rows=rows,
+        contradicted=minors.list_contradicted([row.request for row in rows]),
+        older=following and url_for("console.minor_reports", after=following),
+        words=words,
+        progress=progress,
+    )
+
+
+def find_request() -> ResponseReturnValue:
+    """Go to the request with a reference, open or closed."""
+    typed = request.args.get("reference", "")
+    try:
+        found = requests.find_by_reference(typed)
+    except InvalidInput:
+        problem = _("No request has this reference. It has 16 letters and digits.")
+        return render_page("requests/not_found", status=404, problem=problem, typed=typed)
+    return redirect(url_for("console.show_request", request_id=found.id))
+
+
+def _brands(queue: Sequence[QueueEntry]) -> list[str]:
+    return sorted({each.request.brand for each in queue if each.request.brand})
+
+
+def _counts(queue: Sequence[QueueEntry]) -> list[tuple[str, str, int]]:
+    """For each stage its code, its words and how many requests are in it, the worst first."""
+    counted = Counter(each.stage or STOPPED for each in queue)
+    return [(code, title, counted[code]) for code, title in _stage_choices()]
+
+
+def _stage_choices() -> list[tuple[str, str]]:
+    stages = [(str(stage), words.stage_words(stage)) for stage in reversed(RequestStage)]
+    return [*stages, (STOPPED, str(_("clock stopped")))]
+
+
+def _page(entries: Sequence[QueueEntry], after: str) -> tuple[list[QueueEntry], str]:
+    """The entries after a key of the order, and the key that the next page continues after."""
+    rest = [each for each in entries if _key(each) > after]
+    shown = rest[:PAGE]
+    return shown, _key(shown[-1]) if len(rest) > PAGE else ""
+
+
+def _key(entry: QueueEntry) -> str:
+    """The place of an entry in the order of the queue."""
+    asked = entry.request
+    stopped = int(asked.stopped_at is not None)
+    return f"{stopped}.{asked.deadline.timestamp():017.6f}.{asked.id}"
+
+
+def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
+    ids = [each.request.id for each in entries]
+
+    def load(connection: Connection) -> tuple[list[RightsRequest], dict[UUID, Proposal]]:
+        return request_queue.load_requests(connection, ids), find_proposals(connection, ids)
+
+    found, proposals = run_autocommit(load)
+    stages = {each.request.id: each.stage for each in entries}
+    now = services().now()
+    return [
+        Row(
+            each,
+            stages[each.id],
+            progress.clock_words(each, now),
+            masked_subject(each),
+            proposals.get(each.id),
+        )
+        for each in found
+    ]
+
+
+def masked_subject(request: RightsRequest) -> str:
+    """Whom a request is about, masked; what is known of it where it names no address."""
+    part = requests.open_sealed(request)
+    addresses = [mask_address(each) for each in part_addresses(part)]
+    if addresses:
+        return ", ".join(addresses)
+    return str(_("an id of the company")) if part.external_ids else str(_("nobody any more"))
+
+
+def _choice(choices: type[E], text: str) -> E | None:
+    try:
+        return choices(text)
+    except ValueError:
+        return None

@@ -1,0 +1,39 @@
+"""Requests about people, as the tests of the console's pages need them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from preference_center.domain.rights.model import RequestKind, RequestVia
+from preference_center.domain.rights.new_request import NewRequest
+from preference_center.domain.rights.request import RightsRequest
+from preference_center.rights import requests
+from preference_center.storage.db.database import run_in_transaction
+from tests.rights.asking import ADA, new
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def ask(app: Flask, kind: RequestKind = RequestKind.CORRECT, **given: Any) -> RightsRequest:
+    with app.app_context():
+        made: NewRequest = new(kind, **{"via": RequestVia.PHONE, "addresses": (ADA,)} | given)
+        return requests.open_request(made, "test")
+
+
+def load(app: Flask, request: RightsRequest) -> RightsRequest:
+    with app.app_context():
+        return requests.load_request(request.id)
+
+
+def actions(app: Flask, request: RightsRequest) -> list[tuple[str, str]]:
+    """Who did what."""
+    with app.app_context():
+        return [(step.actor, step.action) for step in requests.list_steps(request.id)]
+
+
+def rows(app: Flask, query: str) -> list[tuple[Any, ...]]:
+    with app.app_context():
+        return run_in_transaction(lambda c: c.execute(query.encode()).fetchall())
