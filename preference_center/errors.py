@@ -106,6 +106,10 @@ class CatalogueError(InvalidInput):
         self.problems = tuple(problems)
 
 
+class CatalogueConflict(PreferenceCenterError):
+    """Another version of the catalogue was applied since this one was compared."""
+
+
 class UnknownContact(InvalidInput):
     """There is no such contact."""
 

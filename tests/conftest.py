@@ -151,9 +151,10 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.context import EXTENSION_NAME
     from preference_center.inbound.webhooks import EXTENSION_KEY
     from preference_center.probes.health import LATE_CACHE_KEY
+    from preference_center.storage.access.key_usage import EXTENSION_KEY as USAGE_KEY
 
     _session_app.extensions[EXTENSION_NAME].limiter.reset()
-    for cache in (EXTENSION_KEY, LATE_CACHE_KEY):
+    for cache in (EXTENSION_KEY, LATE_CACHE_KEY, USAGE_KEY):
         _session_app.extensions.pop(cache, None)
     return _session_app
 

@@ -40,6 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "burst_scan",
+            "catalogue_versions",
             "publishing",
             "consent_records",
             "daily_counts",
@@ -47,6 +48,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "imports",
             "key_rotation",
             "scrub",
+            "sender_keys",
             "spool",
             "staff",
         }

@@ -37,6 +37,7 @@ from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access import idempotency
+from preference_center.storage.access.key_usage import delete_old_usage
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
@@ -126,6 +127,7 @@ def purge_expired(now: datetime) -> None:
     run_in_transaction(lambda connection: webhook_inbox.purge_webhooks(connection, now))
     run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
     run_autocommit(lambda connection: files.delete_expired(connection, now))
+    run_autocommit(lambda connection: delete_old_usage(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
     run_autocommit(lambda connection: proofs.purge_proofs(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))

@@ -11,6 +11,7 @@ from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.storage.access import api_keys, audit
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
+from preference_center.storage.access.key_usage import count_key_use
 from preference_center.storage.db.database import run_in_transaction
 
 _IPV4 = 4
@@ -74,11 +75,11 @@ def _network_digest() -> str:
 
 def _record_refusal(key: ApiKey, needed: str) -> None:
     """Record the first refusal of its kind in an hour, the tenth, the hundredth, and so on."""
-    endpoint = request.endpoint or ""
+    now, endpoint = services().now(), request.endpoint or ""
+    count_key_use(key.name, now, refused=1)
     count = str(services().limiter.increment("hour", "refused", key.name, needed, endpoint))
     if count.strip("0") != "1":
         return
-    now = services().now()
     detail = {"needed": needed, "endpoint": endpoint, "count_in_hour": count}
     run_in_transaction(
         lambda connection: audit.insert_audit_entry(

@@ -18,7 +18,7 @@ from pydantic import Field
 from werkzeug.wsgi import get_input_stream
 
 from preference_center.api.authentication import require_message_type
-from preference_center.api.decisions import decide_all
+from preference_center.api.decisions import count_denials, decide_all
 from preference_center.api.endpoint import ApiCall, endpoint
 from preference_center.api.gunzip import gunzip, split_lines
 from preference_center.api.parsing import QueryParameters
@@ -205,7 +205,8 @@ def _read_rows(row_format: RowFormat, blocks: Iterator[list[bytes]]) -> Iterator
 
 def _decide(rows: Sequence[InputRow], stream_request: StreamRequest) -> list[Decision]:
     """The decisions as of now: key, catalogue and facts are loaded for every block."""
-    if api_keys.find_key(stream_request.key_text) is None:
+    key = api_keys.find_key(stream_request.key_text)
+    if key is None:
         raise ApiError(UNAUTHENTICATED, "This key was revoked.")
     recipients = [row for row in rows if isinstance(row, str)]
     context = services()
@@ -217,6 +218,7 @@ def _decide(rows: Sequence[InputRow], stream_request: StreamRequest) -> list[Dec
         context.settings.phone_region,
         context.now(),
     )
+    count_denials(key.name, decided.decisions, context.now())
     if len(recipients) == len(rows):
         return decided.decisions
     decisions = iter(decided.decisions)

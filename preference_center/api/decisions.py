@@ -25,6 +25,7 @@ from preference_center.domain.decisions import (
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidAddress
 from preference_center.metrics import instruments
+from preference_center.storage.access.key_usage import count_key_use
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
 
 
@@ -36,11 +37,14 @@ class DecisionBatch:
     as_of: Watermark
 
 
-def decisions_json(body: DecisionRequest, catalogue: Catalogue, region: str, now: datetime) -> str:
+def decisions_json(
+    body: DecisionRequest, catalogue: Catalogue, region: str, now: datetime, key_name: str
+) -> str:
     """The decisions as JSON, in the order of the recipients. Raises Unavailable."""
     one = body.recipient
     recipients = (body.recipients or ()) if one is None else [one]
     decided = decide_all(recipients, body.message_type, body.channel, catalogue, region, now)
+    count_denials(key_name, decided.decisions, now)
     if one is not None:
         return f'{decision_json(decided.decisions[0])[:-1]}, "as_of": "{decided.as_of}"}}'
     encoded = ", ".join(
@@ -85,6 +89,12 @@ def decide_all(
     ]
     instruments.count_decisions(decisions)
     return DecisionBatch(decisions, as_of)
+
+
+def count_denials(key_name: str, decisions: Sequence[Decision], now: datetime) -> None:
+    """Count these decisions, and how many of them deny, for the sender's key."""
+    denied = sum(not decision.allow for decision in decisions)
+    count_key_use(key_name, now, decisions=len(decisions), denied=denied)
 
 
 def _same_for_all(decision: Decision, count: int) -> DecisionBatch:

@@ -45,6 +45,7 @@ from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
 from preference_center.rights.journal import require_replayed
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
+from preference_center.storage.access.key_usage import count_key_use
 from preference_center.storage.db.database import Connection, run_in_transaction
 
 PREFIX = "/v1"
@@ -218,6 +219,7 @@ def _authorize(view: View, scopes: Sequence[KeyScope]) -> View:
         require_replayed()
         key, context = authenticate(), services()
         allowance = rate_limit.consume_allowance(key, context)
+        count_key_use(key.name, context.now(), requests=1)
         try:
             for scope in scopes:
                 require_scope(key, scope)

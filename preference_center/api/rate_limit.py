@@ -11,6 +11,7 @@ from preference_center.api.problems import RATE_LIMITED, ApiError
 from preference_center.context import Services
 from preference_center.rate_limiter import UNLIMITED, RateLimitStatus
 from preference_center.storage.access.api_keys import ApiKey
+from preference_center.storage.access.key_usage import count_key_use
 
 
 def consume_allowance(key: ApiKey, context: Services) -> RateLimitStatus | None:
@@ -20,6 +21,7 @@ def consume_allowance(key: ApiKey, context: Services) -> RateLimitStatus | None:
         return None
     allowance = context.limiter.acquire(rate, "api", key.name)
     if not allowance.allowed:
+        count_key_use(key.name, context.now(), limited=1)
         set_problem_allowance(allowance)
         raise ApiError(
             RATE_LIMITED, RATE_LIMITED.remedy, {"Retry-After": str(allowance.reset_seconds)}

@@ -44,7 +44,9 @@ def post_decisions(call: ApiCall, body: DecisionRequest) -> Response:
     catalogue = current_catalogue()
     require_message_type(call.key, body.message_type, catalogue)
     return json_response(
-        decisions.decisions_json(body, catalogue, services().settings.phone_region, call.origin.now)
+        decisions.decisions_json(
+            body, catalogue, services().settings.phone_region, call.origin.now, call.key.name
+        )
     )
 
 

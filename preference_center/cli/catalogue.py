@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from preference_center.catalogue_versions import (
+    CatalogueReview,
+    apply_catalogue,
+    check_catalogue,
+    review_catalogue,
+)
+from preference_center.cli.actor import actor
 from preference_center.cli.catalogue_file import complete_catalogue
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
-from preference_center.context import services
-from preference_center.domain.catalogue import (
-    PAGE_LANGUAGES,
-    Catalogue,
-    CatalogueDiff,
-    catalogue_digest,
-    catalogue_warnings,
-    diff_catalogues,
-    parse_catalogue,
-    rejection_reasons,
-    removed_frequencies,
-)
+from preference_center.domain.catalogue import PAGE_LANGUAGES, Catalogue, catalogue_warnings
 from preference_center.domain.catalogue.reader import quote_toml
 from preference_center.errors import CatalogueError
 from preference_center.languages import SOURCE_LANGUAGE, known_texts, load_translations
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import Connection, transaction
+from preference_center.storage.db.database import transaction
 
 catalogue = CommandGroup(
     "catalogue", help="Check and apply the catalogue of brands, topics and message types."
@@ -47,8 +43,8 @@ def check(file: BinaryIO) -> None:
     Exits with 1 if the file has errors, and prints each with its line and remedy.
     """
     with _exit_on_catalogue_error(file.name):
-        checked = parse_catalogue(_read_text(file), known_texts())
-    _print_warnings(checked)
+        checked = check_catalogue(_read_text(file))
+    _print_warnings(catalogue_warnings(checked))
     click.echo(f"{file.name} is valid: {_summary(checked)}.")
     click.echo(f"To apply it: flask catalogue apply {file.name}")
 
@@ -64,12 +60,21 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
     """
     with _exit_on_catalogue_error(file.name):
         text = _read_text(file)
-        new = parse_catalogue(text, known_texts())
+        check_catalogue(text)
     with click_errors(), transaction() as connection:
-        version = _apply(connection, text, new, dry_run=dry_run)
+        if dry_run:
+            review, version = review_catalogue(connection, text), None
+        else:
+            review, version = apply_catalogue(connection, text, actor())
+    if review.is_current:
+        click.echo("Nothing to do: this is the current version.")
+        return
+    _print_review(review)
+    if dry_run:
+        click.echo("Dry run: nothing was applied.")
     if version is not None:
         catalogues.clear_catalogue_cache()
-        click.echo(f"Applied as version {version}: {_summary(new)}.")
+        click.echo(f"Applied as version {version}: {_summary(review.new)}.")
 
 
 @catalogue.command(with_service=False)
@@ -101,50 +106,21 @@ def texts(word: str, language: str, *, informal: bool) -> None:
         raise click.ClickException(f"No text has {quote_toml(word)}; try a shorter word.")
 
 
-def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) -> int | None:
-    """The number of the new version, or None if none was created."""
-    now = services().now()
-    catalogues.lock_for_apply(connection)
-    current = catalogues.load_current_text(connection)
-    if current == text:
-        click.echo("Nothing to do: this is the current version.")
-        return None
-    with _exit_on_catalogue_error("the current version"):
-        changes = diff_catalogues(parse_catalogue(current) if current is not None else None, new)
-    for line in changes.format_lines() or ["Only comments or formatting differ."]:
+def _print_review(review: CatalogueReview) -> None:
+    for line in review.changes:
         click.echo(line)
-    _print_warnings(new)
-    for line in _lost_choices(connection, changes):
+    _print_warnings(review.warnings)
+    for line in review.effects:
         click.echo(line)
-    _exit_if_refused(changes, catalogues.list_topics_with_suppressions(connection, now))
-    if dry_run:
-        click.echo("Dry run: nothing was applied.")
-        return None
-    return catalogues.insert_version(connection, text, catalogue_digest(text), now)
-
-
-def _lost_choices(connection: Connection, changes: CatalogueDiff) -> Iterator[str]:
-    """Who chose a frequency that is removed, and what they receive from now on."""
-    removed = removed_frequencies(changes)
-    chosen = catalogues.count_chosen_frequencies(connection) if removed else {}
-    for each in removed:
-        number = chosen.get((each.topic, each.key), 0)
-        if number:
-            instead = each.default or "the topic as often as it is sent"
-            yield f"topic {each.topic}: {_count(number, 'choice')} of {each.key}, now {instead}"
-
-
-def _exit_if_refused(changes: CatalogueDiff, suppressed: frozenset[str]) -> None:
-    refused = rejection_reasons(changes, suppressed)
-    if refused:
-        for line in refused:
+    if review.refused:
+        for line in review.refused:
             click.echo(f"refused: {line}", err=True)
         click.echo("Nothing was applied.", err=True)
         raise click.exceptions.Exit(1)
 
 
-def _print_warnings(catalogue: Catalogue) -> None:
-    for line in catalogue_warnings(catalogue):
+def _print_warnings(warnings: Sequence[str]) -> None:
+    for line in warnings:
         click.echo(f"warning: {line}", err=True)
 
 

@@ -11,14 +11,11 @@ from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.cli.key_rotation import rotate, status
 from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
-from preference_center.context import services
-from preference_center.errors import InvalidInput
 from preference_center.key_rings import new_ring_entry
-from preference_center.rate_limiter import parse_rate
-from preference_center.storage.access import api_keys, audit
-from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
-from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.sender_keys import create_api_key, revoke_api_key
+from preference_center.storage.access import api_keys
+from preference_center.storage.access.api_keys import ApiKey, KeyScope
+from preference_center.storage.db.database import run_in_transaction
 
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
 for command in (link_key, link_keys, revoke_link_key, rotate, status):
@@ -63,12 +60,10 @@ def add(
     """
     key_scopes = [KeyScope(scope) for scope in scopes]
     with click_errors():
-        if KeyScope.CHECK in key_scopes and not message_types:
-            raise InvalidInput("the scope check needs at least one --message-type, or '*'")
-        _check_types(message_types)
-        parsed_rate = parse_rate(rate) if rate is not None else None
         text = run_in_transaction(
-            lambda connection: _create_key(connection, name, key_scopes, message_types, parsed_rate)
+            lambda connection: create_api_key(
+                connection, name, key_scopes, message_types, actor(), rate=rate
+            )
         )
     click.echo(text)
     click.echo("Store it now: it can't be shown again.", err=True)
@@ -90,7 +85,7 @@ def list_() -> None:
 def revoke(name: str) -> None:
     """Revoke the key NAME permanently, within two seconds everywhere."""
     with click_errors():
-        ended = run_in_transaction(lambda connection: _revoke(connection, name))
+        ended = run_in_transaction(lambda connection: revoke_api_key(connection, name, actor()))
     click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
 
 
@@ -113,40 +108,6 @@ def generate(key_id: str) -> None:
         for setting in ("DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS"):
             click.echo(f"{setting}={new_ring_entry(key_id)}")
     click.echo(f"SECRET_KEY={secrets.token_urlsafe(48)}")
-
-
-def _check_types(message_types: tuple[str, ...]) -> None:
-    for message_type in message_types:
-        if message_type != ALL_MESSAGE_TYPES:
-            current_catalogue().message_type(message_type)
-
-
-def _create_key(
-    connection: Connection,
-    name: str,
-    scopes: list[KeyScope],
-    message_types: tuple[str, ...],
-    rate: str | None,
-) -> str:
-    now = services().now()
-    text = api_keys.create_key(connection, name, scopes, message_types, now, rate)
-    detail: dict[str, str | list[str]] = {
-        "name": name,
-        "scopes": sorted(scopes),
-        "message_types": sorted(message_types),
-    }
-    if rate:
-        detail["rate"] = rate
-    audit.insert_audit_entry(connection, now, actor(), "api_key.created", detail)
-    return text
-
-
-def _revoke(connection: Connection, name: str) -> bool:
-    now = services().now()
-    ended = api_keys.revoke_key(connection, name, now)
-    if ended:
-        audit.insert_audit_entry(connection, now, actor(), "api_key.revoked", {"name": name})
-    return ended
 
 
 def _format_key(key: ApiKey) -> str:

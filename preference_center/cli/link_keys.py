@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import click
 
+from preference_center import sender_keys
 from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
-from preference_center.context import services
-from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.catalogue.reader import did_you_mean
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import InvalidInput
-from preference_center.links import LinkTopic, SenderKey
-from preference_center.storage.access import audit
+from preference_center.links import SenderKey
+from preference_center.sender_keys import create_link_key, select_link_topics
 from preference_center.storage.access import link_keys as links
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import run_in_transaction
 
 
 @click.command("link-key")
@@ -48,11 +41,10 @@ def link_key(name: str, topics: tuple[str, ...], brands: tuple[str, ...]) -> Non
     Example: flask keys link-key newsletter --brand acme
     """
     with click_errors():
-        catalogue = current_catalogue()
-        selected = _select_topics(catalogue, topics, brands)
-        key = run_in_transaction(lambda connection: _create_link_key(connection, name, selected))
-        rows = [_link_topic(catalogue, topic) for topic in key.topics]
-        text = services().links.export_sender_key(key, rows)
+        selected = select_link_topics(current_catalogue(), topics, brands)
+        key, text = run_in_transaction(
+            lambda connection: create_link_key(connection, name, selected, actor())
+        )
     click.echo(text)
     click.echo(f"Store it now: it is not shown again. Topics: {', '.join(key.topics)}.", err=True)
 
@@ -79,45 +71,10 @@ def revoke_link_key(name: str) -> None:
     the sender a new key first: links in delivered mails keep working, new ones need the new key.
     """
     with click_errors():
-        ended = run_in_transaction(lambda connection: _revoke(connection, name))
-    click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
-
-
-def _select_topics(catalogue: Catalogue, topics: Iterable[str], brands: Iterable[str]) -> list[str]:
-    """The topics, without duplicates. Raises InvalidInput for those not in the catalogue."""
-    selected = [topic if topic == ALL_MARKETING else catalogue.topic(topic).key for topic in topics]
-    for brand in brands:
-        if brand not in catalogue.brands:
-            hint = did_you_mean(brand, catalogue.brands) or "declare it there first"
-            raise InvalidInput(f"the catalogue has no such brand; {hint}")
-        topics_of_brand = [topic for topic in catalogue.topics.values() if topic.brand == brand]
-        selected += [topic.key for topic in topics_of_brand if not topic.retired]
-    if not selected:
-        raise InvalidInput("give at least one --brand or --topic; both are repeatable")
-    return list(dict.fromkeys(selected))
-
-
-def _create_link_key(connection: Connection, name: str, topics: Sequence[str]) -> SenderKey:
-    now = services().now()
-    key = links.create_link_key(connection, name, services().links.newest_key_id, topics, now)
-    detail = {"name": name, "key_id": key.key_id, "topics": list(topics)}
-    audit.insert_audit_entry(connection, now, actor(), "link_key.created", detail)
-    return key
-
-
-def _revoke(connection: Connection, name: str) -> bool:
-    ended = links.revoke_link_key(connection, name, services().now())
-    if ended:
-        audit.insert_audit_entry(
-            connection, services().now(), actor(), "link_key.revoked", {"name": name}
+        ended = run_in_transaction(
+            lambda connection: sender_keys.revoke_link_key(connection, name, actor())
         )
-    return ended
-
-
-def _link_topic(catalogue: Catalogue, topic: str) -> LinkTopic:
-    known = catalogue.topics.get(topic)
-    channel = known.channel if known else Channel.EMAIL
-    return LinkTopic(topic, channel, services().links.base_url(catalogue.host_for_scope(topic)))
+    click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
 
 
 def _format_link_key(key: SenderKey) -> str:

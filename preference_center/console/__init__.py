@@ -9,7 +9,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from werkzeug.exceptions import HTTPException
 
-from preference_center.console import oidc, people, requests, review, sign_in, window
+from preference_center.console import catalogue, oidc, people, requests, review, sign_in, window
 from preference_center.console.access import hide_from_other_hosts, may
 from preference_center.console.rendering import (
     add_security_headers,
@@ -29,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
     *review.ROUTES,
     *requests.ROUTES,
     *window.ROUTES,
+    *catalogue.ROUTES,
 )
 """Every page of the console."""
 

@@ -34,6 +34,9 @@ MENU: tuple[MenuItem, ...] = (
         "request_queue_page", _("Requests"), Permission.VIEW_REQUESTS, "/console/requests", "q"
     ),
     MenuItem("window", _("Window"), Permission.VIEW_WINDOW, "/console/window", "w"),
+    MenuItem(
+        "catalogue_overview", _("Catalogue"), Permission.VIEW_CATALOGUE, "/console/catalogue", "c"
+    ),
 )
 """In the order of the menu."""
 

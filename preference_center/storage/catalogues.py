@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -11,6 +13,7 @@ from flask import current_app
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
 from preference_center.errors import CatalogueError
 from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.tables.ledger import MAY_BE_ACTIVE
 
 _CACHE = "preference_center.catalogue"
 _APPLY_LOCK_ID = 0x636174616C6F6775
@@ -47,11 +50,44 @@ def list_texts(connection: Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
-def insert_version(connection: Connection, text: str, digest: str, now: datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class CatalogueVersion:
+    """A catalogue that was applied; `applied_by` is empty of versions from before it was kept."""
+
+    number: int
+    digest: str
+    applied_at: datetime
+    applied_by: str
+
+
+def list_versions(
+    connection: Connection, limit: int, before: int | None = None
+) -> list[CatalogueVersion]:
+    """The newest versions, or the newest of those before the number `before`."""
+    rows = connection.execute(
+        """SELECT id, digest, applied_at, applied_by FROM catalogue_version
+        WHERE %(before)s::int IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s""",
+        {"before": before, "limit": limit},
+    )
+    return [CatalogueVersion(*row) for row in rows]
+
+
+def load_version_text(connection: Connection, number: int) -> str | None:
+    """The source text of one version, or None."""
+    row = connection.execute(
+        "SELECT text FROM catalogue_version WHERE id = %s", (number,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def insert_version(
+    connection: Connection, text: str, digest: str, now: datetime, actor: str = ""
+) -> int:
     """Append a version; returns its number."""
     row = connection.execute(
-        "INSERT INTO catalogue_version (text, digest, applied_at) VALUES (%s, %s, %s) RETURNING id",
-        (text, digest, now),
+        """INSERT INTO catalogue_version (text, digest, applied_at, applied_by)
+        VALUES (%s, %s, %s, %s) RETURNING id""",
+        (text, digest, now, actor),
     ).fetchone()
     assert row
     return int(row[0])
@@ -66,11 +102,19 @@ def lock_for_apply(connection: Connection) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_APPLY_LOCK_ID,))
 
 
-def list_topics_with_suppressions(connection: Connection, now: datetime) -> frozenset[str]:
-    """Topics that must not be deleted: an opt-out or a running pause refers to them."""
+def list_suppressed_topics(
+    connection: Connection, topics: Collection[str], now: datetime
+) -> frozenset[str]:
+    """Those of `topics` that must not be deleted: an opt-out or a running pause refers to them.
+
+    Reads an index for a topic with active suppressions, and all suppressions for one without any.
+    """
     rows = connection.execute(
-        "SELECT DISTINCT scope FROM suppression WHERE out_at IS NOT NULL OR pause_until > %s",
-        (now,),
+        f"""SELECT topic FROM unnest(%s::text[]) AS topic WHERE EXISTS (
+            SELECT FROM suppression WHERE scope = topic AND ({MAY_BE_ACTIVE})
+                AND (out_at IS NOT NULL OR pause_until > %s)
+        ) OR EXISTS (SELECT FROM suppression WHERE scope = topic AND out_at IS NOT NULL)""",  # noqa: S608 - a constant
+        (list(topics), now),
     )
     return frozenset(row[0] for row in rows)
 

@@ -320,8 +320,9 @@ TABLES: Mapping[str, Table] = {
     ),
     # The company's own: no person's data. `actor` and `name` are of staff and of systems.
     "api_key": Table(
-        other=_other("id name digest scopes message_types rate created_at revoked_at")
+        other=_other("id name digest scopes message_types rate created_at revoked_at last_used_at")
     ),
+    "key_usage": Table(other=_other("name day requests decisions denied refused limited")),
     "audit": Table(other=_other("id at actor action detail")),
     "backfill": Table(
         other=_other("destination_id last_address_id until_id rows_created started_at finished_at")
@@ -342,7 +343,7 @@ TABLES: Mapping[str, Table] = {
         other=_other("id seq counted_until first_day rebuilt_since rebuilt_seq")
     ),
     "reflection_count": Table(other=_other("day destination bucket count longest")),
-    "catalogue_version": Table(other=_other("id text digest applied_at")),
+    "catalogue_version": Table(other=_other("id text digest applied_at applied_by")),
     "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
     "policy_announcement": Table(other=_other("version begun_at last_address_id selected_at")),
     "policy_webhook": Table(

@@ -108,7 +108,7 @@ def test_revoke_ends_a_key_and_may_be_repeated(in_force: Flask) -> None:
         (["add"], 2, "Missing argument 'NAME'"),
         (["add", "shop"], 2, "Missing option '--scope'"),
         (["add", "shop", "--scope", "chek"], 2, "'check', 'catalogue', 'read', 'write', 'lift'"),
-        (["add", "shop", "--scope", "check"], 1, "--message-type"),
+        (["add", "shop", "--scope", "check"], 1, "at least one message type"),
         (["add", "Web Shop", "--scope", "write"], 1, "a-z, 0-9 and -"),
         (
             ["add", "shop", "--scope", "check", "--message-type", "invioce"],

@@ -77,7 +77,7 @@ def test_two_senders_have_nothing_in_common(in_force: Flask) -> None:
 @pytest.mark.parametrize(
     "words, expected",
     [
-        (["link-key", "shop"], "--brand or --topic"),
+        (["link-key", "shop"], "at least one brand or topic"),
         (["link-key", "shop", "--topic", "acme.offer"], 'did you mean "acme.offers"'),
         (["link-key", "shop", "--brand", "acmee"], 'did you mean "acme"'),
         (["link-key", "Web Shop", "--topic", "acme.news"], "a-z, 0-9 and -"),

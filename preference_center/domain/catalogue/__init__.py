@@ -27,6 +27,7 @@ from preference_center.domain.catalogue.diff import (
     diff_catalogues,
     rejection_reasons,
     removed_frequencies,
+    topics_to_check,
 )
 from preference_center.domain.catalogue.model import (
     AfterClosingGround,
@@ -127,4 +128,5 @@ __all__ = [
     "rejection_reasons",
     "removed_frequencies",
     "shared_wording",
+    "topics_to_check",
 ]

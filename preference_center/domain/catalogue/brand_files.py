@@ -233,3 +233,30 @@ def _matches_media_type(file: BrandFile) -> bool:
         return ET.fromstring(text).tag == _SVG_ROOT  # noqa: S314 - no entities, see above
     except (UnicodeDecodeError, ET.ParseError):
         return False
+
+
+STORED_FOLDER = "stored"
+"""The folder that files of a catalogue seem to lie in while somebody edits it."""
+
+_INLINED = re.compile(r'(?<==) "data:(image/svg\+xml|image/png|font/woff2);base64,([^"\n]+)"')
+
+
+def fold_files(text: str) -> tuple[str, dict[str, bytes]]:
+    """A catalogue to edit: each file that `inline_files` put in is `"file:stored/VERSION.svg"`.
+
+    Returns it with the content of each of these files, by its path: what `inline_files` reads to
+    make the same text again. Lines keep their numbers.
+    """
+    files: dict[str, bytes] = {}
+
+    def fold(match: re.Match[str]) -> str:
+        try:
+            file = BrandFile(match[1], base64.b64decode(match[2], validate=True))
+        except ValueError:  # not as `inline_files` writes it
+            return match[0]
+        ending = next(each for each, media_type in _MEDIA_TYPES.items() if media_type == match[1])
+        path = f"{STORED_FOLDER}/{file.version}.{ending}"
+        files[path] = file.content
+        return f' "file:{path}"'
+
+    return _INLINED.sub(fold, text), files

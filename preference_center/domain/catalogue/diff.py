@@ -169,6 +169,18 @@ def rejection_reasons(diff: CatalogueDiff, suppressed_topics: Collection[str]) -
     return found
 
 
+def topics_to_check(diff: CatalogueDiff) -> frozenset[str]:
+    """The topics of which `rejection_reasons` must know whether they have suppressions."""
+    topics = {each.key for each in diff.topics if any(_topic_rejections(each, {each.key}))}
+    moved = {
+        each.before.topic
+        for each in diff.message_types
+        if each.before and each.before.topic
+        if any(_message_type_rejections(each, {each.before.topic}))
+    }
+    return frozenset(topics | moved)
+
+
 def _topic_rejections(
     change: CatalogueChange[Topic], suppressed_topics: Collection[str]
 ) -> Iterator[str]:

@@ -27,7 +27,7 @@ ALL_MESSAGE_TYPES = "*"
 
 _NAME_FORMAT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEY_FORMAT = re.compile(r"pc_[a-z0-9-]{1,40}_[A-Za-z0-9_-]{43}")
-_COLUMNS = "name, scopes, message_types, created_at, revoked_at, rate"
+_COLUMNS = "name, scopes, message_types, created_at, revoked_at, rate, last_used_at"
 
 _CACHE = "preference_center.api_keys"
 _CACHE_SECONDS = 2.0
@@ -66,6 +66,8 @@ class ApiKey:
     revoked_at: datetime | None = None
     rate: str | None = None
     """Its rate limit, if it differs from API_RATE."""
+    last_used_at: datetime | None = None
+    """Exact to a minute (`key_usage`)."""
 
     @property
     def actor(self) -> str:
@@ -165,8 +167,8 @@ def _select(connection: Connection, digest: bytes) -> ApiKey | None:
 
 
 def _key(row: tuple[Any, ...]) -> ApiKey:
-    name, scopes, message_types, created_at, revoked_at, rate = row
-    return ApiKey(name, frozenset(scopes), frozenset(message_types), created_at, revoked_at, rate)
+    name, scopes, message_types, *others = row
+    return ApiKey(name, frozenset(scopes), frozenset(message_types), *others)
 
 
 def _digest(text: str) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.events import SHARING
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.errors import DestinationError
 from preference_center.keys import Keys
@@ -74,6 +75,12 @@ def list_destinations(connection: Connection, keys: Keys) -> list[Destination]:
 def list_names(connection: Connection) -> list[str]:
     """The names of all destinations, the oldest first."""
     return [row[0] for row in connection.execute("SELECT name FROM destination ORDER BY id")]
+
+
+def list_sent_topics(connection: Connection) -> dict[str, frozenset[str]]:
+    """The topics that each destination sends, by its name."""
+    rows = connection.execute("SELECT name, sends FROM destination ORDER BY name")
+    return {name: frozenset(sends) - {SHARING} for name, sends in rows}
 
 
 def list_names_without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import BigInteger, Date, Identity, Index, Integer, LargeBinary, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,6 +22,7 @@ class CatalogueVersionRow(db.Model):  # type: ignore[misc,name-defined]
     text: Mapped[str] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(Text)
     applied_at: Mapped[datetime] = mapped_column(TimestampTz)
+    applied_by: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]
@@ -36,6 +37,20 @@ class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]
     rate: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(TimestampTz)
     revoked_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    last_used_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
+class KeyUsageRow(db.Model):  # type: ignore[misc,name-defined]
+    """What was done with a sender's key on one day (UTC): counts, and nothing about whom."""
+
+    __tablename__ = "key_usage"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    requests: Mapped[int] = mapped_column(BigInteger)
+    decisions: Mapped[int] = mapped_column(BigInteger)
+    denied: Mapped[int] = mapped_column(BigInteger)
+    refused: Mapped[int] = mapped_column(BigInteger)
+    limited: Mapped[int] = mapped_column(BigInteger)
 
 
 class LinkKeyRow(db.Model):  # type: ignore[misc,name-defined]

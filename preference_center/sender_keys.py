@@ -1,0 +1,111 @@
+"""Creating and revoking the keys of senders, each with its audit entry."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from preference_center.context import services
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.catalogue.reader import did_you_mean
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.errors import InvalidInput
+from preference_center.links import LinkTopic, SenderKey
+from preference_center.rate_limiter import parse_rate
+from preference_center.storage.access import api_keys, audit, link_keys
+from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.db.database import Connection
+
+
+def create_api_key(
+    connection: Connection,
+    name: str,
+    scopes: Collection[KeyScope],
+    message_types: Collection[str],
+    actor: str,
+    *,
+    rate: str | None = None,
+) -> str:
+    """Create an API key; returns its text, which can't be shown again.
+
+    `rate` is as in "6000 per minute", or none; without one the setting API_RATE counts. Raises
+    InvalidInput, UnknownMessageType for a type that the catalogue lacks.
+    """
+    if not scopes:
+        raise InvalidInput("choose at least one scope")
+    if KeyScope.CHECK in scopes and not message_types:
+        raise InvalidInput("the scope check needs at least one message type, or '*'")
+    catalogue = current_catalogue() if set(message_types) - {ALL_MESSAGE_TYPES} else None
+    for message_type in message_types:
+        if catalogue and message_type != ALL_MESSAGE_TYPES:
+            catalogue.message_type(message_type)
+    parsed_rate = parse_rate(rate) if rate is not None else None
+    now = services().now()
+    text = api_keys.create_key(connection, name, scopes, message_types, now, parsed_rate)
+    detail: dict[str, str | list[str]] = {
+        "name": name,
+        "scopes": sorted(scopes),
+        "message_types": sorted(message_types),
+    }
+    if parsed_rate:
+        detail["rate"] = parsed_rate
+    audit.insert_audit_entry(connection, now, actor, "api_key.created", detail)
+    return text
+
+
+def revoke_api_key(connection: Connection, name: str, actor: str) -> bool:
+    """Revoke an API key; False if it was revoked before. Raises InvalidInput if there is none."""
+    now = services().now()
+    ended = api_keys.revoke_key(connection, name, now)
+    if ended:
+        audit.insert_audit_entry(connection, now, actor, "api_key.revoked", {"name": name})
+    return ended
+
+
+def select_link_topics(
+    catalogue: Catalogue, topics: Iterable[str], brands: Iterable[str]
+) -> list[str]:
+    """These topics and those that the brands have now. Raises InvalidInput for unknown ones."""
+    selected = [topic if topic == ALL_MARKETING else catalogue.topic(topic).key for topic in topics]
+    for brand in brands:
+        if brand not in catalogue.brands:
+            hint = did_you_mean(brand, catalogue.brands) or "declare it there first"
+            raise InvalidInput(f"the catalogue has no such brand; {hint}")
+        topics_of_brand = [topic for topic in catalogue.topics.values() if topic.brand == brand]
+        selected += [topic.key for topic in topics_of_brand if not topic.retired]
+    if not selected:
+        raise InvalidInput("name at least one brand or topic")
+    return list(dict.fromkeys(selected))
+
+
+def create_link_key(
+    connection: Connection, name: str, topics: Collection[str], actor: str
+) -> tuple[SenderKey, str]:
+    """Create a link key for these topics; returns it, and its text, which is not shown again.
+
+    Raises InvalidInput.
+    """
+    context, catalogue, now = services(), current_catalogue(), services().now()
+    key = link_keys.create_link_key(
+        connection, name, context.links.newest_key_id, list(topics), now
+    )
+    detail = {"name": name, "key_id": key.key_id, "topics": list(topics)}
+    audit.insert_audit_entry(connection, now, actor, "link_key.created", detail)
+    rows = [_link_topic(catalogue, topic) for topic in key.topics]
+    return key, context.links.export_sender_key(key, rows)
+
+
+def revoke_link_key(connection: Connection, name: str, actor: str) -> bool:
+    """Revoke a link key; False if it was revoked before. Raises InvalidInput if there is none."""
+    now = services().now()
+    ended = link_keys.revoke_link_key(connection, name, now)
+    if ended:
+        audit.insert_audit_entry(connection, now, actor, "link_key.revoked", {"name": name})
+    return ended
+
+
+def _link_topic(catalogue: Catalogue, topic: str) -> LinkTopic:
+    known = catalogue.topics.get(topic)
+    channel = known.channel if known else Channel.EMAIL
+    return LinkTopic(topic, channel, services().links.base_url(catalogue.host_for_scope(topic)))
