@@ -18,7 +18,7 @@ _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 class ConsoleSettings(BaseSettings):
     """The part of `config.Settings` that is about the console."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     console_url: str | None = Field(
         default=None,
