@@ -73,6 +73,8 @@ ACCESS_FILE_RATE = "1 per 2 minutes"
 """How often the file of one request is begun, until it is there."""
 MAX_RESPONSES_PER_CLEANUP = 10_000
 """How many expired ones are deleted at once."""
+MAX_ROWS_PER_CLEANUP = 10_000
+"""How many sync states of removed destinations are deleted at once."""
 
 
 @cache
@@ -125,6 +127,7 @@ def purge_expired(now: datetime) -> None:
         )
     )
     run_in_transaction(lambda connection: webhook_inbox.purge_webhooks(connection, now))
+    run_autocommit(lambda connection: states.purge_removed(connection, limit=MAX_ROWS_PER_CLEANUP))
     run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
     run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_autocommit(lambda connection: delete_old_usage(connection, now))

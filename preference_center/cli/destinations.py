@@ -17,6 +17,7 @@ from preference_center.cli.errors import click_errors
 from preference_center.context import services
 from preference_center.destinations import manage
 from preference_center.destinations.titles import title_hints
+from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.integration import Integration
@@ -156,7 +157,7 @@ def add(
     Example: flask destinations add newsletter --kind sendgrid
     --set api_key=env:SENDGRID_KEY --topic acme.offers=12345
     """
-    request = manage.DestinationRequest(
+    request = DestinationRequest(
         name=name,
         kind=kind,
         settings=_parse_settings(settings, kind),
@@ -269,6 +270,20 @@ def resume(name: str) -> None:
     click.echo(f"{name} is active; {_format_backlog(row)}.")
 
 
+@destinations.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Opt-outs will no longer reach it. Remove it?")
+def remove(name: str) -> None:
+    """Forget NAME, which must be paused or observed: nothing is pushed to it or read from it.
+
+    What was delivered to it stays as proof. The tool itself is not changed: no opt-out is
+    lifted there.
+    """
+    with click_errors():
+        manage.remove_destination(name, actor())
+    click.echo(f"{name} is removed.")
+
+
 def _parse_settings(pairs: tuple[tuple[str, str], ...], kind: str) -> Mapping[str, str]:
     settings, secrets = {}, get_integration(kind).load_secret_settings()
     for key, value in _unique_pairs(pairs, "--set").items():
@@ -313,7 +328,7 @@ def _echo_report(report: CheckReport) -> None:
         click.echo(f"note: {hint}")
 
 
-def _echo_webhook_url(request: manage.DestinationRequest) -> None:
+def _echo_webhook_url(request: DestinationRequest) -> None:
     """Print the webhook URL for the tool, without the secret itself."""
     webhook = find_webhook(request.kind)
     if webhook is None:

@@ -2,62 +2,41 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from preference_center.context import services
-from preference_center.destinations.connect import build_connector, connect
-from preference_center.destinations.frequency_fields import frequency_problems
+from preference_center.destinations.connect import connect
 from preference_center.destinations.titles import title_hints
+from preference_center.destinations.validation import (
+    DestinationRequest,
+    build_config,
+    check_config,
+    check_lease,
+    missing_topic_problems,
+    raise_for_problems,
+    setting_hints,
+    validate_request,
+)
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, SHARING
-from preference_center.domain.sms_parts import excess_parts
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.domain.sync.plan import channels_by_topic
-from preference_center.errors import DestinationError, UnknownTopic
+from preference_center.errors import DestinationError
 from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DestinationConfig
-from preference_center.integrations.base.spec import LINK_TOPIC
-from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
-from preference_center.integrations.base.webhook_only import webhook_problem
-from preference_center.integrations.registry import (
-    DestinationConfigError,
-    find_webhook,
-    get_spec,
-    list_kinds,
-)
-from preference_center.ledger.backfilling import backfill
+from preference_center.integrations.registry import DestinationConfigError, get_spec
+from preference_center.ledger.backfilling import continue_backfill
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.sync import backfills, destinations, listings
+from preference_center.storage.sync import backfills, destinations, listings, undecided_events
 from preference_center.storage.sync.backfills import Backfill
 
-_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+Stop = Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationRequest:
-    """The destination to be added.
-
-    `mapping`: topic -> its target in the tool; `sends` are topics without one.
-    """
-
-    name: str
-    kind: str
-    settings: Mapping[str, str]
-    mapping: Mapping[str, str]
-    sends: frozenset[str]
-    sends_service: bool = False
-
-    @property
-    def topics(self) -> frozenset[str]:
-        """All topics that the destination sends."""
-        return self.sends | self.mapping.keys()
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +53,19 @@ class AddedDestination:
 
 
 def add_destination(
-    request: DestinationRequest, actor: str, progress: Callable[[Backfill], None] | None = None
+    request: DestinationRequest,
+    actor: str,
+    progress: Callable[[Backfill], None] | None = None,
+    stop: Stop = _never,
 ) -> AddedDestination:
     """Check a request against the registry, the catalogue and the tool itself, and store it.
 
     Nothing is pushed to the tool before it is resumed. Raises DestinationError that names
     every problem with its remedy, or KeyMismatch; nothing is stored then. If interrupted
-    during its back-fill, which reports to `progress`, it is stored, and workers go on.
+    during its back-fill, which reports to `progress`, or once `stop()` is true, it is stored,
+    and workers go on.
     """
-    require_known_keys()
-    channels = _validate_request(request, current_catalogue())
-    config = _build_config(
-        request.name, request.settings, request.mapping, sends_service=request.sends_service
-    )
-    report = _check_config(request.kind, config, request.topics)
-    _raise_for_problems(request.name, report)
+    channels, report = check_request(request)
     capabilities = get_spec(request.kind).capabilities_for(request.settings)
 
     def insert(connection: Connection) -> int:
@@ -114,19 +91,32 @@ def add_destination(
         return number
 
     number = run_in_transaction(insert)
-    return AddedDestination(number, backfill(number, progress), report, capabilities.webhook_only)
+    rows = continue_backfill(number, stop, progress).rows_created
+    return AddedDestination(number, rows, report, capabilities.webhook_only)
+
+
+def check_request(request: DestinationRequest) -> tuple[frozenset[Channel], CheckReport]:
+    """Check as `add_destination` does, and store nothing: the channels, and what the tool says."""
+    require_known_keys()
+    channels = validate_request(request, current_catalogue())
+    config = build_config(
+        request.name, request.settings, request.mapping, sends_service=request.sends_service
+    )
+    report = check_config(request.kind, config, request.topics)
+    raise_for_problems(request.name, report)
+    return channels, report
 
 
 def check_destination(name: str) -> CheckReport:
     """Check with the tool whether the destination can be pushed to. Raises DestinationError."""
     destination = _by_name(name)
     try:
-        report = connect(destination).check()
+        report = connect(destination, check_lease()).check()
     except DestinationConfigError as error:
         return CheckReport((str(error),))
     catalogue = current_catalogue()
-    missing = _missing_topic_problems(destination, catalogue)
-    hints = [*_hints(destination.kind, destination.settings), *title_hints(name, catalogue)]
+    missing = missing_topic_problems(destination, catalogue)
+    hints = [*setting_hints(destination.kind, destination.settings), *title_hints(name, catalogue)]
     return replace(report, problems=(*report.problems, *missing), hints=(*report.hints, *hints))
 
 
@@ -139,8 +129,8 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
     destination = _by_name(name)
     merged = {k: value for k, value in {**destination.settings, **settings}.items() if value}
     service = destination.sends_service
-    config = _build_config(name, merged, destination.mapping, sends_service=service)
-    _raise_for_problems(name, _check_config(destination.kind, config, destination.sends))
+    config = build_config(name, merged, destination.mapping, sends_service=service)
+    raise_for_problems(name, check_config(destination.kind, config, destination.sends))
     spec = get_spec(destination.kind)
     old, new = spec.capabilities_for(destination.settings), spec.capabilities_for(merged)
     if new.webhook_only and not old.webhook_only:
@@ -150,7 +140,7 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
         )
     starts_pushing = old.webhook_only and not new.webhook_only
     request = _request_from(destination, merged)
-    channels = _validate_request(request, current_catalogue()) if starts_pushing else frozenset()
+    channels = validate_request(request, current_catalogue()) if starts_pushing else frozenset()
 
     def update(connection: Connection) -> None:
         destinations.set_settings(connection, services().keys, name, merged)
@@ -199,20 +189,46 @@ def pause_destination(name: str, actor: str) -> None:
 
 
 def resume_destination(
-    name: str, actor: str, progress: Callable[[Backfill], None] | None = None
+    name: str,
+    actor: str,
+    progress: Callable[[Backfill], None] | None = None,
+    stop: Stop = _never,
 ) -> Destination:
     """Let the destination be pushed to, if its check reports no problem.
 
-    The rest of its back-fill is done first, which reports to `progress`. Also closes an open
-    circuit. Raises DestinationError with the problems.
+    The rest of its back-fill is done first, which reports to `progress`; once `stop()` is true,
+    workers do it. Also closes an open circuit. Raises DestinationError with the problems.
     """
     destination = _by_name(name)
-    _raise_for_problems(name, check_destination(name))
+    raise_for_problems(name, check_destination(name))
     if destination.status is DestinationStatus.OBSERVE:
-        backfill(destination.id, progress)  # in case `add_destination` was interrupted
+        continue_backfill(destination.id, stop, progress)  # `add_destination` may have stopped
     _set_status(destination, DestinationStatus.ACTIVE, "", actor)
     services().queue.nudge_sync([destination.id])
     return destination
+
+
+def remove_destination(name: str, actor: str) -> None:
+    """Forget a destination that is not active: nothing is pushed to it or read from it again.
+
+    What was delivered stays as proof, and its permanent links go on working. Its sync states are
+    deleted by the scheduler, some thousands at a time. Raises DestinationError with the remedy.
+    """
+    destination = _by_name(name)
+    if destination.status is DestinationStatus.ACTIVE:
+        raise DestinationError(f"{name} is running: pause it first, so that nothing is under way")
+
+    def delete(connection: Connection) -> None:
+        if undecided_events.has_open_work(connection, destination.id):
+            raise DestinationError(
+                f"{name} has reported opt-outs that are not recorded or decided yet: see to them"
+                " first (`flask inbound events list`)"
+            )
+        destinations.delete_destination(connection, destination.id)
+        detail = {"name": name, "id": str(destination.id), "kind": destination.kind}
+        audit.insert_audit_entry(connection, services().now(), actor, "destination.removed", detail)
+
+    run_in_transaction(delete)
 
 
 def _by_name(name: str) -> Destination:
@@ -240,128 +256,3 @@ def _append_audit(connection: Connection, actor: str, action: str, name: str) ->
     audit.insert_audit_entry(
         connection, services().now(), actor, f"destination.{action}", {"name": name}
     )
-
-
-def _raise_for_problems(name: str, report: CheckReport) -> None:
-    if not report.ok:
-        problems = "".join(f"\n- {problem}" for problem in report.problems)
-        raise DestinationError(f"{name} can't be used yet:{problems}")
-
-
-def _build_config(
-    name: str, settings: Mapping[str, str], mapping: Mapping[str, str], *, sends_service: bool
-) -> DestinationConfig:
-    channels = channels_by_topic(mapping, current_catalogue())
-    return DestinationConfig(name, settings, mapping, sends_service, channels)
-
-
-def _check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) -> CheckReport:
-    try:
-        report = build_connector(kind, config).check()
-    except DestinationConfigError as error:
-        raise DestinationError(str(error)) from None
-    return replace(
-        report,
-        problems=(
-            *report.problems,
-            *_link_problems(config, topics),
-            *frequency_problems(config, topics, current_catalogue()),
-        ),
-        hints=(*report.hints, *_hints(kind, config.settings)),
-    )
-
-
-def _hints(kind: str, settings: Mapping[str, str]) -> list[str]:
-    """What is left undone with these settings, though nothing forbids sending."""
-    setting = get_spec(kind).capabilities.erase_setting
-    missing = setting and not settings.get(setting)
-    erasing = [f"without {setting} people are erased there by hand"] if missing else []
-    excess = excess_parts(settings.get(HELP_TEXT_SETTING, ""))
-    parts = [f"{HELP_TEXT_SETTING} {excess}"] if excess else []
-    return [*_webhook_hints(kind, settings), *erasing, *parts]
-
-
-def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:
-    """Whether its webhook can be verified: it may be set up later, or never."""
-    webhook = find_webhook(kind)
-    if webhook is None or get_spec(kind).is_webhook_only(settings):
-        return []
-    problem = webhook_problem(webhook, settings, services().now())
-    return [f"its webhook is not processed yet: {problem}"] if problem else []
-
-
-def _link_problems(config: DestinationConfig, topics: frozenset[str]) -> list[str]:
-    topic = config.settings.get(LINK_TOPIC)
-    if topic is None or topic in topics | {ALL_MARKETING}:
-        return []
-    allowed = ", ".join([*sorted(topics), ALL_MARKETING])
-    return [f"{LINK_TOPIC}: {topic} is not sent through it: write one of {allowed}"]
-
-
-def _validate_request(request: DestinationRequest, catalogue: Catalogue) -> frozenset[Channel]:
-    """The channels of its topics. Raises DestinationError with every problem."""
-    if request.kind not in list_kinds():
-        raise DestinationError(f"there is no connector of that kind: use {', '.join(list_kinds())}")
-    capabilities = get_spec(request.kind).capabilities_for(request.settings)
-    problems = [*_name_problems(request.name), *_mapping_problems(request, capabilities)]
-    channels = set(capabilities.channels) if SHARING in request.topics else set()
-    for key in sorted(request.topics - {SHARING}):
-        try:
-            topic = catalogue.topic(key)
-        except UnknownTopic as error:
-            problems.append(f"{key}: {error}")
-            continue
-        channels.add(topic.channel)
-        if topic.retired:
-            problems.append(f"topic {key} is retired, nothing is sent about it: leave it out")
-        if topic.channel not in capabilities.channels and not capabilities.webhook_only:
-            problems.append(
-                f"topic {key} is sent by {topic.channel}, which {request.kind} does not hold: "
-                "give it to another destination"
-            )
-    if problems:
-        raise DestinationError("\n".join(problems))
-    return frozenset(channels) & capabilities.channels
-
-
-def _name_problems(name: str) -> list[str]:
-    if _NAME_PATTERN.fullmatch(name):
-        return []
-    return ["write the name with a-z, 0-9 and - only, at most 63 of them"]
-
-
-def _mapping_problems(request: DestinationRequest, capabilities: Capabilities) -> list[str]:
-    """Whether each topic has its own target in the tool (I10)."""
-    problems = []
-    if capabilities.shares_only:
-        if request.topics != {SHARING}:
-            problems.append(
-                f"{request.kind} sends nothing, and is used for advertising: --topic"
-                f" {SHARING}=their-id, and no other topic"
-            )
-    elif not request.topics and not capabilities.webhook_only:
-        problems.append("name what it sends: --topic our.topic=their-id, or --sends our.topic")
-    bare = sorted(request.sends - request.mapping.keys())
-    if capabilities.needs_mapping and bare:
-        problems.append(
-            f"{request.kind} needs the targets of {', '.join(bare)} in the tool: "
-            f"--topic {bare[0]}=their-id"
-        )
-    targets: dict[str, list[str]] = {}
-    for topic, target in sorted(request.mapping.items()):
-        targets.setdefault(target, []).append(topic)
-    problems += [
-        f"topics {', '.join(topics)} share {target} in the tool, where one can't be turned "
-        "off without the other: make one there for each"
-        for target, topics in targets.items()
-        if len(topics) > 1
-    ]
-    return problems
-
-
-def _missing_topic_problems(destination: Destination, catalogue: Catalogue) -> list[str]:
-    return [
-        f"topic {key} is not in the catalogue any more: put it back, or set the destination "
-        "up again without it"
-        for key in sorted(destination.topics - catalogue.topics.keys())
-    ]

@@ -123,6 +123,22 @@ FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(turned_off)b::tex
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 
+_PURGE_REMOVED = """
+WITH RECURSIVE known (id) AS (
+    SELECT min(destination_id) FROM sync_state
+    UNION ALL
+    SELECT (SELECT min(destination_id) FROM sync_state WHERE destination_id > known.id)
+    FROM known WHERE known.id IS NOT NULL
+), removed AS (
+    SELECT id FROM known
+    WHERE id IS NOT NULL AND NOT EXISTS (SELECT FROM destination d WHERE d.id = known.id) LIMIT 1
+)
+DELETE FROM sync_state WHERE ctid = ANY (ARRAY(
+    SELECT s.ctid FROM removed JOIN sync_state s ON s.destination_id = removed.id LIMIT %(limit)s))
+"""
+"""The ids are found by jumping through the primary key, from one to the next. A row that changes
+meanwhile is deleted the next time."""
+
 COMMIT_MARGIN = timedelta(seconds=10)
 """How far back a row may become due: the time its writer took to commit, and clock skew."""
 
@@ -136,6 +152,11 @@ class DueCounts:
     bulk: int
     is_slow: bool
     """Whether it counts as slow (see `domain.sync.push_concurrency`)."""
+
+
+def purge_removed(connection: Connection, limit: int) -> int:
+    """Delete up to `limit` rows of destinations that were removed; returns how many."""
+    return connection.execute(_PURGE_REMOVED, {"limit": limit}).rowcount
 
 
 def list_due(

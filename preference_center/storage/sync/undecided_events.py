@@ -173,6 +173,19 @@ def list_webhooks_with_open_questions(
     return [row[0] for row in rows]
 
 
+def has_open_work(connection: Connection, destination: int) -> bool:
+    """Whether something that it reported is not processed, or not decided."""
+    row = connection.execute(
+        """SELECT EXISTS (SELECT FROM undecided_event
+                WHERE destination_id = %(destination)s AND decided_at IS NULL)
+            OR EXISTS (SELECT FROM webhook_inbox
+                WHERE destination_id = %(destination)s AND next_at IS NOT NULL)""",
+        {"destination": destination},
+    ).fetchone()
+    assert row  # an expression
+    return bool(row[0])
+
+
 def discard_webhook_questions(
     connection: Connection, webhook_id: UUID, reason: str, now: datetime
 ) -> bool:
