@@ -18,12 +18,11 @@ from preference_center.context import services
 from preference_center.destinations import manage
 from preference_center.destinations.titles import title_hints
 from preference_center.destinations.validation import DestinationRequest
+from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.integration import Integration
-from preference_center.integrations.base.shared_secret import SECRET_SETTING
 from preference_center.integrations.registry import (
-    find_webhook,
     get_integration,
     list_kinds,
     load_integrations,
@@ -175,7 +174,9 @@ def add(
             "pushed."
         )
     _echo_report(added.report)
-    _echo_webhook_url(request)
+    url = webhook_url(name, kind, request.settings)
+    if url is not None:
+        click.echo(f"URL for its webhook: {url}")
     if not added.webhook_only:
         click.echo(
             f"To preview what would be pushed and ingested: flask destinations observe {name}"
@@ -326,17 +327,6 @@ def _echo_report(report: CheckReport) -> None:
         click.echo(f"permission to {permission.purpose}: {permission.name}, {state}")
     for hint in report.hints:
         click.echo(f"note: {hint}")
-
-
-def _echo_webhook_url(request: DestinationRequest) -> None:
-    """Print the webhook URL for the tool, without the secret itself."""
-    webhook = find_webhook(request.kind)
-    if webhook is None:
-        return
-    url = f"{services().links.public_url}/in/{request.name}"
-    if webhook.secret_in_path and request.settings.get(SECRET_SETTING):
-        url += f"/{SECRET_SETTING.upper()} (append the secret itself)"
-    click.echo(f"URL for its webhook: {url}")
 
 
 def _format_backlog(pending: DestinationBacklog) -> str:

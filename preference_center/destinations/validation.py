@@ -19,7 +19,11 @@ from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
 from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.integrations.base.check_report import CheckReport
-from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.contract import (
+    Connector,
+    DestinationConfig,
+    SupportsMapping,
+)
 from preference_center.integrations.base.spec import LINK_TOPIC
 from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING
 from preference_center.integrations.base.webhook_only import webhook_problem
@@ -75,7 +79,7 @@ def check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) -
     Takes as long as the tool, at most LEASE_DURATION. Raises DestinationError for settings that
     are missing or unknown.
     """
-    report = check_connection(kind, config)
+    report = _connect(kind, config).check()
     return replace(
         report,
         problems=(
@@ -87,13 +91,24 @@ def check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) -
     )
 
 
-def check_connection(kind: str, config: DestinationConfig) -> CheckReport:
-    """The same before topics are chosen: the credentials, and the targets that the tool has.
+def check_without_topics(kind: str, config: DestinationConfig) -> CheckReport:
+    """What the tool says before topics are mapped: to the credentials, and which targets it has.
 
     Raises DestinationError.
     """
+    connector = _connect(kind, config)
+    report = connector.check()
+    later = (
+        set(connector.mapping_problems()) if isinstance(connector, SupportsMapping) else set[str]()
+    )
+    return replace(
+        report, problems=tuple(problem for problem in report.problems if problem not in later)
+    )
+
+
+def _connect(kind: str, config: DestinationConfig) -> Connector:
     try:
-        return build_connector(kind, config, check_lease()).check()
+        return build_connector(kind, config, check_lease())
     except DestinationConfigError as error:
         raise DestinationError(str(error)) from None
 

@@ -29,33 +29,46 @@ class SyncPreview:
     push_count: int
     ingest_counts: Counter[tuple[str, str]] | None
     reported_count: int = 0
+    is_complete: bool = True
+    """Whether all that the tool lists was read."""
 
 
-def preview_destination(name: str, progress: Callable[[int], None]) -> SyncPreview:
+def preview_destination(
+    name: str,
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    max_pushes: int | None = None,
+) -> SyncPreview:
     """Read all opt-outs of the tool; `progress` is called with the number read so far.
 
-    Raises DestinationError for an unknown name, DeliveryError if the tool can't be read.
+    For somebody who waits: `stop` ends it after a page of what the tool lists, and what would be
+    pushed is counted to `max_pushes`. Raises DestinationError for an unknown name, DeliveryError if
+    the tool can't be read.
     """
     context = services()
     destination = run_in_transaction(lambda c: destinations.get_by_name(c, context.keys, name))
-    pushes = run_in_transaction(backlog.load_backlogs)[name].pending_count
+    pushes = run_in_transaction(lambda c: backlog.count_pending(c, destination.id, max_pushes))
     connector = connect(destination)
     if not connector.capabilities.can_pull:
         return SyncPreview(destination, pushes, None)
-    counts, reported = _preview_ingest(destination, connector, progress)
-    return SyncPreview(destination, pushes, counts, reported)
+    counts, reported, is_complete = _preview_ingest(destination, connector, progress, stop)
+    return SyncPreview(destination, pushes, counts, reported, is_complete)
 
 
 def _preview_ingest(
-    destination: Destination, connector: Connector, progress: Callable[[int], None]
-) -> tuple[Counter[tuple[str, str]], int]:
+    destination: Destination,
+    connector: Connector,
+    progress: Callable[[int], None],
+    stop: Callable[[], bool],
+) -> tuple[Counter[tuple[str, str]], int, bool]:
     counts: Counter[tuple[str, str]] = Counter()
     reported, cursor, done = 0, None, False
-    while not done:
+    while not done and not (cursor is not None and stop()):
         page = cast("SupportsPull", connector).pull(cursor)
         changes = preview_ingest(destination, connector, page.rows)
         counts.update((change.kind.value, change.scope) for change in changes)
         reported += len(page.rows)
         cursor, done = page.cursor, page.done
         progress(reported)
-    return counts, reported
+    return counts, reported, done

@@ -18,11 +18,11 @@ import pytest
 from preference_center.context import services
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import (
-    DestinationRequest,
     add_destination,
     change_settings,
     resume_destination,
 )
+from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination

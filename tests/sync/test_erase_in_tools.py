@@ -15,11 +15,8 @@ import pytest
 
 from preference_center.context import services
 from preference_center.destinations.connect import connect
-from preference_center.destinations.manage import (
-    DestinationRequest,
-    add_destination,
-    resume_destination,
-)
+from preference_center.destinations.manage import add_destination, resume_destination
+from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin

@@ -9,11 +9,8 @@ import pytest
 
 from preference_center.context import services
 from preference_center.destinations.connect import connect
-from preference_center.destinations.manage import (
-    DestinationRequest,
-    add_destination,
-    resume_destination,
-)
+from preference_center.destinations.manage import add_destination, resume_destination
+from preference_center.destinations.validation import DestinationRequest
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.events import EventKind
 from preference_center.storage.db.database import run_in_transaction

@@ -1,9 +1,33 @@
 """The window: how far every destination is, and destinations themselves."""
 
 from preference_center.console.routing import Route
+from preference_center.console.window.actions import check_destination, confirm_action, preview
+from preference_center.console.window.adding import (
+    add_destination,
+    add_kind,
+    add_settings,
+    add_topics,
+)
 from preference_center.console.window.board import window
+from preference_center.console.window.change_settings import change_destination
+from preference_center.console.window.destination import destination
 from preference_center.domain.staff import Permission
 
 __all__ = ["ROUTES"]
 
-ROUTES: tuple[Route, ...] = (Route("/window", window, Permission.VIEW_WINDOW),)
+_VIEW, _MANAGE = Permission.VIEW_WINDOW, Permission.MANAGE_DESTINATIONS
+_BOTH = ("GET", "POST")
+
+# A name has no underscore, so no destination hides these.
+ROUTES: tuple[Route, ...] = (
+    Route("/window", window, _VIEW),
+    Route("/window/add_destination", add_kind, _MANAGE),
+    Route("/window/add_destination/settings", add_settings, _MANAGE, _BOTH),
+    Route("/window/add_destination/topics", add_topics, _MANAGE, ("POST",)),
+    Route("/window/add_destination/store", add_destination, _MANAGE, ("POST",)),
+    Route("/window/<name>", destination, _VIEW),
+    Route("/window/<name>/check", check_destination, _MANAGE, ("POST",)),
+    Route("/window/<name>/preview", preview, _MANAGE, ("POST",)),
+    Route("/window/<name>/settings", change_destination, _MANAGE, _BOTH),
+    Route("/window/<name>/confirm/<action>", confirm_action, _MANAGE, _BOTH),
+)

@@ -11,12 +11,14 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center import spool
+from preference_center.console.access import may
 from preference_center.console.rendering import render_page
 from preference_center.console.window import words
 from preference_center.context import services
 from preference_center.domain.measurements import DestinationMeasurement, Measurements
 from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
 from preference_center.domain.rights.clock import RequestStage
+from preference_center.domain.staff import Permission
 from preference_center.monitoring.measure import measure_database
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import board
@@ -103,25 +105,26 @@ def _counts(measured: Measurements, spooled: spool.SpoolStatus | None) -> Iterat
     late = {kind for kind, stage in measured.backlog}
     if spooled is not None:
         yield WaitingCount(_("on this host’s disk"), spooled.pending, "")
-    for kind, label, endpoint in (
-        (BacklogKind.VENDOR_EVENT, _("vendor events to decide"), "vendor_events"),
+    review = _url("review_lists", Permission.REVIEW)
+    for kind, label, url in (
+        (BacklogKind.VENDOR_EVENT, _("vendor events to decide"), review),
         (BacklogKind.WEBHOOK, _("webhooks to process"), ""),
-        (BacklogKind.MAIL_OPT_OUT, _("opt-outs by mail without an address"), "mail_opt_outs"),
-        (BacklogKind.REVIEW_ITEM, _("mails to review"), "review_queue"),
+        (BacklogKind.MAIL_OPT_OUT, _("opt-outs by mail without an address"), review),
+        (BacklogKind.REVIEW_ITEM, _("mails to review"), review),
         (BacklogKind.DEFERRED_FORMS, _("forms of addresses to update"), ""),
     ):
-        yield WaitingCount(label, waiting.get(kind.value, 0), _url(endpoint), kind.value in late)
-    requests = _url("requests")
+        yield WaitingCount(label, waiting.get(kind.value, 0), url, kind.value in late)
+    requests = _url("requests", Permission.VIEW_REQUESTS)
     yield WaitingCount(_("requests due soon"), rights.get(RequestStage.DUE_SOON, 0), requests)
     overdue = rights.get(RequestStage.OVERDUE, 0)
     yield WaitingCount(_("requests overdue"), overdue, requests, overdue > 0)
     yield WaitingCount(_("erasures by hand"), measured.erasures_by_hand, requests)
 
 
-def _url(endpoint: str) -> str:
-    """The page of this name, if there is one."""
+def _url(endpoint: str, permission: Permission) -> str:
+    """The page of this name, if there is one that the person may open."""
     name = f"console.{endpoint}"
-    return url_for(name) if name in current_app.view_functions else ""
+    return url_for(name) if name in current_app.view_functions and may(permission) else ""
 
 
 def _spool_status() -> spool.SpoolStatus | None:

@@ -7,10 +7,10 @@ and returns the outcome of each address.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
@@ -247,4 +247,13 @@ class SupportsErase(Protocol):
         Called only with `confirms_erasure`. Changes nothing. A ref that is left out could not be
         read: it is asked again later. Raises DeliveryError like `push`.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsMapping(Protocol):
+    """A connector that evaluates its mapping of topics itself, apart from the rest of `check`."""
+
+    def mapping_problems(self) -> Iterable[str]:
+        """What is wrong with it, each with its remedy; without a request."""
         ...

@@ -6,7 +6,7 @@ channel no topic is sent by is not used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
@@ -29,6 +29,7 @@ from preference_center.integrations.base.contract import (
     DestinationConfig,
     SupportsContactFields,
     SupportsErase,
+    SupportsMapping,
     SupportsRead,
 )
 from preference_center.integrations.base.cursors import decode_cursor, encode_cursor
@@ -84,6 +85,12 @@ class MultiChannelConnector:
             hints=tuple(dict.fromkeys(each for r in reports for each in r.hints)),
             permissions=tuple(dict.fromkeys(each for r in reports for each in r.permissions)),
         )
+
+    def mapping_problems(self) -> Iterable[str]:
+        """See SupportsMapping."""
+        for connector in self._connectors.values():
+            if isinstance(connector, SupportsMapping):
+                yield from connector.mapping_problems()
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Outcomes of the channels before one that fails stay."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,6 +69,26 @@ Rows are inserted in the order in which opt-outs insert them, to avoid deadlocks
 """
 
 
+_PREVIEW = f"""
+WITH newest AS MATERIALIZED (
+    SELECT id, channel, ciphertext IS NOT NULL AS readable FROM address
+    ORDER BY id DESC LIMIT %(limit)s
+), found AS (
+    SELECT newest.id, s.scope FROM newest
+    JOIN address_key b ON b.address_id = newest.id
+    JOIN address_key a ON a.digest = b.digest AND a.channel = b.channel AND {KINDS_MAY_MATCH} <> 0
+    JOIN suppression s ON s.address_id = a.address_id
+        AND (s.scope = ANY(%(sends)s) OR s.scope = ANY(%(wide)s))
+    WHERE newest.readable AND newest.channel = ANY(%(channels)s)
+        AND (s.active OR s.pause_until > %(now)s
+            OR (s.out_at IS NOT NULL AND newest.id <> s.address_id))
+)
+SELECT scope, count(DISTINCT id), (SELECT count(*) FROM newest) FROM found
+GROUP BY GROUPING SETS ((scope), ()) ORDER BY 2 DESC
+"""  # noqa: S608 - a constant
+"""The same conditions as those of a step, but for frequencies: they stop nothing."""
+
+
 def start_backfill(connection: Connection, destination: int, now: datetime) -> None:
     """Create the destination's backfill, unless it has one.
 
@@ -130,6 +150,48 @@ def load_backfill(connection: Connection, destination: int) -> Backfill:
         (destination,),
     ).fetchone()
     return Backfill(*row) if row else Backfill(0, 0, 0, finished=True)
+
+
+MAX_PREVIEWED = 20_000
+"""How many addresses a preview reads: as many as a person who looks at a page waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillPreview:
+    """What a back-fill would push about the newest addresses.
+
+    `by_scope` counts addresses by what they opted out of or paused; one may be in several.
+    """
+
+    examined: int
+    is_complete: bool
+    """Whether these are all addresses."""
+    addresses: int
+    by_scope: Mapping[str, int]
+
+
+def preview_backfill(
+    connection: Connection,
+    channels: Collection[str],
+    sends: Collection[str],
+    now: datetime,
+    *,
+    limit: int,
+) -> BackfillPreview:
+    """What the back-fill of a destination like this would push; reads the newest `limit`."""
+    rows = connection.execute(
+        _PREVIEW,
+        {
+            "limit": limit,
+            "channels": list(channels),
+            "sends": list(sends),
+            "wide": WIDE_SCOPES,
+            "now": now,
+        },
+    ).fetchall()
+    examined, total = rows[0][2], next(count for scope, count, _ in rows if scope is None)
+    by_scope = {scope: count for scope, count, _ in rows if scope is not None}
+    return BackfillPreview(examined, examined < limit, total, by_scope)
 
 
 def list_unfinished(connection: Connection) -> Mapping[int, Backfill]:

@@ -46,6 +46,17 @@ def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
     return {row[0]: DestinationBacklog(row[0], DestinationStatus(row[1]), *row[2:]) for row in rows}
 
 
+def count_pending(connection: Connection, destination: int, limit: int | None = None) -> int:
+    """How many addresses wait for it, counted to `limit`."""
+    row = connection.execute(
+        """SELECT count(*) FROM (SELECT FROM sync_state
+            WHERE destination_id = %s AND due_at IS NOT NULL LIMIT %s) AS pending""",
+        (destination, limit),
+    ).fetchone()
+    assert row  # an aggregate
+    return int(row[0])
+
+
 def count_bulk_progress(connection: Connection, destination: int) -> tuple[int, int]:
     """How many addresses of the backfill and of lists are settled, and how many there are."""
     row = connection.execute(
