@@ -9,7 +9,16 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from werkzeug.exceptions import HTTPException
 
-from preference_center.console import catalogue, oidc, people, requests, review, sign_in, window
+from preference_center.console import (
+    catalogue,
+    oidc,
+    people,
+    requests,
+    review,
+    senders,
+    sign_in,
+    window,
+)
 from preference_center.console.access import hide_from_other_hosts, may
 from preference_center.console.rendering import (
     add_security_headers,
@@ -30,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *requests.ROUTES,
     *window.ROUTES,
     *catalogue.ROUTES,
+    *senders.ROUTES,
 )
 """Every page of the console."""
 

@@ -37,6 +37,7 @@ MENU: tuple[MenuItem, ...] = (
     MenuItem(
         "catalogue_overview", _("Catalogue"), Permission.VIEW_CATALOGUE, "/console/catalogue", "c"
     ),
+    MenuItem("senders", _("Senders"), Permission.VIEW_SENDERS, "/console/senders", "s"),
 )
 """In the order of the menu."""
 
