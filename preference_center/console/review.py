@@ -24,6 +24,7 @@ from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.staff import Permission
 from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.domain.statements import SOURCE
 from preference_center.domain.sync.open_questions import (
     INVALID_ADDRESS_QUESTION,
     UNREADABLE_QUESTION,
@@ -38,7 +39,6 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import bursts, pending_mail_opt_outs, review_queue
 from preference_center.storage.sync import undecided_events
 
-SOURCE = "console"
 LISTED = 50
 """How many of each list are shown: what has waited longest is decided first."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from preference_center.console.people.find import open_other_address, people
 from preference_center.console.people.person import person
+from preference_center.console.people.record import record_statement
+from preference_center.console.people.retract import retract_entry
 from preference_center.console.routing import Route
 from preference_center.domain.staff import Permission
 
@@ -13,4 +15,11 @@ ROUTES = (
     Route("/people", people, Permission.VIEW_PEOPLE, ("GET", "POST")),
     Route(_PERSON, person, Permission.VIEW_PEOPLE),
     Route(f"{_PERSON}/addresses", open_other_address, Permission.VIEW_PEOPLE, ("POST",)),
+    Route(f"{_PERSON}/record", record_statement, Permission.CHANGE_PEOPLE, ("GET", "POST")),
+    Route(
+        f"{_PERSON}/retract/<uuid:event_id>",
+        retract_entry,
+        Permission.CHANGE_PEOPLE,
+        ("GET", "POST"),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
@@ -21,6 +21,7 @@ from preference_center.console.people.timeline import (
     TimelineFilter,
     load_timeline,
 )
+from preference_center.console.people.tools import tool_titles
 from preference_center.console.rendering import render_page
 from preference_center.context import services
 from preference_center.domain.addresses import Address, mask_address
@@ -103,7 +104,7 @@ def done_text(code: str) -> str:
         "recorded": _(
             "It is recorded. The new entry is the first of the timeline, or one of them."
         ),
-        "unchanged": _("This was already so: nothing was recorded."),
+        "unchanged": _("This is recorded already: nothing was added."),
         "undone": _("The entry is retracted. Everything else stands."),
         "sent": _("A link is on its way to this address."),
     }
@@ -125,16 +126,6 @@ def period_of(day: date) -> tuple[datetime, datetime]:
         datetime.combine(day, time(), zone),
         datetime.combine(day + timedelta(days=1), time(), zone),
     )
-
-
-def tool_titles(catalogue: Catalogue) -> Callable[[str], str]:
-    """What staff read for a destination: its title, or its name where it has none."""
-
-    def title_of(name: str) -> str:
-        recipient = catalogue.recipients.get(name)
-        return catalogue.localize(recipient.title, page_language()) if recipient else name
-
-    return title_of
 
 
 def _load(

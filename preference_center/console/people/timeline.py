@@ -12,6 +12,7 @@ from uuid import UUID
 
 from flask_babel import gettext as _
 
+from preference_center.console.access import current_actor
 from preference_center.console.people import words
 from preference_center.context import services
 from preference_center.domain.addresses import Address
@@ -22,6 +23,7 @@ from preference_center.domain.events import RESERVED_SCOPES, Event
 from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.staff_access import StaffAccess
+from preference_center.domain.statements import is_retractable
 from preference_center.domain.timeline import EntryKind, TimelineKey
 from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.db.database import Connection
@@ -35,7 +37,7 @@ from preference_center.storage.sync.deliveries import (
 )
 
 PAGE_SIZE = 50
-_INTERNAL_EVIDENCE = frozenset({"via", "method"})  # said in words
+_SAID_IN_WORDS = frozenset({"via", "method"})
 _SMALL_DELAY = timedelta(minutes=1)
 
 
@@ -76,6 +78,8 @@ class Entry:
     reference: str = ""
     event: Event | None = field(default=None, repr=False)
     is_retracted: bool = False
+    can_retract: bool = False
+    """Whether who is signed in recorded it just now, and may take it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,7 @@ def _event_entry(
         format_receipt_code(event.id),
         event,
         is_retracted,
+        is_retractable(event, current_actor(), services().now(), is_retracted=is_retracted),
     )
 
 
@@ -202,7 +207,12 @@ def _times(event: Event) -> list[tuple[str, str]]:
 def _evidence(event: Event) -> list[tuple[str, str]]:
     if event.evidence_erased:
         return [(_("Evidence"), _("erased on request, or expired"))]
-    return sorted((k, v) for k, v in event.evidence.items() if k not in _INTERNAL_EVIDENCE)
+    said = {event.evidence.get(name) for name in _SAID_IN_WORDS}
+    return [
+        (words.evidence_name(name), value)
+        for name, value in sorted(event.evidence.items())
+        if name not in _SAID_IN_WORDS and value not in said
+    ]
 
 
 def _badge_kind(status: DeliveryStatus) -> str:

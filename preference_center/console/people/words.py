@@ -23,6 +23,7 @@ from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.domain.staff_access import AccessReason
+from preference_center.domain.statements import StatementKind
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.languages import format_short_time, page_language
 
@@ -140,14 +141,46 @@ def _entry_points() -> Mapping[str, str]:
     }
 
 
+def evidence_name(name: str) -> str:
+    """What a value of the evidence is; its own name where it has no other."""
+    names = {
+        "wording": _("What was said"),
+        "language": _("Language"),
+        "source": _("Where"),
+        "note": _("Note"),
+        "policy": _("Privacy policy"),
+        "text_version": _("Version of the text"),
+        "message_id": _("Message id"),
+        "issued_at": _("Link made"),
+        "key_id": _("Link key"),
+        "destination": _("Destination"),
+        "import": _("Import"),
+    }
+    return str(names.get(name, name))
+
+
+def statement_kinds() -> Mapping[StatementKind, str]:
+    """What staff record of what a person said."""
+    return {
+        StatementKind.OPT_OUT: _("Opt-out: the person wants it no more"),
+        StatementKind.OPT_IN: _("Opt-in: the person asks for it"),
+        StatementKind.PAUSE: _("Pause: the person wants a break"),
+    }
+
+
+def rule(found: Decision) -> str:
+    """Why, without when and how."""
+    return str(_rules()[found.rule])
+
+
 def decision(found: Decision, event: Event | None, title_of: _TITLE_OF) -> str:
     """Why, with when and how: the rule and the event that decided."""
-    rule = str(_rules()[found.rule])
+    why = rule(found)
     if found.rule is DecisionRule.NO_CONSENT and found.advisory == POLICY_CHANGED:
-        rule = str(_("asked for it before the privacy policy changed, and not again since"))
+        why = str(_("asked for it before the privacy policy changed, and not again since"))
     if found.since is None:
-        return rule
-    since = _("%(rule)s, since %(time)s", rule=rule, time=time(found.since))
+        return why
+    since = _("%(rule)s, since %(time)s", rule=why, time=time(found.since))
     if event is None:
         return str(_("%(what)s, by another form of the same mailbox", what=since))
     return f"{since}, {event_origin(event, title_of)}"
@@ -183,12 +216,17 @@ def delivery_status(status: DeliveryStatus) -> str:
             _("confirmed") if status.state is DeliveryState.CONFIRMED else _("address not there")
         )
         return f"{words}, {time(status.confirmed_at)}" if status.confirmed_at else str(words)
-    why = str(_blockers()[status.blocker]) if status.blocker else str(_("pending"))
+    why = blocker(status.blocker) if status.blocker else str(_("pending"))
     if status.due_at is None:
         return why
     if status.late:
         return str(_("%(why)s; late, it was due by %(time)s", why=why, time=time(status.due_at)))
     return str(_("%(why)s; due by %(time)s", why=why, time=time(status.due_at)))
+
+
+def blocker(found: Blocker) -> str:
+    """Why a tool has not confirmed, and will not at once."""
+    return str(_blockers()[found])
 
 
 def _blockers() -> Mapping[Blocker, str]:

@@ -118,6 +118,14 @@ def load_events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUI
     return {row[0]: _to_event(row) for row in rows}
 
 
+def find_retracted(connection: Connection, ids: Collection[UUID]) -> frozenset[UUID]:
+    """Those of these events that are retracted."""
+    rows = connection.execute(
+        "SELECT event_id FROM retraction WHERE event_id = ANY(%s)", (list(ids),)
+    )
+    return frozenset(row[0] for row in rows)
+
+
 def load_retracted_choices(
     connection: Connection, address_ids: Collection[int]
 ) -> dict[int, frozenset[str]]:

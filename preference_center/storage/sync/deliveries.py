@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.delivery_status import DestinationSummary
 from preference_center.domain.event_delivery import FinalAnswer, VersionedSync
 from preference_center.storage.db.database import Connection
@@ -130,3 +131,25 @@ def list_tools_of(
         sync = VersionedSync(*state) if state[0] is not None else None
         found.append(AddressTool(number, summary, sync))
     return found
+
+
+def list_tools_of_channel(
+    connection: Connection, channel: Channel, topics: Collection[str]
+) -> list[tuple[DestinationSummary, bool]]:
+    """Every destination of a channel by name, and whether it can lift; `topics` are its topics."""
+    rows = connection.execute(
+        """SELECT name, status, retry_at IS NOT NULL, sends, can_lift FROM destination
+        WHERE %s = ANY(channels) ORDER BY name""",
+        (channel.value,),
+    )
+    return [
+        (
+            DestinationSummary(
+                name,
+                frozenset(topics) & frozenset(sends),
+                connection_status(status, is_broken=broken),
+            ),
+            can_lift,
+        )
+        for name, status, broken, sends, can_lift in rows
+    ]
