@@ -18,15 +18,10 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
 from preference_center.errors import InvalidAddress
 from preference_center.languages import chosen_language, page_language
-from preference_center.links import LIFETIMES, TokenPurpose
-from preference_center.mailer.unproven_emails import may_email
+from preference_center.links import TokenPurpose
+from preference_center.mailer import one_time_links
 from preference_center.pages.rendering import catalogue_or_empty, lead_brand
-from preference_center.storage.mail.outbox import (
-    LANGUAGE_SWITCHED,
-    EmailKind,
-    OutgoingEmail,
-    enqueue_emails,
-)
+from preference_center.storage.mail.outbox import EmailKind
 
 REQUEST_RATE = "3 per hour; 10 per day"
 """Requests about one mailbox that anybody can make, of one kind: beyond it none is recorded."""
@@ -75,32 +70,17 @@ def send_one_time_link(
 ) -> None:
     """Queue an email with a one-time link, up to UNPROVEN_EMAIL_RATE per mailbox.
 
-    `path` is the first part of the link's path: the token follows it. `values` are those of
-    the email besides the link.
+    Nobody learns whether it was queued. See `mailer.one_time_links`.
     """
-    if not may_email(address):
-        return
-    context = services()
-    now, email_id = context.now(), context.new_id()
-    brand = lead_brand(tuple(catalogue_or_empty().brands.values()))
-    token = context.links.create_one_time_token(purpose, address, email_id, now)
-    base_url = context.links.base_url(brand.host if brand else None)
-    values = {"link": f"{base_url}/{path}/{token}", **(values or {})}
-    if chosen := chosen_language():
-        values[LANGUAGE_SWITCHED] = chosen
-    enqueue_emails(
-        [
-            OutgoingEmail(
-                id=email_id,
-                kind=kind,
-                recipient=address,
-                language=page_language(),
-                brand=brand.key if brand else None,
-                values=values,
-                expires_at=now + LIFETIMES[purpose],
-                unproven=True,
-            )
-        ]
+    one_time_links.queue_one_time_link(
+        address,
+        kind,
+        purpose,
+        path,
+        brand=lead_brand(tuple(catalogue_or_empty().brands.values())),
+        language=page_language(),
+        is_chosen=chosen_language() is not None,
+        values=values,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from preference_center.console.people.find import open_other_address, people
+from preference_center.console.people.links import send_link
 from preference_center.console.people.person import person
 from preference_center.console.people.record import record_statement
 from preference_center.console.people.retract import retract_entry
@@ -16,6 +17,7 @@ ROUTES = (
     Route(_PERSON, person, Permission.VIEW_PEOPLE),
     Route(f"{_PERSON}/addresses", open_other_address, Permission.VIEW_PEOPLE, ("POST",)),
     Route(f"{_PERSON}/record", record_statement, Permission.CHANGE_PEOPLE, ("GET", "POST")),
+    Route(f"{_PERSON}/link", send_link, Permission.CHANGE_PEOPLE, ("GET", "POST")),
     Route(
         f"{_PERSON}/retract/<uuid:event_id>",
         retract_entry,

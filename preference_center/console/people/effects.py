@@ -35,7 +35,7 @@ class TopicEffect:
 
 @dataclass(frozen=True, slots=True)
 class ToolEffect:
-    """What a tool is told, and when."""
+    """What is pushed to a tool, and when."""
 
     title: str
     text: str

@@ -32,7 +32,7 @@ from preference_center.domain.statements import (
     build_statement_changes,
 )
 from preference_center.errors import InvalidInput
-from preference_center.languages import LANGUAGES, page_language
+from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale
@@ -87,16 +87,21 @@ def record_statement(access_id: UUID) -> ResponseReturnValue:
 def _defaults(address: Address) -> dict[str, str]:
     context = services()
     now = context.now().astimezone(ZoneInfo(context.settings.time_zone))
-    locale = run_in_transaction(lambda c: find_locale(c, context.keys, address))
-    language = (locale or "").partition("-")[0]
     return {
         "id": str(context.new_id()),
         "kind": StatementKind.OPT_OUT,
         "scope": ALL_MARKETING,
         "via": ReceivedVia.PHONE,
         "received_at": f"{now:%Y-%m-%dT%H:%M}",
-        "wording_language": language if language in LANGUAGES else page_language(),
+        "wording_language": language_of(address),
     }
+
+
+def language_of(address: Address) -> str:
+    """The language of the contact with this address, if it is known; else that of the page."""
+    keys = services().keys
+    locale = run_in_transaction(lambda connection: find_locale(connection, keys, address))
+    return match_language(locale) or page_language()
 
 
 def _parse(address: Address, values: Mapping[str, str]) -> _Parsed:
