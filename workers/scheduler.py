@@ -36,6 +36,7 @@ from preference_center.rights.clocks import run_clocks
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
+from preference_center.staff.sessions import delete_old_sessions
 from preference_center.storage.access import idempotency
 from preference_center.storage.access.key_usage import delete_old_usage
 from preference_center.storage.company_webhooks import count_due_webhooks
@@ -134,6 +135,7 @@ def purge_expired(now: datetime) -> None:
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
     run_autocommit(lambda connection: proofs.purge_proofs(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))
+    delete_old_sessions(now)
     tidy_erasures(now)
     run_autocommit(
         lambda connection: uploaded_parts.delete_expired_parts(connection, now - UPLOAD_RETENTION)

@@ -59,7 +59,7 @@ def reset(name: str) -> None:
 def change(name: str, roles: tuple[str, ...]) -> None:
     """Give NAME these roles instead of its own; they count at once. Enables it if disabled."""
     with click_errors():
-        accounts.change_account(name, actor(), roles=parse_roles(roles))
+        accounts.change_account(name, actor(), roles=parse_roles(roles), disabled=False)
     click.echo(f"{name}: {', '.join(sorted(roles))}")
 
 

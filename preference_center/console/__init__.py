@@ -10,6 +10,7 @@ from apiflask import APIBlueprint
 from werkzeug.exceptions import HTTPException
 
 from preference_center.console import (
+    audit,
     catalogue,
     oidc,
     people,
@@ -17,6 +18,7 @@ from preference_center.console import (
     review,
     senders,
     sign_in,
+    staff_pages,
     window,
 )
 from preference_center.console.access import hide_from_other_hosts, may
@@ -40,6 +42,8 @@ ROUTES: tuple[Route, ...] = (
     *window.ROUTES,
     *catalogue.ROUTES,
     *senders.ROUTES,
+    *staff_pages.ROUTES,
+    *audit.ROUTES,
 )
 """Every page of the console."""
 

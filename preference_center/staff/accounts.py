@@ -86,8 +86,9 @@ def create_account(name: str, roles: Collection[Role], actor: str) -> str:
 def reset_account(name: str, actor: str) -> str:
     """Forget password, authenticator and sessions; return the token of the link for new ones.
 
-    Raises InvalidInput if there is no such account.
+    Raises InvalidInput if there is no such account, or if it is the actor's own.
     """
+    _refuse_own_account(name, actor)
     token, secret = secrets.token_urlsafe(32), _new_secret(name)
     now = services().now()
 
@@ -103,25 +104,35 @@ def reset_account(name: str, actor: str) -> str:
 
 
 def change_account(
-    name: str, actor: str, *, roles: Collection[Role] | None = None, disabled: bool = False
+    name: str,
+    actor: str,
+    *,
+    roles: Collection[Role] | None = None,
+    disabled: bool | None = None,
 ) -> None:
-    """Give an account other roles, or disable it, which ends its sessions.
+    """Give an account other roles, enable it, or disable it, which ends its sessions.
 
-    Raises InvalidInput if there is no such account.
+    What is None stays. Raises InvalidInput if there is no such account, or if it is the actor's
+    own: so there is always somebody left who can.
     """
+    _refuse_own_account(name, actor)
     now = services().now()
 
     def change(connection: Connection) -> None:
-        at = now if disabled else None
-        if not staff_accounts.change_account(connection, name, roles=roles, disabled_at=at):
+        if not staff_accounts.change_account(connection, name, now, roles=roles, disabled=disabled):
             raise _no_account(name)
         if disabled:
             end_sessions_of(connection, name, actor)
-        detail = {"name": name, "roles": sorted(roles or ())}
-        action = "staff.account_disabled" if disabled else "staff.account_changed"
-        insert_audit_entry(connection, now, actor, action, detail)
+        detail = {"name": name} | ({"roles": sorted(roles)} if roles else {})
+        done = "changed" if roles else "disabled" if disabled else "enabled"
+        insert_audit_entry(connection, now, actor, f"staff.account_{done}", detail)
 
     run_in_transaction(change)
+
+
+def _refuse_own_account(name: str, actor: str) -> None:
+    if actor == f"console:{name}":
+        raise InvalidInput("Nobody changes their own account: ask another administrator.")
 
 
 def find_enrolment(token: str) -> Enrolment | None:
@@ -221,9 +232,9 @@ def _find_step(account: StaffAccount, code: str, now: datetime) -> int | None:
 
 
 def _record_failure(connection: Connection, account: StaffAccount, now: datetime) -> None:
-    failures = account.failures + 1
-    locked_until = now + lock_time(failures) if failures > FREE_FAILURES else None
-    staff_accounts.record_failure(connection, account.id, failures, locked_until)
+    failures = staff_accounts.count_failure(connection, account.id)
+    if failures > FREE_FAILURES:
+        staff_accounts.lock_account(connection, account.id, now + lock_time(failures))
     detail = {"name": account.name, "failures": str(failures)}
     insert_audit_entry(connection, now, f"console:{account.name}", "staff.sign_in_refused", detail)
 

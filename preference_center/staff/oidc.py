@@ -162,11 +162,12 @@ def finish_attempt(
     roles = roles_of(claims)
     if not roles:
         raise _refuse(RefusalReason.NO_ROLE, who, name)
-    if run_in_transaction(lambda connection: _is_taken(connection, name, who["subject"])):
-        raise _refuse(RefusalReason.NAME_TAKEN, who, name)
     session_id = services().new_id()
     sealed = stored_tokens(tokens, claims).seal(session_id)
-    return StaffSession(session_id, name, roles, tokens=sealed, **who)
+    session = StaffSession(session_id, name, roles, tokens=sealed, **who)
+    if run_in_transaction(lambda connection: _is_taken(connection, session, now)):
+        raise _refuse(RefusalReason.NAME_TAKEN, who, name)
+    return session
 
 
 def _fetch_claims(provider: Provider, tokens: ProviderTokens, nonce: str, now: datetime) -> Claims:
@@ -206,16 +207,11 @@ def roles_of(claims: Claims) -> frozenset[Role]:
     return frozenset().union(*filter(None, found))
 
 
-def _is_taken(connection: Connection, name: str, subject: str) -> bool:
-    account = staff_accounts.find_account(connection, name)
+def _is_taken(connection: Connection, session: StaffSession, now: datetime) -> bool:
+    account = staff_accounts.find_account(connection, session.name)
     if account is not None and account.disabled_at is None:
         return True
-    now = services().now()
-    issuer = services().settings.console_oidc_issuer
-    return any(
-        each.name == name and (each.issuer, each.subject) != (issuer, subject)
-        for each in staff_sessions.list_sessions(connection, now, now - IDLE_LIFETIME)
-    )
+    return staff_sessions.is_name_used(connection, session, now, now - IDLE_LIFETIME)
 
 
 def _refuse(

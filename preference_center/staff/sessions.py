@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from preference_center.storage.db.database import Connection, run_autocommit, ru
 SESSION_LIFETIME = timedelta(hours=8)
 """A working day: then one signs in again."""
 IDLE_LIFETIME = timedelta(minutes=30)
+RETENTION = timedelta(days=1)
+"""How long a session is kept after it expired: the audit keeps who signed in."""
 _TOUCH_INTERVAL = timedelta(minutes=1)
 
 
@@ -86,6 +88,13 @@ def end_sessions_of(connection: Connection, name: str, actor: str) -> int:
         detail = {"name": name, "sessions": str(ended)}
         insert_audit_entry(connection, now, actor, "staff.sessions_ended", detail)
     return ended
+
+
+def delete_old_sessions(now: datetime) -> int:
+    """Delete what expired long ago, with a provider's tokens, and return how many there were."""
+    return run_autocommit(
+        lambda connection: staff_sessions.delete_old_sessions(connection, now - RETENTION)
+    )
 
 
 def actor_of(session: StaffSession) -> str:

@@ -8,6 +8,7 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from flask import g, has_app_context
 from itsdangerous import URLSafeTimedSerializer
 
 from preference_center.domain.staff import Role
@@ -43,6 +44,8 @@ class Staff:
         return self._open("POST", path, data=data, headers={"Referer": f"{BASE}/console/"})
 
     def _open(self, method: str, path: str, **options: Any) -> TestResponse:
+        if has_app_context():  # a request in a test's own context shares its `g`
+            g.pop("staff", None)
         client = self.app.test_client(use_cookies=False)
         content = {"csrf_token": CSRF} | ({"staff": self.token} if self.token else {})
         headers = {"Cookie": f"console={cookie_of(self.app, content)}"}

@@ -16,6 +16,8 @@ from preference_center.storage.db.database import Connection
 _COLUMNS = """id, name, roles, password_hash, totp_secret, totp_step, failures, locked_until,
     enrolment_expires_at, created_at, disabled_at"""
 
+MAX_ACCOUNTS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class StaffAccount:
@@ -72,6 +74,15 @@ def find_account(connection: Connection, name: str) -> StaffAccount | None:
     return _to_account(row) if row else None
 
 
+def load_account(connection: Connection, account_id: int) -> StaffAccount | None:
+    """The account with this id."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM staff_account WHERE id = %s",  # noqa: S608 - a constant
+        (account_id,),
+    ).fetchone()
+    return _to_account(row) if row else None
+
+
 def find_enrolling_account(
     connection: Connection, digest: bytes, now: datetime
 ) -> StaffAccount | None:
@@ -85,9 +96,10 @@ def find_enrolling_account(
 
 
 def list_accounts(connection: Connection) -> list[StaffAccount]:
-    """Every account, by name."""
+    """Every account, by name; at most MAX_ACCOUNTS."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM staff_account ORDER BY name"  # noqa: S608 - a constant
+        f"SELECT {_COLUMNS} FROM staff_account ORDER BY name LIMIT %s",  # noqa: S608 - a constant
+        (MAX_ACCOUNTS,),
     )
     return [_to_account(row) for row in rows]
 
@@ -140,15 +152,23 @@ def finish_enrolment(
 def change_account(
     connection: Connection,
     name: str,
+    now: datetime,
     *,
     roles: Collection[Role] | None,
-    disabled_at: datetime | None,
+    disabled: bool | None,
 ) -> bool:
-    """Set the roles, if any are given, and whether it is disabled; false if there is none."""
+    """Set the roles, and whether it is disabled; None leaves either. False if there is none."""
     row = connection.execute(
-        "UPDATE staff_account SET roles = COALESCE(%s, roles), disabled_at = %s"
-        " WHERE name = %s RETURNING 1",
-        (sorted(roles) if roles else None, disabled_at, name),
+        """UPDATE staff_account SET roles = COALESCE(%(roles)s, roles),
+            disabled_at = CASE %(disabled)s::boolean WHEN true THEN COALESCE(disabled_at, %(now)s)
+                WHEN false THEN NULL ELSE disabled_at END
+        WHERE name = %(name)s RETURNING 1""",
+        {
+            "roles": sorted(roles) if roles else None,
+            "disabled": disabled,
+            "now": now,
+            "name": name,
+        },
     ).fetchone()
     return row is not None
 
@@ -185,13 +205,22 @@ def count_recovery_codes(connection: Connection, account_id: int) -> int:
     return int(row[0]) if row else 0
 
 
-def record_failure(
-    connection: Connection, account_id: int, failures: int, locked_until: datetime | None
-) -> None:
-    """Record a wrong password or code."""
+def count_failure(connection: Connection, account_id: int) -> int:
+    """Count a wrong password or code, and return how many there were in a row.
+
+    The row is locked until the transaction ends, so that of many at once each counts.
+    """
+    row = connection.execute(
+        "UPDATE staff_account SET failures = failures + 1 WHERE id = %s RETURNING failures",
+        (account_id,),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def lock_account(connection: Connection, account_id: int, until: datetime) -> None:
+    """Let an account wait."""
     connection.execute(
-        "UPDATE staff_account SET failures = %s, locked_until = %s WHERE id = %s",
-        (failures, locked_until, account_id),
+        "UPDATE staff_account SET locked_until = %s WHERE id = %s", (until, account_id)
     )
 
 

@@ -20,6 +20,8 @@ WHERE s.ended_at IS NULL AND s.expires_at > %(now)s AND s.last_seen_at > %(idle_
     AND a.disabled_at IS NULL
 """
 
+MAX_SESSIONS = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class StaffSession:
@@ -82,10 +84,29 @@ def find_session(
 def list_sessions(
     connection: Connection, now: datetime, idle_since: datetime
 ) -> list[StaffSession]:
-    """Every session that is in use, the one seen last first."""
-    given = {"now": now, "idle_since": idle_since}
-    rows = connection.execute(f"{_SELECT} ORDER BY s.last_seen_at DESC".encode(), given)
+    """Every session that is in use, the one seen last first; at most MAX_SESSIONS."""
+    given = {"now": now, "idle_since": idle_since, "limit": MAX_SESSIONS}
+    query = f"{_SELECT} ORDER BY s.last_seen_at DESC LIMIT %(limit)s"
+    rows = connection.execute(query.encode(), given)
     return [_to_session(row) for row in rows]
+
+
+def is_name_used(
+    connection: Connection, wanted: StaffSession, now: datetime, idle_since: datetime
+) -> bool:
+    """Whether somebody else is signed in by the name of `wanted`."""
+    given = {
+        "now": now,
+        "idle_since": idle_since,
+        "name": wanted.name,
+        "issuer": wanted.issuer,
+        "subject": wanted.subject,
+    }
+    query = (
+        f"{_SELECT} AND s.name = %(name)s AND (s.issuer, s.subject)"
+        " IS DISTINCT FROM (%(issuer)s::text, %(subject)s::text) LIMIT 1"
+    )
+    return connection.execute(query.encode(), given).fetchone() is not None
 
 
 def touch_session(connection: Connection, session_id: UUID, now: datetime) -> None:

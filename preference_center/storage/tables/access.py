@@ -112,6 +112,11 @@ class AuditRow(db.Model):  # type: ignore[misc,name-defined]
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    __table_args__ = (
+        Index("audit_at", "at", "id"),
+        Index("audit_actor", "actor", "at", "id"),
+        Index("audit_action", "action", "at", "id"),
+    )
 
 
 class PersonAccessRow(db.Model):  # type: ignore[misc,name-defined]
