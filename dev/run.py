@@ -21,6 +21,8 @@ import httpx
 import redis
 import rq
 
+from dev.demo.acts import REPLIES
+from dev.demo.clock import Clock
 from dev.demo.files import FOLDER, Files
 from dev.demo.mails import MESSAGE_TYPE, Mail, capture
 from dev.demo.seeding import seed
@@ -52,8 +54,12 @@ INTERNAL_PORT = "INTERNAL_PORT"
 SHOPS_ABOVE = 300
 """And the two shops that use the consent tool."""
 
-REGION = {"PHONE_REGION": "IT", "TIME_ZONE": "Europe/Rome"}
-"""Of the demo's companies; elsewhere both must be set."""
+COMPANY = {
+    "PHONE_REGION": "IT",
+    "TIME_ZONE": "Europe/Rome",
+    "REPLY_ADDRESSES": REPLIES,
+}
+"""Settings of the demo's company; elsewhere the first two must be set."""
 
 COMMANDS = (
     "DATABASE_URL",
@@ -62,7 +68,7 @@ COMMANDS = (
     "SMTP_URL",
     "MAIL_FROM",
     "SPOOL_DIR",
-    *REGION,
+    *COMPANY,
 )
 """Settings that the service's commands need, besides its keys."""
 
@@ -126,7 +132,7 @@ def _run(engines: Engines) -> None:
             "DEV_TOOLS_URL": f"http://{HOST}:{tools_port}",
             "DEV_SHOPS_URL": f"http://{HOST}:{shops_port}",
             "DEV_OWN_REDIS": "0" if isinstance(engines.redis, Foreign) else "1",
-            **REGION,
+            **COMPANY,
             "SMTP_URL": f"smtp://{HOST}:{mailbox_port}?starttls=0",
             "MAIL_FROM": "Demo <choices@example.com>",
         }
@@ -171,9 +177,10 @@ def _port(wanted: int, what: str) -> int:
 
 def _prepare(files: Files, tools_url: str, shops_port: int) -> tuple[str, Mail]:
     """Fill the database and capture a mail; the API key and the mail."""
-    app = create_app()
+    clock = Clock()
+    app = create_app(now=clock)
     with app.app_context():
-        key = seed(files, tools_url, shops_port)
+        key = seed(files, tools_url, shops_port, clock)
         mail = capture(files)
         db.engine.dispose()
     return key, mail

@@ -183,8 +183,13 @@ def _tool_states(stage: Stage) -> dict[str, Any] | None:
 
 
 def _recipients(captured: list[mails.Mail], states: dict[str, Any] | None) -> list[str]:
-    """Those of the captured mails, then others that the tools hold."""
-    in_tools = sorted({address for contacts in (states or {}).values() for address in contacts})
+    """Those of the captured mails, then those that a tool was told about last."""
+    versions = {
+        address: state["version"]
+        for contacts in (states or {}).values()
+        for address, state in contacts.items()
+    }
+    in_tools = sorted(versions, key=versions.__getitem__, reverse=True)
     return list(dict.fromkeys([*(mail.recipient for mail in captured), *in_tools]))[
         : RECIPIENTS + 3
     ]

@@ -12,7 +12,10 @@ from typing import Any
 from flask_migrate import upgrade
 
 from dev.console import create_accounts
+from dev.demo.clock import Clock
 from dev.demo.files import TOOLS, Files, Tool
+from dev.demo.history import DAYS, record_history
+from dev.demo.shop import create_shop
 from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.context import services
 from preference_center.domain import sender_requests
@@ -33,20 +36,28 @@ HERE = Path(__file__).parent
 ACTOR = "demo"
 
 
-def seed(files: Files, tools_url: str, shops_port: int) -> str:
+def seed(files: Files, tools_url: str, shops_port: int, clock: Clock) -> str:
     """Migrate and fill what is empty; returns the text of the demo's API key.
 
+    `clock` is the service's, which goes back for the company's past, and then forward again.
     Raises KeyMismatch when the database was made with other keys.
     """
     upgrade()
     require_known_keys()
+    is_new = run_in_transaction(_is_empty)
+    if is_new:
+        clock.go_to(clock() - timedelta(days=DAYS + 1))
     run_in_transaction(lambda connection: _apply_catalogue(connection, shops_port))
     catalogue = catalogues.current_catalogue()
     run_in_transaction(lambda connection: _connect_tools(connection, files, tools_url, catalogue))
-    if run_in_transaction(_is_empty):
-        record(_contacts(catalogue))
     create_accounts()
-    return _api_key(files)
+    key = _api_key(files)
+    if is_new:
+        shop = create_shop(files)
+        clock.return_to_now()
+        record_history(clock, files, shop)
+        record(_contacts(catalogue))
+    return key
 
 
 def _apply_catalogue(connection: Connection, shops_port: int) -> None:

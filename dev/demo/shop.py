@@ -1,0 +1,53 @@
+"""The shop of the demo's second brand: a destination of files, and keys of senders."""
+
+from __future__ import annotations
+
+from dev.demo.files import Files
+from preference_center.context import services
+from preference_center.destinations.manage import (
+    DestinationRequest,
+    add_destination,
+    resume_destination,
+)
+from preference_center.storage.access import api_keys
+from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
+from preference_center.storage.access.audit import insert_audit_entry
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.db.database import Connection, run_in_transaction
+
+DESTINATION = "shop"
+OPERATOR = "console:olga"
+
+_KEYS = {
+    "shop": ([KeyScope.CHECK, KeyScope.WRITE, KeyScope.LINKS], [ALL_MESSAGE_TYPES]),
+    "campaigns": ([KeyScope.CHECK], ["newsletter.monthly", "invitation.tasting"]),
+    "warehouse": ([KeyScope.READ], []),
+}
+
+
+def create_shop(files: Files) -> str:
+    """Connect it and create the keys; returns the text of the shop's own."""
+    folder = files.folder / "shop-files"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    topics = [topic for topic in current_catalogue().topics.values() if not topic.retired]
+    add_destination(
+        DestinationRequest(
+            name=DESTINATION,
+            kind="file_drop",
+            settings={"folder": str(folder)},
+            mapping={},
+            sends=frozenset(topic.key for topic in topics if topic.brand == "bottega"),
+            sends_service=False,
+        ),
+        OPERATOR,
+    )
+    resume_destination(DESTINATION, OPERATOR)
+    return run_in_transaction(_create_keys)
+
+
+def _create_keys(connection: Connection) -> str:
+    now, texts = services().now(), {}
+    for name, (scopes, message_types) in _KEYS.items():
+        texts[name] = api_keys.create_key(connection, name, scopes, message_types, now)
+        insert_audit_entry(connection, now, OPERATOR, "api_key.created", {"name": name})
+    return texts["shop"]
