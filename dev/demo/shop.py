@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dev.demo.files import Files
 from preference_center.context import services
-from preference_center.destinations.manage import (
-    DestinationRequest,
-    add_destination,
-    resume_destination,
-)
+from preference_center.destinations.manage import add_destination, resume_destination
+from preference_center.destinations.validation import DestinationRequest
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
 from preference_center.storage.access.audit import insert_audit_entry

@@ -11,9 +11,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -21,6 +23,7 @@ import pytest
 from dev import run as run_module
 from dev.accounts import data_folder, server_account
 from dev.console import STAFF, StaffMember
+from dev.demo.history import ADA, tuesday
 from dev.engines import CHECKOUT, at
 from dev.server import free_port
 from dev.supervisor import Supervisor
@@ -28,6 +31,7 @@ from preference_center.domain.staff import Permission, permissions_of
 from preference_center.processes import read_procfile
 from tests.dev.running import Run, running
 
+ROME = ZoneInfo("Europe/Rome")
 ON_LINUX = pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="looks for processes in /proc"
 )
@@ -119,7 +123,7 @@ def test_the_printed_pages_are_there(run: Run) -> None:
 def test_the_printed_commands_work_on_the_data_of_the_run(run: Run) -> None:
     printed = next(line for line in run.output_lines if line.startswith("  Commands "))
     line = printed.removeprefix("  Commands ").replace("--help", "keys list")
-    assert run.shell(line).startswith("demo\tactive")
+    assert "\ndemo\tactive" in run.shell(line)
 
 
 def test_the_ledger_on_the_page_shows_no_address(run: Run) -> None:  # I12
@@ -147,6 +151,24 @@ def test_one_click_opens_the_console_in_a_role(run: Run, member: StaffMember) ->
         assert browser.get("/console/review").status_code == (200 if may_review else 403)
         (cookie,) = browser.cookies.jar
         assert (cookie.name, cookie.path) == ("console", "/console")
+
+
+def test_the_console_shows_a_past_pushed_to_every_tool_and_what_waits(run: Run) -> None:
+    with httpx.Client(base_url=run.site, follow_redirects=True) as browser:
+        board = browser.post("/console/sign-in-as", data={"name": "dana"})
+        board = browser.get("/console/window")
+        assert "paused" in board.text
+        assert browser.get("/console/review").text.count("The meaning of a reply is not clear") == 2
+        form = browser.get("/console/people").text
+        token = re.search(r'name="csrf_token" value="([^"]+)"', form)
+        assert token
+        wanted = {"csrf_token": token[1], "who": ADA, "reason": "called"}
+        headers = {"Referer": f"{run.site}/console/people"}
+        person = browser.post("/console/people", data=wanted, headers=headers)
+        assert person.status_code == 200
+        at = f"{tuesday(datetime.now(UTC)).astimezone(ROME):%d %b %Y, %H:%M}".lstrip("0")
+        assert at in person.text
+        assert "crm" in person.text
 
 
 def test_another_site_can_sign_nobody_in_and_there_is_nobody_else(run: Run) -> None:
