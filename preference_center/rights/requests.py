@@ -30,6 +30,7 @@ from preference_center.rights.request_steps import (
     list_steps,
     load_request,
     open_sealed,
+    part_addresses,
     refuse,
     withdraw,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "load_request",
     "open_request",
     "open_sealed",
+    "part_addresses",
     "record_look",
     "refuse",
     "withdraw",

@@ -16,6 +16,7 @@ from preference_center.console.requests.decisions import (
 )
 from preference_center.console.requests.detail import read_words, show_request
 from preference_center.console.requests.holds import end_case, hold_list, place_case
+from preference_center.console.requests.opening import new_request, open_request, see_person
 from preference_center.console.requests.proofs import (
     accept_agent,
     add_request_proof,
@@ -60,7 +61,10 @@ ROUTES = (
     Route("/requests/holds", hold_list, _VIEW),
     Route("/requests/holds/place", place_case, _DECIDE, _PAGE),
     Route("/requests/holds/end", end_case, _DECIDE, _PRESS),
+    Route("/requests/new", new_request, _HANDLE, _PAGE),
+    Route("/requests/new/<uuid:access_id>", open_request, _HANDLE, _PAGE),
     Route(_ONE, show_request, _VIEW),
+    Route(f"{_ONE}/person", see_person, Permission.VIEW_PEOPLE, _PRESS),
     Route(f"{_ONE}/words", read_words, _HANDLE, _PRESS),
     Route(f"{_ONE}/receipt", confirm_request_receipt, _HANDLE, _PAGE),
     Route(f"{_ONE}/identity", identify_request, _HANDLE, _PAGE),

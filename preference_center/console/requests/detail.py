@@ -15,7 +15,6 @@ from preference_center.console.requests.act_pages import load_or_404
 from preference_center.console.requests.actions import Action, next_actions
 from preference_center.console.requests.queue import masked_subject
 from preference_center.context import services
-from preference_center.destinations.titles import SystemTitles, load_system_titles
 from preference_center.domain.rights.clock import RequestStage, request_stage
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind, StepAction
@@ -25,7 +24,7 @@ from preference_center.rights.access_file.build import file_expires_at
 from preference_center.rights.proposals import find_proposal
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.rights import moves, proofs
+from preference_center.storage.rights import moves, proofs, subject
 from preference_center.storage.rights.erasure_list import Erasure, list_erasures_of_request
 from preference_center.storage.rights.holds import held_addresses
 from preference_center.storage.rights.moves import Move
@@ -43,7 +42,6 @@ class Stored:
     move: Move | None
     hold: str
     """The ground of a legal hold on whom it is about; empty without one."""
-    titles: SystemTitles
 
 
 def show_request(request_id: UUID) -> ResponseReturnValue:
@@ -95,7 +93,9 @@ def _load(asked: RightsRequest) -> Stored:
     now = services().now()
 
     def load(connection: Connection) -> Stored:
-        holds = held_addresses(connection, asked.address_ids, now)
+        digests, ids = asked.subject_digests, asked.address_ids
+        named = subject.list_addresses(connection, services().keys, digests, ids)
+        holds = held_addresses(connection, [each.id for each in named if each.id], now)
         corrects = asked.kind is RequestKind.CORRECT
         return Stored(
             steps=list_steps(connection, asked.id),
@@ -103,7 +103,6 @@ def _load(asked: RightsRequest) -> Stored:
             erasures=list_erasures_of_request(connection, asked.id),
             move=moves.find_by_request(connection, asked.id) if corrects else None,
             hold=", ".join(sorted(set(holds.values()))),
-            titles=load_system_titles(connection, current_catalogue_or_empty()),
         )
 
     return run_in_transaction(load)

@@ -105,6 +105,8 @@ def proposal_words(proposal: Proposal) -> str:
             return str(_("to refuse it: %(ground)s", ground=ground_words(proposal.ground)))
         case Decision.FULFIL:
             assert proposal.outcome
+            if proposal.outcome is RequestOutcome.FULFILLED:
+                return str(_("to fulfil it"))
             return str(_("to fulfil it: %(outcome)s", outcome=outcome_words(proposal.outcome)))
         case _:
             assert_never(proposal.decision)

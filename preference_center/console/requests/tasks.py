@@ -14,14 +14,11 @@ from preference_center.console.access import current_actor, current_staff
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import options, read_choice
-from preference_center.destinations.titles import SystemTitles, load_system_titles
 from preference_center.errors import InvalidInput
 from preference_center.rights import hand_tasks
-from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights.erasure_list import (
     DoneByHand,
-    Erasure,
     ErasureTask,
     HandTask,
     list_erasures,
@@ -72,19 +69,13 @@ def _render(shown: str = "", problem: str = "") -> ResponseReturnValue:
         hand_tasks.list_hand_tasks(actor, with_addresses=True, destination=shown) if shown else []
     )
     addresses = {each.task.erasure_id: each.address or "" for each in seen}
-
-    def load(connection: Connection) -> tuple[list[Erasure], SystemTitles]:
-        titles = load_system_titles(connection, current_catalogue_or_empty())
-        return list_erasures(connection, _MAX_ERASURES, only_open=True), titles
-
-    erasures, titles = run_autocommit(load)
+    erasures = run_autocommit(lambda c: list_erasures(c, _MAX_ERASURES, only_open=True))
     return render_page(
         "requests/tasks",
         status=422 if problem else 200,
         tools=_by_tool(found, shown, addresses),
         shown=shown,
         erasures=erasures,
-        titles=titles,
         ways=options(DoneByHand, words.by_hand_words),
         problem=problem,
         words=words,

@@ -215,6 +215,6 @@ def by_hand_words(how: DoneByHand) -> str:
     words: Mapping[DoneByHand, str] = {
         DoneByHand.DELETED: _("Deleted there"),
         DoneByHand.NOT_THERE: _("The tool did not have the person"),
-        DoneByHand.SUPPRESSED: _("It can’t delete: put on its suppression list"),
+        DoneByHand.SUPPRESSED: _("Put on its suppression list"),
     }
     return words[how]
