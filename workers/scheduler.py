@@ -32,6 +32,7 @@ from preference_center.monitoring.collectors import (
     add_collector,
 )
 from preference_center.monitoring.heartbeat import Heartbeat
+from preference_center.monitoring.history import record_samples
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
@@ -246,6 +247,7 @@ def main() -> None:
                     run_clocks(services().now())
                     count_new_events(services().now())
                     purge_expired(services().now())
+                    record_samples(services().now())
                     purged_at = time.monotonic()
             except PreferenceCenterError as error:
                 fields = error.log_fields if isinstance(error, Unavailable) else {}

@@ -389,6 +389,9 @@ TABLES: Mapping[str, Table] = {
     "short_link": Table(other=_other("lookup content created_at")),
     "unknown_event_type": Table(other=_other("destination_id type count last_at")),
     "unsubscribe_survey_count": Table(other=_other("month scope reason count")),
+    "destination_sample": Table(
+        other=_other("destination_id at pending oldest_received_at pushed failed")
+    ),
     "verification": Table(
         other=_other(
             "destination_id contacts reported recorded unmapped unreadable newly_suppressed"

@@ -14,6 +14,7 @@ from preference_center import spool
 from preference_center.console.access import may
 from preference_center.console.rendering import render_page
 from preference_center.console.window import words
+from preference_center.console.window.plotting import load_figures
 from preference_center.context import services
 from preference_center.domain.measurements import DestinationMeasurement, Measurements
 from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
@@ -44,6 +45,7 @@ def window() -> ResponseReturnValue:
         promise_kind=words.stage_badge(promise.stage)[1],
         rows=list(_rows(measured, states, recent)),
         counts=list(_counts(measured, spooled)),
+        figures=run_in_transaction(lambda c: load_figures(c, now)),
     )
 
 

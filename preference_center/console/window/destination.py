@@ -15,6 +15,7 @@ from flask_babel import gettext as _
 
 from preference_center.console.rendering import render_page
 from preference_center.console.window import words
+from preference_center.console.window.plotting import load_figures
 from preference_center.context import services
 from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.deadlines import WINDOW
@@ -99,6 +100,7 @@ def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[
         "share": window_share(oldest, now),
         "minutes": list(_minutes(own)),
         "since": recent.since,
+        "figures": load_figures(connection, now, found.id),
         "backfill": None if backfill.finished else backfill,
         "listings": [
             (_listing_titles()[each.kind], each)

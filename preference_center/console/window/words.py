@@ -19,14 +19,18 @@ MAX_NAMED = 5
 """How many destinations a sentence names."""
 
 
-def number(value: int) -> str:
+def number(value: float) -> str:
     """A count, as the language writes it."""
-    return str(format_decimal(value))
+    return str(format_decimal(round(value)))
 
 
 def duration(since: datetime, now: datetime) -> str:
-    """How long something has waited: in minutes, from two hours on in hours."""
-    waited = max(now - since, timedelta(0))
+    """How long something has waited."""
+    return length(max(now - since, timedelta(0)))
+
+
+def length(waited: timedelta) -> str:
+    """A length of time: in minutes, from two hours on in hours."""
     if waited < timedelta(minutes=1):
         return str(_("less than a minute"))
     if waited < _HOURS_FROM:

@@ -143,7 +143,14 @@ def set_settings(
 
 def delete_destination(connection: Connection, destination_id: int) -> None:
     """Delete a destination and what was read from it. `purge_removed` deletes its sync states."""
-    for table in ("backfill", "listing", "verification", "unknown_event_type", "ignored_question"):
+    for table in (
+        "backfill",
+        "listing",
+        "verification",
+        "destination_sample",
+        "unknown_event_type",
+        "ignored_question",
+    ):
         connection.execute(
             f"DELETE FROM {table} WHERE destination_id = %s",  # noqa: S608 - one of these names
             (destination_id,),

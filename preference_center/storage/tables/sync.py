@@ -232,3 +232,21 @@ class VerificationRow(db.Model):  # type: ignore[misc,name-defined]
     checked: Mapped[int] = mapped_column(BigInteger, server_default="0")
     drift: Mapped[int] = mapped_column(BigInteger, server_default="0")
     links_written: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class DestinationSampleRow(db.Model):  # type: ignore[misc,name-defined]
+    """What waited for a destination at `at`, and what was delivered in the time before it.
+
+    That time is the one between samples: five minutes, an hour of those that are older than a
+    week. `pushed` are deliveries that were reflected or about an address that the tool does not
+    know; `failed` those to be retried and those refused.
+    """
+
+    __tablename__ = "destination_sample"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(TimestampTz, primary_key=True)
+    pending: Mapped[int] = mapped_column(Integer)
+    oldest_received_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    pushed: Mapped[int] = mapped_column(Integer)
+    failed: Mapped[int] = mapped_column(Integer)
+    __table_args__ = (Index("destination_sample_at", "at"),)

@@ -14,6 +14,7 @@ from preference_center.domain.events import Change, EventKind
 from preference_center.domain.staff import Role
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ledger import record
+from preference_center.monitoring.history import record_samples
 from preference_center.monitoring.measure import measure_database
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import board as board_queries
@@ -137,3 +138,20 @@ def test_only_the_newest_deliveries_are_read(
         )
     assert found.since == clock() - timedelta(minutes=2)
     assert sum(each.count for each in found.counts) == 2
+
+
+def test_plots_have_a_description_and_a_table_and_a_period(app: Flask, clock: Clock) -> None:
+    add(app, "mailer")
+    opt_out(app, clock)
+    assert "No samples yet" in board(app)
+    clock.advance(timedelta(hours=3, minutes=1))
+    with app.app_context():
+        record_samples(clock())
+    response = staff(app, Role.SUPPORT).get("/console/window?period=7d")
+    html, text = response.get_data(as_text=True), words(response)
+    assert html.count('role="img"') == 3
+    assert "At most 3 hours; last Oldest: 3 hours." in text
+    assert "At most 1; last Addresses that wait: 1." in text
+    assert "Until Pushed per hour Failed per hour" in text
+    assert '<a href="?period=7d#over-time" aria-current="true">' in html
+    assert " style=" not in html  # the policy allows none
