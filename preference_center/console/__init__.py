@@ -14,6 +14,7 @@ from preference_center.console import (
     catalogue,
     oidc,
     people,
+    reports,
     requests,
     review,
     senders,
@@ -42,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
     *window.ROUTES,
     *catalogue.ROUTES,
     *senders.ROUTES,
+    *reports.ROUTES,
     *staff_pages.ROUTES,
     *audit.ROUTES,
 )

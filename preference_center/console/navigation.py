@@ -38,6 +38,7 @@ MENU: tuple[MenuItem, ...] = (
         "catalogue_overview", _("Catalogue"), Permission.VIEW_CATALOGUE, "/console/catalogue", "c"
     ),
     MenuItem("senders", _("Senders"), Permission.VIEW_SENDERS, "/console/senders", "s"),
+    MenuItem("reports", _("Reports"), Permission.VIEW_REPORTS, "/console/reports", "o"),
     MenuItem("staff", _("Staff"), Permission.MANAGE_STAFF, "/console/staff", "t"),
     MenuItem("audit", _("Audit"), Permission.VIEW_AUDIT, "/console/audit", "a"),
 )

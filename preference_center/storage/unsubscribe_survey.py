@@ -47,3 +47,14 @@ def list_counts(connection: Connection) -> list[SurveyCount]:
         ORDER BY month DESC, scope, count DESC, reason"""
     )
     return [SurveyCount(*row) for row in rows]
+
+
+def list_counts_between(connection: Connection, first: date, last: date) -> list[SurveyCount]:
+    """The counts of the months that these days touch, added up; `month` is the first of them."""
+    rows = connection.execute(
+        """SELECT min(month), scope, reason, sum(count)::bigint FROM unsubscribe_survey_count
+        WHERE month BETWEEN date_trunc('month', %s::date)::date AND %s
+        GROUP BY scope, reason ORDER BY scope, sum(count) DESC, reason""",
+        (first, last),
+    )
+    return [SurveyCount(*row) for row in rows]

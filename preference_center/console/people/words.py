@@ -19,6 +19,7 @@ from preference_center.domain.events import (
     Event,
     EventKind,
 )
+from preference_center.domain.reports.opt_out_counts import DESTINATION_PREFIX
 from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.sender_requests import ReceivedVia
@@ -117,6 +118,16 @@ def event_origin(event: Event, title_of: _TITLE_OF) -> str:
             return str(_("%(how)s, sent by the system %(name)s", how=said, name=name))
         case _:
             return said
+
+
+def source_title(source: str, title_of: _TITLE_OF) -> str:
+    """How events reached the company, as reports count them."""
+    if source.startswith(DESTINATION_PREFIX):
+        tool = title_of(source.removeprefix(DESTINATION_PREFIX))
+        return str(_("reported by %(tool)s", tool=tool))
+    if source == move.SOURCE:
+        return str(_("copied from the address that this one replaced"))
+    return str(_entry_points().get(source, source))
 
 
 def _entry_points() -> Mapping[str, str]:

@@ -11,6 +11,8 @@ from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.sync.state import Settlement, SyncClaim
 
+DAY = timedelta(hours=24)
+
 BOUNDS = (
     timedelta(seconds=10),
     timedelta(seconds=30),
@@ -20,7 +22,7 @@ BOUNDS = (
     timedelta(hours=1),
     timedelta(hours=4),
     timedelta(hours=12),
-    timedelta(hours=24),
+    DAY,
     AT_RISK,
     TARGET,
     WINDOW,

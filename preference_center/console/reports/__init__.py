@@ -1,0 +1,12 @@
+"""/console/reports: what compliance is asked, answered from counts per day."""
+
+from __future__ import annotations
+
+from preference_center.console.reports.pages import report_csv, reports
+from preference_center.console.routing import Route
+from preference_center.domain.staff import Permission
+
+ROUTES: tuple[Route, ...] = (
+    Route("/reports", reports, Permission.VIEW_REPORTS),
+    Route("/reports/<name>.csv", report_csv, Permission.VIEW_REPORTS),
+)
