@@ -22,7 +22,7 @@ from preference_center.console import (
     staff_pages,
     window,
 )
-from preference_center.console.access import hide_from_other_hosts, may
+from preference_center.console.access import hide_from_other_hosts, may, refuse_nul
 from preference_center.console.rendering import (
     add_security_headers,
     choose_language,
@@ -52,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
 blueprint = APIBlueprint("console", __name__, url_prefix=CONSOLE_PATH, enable_openapi=False)
 blueprint.before_request(hide_from_other_hosts)
+blueprint.before_request(refuse_nul)
 blueprint.before_request(choose_language)
 blueprint.after_request(add_security_headers)
 blueprint.register_error_handler(HTTPException, handle_http_error)

@@ -72,6 +72,12 @@ def own_path() -> str:
     return request.full_path.removesuffix("?")
 
 
+def refuse_nul() -> None:
+    """Answer 400 to a form or query with a NUL character, which PostgreSQL stores in no text."""
+    if any("\0" in value for values in request.values.listvalues() for value in values):
+        abort(HTTPStatus.BAD_REQUEST)
+
+
 def hide_from_other_hosts() -> None:
     """Answer 404 on every host but that of CONSOLE_URL, if that is set."""
     host = services().settings.console_host

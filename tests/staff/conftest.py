@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.staff.accounts import quick_hashes
 from tests.staff.providers import FakeProvider, fake_provider
 from tests.staff.sign_ins import trusting
+
+__all__ = ["quick_hashes"]
 
 if TYPE_CHECKING:
     from flask import Flask
