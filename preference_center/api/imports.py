@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Response, request
 from werkzeug.wsgi import get_input_stream
@@ -30,20 +29,17 @@ from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.imports import ImportInstructions, build_scope_map
 from preference_center.domain.imports.date_formats import DateFormat, parse_date_format
-from preference_center.errors import ImportConflict, InvalidInput, UnknownImport
+from preference_center.errors import ImportConflict, UnknownImport
 from preference_center.imports import uploads
-from preference_center.imports.read_rows import ENCODINGS
+from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.undo import start_undo_in_transaction
 from preference_center.integrations.import_presets import get_preset
-from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs
-from preference_center.storage.imports.import_jobs import Import, ImportState
+from preference_center.storage.imports.import_jobs import Import
 
-MAX_FILE_BYTES = 4 * 1024**3
-"""Ten million rows take about a tenth of it."""
 _BLOCK_SIZE = 1 << 16
 
 _IMPORT_PROBLEMS = (NOT_FOUND, IMPORT_CONFLICT)
@@ -77,18 +73,7 @@ def post_imports(call: ApiCall, body: ImportRequest) -> Response:
     import_id, now = services().new_id(), call.origin.now
 
     def write(connection: Connection) -> ImportResponse:
-        import_jobs.insert_import(
-            connection,
-            import_id,
-            state=ImportState.AWAITING_FILE,
-            actor=call.key.actor,
-            name="",
-            instructions=instructions.to_json(),
-            now=now,
-        )
-        audit.insert_audit_entry(
-            connection, now, call.key.actor, "import.created", {"import": str(import_id)}
-        )
+        uploads.create_upload(connection, import_id, instructions, call.key.actor, now)
         return import_response(import_jobs.get_import(connection, import_id))
 
     return call.write(write, 201)
@@ -195,8 +180,8 @@ def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstruction
     errors = FieldErrors()
     chosen = errors.collect("/preset", get_preset, body.preset)
     scopes = errors.collect("/scopes", build_scope_map, body.scopes.items())
-    errors.collect("/time_zone", _validate_time_zone, body.time_zone)
-    errors.collect("/encoding", _validate_encoding, body.encoding)
+    errors.collect("/time_zone", validate_time_zone, body.time_zone)
+    errors.collect("/encoding", validate_encoding, body.encoding)
     received = body.received_at and errors.collect(
         "/received_at", sender_requests.clamp_to_now, body.received_at, now
     )
@@ -232,18 +217,6 @@ def _parse_date_formats(patterns: Sequence[str]) -> tuple[DateFormat, ...]:
     return tuple(map(parse_date_format, patterns))
 
 
-def _validate_time_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput("not a known time zone; use e.g. Europe/Rome") from None
-
-
-def _validate_encoding(name: str) -> None:
-    if name not in ENCODINGS:
-        raise InvalidInput(f"unknown encoding; use one of {', '.join(ENCODINGS)}")
-
-
 def _load_own_import(call: ApiCall, import_id: str) -> Import:
     """The import, if this key created it. Raises ApiError."""
     try:
@@ -267,7 +240,7 @@ def _conflict_as_api_error() -> Iterator[None]:
 
 def _read_blocks() -> Iterator[bytes]:
     stream = get_input_stream(request.environ, safe_fallback=False)
-    left = MAX_FILE_BYTES
+    left = uploads.MAX_FILE_BYTES
     while block := stream.read(_BLOCK_SIZE):
         left -= len(block)
         if left < 0:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from preference_center.console import (
     audit,
     catalogue,
+    imports,
     oidc,
     people,
     reports,
@@ -46,6 +47,7 @@ ROUTES: tuple[Route, ...] = (
     *reports.ROUTES,
     *staff_pages.ROUTES,
     *audit.ROUTES,
+    *imports.ROUTES,
 )
 """Every page of the console."""
 

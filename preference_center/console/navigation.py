@@ -41,6 +41,7 @@ MENU: tuple[MenuItem, ...] = (
     MenuItem("reports", _("Reports"), Permission.VIEW_REPORTS, "/console/reports", "o"),
     MenuItem("staff", _("Staff"), Permission.MANAGE_STAFF, "/console/staff", "t"),
     MenuItem("audit", _("Audit"), Permission.VIEW_AUDIT, "/console/audit", "a"),
+    MenuItem("imports", _("Imports"), Permission.IMPORT, "/console/imports", "i"),
 )
 """In the order of the menu."""
 

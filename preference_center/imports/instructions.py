@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
 from preference_center.domain.imports import ImportInstructions
+from preference_center.errors import InvalidInput
+from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.import_presets import get_preset
 from preference_center.storage.imports.import_jobs import Import
 
@@ -12,3 +16,17 @@ def stored_instructions(found: Import) -> ImportInstructions:
     return ImportInstructions.from_json(
         found.instructions, get_preset(found.instructions["preset"])
     )
+
+
+def validate_time_zone(name: str) -> None:
+    """Raises InvalidInput unless it is the IANA name of a time zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput("not a known time zone; use e.g. Europe/Rome") from None
+
+
+def validate_encoding(name: str) -> None:
+    """Raises InvalidInput unless files can be read in this encoding."""
+    if name not in ENCODINGS:
+        raise InvalidInput(f"unknown encoding; use one of {', '.join(ENCODINGS)}")

@@ -84,6 +84,11 @@ class _DecodedLines:
         if len(raw) > MAX_LINE_BYTES:
             raise InvalidInput(f"line {self.line} is longer than a mebibyte: is this a list?")
         self.offset += len(raw)
+        if b"\0" in raw:
+            raise InvalidInput(
+                f"line {self.line} has a zero byte, so this is no text: unpack it, or save it as"
+                " CSV in UTF-8"
+            )
         try:
             return raw.decode(self._encoding)
         except UnicodeDecodeError:

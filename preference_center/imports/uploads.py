@@ -10,13 +10,18 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from preference_center.context import services
 from preference_center.domain.imports import ImportInstructions
-from preference_center.errors import ImportConflict, InvalidInput, PreferenceCenterError
+from preference_center.errors import (
+    ImportConflict,
+    InvalidInput,
+    PreferenceCenterError,
+    UnknownImport,
+)
 from preference_center.imports.apply import apply_import, ensure_not_applied
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget
 from preference_center.imports.evaluate import ChunkEvaluator
@@ -42,6 +47,47 @@ REPLACEABLE_STATES = frozenset(
 
 MAX_REFUSALS = 1_000
 """Refusals that are stored with a plan; all are counted."""
+
+
+MAX_FILE_BYTES = 4 * 1024**3
+"""Of an uploaded file. Ten million rows take about a tenth of it."""
+
+
+def create_upload(
+    connection: Connection,
+    import_id: UUID,
+    instructions: ImportInstructions,
+    actor: str,
+    now: datetime,
+    *,
+    name: str = "",
+) -> None:
+    """Create an import whose file is uploaded next. Safe to repeat."""
+    import_jobs.insert_import(
+        connection,
+        import_id,
+        state=ImportState.AWAITING_FILE,
+        actor=actor,
+        name=name,
+        instructions=instructions.to_json(),
+        now=now,
+    )
+    audit.insert_audit_entry(connection, now, actor, "import.created", {"import": str(import_id)})
+
+
+def cancel_upload(connection: Connection, import_id: UUID, actor: str) -> None:
+    """Delete an import of which nothing was applied, and its file; what works on it stops.
+
+    Raises UnknownImport, and ImportConflict if it is or was applied.
+    """
+    found = import_jobs.lock_import(connection, import_id)
+    if found.state not in REPLACEABLE_STATES:
+        raise ImportConflict(f"this import is {found.state}: it can only be undone")
+    uploaded_parts.delete_parts(connection, import_id)
+    import_jobs.delete_import(connection, import_id)
+    audit.insert_audit_entry(
+        connection, services().now(), actor, "import.cancelled", {"import": str(import_id)}
+    )
 
 
 def receive_upload(import_id: UUID, blocks: Iterable[bytes]) -> Import:
@@ -97,15 +143,15 @@ def _store_parts(
     kept = to_row_sequence(unpack_blocks(as_sent()), json_rows_path)
     for number, part in enumerate(_split_parts(kept)):
 
-        def write_part(connection: Connection, number: int = number, part: bytes = part) -> bool:
+        def write_part(connection: Connection, number: int = number, part: bytes = part) -> None:
             now = services().now()
-            uploaded_parts.insert_part(connection, import_id, number, part)
-            return import_jobs.claim_import(
+            if not import_jobs.claim_import(
                 connection, import_id, lease, now=now, until=now + LEASE_DURATION
-            )
+            ):
+                raise ImportConflict("another upload replaced this one, or it was cancelled")
+            uploaded_parts.insert_part(connection, import_id, number, part)
 
-        if not run_in_transaction(write_part):
-            raise ImportConflict("another upload replaced this one")
+        run_in_transaction(write_part)
         size += len(part)
     return digest.digest(), size
 
@@ -158,8 +204,9 @@ def replace_instructions(
 
 def continue_import(import_id: UUID, budget: ImportBudget) -> None:
     """Do the next step of an uploaded import, if no other process holds it."""
-    found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
-    with suppress(ImportConflict):  # another process has it, or its state has changed
+    # Another process may have it, or have changed its state; or it was cancelled.
+    with suppress(ImportConflict, UnknownImport):
+        found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
         if found.state is ImportState.UPLOADED:
             _plan(found, budget)
         elif found.state is ImportState.APPLYING:

@@ -24,7 +24,9 @@ from preference_center.serving.wsgi_environ import build_environ, content_length
 if TYPE_CHECKING:
     from flask import Flask
 
-STREAMING_ENDPOINTS = frozenset({"api.post_decisions_stream", "api.put_import_file"})
+STREAMING_ENDPOINTS = frozenset(
+    {"api.post_decisions_stream", "api.put_import_file", "console.upload_import"}
+)
 """Endpoints that read a body of any length while it arrives: they get a thread immediately, all
 together at most half of the threads."""
 

@@ -69,7 +69,9 @@ def test_a_form_without_the_token_of_the_page_changes_nothing(app: Flask, route:
     if "POST" in route.methods:
         path = path_of(app, route)
         for role in Role:
-            assert staff(app, role).send(path, {}).status_code == 400
+            # A file is not read for who may not send one, so the token is looked for later.
+            expected = 400 if allows(route, role) or route.endpoint != "upload_import" else 403
+            assert staff(app, role).send(path, {}).status_code == expected
 
 
 def test_the_blueprint_has_no_page_that_is_not_in_the_list(app: Flask) -> None:

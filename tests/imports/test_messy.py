@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import MissingScopes
+from preference_center.errors import InvalidInput, MissingScopes
 from tests.imports.importing import instructions_for, planned
 
 pytestmark = pytest.mark.usefixtures("in_force")
@@ -48,6 +48,23 @@ def test_an_empty_cell_is_not_filled_from_another_column(tmp_path: Path) -> None
     )
     assert made.stats.total_new == 0
     assert "empty" in refusal.reason
+
+
+def test_a_file_that_is_no_text_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"email,list\nada@example.com,\0Weekly\n")
+    with pytest.raises(InvalidInput, match="line 2 has a zero byte"):
+        planned(path, instructions_for("generic-list", only="opt-outs"))
+
+
+def test_a_zero_byte_in_json_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "list.ndjson"
+    path.write_text('{"email": "ada@example.com", "list": "\\u0000Weekly"}\n')
+    given = {"only": "opt-outs"}
+    made, refusals = planned(
+        path, instructions_for("generic-list", ("Weekly", ALL_MARKETING), **given)
+    )
+    assert (made.stats.total_new, refusals) == (1, [])
 
 
 def test_phone_numbers_that_the_region_had_to_complete_are_counted(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def _matches(condition: CellCondition, cells: Mapping[str, Any]) -> bool:
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value.strip()
+        return value.replace("\0", "").strip()  # JSON may have it, and PostgreSQL stores none
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -98,6 +98,27 @@ def list_imports(connection: Connection) -> list[Import]:
     return [_to_import(row) for row in rows]
 
 
+def list_newest_imports(
+    connection: Connection, limit: int, before: UUID | None = None
+) -> list[Import]:
+    """The newest imports, or the newest of those before the one with the id `before`.
+
+    Without their refusals. Ids sort by time.
+    """
+    columns = _COLUMNS.replace("rejected_rows", "'[]'::jsonb")
+    rows = connection.execute(
+        f"""SELECT {columns} FROM list_import
+        WHERE %(before)s::uuid IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s""",  # noqa: S608 - constants of this module
+        {"before": before, "limit": limit},
+    )
+    return [_to_import(row) for row in rows]
+
+
+def delete_import(connection: Connection, import_id: UUID) -> None:
+    """Delete an import of which nothing was applied."""
+    connection.execute("DELETE FROM list_import WHERE id = %s", (import_id,))
+
+
 def list_imports_by_plan(connection: Connection, plan: str) -> list[Import]:
     """Imports of these instructions and this file that are applied or under way."""
     rows = connection.execute(

@@ -1,0 +1,78 @@
+"""The states and counts of imports in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from flask_babel import format_decimal, lazy_gettext
+from flask_babel import gettext as _
+from flask_babel.speaklater import LazyString
+
+from preference_center.domain.imports import ImportStats, RowMeaning
+from preference_center.storage.imports.import_jobs import ImportState
+
+STATE_TITLES: Mapping[ImportState, LazyString] = {
+    ImportState.AWAITING_FILE: lazy_gettext("waits for its file"),
+    ImportState.UPLOADED: lazy_gettext("is being read"),
+    ImportState.PLANNED: lazy_gettext("waits for your confirmation"),
+    ImportState.UNUSABLE: lazy_gettext("needs instructions"),
+    ImportState.APPLYING: lazy_gettext("is being applied"),
+    ImportState.APPLIED: lazy_gettext("applied"),
+    ImportState.UNDOING: lazy_gettext("is being undone"),
+    ImportState.UNDONE: lazy_gettext("undone"),
+}
+STATE_KINDS: Mapping[ImportState, str] = {
+    ImportState.AWAITING_FILE: "none",
+    ImportState.UPLOADED: "none",
+    ImportState.PLANNED: "warn",
+    ImportState.UNUSABLE: "bad",
+    ImportState.APPLYING: "none",
+    ImportState.APPLIED: "good",
+    ImportState.UNDOING: "none",
+    ImportState.UNDONE: "none",
+}
+"""As `ui.badge` has them."""
+
+MEANING_TITLES: Mapping[RowMeaning, LazyString] = {
+    RowMeaning.OPT_OUT: lazy_gettext("opt-out"),
+    RowMeaning.SUBSCRIPTION: lazy_gettext("subscription"),
+    RowMeaning.BOUNCE: lazy_gettext("bounce"),
+    RowMeaning.COMPLAINT: lazy_gettext("complaint"),
+}
+
+_ADDRESS = re.compile(r"[^\s\"'<>(),;:=]+@[^\s\"'<>(),;:=]+")
+
+
+def without_addresses(text: str) -> str:
+    """A text about a file, which may quote a cell of it, with no address in it (I12)."""
+    return _ADDRESS.sub("•••@•••", text)
+
+
+def warnings_of(stats: ImportStats) -> list[str]:
+    """What to know before an import with these counts is applied."""
+    found: list[tuple[int, str]] = [
+        (
+            stats.refused,
+            _("%(count)s statements are refused and will not be imported: see why below."),
+        ),
+        (
+            stats.undated,
+            _("%(count)s opt-outs, bounces and complaints have no date: they count from now."),
+        ),
+        (
+            stats.without_country_code,
+            _("%(count)s phone numbers have no country code: they are read as local ones."),
+        ),
+        (
+            stats.without_evidence,
+            _("%(count)s subscriptions have no evidence: they are recorded as unproven."),
+        ),
+        (
+            stats.still_suppressed,
+            _("%(count)s subscriptions stay off: these people have opted out."),
+        ),
+        (stats.excluded, _("%(count)s statements are left out, as instructed.")),
+        (stats.without_data, _("%(count)s rows say nothing that could be imported.")),
+    ]
+    return [text % {"count": format_decimal(count)} for count, text in found if count]
