@@ -41,7 +41,7 @@ from preference_center.storage.sync.listings import ListingKind
 
 RECENT = timedelta(hours=1)
 """How far back deliveries are counted by the minute, if there are not too many."""
-MAX_MINUTES = 30
+MAX_MINUTES = 15
 """How many of those minutes are shown."""
 
 

@@ -27,6 +27,11 @@ class SettingField:
     problem: str = ""
 
     @property
+    def is_filled(self) -> bool:
+        """Whether it has a value or a problem."""
+        return bool(self.value or self.is_kept or self.problem)
+
+    @property
     def field_name(self) -> str:
         """Its name in the form."""
         return PREFIX + self.name
@@ -89,7 +94,7 @@ def place_problems(
         if at is None:
             rest.append(problem)
         else:
-            placed[at] = replace(placed[at], problem=problem)
+            placed[at] = replace(placed[at], problem=problem.removeprefix(f"{placed[at].name}: "))
     return placed, rest
 
 

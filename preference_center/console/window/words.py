@@ -14,6 +14,7 @@ from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.languages import format_short_time, join_names
 from preference_center.storage.sync.board import DestinationState
 
+_MINUTE = timedelta(minutes=1)
 _HOURS_FROM = timedelta(hours=2)
 MAX_NAMED = 5
 """How many destinations a sentence names."""
@@ -31,10 +32,10 @@ def duration(since: datetime, now: datetime) -> str:
 
 def length(waited: timedelta) -> str:
     """A length of time: in minutes, from two hours on in hours."""
-    if waited < timedelta(minutes=1):
+    if waited < _MINUTE:
         return str(_("less than a minute"))
     if waited < _HOURS_FROM:
-        return str(ngettext("%(num)s minute", "%(num)s minutes", waited // timedelta(minutes=1)))
+        return str(ngettext("%(num)s minute", "%(num)s minutes", waited // _MINUTE))
     return str(ngettext("%(num)s hour", "%(num)s hours", waited // timedelta(hours=1)))
 
 
@@ -69,6 +70,8 @@ def promise_text(promise: Promise, now: datetime) -> str:
         return _late_text(promise, now)
     if oldest is None:
         return str(_("Every opt-out has reached every tool."))
+    if now - oldest < _MINUTE:
+        return str(_("On time: every opt-out older than a minute has reached every tool."))
     return str(
         _(
             "On time: every opt-out older than %(age)s has reached every tool.",

@@ -152,7 +152,7 @@ def load_backfill(connection: Connection, destination: int) -> Backfill:
     return Backfill(*row) if row else Backfill(0, 0, 0, finished=True)
 
 
-MAX_PREVIEWED = 20_000
+MAX_PREVIEWED = 10_000
 """How many addresses a preview reads: as many as a person who looks at a page waits for."""
 
 
