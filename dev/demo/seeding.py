@@ -39,11 +39,18 @@ ACTOR = "demo"
 def seed(files: Files, tools_url: str, shops_port: int, clock: Clock) -> str:
     """Migrate and fill what is empty; returns the text of the demo's API key.
 
-    `clock` is the service's, which goes back for the company's past, and then forward again.
     Raises KeyMismatch when the database was made with other keys.
     """
     upgrade()
     require_known_keys()
+    return fill(files, tools_url, shops_port, clock)
+
+
+def fill(files: Files, tools_url: str, shops_port: int, clock: Clock) -> str:
+    """Fill what is empty; returns the text of the demo's API key.
+
+    `clock` is the service's, which goes back for the company's past, and then forward again.
+    """
     is_new = run_in_transaction(_is_empty)
     if is_new:
         clock.go_to(clock() - timedelta(days=DAYS + 1))
