@@ -22,13 +22,13 @@ from simulation.rights import APART, KILLED, STEPS
 from simulation.violation import Violation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Corrected:
     """One correction: the service's id, what it changed, and the contact that it linked."""
 
     id: UUID
     move: Move
-    contact: set[Form] | None
+    contact: set[Form] | None = None
 
 
 @dataclass(slots=True)
@@ -95,9 +95,11 @@ class Corrections:
         if found is None:
             move = Move(self.oracle, old, new, now)
             move.record()
-            found = Corrected(move_id, move, self.accounts.link(old, new))
+            found = Corrected(move_id, move)
         else:
             found.move.repeat(now)
+        # The old address may have a contact only by now, which a repeat links.
+        found.contact = self.accounts.link(old, new) or found.contact
         self.made[number] = found
         self._count_restricted(new)
         for form in (old, new):

@@ -255,6 +255,18 @@ def test_an_undo_keeps_a_link_that_was_there_before(clock: Clock) -> None:
     assert owner(NEW) == stored.id
 
 
+def test_an_undo_ends_a_link_that_a_repeat_made() -> None:  # I4
+    first = move()
+    stored = store(OLD)
+    again = move()
+    assert (again.id, again.contact_id, owner(NEW)) == (first.id, stored.id, stored.id)
+    undo_move(first.id, origin=origin())
+    contacts.deactivate_contacts([(ContactRef(stored.id), services().now())], origin())
+    assert (owner(OLD), owner(NEW)) == (stored.id, None)
+    assert ask(NEW, INVOICE).allow
+    assert not ask(OLD, INVOICE).allow
+
+
 def test_an_undo_finds_the_contact_that_was_merged_since() -> None:
     store(OLD)
     done = move()

@@ -102,11 +102,12 @@ def load_move(connection: Connection, move_id: UUID, *, lock: bool = False) -> M
 
 
 def save_move(connection: Connection, move: Move) -> None:
-    """Store a move, or what a repeat of it has added to its events."""
+    """Store a move, or what a repeat of it has added: events, and the link of a contact."""
     connection.execute(
         f"""INSERT INTO address_move ({_COLUMNS})
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-        ON CONFLICT (id) DO UPDATE SET event_ids = EXCLUDED.event_ids""",  # noqa: S608 - a constant
+        ON CONFLICT (id) DO UPDATE SET event_ids = EXCLUDED.event_ids,
+            contact_id = EXCLUDED.contact_id""",  # noqa: S608 - a constant
         (
             move.id,
             move.request_id,
