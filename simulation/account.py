@@ -188,8 +188,8 @@ class Account:
             tool.apply([item])
             tool.forgot.pop(item.address, None)
         else:  # it only confirms; what stays off looks as if a person had turned it off
-            held = sorted(item.lift & tool.off.get(item.address, set()))
-            tool.acted_late += [(item.address, topic, tool.clock()) for topic in held]
+            for topic in sorted(item.lift & tool.off.get(item.address, set())):
+                tool.seems_off(item.address, topic)
             tool.forgot[item.address] = tool.clock()
         return PushOutcome(PushResult.REFLECTED, "200")
 

@@ -33,6 +33,7 @@ class Hooks:
     step: Callable[[str], None]
     trace: Callable[[str], None]
     asked: Callable[[Tool, Sequence[PushItem]], None]
+    seems_off: Callable[[str, str], None]
 
 
 def hosts(seed: str) -> list[timedelta]:
@@ -52,7 +53,7 @@ def made(seed: str, options: Options, clock: Clock, hooks: Hooks) -> dict[str, T
         topics = frozenset(random.sample(TOPICS, random.choice([1, 2, 3, 3])))
         tool = Tool(
             f"tool-{number}", profile, topics, clock, random, hooks.later, hooks.step,
-            hooks.trace, good_since=START, asked=hooks.asked,
+            hooks.trace, good_since=START, asked=hooks.asked, seems_off=hooks.seems_off,
         )  # fmt: skip
         for person in range(options.people):
             for form in first_forms_of(person):

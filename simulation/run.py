@@ -125,7 +125,7 @@ class Run:
             client, self.oracle, self.clock, hosts(self.seed), self._know, self.accounts
         )
         self.lists = Lists(self.oracle, self._know)
-        hooks = Hooks(self.later, self._step, self.note, self._asked)
+        hooks = Hooks(self.later, self._step, self.note, self._asked, self._seems_off)
         self.tools |= made(self.seed, self.options, self.clock, hooks)
         forms = {
             form.text: form for person in range(self.options.people) for form in forms_of(person)
@@ -213,6 +213,11 @@ class Run:
     def _asked(self, tool: Tool, batch: Sequence[PushItem]) -> None:
         self.requests.check(tool, batch, self._claim.at)
 
+    def _seems_off(self, address: str, topic: str) -> None:
+        """From now on: the same look may find it in one tool, and push it to the others."""
+        form, now = self.comparison.forms[address], self.clock()
+        self.oracle.add_opt_out(OptOut(form, topic, now, EVER, now, sure=False))
+
     def _freeze(self, mishap: Mishap, thaw: Callable[[], None]) -> None:
         self.later(self.clock() + timedelta(seconds=mishap.seconds), "thaw", thaw)
 
@@ -237,11 +242,6 @@ class Run:
         self.looks.look()
         self.looks.lists_at_work = self.lists.look()
         self.checks.learn()
-        for tool in self.tools.values():
-            for address, topic, at in tool.acted_late:
-                form = self.comparison.forms[address]
-                self.oracle.add_opt_out(OptOut(form, topic, at, EVER, at, sure=False))
-            tool.acted_late.clear()
 
     def _settle(self) -> None:
         """Everybody rests: before long, every tool agrees with every person."""

@@ -46,8 +46,6 @@ class Tool:
     """When a topic was last turned on, by whomever."""
     own_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """The same, where the service had not just asked for it."""
-    acted_late: list[tuple[str, str, datetime]] = field(default_factory=list)
-    """What it turned off long after it was asked to: it looks like a person's act."""
     forgot: dict[str, datetime] = field(default_factory=dict)
     """For whom it last confirmed and had not acted; and when."""
     put_off: dict[str, datetime] = field(default_factory=dict)
@@ -70,6 +68,9 @@ class Tool:
     asked: Callable[[Tool, Sequence[PushItem]], None] = lambda *_: None
     """Called with every request before the tool is."""
     asked_to_erase: Callable[[Tool, Sequence[EraseItem]], None] = lambda *_: None
+    seems_off: Callable[[str, str], None] = lambda *_: None
+    """Called with an address and a topic that are off there as if the person had turned it off:
+    by a request that it acted on late, or since it only confirmed to turn it on."""
     calls: list[datetime] = field(default_factory=list)
 
     # --- what happens in the tool itself
@@ -168,8 +169,8 @@ class Tool:
                 continue
             off = self.off.setdefault(item.address, set())
             if late:
-                now = self.clock()
-                self.acted_late += [(item.address, t, now) for t in sorted(item.off - off)]
+                for topic in sorted(item.off - off):
+                    self.seems_off(item.address, topic)
             if self.profile.lists_ours:
                 self.opt_out_events += [
                     VendorEvent(VendorEventKind.OPTED_OUT, item.address, self.target_of(topic))

@@ -6,6 +6,8 @@ from random import Random
 
 import pytest
 
+from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.contract import PushItem
 from simulation.ground import Clock
 from simulation.people import NEWS, OFFERS, START
 from simulation.profiles import CRM, MAILER, Profile
@@ -49,3 +51,13 @@ def test_anyone_erased_before_they_were_suppressed_is_mailed_once_imported_again
 
 def test_a_tool_that_forgets_opt_outs_mails_anyone_who_is_imported_again() -> None:  # I6
     assert deleted(MAILER, NEWS, OFFERS).has_on(WHO, NEWS)
+
+
+def test_what_a_tool_turns_off_late_seems_a_persons_act_at_once() -> None:  # I13
+    seen: list[tuple[str, str]] = []
+    tool = deleted(MAILER)
+    tool.seems_off = lambda *given: seen.append(given)
+    request = PushItem(1, WHO, Channel.EMAIL, off=frozenset({NEWS, OFFERS}))
+    tool.turn_off(WHO, frozenset({OFFERS}))
+    tool.apply([request], late=True)
+    assert seen == [(WHO, NEWS)]
