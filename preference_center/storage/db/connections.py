@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import threading
 import time
@@ -57,6 +58,19 @@ which Windows lacks, ends a statement whose client has disconnected.
 """
 _BEGIN_TRANSACTION = f"SELECT {_SET_LIMITS}"
 _BEGIN_POOLED_TRANSACTION = f"{_BEGIN_TRANSACTION}, {_SET_PLANNER}"
+
+
+def _tells_more_than_its_exception(record: logging.LogRecord) -> bool:
+    """Not if psycopg logs that it skipped the rest of a pipeline: what failed in it is raised.
+
+    So it is at the first append after each start of the server, which begins an epoch and is
+    repeated, and after every lock timeout.
+    """
+    given = record.args if isinstance(record.args, tuple) else ()
+    return not any(isinstance(each, psycopg.errors.PipelineAborted) for each in given)
+
+
+logging.getLogger("psycopg").addFilter(_tells_more_than_its_exception)
 
 
 class DatabaseTimeout(psycopg.OperationalError):

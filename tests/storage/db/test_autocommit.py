@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -73,6 +74,20 @@ def test_a_pipeline_is_all_or_nothing(app: Flask) -> None:  # I1
         assert run_in_transaction(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (
             0,
         )
+
+
+def test_a_pipeline_that_fails_logs_nothing(  # its exception says it
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail_in_the_block(connection: Connection) -> None:
+        with connection.pipeline():
+            connection.execute("SELECT 1 / 0")
+            select.select([connection], [], [], 10)  # the error is here, before the next is sent
+            _note(connection, "skipped")
+
+    with app.app_context(), pytest.raises(psycopg.errors.DivisionByZero):
+        run_autocommit(fail_in_the_block)
+    assert not [record for record in caplog.records if record.name == "psycopg"]
 
 
 def test_a_pipeline_that_fails_at_its_commit_raises(app: Flask) -> None:  # I1
