@@ -9,6 +9,7 @@ from typing import cast
 
 from preference_center.context import services
 from preference_center.destinations.connect import connect
+from preference_center.destinations.leases import Lease
 from preference_center.domain.sync.destination import Destination
 from preference_center.ingest.record import preview_ingest
 from preference_center.integrations.base.contract import Connector, SupportsPull
@@ -39,17 +40,18 @@ def preview_destination(
     *,
     stop: Callable[[], bool] = lambda: False,
     max_pushes: int | None = None,
+    lease: Lease | None = None,
 ) -> SyncPreview:
     """Read all opt-outs of the tool; `progress` is called with the number read so far.
 
-    For somebody who waits: `stop` ends it after a page of what the tool lists, and what would be
-    pushed is counted to `max_pushes`. Raises DestinationError for an unknown name, DeliveryError if
-    the tool can't be read.
+    For somebody who waits: `stop` ends it after a page of what the tool lists, what would be
+    pushed is counted to `max_pushes`, and no request begins after the end of `lease`.
+    Raises DestinationError for an unknown name, DeliveryError if the tool can't be read.
     """
     context = services()
     destination = run_in_transaction(lambda c: destinations.get_by_name(c, context.keys, name))
     pushes = run_in_transaction(lambda c: backlog.count_pending(c, destination.id, max_pushes))
-    connector = connect(destination)
+    connector = connect(destination, lease)
     if not connector.capabilities.can_pull:
         return SyncPreview(destination, pushes, None)
     counts, reported, is_complete = _preview_ingest(destination, connector, progress, stop)

@@ -14,6 +14,7 @@ from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.window.deadline import stop_after
 from preference_center.console.window.destination import destination_page, find_destination
 from preference_center.destinations import manage
+from preference_center.destinations.validation import check_lease
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.errors import DestinationError
 from preference_center.ingest.preview import preview_destination
@@ -40,7 +41,9 @@ def preview(name: str) -> ResponseReturnValue:
     """What would be pushed and recorded, without doing it."""
     find_destination(name)
     try:
-        found = preview_destination(name, stop=stop_after(PREVIEW_SECONDS), max_pushes=MAX_COUNTED)
+        found = preview_destination(
+            name, stop=stop_after(PREVIEW_SECONDS), max_pushes=MAX_COUNTED, lease=check_lease()
+        )
     except (DeliveryError, DestinationConfigError, DestinationError) as error:
         return destination_page(name, problem=_("It can’t be read: %(error)s", error=str(error)))
     return destination_page(name, preview=found, max_counted=MAX_COUNTED)

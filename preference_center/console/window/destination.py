@@ -13,6 +13,7 @@ from flask import abort
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from preference_center.console.access import may
 from preference_center.console.rendering import render_page
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
@@ -21,6 +22,7 @@ from preference_center.destinations.webhook_url import webhook_url
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import SHARING
 from preference_center.domain.promise import window_share
+from preference_center.domain.staff import Permission
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
@@ -63,7 +65,7 @@ def destination_page(name: str, status: int = 200, **values: Any) -> ResponseRet
         at=now,
         destination=found,
         kind_title=integration.title,
-        settings=list(_settings(found)),
+        settings=list(_settings(found)) if may(Permission.MANAGE_DESTINATIONS) else [],
         mapping=list(_mapping(found)),
         can=can,
         capabilities=list(_capabilities(can)),
@@ -93,7 +95,7 @@ def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[
     backfill = backfills.load_backfill(connection, found.id)
     return {
         "state": state,
-        "badge": words.state_badge(pending.status_label),
+        "badge": words.state_badge(state),
         "advice": words.advice(state, now),
         "pending": pending.count,
         "age": words.duration(oldest, now) if oldest else "",
@@ -112,7 +114,10 @@ def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[
 
 
 def _settings(found: Destination) -> Iterator[tuple[str, str]]:
-    """Each setting and its value; of a secret only whether it is set."""
+    """Each setting and its value; of a secret only whether it is set.
+
+    For operators alone: a URL may have a token in it.
+    """
     integration = get_integration(found.kind)
     secrets = integration.load_secret_settings()
     for name in (each.removesuffix("?") for each in integration.load_settings()):

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from preference_center.domain.deadlines import DeadlineStage
 from preference_center.domain.promise import Promise
-from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.domain.sync.destination import DestinationStatus, status_label
 from preference_center.languages import format_short_time, join_names
 from preference_center.storage.sync.board import DestinationState
 
@@ -39,13 +39,20 @@ def length(waited: timedelta) -> str:
     return str(ngettext("%(num)s hour", "%(num)s hours", waited // timedelta(hours=1)))
 
 
-def state_badge(state: str) -> tuple[str, str]:
-    """The state of `status_label` in words, and the kind of its badge."""
+def is_rate_limited(state: DestinationState) -> bool:
+    """Whether it works, and is waited for since it takes no more requests now."""
+    return state.retry_at is not None and not state.failures
+
+
+def state_badge(state: DestinationState) -> tuple[str, str]:
+    """The state in words, and the kind of its badge."""
+    if state.status is DestinationStatus.ACTIVE and is_rate_limited(state):
+        return _("slowed down"), "warn"
     return {
         DestinationStatus.ACTIVE.value: (_("running"), "good"),
         DestinationStatus.PAUSED.value: (_("paused"), "warn"),
         DestinationStatus.OBSERVE.value: (_("observed"), "none"),
-    }.get(state, (_("broken"), "bad"))
+    }.get(status_label(state.status, state.retry_at), (_("broken"), "bad"))
 
 
 def stage_badge(stage: DeadlineStage) -> tuple[str, str]:
@@ -120,6 +127,8 @@ def advice(state: DestinationState, now: datetime) -> str:
 
 
 def _active_advice(state: DestinationState, now: datetime) -> str:
+    if is_rate_limited(state):
+        return str(_("Its rate limit is reached. It goes on by itself."))
     if state.retry_at is not None:
         if state.retry_at > now:
             return str(

@@ -28,6 +28,8 @@ class DestinationState:
     """Why it was paused or its circuit is open, in words that may be the tool's own."""
     retry_at: datetime | None
     """When an open circuit is tried again."""
+    failures: int
+    """How often it failed in a row; 0 with a `retry_at` while its rate limit is reached."""
     sends: Sequence[str]
     drift_total: int
     """Opt-outs that the tool had confirmed and no longer had, since it was set up."""
@@ -44,7 +46,7 @@ class DestinationState:
 def list_states(connection: Connection, name: str | None = None) -> list[DestinationState]:
     """All destinations by name, or the one of this name."""
     rows = connection.execute(
-        """SELECT d.id, d.name, d.kind, d.status, d.reason, d.retry_at, d.sends,
+        """SELECT d.id, d.name, d.kind, d.status, d.reason, d.retry_at, d.failures, d.sends,
             COALESCE(v.drift, 0),
             CASE WHEN COALESCE(v.drift, 0) = 0 THEN 0 ELSE (
                 SELECT count(*) FILTER (WHERE first.outcome = 'drift') FROM (

@@ -156,3 +156,12 @@ def test_plots_have_a_description_and_a_table_and_a_period(app: Flask, clock: Cl
     assert "Until Pushed per hour Failed per hour" in text
     assert '<a href="?period=7d#over-time" aria-current="true">' in html
     assert " style=" not in html  # the policy allows none
+
+
+def test_a_tool_whose_rate_limit_is_reached_is_not_called_broken(app: Flask, clock: Clock) -> None:
+    number = add(app, "mailer")
+    with app.app_context():
+        run_in_transaction(lambda c: destinations.set_status(c, number, DestinationStatus.ACTIVE))
+        later = clock() + timedelta(minutes=1)
+        run_in_transaction(lambda c: destinations.defer(c, number, "429", later))
+    assert "slowed down Its rate limit is reached. It goes on by itself." in board(app)
