@@ -15,7 +15,7 @@ MAX_TASKS = 1_000
 
 
 def list_hand_tasks(
-    actor: str, *, with_addresses: bool, destination: str | None = None
+    actor: str, *, with_addresses: bool, destination: str | None = None, limit: int = MAX_TASKS
 ) -> list[HandTask]:
     """The tasks that wait for a person, of all tools or of one, the longest waiting first.
 
@@ -24,7 +24,7 @@ def list_hand_tasks(
     context = services()
 
     def load(connection: Connection) -> list[HandTask]:
-        found = erasure_list.list_hand_tasks(connection, context.keys, MAX_TASKS, destination)
+        found = erasure_list.list_hand_tasks(connection, context.keys, limit, destination)
         if with_addresses and found:
             seen = sorted({str(each.task.erasure_id) for each in found if each.address})
             audit.insert_audit_entry(

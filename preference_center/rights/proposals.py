@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from uuid import UUID
 
 from preference_center.domain.rights.decisions import (
@@ -17,21 +17,21 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.rights import requests
 from preference_center.storage.rights.requests import RightsStep
 
-ABOUT_PROPOSALS = (StepAction.DECISION_PROPOSED, StepAction.DECISION_DECLINED)
+_ABOUT_PROPOSALS = (StepAction.DECISION_PROPOSED, StepAction.DECISION_DECLINED)
 
 
 def find_proposal(steps: Iterable[RightsStep]) -> Proposal | None:
     """The proposal that waits for another person; None if there is none. `steps` in order."""
     found = None
     for step in steps:
-        if step.action in ABOUT_PROPOSALS:
+        if step.action in _ABOUT_PROPOSALS:
             found = _read(step) if step.action == StepAction.DECISION_PROPOSED else None
     return found
 
 
-def find_proposals(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Proposal]:
-    """The proposals that wait, of those of these requests that have one."""
-    steps = requests.list_newest_steps(connection, ids, ABOUT_PROPOSALS)
+def find_proposals(connection: Connection) -> dict[UUID, Proposal]:
+    """The proposals that wait, by the id of their request."""
+    steps = requests.list_proposal_steps(connection)
     found = {request_id: find_proposal([step]) for request_id, step in steps.items()}
     return {request_id: proposal for request_id, proposal in found.items() if proposal}
 

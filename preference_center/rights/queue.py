@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from preference_center.context import services
 from preference_center.domain.rights.clock import RequestStage, request_stage
+from preference_center.domain.rights.decisions import Proposal
+from preference_center.domain.rights.model import RequestKind
+from preference_center.rights.proposals import find_proposals
 from preference_center.storage.catalogues import current_catalogue_or_empty
-from preference_center.storage.db.database import run_autocommit
+from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.rights import request_queue
 from preference_center.storage.rights.request_queue import OpenRequest
 
-MAX_OPEN = 10_000
+MAX_OPEN = 5_000
 """Requests that are sorted and counted; what is beyond them has the latest deadlines."""
 
 
@@ -21,18 +26,29 @@ class QueueEntry:
 
     request: OpenRequest
     stage: RequestStage | None
+    proposal: Proposal | None
+    """What waits for a second person, if anything does."""
 
 
-def load_queue() -> list[QueueEntry]:
-    """The open requests, the earliest deadline first, stopped clocks last. Raises Unavailable."""
+def load_queue(kinds: Collection[RequestKind]) -> list[QueueEntry]:
+    """The open requests of these kinds, the earliest deadline first and stopped clocks last.
+
+    Raises Unavailable.
+    """
     now, target = services().now(), current_catalogue_or_empty().rights.target
-    found = run_autocommit(lambda connection: request_queue.list_open(connection, MAX_OPEN))
+
+    def load(connection: Connection) -> tuple[list[OpenRequest], dict[UUID, Proposal]]:
+        found = request_queue.list_open(connection, kinds, MAX_OPEN)
+        return found, find_proposals(connection)
+
+    found, proposals = run_autocommit(load)
     return [
         QueueEntry(
             each,
             None
             if each.stopped_at
             else request_stage(each.received_at, each.deadline, now, target=target),
+            proposals.get(each.id),
         )
         for each in found
     ]

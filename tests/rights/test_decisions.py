@@ -125,9 +125,9 @@ def test_a_proposal_that_was_declined_counts_no_longer() -> None:
     decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
     with pytest.raises(InvalidInput, match="proposed already"):
         decisions.propose_refusal(request.id, RefusalGround.EXCESSIVE, GRACE)
-    assert list(run_in_transaction(lambda c: find_proposals(c, [request.id]))) == [request.id]
+    assert list(run_in_transaction(find_proposals)) == [request.id]
     decisions.decline(request.id, GRACE)
-    assert run_in_transaction(lambda c: find_proposals(c, [request.id])) == {}
+    assert run_in_transaction(find_proposals) == {}
     with pytest.raises(SecondPersonRequired):
         refuse(request, GRACE)
     for late in (decisions.carry_out, decisions.decline):

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from flask import url_for
 from flask_babel import format_date
-from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _
+from flask_babel.speaklater import LazyString
 
 from preference_center.domain.rights.decisions import Decision, needs_second_person
 from preference_center.domain.rights.model import RequestKind, RequestState, RequestVia
@@ -40,7 +41,7 @@ def next_actions(asked: RightsRequest, extendable_to: datetime | None) -> list[A
 
 def fulfil_label(kind: RequestKind) -> str:
     """What fulfilling a request of this kind does, as a button."""
-    labels: Mapping[RequestKind, str] = {
+    labels: Mapping[RequestKind, LazyString] = {
         RequestKind.ACCESS: _("Mark as answered"),
         RequestKind.CORRECT: _("Mark as corrected"),
         RequestKind.ERASE: _("Propose to erase"),
@@ -53,12 +54,12 @@ def fulfil_label(kind: RequestKind) -> str:
         RequestKind.COMPLAINT: _("Mark as answered"),
         RequestKind.MINOR: _("The report is right: propose to erase"),
     }
-    return labels[kind]
+    return str(labels[kind])
 
 
 def fulfil_hint(kind: RequestKind) -> str:
     """What that brings about."""
-    hints: Mapping[RequestKind, str] = {
+    hints: Mapping[RequestKind, LazyString] = {
         RequestKind.ACCESS: _(
             "A worker builds the file and completes the request by itself, within minutes. Only"
             " where you have answered in another way."
@@ -74,7 +75,7 @@ def fulfil_hint(kind: RequestKind) -> str:
         RequestKind.COMPLAINT: _("After you have written to the person."),
         RequestKind.MINOR: _("Closes the account and erases it. Another person has to agree."),
     }
-    return hints[kind]
+    return str(hints[kind])
 
 
 def _identity(asked: RightsRequest) -> Iterator[Action]:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from flask_babel import format_date, ngettext
-from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _
+from flask_babel.speaklater import LazyString
 
 from preference_center.console.requests.words import (
     extension_words,
@@ -42,7 +43,7 @@ _IN_HOURS_BELOW = timedelta(days=2)
 
 def step_words(action: str) -> str:
     """What happened; an unknown action as it is stored."""
-    words: Mapping[str, str] = {
+    words: Mapping[str, LazyString] = {
         StepAction.RECEIVED: _("Received"),
         StepAction.REPEATED: _("The same request came again"),
         StepAction.RECEIPT_CONFIRMED: _("Receipt confirmed to the person"),
@@ -70,12 +71,12 @@ def step_words(action: str) -> str:
         FILE_DOWNLOADED: _("File downloaded"),
         CONSENT_RETRACTED: _("Consent retracted"),
     }
-    return words.get(action, action)
+    return str(words.get(action, action))
 
 
 def mail_words(result: str) -> str:
     """What became of the mail about a step; empty before it was tried."""
-    words: Mapping[str, str] = {
+    words: Mapping[str, LazyString] = {
         "": _("waits to be sent"),
         SendResult.SENT: _("mailed"),
         SendResult.REFUSED: _("mail rejected: write a letter"),
@@ -83,18 +84,18 @@ def mail_words(result: str) -> str:
         SendResult.CANCELLED: _("mail cancelled"),
         SendResult.STOPPED: _("wants no such mails"),
     }
-    return words.get(result, result)
+    return str(words.get(result, result))
 
 
 def actor_words(actor: str) -> str:
     """Who took a step."""
-    words: Mapping[str, str] = {
+    words: Mapping[str, LazyString] = {
         "person": _("the person"),
         "agent": _("the agent"),
         "sender": _("the person, by mail"),
         "service": _("this service"),
     }
-    return words.get(actor, actor)
+    return str(words.get(actor, actor))
 
 
 def proposal_words(proposal: Proposal) -> str:
@@ -140,7 +141,7 @@ def detail_words(step: RightsStep) -> str:
 
 def task_words(task: ErasureTask) -> str:
     """How far an erasure is in one tool."""
-    ended: Mapping[TaskOutcome, str] = {
+    ended: Mapping[TaskOutcome, LazyString] = {
         TaskOutcome.ERASED: _("erased"),
         TaskOutcome.ABSENT: _("did not have the person"),
         TaskOutcome.NOTHING_HELD: _("holds nothing but the suppression"),
@@ -149,7 +150,7 @@ def task_words(task: ErasureTask) -> str:
         TaskOutcome.RETURNED: _("the person came back before"),
     }
     if task.outcome:
-        return ended[TaskOutcome(task.outcome)]
+        return str(ended[TaskOutcome(task.outcome)])
     if task.by_hand_since:
         return str(_("waits for a person: %(reason)s", reason=task.reason))
     if task.erased_at:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import dropwhile, islice
 from typing import Any, TypeVar
-from uuid import UUID
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -24,14 +24,15 @@ from preference_center.domain.rights.model import Law, RequestKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidInput
 from preference_center.rights import minors, requests
-from preference_center.rights.proposals import find_proposals
 from preference_center.rights.queue import MAX_OPEN, QueueEntry, load_queue
 from preference_center.rights.request_steps import part_addresses
-from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights import request_queue
 
 PAGE = 50
 """Requests on one page."""
+
+_KINDS = tuple(kind for kind in RequestKind if kind is not RequestKind.MINOR)
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -50,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the list is limited to. `stage` may also be `stopped`."""
+    """What the list is limited to. `stage` may also be STOPPED or SECOND_PERSON."""
 
     kind: RequestKind | None
     law: Law | None
@@ -63,7 +64,7 @@ class Filters:
         return (
             (self.kind is None or asked.kind is self.kind)
             and (self.law is None or asked.law is self.law)
-            and self.stage in {"", entry.stage or STOPPED}
+            and self.stage in {"", entry.stage or STOPPED, entry.proposal and SECOND_PERSON}
             and self.brand in {"", asked.brand}
         )
 
@@ -76,11 +77,13 @@ class Filters:
 
 STOPPED = "stopped"
 """The stage of a request whose clock stands still."""
+SECOND_PERSON = "second_person"
+"""That of one about which somebody proposed a decision; it is on time or late besides."""
 
 
 def request_queue_page() -> ResponseReturnValue:
     """The open requests; reports of minors have a page of their own."""
-    queue = [each for each in load_queue() if each.request.kind is not RequestKind.MINOR]
+    queue = load_queue(_KINDS)
     filters = Filters(
         _choice(RequestKind, request.args.get("kind", "")),
         _choice(Law, request.args.get("law", "")),
@@ -98,12 +101,11 @@ def request_queue_page() -> ResponseReturnValue:
         counts=_counts(queue),
         matching=len(matching),
         brands=[(brand, brand) for brand in _brands(queue)],
-        kinds=options(
-            (kind for kind in RequestKind if kind is not RequestKind.MINOR), words.kind_words
-        ),
+        kinds=options(_KINDS, words.kind_words),
         laws=options(Law, words.law_words),
         stages=_stage_choices(),
         has_more=len(queue) >= MAX_OPEN,
+        max_open=MAX_OPEN,
         words=words,
         progress=progress,
     )
@@ -111,7 +113,7 @@ def request_queue_page() -> ResponseReturnValue:
 
 def minor_reports() -> ResponseReturnValue:
     """The open reports of minors, to be decided within 72 hours."""
-    queue = [each for each in load_queue() if each.request.kind is RequestKind.MINOR]
+    queue = load_queue([RequestKind.MINOR])
     shown, following = _page(queue, request.args.get("after", ""))
     rows = _rows(shown)
     return render_page(
@@ -141,20 +143,25 @@ def _brands(queue: Sequence[QueueEntry]) -> list[str]:
 
 def _counts(queue: Sequence[QueueEntry]) -> list[tuple[str, str, int]]:
     """For each stage its code, its words and how many requests are in it, the worst first."""
-    counted = Counter(each.stage or STOPPED for each in queue)
+    counted = Counter(str(each.stage or STOPPED) for each in queue)
+    counted[SECOND_PERSON] = sum(each.proposal is not None for each in queue)
     return [(code, title, counted[code]) for code, title in _stage_choices()]
 
 
 def _stage_choices() -> list[tuple[str, str]]:
     stages = [(str(stage), words.stage_words(stage)) for stage in reversed(RequestStage)]
-    return [*stages, (STOPPED, str(_("clock stopped")))]
+    others = [
+        (STOPPED, str(_("clock stopped"))),
+        (SECOND_PERSON, str(_("waits for a second person"))),
+    ]
+    return [*stages, *others]
 
 
 def _page(entries: Sequence[QueueEntry], after: str) -> tuple[list[QueueEntry], str]:
     """The entries after a key of the order, and the key that the next page continues after."""
-    rest = [each for each in entries if _key(each) > after]
-    shown = rest[:PAGE]
-    return shown, _key(shown[-1]) if len(rest) > PAGE else ""
+    rest = dropwhile(lambda each: _key(each) <= after, entries) if after else iter(entries)
+    found = list(islice(rest, PAGE + 1))
+    return found[:PAGE], _key(found[PAGE - 1]) if len(found) > PAGE else ""
 
 
 def _key(entry: QueueEntry) -> str:
@@ -166,20 +173,16 @@ def _key(entry: QueueEntry) -> str:
 
 def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
     ids = [each.request.id for each in entries]
-
-    def load(connection: Connection) -> tuple[list[RightsRequest], dict[UUID, Proposal]]:
-        return request_queue.load_requests(connection, ids), find_proposals(connection, ids)
-
-    found, proposals = run_autocommit(load)
-    stages = {each.request.id: each.stage for each in entries}
+    found = run_autocommit(lambda connection: request_queue.load_requests(connection, ids))
+    by_id = {each.request.id: each for each in entries}
     now = services().now()
     return [
         Row(
             each,
-            stages[each.id],
+            by_id[each.id].stage,
             progress.clock_words(each, now),
             masked_subject(each),
-            proposals.get(each.id),
+            by_id[each.id].proposal,
         )
         for each in found
     ]

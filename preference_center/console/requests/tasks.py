@@ -25,6 +25,8 @@ from preference_center.storage.rights.erasure_list import (
 )
 
 _MAX_ERASURES = 100
+_MAX_TASKS = 200
+"""Tasks on the page, the longest waiting first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,11 @@ def finish_task(erasure_id: UUID) -> ResponseReturnValue:
 
 def _render(shown: str = "", problem: str = "") -> ResponseReturnValue:
     actor = current_actor()
-    found = hand_tasks.list_hand_tasks(actor, with_addresses=False)
+    found = hand_tasks.list_hand_tasks(actor, with_addresses=False, limit=_MAX_TASKS)
     seen = (
-        hand_tasks.list_hand_tasks(actor, with_addresses=True, destination=shown) if shown else []
+        hand_tasks.list_hand_tasks(actor, with_addresses=True, destination=shown, limit=_MAX_TASKS)
+        if shown
+        else []
     )
     addresses = {each.task.erasure_id: each.address or "" for each in seen}
     erasures = run_autocommit(lambda c: list_erasures(c, _MAX_ERASURES, only_open=True))

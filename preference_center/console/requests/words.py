@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _
+from flask_babel.speaklater import LazyString
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.rights.clock import RequestStage
@@ -31,7 +32,7 @@ _IN_HOURS_BELOW = timedelta(days=2)
 
 def kind_words(kind: RequestKind, extent: Extent | None = None) -> str:
     """What is asked for."""
-    words: Mapping[RequestKind, str] = {
+    words: Mapping[RequestKind, LazyString] = {
         RequestKind.ACCESS: _("Access to data"),
         RequestKind.CORRECT: _("Correction"),
         RequestKind.ERASE: _("Erasure"),
@@ -44,21 +45,21 @@ def kind_words(kind: RequestKind, extent: Extent | None = None) -> str:
         RequestKind.COMPLAINT: _("Complaint"),
         RequestKind.MINOR: _("Report of a minor"),
     }
-    return f"{words[kind]} ({extent_words(extent)})" if extent else words[kind]
+    return f"{words[kind]} ({extent_words(extent)})" if extent else str(words[kind])
 
 
 def extent_words(extent: Extent) -> str:
     """How far an erasure goes."""
-    words: Mapping[Extent, str] = {
+    words: Mapping[Extent, LazyString] = {
         Extent.MARKETING: _("marketing only"),
         Extent.ACCOUNT: _("whole account"),
     }
-    return words[extent]
+    return str(words[extent])
 
 
 def state_words(state: RequestState) -> str:
     """Where a request is."""
-    words: Mapping[RequestState, str] = {
+    words: Mapping[RequestState, LazyString] = {
         RequestState.RECEIVED: _("received"),
         RequestState.IDENTIFYING: _("waits for proof of identity"),
         RequestState.OPEN: _("to be decided"),
@@ -67,18 +68,18 @@ def state_words(state: RequestState) -> str:
         RequestState.WITHDRAWN: _("withdrawn"),
         RequestState.LAPSED: _("lapsed"),
     }
-    return words[state]
+    return str(words[state])
 
 
 def stage_words(stage: RequestStage) -> str:
     """How late it is."""
-    words: Mapping[RequestStage, str] = {
+    words: Mapping[RequestStage, LazyString] = {
         RequestStage.ON_TIME: _("on time"),
         RequestStage.PAST_TARGET: _("past the target"),
         RequestStage.DUE_SOON: _("due soon"),
         RequestStage.OVERDUE: _("overdue"),
     }
-    return words[stage]
+    return str(words[stage])
 
 
 STAGE_KINDS = {
@@ -94,18 +95,18 @@ def law_words(law: Law | None) -> str:
     """The law whose deadline counts."""
     if law is None:
         return str(_("the earliest date of the laws in the catalogue"))
-    words: Mapping[Law, str] = {
+    words: Mapping[Law, LazyString] = {
         Law.GDPR: _("GDPR"),
         Law.UK_GDPR: _("UK GDPR"),
         Law.CCPA: _("CCPA"),
         Law.LGPD: _("LGPD"),
     }
-    return words[law]
+    return str(words[law])
 
 
 def via_words(via: RequestVia) -> str:
     """How it reached the company."""
-    words: Mapping[RequestVia, str] = {
+    words: Mapping[RequestVia, LazyString] = {
         RequestVia.PAGE: _("on the pages of rights"),
         RequestVia.PORTAL: _("in the company’s portal"),
         RequestVia.EMAIL: _("by email"),
@@ -116,33 +117,33 @@ def via_words(via: RequestVia) -> str:
         RequestVia.API: _("from a system of the company"),
         RequestVia.AGENT: _("by an agent"),
     }
-    return words[via]
+    return str(words[via])
 
 
 def channel_words(channel: Channel) -> str:
     """What kind of address it is."""
-    words: Mapping[Channel, str] = {
+    words: Mapping[Channel, LazyString] = {
         Channel.EMAIL: _("Email"),
         Channel.SMS: _("SMS"),
         Channel.PHONE: _("Phone"),
     }
-    return words[channel]
+    return str(words[channel])
 
 
 def level_words(level: IdentityLevel) -> str:
     """What is known about who asks."""
-    words: Mapping[IdentityLevel, str] = {
+    words: Mapping[IdentityLevel, LazyString] = {
         IdentityLevel.NONE: _("nothing proven"),
         IdentityLevel.MESSAGE_LINK: _("a link of a message"),
         IdentityLevel.CONTROLS_ADDRESS: _("control of the address"),
         IdentityLevel.CONTACT: _("identity of the account’s holder"),
     }
-    return words[level]
+    return str(words[level])
 
 
 def proof_words(proof: Proof) -> str:
     """What showed who the person is."""
-    words: Mapping[Proof, str] = {
+    words: Mapping[Proof, LazyString] = {
         Proof.NOTHING: _("Nothing yet"),
         Proof.MESSAGE_LINK: _("They used a link of one of our messages"),
         Proof.ONE_TIME_LINK: _("They used a one-time link, mailed or texted now"),
@@ -150,12 +151,12 @@ def proof_words(proof: Proof) -> str:
         Proof.CONTACT_LOGIN: _("Our log-in vouches for the account"),
         Proof.RECENT_DEALINGS: _("Two facts about recent dealings were right"),
     }
-    return words[proof]
+    return str(words[proof])
 
 
 def fact_words(fact: AskedFact) -> str:
     """What support asked about."""
-    words: Mapping[AskedFact, str] = {
+    words: Mapping[AskedFact, LazyString] = {
         AskedFact.LAST_ORDER: _("Last order"),
         AskedFact.ORDER_AMOUNT: _("Amount of an order"),
         AskedFact.PAYMENT_METHOD: _("Way of paying"),
@@ -165,12 +166,12 @@ def fact_words(fact: AskedFact) -> str:
         AskedFact.SUBSCRIPTIONS: _("What they are subscribed to"),
         AskedFact.IDENTITY_DOCUMENT_SEEN: _("An identity document was seen, not copied"),
     }
-    return words[fact]
+    return str(words[fact])
 
 
 def ground_words(ground: RefusalGround) -> str:
     """Why a request is refused."""
-    words: Mapping[RefusalGround, str] = {
+    words: Mapping[RefusalGround, LazyString] = {
         RefusalGround.NOT_IDENTIFIED: _("it is not proven who asks"),
         RefusalGround.LEGAL_DUTY: _("a law obliges us to keep the data"),
         RefusalGround.CLAIMS: _("the data is needed for legal claims"),
@@ -178,43 +179,43 @@ def ground_words(ground: RefusalGround) -> str:
         RefusalGround.UNFOUNDED: _("what the report says is not so"),
         RefusalGround.OTHERS_RIGHTS: _("it would harm the rights of others"),
     }
-    return words[ground]
+    return str(words[ground])
 
 
 def outcome_words(outcome: RequestOutcome) -> str:
     """How it was fulfilled."""
-    words: Mapping[RequestOutcome, str] = {
+    words: Mapping[RequestOutcome, LazyString] = {
         RequestOutcome.FULFILLED: _("fulfilled"),
         RequestOutcome.PARTLY: _("fulfilled in part"),
         RequestOutcome.NOTHING_HELD: _("nothing is held"),
         RequestOutcome.ALREADY_SO: _("it was so already"),
     }
-    return words[outcome]
+    return str(words[outcome])
 
 
 def extension_words(reason: ExtensionReason) -> str:
     """Why the answer takes longer."""
-    words: Mapping[ExtensionReason, str] = {
+    words: Mapping[ExtensionReason, LazyString] = {
         ExtensionReason.COMPLEX: _("the request is complex"),
         ExtensionReason.MANY_REQUESTS: _("the person made many requests"),
     }
-    return words[reason]
+    return str(words[reason])
 
 
 def proof_kind_words(kind: ProofKind) -> str:
     """What an agent's file shows."""
-    words: Mapping[ProofKind, str] = {
+    words: Mapping[ProofKind, LazyString] = {
         ProofKind.POWER_OF_ATTORNEY: _("Power of attorney"),
         ProofKind.HEIR: _("That the agent inherits"),
     }
-    return words[kind]
+    return str(words[kind])
 
 
 def by_hand_words(how: DoneByHand) -> str:
     """What somebody did in a tool."""
-    words: Mapping[DoneByHand, str] = {
+    words: Mapping[DoneByHand, LazyString] = {
         DoneByHand.DELETED: _("Deleted there"),
         DoneByHand.NOT_THERE: _("The tool did not have the person"),
         DoneByHand.SUPPRESSED: _("Put on its suppression list"),
     }
-    return words[how]
+    return str(words[how])

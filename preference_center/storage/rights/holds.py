@@ -63,7 +63,7 @@ def end_holds(connection: Connection, reference: str, now: datetime, actor: str)
 def list_holds(connection: Connection, limit: int = 10_000) -> list[Hold]:
     """The newest holds, the newest first."""
     rows = connection.execute(
-        f"{_SELECT} ORDER BY placed_at DESC, id LIMIT %s",
+        f"{_SELECT} ORDER BY placed_at DESC, id DESC LIMIT %s",
         (limit,),
     )
     return [Hold(*row) for row in rows]

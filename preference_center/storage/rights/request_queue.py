@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.rights.model import Law, RequestKind, RequestState
+from preference_center.domain.rights.model import Law, RequestKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.db.database import Connection
 from preference_center.storage.rights.holds import IN_FORCE
@@ -32,32 +32,23 @@ class OpenRequest:
     kind: RequestKind
     law: Law | None
     brand: str | None
-    state: RequestState
     received_at: datetime
     deadline: datetime
     stopped_at: datetime | None
 
 
-def list_open(connection: Connection, limit: int) -> list[OpenRequest]:
-    """Open requests: those whose clock runs, the earliest deadline first, then the others."""
+def list_open(
+    connection: Connection, kinds: Collection[RequestKind], limit: int
+) -> list[OpenRequest]:
+    """Open requests of these kinds: the earliest deadline first, and stopped clocks last."""
     rows = connection.execute(
-        """SELECT id, kind, law, brand, state, received_at, COALESCE(extended_to, due_at),
-            stopped_at
-        FROM rights_request WHERE closed_at IS NULL
+        """SELECT id, kind, law, brand, received_at, COALESCE(extended_to, due_at), stopped_at
+        FROM rights_request WHERE closed_at IS NULL AND kind = ANY(%s)
         ORDER BY stopped_at IS NOT NULL, COALESCE(extended_to, due_at), id LIMIT %s""",
-        (limit,),
+        ([str(kind) for kind in kinds], limit),
     )
-    return [
-        OpenRequest(
-            row[0],
-            RequestKind(row[1]),
-            Law(row[2]) if row[2] else None,
-            row[3],
-            RequestState(row[4]),
-            *row[5:],
-        )
-        for row in rows
-    ]
+    named, laws = {str(each): each for each in kinds}, {str(each): each for each in Law}
+    return [OpenRequest(row[0], named[row[1]], laws.get(row[2]), *row[3:]) for row in rows]
 
 
 def load_requests(connection: Connection, ids: Sequence[UUID]) -> list[RightsRequest]:

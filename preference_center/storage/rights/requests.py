@@ -240,6 +240,19 @@ def list_newest_steps(
     return {row[0]: RightsStep(*row[1:]) for row in rows}
 
 
+def list_proposal_steps(connection: Connection) -> dict[UUID, RightsStep]:
+    """The newest step about a proposed decision, of each open request that has one."""
+    rows = connection.execute(
+        """SELECT DISTINCT ON (step.request_id) step.request_id, step.at, step.actor, step.action,
+            step.detail
+        FROM rights_step step JOIN rights_request request ON request.id = step.request_id
+        WHERE step.action IN ('decision_proposed', 'decision_declined')
+            AND request.closed_at IS NULL
+        ORDER BY step.request_id, step.id DESC"""
+    )
+    return {row[0]: RightsStep(*row[1:]) for row in rows}
+
+
 def seal_part(keys: Keys, request_id: UUID, part: SealedPart) -> bytes:
     """`part`, encrypted for the row of this request."""
     return keys.seal(json.dumps(asdict(part)), context=rights_request_context(request_id))

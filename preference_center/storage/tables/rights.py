@@ -111,7 +111,15 @@ class RightsStepRow(db.Model):  # type: ignore[misc,name-defined]
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    __table_args__ = (Index("rights_step_request", "request_id", "id"),)
+    __table_args__ = (
+        Index("rights_step_request", "request_id", "id"),
+        Index(
+            "rights_step_proposal",
+            "request_id",
+            "id",
+            postgresql_where=text("action IN ('decision_proposed', 'decision_declined')"),
+        ),
+    )
 
 
 class RightsProofRow(db.Model):  # type: ignore[misc,name-defined]
@@ -241,6 +249,11 @@ class AddressMoveRow(db.Model):  # type: ignore[misc,name-defined]
     moved_at: Mapped[datetime] = mapped_column(TimestampTz)
     undo_until: Mapped[datetime] = mapped_column(TimestampTz)
     undone_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    __table_args__ = (
+        Index(
+            "address_move_request", "request_id", postgresql_where=text("request_id IS NOT NULL")
+        ),
+    )
 
 
 class HoldRow(db.Model):  # type: ignore[misc,name-defined]
@@ -257,6 +270,7 @@ class HoldRow(db.Model):  # type: ignore[misc,name-defined]
     ends_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     ended_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     ended_by: Mapped[str | None] = mapped_column(Text)
+    __table_args__ = (Index("hold_placed", "placed_at", "id"),)
 
 
 class RetentionRunRow(db.Model):  # type: ignore[misc,name-defined]

@@ -115,7 +115,9 @@ class TestFourEyes:
         grace, ada = staff(app, Role.SUPPORT), staff(app, Role.COMPLIANCE, name="ada")
         assert grace.post(url(asked, "/refuse"), ground="claims").status_code == 303
         assert "grace proposes to refuse it" in words(ada.get(url(asked)))
-        assert "waits for a second person" in words(ada.get("/console/requests"))
+        waiting = words(ada.get("/console/requests?stage=second_person"))
+        assert "1 waits for a second person" in waiting
+        assert asked.reference in waiting
         assert grace.post(url(asked, "/decide")).status_code == 403
         assert ada.post(url(asked, "/decide")).status_code == 303
         assert load(app, asked).state is RequestState.REFUSED
