@@ -160,7 +160,7 @@ def _form(
         typed=typed,
         reason=reason,
         reference=reference,
-        reasons=[("", ""), *words.access_reasons().items()],
+        reasons=[("", _("Choose a reason")), *words.access_reasons().items()],
         recent=list_recent_looks(),
         reason_words=words.access_reasons(),
     )

@@ -70,6 +70,11 @@ class PersonPage:
     wanted: TimelineFilter
 
     @property
+    def external_ids(self) -> Sequence[str]:
+        """The company's own ids of this person."""
+        return sorted(self.contact.external_ids) if self.contact else ()
+
+    @property
     def allowed(self) -> int:
         """How many topics may be sent."""
         return sum(each.is_allowed for each in self.topics)

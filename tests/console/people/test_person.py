@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.contacts import upsert_contacts
+from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.events import EventKind, Retraction
+from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.staff import Role
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.ledger import record
 from tests.clock import START
-from tests.console.people.ledger import HOSTILE, open_person, say
+from tests.console.people.ledger import ADA, HOSTILE, open_person, say
 from tests.console.staff import Staff, staff, words
 from tests.in_force import put_in_force
 from tests.pages.tools import connect, push
@@ -141,3 +144,17 @@ def test_pages_of_a_long_timeline_show_each_entry_once(app: Flask, support: Staf
         next_path = link.partition('"')[0].replace("&amp;", "&")
     assert sorted(seen) == list(range(60))
     assert sorted(seen[:50]) == list(range(10, 60))
+
+
+def test_whatever_strangers_filled_is_shown_as_text(app: Flask, support: Staff) -> None:
+    with app.app_context():
+        origin = RequestOrigin("test", "test", START)
+        upsert_contacts([ContactUpdate(HOSTILE, None, (ADA,))], origin)
+    say(app, source=HOSTILE, actor=f"key:{HOSTILE}", evidence={"message_id": HOSTILE, HOSTILE: "1"})
+    say(app, source="destination", actor=HOSTILE, evidence={"campaign": HOSTILE})
+    say(app, scope=HOSTILE, evidence={"via": HOSTILE})
+    say(app, actor=f"console:{HOSTILE}", evidence={"method": "one_click", "wording": HOSTILE})
+    html = support.get(open_person(support)).get_data(as_text=True)
+    assert HOSTILE not in html
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") >= 10
