@@ -38,7 +38,7 @@ from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.rights.retention import run_retention
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.staff.sessions import delete_old_sessions
-from preference_center.storage.access import idempotency
+from preference_center.storage.access import idempotency, person_access
 from preference_center.storage.access.key_usage import delete_old_usage
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
@@ -133,6 +133,7 @@ def purge_expired(now: datetime) -> None:
     run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
     run_autocommit(lambda connection: files.delete_expired(connection, now))
     run_autocommit(lambda connection: delete_old_usage(connection, now))
+    run_autocommit(lambda connection: person_access.forget_addresses(connection, now))
     run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
     run_autocommit(lambda connection: proofs.purge_proofs(connection, now))
     run_autocommit(lambda connection: rights_webhooks.purge_webhooks(connection, now))

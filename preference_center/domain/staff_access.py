@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from preference_center.errors import InvalidInput
 
+LOOK_LIFETIME = timedelta(minutes=60)
+"""How long a recorded look opens the person's pages: a call and what is to be noted after it."""
 _REFERENCE = re.compile(r"[A-Za-z0-9#/._-]{1,40}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
@@ -14,7 +13,12 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
 from preference_center.context import services
 from preference_center.domain.addresses import Address, mask_address
-from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.domain.staff_access import (
+    LOOK_LIFETIME,
+    AccessAction,
+    AccessReason,
+    StaffAccess,
+)
 from preference_center.storage.access.person_access import (
     PersonAccess,
     insert_person_access,
@@ -23,8 +27,6 @@ from preference_center.storage.access.person_access import (
 )
 from preference_center.storage.db.database import Connection, run_in_transaction
 
-LOOK_LIFETIME = timedelta(minutes=60)
-"""How long a recorded look opens the person's pages: a call and what is to be noted after it."""
 _RECENT = 5
 
 

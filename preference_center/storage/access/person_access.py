@@ -15,7 +15,12 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.domain.staff_access import (
+    LOOK_LIFETIME,
+    AccessAction,
+    AccessReason,
+    StaffAccess,
+)
 from preference_center.keys import Keys
 from preference_center.links import restore_address
 from preference_center.storage.db.database import Connection
@@ -66,12 +71,24 @@ def insert_person_access(
 
 
 def load_person_access(connection: Connection, keys: Keys, access_id: UUID) -> PersonAccess | None:
-    """The look with this id; None if there is none, or the person was erased since (I6)."""
+    """The look with this id; None if there is none, or its address is forgotten (I6)."""
     row = connection.execute(f"{_SELECT} WHERE id = %s", (access_id,)).fetchone()
     if row is None or row[-1] is None:
         return None
     text = keys.open(row[-1], context=person_access_context(access_id))
     return PersonAccess(_to_access(row), restore_address(text, Channel(row[6])))
+
+
+def forget_addresses(connection: Connection, now: datetime) -> int:
+    """Delete the addresses of looks that open no page any more; returns how many.
+
+    So nobody's address comes back for long by a look after they were erased (I6). The digest stays,
+    by which the person is shown the look.
+    """
+    return connection.execute(
+        "UPDATE person_access SET ciphertext = NULL WHERE ciphertext IS NOT NULL AND at <= %s",
+        (now - LOOK_LIFETIME,),
+    ).rowcount
 
 
 def list_person_accesses(connection: Connection, keys: Keys, address: Address) -> list[StaffAccess]:

@@ -12,9 +12,15 @@ import pytest
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.domain.staff_access import (
+    LOOK_LIFETIME,
+    AccessAction,
+    AccessReason,
+    StaffAccess,
+)
 from preference_center.storage.access.person_access import (
     PersonAccess,
+    forget_addresses,
     insert_person_access,
     list_person_accesses,
     list_recent_accesses,
@@ -61,6 +67,15 @@ def looks_at(address: Address) -> list[StaffAccess]:
 def test_its_id_leads_to_the_address_that_was_looked_up(address: Address) -> None:
     access = look(address)
     assert load() == PersonAccess(access, address)
+
+
+def test_the_address_is_forgotten_once_it_opens_no_page_any_more() -> None:  # I6
+    access, later = look(), look(NUMBER, number=2)
+    at = access.at + LOOK_LIFETIME
+    assert run_in_transaction(lambda c: forget_addresses(c, at)) == 1
+    assert load() is None
+    assert load(2) == PersonAccess(later, NUMBER)
+    assert looks_at(ADA) == [access]
 
 
 def test_an_unknown_id_leads_nowhere() -> None:
