@@ -38,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "erasing": measured_work.measure_erasing,
     "announcing": measured_work.measure_announcing,
     "consent-tag": measured_requests.measure_consent_tag,
+    "console": measured_requests.measure_console,
 }
 
 
@@ -48,7 +49,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="per measurement (default: 5)")
     parser.add_argument("--rounds", type=int, default=3, help="the median counts (default: 3)")
     parser.add_argument(
-        "--full", action="store_true", help="a million opt-outs in pacing, not 100,000"
+        "--full",
+        action="store_true",
+        help="a million opt-outs in pacing, not 100,000; for the console 20 million",
     )
     given = parser.parse_args()
     if not shutil.which("wrk"):

@@ -39,8 +39,8 @@ FILL = (
 )
 
 
-def fill(ground: Ground) -> None:
-    """Store the suppressions, every tenth of the asked among them."""
+def fill(ground: Ground, stored: int = STORED) -> None:
+    """Store so many suppressions, every tenth of the asked among them."""
     with ground.app.app_context():
         keys = services().keys
         digests = [
@@ -49,9 +49,9 @@ def fill(ground: Ground) -> None:
     values = {"norm": NORM_VERSION, "topic": TOPIC, "now": datetime.now(UTC)}
     with psycopg.connect(ground.settings.database_url) as connection:
         connection.execute(DRAFT)
-        connection.execute(MADE_UP, (STORED - len(digests),))
+        connection.execute(MADE_UP, (stored - len(digests),))
         with connection.cursor() as cursor, cursor.copy("COPY draft FROM STDIN") as copy:
-            for number, digest in enumerate(digests, STORED):
+            for number, digest in enumerate(digests, stored):
                 copy.write_row((number, digest, f"00000000-0000-4000-8000-{number:012}"))
         for statement in FILL:
             connection.execute(statement, values)

@@ -8,6 +8,7 @@ from statistics import median
 from bench import (
     calling,
     consent_tag,
+    console,
     decisions,
     ground,
     inbound,
@@ -33,6 +34,8 @@ from dev.engines import Engines
 from dev.errors import BrowserError
 
 LATE = 1_000_000
+SUPPRESSED, ALL_SUPPRESSED = 1_000_000, 20_000_000
+"""Suppressions behind the console's pages, and with `--full`."""
 POSTED = 700
 """Bytes of a body with one event, sealed."""
 
@@ -236,3 +239,24 @@ def measure_consent_tag(engines: Engines, options: Options) -> None:
             f" ({each.median.shown / ours.median.shown:.2f} times),"
             f" script {each.median.script:.0f} ms, long tasks {each.median.long_tasks:.0f} ms"
         )
+
+
+def measure_console(engines: Engines, options: Options) -> None:
+    """Every page of the console: at most 300 ms of server time."""
+    stored = ALL_SUPPRESSED if options.full else SUPPRESSED
+    minutes = 60 if options.full else 10
+    with ground.ground(engines) as here:
+        say(
+            f"storing {stored:,} suppressions, {console.PER_MINUTE:,} deliveries a minute for"
+            f" {minutes} minutes, and a person with {console.BUSY:,} events"
+        )
+        console.fill(here, stored, minutes)
+        ground.hush()
+        pages = console.measure(here, max(options.rounds, 5))
+    for page in sorted(pages, key=lambda each: each.longest, reverse=True):
+        say(
+            f"{page.rule} ({page.status}): median {page.median:.0f} ms, longest"
+            f" {page.longest:.0f} ms, {page.longest / console.LIMIT:.0%} of {console.LIMIT:.0f} ms"
+        )
+    late = [page.rule for page in pages if page.longest > console.LIMIT]
+    say(f"console: {len(pages)} pages, {len(late)} above the limit: {', '.join(late) or 'none'}")
