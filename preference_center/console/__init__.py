@@ -44,10 +44,10 @@ ROUTES: tuple[Route, ...] = (
     *window.ROUTES,
     *catalogue.ROUTES,
     *senders.ROUTES,
+    *imports.ROUTES,
     *reports.ROUTES,
     *staff_pages.ROUTES,
     *audit.ROUTES,
-    *imports.ROUTES,
 )
 """Every page of the console."""
 

@@ -38,10 +38,10 @@ MENU: tuple[MenuItem, ...] = (
         "catalogue_overview", _("Catalogue"), Permission.VIEW_CATALOGUE, "/console/catalogue", "c"
     ),
     MenuItem("senders", _("Senders"), Permission.VIEW_SENDERS, "/console/senders", "s"),
+    MenuItem("imports", _("Imports"), Permission.IMPORT, "/console/imports", "i"),
     MenuItem("reports", _("Reports"), Permission.VIEW_REPORTS, "/console/reports", "o"),
     MenuItem("staff", _("Staff"), Permission.MANAGE_STAFF, "/console/staff", "t"),
     MenuItem("audit", _("Audit"), Permission.VIEW_AUDIT, "/console/audit", "a"),
-    MenuItem("imports", _("Imports"), Permission.IMPORT, "/console/imports", "i"),
 )
 """In the order of the menu."""
 
