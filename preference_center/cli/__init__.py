@@ -66,6 +66,10 @@ _COMMANDS = {
         "Versions of the privacy policy: inform people, and see who was informed.",
     ),
     "receipts": ("receipts:receipts", "Find opt-outs by the reference on a person's receipt."),
+    "reports": (
+        "reports:group",
+        "Counts per day, which the reports of the console show.",
+    ),
     "retention": (
         "retention:group",
         "Remove what is past its retention, as the catalogue's [retention] states it.",

@@ -1,0 +1,63 @@
+"""`flask reports`: counting events per day, for the reports of the console."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from preference_center import daily_counts
+from preference_center.cli.actor import actor
+from preference_center.cli.command_app import CommandGroup
+from preference_center.cli.errors import click_errors
+from preference_center.context import services
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.reports.daily_counts import CountProgress, last_seq, load_progress
+
+group = CommandGroup("reports", help="Counts per day, which the reports of the console show.")
+
+
+@group.command("count")
+def count() -> None:
+    """Count the events that are not counted yet, all of them.
+
+    The scheduler does the same, 200,000 a minute: after an upgrade this is quicker. Safe to
+    interrupt and to repeat: it continues.
+    """
+    with click_errors():
+        _count_all()
+
+
+@group.command("rebuild")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    metavar="DAY",
+    help="The first day (UTC) to count again, e.g. 2026-01-01.",
+)
+def rebuild(since: datetime) -> None:
+    """Count the events of DAY and later again.
+
+    Until it is done, reports show those days in part. If it is interrupted, the scheduler goes on,
+    or `flask reports count`. Where days before DAY are not counted yet, their counts are dropped:
+    so after an upgrade it has the newest days first.
+    """
+    with click_errors():
+        daily_counts.rebuild(since.date(), actor())
+        _count_all()
+
+
+def _count_all() -> None:
+    bound = run_in_transaction(last_seq)
+
+    def show(counted: int, progress: CountProgress) -> None:
+        until = f"{progress.counted_until:%Y-%m-%d %H:%M}" if progress.counted_until else ""
+        click.echo(f"{counted} events counted, up to {until}", err=True)
+
+    counted = daily_counts.count_new_events(services().now(), None, show)
+    progress = run_in_transaction(load_progress)
+    if progress.seq < bound:
+        raise click.ClickException("another process is counting: see how far it is, and try again")
+    first = progress.first_day.isoformat() if progress.first_day else "the first event"
+    click.echo(f"{counted} events counted. Counts are complete from {first} on.")
