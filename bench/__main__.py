@@ -37,6 +37,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "access": measured_work.measure_access,
     "erasing": measured_work.measure_erasing,
     "announcing": measured_work.measure_announcing,
+    "counting": measured_work.measure_counting,
     "consent-tag": measured_requests.measure_consent_tag,
     "console": measured_requests.measure_console,
 }

@@ -9,6 +9,7 @@ from bench import (
     announcing,
     backfilling,
     clicking,
+    counting,
     draining,
     erasing,
     forms,
@@ -174,4 +175,18 @@ def measure_announcing(engines: Engines, options: Options) -> None:
         f" {count / found.seconds:,.0f}/s; streamed {found.rows:,} in"
         f" {found.stream_seconds:.0f} s, {found.rows / found.stream_seconds:,.0f}/s;"
         f" {found.repeated} twice, {found.missing} missing (wanted: none)"
+    )
+
+
+def measure_counting(engines: Engines, options: Options) -> None:
+    """Counts per day: at most a twentieth of recording; a report is read within 300 ms."""
+    with ground.ground(engines) as here:
+        found = counting.measure(here, FULL if options.full else PACED)
+    say(
+        f"counting per day: {found.counting / found.recording:.3f} of the time of recording"
+        f" (wanted: 0.05); {found.per_push * 1000:.2f} ms for the times of one push"
+    )
+    say(
+        f"a report of {counting.QUARTER} days: {found.quarter * 1000:.0f} ms, of"
+        f" {counting.LONGEST:,} days: {found.longest * 1000:.0f} ms (wanted: 300)"
     )

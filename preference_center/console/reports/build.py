@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +23,7 @@ from preference_center.domain.reports.opt_out_counts import (
     OPT_OUT_KINDS,
     break_down,
 )
-from preference_center.domain.reports.periods import Unit, units_of
+from preference_center.domain.reports.periods import Unit, start_of, units_of
 from preference_center.domain.reports.reflection_times import DAY
 from preference_center.domain.rights.statistics import (
     MIN_CELL,
@@ -141,11 +142,8 @@ class ReportTables:
         """Opt-outs and opt-ins by day, week or month."""
         steps = self._steps()
         rows: list[list[Value]] = [[start, out, in_, in_ - out] for start, out, in_ in steps]
-        retracted = sum(
-            count
-            for (_start, kind), count in self.facts.over_time.items()
-            if kind == EventKind.RETRACTED
-        )
+        by_day = self.facts.counts.by_day
+        retracted = sum(n for (_day, kind), n in by_day.items() if kind == EventKind.RETRACTED)
         notes = [
             _(
                 "Complaints count as opt-outs. Each counts on the day it was recorded, whatever"
@@ -185,7 +183,7 @@ class ReportTables:
             "sources",
             _("By source"),
             _("Source"),
-            ((row.source, row.kind, row.count) for row in self.facts.counts),
+            ((row.source, row.kind, row.count) for row in self.facts.counts.rows),
             lambda key: source_title(key, str),
         )
 
@@ -195,7 +193,7 @@ class ReportTables:
             "topics",
             _("By topic"),
             _("Topic"),
-            ((row.scope, row.kind, row.count) for row in self.facts.counts),
+            ((row.scope, row.kind, row.count) for row in self.facts.counts.rows),
             lambda key: scope_title(key, self.catalogue),
         )
 
@@ -205,7 +203,7 @@ class ReportTables:
             "brands",
             _("By brand"),
             _("Brand"),
-            ((self._brand_of(row.scope), row.kind, row.count) for row in self.facts.counts),
+            ((self._brand_of(row.scope), row.kind, row.count) for row in self.facts.counts.rows),
             self._brand_title,
         )
 
@@ -254,15 +252,16 @@ class ReportTables:
         return ReportTable(name, title, [heading, *_columns()], rows, _nothing(), [small_note()])
 
     def _steps(self) -> list[tuple[date, int, int]]:
-        found = self.facts.over_time
-        return [
-            (
-                start,
-                sum(found.get((start, kind), 0) for kind in OPT_OUT_KINDS),
-                sum(found.get((start, kind), 0) for kind in OPT_IN_KINDS),
-            )
-            for start in units_of(self.facts.period, self.facts.unit)
-        ]
+        """Each day, week or month with its opt-outs and opt-ins."""
+        unit = self.facts.unit
+        out: Counter[date] = Counter()
+        in_: Counter[date] = Counter()
+        for (day, kind), count in self.facts.counts.by_day.items():
+            if kind in OPT_OUT_KINDS:
+                out[start_of(day, unit)] += count
+            elif kind in OPT_IN_KINDS:
+                in_[start_of(day, unit)] += count
+        return [(start, out[start], in_[start]) for start in units_of(self.facts.period, unit)]
 
     def _unit_title(self) -> str:
         titles = {Unit.DAY: _("Day"), Unit.WEEK: _("Week from"), Unit.MONTH: _("Month from")}

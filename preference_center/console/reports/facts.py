@@ -12,7 +12,7 @@ from preference_center.domain.reports.periods import Period, Unit
 from preference_center.domain.reports.reflection_times import ReflectionTimes
 from preference_center.storage.db.database import Connection
 from preference_center.storage.reports import daily_counts, reflections, request_outcomes
-from preference_center.storage.reports.daily_counts import CountProgress, CountRow
+from preference_center.storage.reports.daily_counts import CountProgress, PeriodCounts
 from preference_center.storage.reports.request_outcomes import LateRequest, RequestCounts
 from preference_center.storage.sync import states
 from preference_center.storage.sync.states import LateRows
@@ -29,8 +29,7 @@ class ReportFacts:
     period: Period
     unit: Unit
     progress: CountProgress
-    counts: Sequence[CountRow]
-    over_time: dict[tuple[date, str], int]
+    counts: PeriodCounts
     reflected_since: date | None
     times: Sequence[ReflectionTimes]
     overdue: Sequence[LateRows]
@@ -48,8 +47,7 @@ def load_facts(connection: Connection, period: Period, unit: Unit, now: datetime
         period=period,
         unit=unit,
         progress=daily_counts.load_progress(connection),
-        counts=daily_counts.list_counts(connection, first, last, COUNTED_KINDS),
-        over_time=daily_counts.list_counts_over_time(connection, first, last, COUNTED_KINDS, unit),
+        counts=daily_counts.load_counts(connection, first, last, COUNTED_KINDS),
         reflected_since=reflections.find_first_day(connection),
         times=reflections.list_reflection_times(connection, first, last),
         overdue=[rows for rows in late if rows.stage is DeadlineStage.OVERDUE],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-MAX_DAYS = 3 * 366
+MAX_DAYS = 366
 """The longest period, so that what a report reads has a limit."""
 
 
@@ -99,7 +99,7 @@ def default_unit(period: Period) -> Unit:
 
 def units_of(period: Period, unit: Unit) -> list[date]:
     """The first day of each unit that the period touches, the oldest first."""
-    day = _start_of(period.first, unit)
+    day = start_of(period.first, unit)
     starts = []
     while day <= period.last:
         starts.append(day)
@@ -107,7 +107,8 @@ def units_of(period: Period, unit: Unit) -> list[date]:
     return starts
 
 
-def _start_of(day: date, unit: Unit) -> date:
+def start_of(day: date, unit: Unit) -> date:
+    """The first day of the unit that a day is in."""
     match unit:
         case Unit.DAY:
             return day

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -147,28 +147,28 @@ class CountRow:
     count: int
 
 
-def list_counts(
+@dataclass(frozen=True, slots=True)
+class PeriodCounts:
+    """What was recorded in a stretch of days: by kind, scope and source, and by day and kind."""
+
+    rows: Sequence[CountRow]
+    by_day: Mapping[tuple[date, str], int]
+
+
+def load_counts(
     connection: Connection, first: date, last: date, kinds: Sequence[str]
-) -> list[CountRow]:
-    """What was recorded on these days (UTC), of these kinds."""
-    rows = connection.execute(
-        """SELECT kind, scope, source, sum(count)::bigint FROM daily_count
-        WHERE day BETWEEN %s AND %s AND kind = ANY(%s) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
+) -> PeriodCounts:
+    """What was recorded on these days (UTC), of these kinds; the rows are read once for both."""
+    found = connection.execute(
+        """SELECT day, kind, scope, source, sum(count)::bigint FROM daily_count
+        WHERE day BETWEEN %s AND %s AND kind = ANY(%s)
+        GROUP BY GROUPING SETS ((kind, scope, source), (day, kind)) ORDER BY 1, 2, 3, 4""",
         (first, last, list(kinds)),
+    ).fetchall()
+    return PeriodCounts(
+        [CountRow(*row[1:]) for row in found if row[0] is None],
+        {(row[0], row[1]): row[4] for row in found if row[0] is not None},
     )
-    return [CountRow(*row) for row in rows]
-
-
-def list_counts_over_time(
-    connection: Connection, first: date, last: date, kinds: Sequence[str], unit: str
-) -> dict[tuple[date, str], int]:
-    """By the first day of each `unit` (day, week or month) and kind: how many were recorded."""
-    rows = connection.execute(
-        """SELECT date_trunc(%s, day::timestamp)::date, kind, sum(count)::bigint FROM daily_count
-        WHERE day BETWEEN %s AND %s AND kind = ANY(%s) GROUP BY 1, 2""",
-        (unit, first, last, list(kinds)),
-    )
-    return {(start, kind): count for start, kind, count in rows}
 
 
 def _midnight(day: date) -> datetime:
