@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from preference_center.console.plots import nice_ceiling
+
 WIDTH, HEIGHT = 720, 120
 """Of the area for bars, in the units of the SVG."""
 _GAP = 0.2
@@ -26,13 +28,13 @@ class Bar:
 class BarChart:
     """What an SVG shows, and what it says to those who don't see it.
 
-    The table next to it has every number. `highest` is the number that the axis ends with.
+    The table next to it has every number. `top` is the number that the axis ends with.
     """
 
     title: str
     names: Sequence[str]
     bars: Sequence[Bar]
-    highest: int
+    top: int
     first: str
     last: str
 
@@ -41,14 +43,14 @@ def bar_chart(
     title: str, names: Sequence[str], labels: Sequence[str], values: Sequence[Sequence[int]]
 ) -> BarChart:
     """Bars for each label: `values` has one number per name for it."""
-    highest = max((number for row in values for number in row), default=0)
+    top = int(nice_ceiling(max((number for row in values for number in row), default=0)))
     step = WIDTH / max(len(labels), 1)
     width = step * (1 - _GAP) / max(len(names), 1)
     bars = [
         Bar(
             series,
             round(step * place + step * _GAP / 2 + width * series, 2),
-            round(HEIGHT - (height := HEIGHT * number / highest), 2),
+            round(HEIGHT - (height := HEIGHT * number / top), 2),
             round(width, 2),
             round(height, 2),
         )
@@ -57,4 +59,4 @@ def bar_chart(
         if number
     ]
     ends = (labels[0], labels[-1]) if labels else ("", "")
-    return BarChart(title, names, bars, highest, *ends)
+    return BarChart(title, names, bars, top, *ends)

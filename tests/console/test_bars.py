@@ -1,0 +1,25 @@
+"""Bars: as high as their numbers, side by side, and none where there is nothing."""
+
+from __future__ import annotations
+
+from preference_center.console.bars import HEIGHT, WIDTH, bar_chart
+
+
+def test_bars_are_as_high_as_their_numbers_and_do_not_overlap() -> None:
+    chart = bar_chart("t", ["out", "in"], ["Mon", "Tue"], [[100, 50], [0, 25]])
+    assert chart.top == 100
+    assert [(bar.series, bar.height) for bar in chart.bars] == [
+        (0, HEIGHT),
+        (1, HEIGHT / 2),
+        (1, HEIGHT / 4),
+    ]
+    assert all(bar.y + bar.height == HEIGHT for bar in chart.bars)
+    ends = [(bar.x, bar.x + bar.width) for bar in chart.bars]
+    assert all(end <= start for (_, end), (start, _) in zip(ends, ends[1:], strict=False))
+    assert ends[-1][1] <= WIDTH
+    assert (chart.first, chart.last) == ("Mon", "Tue")
+
+
+def test_without_numbers_there_are_no_bars() -> None:
+    assert bar_chart("t", ["out"], ["Mon"], [[0]]).bars == []
+    assert bar_chart("t", ["out"], [], []).bars == []
