@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from preference_center.console.bars import HEIGHT, WIDTH, bar_chart
 
 
@@ -15,7 +17,7 @@ def test_bars_are_as_high_as_their_numbers_and_do_not_overlap() -> None:
     ]
     assert all(bar.y + bar.height == HEIGHT for bar in chart.bars)
     ends = [(bar.x, bar.x + bar.width) for bar in chart.bars]
-    assert all(end <= start for (_, end), (start, _) in zip(ends, ends[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(ends))
     assert ends[-1][1] <= WIDTH
     assert (chart.first, chart.last) == ("Mon", "Tue")
 
