@@ -12,10 +12,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from preference_center.context import services
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidInput, Unavailable
 from preference_center.storage.access import audit
 from preference_center.storage.db.append_lock import await_writers
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import (
+    Connection,
+    current_limits,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.storage.reports import daily_counts as stored
 from preference_center.storage.reports.daily_counts import CountProgress
 
@@ -23,11 +28,28 @@ CHUNK_SIZE = 10_000
 """Events of one transaction."""
 CHUNKS_PER_TICK = 20
 """How many chunks the scheduler counts at most before it does something else."""
+WRITERS_AWAITED = 0.5
+"""Seconds that the scheduler waits for transactions that append: a long import delays no push."""
+
+
+def count_a_few_events(now: datetime) -> int:
+    """Count some of what is new, as the scheduler does each minute; returns how many.
+
+    Nothing, if a transaction that appends does not end soon: the next call counts it. Raises
+    Unavailable.
+    """
+    bound = run_in_transaction(stored.last_seq)
+    try:
+        with override_limits(replace(current_limits(), total=WRITERS_AWAITED)):
+            _await_writers(bound)
+    except Unavailable:
+        return 0
+    return _count_up_to(bound, now, CHUNKS_PER_TICK)
 
 
 def count_new_events(
     now: datetime,
-    max_chunks: int | None = CHUNKS_PER_TICK,
+    max_chunks: int | None = None,
     on_progress: Callable[[int, CountProgress], None] | None = None,
 ) -> int:
     """Count the events that were recorded before this call, up to `max_chunks` chunks; None: all.
@@ -36,20 +58,8 @@ def count_new_events(
     far. Raises Unavailable, also if a transaction that appends does not end.
     """
     bound = run_in_transaction(stored.last_seq)
-    if run_in_transaction(stored.load_progress).seq < bound:
-        await_writers()
-    counted = chunks = 0
-    while max_chunks is None or chunks < max_chunks:
-        step = run_in_transaction(lambda connection: _count_chunk(connection, bound, now))
-        if step is None:
-            break
-        count, progress = step
-        if not count:
-            break
-        counted, chunks = counted + count, chunks + 1
-        if on_progress:
-            on_progress(counted, progress)
-    return counted
+    _await_writers(bound)
+    return _count_up_to(bound, now, max_chunks, on_progress)
 
 
 def rebuild(since: date, actor: str) -> None:
@@ -86,6 +96,32 @@ def rebuild(since: date, actor: str) -> None:
         audit.insert_audit_entry(connection, now, actor, "reports.rebuilt", detail)
 
     run_in_transaction(rewind)
+
+
+def _await_writers(bound: int) -> None:
+    """Return once no transaction can add an event with a lower `seq`, if any are to be counted."""
+    if run_in_transaction(stored.load_progress).seq < bound:
+        await_writers()
+
+
+def _count_up_to(
+    bound: int,
+    now: datetime,
+    max_chunks: int | None,
+    on_progress: Callable[[int, CountProgress], None] | None = None,
+) -> int:
+    counted = chunks = 0
+    while max_chunks is None or chunks < max_chunks:
+        step = run_in_transaction(lambda connection: _count_chunk(connection, bound, now))
+        if step is None:
+            break
+        count, progress = step
+        if not count:
+            break
+        counted, chunks = counted + count, chunks + 1
+        if on_progress:
+            on_progress(counted, progress)
+    return counted
 
 
 def _count_chunk(

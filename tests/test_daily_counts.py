@@ -14,7 +14,7 @@ import pytest
 
 from preference_center import daily_counts
 from preference_center.context import services
-from preference_center.daily_counts import count_new_events, rebuild
+from preference_center.daily_counts import count_a_few_events, count_new_events, rebuild
 from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import EventKind
@@ -106,6 +106,15 @@ def test_they_equal_a_count_of_every_event(clock: Clock, seed: int) -> None:
     assert progress().counted_until == clock()
 
 
+def test_the_scheduler_counts_some_and_goes_on_the_next_time(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily_counts, "CHUNKS_PER_TICK", 2)
+    append(20)
+    assert [count_a_few_events(clock()) for _ in range(3)] == [14, 6, 0]
+    assert counted() == in_the_ledger()
+
+
 def test_counting_again_changes_nothing(clock: Clock) -> None:
     append(10)
     assert count_new_events(clock()) == 10
@@ -146,6 +155,7 @@ def test_an_event_whose_transaction_ends_late_is_not_missed(
         append(1)
         with override_limits(replace(WEB_TIMEOUTS, total=0.1)), pytest.raises(Unavailable):
             count_new_events(clock())
+        assert count_a_few_events(clock()) == 0  # the scheduler does not wait for it (I3)
         assert counted() == Counter()
         writer.commit()
     count_new_events(clock())

@@ -17,7 +17,7 @@ import structlog
 from preference_center.app import create_app
 from preference_center.burst_scan import flag_bursts
 from preference_center.context import services
-from preference_center.daily_counts import count_new_events
+from preference_center.daily_counts import count_a_few_events
 from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
 from preference_center.errors import PreferenceCenterError, Unavailable
@@ -246,7 +246,7 @@ def main() -> None:
                 flag_bursts(services().now())
                 if time.monotonic() >= purged_at + CLEANUP_INTERVAL:
                     run_clocks(services().now())
-                    count_new_events(services().now())
+                    count_a_few_events(services().now())
                     purge_expired(services().now())
                     record_samples(services().now())
                     purged_at = time.monotonic()

@@ -66,7 +66,7 @@ def test_proofs_of_agents_go_after_90_days(app: Flask, clock: Clock) -> None:
             assert rows("SELECT count(*) FROM rights_proof") == [(left,)]
 
 
-def test_the_process_tidies_and_looks_for_bursts_besides(
+def test_the_process_tidies_counts_and_looks_for_bursts_besides(
     app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = iter([False, True])
@@ -83,7 +83,10 @@ def test_the_process_tidies_and_looks_for_bursts_besides(
         looked = run_in_transaction(
             lambda c: c.execute("SELECT scanned_until FROM burst_scan").fetchall()
         )
-    assert (left, looked) == ([], [(clock(),)])
+        counted = run_in_transaction(
+            lambda c: c.execute("SELECT counted_until FROM daily_count_progress").fetchall()
+        )
+    assert (left, looked, counted) == ([], [(clock(),)], [(clock(),)])
 
 
 def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
