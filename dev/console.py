@@ -5,8 +5,10 @@ Below /console, so that the cookie is the console's own; only `dev.site` registe
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
+import pyotp
 from apiflask import APIBlueprint
 from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
@@ -16,7 +18,7 @@ from preference_center.console.sign_in import start_session
 from preference_center.context import services
 from preference_center.domain.staff import Role
 from preference_center.extensions import CONSOLE_PATH, csrf
-from preference_center.staff.accounts import create_account
+from preference_center.staff.accounts import create_account, enrol, find_enrolment
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_sessions import StaffSession
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -75,7 +77,15 @@ def create_accounts() -> None:
     there = {account.name for account in run_in_transaction(_accounts)}
     for member in STAFF:
         if member.name not in there:
-            create_account(member.name, member.roles, ACTOR)
+            _enrol(create_account(member.name, member.roles, ACTOR))
+
+
+def _enrol(token: str) -> None:
+    """Use the link of a new account, as its person would."""
+    enrolment = find_enrolment(token)
+    assert enrolment is not None
+    code = pyotp.TOTP(enrolment.totp_secret).at(services().now())
+    enrol(token, secrets.token_urlsafe(24), code)
 
 
 def _accounts(connection: Connection) -> list[staff_accounts.StaffAccount]:

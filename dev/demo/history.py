@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from random import Random
 
 from flask import current_app
@@ -18,6 +19,7 @@ from dev.demo import acts
 from dev.demo.clock import Clock
 from dev.demo.files import Files
 from dev.demo.pushing import Pushes
+from dev.demo.samples import after, fill_gaps
 from dev.demo.shop import DESTINATION, OPERATOR
 from preference_center.burst_scan import flag_bursts
 from preference_center.context import services
@@ -25,9 +27,15 @@ from preference_center.destinations.manage import pause_destination
 from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.sender_requests import ReceivedVia
+from preference_center.monitoring.history import record_samples
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, UNSUBSCRIBE_PAGE
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.audit import insert_audit_entry
+from preference_center.storage.access.key_usage import (
+    EXTENSION_KEY,
+    FLUSH_SECONDS,
+    KeyUsageCounter,
+)
 from preference_center.storage.db.database import Connection, run_in_transaction
 
 DAYS = 27
@@ -66,16 +74,20 @@ Act = tuple[datetime, Callable[[], object]]
 """When something is done, and what."""
 
 
-def record_history(clock: Clock, files: Files, key: str) -> None:
-    """Record it, with the API key of the shop; the clock must be right, and is so in the end."""
+def record_history(clock: Clock, files: Files, keys: Mapping[str, str]) -> None:
+    """Record it, with the texts of API keys; the clock must be right, and is so in the end."""
     now = clock()
     pushes = Pushes(clock, files)
-    everything = [*_ada(now), *_others(now), *_mails(now), *_crowd(now), *_checks(now, key)]
+    everything = [*_ada(now), *_others(now), *_mails(now), *_crowd(now), *_checks(now, keys)]
     everything += [*_list(now, files), *_outage(now, pushes), *_operations(now), *_burst(now)]
+    # Each use of a key is stored on its own day, not a minute later.
+    current_app.extensions[EXTENSION_KEY] = KeyUsageCounter(count(step=FLUSH_SECONDS).__next__)
     with capture_logs():  # of weeks: nobody reads them
         for moment, act in sorted(everything, key=lambda each: each[0]):
             _live_through(clock, moment, act, pushes)
+    del current_app.extensions[EXTENSION_KEY]
     clock.return_to_now()
+    fill_gaps(now - timedelta(days=DAYS), now)
 
 
 def _live_through(
@@ -87,6 +99,7 @@ def _live_through(
     clock.go_to(moment + PUSHED_AFTER)
     pushes.push()
     acts.mark_mails_sent()
+    record_samples(after(clock()))
 
 
 def tuesday(now: datetime) -> datetime:
@@ -132,7 +145,7 @@ def _others(now: datetime) -> Iterator[Act]:
     )
     complaint = partial(acts.ask, RequestKind.COMPLAINT, "f.sala@example.net", RequestVia.CHAT)
     yield (
-        _ago(now, 4, 9, 15),
+        _ago(now, 25, 9, 15),
         lambda: complaint(
             IdentityLevel.CONTROLS_ADDRESS, "I unsubscribed in May and got an offer again."
         ),
@@ -193,12 +206,18 @@ def _list(now: datetime, files: Files) -> Iterator[Act]:
     yield _ago(now, 21, 16, 4), lambda: acts.import_list(path, rows, NEWSLETTER)
 
 
-def _checks(now: datetime, key: str) -> Iterator[Act]:
-    """The shop asks before it sends; for some the answer is no."""
+def _checks(now: datetime, keys: Mapping[str, str]) -> Iterator[Act]:
+    """Senders ask before they send; for some the answer is no."""
+    asked = [ADA, "chiara.gallo@example.net", "g.riva@example.net", "emma@example.net"]
     for days in (6, 3, 1):
-        asked = [ADA, "chiara.gallo@example.net", "g.riva@example.net", "emma@example.net"]
-        yield _ago(now, days, 11, 31), partial(acts.check, key, "offer.seasonal_box", asked)
-        yield _ago(now, days, 11, 33), partial(acts.check, key, "newsletter.monthly", asked)
+        yield (
+            _ago(now, days, 11, 31),
+            partial(acts.check, keys["shop"], "offer.seasonal_box", asked),
+        )
+        yield (
+            _ago(now, days, 15, 33),
+            partial(acts.check, keys["campaigns"], "newsletter.monthly", asked * days),
+        )
 
 
 def _outage(now: datetime, pushes: Pushes) -> Iterator[Act]:

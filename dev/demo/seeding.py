@@ -57,13 +57,13 @@ def fill(files: Files, tools_url: str, shops_port: int, clock: Clock) -> str:
     run_in_transaction(lambda connection: _apply_catalogue(connection, shops_port))
     catalogue = catalogues.current_catalogue()
     run_in_transaction(lambda connection: _connect_tools(connection, files, tools_url, catalogue))
-    create_accounts()
     key = _api_key(files)
     if is_new:
-        shop = create_shop(files)
+        texts = create_shop(files)
         clock.return_to_now()
-        record_history(clock, files, shop)
+        record_history(clock, files, texts)
         record(_contacts(catalogue))
+    create_accounts()
     return key
 
 

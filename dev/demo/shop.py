@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dev.demo.files import Files
 from preference_center.context import services
 from preference_center.destinations.manage import add_destination, resume_destination
@@ -22,8 +24,8 @@ _KEYS = {
 }
 
 
-def create_shop(files: Files) -> str:
-    """Connect it and create the keys; returns the text of the shop's own."""
+def create_shop(files: Files) -> Mapping[str, str]:
+    """Connect it and create keys; returns their texts by name."""
     folder = files.folder / "shop-files"
     folder.mkdir(mode=0o700, exist_ok=True)
     topics = [topic for topic in current_catalogue().topics.values() if not topic.retired]
@@ -42,9 +44,9 @@ def create_shop(files: Files) -> str:
     return run_in_transaction(_create_keys)
 
 
-def _create_keys(connection: Connection) -> str:
+def _create_keys(connection: Connection) -> Mapping[str, str]:
     now, texts = services().now(), {}
     for name, (scopes, message_types) in _KEYS.items():
         texts[name] = api_keys.create_key(connection, name, scopes, message_types, now)
         insert_audit_entry(connection, now, OPERATOR, "api_key.created", {"name": name})
-    return texts["shop"]
+    return texts
