@@ -39,6 +39,7 @@ class Question:
     title: str
     text: str
     button: str
+    facts: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
 
 
@@ -75,16 +76,14 @@ def change_staff_roles(account_id: int) -> ResponseReturnValue:
         roles = parse_roles(request.form.getlist("role"))
     except InvalidInput:
         return _account_page(account, _("Choose at least one role, or disable the account."))
-    added, removed = roles - account.roles, account.roles - roles
     question = Question(
         _("Change the roles of %(name)s?", name=account.name),
-        _(
-            "New: %(added)s. No longer: %(removed)s. It counts at once, also where they are signed"
-            " in.",
-            added=", ".join(sorted(added)) or "–",
-            removed=", ".join(sorted(removed)) or "–",
-        ),
+        _("It counts at once, also where they are signed in."),
         _("Change the roles"),
+        (
+            (_("Added"), ", ".join(sorted(roles - account.roles))),
+            (_("Removed"), ", ".join(sorted(account.roles - roles))),
+        ),
         tuple(("role", role.value) for role in sorted(roles)),
     )
     return _ask_or_do(

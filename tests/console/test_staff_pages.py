@@ -74,7 +74,7 @@ def test_other_roles_are_shown_first_and_count_at_once(
 ) -> None:
     form = {"role": ["compliance", "operator"]}
     page = words(grace.post(path(ada, "/roles"), **form))
-    assert "New: compliance, operator. No longer: support." in page
+    assert "Added compliance, operator Removed support" in page
     assert load("ada").roles == frozenset({Role.SUPPORT})
     grace.post(path(ada, "/roles"), confirmed="yes", **form)
     assert load("ada").roles == frozenset({Role.COMPLIANCE, Role.OPERATOR})
