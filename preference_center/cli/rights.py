@@ -28,10 +28,8 @@ from preference_center.domain.rights.model import (
     StepAction,
 )
 from preference_center.domain.rights.new_request import Agent, NewRequest
-from preference_center.errors import PreferenceCenterError
 from preference_center.rights import requests
-from preference_center.rights.agent_list import AgentRow, read_agent_list
-from preference_center.rights.agents import ask_for_principal
+from preference_center.rights.agent_list import AgentRow, read_agent_list, record_row
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import run_autocommit
@@ -233,13 +231,8 @@ def import_(
 
 def _import_row(row: AgentRow, *, applies: bool) -> str:
     """What the row counts as; a refused one is reported by its line."""
-    problem = row.problem
-    if row.request is not None and applies:
-        try:
-            ask_for_principal(row.request, actor=actor())
-        except PreferenceCenterError as error:
-            problem = str(error)
-    if problem or row.request is None:
-        click.echo(f"line {row.line}: {problem}", err=True)
+    read = record_row(row, actor()) if applies else row
+    if read.request is None:
+        click.echo(f"line {read.line}: {read.problem}", err=True)
         return "refused"
-    return row.request.kind.value
+    return read.request.kind.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain
@@ -18,7 +18,8 @@ from preference_center.domain.tabular import (
     find_likely_columns,
     normalize_column_name,
 )
-from preference_center.errors import InvalidInput, InvalidList
+from preference_center.errors import InvalidInput, InvalidList, PreferenceCenterError
+from preference_center.rights.agents import ask_for_principal
 
 COLUMNS = ("address", "kind", "extent", "channel", "law", "external_id", "received_at", "text")
 """The columns that a list may have; `kind`, and `address` or `external_id`, must be there.
@@ -65,6 +66,21 @@ def read_agent_list(
             yield _read_row(reader.line_num, row, agent, language, region)
     except csv.Error:
         raise InvalidList(f"line {reader.line_num + 1} is no CSV: fix its quotes") from None
+
+
+def record_row(row: AgentRow, actor: str) -> AgentRow:
+    """Record what a row asks for; returns the row, as one that is refused where it can't be.
+
+    A row that was recorded within a day already adds nothing. Raises nothing: one row's problem
+    is not another's.
+    """
+    if row.request is None:
+        return row
+    try:
+        ask_for_principal(row.request, actor=actor)
+    except PreferenceCenterError as error:
+        return replace(row, request=None, problem=str(error))
+    return row
 
 
 def _column_names(written: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from preference_center.console.requests.agent_lists import agent_list
 from preference_center.console.requests.corrections import (
     move_address,
     retract_request_consent,
@@ -54,6 +55,7 @@ _PROOF = f"{_ONE}/proofs/<uuid:proof_id>"
 ROUTES = (
     Route("/requests", request_queue_page, _VIEW),
     Route("/requests/find", find_request, _VIEW),
+    Route("/requests/list", agent_list, _HANDLE, _PAGE),
     Route("/requests/minors", minor_reports, _VIEW),
     Route("/requests/tasks", erasure_tasks, _VIEW),
     Route("/requests/tasks/addresses", show_task_addresses, _DECIDE, _PRESS),

@@ -16,6 +16,7 @@ from flask_babel import gettext as _
 from flask_babel import to_utc
 
 from preference_center.console.rendering import redirect_after_post, render_page
+from preference_center.console.requests.problems import problem_words
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidInput, UnknownRequest
 from preference_center.rights import requests
@@ -65,7 +66,7 @@ def act_on_request(
         try:
             act(asked)
         except InvalidInput as error:
-            problem = str(error)
+            problem = problem_words(error)
         else:
             return redirect_after_post(url_of(asked))
     page = build(asked)

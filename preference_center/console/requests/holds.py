@@ -21,6 +21,7 @@ from preference_center.console.requests.act_pages import (
     read_time,
     render_act,
 )
+from preference_center.console.requests.problems import problem_words
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidInput
@@ -54,7 +55,7 @@ def place_case() -> ResponseReturnValue:
         try:
             _place()
         except InvalidInput as error:
-            problem = str(error)
+            problem = problem_words(error)
         else:
             return redirect_after_post(url_for("console.hold_list"))
     return render_act(_hold_page(), url_for("console.hold_list"), problem)
@@ -67,7 +68,7 @@ def end_case() -> ResponseReturnValue:
         try:
             end_hold(reference, current_actor())
         except InvalidInput as error:
-            problem = str(error)
+            problem = problem_words(error)
         else:
             return redirect_after_post(url_for("console.hold_list"))
     page = ActPage(

@@ -29,6 +29,7 @@ from preference_center.console.requests.act_pages import (
     render_act,
     url_of,
 )
+from preference_center.console.requests.problems import problem_words
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
 from preference_center.domain.rights.identity import Proof, proven_level
@@ -59,7 +60,7 @@ def new_request() -> ResponseReturnValue:
             address, reason = _read_address(), read_choice(AccessReason, "reason")
             access_id = record_look(address, reason, request.form.get("reference", "").strip())
         except InvalidInput as error:
-            problem = str(error)
+            problem = problem_words(error)
         else:
             return redirect_after_post(url_for("console.open_request", access_id=access_id))
     return render_act(_address_page(), url_for("console.request_queue_page"), problem)
@@ -72,7 +73,7 @@ def open_request(access_id: UUID) -> ResponseReturnValue:
         try:
             opened = _open(address)
         except InvalidInput as error:
-            problem = str(error)
+            problem = problem_words(error)
         else:
             return redirect_after_post(url_of(opened))
     return render_act(_request_page(address), url_for("console.request_queue_page"), problem)

@@ -14,6 +14,7 @@ from preference_center.console.access import current_actor, current_staff
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import options, read_choice
+from preference_center.console.requests.problems import problem_words
 from preference_center.errors import InvalidInput
 from preference_center.rights import hand_tasks
 from preference_center.storage.db.database import run_autocommit
@@ -60,7 +61,7 @@ def finish_task(erasure_id: UUID) -> ResponseReturnValue:
             read_choice(DoneByHand, "how"),
         )
     except InvalidInput as error:
-        return _render(problem=str(error))
+        return _render(problem=problem_words(error))
     return redirect_after_post(url_for("console.erasure_tasks"))
 
 

@@ -32,6 +32,10 @@ class SecondPersonRequired(InvalidInput):
     """Somebody else has to propose this decision first, or to take it."""
 
 
+class OwnDecision(SecondPersonRequired):
+    """They proposed this decision, or placed this hold, themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A decision that somebody proposed, and that nobody has declined or carried out yet.
@@ -79,10 +83,10 @@ def check_second_person(
     if proposal is None or (proposal.decision, proposal.ground) != (decision, ground):
         raise SecondPersonRequired("two people decide this: propose it, then another one decides")
     if proposal.by == actor:
-        raise SecondPersonRequired("you proposed this: another person has to decide")
+        raise OwnDecision("you proposed this: another person has to decide")
 
 
 def check_ends_hold(placed_by: str, actor: str) -> None:
     """Raises SecondPersonRequired if somebody of the staff ends a hold of their own."""
     if is_person_of_staff(actor) and placed_by == actor:
-        raise SecondPersonRequired("you placed this hold: another person has to end it")
+        raise OwnDecision("you placed this hold: another person has to end it")

@@ -95,7 +95,7 @@ class TestHolds:
         ada.post(f"{HOLDS}/place", **CASE)
         answer = ada.post(f"{HOLDS}/end", reference="C-1", confirmed="yes")
         assert answer.status_code == 422
-        assert "another person has to end it" in words(answer)
+        assert "another person has to decide" in words(answer)
         other = staff(app, Role.COMPLIANCE)
         assert "go on" in words(other.post(f"{HOLDS}/end", reference="C-1"))
         assert rows(app, "SELECT count(*) FROM hold WHERE ended_at IS NULL") == [(1,)]

@@ -1,0 +1,38 @@
+"""Why something about a request could not be done, in the language of the page."""
+
+from __future__ import annotations
+
+from flask_babel import gettext as _
+
+from preference_center.domain.rights.decisions import OwnDecision, SecondPersonRequired
+from preference_center.domain.rights.transitions import ForbiddenTransition
+from preference_center.errors import (
+    AddressConflict,
+    InvalidAddress,
+    InvalidInput,
+    UnderHold,
+    UnknownEvent,
+)
+
+
+def problem_words(error: InvalidInput) -> str:
+    """What to fix. Of what is rare the error's own words, which are English."""
+    match error:
+        case OwnDecision():
+            return str(_("You proposed or placed this yourself: another person has to decide."))
+        case SecondPersonRequired():
+            return str(_("Two people decide this: one proposes it, then another one decides."))
+        case ForbiddenTransition():
+            return str(
+                _("This can’t be done now: the request is closed, or identity is not proven.")
+            )
+        case UnderHold():
+            return str(_("A legal hold keeps this person from being erased."))
+        case InvalidAddress():
+            return str(_("This is no address that can be used: check it."))
+        case AddressConflict():
+            return str(_("The new address is another person’s: merge the two first."))
+        case UnknownEvent():
+            return str(_("No event of this person has this reference."))
+        case _:
+            return str(error)
