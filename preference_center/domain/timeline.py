@@ -17,9 +17,10 @@ class EntryKind(IntEnum):
     """What an entry is; of one instant, the greater is the newer."""
 
     REQUEST = 0
-    LOOK = 1
-    EVENT = 2
-    DELIVERY = 3
+    BOUNCE = 1
+    LOOK = 2
+    EVENT = 3
+    DELIVERY = 4
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask_babel import gettext as _
@@ -28,6 +28,7 @@ from preference_center.domain.timeline import EntryKind, TimelineKey
 from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_newest_events
+from preference_center.storage.mail.counted_bounces import list_bounces
 from preference_center.storage.rights.requests import list_of_subject
 from preference_center.storage.sync.deliveries import (
     AddressTool,
@@ -113,6 +114,7 @@ def load_timeline(
     if not wanted.is_narrow:
         found += _look_entries(connection, person, before, wanted)
         found += _request_entries(connection, person, before, wanted)
+        found += _bounce_entries(connection, person, before, wanted)
     found.sort(key=lambda entry: entry.key, reverse=True)
     page = found[:PAGE_SIZE]
     return Timeline(page, page[-1].key if len(found) > PAGE_SIZE else None)
@@ -292,6 +294,23 @@ def _request_entry(number: int, request: RightsRequest) -> Entry:
         [(_("Due"), words.time(request.deadline))] if request.closed_at is None else [],
         reference=request.reference,
     )
+
+
+def _bounce_entries(
+    connection: Connection, person: Person, before: TimelineKey, wanted: TimelineFilter
+) -> list[Entry]:
+    """Bounces that count but do not suppress yet, which are few and of some days."""
+    digest = services().keys.exact_digest(person.address)
+    found = list_bounces(connection, [digest], datetime.min.replace(tzinfo=UTC))
+    entries = [
+        Entry(
+            TimelineKey(each.at, EntryKind.BOUNCE, number),
+            _("A message could not be delivered for now"),
+            notes=[(_("Code"), each.code)],
+        )
+        for number, each in enumerate(sorted(found.get(digest, ()), key=lambda each: each.id))
+    ]
+    return [each for each in entries if each.key < before and _is_within(each.key.at, wanted)]
 
 
 def _is_within(at: datetime, wanted: TimelineFilter) -> bool:

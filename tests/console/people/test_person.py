@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
 from preference_center.contacts import upsert_contacts
+from preference_center.context import services
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.events import EventKind, Retraction
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.staff import Role
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.ledger import record
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.mail.counted_bounces import CountedBounce, insert_bounces
 from tests.clock import START
 from tests.console.people.ledger import ADA, HOSTILE, open_person, say
+from tests.console.requests.asking import ask
 from tests.console.staff import Staff, staff, words
 from tests.in_force import put_in_force
 from tests.pages.tools import connect, push
@@ -98,12 +103,23 @@ def test_a_refusal_and_an_overtaken_opt_out_are_shown(
 def test_a_retracted_event_is_marked(app: Flask, support: Staff) -> None:
     event = say(app)
     with app.app_context():
-        from preference_center.context import services
-
         record([Retraction(services().new_id(), (event,), START, "cli", "cli:grace")])
     page = page_of(support)
     assert "Opted out: all marketing retracted" in page
     assert "Earlier entries retracted: all marketing" in page
+
+
+def test_bounces_that_count_and_data_subject_requests_are_entries(
+    app: Flask, support: Staff
+) -> None:
+    with app.app_context():
+        bounce = CountedBounce(UUID(int=1), services().keys.exact_digest(ADA), "4.2.2", START)
+        run_in_transaction(lambda c: insert_bounces(c, [bounce], START - timedelta(days=1)))
+    request = ask(app)
+    page = page_of(support)
+    assert "A message could not be delivered for now Code: 4.2.2" in page.replace("Code ", "Code: ")
+    assert "Data-subject request: correction" in page
+    assert request.reference in page
 
 
 def test_filters_leave_one_tool_one_topic_or_one_day(
