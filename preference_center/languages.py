@@ -17,10 +17,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, wraps
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 from babel import Locale
 from babel.lists import format_list
@@ -57,6 +58,8 @@ LANGUAGES: Mapping[str, str] = {tag: _NATIVE_NAMES[tag] for tag in PAGE_LANGUAGE
 """Tag and native name of every language of the pages, in the order of the switch."""
 
 _TRANSLATED = tuple(language for language in LANGUAGES if language != SOURCE_LANGUAGE)
+
+Table = TypeVar("Table")
 
 MessageForms: TypeAlias = str | tuple[str, ...]
 """A text, or its forms for different numbers."""
@@ -225,6 +228,20 @@ def current_translations() -> NullTranslations:
         texts=wording.replaced_texts(language),
         also=g.get("texts", "") if has_request_context() else "",
     )
+
+
+def once_per_language(table: Callable[[], Table]) -> Callable[[], Table]:
+    """The table in the current language, made once: a page or a file may have thousands of rows."""
+    made: WeakKeyDictionary[NullTranslations, Table] = WeakKeyDictionary()
+
+    @wraps(table)
+    def read() -> Table:
+        translations = current_translations()
+        if translations not in made:
+            made[translations] = table()
+        return made[translations]
+
+    return read
 
 
 @lru_cache(maxsize=_MAX_TRANSLATIONS)

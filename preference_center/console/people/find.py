@@ -9,7 +9,7 @@ from flask import abort, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.people import words
+from preference_center.console.people import choices
 from preference_center.console.people.looks import list_recent_looks, open_look, record_look
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.context import services
@@ -160,9 +160,9 @@ def _form(
         typed=typed,
         reason=reason,
         reference=reference,
-        reasons=[("", _("Choose a reason")), *words.access_reasons().items()],
+        reasons=[("", _("Choose a reason")), *choices.access_reasons().items()],
         recent=list_recent_looks(),
-        reason_words=words.access_reasons(),
+        reason_words=choices.access_reasons(),
     )
 
 

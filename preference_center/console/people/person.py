@@ -13,14 +13,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.console.people import words
+from preference_center.console.people.entries import Person, Timeline, TimelineFilter
 from preference_center.console.people.find import find_contact
 from preference_center.console.people.looks import open_look
-from preference_center.console.people.timeline import (
-    Person,
-    Timeline,
-    TimelineFilter,
-    load_timeline,
-)
+from preference_center.console.people.timeline import load_timeline
 from preference_center.console.people.tools import tool_titles
 from preference_center.console.rendering import render_page
 from preference_center.context import services

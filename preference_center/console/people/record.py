@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.console.access import current_actor
-from preference_center.console.people import words
+from preference_center.console.people import choices, words
 from preference_center.console.people.effects import Effects, load_effects
 from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import period_of
@@ -189,9 +189,9 @@ def _form(
         address=address,
         values=values,
         problem=problem,
-        kinds=[*words.statement_kinds().items()],
+        kinds=[*choices.statement_kinds().items()],
         scopes=_scope_options(address),
-        ways=[*words.received_via().items()],
+        ways=[*choices.received_via().items()],
         tongues=[*LANGUAGES.items()],
         latest=f"{now:%Y-%m-%dT%H:%M}",
         tomorrow=f"{now + timedelta(days=1):%Y-%m-%d}",
@@ -226,9 +226,9 @@ def _confirmation(
         address=address,
         values=values,
         statement=statement,
-        what=words.statement_kinds()[statement.kind],
+        what=choices.statement_kinds()[statement.kind],
         scope=scopes.get(statement.scope, statement.scope),
-        way=words.received_via()[statement.via],
+        way=choices.received_via()[statement.via],
         effects=parsed.effects,
         is_new=bool(parsed.changes),
     )

@@ -5,18 +5,21 @@ Events with what tools answered, deliveries, data-subject requests, and looks of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 from flask_babel import gettext as _
 
 from preference_center.console.access import current_actor
-from preference_center.console.people import words
+from preference_center.console.people import choices, words
+from preference_center.console.people.entries import (
+    Entry,
+    Person,
+    Timeline,
+    TimelineFilter,
+    ToolLine,
+)
 from preference_center.context import services
-from preference_center.domain.addresses import Address
-from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import DeliveryState, DeliveryStatus
 from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
 from preference_center.domain.events import RESERVED_SCOPES, Event
@@ -40,67 +43,6 @@ from preference_center.storage.sync.deliveries import (
 PAGE_SIZE = 50
 _SAID_IN_WORDS = frozenset({"via", "method"})
 _SMALL_DELAY = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineFilter:
-    """What of it is wanted: of one destination, of one topic, of one day (UTC, without its end)."""
-
-    tool: str = ""
-    topic: str = ""
-    period: tuple[datetime, datetime] | None = None
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether entries are left out that are about no tool and no topic."""
-        return bool(self.tool or self.topic)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolLine:
-    """How far one tool is with the event of an entry; `kind` is that of a badge."""
-
-    title: str
-    kind: str
-    text: str
-    ack: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the timeline, in words. `event_id` only of an event."""
-
-    key: TimelineKey
-    title: str
-    origin: str = ""
-    notes: Sequence[tuple[str, str]] = ()
-    """Pairs of a term and a text: hostile ones, too."""
-    tools: Sequence[ToolLine] = ()
-    reference: str = ""
-    event: Event | None = field(default=None, repr=False)
-    is_retracted: bool = False
-    can_retract: bool = False
-    """Whether who is signed in recorded it just now, and may take it back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """A page of it; `older` is where the next one begins, None on the last."""
-
-    entries: Sequence[Entry]
-    older: TimelineKey | None
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whose timeline: `address_id` is None where nothing is stored of the address."""
-
-    address: Address = field(repr=False)
-    address_id: int | None
-    tools: Sequence[AddressTool]
-    active_events: frozenset[UUID]
-    catalogue: Catalogue
-    title_of: Callable[[str], str]
 
 
 def load_timeline(
@@ -272,7 +214,7 @@ def _look_entry(number: int, look: StaffAccess) -> Entry:
     return Entry(
         TimelineKey(look.at, EntryKind.LOOK, number),
         _("Looked up by %(name)s", name=name),
-        words.access_reasons()[look.reason],
+        choices.access_reasons()[look.reason],
         [(_("Reference"), look.reference)] if look.reference else [],
     )
 

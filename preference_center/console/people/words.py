@@ -7,6 +7,7 @@ from datetime import datetime
 
 from flask_babel import gettext as _
 
+from preference_center.console.people import choices
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import POLICY_CHANGED, Decision, DecisionRule
 from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus
@@ -23,51 +24,16 @@ from preference_center.domain.reports.opt_out_counts import DESTINATION_PREFIX
 from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.sender_requests import ReceivedVia
-from preference_center.domain.staff_access import AccessReason
-from preference_center.domain.statements import StatementKind
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
-from preference_center.languages import format_short_time, page_language
+from preference_center.languages import format_short_time, once_per_language, page_language
 
 _TITLE_OF = Callable[[str], str]
 
 
-def access_reasons() -> Mapping[AccessReason, str]:
-    """Why somebody looks a person up, in the order of the list."""
-    return {
-        AccessReason.CALLED: _("They called"),
-        AccessReason.WROTE: _("They wrote"),
-        AccessReason.IN_PERSON: _("They are here in person"),
-        AccessReason.DATA_REQUEST: _("For a data-subject request"),
-        AccessReason.COMPLAINT: _("For a complaint"),
-        AccessReason.INVESTIGATION: _("To find out what went wrong"),
-        AccessReason.AUTHORITY: _("An authority or a court asked"),
-        AccessReason.OWN_ADDRESS: _("It is my own address"),
-    }
-
-
-def received_via() -> Mapping[ReceivedVia, str]:
-    """How something reached the company, as staff choose it."""
-    return {
-        ReceivedVia.PHONE: _("by phone"),
-        ReceivedVia.POSTAL_MAIL: _("by letter"),
-        ReceivedVia.CERTIFIED_MAIL: _("by certified email (PEC)"),
-        ReceivedVia.IN_PERSON: _("in person"),
-        ReceivedVia.REPLY: _("by email"),
-        ReceivedVia.CHAT: _("in a chat"),
-    }
-
-
 def scope_title(scope: str, catalogue: Catalogue) -> str:
     """What it covers: a topic with its brand, or by its key once the catalogue has it no longer."""
-    reserved = {
-        ALL_MARKETING: _("all marketing"),
-        EVERYTHING: _("everything"),
-        UNDELIVERABLE: _("all marketing, since messages bounce"),
-        RESTRICTION: _("all marketing, while the use of the data is limited"),
-        SHARING: _("sale and sharing of data"),
-    }
-    if scope in reserved:
-        return str(reserved[scope])
+    if reserved := _reserved_scopes().get(scope):
+        return reserved
     topic = catalogue.topics.get(scope)
     if topic is None:
         return scope
@@ -76,30 +42,44 @@ def scope_title(scope: str, catalogue: Catalogue) -> str:
     return f"{catalogue.localize(topic.title, language)} ({brand})"
 
 
+@once_per_language
+def _reserved_scopes() -> Mapping[str, str]:
+    return {
+        ALL_MARKETING: _("all marketing"),
+        EVERYTHING: _("everything"),
+        UNDELIVERABLE: _("all marketing, since messages bounce"),
+        RESTRICTION: _("all marketing, while the use of the data is limited"),
+        SHARING: _("sale and sharing of data"),
+    }
+
+
 def event_title(event: Event, catalogue: Catalogue) -> str:
     """What happened."""
-    what = scope_title(event.scope, catalogue)
-    titles: Mapping[EventKind, str] = {
-        EventKind.OPTED_OUT: _("Opted out: %(what)s", what=what),
-        EventKind.OPTED_IN: _("Opted in: %(what)s", what=what),
-        EventKind.CONSENTED: _("Consent recorded by others: %(what)s", what=what),
-        EventKind.PAUSED: _(
-            "Paused until %(end)s: %(what)s", what=what, end=event.until and time(event.until)
-        ),
-        EventKind.FREQUENCY_CHOSEN: _(
-            "Chose how often: %(what)s, %(often)s", what=what, often=_frequency(event, catalogue)
-        ),
+    return _event_titles()[event.kind] % {
+        "what": scope_title(event.scope, catalogue),
+        "end": time(event.until) if event.until else "",
+        "often": _frequency(event, catalogue),
+    }
+
+
+@once_per_language
+def _event_titles() -> Mapping[EventKind, str]:
+    return {
+        EventKind.OPTED_OUT: _("Opted out: %(what)s"),
+        EventKind.OPTED_IN: _("Opted in: %(what)s"),
+        EventKind.CONSENTED: _("Consent recorded by others: %(what)s"),
+        EventKind.PAUSED: _("Paused until %(end)s: %(what)s"),
+        EventKind.FREQUENCY_CHOSEN: _("Chose how often: %(what)s, %(often)s"),
         EventKind.BOUNCED: _("A message bounced"),
-        EventKind.COMPLAINED: _("Complained about a message: %(what)s", what=what),
+        EventKind.COMPLAINED: _("Complained about a message: %(what)s"),
         EventKind.DEACTIVATED: _("Account closed"),
         EventKind.ERASED: _("Data erased"),
         EventKind.REOPENED: _("Account reopened"),
         EventKind.RESTRICTED: _("Use of the data limited"),
         EventKind.UNRESTRICTED: _("Limit of the use ended"),
         EventKind.MOVED: _("Address replaced by another"),
-        EventKind.RETRACTED: _("Earlier entries retracted: %(what)s", what=what),
+        EventKind.RETRACTED: _("Earlier entries retracted: %(what)s"),
     }
-    return str(titles[event.kind])
 
 
 def event_origin(event: Event, title_of: _TITLE_OF) -> str:
@@ -130,9 +110,10 @@ def source_title(source: str, title_of: _TITLE_OF) -> str:
     return str(_entry_points().get(source, source))
 
 
+@once_per_language
 def _entry_points() -> Mapping[str, str]:
     return {
-        **{via.value: text for via, text in received_via().items()},
+        **{via.value: text for via, text in choices.received_via().items()},
         ReceivedVia.FORM: _("with a form of ours"),
         ReceivedVia.APP: _("in our app"),
         "one_click": _("with the unsubscribe button of the email app"),
@@ -154,7 +135,12 @@ def _entry_points() -> Mapping[str, str]:
 
 def evidence_name(name: str) -> str:
     """What a value of the evidence is; its own name where it has no other."""
-    names = {
+    return _evidence_names().get(name, name)
+
+
+@once_per_language
+def _evidence_names() -> Mapping[str, str]:
+    return {
         "wording": _("What was said"),
         "language": _("Language"),
         "source": _("Where"),
@@ -167,21 +153,11 @@ def evidence_name(name: str) -> str:
         "destination": _("Destination"),
         "import": _("Import"),
     }
-    return str(names.get(name, name))
-
-
-def statement_kinds() -> Mapping[StatementKind, str]:
-    """What staff record of what a person said."""
-    return {
-        StatementKind.OPT_OUT: _("Opt-out: the person wants it no more"),
-        StatementKind.OPT_IN: _("Opt-in: the person asks for it"),
-        StatementKind.PAUSE: _("Pause: the person wants a break"),
-    }
 
 
 def rule(found: Decision) -> str:
     """Why, without when and how."""
-    return str(_rules()[found.rule])
+    return _rules()[found.rule]
 
 
 def decision(found: Decision, event: Event | None, title_of: _TITLE_OF) -> str:
@@ -197,6 +173,7 @@ def decision(found: Decision, event: Event | None, title_of: _TITLE_OF) -> str:
     return f"{since}, {event_origin(event, title_of)}"
 
 
+@once_per_language
 def _rules() -> Mapping[DecisionRule, str]:
     return {
         DecisionRule.CLOSED: _("the account is closed"),
@@ -237,9 +214,10 @@ def delivery_status(status: DeliveryStatus) -> str:
 
 def blocker(found: Blocker) -> str:
     """Why a tool has not confirmed, and will not at once."""
-    return str(_blockers()[found])
+    return _blockers()[found]
 
 
+@once_per_language
 def _blockers() -> Mapping[Blocker, str]:
     return {
         Blocker.REFUSED: _("refused; tried again every day"),
@@ -253,14 +231,18 @@ def _blockers() -> Mapping[Blocker, str]:
 
 def outcome(code: str) -> str:
     """What a tool answered to a push."""
-    words = {
+    return _outcomes().get(code, code)
+
+
+@once_per_language
+def _outcomes() -> Mapping[str, str]:
+    return {
         "reflected": _("confirmed"),
         "absent": _("address not there"),
         "later": _("failed for now"),
         "refused": _("refused"),
         "superseded": _("overtaken by a newer entry"),
     }
-    return str(words.get(code, code))
 
 
 def request_kind(kind: RequestKind) -> str:

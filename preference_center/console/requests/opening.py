@@ -15,8 +15,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.console.access import current_actor
+from preference_center.console.people.choices import access_reasons
 from preference_center.console.people.looks import open_look, record_look
-from preference_center.console.people.words import access_reasons
 from preference_center.console.rendering import redirect_after_post
 from preference_center.console.requests import words
 from preference_center.console.requests.act_pages import (

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import TypeVar
-from weakref import WeakKeyDictionary
 
-from babel.support import NullTranslations
 from flask_babel import gettext as _
 
 from preference_center.domain.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
@@ -25,7 +21,7 @@ from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestState, StepAction
 from preference_center.domain.staff_access import AccessReason
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
-from preference_center.languages import current_translations
+from preference_center.languages import once_per_language
 from preference_center.rights.corrections import CONSENT_RETRACTED
 
 FILE_DOWNLOADED = "file_downloaded"
@@ -33,29 +29,13 @@ FILE_DOWNLOADED = "file_downloaded"
 _API_SOURCE = "senders"
 _KEY_PREFIX = "key:"
 
-Table = TypeVar("Table")
-
-
-def _once_per_language(table: Callable[[], Table]) -> Callable[[], Table]:
-    """The table in the current language, made once: a file may have thousands of rows."""
-    made: WeakKeyDictionary[NullTranslations, Table] = WeakKeyDictionary()
-
-    @wraps(table)
-    def read() -> Table:
-        translations = current_translations()
-        if translations not in made:
-            made[translations] = table()
-        return made[translations]
-
-    return read
-
 
 def event_kind(kind: EventKind) -> str:
     """What happened."""
     return _event_kinds()[kind]
 
 
-@_once_per_language
+@once_per_language
 def _event_kinds() -> Mapping[EventKind, str]:
     return {
         EventKind.OPTED_OUT: _("Unsubscribed"),
@@ -90,7 +70,7 @@ def frequency_title(topic_key: str, key: str, catalogue: Catalogue, language: st
     return catalogue.localize(title, language) if title else key
 
 
-@_once_per_language
+@once_per_language
 def _reserved_scopes() -> Mapping[str, str]:
     return {
         ALL_MARKETING: _("All marketing"),
@@ -117,7 +97,7 @@ def event_source(event: Event, title_of: Callable[[str], str]) -> str:
     return event.source
 
 
-@_once_per_language
+@once_per_language
 def _entry_points() -> Mapping[str, str]:
     return {
         "one_click": _("With the unsubscribe button of your email app"),
@@ -149,7 +129,7 @@ def delivery_outcome(outcome: str) -> str:
     return _outcomes().get(outcome, outcome)
 
 
-@_once_per_language
+@once_per_language
 def _outcomes() -> Mapping[str, str]:
     return {
         "reflected": _("confirmed"),
