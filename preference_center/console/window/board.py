@@ -83,7 +83,7 @@ def _rows(
         yield BoardRow(
             each,
             state,
-            words.state_badge(state),
+            words.state_badge(state, measured.at),
             words.advice(state, measured.at),
             words.duration(oldest, measured.at) if oldest else "",
             window_share(oldest, measured.at),

@@ -95,7 +95,7 @@ def _load(connection: Connection, found: Destination, now: datetime) -> Mapping[
     backfill = backfills.load_backfill(connection, found.id)
     return {
         "state": state,
-        "badge": words.state_badge(state),
+        "badge": words.state_badge(state, now),
         "advice": words.advice(state, now),
         "pending": pending.count,
         "age": words.duration(oldest, now) if oldest else "",

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from preference_center.domain.deadlines import DeadlineStage
 from preference_center.domain.promise import Promise
-from preference_center.domain.sync.destination import DestinationStatus, status_label
+from preference_center.domain.sync.condition import Condition
 from preference_center.languages import format_short_time, join_names
 from preference_center.storage.sync.board import DestinationState
 
@@ -39,20 +39,21 @@ def length(waited: timedelta) -> str:
     return str(ngettext("%(num)s hour", "%(num)s hours", waited // timedelta(hours=1)))
 
 
-def is_rate_limited(state: DestinationState) -> bool:
-    """Whether it works, and is waited for since it takes no more requests now."""
-    return state.retry_at is not None and not state.failures
-
-
-def state_badge(state: DestinationState) -> tuple[str, str]:
+def state_badge(state: DestinationState, now: datetime) -> tuple[str, str]:
     """The state in words, and the kind of its badge."""
-    if state.status is DestinationStatus.ACTIVE and is_rate_limited(state):
-        return _("slowed down"), "warn"
-    return {
-        DestinationStatus.ACTIVE.value: (_("running"), "good"),
-        DestinationStatus.PAUSED.value: (_("paused"), "warn"),
-        DestinationStatus.OBSERVE.value: (_("observed"), "none"),
-    }.get(status_label(state.status, state.retry_at), (_("broken"), "bad"))
+    match state.condition(now):
+        case Condition.OBSERVED:
+            return _("observed"), "none"
+        case Condition.PAUSED:
+            return _("paused"), "warn"
+        case Condition.RATE_LIMITED:
+            return _("slowed down"), "warn"
+        case Condition.FAILED | Condition.TRIED_AGAIN:
+            return _("broken"), "bad"
+        case Condition.NOT_READABLE | Condition.DRIFTED | Condition.WELL:
+            return _("running"), "good"
+        case _ as never:
+            assert_never(never)
 
 
 def stage_badge(stage: DeadlineStage) -> tuple[str, str]:
@@ -111,38 +112,30 @@ def _late_text(promise: Promise, now: datetime) -> str:
 
 def advice(state: DestinationState, now: datetime) -> str:
     """What is the matter with a destination that is not running well, and what to do next."""
-    match state.status:
-        case DestinationStatus.OBSERVE:
-            return str(
-                _("Nothing is pushed yet. Look at the preview, then resume it to start pushing.")
-            )
-        case DestinationStatus.PAUSED:
-            return str(
-                _("Nothing is pushed, and the 72 hours keep running. Resume it when you can.")
-            )
-        case DestinationStatus.ACTIVE:
-            return _active_advice(state, now)
-        case _:
-            assert_never(state.status)
-
-
-def _active_advice(state: DestinationState, now: datetime) -> str:
-    if is_rate_limited(state):
-        return str(_("Its rate limit is reached. It goes on by itself."))
-    if state.retry_at is not None:
-        if state.retry_at > now:
-            return str(
-                _(
-                    "It failed, so nothing is pushed until %(time)s, then it is tried again by"
-                    " itself. Check it to see what is wrong.",
-                    time=format_short_time(state.retry_at),
-                )
-            )
-        return str(_("It failed and is being tried again now. Check it to see what is wrong."))
-    if state.read_problem:
-        return str(_("It is pushed to, but reading from it fails. Check it to see what is wrong."))
-    if state.drift_pending:
-        return str(
-            _("The tool has lost opt-outs that it had confirmed. They are being pushed again.")
-        )
-    return ""
+    at = format_short_time(state.retry_at) if state.retry_at else ""
+    return str(
+        {
+            Condition.OBSERVED: _(
+                "Nothing is pushed yet. Look at the preview, then resume it to start pushing."
+            ),
+            Condition.PAUSED: _(
+                "Nothing is pushed, and the 72 hours keep running. Resume it when you can."
+            ),
+            Condition.RATE_LIMITED: _("Its rate limit is reached. It goes on by itself."),
+            Condition.FAILED: _(
+                "It failed, so nothing is pushed until %(time)s, then it is tried again by"
+                " itself. Check it to see what is wrong.",
+                time=at,
+            ),
+            Condition.TRIED_AGAIN: _(
+                "It failed and is being tried again now. Check it to see what is wrong."
+            ),
+            Condition.NOT_READABLE: _(
+                "It is pushed to, but reading from it fails. Check it to see what is wrong."
+            ),
+            Condition.DRIFTED: _(
+                "The tool has lost opt-outs that it had confirmed. They are being pushed again."
+            ),
+            Condition.WELL: "",
+        }[state.condition(now)]
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preference_center.domain.sync.condition import Condition, find_condition
 from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.storage.db.database import Connection
@@ -41,6 +42,17 @@ class DestinationState:
     """Why reading it fails now, if it does."""
     has_backfill: bool
     """Whether its back-fill is not finished."""
+
+    def condition(self, now: datetime) -> Condition:
+        """What is the matter with it."""
+        return find_condition(
+            self.status,
+            self.retry_at,
+            self.failures,
+            now,
+            reads_fail=bool(self.read_problem),
+            has_drift=self.drift_pending > 0,
+        )
 
 
 def list_states(connection: Connection, name: str | None = None) -> list[DestinationState]:

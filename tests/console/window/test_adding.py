@@ -164,3 +164,10 @@ def test_every_kind_has_a_form(operator: Staff) -> None:
         page = operator.get(f"{ADD}/settings?kind={kind}")
         assert page.status_code == 200, kind
     assert operator.get(f"{ADD}/settings?kind=nothing").status_code == 404
+
+
+def test_what_a_tool_calls_its_targets_is_text(operator: Staff, sendgrid: SendGridStandIn) -> None:
+    sendgrid.groups[99] = "<script>alert(1)</script>"
+    topics = enter(operator, sendgrid)
+    assert "<script>alert(1)</script> (99)" in words(topics)
+    assert "<script>alert" not in topics.get_data(as_text=True)
