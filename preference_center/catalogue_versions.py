@@ -57,7 +57,7 @@ def review_catalogue(connection: Connection, text: str) -> CatalogueReview:
     base = catalogue_digest(current) if current is not None else ""
     if current == text:
         return CatalogueReview(base, new, is_current=True)
-    diff = diff_catalogues(parse_catalogue(current) if current is not None else None, new)
+    diff = diff_catalogues(catalogues.parse_stored(current) if current is not None else None, new)
     at_stake = topics_to_check(diff)
     now = services().now()
     suppressed = catalogues.list_suppressed_topics(connection, at_stake, now)

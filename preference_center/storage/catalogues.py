@@ -24,8 +24,9 @@ _CACHE_SECONDS = 2.0
 EMPTY_CATALOGUE = Catalogue(languages=(), default_language="")
 """The one in force before any was applied."""
 
-_parse = lru_cache(maxsize=1)(parse_catalogue)
-"""A catalogue is read again every few seconds, and seldom another one."""
+parse_stored = lru_cache(maxsize=8)(parse_catalogue)
+"""The catalogue in the text of a version: the one in force is read again every few seconds, and two
+are compared in the console. Raises CatalogueError if today's rules refuse it."""
 
 
 def load_current_text(connection: Connection) -> str | None:
@@ -139,7 +140,7 @@ def current_catalogue() -> Catalogue:
     text = run_autocommit(load_current_text)
     if text is None:
         raise CatalogueError(["No catalogue yet: run `flask catalogue apply FILE`."])
-    catalogue = _parse(text)
+    catalogue = parse_stored(text)
     current_app.extensions[_CACHE] = (time.monotonic() + _CACHE_SECONDS, text, catalogue)
     return catalogue
 
@@ -166,7 +167,7 @@ def cached_text() -> str | None:
 
 def seed_catalogue_cache(text: str) -> None:
     """Put this catalogue into the cache, unless it has one. Raises CatalogueError."""
-    entry = (time.monotonic(), text, _parse(text))
+    entry = (time.monotonic(), text, parse_stored(text))
     current_app.extensions.setdefault(_CACHE, entry)
 
 

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.console.catalogue.reading import catalogue_page
-from preference_center.domain.catalogue import Catalogue, diff_catalogues, parse_catalogue
+from preference_center.domain.catalogue import Catalogue, diff_catalogues
 from preference_center.domain.catalogue.brand_files import fold_files
 from preference_center.domain.catalogue.text_diff import DiffLine, diff_texts
 from preference_center.errors import CatalogueError
@@ -92,7 +92,7 @@ def _changes_in_words(before: str, after: str) -> list[str]:
 
 def _parse(text: str) -> Catalogue | None:
     try:
-        return parse_catalogue(text)
+        return catalogues.parse_stored(text)
     except CatalogueError:
         return None
 

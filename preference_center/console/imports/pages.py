@@ -82,6 +82,7 @@ def import_page(
         warnings=warnings_of(stats) if found.state is not ImportState.UPLOADED else [],
         refusals=found.rejected_rows[:REFUSALS_SHOWN],
         groups=_mapped_groups(found, plan),
+        is_mapping_missing=found.state is ImportState.UNUSABLE and bool(plan.unmapped),
         scopes=scope_choices(),
         date_patterns=plan.dates.patterns or [],
         without_addresses=without_addresses,

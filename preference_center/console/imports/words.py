@@ -54,25 +54,25 @@ def warnings_of(stats: ImportStats) -> list[str]:
     found: list[tuple[int, str]] = [
         (
             stats.refused,
-            _("%(count)s statements are refused and will not be imported: see why below."),
+            _("Refused, and not imported: %(count)s. See why below."),
         ),
         (
             stats.undated,
-            _("%(count)s opt-outs, bounces and complaints have no date: they count from now."),
+            _("Opt-outs, bounces and complaints without a date, which count from now: %(count)s."),
         ),
         (
             stats.without_country_code,
-            _("%(count)s phone numbers have no country code: they are read as local ones."),
+            _("Phone numbers without a country code, read as local ones: %(count)s."),
         ),
         (
             stats.without_evidence,
-            _("%(count)s subscriptions have no evidence: they are recorded as unproven."),
+            _("Subscriptions without evidence, recorded as unproven: %(count)s."),
         ),
         (
             stats.still_suppressed,
-            _("%(count)s subscriptions stay off: these people have opted out."),
+            _("Subscriptions that stay off, since these people have opted out: %(count)s."),
         ),
-        (stats.excluded, _("%(count)s statements are left out, as instructed.")),
-        (stats.without_data, _("%(count)s rows say nothing that could be imported.")),
+        (stats.excluded, _("Left out, as instructed: %(count)s.")),
+        (stats.without_data, _("Rows with nothing that could be imported: %(count)s.")),
     ]
     return [text % {"count": format_decimal(count)} for count, text in found if count]

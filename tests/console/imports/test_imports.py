@@ -78,11 +78,12 @@ def test_a_list_is_planned_mapped_confirmed_and_undone(app: Flask, who: Staff) -
     work(app, path)
     asked = words(who.get(path))
     assert "needs instructions" in asked
+    assert "choose one for each below" in asked
     assert "list opt-out 2 choose" in asked
     map_list(app, who, path)
     planned = words(who.get(path))
     assert "opt-out all_marketing 2 0" in planned
-    assert "Applying records 2 events" in planned
+    assert "Events that applying records: 2." in planned
     assert "Refused rows Line Why 3 An email address is a name" in planned
     assert rows(app, "SELECT FROM event") == []  # nothing before it is confirmed
 
@@ -91,7 +92,7 @@ def test_a_list_is_planned_mapped_confirmed_and_undone(app: Flask, who: Staff) -
     work(app, path)
     assert "applied" in words(who.get(path))
     assert rows(app, "SELECT actor FROM event") == [("console:ada",)] * 2
-    assert "Takes back exactly the 2 events" in words(who.get(f"{path}/undo"))
+    assert "Takes back exactly what it added: 2 in all." in words(who.get(f"{path}/undo"))
     assert who.post(f"{path}/undo").status_code == 303
     work(app, path)
     assert "undone" in words(who.get(path))
@@ -126,7 +127,7 @@ def test_dates_are_asked_about_and_their_format_is_one_press(app: Flask, who: St
     assert "Read dates as %d/%m/%Y" in words(who.get(path))
     assert who.post(f"{path}/groups", date_format="%d/%m/%Y").status_code == 303
     work(app, path)
-    assert "Applying records 2 events" in words(who.get(path))
+    assert "Events that applying records: 2." in words(who.get(path))
     assert "%d/%m/%Y" in who.get(f"{path}/instructions").get_data(as_text=True)
 
 
