@@ -50,7 +50,7 @@ SELECT (SELECT count(*) FROM event_evidence v JOIN event e ON e.id = v.event_id
     (SELECT count(*) FROM consent c JOIN address a ON a.id = c.address_id
         WHERE c.at < a.erased_at),
     (SELECT count(*) FROM delivery_ack k JOIN delivery d ON d.id = k.delivery_id
-        JOIN address a ON a.id = d.address_id WHERE d.at < a.erased_at)
+        JOIN address a ON a.id = d.address_id WHERE a.erased_at IS NOT NULL)
 """
 
 

@@ -71,7 +71,9 @@ WITH given AS (
         AND e.seq > given.previous_version AND e.seq < given.version
     WHERE given.is_done
 ), acknowledged AS (
-    INSERT INTO delivery_ack (delivery_id, ack) SELECT id, ack FROM pushed WHERE ack <> ''
+    INSERT INTO delivery_ack (delivery_id, ack)
+    SELECT pushed.id, ack FROM pushed JOIN address a ON a.id = address_id
+    WHERE ack <> '' AND a.erased_at IS NULL
 )
 UPDATE sync_state s SET
     reflected_version = CASE WHEN given.is_final AND given.is_done
@@ -102,6 +104,9 @@ RETURNING s.address_id, s.due_at IS NULL
 """
 """The outcome of every row is recorded, also of one that another worker holds by now, but not a
 repeated refusal. A refused row moves to the bulk lane, so that no click waits behind such rows.
+
+What a tool answers about an erased person, which may be its id of them, is not kept: the worker
+may have asked before the erasure, and be back after its end.
 
 What the push turned off was recorded before it was sent (`record_pending_opt_outs`), and topics
 that the tool reported as off meanwhile stay in `turned_off`: only what was lifted is removed.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psycopg
 import pytest
 from flask import Flask
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import EventKind
+from preference_center.domain.sync.contract import PushItem
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync.delivery_status import list_address_progress
 from tests.in_force import put_in_force
 from tests.ledger.changes import id_of
 from tests.pages.tools import connect, push
 from tests.rights.erased_rows import erase_of
+from tests.rights.erasing import erase, rows
 from tests.sync.steps import ANNA, BO, TOPIC, say
 from tests.sync.tool import Tool
 
@@ -45,6 +49,20 @@ def test_erasing_leaves_the_delivery_and_what_others_have(pushed: Flask) -> None
         assert anna is not None
         assert run_in_transaction(lambda c: erase_of(c, "delivery_ack", anna)) == 1
         assert (acks(ANNA), acks(BO)) == ([""], ["200"])
+
+
+def test_what_a_tool_answers_about_an_erased_person_is_not_kept(app: Flask) -> None:  # I6
+    def erase_meanwhile(_: Sequence[PushItem]) -> None:
+        erase(parse_address(ANNA, Channel.EMAIL))
+
+    put_in_force(app)
+    destination = connect(app, "crm", {TOPIC})
+    with app.app_context():
+        say(EventKind.OPTED_OUT, ANNA)
+        say(EventKind.OPTED_OUT, BO)
+        push(app, destination, Tool(before=erase_meanwhile))
+        assert rows("SELECT outcome FROM delivery WHERE outcome <> 'superseded'")
+        assert (set(acks(ANNA)), acks(BO)) == ({""}, ["200"])
 
 
 def test_an_acknowledgement_may_be_erased_and_not_replaced(pushed: Flask) -> None:  # I8
