@@ -12,7 +12,7 @@ import psycopg
 from preference_center.api.decisions import decide_all
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
-from preference_center.domain.decisions import decide
+from preference_center.domain.decisions import decide, find_sharing_denial
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
@@ -21,7 +21,7 @@ from simulation.entry_points import address
 from simulation.excuses import Excuse
 from simulation.lists import CLOCK_TRUSTED
 from simulation.oracle import OptOut, Oracle
-from simulation.people import BOUNCED, START, TOPICS, Form, forms_of
+from simulation.people import BOUNCED, SHARING, START, TOPICS, Form, forms_of
 from simulation.tools import Tool
 from simulation.violation import Violation
 
@@ -67,6 +67,11 @@ class Checks:
                 message = catalogue.message_types[name]
                 decision = decide(message, catalogue.topics.get(topic), known, now)
                 self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
+            denial = find_sharing_denial(known, now)
+            must_not = self.oracle.must_be_off(form, SHARING, now)
+            if must_not is not None and must_not is (denial is None):
+                result = "may" if denial is None else f"may not ({denial.rule})"
+                raise Violation(f"I2, I5, I9: what is known of {form.text} {result} be shared")
         self._sent_for(found)
 
     def _sent_for(self, forms: Sequence[Form]) -> None:

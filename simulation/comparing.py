@@ -13,7 +13,7 @@ from simulation.crew import Redis
 from simulation.entry_points import address
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
-from simulation.people import RESTRICTION, START, Form, forms_of
+from simulation.people import RESTRICTION, SHARING, START, Form, forms_of
 from simulation.tools import Tool
 from simulation.violation import Violation
 
@@ -127,7 +127,8 @@ class Comparison:
         was_restricted = any(
             opt_out.scope == RESTRICTION for opt_out in self.oracle.opt_outs[form.person]
         )
-        return was_restricted and self.oracle.may_send(form, topic, now) is not True
+        is_asked_for = topic != SHARING and self.oracle.may_send(form, topic, now)
+        return was_restricted and is_asked_for is not True
 
     def _differences(self, now: datetime) -> Iterator[Difference]:
         people = sorted(self.oracle.opt_outs)

@@ -30,7 +30,8 @@ from simulation.accounts import Accounts
 from simulation.ground import Clock
 from simulation.history import Act
 from simulation.oracle import OptOut, Oracle
-from simulation.people import ALL, EVERYTHING, Form, forms_of
+from simulation.people import ALL, EVERYTHING, SHARING, Form, forms_of
+from simulation.signals import Signals
 from simulation.violation import Violation
 
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
@@ -40,7 +41,7 @@ REPEAT = timedelta(seconds=5)
 ZONES = (UTC, *(timezone(timedelta(hours=hours)) for hours in (5.75, -9.5, 14)))
 OURS = frozenset({"one_click", "page"})
 """Entry points where an opt-out counts from now; one by support or mail has its own date."""
-SERVED = frozenset({"one_click", "page", "undo", "reads", "pause", "opt_in"})
+SERVED = frozenset({"one_click", "page", "gpc", "undo", "reads", "pause", "opt_in"})
 """What a web host does, by its own clock."""
 TIES = 7
 """One in so many opt-ins comes with an opt-out of the same time."""
@@ -64,6 +65,10 @@ class EntryPoints:
     ours: set[int] = field(default_factory=set)
     """The ids of the opt-outs made there."""
     offers: dict[int, tuple[str, str, OptOut]] = field(default_factory=dict)
+    signals: Signals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signals = Signals(self.oracle)
 
     def act(self, act: Act) -> str | None:
         """Do it and return the outcome; None if it is no act at these entry points."""
@@ -81,8 +86,19 @@ class EntryPoints:
         self._expect_opt_out(form, act.scope, "one_click", token=token)
         return "200"
 
-    def _page(self, form: Form, act: Act) -> str:
-        token, text = self._post(form, act.scope, {"confirm": "this"})
+    def _gpc(self, form: Form, act: Act) -> str:
+        """The same by a browser that asks with each request that nothing be shared."""
+        is_new = self.signals.counts(form, services().now())
+        outcome = self._page(form, act, {"Sec-GPC": "1"})
+        if is_new is not False:
+            now = services().now()
+            opt_out = self._expect_opt_out(form, SHARING, "gpc", token=str(act.number))
+            opt_out.sure = is_new is True
+            self.signals.note(form, now)
+        return outcome
+
+    def _page(self, form: Form, act: Act, headers: Mapping[str, str] | None = None) -> str:
+        token, text = self._post(form, act.scope, {"confirm": "this"}, headers)
         opt_out = self._expect_opt_out(form, act.scope, "page", token=token)
         offer = _UNDO.search(text)
         if offer:
@@ -134,9 +150,15 @@ class EntryPoints:
                 raise Violation(f"I7: {method} /{path}/ answers {response.status_code}")
         return "200"
 
-    def _post(self, form: Form, scope: str, data: Mapping[str, str]) -> tuple[str, str]:
+    def _post(
+        self,
+        form: Form,
+        scope: str,
+        data: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[str, str]:
         token = services().links.create_token(self._link(form, scope))
-        response = self.client.post(f"/u/{token}", data=data, **_BROWSER)
+        response = self.client.post(f"/u/{token}", data=data, headers=headers, **_BROWSER)
         if response.status_code != 200:
             raise Violation(f"I1, I7: a valid link answers {response.status_code}")
         return token, response.text

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from simulation.people import ALL, CLUB, NEWS, OFFERS, TOPICS, first_forms_of
+from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
 
 HOUR, MINUTE = 3600, 60
 
@@ -88,6 +88,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts += [*_burst(random, options), *_followed(random, options)]
     acts += _rights(Random(f"{seed}/rights"), options)
     acts += _moves(Random(f"{seed}/moves"), acts, options)
+    acts += _sharing(Random(f"{seed}/sharing"), acts, options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
@@ -212,6 +213,20 @@ def _moves(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Ac
             else:
                 scope = random.choice(_SCOPES if what != "erase" else ["marketing", "account"])
                 yield Act(later, what, who, form, scope, number)
+
+
+def _sharing(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
+    """Some say that nothing of theirs may be shared, by a button or by their browser, or agree."""
+    end = options.hours * HOUR
+    acted = [act for act in acts if act.what in _PERSONAL]
+    for number in range(400, 400 + max(4, options.people // 10)):
+        other = random.choice(acted)
+        form = random.choice([other.form, other.form, random.randrange(len(forms_of(other.who)))])
+        at = max(0, other.at - _soon(random, 0, end)) if random.random() < 0.5 else other.at
+        for what in random.choices(["gpc", "gpc", "phone", "opt_in"], k=random.randrange(1, 5)):
+            scope = random.choice(_SCOPES) if what == "gpc" else SHARING
+            at = _soon(random, at, end)
+            yield Act(at, what, other.who, form, scope, number)
 
 
 def _soon(random: Random, at: int, end: int) -> int:

@@ -16,13 +16,15 @@ from preference_center.storage.sync import destinations, listings
 from preference_center.sync.listings import supported_listings
 from simulation.ground import Clock
 from simulation.history import Options
-from simulation.people import START, TOPICS, first_forms_of
+from simulation.people import SHARING, START, TOPICS, first_forms_of
 from simulation.profiles import KINDS, drawn
 from simulation.reports import KIND, SETTINGS
 from simulation.tools import Tool
 
 MIXED = 0.5
 """How often some kinds of tools are there several times, and others not at all."""
+SHARED_WITH = 0.4
+"""With how many of the tools data is shared for advertising, besides what they send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def made(seed: str, options: Options, clock: Clock, hooks: Hooks) -> dict[str, T
         kind = random.choice(KINDS) if mixed else KINDS[number % len(KINDS)]
         profile = drawn(kind, random)
         topics = frozenset(random.sample(TOPICS, random.choice([1, 2, 3, 3])))
+        if Random(f"{seed}/sharing {number}").random() < SHARED_WITH:
+            topics |= {SHARING}
         tool = Tool(
             f"tool-{number}", profile, topics, clock, random, hooks.later, hooks.step,
             hooks.trace, good_since=START, asked=hooks.asked, seems_off=hooks.seems_off,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from simulation.people import ALL, ASKED_FOR, BOUNCED, EVERYTHING, RESTRICTION, Form
+from simulation.people import ALL, ASKED_FOR, BOUNCED, EVERYTHING, RESTRICTION, SHARING, Form
 
 WIDE = (ALL, EVERYTHING, BOUNCED, RESTRICTION)
 PASSING = (BOUNCED, RESTRICTION)
@@ -133,6 +133,12 @@ class Oracle:
         opt_outs = [opt_out for opt_out in self._about(form, topic) if pauses or not opt_out.until]
         return [opt_out for opt_out in opt_outs if self._stands(opt_out, form, topic, now)]
 
+    def has_none_of_its_own(self, form: Form, scope: str, now: datetime) -> bool | None:
+        """Whether no opt-out of exactly this form and scope is active."""
+        mine = [o for o in self._about(form, scope) if (o.form, o.scope) == (form, scope)]
+        active = _any(self._stands(opt_out, form, scope, now) for opt_out in mine)
+        return None if active is None else not active
+
     def asked_since(self, form: Form, topic: str, at: datetime) -> bool:
         """Whether the person opted in to this topic, or to all marketing, after that."""
         return any(opt_in.at > at and opt_in.scope in {topic, ALL} for opt_in in self.opt_ins[form])
@@ -140,9 +146,7 @@ class Oracle:
     def taken_back(self, form: Form, topic: str) -> bool:
         """Whether an opt-out that covered this topic was undone, or may have been."""
         return any(
-            opt_out.gone is not False
-            and opt_out.scope in {topic, *WIDE}
-            and opt_out.form.meets(form)
+            opt_out.gone is not False and _covers(opt_out, topic) and opt_out.form.meets(form)
             for opt_out in self.opt_outs[form.person]
         )
 
@@ -151,7 +155,7 @@ class Oracle:
             reaches = (
                 opt_out.form == form if opt_out.scope == EVERYTHING else opt_out.form.meets(form)
             )
-            if opt_out.gone is not True and opt_out.scope in {topic, *WIDE} and reaches:
+            if opt_out.gone is not True and _covers(opt_out, topic) and reaches:
                 yield opt_out
 
     def _stands(self, opt_out: OptOut, form: Form, topic: str, now: datetime) -> bool | None:
@@ -175,6 +179,13 @@ class Oracle:
         ):
             return False
         return None if any(ranks is not True for _, ranks in outranked) else True
+
+
+def _covers(opt_out: OptOut, topic: str) -> bool:
+    """Whether it is about this topic; bounces and pauses say nothing of sharing."""
+    if topic == SHARING and (opt_out.until or opt_out.scope == BOUNCED):
+        return False
+    return opt_out.scope in {topic, *WIDE}
 
 
 def _outranks(opt_in: OptIn, opt_out: OptOut, form: Form) -> bool | None:

@@ -9,6 +9,8 @@ START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 EVER = datetime.max.replace(tzinfo=UTC)
 ALL, EVERYTHING, BOUNCED = "all_marketing", "everything", "undeliverable"
 RESTRICTION = "restriction"
+SHARING = "sharing"
+"""Sale and sharing of somebody's data for advertising: a scope that stops no message."""
 MOVED = "moved"
 """The kind of the address that somebody's old one is corrected to."""
 NEWS, OFFERS, CLUB = "acme.news", "acme.offers", "acme.club"

@@ -13,9 +13,9 @@ from preference_center.domain.sync.capabilities import (
     ListingMode,
     SupportedScope,
 )
-from simulation.people import TOPICS
+from simulation.people import SHARING, TOPICS
 
-TARGETS = {topic: str(11 + number) for number, topic in enumerate(TOPICS)}
+TARGETS = {topic: str(11 + number) for number, topic in enumerate((*TOPICS, SHARING))}
 HOUR = 3600.0
 TRUSTED = 60.0
 """Seconds after which a request is dead where nothing can be read back: see `sync.ECHO`."""

@@ -10,11 +10,13 @@ import pytest
 from simulation.oracle import OptOut, Oracle
 from simulation.people import (
     ALL,
+    BOUNCED,
     CLUB,
     EVERYTHING,
     NEWS,
     OFFERS,
     RESTRICTION,
+    SHARING,
     START,
     Form,
     forms_of,
@@ -124,3 +126,39 @@ def test_no_opt_in_ends_a_restriction_and_what_was_asked_for_counts_after_it() -
     assert oracle.may_send(OTHER_ALIAS, NEWS, LATE) is False
     restriction.gone = True
     assert oracle.may_send(ALIAS, CLUB, LATE)
+
+
+@pytest.mark.parametrize(
+    "scope, opt_in, off",
+    [
+        (SHARING, None, True),
+        (SHARING, SHARING, False),
+        (SHARING, ALL, True),
+        (SHARING, NEWS, True),
+        (ALL, None, True),
+        (ALL, SHARING, False),
+        (ALL, ALL, False),
+        (EVERYTHING, SHARING, True),
+        (RESTRICTION, SHARING, True),
+        (BOUNCED, None, False),
+        (NEWS, None, False),
+    ],
+)
+def test_sharing_ends_with_all_marketing_and_begins_by_itself(  # I5
+    scope: str, opt_in: str | None, *, off: bool
+) -> None:
+    oracle = Oracle()
+    oracle.add_opt_out(opt_out(1, scope))
+    if opt_in:
+        oracle.add_opt_in(ALIAS, opt_in, at(2))
+    assert oracle.must_be_off(ALIAS, SHARING, LATE) is off
+
+
+def test_sharing_says_nothing_of_messages_and_a_pause_nothing_of_sharing() -> None:  # I4
+    oracle = Oracle()
+    oracle.add_opt_out(opt_out(1, SHARING))
+    assert oracle.must_be_off(ALIAS, NEWS, LATE) is False
+    paused = Oracle()
+    paused.add_opt_out(opt_out(1, ALL, until=LATE + timedelta(days=1)))
+    assert paused.must_be_off(ALIAS, NEWS, LATE)
+    assert paused.must_be_off(ALIAS, SHARING, LATE) is False
