@@ -12,12 +12,15 @@ from preference_center.context import services
 from preference_center.domain.rights.model import RequestVia
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
+from preference_center.domain.staff import Role
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.rights.agents import ask_for_principal
+from preference_center.staff.sessions import RETENTION, SESSION_LIFETIME
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
+from tests.console.staff import staff
 from tests.rights.asking import new, rows
 from tests.sync.two_way_tool import add_destination
 from workers import jobs as worker_jobs
@@ -54,6 +57,15 @@ def test_answers_kept_for_repeats_go_after_a_day(app: Flask, clock: Clock) -> No
             lambda c: c.execute("SELECT digest FROM idempotent_response").fetchall()
         )
     assert left == [(b"new",)]
+
+
+def test_sessions_of_staff_go_a_day_after_they_expired(app: Flask, clock: Clock) -> None:
+    staff(app, Role.SUPPORT)
+    with app.app_context():
+        scheduler.purge_expired(clock.advance(SESSION_LIFETIME + RETENTION))
+        assert rows("SELECT count(*) FROM staff_session") == [(1,)]
+        scheduler.purge_expired(clock.advance(timedelta(seconds=1)))
+        assert rows("SELECT count(*) FROM staff_session") == [(0,)]
 
 
 def test_proofs_of_agents_go_after_90_days(app: Flask, clock: Clock) -> None:
