@@ -152,8 +152,9 @@ house: $(READY) ## Count files, lines and words of the code, and follow three re
 	@$(BIN)/python -m dev.house --trace
 
 .PHONY: screenshots
-screenshots: $(READY) ## Take the pictures of docs/pages.md again (needs Chromium)
+screenshots: $(READY) ## Take the pictures of docs/pages.md and docs/console.md again (needs Chromium)
 	@$(BIN)/python -m dev.screenshots
+	@$(BIN)/python -m dev.screenshots_of_console
 
 # The lock files that pip reads are exports of uv.lock, so that nobody needs uv to install.
 EXPORT = $(BIN)/uv export --quiet --locked --no-header --no-annotate --no-emit-project

@@ -8,6 +8,7 @@ seen in review. (Another machine has other fonts: there all of them change.)
 from __future__ import annotations
 
 import base64
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -201,19 +202,19 @@ def serving(database_url: str, redis_url: str) -> Iterator[Demo]:
     port = free_port()
     site = f"http://127.0.0.1:{port}"
     clock = [NOW]
-    settings = _settings(database_url, redis_url, site)
+    settings = settings_for_pictures(database_url, redis_url, site)
     app = create_app(settings, now=lambda: clock[0], random=Random(7))  # noqa: S311 - no secret
-    with app.app_context(), _on_port(create_shops(site)) as shops_port:
+    with app.app_context(), on_port(create_shops(site)) as shops_port:
         upgrade(directory=str(CHECKOUT / "migrations"))
         demo = Demo(site, clock, shops_port)
         demo.begin()
-        with _on_port(app, port):
+        with on_port(app, port):
             yield demo
-        _disconnect(app)
+        disconnect(app)
 
 
 @contextmanager
-def _on_port(app: Flask, port: int = 0) -> Iterator[int]:
+def on_port(app: Flask, port: int = 0) -> Iterator[int]:
     """Serve it there, or on any free port, until the end of the block."""
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
@@ -231,7 +232,8 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing: requests hold tokens."""
 
 
-def _settings(database_url: str, redis_url: str, site: str) -> Settings:
+def settings_for_pictures(database_url: str, redis_url: str, site: str) -> Settings:
+    """Of the service that pictures are taken of."""
     return Settings(
         database_url=database_url,
         redis_url=redis_url,
@@ -251,7 +253,8 @@ def _key(number: int) -> str:
     return base64.urlsafe_b64encode(bytes([number]) * 32).decode().rstrip("=")
 
 
-def _disconnect(app: Flask) -> None:
+def disconnect(app: Flask) -> None:
+    """Close its connections to the database."""
     from preference_center.extensions import db  # noqa: PLC0415
 
     with app.app_context():
@@ -273,13 +276,13 @@ def _take(browser: Browser, screen: Screen, picture: Picture, demo: Demo) -> Pat
     # A screen as high as the page, so that what sticks to its end is where the page has it.
     page.set_viewport_size({"width": screen.size["width"], "height": int(_whole(page)["height"])})
     path = FOLDER / f"{picture.key}-{screen.name}.webp"
-    path.write_bytes(_webp(page))
+    path.write_bytes(webp(page))
     context.close()
     return path
 
 
-def _webp(page: Page) -> bytes:
-    """The whole page, not just what the screen shows; a sixth of what a PNG would take.
+def webp(page: Page, highest: float = math.inf) -> bytes:
+    """The page down to `highest`, not just what the screen shows; a sixth of what a PNG takes.
 
     What sticks to the edge of a screen would lie across the middle of the page: it stays
     in its place.
@@ -287,7 +290,9 @@ def _webp(page: Page) -> bytes:
     page.locator(".save-bar").evaluate_all("all => all.forEach(e => e.style.position = 'static')")
     session = page.context.new_cdp_session(page)
     wanted = {"format": "webp", "quality": QUALITY, "captureBeyondViewport": True}
-    answer = session.send("Page.captureScreenshot", wanted | {"clip": _whole(page)})
+    clip = _whole(page)
+    clip["height"] = min(clip["height"], highest)
+    answer = session.send("Page.captureScreenshot", wanted | {"clip": clip})
     return base64.b64decode(answer["data"])
 
 

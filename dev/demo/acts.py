@@ -40,6 +40,7 @@ SENDER = "key:shop"
 """Who relays what people say in the shop."""
 REPLIES = "risposte@posta.cascina-aurora.example"
 """The mailbox that replies to the company's mail go to."""
+LINK_KEY = "k1"
 MESSAGE = UUID("0198f1de-7c1a-7000-8000-0000000000ab")
 
 
@@ -74,21 +75,21 @@ def click(
 ) -> Change:
     """They opted out by the link of a message that was sent so long before."""
     now = services().now()
-    link = Link(email(address), scope, str(MESSAGE), now - sent)
+    link = Link(email(address), scope, str(MESSAGE), now - sent, LINK_KEY)
     return ledger_changes.opt_out(link, scope, source, now)
 
 
 def return_to(address: str, scope: str) -> Change:
     """They turned a topic on again, on the preference page."""
     now = services().now()
-    link = Link(email(address), scope, str(MESSAGE), now - timedelta(hours=2))
+    link = Link(email(address), scope, str(MESSAGE), now - timedelta(hours=2), LINK_KEY)
     return ledger_changes.opt_in(link, scope, now - timedelta(minutes=1), now)
 
 
 def pause(address: str, scope: str, time: timedelta) -> Change:
     """They paused a topic, on the preference page."""
     now = services().now()
-    link = Link(email(address), scope, str(MESSAGE), now - timedelta(hours=2))
+    link = Link(email(address), scope, str(MESSAGE), now - timedelta(hours=2), LINK_KEY)
     return ledger_changes.pause(link, scope, now + time, now)
 
 

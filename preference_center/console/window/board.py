@@ -116,7 +116,7 @@ def _counts(measured: Measurements, spooled: spool.SpoolStatus | None) -> Iterat
         (BacklogKind.DEFERRED_FORMS, _("forms of addresses to update"), ""),
     ):
         yield WaitingCount(label, waiting.get(kind.value, 0), url, kind.value in late)
-    requests = _url("requests", Permission.VIEW_REQUESTS)
+    requests = _url("request_queue_page", Permission.VIEW_REQUESTS)
     yield WaitingCount(_("requests due soon"), rights.get(RequestStage.DUE_SOON, 0), requests)
     overdue = rights.get(RequestStage.OVERDUE, 0)
     yield WaitingCount(_("requests overdue"), overdue, requests, overdue > 0)
