@@ -29,7 +29,7 @@ from preference_center.daily_counts import count_new_events
 from preference_center.destinations.connect import ALLOW_PRIVATE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, StorageState
 
 FOLDER = CHECKOUT / "docs" / "images" / "console"
 DATABASE = "console_screenshots"
@@ -146,9 +146,10 @@ def main() -> None:
         url = engines.database.url.rpartition("/")[0] + f"/{DATABASE}"
         site = stack.enter_context(_serving(url, engines.redis.url))
         browser = stack.enter_context(chromium())
+        state = _sign_in_all(browser, site)
         for picture in PICTURES:
             for screen in picture.screens:
-                taken.add(_take(browser, screen, picture, site))
+                taken.add(_take(browser, screen, picture, site, state))
     for stale in set(FOLDER.glob("*.webp")) - taken:
         stale.unlink()
     size = sum(path.stat().st_size for path in taken)
@@ -175,11 +176,26 @@ def _serving(database_url: str, redis_url: str) -> Iterator[str]:
         disconnect(app)
 
 
-def _take(browser: Browser, screen: Screen, picture: ConsolePicture, site: str) -> Path:
+def _sign_in_all(browser: Browser, site: str) -> StorageState:
+    """Sign everybody of the staff in; returns the cookies of the last, who has every role."""
+    context = browser.new_context()
+    for member in console.STAFF:
+        context.request.post(f"{site}/console/sign-in-as", form={"name": member.name})
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+def _take(
+    browser: Browser, screen: Screen, picture: ConsolePicture, site: str, state: StorageState
+) -> Path:
     context = browser.new_context(
-        viewport=screen.size, color_scheme=screen.scheme, locale="en-GB", reduced_motion="reduce"
+        viewport=screen.size,
+        color_scheme=screen.scheme,
+        locale="en-GB",
+        reduced_motion="reduce",
+        storage_state=state,
     )
-    context.request.post(f"{site}/console/sign-in-as", form={"name": "dana"})
     page = context.new_page()
     picture.open(page, site)
     height = page.locator("html").evaluate("html => html.scrollHeight")
