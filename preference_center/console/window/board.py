@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import current_app, url_for
+from flask import url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -124,9 +124,8 @@ def _counts(measured: Measurements, spooled: spool.SpoolStatus | None) -> Iterat
 
 
 def _url(endpoint: str, permission: Permission) -> str:
-    """The page of this name, if there is one that the person may open."""
-    name = f"console.{endpoint}"
-    return url_for(name) if name in current_app.view_functions and may(permission) else ""
+    """The page of this name, if the person may open it."""
+    return url_for(f"console.{endpoint}") if may(permission) else ""
 
 
 def _spool_status() -> spool.SpoolStatus | None:

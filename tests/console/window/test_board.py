@@ -165,3 +165,12 @@ def test_a_tool_whose_rate_limit_is_reached_is_not_called_broken(app: Flask, clo
         later = clock() + timedelta(minutes=1)
         run_in_transaction(lambda c: destinations.defer(c, number, "429", later))
     assert "slowed down Its rate limit is reached. It goes on by itself." in board(app)
+
+
+def test_counts_lead_to_the_pages_that_the_person_may_open(app: Flask) -> None:
+    html = staff(app, Role.SUPPORT).get("/console/window").get_data(as_text=True)
+    counts = html[html.index('id="counts"') : html.index("<h2>")]
+    assert 'href="/console/review"' in counts
+    assert 'href="/console/requests"' in counts
+    html = staff(app, Role.ADMIN).get("/console/window").get_data(as_text=True)
+    assert "href" not in html[html.index('id="counts"') : html.index("<h2>")]
