@@ -181,8 +181,10 @@ class Comparison:
             return
         put_off = tool.put_off.get(text, START)
         begun = max(begun, tool.forgot.get(text, START))
+        pauses = tool.profile.capabilities.can_lift
+        known_since = self.oracle.known_since(found.form, found.topic, now, pauses=pauses) or START
         if self._is_slow(found) and row.due_at is None:
-            if now > max(begun, free_since) + FOUND_OUT:
+            if now > max(begun, free_since, known_since) + FOUND_OUT:
                 raise Violation(f"I3, I13: {found}, and nobody has found out")
             self.excused[Excuse.FOUND_LATE] += 1
             return
@@ -190,9 +192,7 @@ class Comparison:
             begun = max(begun, row.due_at - WINDOW)
         if now > max(begun, put_off) + WINDOW and now > free_since + IN_REACH:
             raise Violation(f"I3: {found}")
-        pauses = tool.profile.capabilities.can_lift
-        known_since = self.oracle.known_since(found.form, found.topic, now, pauses=pauses)
-        if now <= max(begun, free_since, known_since or START) + PROMPT:
+        if now <= max(begun, free_since, known_since) + PROMPT:
             self.excused[Excuse.WAITING] += 1
         elif put_off > begun or self._is_put_off(found, now):
             self.excused[Excuse.ASKED_TO_WAIT] += 1

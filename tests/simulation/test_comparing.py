@@ -127,3 +127,20 @@ def test_what_support_writes_down_hours_later_is_prompt_from_then(
     else:
         with pytest.raises(Violation, match="I3"):
             comparison._is_in_time(difference, row, at(10), now)
+
+
+@pytest.mark.parametrize("hours, excused", [(35, True), (37, False)])
+def test_what_support_writes_down_hours_later_is_found_out_from_then(
+    hours: float, *, excused: bool
+) -> None:  # I3, I13
+    oracle, clock, now = Oracle(), Clock(), at(60 * (20 + hours))
+    oracle.add_opt_out(OptOut(FORM, NEWS, at(10), at(10), at(10), known=at(60 * 20)))
+    tool = idle_tool()
+    comparison = Comparison(oracle, {"tool-0": tool}, {}, Redis(clock), {})
+    difference = Difference(tool, FORM, NEWS, at(10), caused=True)
+    if excused:
+        comparison._is_in_time(difference, Row(None, None), at(10), now)
+        assert comparison.excused == {Excuse.FOUND_LATE: 1}
+    else:
+        with pytest.raises(Violation, match="nobody has found out"):
+            comparison._is_in_time(difference, Row(None, None), at(10), now)
