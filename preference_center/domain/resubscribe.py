@@ -58,12 +58,14 @@ def build_opt_in_change(
     return build_proven_change(id, EventKind.OPTED_IN, address, scope, consent_evidence, origin)
 
 
-def is_repeated_opt_in(lift: Change, facts: Sequence[ScopeFact]) -> bool:
-    """Whether the person's own opt-in of this scope is stored already, so a lift adds nothing (I7).
+def is_repeated_opt_in(change: Change, facts: Sequence[ScopeFact]) -> bool:
+    """Whether it is the person's own opt-in of a scope, and stored already: it adds nothing (I7).
 
-    It is if one that counts no earlier is stored, at most REPEAT_INTERVAL later. A later
+    It is stored if one that counts no earlier is stored, at most REPEAT_INTERVAL later. A later
     act is a separate one, and counts against opt-outs that may still arrive late (I5).
     """
-    lifts = [fact.state.lift for fact in facts if fact.exact and fact.scope == lift.scope]
+    if change.kind is not EventKind.OPTED_IN:
+        return False
+    lifts = [fact.state.lift for fact in facts if fact.exact and fact.scope == change.scope]
     newest = max((each.at for each in lifts if each), default=None)
-    return newest is not None and timedelta(0) <= newest - lift.counts_at <= REPEAT_INTERVAL
+    return newest is not None and timedelta(0) <= newest - change.counts_at <= REPEAT_INTERVAL

@@ -118,7 +118,9 @@ def _build(
     catalogue: Catalogue,
     facts: Sequence[ScopeFact],
 ) -> Change | None:
-    change_id, at = uuid5(statement.id, scope), statement.received_at
+    at = statement.received_at
+    # All that a form may say anew when a browser goes back to it: else that would be no event.
+    change_id = uuid5(statement.id, f"{statement.kind} {scope} {at} {statement.until}")
     match statement.kind:
         case StatementKind.OPT_OUT:
             change: Change | None = build_opt_out_change(

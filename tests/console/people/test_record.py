@@ -59,6 +59,15 @@ def send(who: Staff, path: str, **fields: str) -> TestResponse:
     return who.post(f"{path}/record", **filled | fields)
 
 
+def test_another_word_in_the_same_form_is_another_entry(app: Flask, support: Staff) -> None:  # I1
+    path, form = open_person(support), {"id": str(uuid4()), "scope": OFFERS, "confirm": "yes"}
+    send(support, path, **form, kind="opt_in", wording="Yes, please")
+    answer = send(support, path, **form)  # back, since they said the opposite
+    assert answer.headers["Location"].endswith("done=recorded")
+    send(support, path, **form)
+    assert [event.kind for event in events_of(app)] == [EventKind.OPTED_IN, EventKind.OPTED_OUT]
+
+
 def test_an_opt_out_by_letter_is_shown_then_recorded_as_received_by_whom(
     app: Flask, support: Staff
 ) -> None:
