@@ -16,7 +16,7 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW, deadline_stage
 from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.mail import ReviewReason
@@ -33,6 +33,7 @@ from preference_center.errors import InvalidInput
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen
 from preference_center.languages import page_language
+from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.person_access import insert_person_access
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -86,7 +87,7 @@ def review_lists() -> ResponseReturnValue:
 
 def review_item(item_id: UUID) -> ResponseReturnValue:
     """One mail or text, as text; that somebody read it is recorded for its sender to see."""
-    return _item_page(item_id, record_look=True)
+    return _item_page(item_id)
 
 
 def resolve_review_item(item_id: UUID) -> ResponseReturnValue:
@@ -167,25 +168,15 @@ def _resolve(item_id: UUID) -> None:
     review.resolve_item(item, addresses, meaning, request.form.get("scope", ""), origin)
 
 
-def _item_page(
-    item_id: UUID, *, record_look: bool = False, problem: str = ""
-) -> ResponseReturnValue:
+def _item_page(item_id: UUID, *, problem: str = "") -> ResponseReturnValue:
+    """The page; each time that it shows a mail is a look of its own."""
     try:
         item, head = review.load_item(item_id)
     except NotOpen:
         abort(HTTPStatus.NOT_FOUND)
     channel, sender = review.channel_of(item), review.claimed_sender(item, head)
-    if record_look and sender is not None:
-        look = StaffAccess(
-            services().new_id(),
-            services().now(),
-            current_actor(),
-            AccessAction.MAIL_REVIEWED,
-            AccessReason.WROTE,
-        )
-        run_in_transaction(
-            lambda connection: insert_person_access(connection, services().keys, look, sender)
-        )
+    if item.has_content:
+        run_in_transaction(lambda connection: _record_look(connection, item_id, sender))
     return render_page(
         "review/item",
         status=422 if problem else 200,
@@ -199,6 +190,17 @@ def _item_page(
         addresses=request.form.get("addresses", sender.exact if sender else ""),
         chosen=request.form,
     )
+
+
+def _record_look(connection: Connection, item_id: UUID, sender: Address | None) -> None:
+    """Record for the sender that a mail was read; for the audit alone if it names no one sender."""
+    context, actor, action = services(), current_actor(), AccessAction.MAIL_REVIEWED
+    if sender is None:
+        detail = {"item": str(item_id)}
+        insert_audit_entry(connection, context.now(), actor, action, detail)
+        return
+    look = StaffAccess(context.new_id(), context.now(), actor, action, AccessReason.WROTE)
+    insert_person_access(connection, context.keys, look, sender)
 
 
 def _scopes(channel: Channel) -> list[tuple[str, str]]:

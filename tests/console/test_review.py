@@ -10,7 +10,7 @@ import pytest
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.staff import Role
-from preference_center.domain.staff_access import AccessAction
+from preference_center.domain.staff_access import AccessAction, StaffAccess
 from preference_center.domain.vendor_events import TextMessage
 from preference_center.integrations.base.text_messages import to_mail
 from preference_center.storage.access.person_access import list_person_accesses
@@ -85,13 +85,36 @@ def test_a_mail_is_read_as_text_and_recorded_as_of_when_it_was_received(
     assert grace.get(path).status_code == 404
 
 
+def looks_at_jane() -> list[StaffAccess]:
+    jane = parse_address(JANE, Channel.EMAIL)
+    return run_in_transaction(lambda c: list_person_accesses(c, services().keys, jane))
+
+
 def test_reading_a_mail_is_shown_to_its_sender(grace: Staff) -> None:
     grace.get(arrive(reply("Where is my order")))
-    jane = parse_address(JANE, Channel.EMAIL)
-    looks = run_in_transaction(lambda c: list_person_accesses(c, services().keys, jane))
-    assert [(look.actor, look.action) for look in looks] == [
+    assert [(look.actor, look.action) for look in looks_at_jane()] == [
         ("console:grace", AccessAction.MAIL_REVIEWED)
     ]
+
+
+def test_a_wrong_form_shows_no_mail_without_a_record_of_it(grace: Staff) -> None:
+    path = arrive(reply("Where is my order"))
+    answer = grace.post(f"{path}/decide", meaning="perhaps")
+    assert "Where is my order" in words(answer)
+    assert len(looks_at_jane()) == 1
+
+
+def test_reading_a_mail_of_no_one_sender_is_in_the_audit(grace: Staff) -> None:
+    mail = reply("Where is my order").replace(JANE.encode(), b"nobody")
+    assert "Where is my order" in words(grace.get(arrive(mail)))
+    assert [actor for actor, _detail in audit("mail_reviewed")] == ["console:grace"]
+
+
+def test_who_read_a_mail_can_not_open_its_senders_page_by_that(grace: Staff) -> None:
+    grace.get(arrive(reply("Where is my order")))
+    (look,) = looks_at_jane()
+    assert grace.get(f"/console/people/{look.id}").status_code == 410
+    assert str(look.id) not in grace.get("/console/people").get_data(as_text=True)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def record_look(address: Address, reason: AccessReason, reference: str = "") -> 
 
 
 def open_look(access_id: UUID) -> PersonAccess:
-    """The look with this id, if it was the same person's own, within LOOK_LIFETIME.
+    """The look at a person with this id, if the one signed in took it, within LOOK_LIFETIME.
 
     Otherwise the request ends with a page that says to look the person up again: so each look has
     a reason of its own.
@@ -82,8 +82,10 @@ def list_recent_looks() -> list[RecentLook]:
 
 
 def _is_open(access: StaffAccess) -> bool:
+    # Who read a mail has seen that alone, and the person is told no more.
+    is_of_person = access.action is AccessAction.PERSON_VIEWED
     is_recent = services().now() - access.at < LOOK_LIFETIME
-    return access.actor == current_actor() and is_recent
+    return is_of_person and access.actor == current_actor() and is_recent
 
 
 def _closed_page() -> ResponseReturnValue:
