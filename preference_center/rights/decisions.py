@@ -9,7 +9,7 @@ from typing import assert_never
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.rights.decisions import Decision
+from preference_center.domain.rights.decisions import Decision, ProposalChanged
 from preference_center.domain.rights.model import (
     RefusalGround,
     RequestKind,
@@ -56,16 +56,20 @@ def decline(request_id: UUID, actor: str) -> RightsRequest:
     return run_in_transaction(write)
 
 
-def carry_out(request_id: UUID, actor: str) -> RightsRequest:
+def carry_out(request_id: UUID, actor: str, shown: str) -> RightsRequest:
     """Decide as somebody else has proposed, and do what that brings about.
 
-    Raises SecondPersonRequired for who proposed it, InvalidInput where nothing is proposed or the
-    effect is not possible, ForbiddenTransition where the request has been closed, Unavailable.
+    `shown` is the code of the proposal that `actor` has read. Raises ProposalChanged if that is
+    not the one which waits, SecondPersonRequired for who proposed it, InvalidInput where nothing
+    is proposed or the effect is not possible, ForbiddenTransition where the request has been
+    closed, Unavailable.
     """
     request = request_steps.load_request(request_id)
     proposal = find_proposal(request_steps.list_steps(request_id))
     if proposal is None:
         raise InvalidInput("nothing is proposed about this request any more")
+    if proposal.code != shown:
+        raise ProposalChanged("another decision is proposed now: read it, then decide")
     match proposal.decision:
         case Decision.REFUSE:
             assert proposal.ground

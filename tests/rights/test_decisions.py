@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.rights.decisions import SecondPersonRequired
+from preference_center.domain.rights.decisions import ProposalChanged, SecondPersonRequired
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
@@ -22,7 +22,7 @@ from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import InvalidInput
 from preference_center.rights import decisions, minors, requests
 from preference_center.rights.holds import end_hold, place_hold
-from preference_center.rights.proposals import find_proposals
+from preference_center.rights.proposals import find_proposal, find_proposals
 from preference_center.storage.db.database import run_in_transaction
 from tests.in_force import put_in_force
 from tests.rights.asking import ADA, actions, ask, rows
@@ -55,6 +55,12 @@ def fulfil(request: RightsRequest, actor: str) -> object:
 
 def confirm(request: RightsRequest, actor: str) -> object:
     return requests.fulfil(requests.load_request(request.id), actor)
+
+
+def carry_out(request: RightsRequest, actor: str) -> RightsRequest:
+    """As somebody does who has just read the proposal that waits."""
+    proposal = find_proposal(requests.list_steps(request.id))
+    return decisions.carry_out(request.id, actor, proposal.code if proposal else "")
 
 
 def dismiss(request: RightsRequest, actor: str) -> object:
@@ -91,12 +97,12 @@ def test_another_person_refuses_on_the_ground_that_was_proposed() -> None:
     request = erasure()
     decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
     with pytest.raises(SecondPersonRequired, match="another person"):
-        decisions.carry_out(request.id, ADA_OF_STAFF)
+        carry_out(request, ADA_OF_STAFF)
     with pytest.raises(SecondPersonRequired):
         requests.refuse(request.id, RefusalGround.EXCESSIVE, GRACE)
     with pytest.raises(SecondPersonRequired):
         requests.fulfil(request, GRACE)
-    refused = decisions.carry_out(request.id, GRACE)
+    refused = carry_out(request, GRACE)
     assert (refused.state, refused.refusal) == (RequestState.REFUSED, RefusalGround.CLAIMS)
     assert actions(request)[-2:] == ["decision_proposed", "refused"]
 
@@ -104,7 +110,7 @@ def test_another_person_refuses_on_the_ground_that_was_proposed() -> None:
 def test_another_person_erases() -> None:  # I6
     request = erasure()
     decisions.propose_fulfilment(request.id, RequestOutcome.PARTLY, ADA_OF_STAFF)
-    done = decisions.carry_out(request.id, GRACE)
+    done = carry_out(request, GRACE)
     assert (done.state, done.outcome) == (RequestState.DONE, RequestOutcome.PARTLY)
     assert rows("SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(1,)]
 
@@ -116,7 +122,7 @@ def test_two_people_decide_on_a_report_of_a_minor(confirmed: bool) -> None:  # n
         decisions.propose_fulfilment(report.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
     else:
         decisions.propose_refusal(report.id, RefusalGround.UNFOUNDED, ADA_OF_STAFF)
-    decided = decisions.carry_out(report.id, GRACE)
+    decided = carry_out(report, GRACE)
     assert decided.state is (RequestState.DONE if confirmed else RequestState.REFUSED)
 
 
@@ -130,9 +136,22 @@ def test_a_proposal_that_was_declined_counts_no_longer() -> None:
     assert run_in_transaction(find_proposals) == {}
     with pytest.raises(SecondPersonRequired):
         refuse(request, GRACE)
-    for late in (decisions.carry_out, decisions.decline):
-        with pytest.raises(InvalidInput, match="nothing is proposed"):
-            late(request.id, GRACE)
+    with pytest.raises(InvalidInput, match="nothing is proposed"):
+        carry_out(request, GRACE)
+    with pytest.raises(InvalidInput, match="nothing is proposed"):
+        decisions.decline(request.id, GRACE)
+
+
+def test_who_decides_has_read_the_proposal_that_waits() -> None:
+    request = erasure()
+    decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
+    read = find_proposal(requests.list_steps(request.id))
+    assert read
+    decisions.decline(request.id, ADA_OF_STAFF)
+    decisions.propose_fulfilment(request.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
+    with pytest.raises(ProposalChanged):
+        decisions.carry_out(request.id, GRACE, read.code)
+    assert rows("SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(0,)]
 
 
 def test_what_cannot_be_decided_cannot_be_proposed() -> None:
@@ -150,7 +169,7 @@ def test_a_request_that_was_closed_meanwhile_is_not_decided_again() -> None:
     decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
     requests.withdraw(request.id, "person")
     with pytest.raises(ForbiddenTransition, match="closed"):
-        decisions.carry_out(request.id, GRACE)
+        carry_out(request, GRACE)
 
 
 def test_a_hold_counts_at_once_and_another_person_ends_it() -> None:

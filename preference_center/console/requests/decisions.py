@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -47,7 +48,9 @@ def decide_request(request_id: UUID) -> ResponseReturnValue:
     return act_on_request(
         request_id,
         _decision_page,
-        lambda asked: decisions.carry_out(asked.id, current_actor()),
+        lambda asked: decisions.carry_out(
+            asked.id, current_actor(), request.form.get("proposal", "")
+        ),
     )
 
 
@@ -141,4 +144,5 @@ def _decision_page(asked: RightsRequest) -> ActPage:
         ),
         _("This can’t be undone. The person is informed."),
     ]
-    return ActPage(_("Decide"), says, _("Decide so"), danger=True)
+    shown = Field("proposal", "", type="hidden", value=proposal.code)
+    return ActPage(_("Decide"), says, _("Decide so"), (shown,), danger=True)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from flask_babel import gettext as _
 
-from preference_center.domain.rights.decisions import OwnDecision, SecondPersonRequired
+from preference_center.domain.rights.decisions import (
+    OwnDecision,
+    ProposalChanged,
+    SecondPersonRequired,
+)
 from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import (
     AddressConflict,
@@ -22,6 +26,8 @@ def problem_words(error: InvalidInput) -> str:
             return str(_("You proposed or placed this yourself: another person has to decide."))
         case SecondPersonRequired():
             return str(_("Two people decide this: one proposes it, then another one decides."))
+        case ProposalChanged():
+            return str(_("Something else is proposed now: read it below, then decide."))
         case ForbiddenTransition():
             return str(
                 _("This can’t be done now: the request is closed, or identity is not proven.")

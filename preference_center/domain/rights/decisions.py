@@ -36,6 +36,10 @@ class OwnDecision(SecondPersonRequired):
     """They proposed this decision, or placed this hold, themselves."""
 
 
+class ProposalChanged(InvalidInput):
+    """What is proposed now is not what was shown to who decides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A decision that somebody proposed, and that nobody has declined or carried out yet.
@@ -48,6 +52,13 @@ class Proposal:
     at: datetime
     ground: RefusalGround | None = None
     outcome: RequestOutcome | None = None
+
+    @property
+    def code(self) -> str:
+        """Tells it from the others of its request, so that a form can say which one it showed."""
+        return " ".join(
+            (self.decision, self.ground or self.outcome or "", self.by, self.at.isoformat())
+        )
 
 
 def needs_second_person(kind: RequestKind, decision: Decision) -> bool:

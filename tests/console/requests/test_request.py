@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,16 +19,24 @@ from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.staff import Role
 from tests.console.requests.asking import SCRIPT, actions, ask, load, rows
-from tests.console.staff import staff, words
+from tests.console.staff import Staff, staff, words
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.test import TestResponse
 
 PROVEN = IdentityLevel.CONTACT
 
 
 def url(request: RightsRequest, page: str = "") -> str:
     return f"/console/requests/{request.id}{page}"
+
+
+def decide(who: Staff, request: RightsRequest) -> TestResponse:
+    """Press the button of the page that shows what is proposed."""
+    page = who.get(url(request, "/decide")).get_data(as_text=True)
+    shown = re.search(r'name="proposal" value="([^"]+)"', page)
+    return who.post(url(request, "/decide"), proposal=shown[1] if shown else "")
 
 
 def test_what_was_written_is_shown_by_a_recorded_look_and_as_text(app: Flask) -> None:
@@ -118,15 +127,15 @@ class TestFourEyes:
         waiting = words(ada.get("/console/requests?stage=second_person"))
         assert "1 waits for a second person" in waiting
         assert asked.reference in waiting
-        assert grace.post(url(asked, "/decide")).status_code == 403
-        assert ada.post(url(asked, "/decide")).status_code == 303
+        assert decide(grace, asked).status_code == 403
+        assert decide(ada, asked).status_code == 303
         assert load(app, asked).state is RequestState.REFUSED
 
     def test_nobody_decides_on_their_own_proposal(self, app: Flask) -> None:
         asked, ada = self.erasure(app), staff(app, Role.COMPLIANCE, name="ada")
         assert ada.post(url(asked, "/propose"), outcome="fulfilled").status_code == 303
         assert "another person of compliance has to decide" in words(ada.get(url(asked)))
-        answer = ada.post(url(asked, "/decide"))
+        answer = decide(ada, asked)
         assert answer.status_code == 422
         assert "another person has to decide" in words(answer)
         assert rows(app, "SELECT count(*) FROM erasure") == [(0,)]
@@ -141,11 +150,25 @@ class TestFourEyes:
         asked = self.erasure(app)
         grace, ada = staff(app, Role.SUPPORT), staff(app, Role.COMPLIANCE, name="ada")
         grace.post(url(asked, "/propose"), outcome="fulfilled")
-        assert ada.post(url(asked, "/decide")).status_code == 303
+        assert decide(ada, asked).status_code == 303
         assert rows(app, "SELECT count(*) FROM address WHERE erased_at IS NOT NULL") == [(1,)]
         shown = words(ada.get(url(asked)))
         assert "nobody any more" in shown
         assert "The erasure" in shown
+
+    def test_a_press_decides_on_what_its_page_showed(self, app: Flask) -> None:
+        asked = self.erasure(app)
+        grace, ada = staff(app, Role.SUPPORT), staff(app, Role.COMPLIANCE, name="ada")
+        grace.post(url(asked, "/refuse"), ground="claims")
+        page = ada.get(url(asked, "/decide")).get_data(as_text=True)
+        (shown,) = re.findall(r'name="proposal" value="([^"]+)"', page)
+        grace.post(url(asked, "/decline"))
+        grace.post(url(asked, "/propose"), outcome="fulfilled")
+        answer = ada.post(url(asked, "/decide"), proposal=shown)
+        assert answer.status_code == 422
+        assert "Something else is proposed now" in words(answer)
+        assert "grace proposes to fulfil it" in words(answer)
+        assert rows(app, "SELECT count(*) FROM erasure") == [(0,)]
 
     def test_a_declined_proposal_is_off(self, app: Flask) -> None:
         asked = self.erasure(app)
@@ -153,7 +176,7 @@ class TestFourEyes:
         grace.post(url(asked, "/refuse"), ground="claims")
         ada.post(url(asked, "/decline"))
         assert "Propose to refuse" in words(ada.get(url(asked)))
-        assert ada.post(url(asked, "/decide")).status_code == 422
+        assert decide(ada, asked).status_code == 422
 
     @pytest.mark.parametrize(
         "page, form, state",
@@ -168,7 +191,7 @@ class TestFourEyes:
         report = ask(app, RequestKind.MINOR)
         staff(app, Role.SUPPORT).post(url(report, page), **form)
         assert load(app, report).state is RequestState.OPEN
-        staff(app, Role.COMPLIANCE, name="ada").post(url(report, "/decide"))
+        decide(staff(app, Role.COMPLIANCE, name="ada"), report)
         assert load(app, report).state is state
 
 
