@@ -77,9 +77,9 @@ STREAMED = frozenset({"console.upload_import"})
 
 
 def refuse_nul() -> None:
-    """Answer 400 to a form or query with a NUL character, which PostgreSQL stores in no text."""
+    """Answer 400 to a path, form or query with NUL, which PostgreSQL has in no text."""
     sent = request.args if request.endpoint in STREAMED else request.values
-    if any("\0" in value for values in sent.listvalues() for value in values):
+    if "\0" in request.path or any("\0" in each for texts in sent.listvalues() for each in texts):
         abort(HTTPStatus.BAD_REQUEST)
 
 

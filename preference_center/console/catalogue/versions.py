@@ -32,7 +32,7 @@ class TextDiff:
 
 def catalogue_versions() -> ResponseReturnValue:
     """The versions that were applied, the newest first."""
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=_version_number)
     found = run_autocommit(
         lambda connection: catalogues.list_versions(connection, VERSIONS_PER_PAGE + 1, before)
     )
@@ -81,6 +81,14 @@ def shown_diff(before: str, after: str) -> TextDiff:
         runs.append(run[: MAX_DIFF_LINES - count])
         count += len(run)
     return TextDiff(runs, is_cut=count > MAX_DIFF_LINES)
+
+
+def _version_number(text: str) -> int:
+    """A number that a version can have; raises ValueError for another."""
+    number = int(text)
+    if number not in range(1 << 31):
+        raise ValueError(number)
+    return number
 
 
 def _changes_in_words(before: str, after: str) -> list[str]:

@@ -82,11 +82,10 @@ def person(access_id: UUID) -> ResponseReturnValue:
     try:
         before = parse_timeline_key(request.args.get("before", ""))
         day = parse_day(request.args.get("day", ""))
-    except InvalidInput:
+        period = period_of(day) if day else None
+    except (InvalidInput, OverflowError):  # the latter: the last day that there is
         abort(404)
-    wanted = TimelineFilter(
-        request.args.get("tool", ""), request.args.get("topic", ""), period_of(day) if day else None
-    )
+    wanted = TimelineFilter(request.args.get("tool", ""), request.args.get("topic", ""), period)
     page = run_in_transaction(lambda c: _load(c, look.address, before, wanted))
     return render_page(
         "people/person",

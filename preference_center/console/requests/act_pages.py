@@ -124,8 +124,7 @@ def read_time(name: str) -> datetime | None:
     if not typed:
         return None
     try:
-        local = datetime.fromisoformat(typed).replace(tzinfo=None)
-    except ValueError:
+        utc: datetime = to_utc(datetime.fromisoformat(typed).replace(tzinfo=None))
+    except (ValueError, OverflowError):  # the latter: the first day that there is
         raise InvalidInput(_("Write the time as 2026-11-24T09:30.")) from None
-    utc: datetime = to_utc(local)
     return utc.replace(tzinfo=UTC)
