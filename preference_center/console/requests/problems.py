@@ -23,22 +23,21 @@ def problem_words(error: InvalidInput) -> str:
     """What to fix. Of what is rare the error's own words, which are English."""
     match error:
         case OwnDecision():
-            return str(_("You proposed or placed this yourself: another person has to decide."))
+            text = _("You proposed or placed this yourself: another person has to decide.")
         case SecondPersonRequired():
-            return str(_("Two people decide this: one proposes it, then another one decides."))
+            text = _("Two people decide this: one proposes it, then another one decides.")
         case ProposalChanged():
-            return str(_("Something else is proposed now: read it below, then decide."))
+            text = _("Something else is proposed now: read it below, then decide.")
         case ForbiddenTransition():
-            return str(
-                _("This can’t be done now: the request is closed, or identity is not proven.")
-            )
+            text = _("This can’t be done now: the request is closed, or identity is not proven.")
         case UnderHold():
-            return str(_("A legal hold keeps this person from being erased."))
+            text = _("A legal hold keeps this person from being erased.")
         case InvalidAddress():
-            return str(_("This is no address that can be used: check it."))
+            text = _("This is no address that can be used: check it.")
         case AddressConflict():
-            return str(_("The new address is another person’s: merge the two first."))
+            text = _("The new address is another person’s: merge the two first.")
         case UnknownEvent():
-            return str(_("No event of this person has this reference."))
+            text = _("No event of this person has this reference.")
         case _:
-            return str(error)
+            text = str(error)
+    return str(text)
