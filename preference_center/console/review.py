@@ -31,7 +31,7 @@ from preference_center.domain.sync.open_questions import (
 )
 from preference_center.errors import InvalidInput
 from preference_center.ingest import review
-from preference_center.ingest.review import Meaning, NotOpen
+from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
 from preference_center.languages import page_language
 from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.person_access import insert_person_access
@@ -107,8 +107,6 @@ def resolve_review_item(item_id: UUID) -> ResponseReturnValue:
 def discard_vendor_event(webhook_id: UUID) -> ResponseReturnValue:
     """Decide that a vendor event needs no action, or its question never does."""
     reason = request.form.get("reason", "").strip()
-    if not reason:
-        return redirect_after_post(url_for("console.review_lists", done="no-reason"))
     try:
         if request.form.get("decision") == "ignore":
             review.ignore_question(
@@ -119,6 +117,8 @@ def discard_vendor_event(webhook_id: UUID) -> ResponseReturnValue:
             )
         else:
             review.discard_vendor_events([webhook_id], reason, current_actor())
+    except UnusableReason:
+        return redirect_after_post(url_for("console.review_lists", done="no-reason"))
     except InvalidInput:
         abort(HTTPStatus.NOT_FOUND)
     return redirect_after_post(url_for("console.review_lists", done="event"))
@@ -133,10 +133,10 @@ def retry_vendor_events() -> ResponseReturnValue:
 def dismiss_pending_opt_out(opt_out_id: UUID) -> ResponseReturnValue:
     """Decide that the address of an opt-out by mail can't be found."""
     reason = request.form.get("reason", "").strip()
-    if not reason:
-        return redirect_after_post(url_for("console.review_lists", done="no-reason"))
     try:
         review.dismiss_pending([opt_out_id], reason, current_actor())
+    except UnusableReason:
+        return redirect_after_post(url_for("console.review_lists", done="no-reason"))
     except NotOpen:
         abort(HTTPStatus.NOT_FOUND)
     return redirect_after_post(url_for("console.review_lists", done="pending"))

@@ -41,6 +41,13 @@ class NotOpen(InvalidInput):
         self.open_id = open_id
 
 
+MAX_REASON = 200
+
+
+class UnusableReason(InvalidInput):
+    """A reason that the audit can't have: none, a long one, or one with an address (I12)."""
+
+
 class Meaning(StrEnum):
     """What a mail or a text turned out to say."""
 
@@ -138,8 +145,9 @@ def dismiss_items(item_ids: Iterable[UUID], actor: str) -> None:
 def dismiss_pending(opt_out_ids: Iterable[UUID], reason: str, actor: str) -> None:
     """Decide that the addresses of opt-outs by mail can't be found: late no more.
 
-    Checks honour them all the same. All of them, or none. Raises NotOpen.
+    Checks honour them all the same. All of them, or none. Raises NotOpen and UnusableReason.
     """
+    _check_reason(reason)
 
     def dismiss_all(connection: Connection) -> None:
         now = services().now()
@@ -173,7 +181,11 @@ def retry_vendor_events(destination: str | None = None) -> int:
 
 
 def discard_vendor_events(webhook_ids: Iterable[UUID], reason: str, actor: str) -> None:
-    """Decide that vendor events need no action: all of them, or none. Raises NotOpen."""
+    """Decide that vendor events need no action: all of them, or none.
+
+    Raises NotOpen and UnusableReason.
+    """
+    _check_reason(reason)
 
     def discard_all(connection: Connection) -> None:
         now = services().now()
@@ -190,8 +202,9 @@ def ignore_question(destination: str, question: str, reason: str, actor: str) ->
     """Ask a question no more of a destination; how many events are decided by that.
 
     Raises InvalidInput for a body that can't be parsed, which may be any opt-out, and if there is
-    no such destination.
+    no such destination; UnusableReason.
     """
+    _check_reason(reason)
     if question == UNREADABLE_QUESTION:
         raise InvalidInput("an unreadable body may be any opt-out: discard them one by one")
 
@@ -203,6 +216,13 @@ def ignore_question(destination: str, question: str, reason: str, actor: str) ->
         return undecided_events.ignore_question(connection, target.id, question, reason, now)
 
     return run_in_transaction(ignore)
+
+
+def _check_reason(reason: str) -> None:
+    if not reason or len(reason) > MAX_REASON or "@" in reason:
+        raise UnusableReason(
+            f"give a reason of up to {MAX_REASON} characters, without an address: the audit has it"
+        )
 
 
 def _settle(connection: Connection, item_id: UUID, outcome: str, actor: str) -> None:

@@ -171,6 +171,8 @@ def test_a_vendor_event_is_decided_with_a_reason_in_the_audit(grace: Staff, deci
     (path,) = re.findall(r"/console/review/events/[0-9a-f-]{36}/decide", page)
     given = {"destination": "mailer", "question": "target 4711", "decision": decision}
     assert "Give a reason" in words(grace.get(grace.post(path, **given).headers["Location"]))
+    named = grace.post(path, **given, reason="jane.doe@example.com has no account")
+    assert named.headers["Location"].endswith("done=no-reason")  # I12
     grace.post(path, **given, reason="the shop's own list")
     assert "everything that tools posted was understood" in words(grace.get("/console/review"))
     name = "vendor_event.discarded" if decision == "discard" else "vendor_event.ignored"
@@ -192,7 +194,9 @@ def test_an_opt_out_without_an_address_is_dismissed_with_a_reason(grace: Staff) 
     mail_of_a_stranger(0)
     page = grace.get("/console/review").get_data(as_text=True)
     (path,) = re.findall(r"/console/review/pending/[0-9a-f-]{36}/dismiss", page)
-    grace.post(path)
+    for reason in ("", "it is jane.doe@example.com", "x" * 201):  # I12
+        refused = grace.post(path, reason=reason).headers["Location"]
+        assert "Give a reason" in words(grace.get(refused))
     assert audit("pending_opt_out.dismissed") == []
     grace.post(path, reason="the sender has no record of it")
     assert len(audit("pending_opt_out.dismissed")) == 1
