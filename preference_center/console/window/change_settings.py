@@ -14,6 +14,7 @@ from preference_center.console.window.settings_form import (
     missing_settings,
     place_problems,
     read_settings,
+    secrets_to_repeat,
     setting_fields,
     split_problems,
 )
@@ -29,6 +30,7 @@ def change_destination(name: str) -> ResponseReturnValue:
     if request.method == "POST":
         settings = read_settings(found.kind, request.form, found.settings)
         missing = missing_settings(found.kind, settings)
+        missing |= secrets_to_repeat(found.kind, request.form, settings, found.settings)
         if not missing:
             try:
                 manage.change_settings(name, settings, current_actor())

@@ -84,6 +84,26 @@ def missing_settings(kind: str, settings: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def secrets_to_repeat(
+    kind: str, form: Mapping[str, str], settings: Mapping[str, str], held: Mapping[str, str]
+) -> dict[str, str]:
+    """What is wrong with secrets that were left empty while an address was changed, by name.
+
+    Else who knows no secret could have it sent to a server of their own.
+    """
+    if not any(
+        name.endswith("url") and settings.get(name, held.get(name, "")) != held.get(name, "")
+        for name in settings
+    ):
+        return {}
+    secrets = get_integration(kind).load_secret_settings() & held.keys()
+    return {
+        name: _("Enter it again: the address to which it is sent is another one now.")
+        for name in secrets
+        if not form.get(PREFIX + name, "").strip()
+    }
+
+
 def place_problems(
     fields: Iterable[SettingField], problems: Iterable[str]
 ) -> tuple[list[SettingField], list[str]]:

@@ -126,7 +126,7 @@ def test_settings_are_changed_if_the_tool_accepts_them(
     form = operator.get(f"{PAGE}/settings").get_data(as_text=True)
     assert SECRET not in form
     assert 'type="password"' in form
-    entered = {"setting:url": "nonsense", "setting:secret": ""}
+    entered = {"setting:url": "nonsense", "setting:secret": SECRET}
     refused = operator.post(f"{PAGE}/settings", **entered)
     assert refused.status_code == 422
     assert 'value="nonsense"' in refused.get_data(as_text=True)
@@ -136,6 +136,16 @@ def test_settings_are_changed_if_the_tool_accepts_them(
     assert operator.post(f"{PAGE}/settings", **entered).headers["Location"] == PAGE
     assert "5 per second" in words(operator.get(PAGE))
     assert operator.post(f"{PAGE}/check").status_code == 200  # with the secret that was kept
+
+
+def test_a_secret_is_not_sent_to_an_address_that_was_changed(
+    operator: Staff, receiver: Receiver
+) -> None:
+    entered = {"setting:url": f"{receiver.url}/elsewhere", "setting:secret": ""}
+    refused = operator.post(f"{PAGE}/settings", **entered)
+    assert refused.status_code == 422
+    assert "Enter it again" in words(refused)
+    assert "/elsewhere" not in words(operator.get(PAGE))
 
 
 def test_who_may_only_look_has_no_buttons(app: Flask, operator: Staff, receiver: Receiver) -> None:
