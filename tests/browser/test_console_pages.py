@@ -33,7 +33,7 @@ pytestmark = pytest.mark.browser
 SIZES: tuple[ViewportSize, ...] = ({"width": 1280, "height": 900}, {"width": 390, "height": 900})
 NO_PAGES = (".csv", "/proof", "/preview/page", "/preview/mail")
 """What is downloaded, and what is shown in a frame."""
-AFTER_A_FORM = {"/requests/find", "/window/add_destination/settings"}
+AFTER_A_FORM = {"/window/add_destination/settings"}
 """What a form leads to, with what it sends."""
 
 

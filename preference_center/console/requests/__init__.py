@@ -54,7 +54,7 @@ _PROOF = f"{_ONE}/proofs/<uuid:proof_id>"
 
 ROUTES = (
     Route("/requests", request_queue_page, _VIEW),
-    Route("/requests/find", find_request, _VIEW),
+    Route("/requests/find", find_request, _VIEW, _PRESS),
     Route("/requests/list", agent_list, _HANDLE, _PAGE),
     Route("/requests/minors", minor_reports, _VIEW),
     Route("/requests/tasks", erasure_tasks, _VIEW),

@@ -9,11 +9,11 @@ from enum import StrEnum
 from itertools import dropwhile, islice
 from typing import Any, TypeVar
 
-from flask import redirect, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.rendering import render_page
+from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import options
 from preference_center.context import services
@@ -127,14 +127,17 @@ def minor_reports() -> ResponseReturnValue:
 
 
 def find_request() -> ResponseReturnValue:
-    """Go to the request with a reference, open or closed."""
-    typed = request.args.get("reference", "")
+    """Go to the request with a reference, open or closed.
+
+    By POST: what people type there may be an address (I12).
+    """
+    typed = request.form.get("reference", "")
     try:
         found = requests.find_by_reference(typed)
     except InvalidInput:
         problem = _("No request has this reference. It has 16 letters and digits.")
         return render_page("requests/not_found", status=404, problem=problem, typed=typed)
-    return redirect(url_for("console.show_request", request_id=found.id))
+    return redirect_after_post(url_for("console.show_request", request_id=found.id))
 
 
 def _brands(queue: Sequence[QueueEntry]) -> list[str]:

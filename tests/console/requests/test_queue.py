@@ -91,10 +91,10 @@ def test_a_request_is_found_by_its_reference_also_once_it_is_closed(app: Flask) 
     done = ask(app, RequestKind.OBJECT)
     ada = staff(app, Role.SUPPORT)
     typed = done.reference.lower().replace("-", " ")
-    found = ada.get(f"/console/requests/find?reference={typed}")
+    found = ada.post("/console/requests/find", reference=typed)
     assert found.headers["Location"].endswith(f"/console/requests/{done.id}")
     for unknown in ("06H0-SJ4E-G1WH-34VF", "nonsense"):
-        missing = ada.get(f"/console/requests/find?reference={unknown}")
+        missing = ada.post("/console/requests/find", reference=unknown)
         assert missing.status_code == 404
         assert "No request has this reference" in words(missing)
 
