@@ -70,6 +70,8 @@ def create_account(name: str, roles: Collection[Role], actor: str) -> str:
     Raises InvalidInput for a name that is taken or not allowed.
     """
     validate_staff_name(name)
+    if name != name.lower():
+        raise InvalidInput("the name of an account has small letters only: Ada and ada are one")
     token, secret = secrets.token_urlsafe(32), _new_secret(name)
     now = services().now()
 

@@ -184,11 +184,14 @@ def _fetch_claims(provider: Provider, tokens: ProviderTokens, nonce: str, now: d
 
 
 def staff_name(claims: Claims) -> str:
-    """The name for the audit. Raises InvalidInput if the claim has none."""
+    """The name for the audit. Raises InvalidInput if the claim has none.
+
+    In small letters: Ada and ada are one person, who can't agree with herself (decision 100).
+    """
     text = claims.get(services().settings.console_oidc_name_claim)
     if not isinstance(text, str):
         raise InvalidInput("the claim is missing")
-    return validate_staff_name(text.partition("@")[0])
+    return validate_staff_name(text.partition("@")[0].lower())
 
 
 def roles_of(claims: Claims) -> frozenset[Role]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.domain.staff import Role
+from preference_center.errors import InvalidInput
 from preference_center.staff import accounts, sessions
 from preference_center.storage.db.database import run_in_transaction
 from tests.console.staff import BASE, words
@@ -177,6 +178,15 @@ def test_a_name_that_the_audit_cannot_have_signs_nobody_in(
     answer = browser(app).sign_in(provider)
     assert answer.status_code == 403
     assert "The claim preferred_username has no name" in words(answer)
+
+
+def test_two_spellings_of_a_name_are_one_person(app: Flask, provider: FakeProvider) -> None:
+    provider.claims = {"preferred_username": "Ada@example.com", "groups": ["helpdesk"]}
+    assert browser(app).sign_in(provider).status_code == 303
+    with app.app_context():
+        assert [each.name for each in sessions.list_sessions()] == ["ada"]
+        with pytest.raises(InvalidInput, match="small letters"):
+            accounts.create_account("Ada", [Role.SUPPORT], "cli:test")
 
 
 def test_nobody_is_signed_in_by_the_name_of_an_account_or_of_somebody_else(
