@@ -141,13 +141,16 @@ def read_upload() -> tuple[dict[str, str], Iterator[bytes] | None]:
     decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), _MAX_HEAD, max_parts=20)
     events = _events(decoder)
     fields: dict[str, str] = {}
-    name = ""
+    name, left = "", _MAX_HEAD
     for event in events:
         match event:
             case Field():
                 name = event.name
                 fields[name] = ""
             case Data() if name:
+                left -= len(event.data)
+                if left < 0:
+                    raise RequestEntityTooLarge
                 fields[name] += event.data.decode("utf-8", "replace")
             case File():
                 return fields, _file_blocks(events) if event.filename else None

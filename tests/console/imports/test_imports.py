@@ -272,6 +272,13 @@ def test_a_damaged_form_is_refused(app: Flask, who: Staff, body: bytes) -> None:
     assert who._open("POST", f"{path}/file", data=body, headers=headers).status_code == 400
 
 
+def test_the_fields_before_a_file_are_no_way_to_fill_the_memory(app: Flask, who: Staff) -> None:
+    field = b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n' + b"x" * 400_000 + b"\r\n"
+    headers = {"Referer": f"{BASE}/console/", "Content-Type": "multipart/form-data; boundary=b"}
+    sent = who._open("POST", f"{begin(who)}/file", data=field * 3 + b"--b--\r\n", headers=headers)
+    assert sent.status_code == 413
+
+
 def test_without_a_file_it_says_so(app: Flask, who: Staff) -> None:
     path = begin(who)
     answer = upload(who, path, b"", name="")
