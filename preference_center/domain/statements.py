@@ -119,7 +119,7 @@ def _build(
     facts: Sequence[ScopeFact],
 ) -> Change | None:
     at = statement.received_at
-    # All that a form may say anew when a browser goes back to it: else that would be no event.
+    # All that may differ where a form is sent again: else that would be no event.
     change_id = uuid5(statement.id, f"{statement.kind} {scope} {at} {statement.until}")
     match statement.kind:
         case StatementKind.OPT_OUT:

@@ -82,7 +82,7 @@ def list_recent_looks() -> list[RecentLook]:
 
 
 def _is_open(access: StaffAccess) -> bool:
-    # Who read a mail has seen that alone, and the person is told no more.
+    # Who read a mail has seen that alone, and that is all the person is shown.
     is_of_person = access.action is AccessAction.PERSON_VIEWED
     is_recent = services().now() - access.at < LOOK_LIFETIME
     return is_of_person and access.actor == current_actor() and is_recent
