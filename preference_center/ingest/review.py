@@ -201,8 +201,8 @@ def discard_vendor_events(webhook_ids: Iterable[UUID], reason: str, actor: str) 
 def ignore_question(destination: str, question: str, reason: str, actor: str) -> int:
     """Ask a question no more of a destination; how many events are decided by that.
 
-    Raises InvalidInput for a body that can't be parsed, which may be any opt-out, and if there is
-    no such destination; UnusableReason.
+    Raises InvalidInput for a body that can't be parsed, which may be any opt-out, where no event
+    waits with this question, and if there is no such destination; UnusableReason.
     """
     _check_reason(reason)
     if question == UNREADABLE_QUESTION:
@@ -211,9 +211,12 @@ def ignore_question(destination: str, question: str, reason: str, actor: str) ->
     def ignore(connection: Connection) -> int:
         context = services()
         now, target = context.now(), destinations.get_by_name(connection, context.keys, destination)
+        decided = undecided_events.ignore_question(connection, target.id, question, reason, now)
+        if not decided:  # else nobody would ever see what it is about
+            raise InvalidInput("no event of this destination waits with this question")
         detail = {"name": destination, "question": question, "reason": reason}
         insert_audit_entry(connection, now, actor, "vendor_event.ignored", detail)
-        return undecided_events.ignore_question(connection, target.id, question, reason, now)
+        return decided
 
     return run_in_transaction(ignore)
 

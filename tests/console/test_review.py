@@ -190,6 +190,17 @@ def test_what_can_not_be_read_is_never_ignored_for_good(grace: Staff) -> None:  
     assert grace.post("/console/review/events/retry").status_code == 303
 
 
+def test_only_a_question_that_somebody_could_see_is_ignored_for_good(grace: Staff) -> None:  # I3
+    unmapped(add_destination("mailer", TOPIC))
+    page = grace.get("/console/review").get_data(as_text=True)
+    (path,) = re.findall(r"/console/review/events/[0-9a-f-]{36}/decide", page)
+    given = {"destination": "mailer", "question": "target 4712", "decision": "ignore"}
+    assert grace.post(path, **given, reason="noise").status_code == 404
+    assert audit("vendor_event.ignored") == []
+    ignored = "SELECT count(*) FROM ignored_question"
+    assert run_in_transaction(lambda c: c.execute(ignored).fetchone()) == (0,)
+
+
 def test_an_opt_out_without_an_address_is_dismissed_with_a_reason(grace: Staff) -> None:
     mail_of_a_stranger(0)
     page = grace.get("/console/review").get_data(as_text=True)
