@@ -89,9 +89,11 @@ def download_audit() -> ResponseReturnValue:
     if problem:
         return audit()
     now = services().now()
+    # What was typed as a name may be an address, which the audit never has (I12).
+    detail = {name: text for name, text in chosen.to_query().items() if "@" not in text}
     run_in_transaction(
         lambda connection: insert_audit_entry(
-            connection, now, current_actor(), "audit.downloaded", chosen.to_query()
+            connection, now, current_actor(), "audit.downloaded", detail
         )
     )
     name = f"audit-{now:%Y-%m-%d}.csv"

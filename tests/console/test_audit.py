@@ -120,6 +120,13 @@ def test_a_download_has_what_the_filter_has_and_is_an_entry_itself(grace: Staff)
     assert "action links.revoked" in text.replace(":", "")
 
 
+def test_an_address_that_was_typed_as_a_name_stays_out_of_the_audit(grace: Staff) -> None:  # I12
+    assert grace.get("/console/audit.csv?actor=ada@example.com").status_code == 200
+    text = words(grace.get("/console/audit?action=audit.downloaded"))
+    assert "console:grace" in text
+    assert "ada@example.com" not in text
+
+
 def test_who_may_not_read_the_audit_may_not_download_it(app: Flask) -> None:
     for role in (Role.SUPPORT, Role.OPERATOR):
         assert staff(app, role).get("/console/audit.csv").status_code == 403
