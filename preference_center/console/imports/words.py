@@ -41,7 +41,8 @@ MEANING_TITLES: Mapping[RowMeaning, LazyString] = {
     RowMeaning.COMPLAINT: lazy_gettext("complaint"),
 }
 
-_ADDRESS = re.compile(r"[^\s\"'<>(),;:=]+@[^\s\"'<>(),;:=]+")
+# From the beginning of a word, so that a long one without an @ is read once.
+_ADDRESS = re.compile(r"(?<![^\s\"'<>(),;:=])[^\s\"'<>(),;:=]+@[^\s\"'<>(),;:=]+")
 
 
 def without_addresses(text: str) -> str:
