@@ -58,6 +58,10 @@ _SLOW_BY_NAME = re.compile(
     r"|an_idle_process_stops_when_asked|an_opt_out_by_mail_is_received_in_an_outage"
     r"|the_reference_of_the_api_has_no_violation_and_fits\[light-(320|1280)"
     r"|that_anybody_can_cause_has_a_violation\[dark"
+    r"|no_page_is_wider_than_the_screen_or_has_a_violation|is_known_once_it_is_written_down"
+    r"|seventy_bad_hours_end_in_time\[(a Retry-After of nonsense|an absurd|garbage in)"
+    r"|every_row_gets_the_answer_of_the_api\[2"
+    r"|a_frozen_connection_is_closed.*\[(transaction|find key|catalogue)"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
 BEFORE_THE_END = 0.8
