@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.burst_scan import SCAN_INTERVAL, flag_bursts
+from preference_center.console import review
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.receipt_codes import format_receipt_code
+from preference_center.domain.staff import Role
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link
@@ -21,6 +23,7 @@ from preference_center.storage.db.database import run_in_transaction, transactio
 from preference_center.storage.mail import bursts as stored
 from preference_center.storage.mail.bursts import BurstRecord
 from tests.clock import Clock
+from tests.console.staff import staff, words
 from tests.in_force import put_in_force
 from tests.pages.ledger import Ledger
 
@@ -181,6 +184,18 @@ def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: 
     assert "opted_out acme.offers (active)" in found
     assert "flagged\tone of 6 opt-outs of 6 addresses of its domain in a burst" in found
     assert str(flag.id) in found
+
+
+def test_a_page_of_the_console_shows_the_first_of_many(
+    app: Flask, press: Press, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press("abcdef")
+    (flag,) = look()
+    grace, path = staff(app, Role.SUPPORT), f"/console/review/bursts/{flag.id}"
+    assert grace.get(path).get_data(as_text=True).count("<li><code>") == len("abcdef")
+    monkeypatch.setattr(review, "MAX_CODES", 2)
+    assert "The first 2 are shown" in words(grace.get(path))
+    assert grace.get(path).get_data(as_text=True).count("<li><code>") == 2
 
 
 def test_without_bursts_the_list_is_empty(app: Flask) -> None:

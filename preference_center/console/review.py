@@ -43,6 +43,9 @@ from preference_center.storage.sync import undecided_events
 LISTED = 50
 """How many of each list are shown: what has waited longest is decided first."""
 
+MAX_CODES = 500
+"""References of a burst on its page: a program that scans links may have made thousands."""
+
 REASON_TEXTS: Mapping[ReviewReason, LazyString] = {
     ReviewReason.UNCLEAR: _("The meaning of a reply is not clear"),
     ReviewReason.HAS_FURTHER_REQUEST: _("The opt-out is recorded; the reply asks for more"),
@@ -147,7 +150,7 @@ def burst(burst_id: UUID) -> ResponseReturnValue:
     found = run_in_transaction(lambda connection: bursts.find_burst(connection, burst_id))
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
-    events = run_in_transaction(lambda connection: bursts.list_event_ids(connection, burst_id))
+    events = run_in_transaction(lambda c: bursts.list_event_ids(c, burst_id, MAX_CODES))
     codes = [format_receipt_code(event) for event in events]
     return render_page("review/burst", burst=found, codes=codes)
 
