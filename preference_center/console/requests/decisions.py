@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from uuid import UUID
 
-from flask import request
+from flask import abort, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.access import current_actor
+from preference_center.console.access import current_actor, may
 from preference_center.console.rendering import redirect_after_post
 from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import (
@@ -23,6 +24,7 @@ from preference_center.console.requests.act_pages import (
 from preference_center.console.requests.actions import fulfil_hint, fulfil_label
 from preference_center.domain.rights.model import RefusalGround, RequestKind, RequestOutcome
 from preference_center.domain.rights.request import RightsRequest
+from preference_center.domain.staff import Permission
 from preference_center.errors import InvalidInput
 from preference_center.rights import decisions, requests
 from preference_center.rights.proposals import find_proposal
@@ -55,8 +57,15 @@ def decide_request(request_id: UUID) -> ResponseReturnValue:
 
 
 def decline_proposal(request_id: UUID) -> ResponseReturnValue:
-    """Take a proposal from the table; the request stays open."""
+    """Take a proposal from the table; the request stays open.
+
+    One's own, or anybody's with the permission to decide: to decline is a decision, too.
+    """
     asked = load_or_404(request_id)
+    proposal = find_proposal(requests.list_steps(asked.id))
+    is_own = proposal is not None and proposal.by == current_actor()
+    if not is_own and not may(Permission.DECIDE_REQUESTS):
+        abort(HTTPStatus.FORBIDDEN)
     try:
         decisions.decline(asked.id, current_actor())
     except InvalidInput:  # decided or declined meanwhile: the request's page says so

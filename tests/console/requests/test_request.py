@@ -170,6 +170,16 @@ class TestFourEyes:
         assert "grace proposes to fulfil it" in words(answer)
         assert rows(app, "SELECT count(*) FROM erasure") == [(0,)]
 
+    def test_support_takes_back_its_own_proposal_and_no_other(self, app: Flask) -> None:
+        asked = self.erasure(app)
+        grace, eve = staff(app, Role.SUPPORT), staff(app, Role.SUPPORT, name="eve")
+        grace.post(url(asked, "/propose"), outcome="fulfilled")
+        assert "Decline it" not in words(eve.get(url(asked)))
+        assert eve.post(url(asked, "/decline")).status_code == 403
+        assert "Take it back" in words(grace.get(url(asked)))
+        assert grace.post(url(asked, "/decline")).status_code == 303
+        assert actions(app, asked)[-1] == ("console:grace", "decision_declined")
+
     def test_a_declined_proposal_is_off(self, app: Flask) -> None:
         asked = self.erasure(app)
         grace, ada = staff(app, Role.SUPPORT), staff(app, Role.COMPLIANCE, name="ada")
