@@ -151,10 +151,19 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.context import EXTENSION_NAME
     from preference_center.inbound.webhooks import EXTENSION_KEY
     from preference_center.probes.health import LATE_CACHE_KEY
+    from preference_center.spool import recorder
     from preference_center.storage.access.key_usage import EXTENSION_KEY as USAGE_KEY
+    from preference_center.storage.db import outage
 
     _session_app.extensions[EXTENSION_NAME].limiter.reset()
-    for cache in (EXTENSION_KEY, LATE_CACHE_KEY, USAGE_KEY):
+    # A command of another test may have left a spool.
+    for cache in (
+        EXTENSION_KEY,
+        LATE_CACHE_KEY,
+        USAGE_KEY,
+        recorder.EXTENSION_KEY,
+        outage.EXTENSION_NAME,
+    ):
         _session_app.extensions.pop(cache, None)
     return _session_app
 

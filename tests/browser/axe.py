@@ -31,6 +31,7 @@ OPTIONS = {
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds wrong with the page as it is now: rule, and elements concerned."""
+    page.wait_for_load_state()  # a press does not wait for the next page's styles
     if not page.evaluate("'axe' in window"):  # by the debugger, as the page's policy forbids it
         page.add_init_script(_script())  # for the pages after this one: half a megabyte, sent once
         page.evaluate(_script())

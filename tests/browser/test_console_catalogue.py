@@ -70,6 +70,7 @@ def test_a_list_is_imported_by_an_operator_who_also_makes_a_key(
     check(grace)
     grace.set_input_files("#file", file)
     grace.click("main button.primary")
+    grace.wait_for_load_state()
     import_id = grace.url.rpartition("/")[2]
 
     def work() -> None:

@@ -26,6 +26,7 @@ def open_console(browser: Browser, app: Flask, site: str, role: Role, name: str)
 
 def check(page: Page) -> None:
     """The page fits a phone, and has no fault that axe-core finds."""
+    page.wait_for_load_state()  # a press does not wait for the next page's styles
     page.set_viewport_size({"width": 390, "height": 800})
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390, page.url

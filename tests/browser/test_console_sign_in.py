@@ -30,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 def check(page: Page) -> None:
     """The page fits a phone, and has no fault that axe-core finds."""
+    page.wait_for_load_state()  # a press does not wait for the next page's styles
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, page.url
     assert violations(page) == []
