@@ -26,7 +26,11 @@ LONG = (
 SLOW_FILES = tuple(
     ROOT / name
     for name in (
+        "browser/test_accessibility_tree.py",
+        "browser/test_components.py",
+        "browser/test_consent_markup.py",
         "browser/test_dev.py",
+        "browser/test_matrix.py",
         "dev/test_engines.py",
         "faults/test_failover.py",
         "faults/test_histories.py",
@@ -47,7 +51,7 @@ _SLOW_IN_BROWSER = re.compile(
 """Pages in other languages than English, on a second size of screen, and all of rights;
 and flows without script, since no page has one, as `test_pages.py` shows."""
 _SLOW_BY_NAME = re.compile(
-    r"after_ctrl_c_and_after_a_kill|left_open_with_its_scripts|no_trace_is_left\[with script"
+    r"after_ctrl_c_and_after_a_kill|left_open_with_its_scripts|no_trace_is_left\[with"
     r"|redis_goes_and_are_delivered_after\[(frozen|killed)|loses_no_promise\[killed"
     r"|restarts_under_load_has_no_click_refused|never_thaws|(in_hand|when_asked)\[.*away"
     r"|processes_started_before_the_database|flushing_redis_under_a_worker"
@@ -61,6 +65,8 @@ _SLOW_BY_NAME = re.compile(
     r"|no_page_is_wider_than_the_screen_or_has_a_violation|is_known_once_it_is_written_down"
     r"|seventy_bad_hours_end_in_time\[(a Retry-After of nonsense|an absurd|garbage in)"
     r"|every_row_gets_the_answer_of_the_api\[2"
+    r"|a_process_started_in_an_outage|a_web_process_started_before_the_database_answers"
+    r"|an_erasure_is_finished_by_another_worker|has_a_violation.*\[dark-en"
     r"|a_frozen_connection_is_closed.*\[(transaction|find key|catalogue)"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""
