@@ -18,7 +18,7 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
-from preference_center.domain.export_formats import is_spreadsheet_formula
+from preference_center.domain.export_formats import to_spreadsheet_text
 from preference_center.domain.staff import Permission
 from preference_center.domain.staff_access import AccessAction
 from preference_center.storage.access.audit import (
@@ -134,8 +134,7 @@ def _csv_lines(rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
     text = StringIO()
     writer = csv.writer(text)
     for row in rows:
-        # A spreadsheet runs what begins like a formula.
-        writer.writerow([f"'{each}" if is_spreadsheet_formula(each) else each for each in row])
+        writer.writerow(map(to_spreadsheet_text, row))
     return text.getvalue()
 
 

@@ -125,3 +125,12 @@ def is_spreadsheet_formula(text: str) -> bool:
     address, and the person's opt-out would be lost. Plain phone numbers do no harm.
     """
     return text.startswith(_FORMULA_PREFIXES) and not _PHONE.fullmatch(text)
+
+
+def to_spreadsheet_text(text: str) -> str:
+    """The text of a cell, with an apostrophe before it where a spreadsheet would run it.
+
+    https://owasp.org/www-community/attacks/CSV_Injection. Not for what a program reads back.
+    """
+    runs = text.lstrip().startswith(_FORMULA_PREFIXES) or text[:1].isspace()
+    return f"'{text}" if runs else text

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-_FORMULA_PREFIXES = ("=", "+", "-", "@")
+from preference_center.domain.export_formats import to_spreadsheet_text
 
 Value = str | int | timedelta | date | None
 
@@ -75,13 +75,4 @@ def _csv_cell(value: Value) -> str | int:
         case date():
             return value.isoformat()
         case _:
-            return neutralize(value)
-
-
-def neutralize(text: str) -> str:
-    """The text, so that no spreadsheet takes it for a formula.
-
-    https://owasp.org/www-community/attacks/CSV_Injection. An apostrophe before it makes it text
-    there; these are names and titles, which no program reads as addresses.
-    """
-    return f"'{text}" if text.lstrip()[:1] in _FORMULA_PREFIXES or text[:1].isspace() else text
+            return to_spreadsheet_text(value)

@@ -10,11 +10,12 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.console.reports.tables import ReportTable, neutralize, to_csv
+from preference_center.console.reports.tables import ReportTable, to_csv
 from preference_center.daily_counts import count_new_events
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import Change, EventKind, Retraction
+from preference_center.domain.export_formats import to_spreadsheet_text
 from preference_center.domain.reports.reflection_times import BucketCount, bucket_of
 from preference_center.domain.staff import Role
 from preference_center.ledger import record
@@ -278,7 +279,7 @@ def test_what_a_stranger_or_an_operator_has_named_is_shown_as_text(app: Flask) -
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@a", "\t=1", " =1", "\r@a"])
 def test_no_cell_of_a_file_is_a_formula(text: str) -> None:
-    assert neutralize(text) == f"'{text}"
+    assert to_spreadsheet_text(text) == f"'{text}"
     lines = to_csv(ReportTable("x", "x", [text], [[text, -5, None, timedelta(hours=1)]], ""))
     assert list(csv.reader(io.StringIO(lines, newline=""))) == [
         [f"'{text}"],
@@ -287,8 +288,8 @@ def test_no_cell_of_a_file_is_a_formula(text: str) -> None:
 
 
 def test_a_title_is_written_as_it_is() -> None:
-    assert neutralize("Offers & news, 1 = 1") == "Offers & news, 1 = 1"
-    assert neutralize("") == ""
+    assert to_spreadsheet_text("Offers & news, 1 = 1") == "Offers & news, 1 = 1"
+    assert to_spreadsheet_text("") == ""
 
 
 def test_a_file_is_an_attachment_and_other_names_have_none(app: Flask) -> None:
