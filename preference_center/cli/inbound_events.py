@@ -69,7 +69,7 @@ def retry(destination: str | None) -> None:
     What was recorded before is not recorded again.
     """
     with click_errors():
-        count = review.retry_vendor_events(destination)
+        count = review.retry_vendor_events(actor(), destination)
     click.echo(f"{count} will be processed once more.")
 
 

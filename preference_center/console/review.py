@@ -129,7 +129,7 @@ def discard_vendor_event(webhook_id: UUID) -> ResponseReturnValue:
 
 def retry_vendor_events() -> ResponseReturnValue:
     """Process all undecided vendor events once more."""
-    review.retry_vendor_events()
+    review.retry_vendor_events(current_actor())
     return redirect_after_post(url_for("console.review_lists", done="retry"))
 
 

@@ -160,7 +160,7 @@ def dismiss_pending(opt_out_ids: Iterable[UUID], reason: str, actor: str) -> Non
     run_in_transaction(dismiss_all)
 
 
-def retry_vendor_events(destination: str | None = None) -> int:
+def retry_vendor_events(actor: str, destination: str | None = None) -> int:
     """Process all undecided vendor events once more, or those of one destination; how many.
 
     Raises InvalidInput if there is no such destination.
@@ -172,7 +172,9 @@ def retry_vendor_events(destination: str | None = None) -> int:
         if destination is not None:
             destination_id = destinations.get_by_name(connection, context.keys, destination).id
         posts = undecided_events.list_webhooks_with_open_questions(connection, destination_id)
-        return len(posts), webhook_inbox.requeue_webhooks(connection, posts, context.now())
+        now, detail = context.now(), {"name": destination or "", "events": str(len(posts))}
+        insert_audit_entry(connection, now, actor, "vendor_event.retried", detail)
+        return len(posts), webhook_inbox.requeue_webhooks(connection, posts, now)
 
     count, destination_ids = run_in_transaction(release)
     for destination_id in destination_ids:
