@@ -183,7 +183,7 @@ def _tool_states(stage: Stage) -> dict[str, Any] | None:
 
 
 def _recipients(captured: list[mails.Mail], states: dict[str, Any] | None) -> list[str]:
-    """Those of the captured mails, then those that a tool was told about last."""
+    """Those of the captured mails, then those that were pushed to a tool last."""
     versions = {
         address: state["version"]
         for contacts in (states or {}).values()

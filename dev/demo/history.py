@@ -1,4 +1,4 @@
-"""Four weeks of the made-up company: what its people said, and when every tool was told.
+"""Four weeks of the made-up company: what its people said, and when it was pushed to every tool.
 
 Recorded once, before anything else, each act at its own time and pushed moments later, so that
 the console of `make run` has something to show.

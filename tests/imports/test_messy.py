@@ -1,4 +1,4 @@
-"""Lists as they are found: what was not read, and why, is told."""
+"""Lists as they are found: what was not read, and why, is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever leaves the company, or a group, loses the session within minutes."""
+"""A person who leaves the company, or a group, loses the session within minutes."""
 
 from __future__ import annotations
 
