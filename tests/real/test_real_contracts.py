@@ -102,7 +102,7 @@ def setup_of(hands: Hands) -> DestinationConfig:
 class TestPushing(PushContract, ReadContract):
     @pytest.fixture
     def rig(self, hands: Hands) -> Rig:
-        return CrowdedRig(hands.tool.kind, setup_of(hands), hands, HttpContext())
+        return CrowdedRig(hands.tool.kind, setup_of(hands), hands, HttpContext(allow_private=True))
 
     @pytest.fixture(autouse=True)
     def _smaller_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ class TestPushing(PushContract, ReadContract):
 class TestStrangers(AbsentContract):
     @pytest.fixture
     def rig(self, hands: Hands) -> Rig:
-        return Rig(hands.tool.kind, setup_of(hands), hands, HttpContext())
+        return Rig(hands.tool.kind, setup_of(hands), hands, HttpContext(allow_private=True))
 
     def test_scanning_goes_on_from_its_cursor(self, rig: Rig, hands: Hands) -> None:  # I13
         connector = cast("SupportsScan", rig.make())
@@ -142,7 +142,7 @@ class TestStrangers(AbsentContract):
 class TestErasing(EraseContract):
     @pytest.fixture
     def rig(self, hands: Hands) -> Rig:
-        return Rig(hands.tool.kind, setup_of(hands), hands, HttpContext())
+        return Rig(hands.tool.kind, setup_of(hands), hands, HttpContext(allow_private=True))
 
 
 class TestErasingInSes(EraseContract):

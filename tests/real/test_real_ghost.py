@@ -32,7 +32,11 @@ def connect(site: Site) -> Ghost:
     topics = {"news": site.mapping[NEWS], "offers": site.mapping[OFFERS]}
     return cast(
         "Ghost",
-        make_connector("ghost", DestinationConfig("blog", site.settings, topics), HttpContext()),
+        make_connector(
+            "ghost",
+            DestinationConfig("blog", site.settings, topics),
+            HttpContext(allow_private=True),
+        ),
     )
 
 

@@ -37,7 +37,7 @@ def connect(tool: Listmonk, user: str = "", token: str = "") -> Connector:
     setup = DestinationConfig("monk", tool.settings, topics)
     if user:
         setup = replace(setup, settings={**setup.settings, "user": user, "token": token})
-    return make_connector("listmonk", setup, HttpContext())
+    return make_connector("listmonk", setup, HttpContext(allow_private=True))
 
 
 def test_its_profile_names_all_rights_that_are_held(tool: Listmonk) -> None:
