@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -11,12 +12,14 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    Base64Bytes,
+    BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.config import JsonDict
+from pydantic_core import PydanticKnownError
 
 from preference_center.api.contact_models import ContactAddressBody, ExternalId
 from preference_center.api.pagination import PageQuery
@@ -155,11 +158,28 @@ class IdentifyRequest(RequestBody):
         return self
 
 
+def _decode_base64(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise PydanticKnownError("string_type")
+    try:
+        return a2b_base64(text, strict_mode=True)
+    except ValueError:
+        raise ValueError("write the file in base64 (RFC 4648, 4) without line breaks") from None
+
+
+_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+Base64File = Annotated[
+    bytes,
+    BeforeValidator(_decode_base64),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "pattern": _BASE64}),
+]
+
+
 class ProofUpload(RequestBody):
     """A file that proves an agent's authority: PDF, PNG or JPEG, by its first bytes."""
 
     kind: ProofKind
-    content: Base64Bytes = Field(
+    content: Base64File = Field(
         description=f"The file, in base64 (RFC 4648, 4); up to {MAX_PROOF_BYTES} bytes"
     )
 

@@ -1,6 +1,7 @@
 """Schemathesis over the served document: whatever it describes is asked what it must not answer.
 
-Every operation that there is, also those added later, is found in the document. A longer
+Every operation that there is, also those added later, is found in the document: a subtest each,
+since Schemathesis would make its examples while pytest collects, 11 s in every worker. A longer
 run, e.g. before a release: CONTRACT_EXAMPLES=500 make test ARGS=tests/api/test_contract.py
 """
 
@@ -8,25 +9,29 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from redis import Redis
+from schemathesis.core.result import Ok
+from schemathesis.pytest.lazy import get_all_tests
 
 from preference_center.api.idempotency import IDEMPOTENCY_KEY_HEADER
 from preference_center.api.problems import PROBLEMS
-from preference_center.app import create_app
 from tests.api.sender import Sender
 from tests.clock import START
-from tests.environment import settings_for
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from flask import Flask
     from schemathesis import BaseSchema
+
+    Case = schemathesis.Case[Any]
+    CheckEvery = Callable[[BaseSchema, Callable[[Case], None]], None]
 
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "10"))
 
@@ -49,20 +54,8 @@ def in_one_line(_: schemathesis.SerializationContext, value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-class Served:
-    """The service of the test that runs. The document is read before, of one that is idle."""
-
-    def __init__(self) -> None:
-        self.by: Flask = create_app(
-            settings_for("postgresql://nobody@localhost/none", "redis://none")
-        )
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        return self.by(environ, start_response)
-
-
-def read(**more: Any) -> BaseSchema:
-    """The served document, with every check on."""
+def read_document(app: Flask, **more: Any) -> BaseSchema:
+    """The document that `app` serves, with every check on."""
     # 304: If-None-Match: *
     # 404, 409, 410: an unknown id, or one that is not or no longer ready for this
     accepted = {"expected-statuses": ["2xx", "304", "401", "404", "409", "410", "422"]}
@@ -71,19 +64,13 @@ def read(**more: Any) -> BaseSchema:
         "checks": {"positive_data_acceptance": accepted},
     }
     return schemathesis.openapi.from_wsgi(
-        "/v1/openapi.json", served, config=schemathesis.Config.from_dict(config | more)
+        "/v1/openapi.json", app, config=schemathesis.Config.from_dict(config | more)
     )
-
-
-served = Served()
-for_senders = read()
-# Without a key there is one and the same answer: examples will do, without systematic coverage.
-for_strangers = read(phases={"coverage": {"enabled": False}})
 
 
 @schemathesis.check
 def valid_data_is_refused_for_its_meaning_only(
-    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: Case
 ) -> None:
     """What the document allows may name an unknown topic, but never have a wrong shape."""
     if response.status_code != 422 or not case.meta or not case.meta.generation.mode.is_positive:
@@ -93,25 +80,38 @@ def valid_data_is_refused_for_its_meaning_only(
     assert codes <= PROBLEMS.keys(), problem
 
 
-# What one example wrote the next one finds, as in life.
-going_on = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.fixture
+def check_every_operation(redis_url: str, subtests: pytest.Subtests) -> CheckEvery:
+    """A subtest for each operation: what `parametrize` of Schemathesis does when collecting."""
+
+    def check_every(document: BaseSchema, check: Callable[[Case], None]) -> None:
+        tests = get_all_tests(schema=document, test_func=check, settings=None, given_kwargs=None)
+        for operation, test in (each.ok() for each in tests if isinstance(each, Ok)):
+            with Redis.from_url(redis_url) as redis:
+                redis.flushdb()  # the rate limits
+            with subtests.test(operation.label):
+                test()
+
+    return check_every
 
 
-@for_senders.parametrize()
-@going_on
-def test_a_sender_with_a_key(case: schemathesis.Case[Any], sender: Sender) -> None:
-    served.by = sender.app
-    assert case.meta
-    if case.meta.generation.mode.is_positive and IDEMPOTENCY_KEY_HEADER in case.headers:
-        case.headers[IDEMPOTENCY_KEY_HEADER] = str(uuid4())  # else most would be refused as reused
-    # Where Schemathesis left the key out, to be refused for it, it stays out.
-    case.call_and_validate(headers=sender.headers if "Authorization" in case.headers else None)
+def test_a_sender_with_a_key(sender: Sender, check_every_operation: CheckEvery) -> None:
+    def check(case: Case) -> None:
+        assert case.meta
+        if case.meta.generation.mode.is_positive and IDEMPOTENCY_KEY_HEADER in case.headers:
+            # Else most would be refused as reused.
+            case.headers[IDEMPOTENCY_KEY_HEADER] = str(uuid4())
+        # Where Schemathesis left the key out, to be refused for it, it stays out.
+        case.call_and_validate(headers=sender.headers if "Authorization" in case.headers else None)
+
+    check_every_operation(read_document(sender.app), check)
 
 
-@for_strangers.parametrize()
-@going_on
-def test_somebody_without_a_key(case: schemathesis.Case[Any], in_force: Flask) -> None:
-    served.by = in_force
-    answer = case.call_and_validate()
-    if answer.request.method == case.operation.method.upper():
-        assert answer.status_code == 401
+def test_somebody_without_a_key(in_force: Flask, check_every_operation: CheckEvery) -> None:
+    def check(case: Case) -> None:
+        answer = case.call_and_validate()
+        if answer.request.method == case.operation.method.upper():
+            assert answer.status_code == 401
+
+    # There is one and the same answer: examples will do, without systematic coverage.
+    check_every_operation(read_document(in_force, phases={"coverage": {"enabled": False}}), check)

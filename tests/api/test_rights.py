@@ -241,6 +241,8 @@ def test_an_agents_request_waits_for_the_person(sender: Sender) -> None:
     assert [sender.post(proofs, pdf).status_code for _ in range(4)] == [201, 201, 201, 422]
     script = pdf | {"content": b64encode(b"<script>").decode()}
     assert "PDF, PNG or JPEG" in sender.post(proofs, script).get_json()["detail"]
-    assert sender.post(proofs, pdf | {"content": "not base64!"}).status_code == 422
+    for content in ("not base64!", "QUJD\n", "QQ==QQ==", "Qé,5"):
+        (error,) = sender.post(proofs, pdf | {"content": content}).get_json()["errors"]
+        assert "base64 (RFC 4648, 4)" in error["detail"]
     link = {"name": "see evil.example", "address": "cases@dr.example"}
     assert sender.post("/v1/rights", body(via="agent", agent=link)).status_code == 422
