@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     and pytest-xdist runs nothing if two workers collect different ids.
     """
     return argname if isinstance(val, bytes) else None
+
+
+def pytest_collection() -> None:
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The thousands of collected tests live to the end: don't search them for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by -m

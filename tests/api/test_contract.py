@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Case = schemathesis.Case[Any]
     CheckEvery = Callable[[BaseSchema, Callable[[Case], None]], None]
 
-EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "5"))
 
 schemathesis.openapi.format("address", st.sampled_from(["ada@example.com", "g.h+x@example.org"]))
 schemathesis.openapi.format("topic", st.sampled_from(["acme.news", "acme.offers"]))
