@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from preference_center.console.requests.agent_lists import agent_list
+from preference_center.console.requests.closed import closed_requests
 from preference_center.console.requests.corrections import (
     move_address,
     retract_request_consent,
@@ -54,6 +55,7 @@ _PROOF = f"{_ONE}/proofs/<uuid:proof_id>"
 
 ROUTES = (
     Route("/requests", request_queue_page, _VIEW),
+    Route("/requests/closed", closed_requests, _VIEW),
     Route("/requests/find", find_request, _VIEW, _PRESS),
     Route("/requests/list", agent_list, _HANDLE, _PAGE),
     Route("/requests/minors", minor_reports, _VIEW),

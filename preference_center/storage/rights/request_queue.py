@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from preference_center.domain.rights.model import Law, RequestKind
+from preference_center.domain.rights.model import Law, RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.db.database import Connection
 from preference_center.storage.rights.holds import IN_FORCE
@@ -49,6 +50,40 @@ def list_open(
     )
     named, laws = {str(each): each for each in kinds}, {str(each): each for each in Law}
     return [OpenRequest(row[0], named[row[1]], laws.get(row[2]), *row[3:]) for row in rows]
+
+
+class ClosedKey(NamedTuple):
+    """The place of a request in the list of closed ones. `closed_at` is UTC."""
+
+    closed_at: datetime
+    id: UUID
+
+
+def list_closed(
+    connection: Connection,
+    kinds: Collection[RequestKind],
+    states: Collection[RequestState],
+    before: ClosedKey | None,
+    limit: int,
+) -> list[RightsRequest]:
+    """Closed requests of these kinds and in these states, those that were closed last first.
+
+    Only those after `before` in this order; None begins with the newest.
+    """
+    return fetch_requests(
+        connection,
+        f"""{SELECT_REQUESTS} WHERE closed_at IS NOT NULL
+            AND kind = ANY(%(kinds)s) AND state = ANY(%(states)s)
+            AND (%(id)s::uuid IS NULL OR (closed_at, id) < (%(closed_at)s, %(id)s::uuid))
+        ORDER BY closed_at DESC, id DESC LIMIT %(limit)s""",
+        {
+            "kinds": [str(kind) for kind in kinds],
+            "states": [str(state) for state in states],
+            "closed_at": before and before.closed_at,
+            "id": before and before.id,
+            "limit": limit,
+        },
+    )
 
 
 def load_requests(connection: Connection, ids: Sequence[UUID]) -> list[RightsRequest]:

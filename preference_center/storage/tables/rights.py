@@ -71,6 +71,12 @@ class RightsRequestRow(db.Model):  # type: ignore[misc,name-defined]
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     __table_args__ = (
         Index("rights_request_open", "due_at", postgresql_where=_NOT_CLOSED),
+        Index(
+            "rights_request_closed",
+            "closed_at",
+            "id",
+            postgresql_where=text("closed_at IS NOT NULL"),
+        ),
         Index("rights_request_received", "received_at"),
         Index(
             "rights_request_contact", "contact_id", postgresql_where=text("contact_id IS NOT NULL")

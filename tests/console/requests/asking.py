@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from preference_center.domain.rights.model import RequestKind, RequestVia
@@ -14,6 +16,8 @@ from tests.rights.asking import ADA, new
 if TYPE_CHECKING:
     from flask import Flask
 
+    from tests.console.staff import Staff
+
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -21,6 +25,15 @@ def ask(app: Flask, kind: RequestKind = RequestKind.CORRECT, **given: Any) -> Ri
     with app.app_context():
         made: NewRequest = new(kind, **{"via": RequestVia.PHONE, "addresses": (ADA,)} | given)
         return requests.open_request(made, "test")
+
+
+def all_pages(member: Staff, path: str) -> Iterator[str]:
+    """The HTML of a list from `path` on, page by page."""
+    while path:
+        html = member.get(path).get_data(as_text=True)
+        yield html
+        before, link, _ = html.partition('rel="next"')
+        path = unescape(before.rpartition('href="')[2].partition('"')[0]) if link else ""
 
 
 def load(app: Flask, request: RightsRequest) -> RightsRequest:
