@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 RECIPES = Path(__file__).resolve().parents[2] / "deploy" / "consent"
 NAMES = ("wsgi", "asgi", "node", "nginx")
 OLD = "1.00000000000000000000000000000001.abc.20261101.-"
+POLL = 0.01
+"""Seconds that the server may take to notice that it is to stop."""
 
 Ask = Callable[..., httpx.Response]
 
@@ -49,7 +51,7 @@ class Center:
 
     @contextmanager
     def running(self) -> Iterator[Center]:
-        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread = threading.Thread(target=self._server.serve_forever, args=(POLL,), daemon=True)
         thread.start()
         yield self
         self._server.shutdown()

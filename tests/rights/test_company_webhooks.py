@@ -65,7 +65,7 @@ def program(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv(ALLOW_PRIVATE, "1")
     put_in_force(app, f'{CATALOGUE}\n[rights]\nclosing = "ask"\n')
     with app.app_context():
