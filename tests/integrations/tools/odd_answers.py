@@ -81,6 +81,8 @@ class OddAnswers:
         self._without_headers(operation, response)
         before = json.loads(response.data)
         self._learn(before)
+        if self._place and self._place.operation != operation:
+            return response
         asked = [request.path.split("/"), list(request.args.items(multi=True)), _body(request)]
         after = self._walk(operation, "", schema, before, personal=self._is_of_one(asked))
         if after != before or str(after) != str(before):
