@@ -11,6 +11,7 @@ from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext, HttpTimeouts
 from preference_center.integrations.registry import make_connector
+from tests.integrations.tools.in_process import InProcess
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
@@ -29,7 +30,9 @@ class Rig:
     setup: DestinationConfig
     tool: Tool
     http: HttpContext = field(
-        default_factory=lambda: HttpContext(allow_private=True, timeouts=PATIENT, now=lambda: NOW)
+        default_factory=lambda: HttpContext(
+            allow_private=True, timeouts=PATIENT, now=lambda: NOW, network=InProcess
+        )
     )
     requests_before_writing: int = 0
     """How many requests of a push come before the first that changes something."""

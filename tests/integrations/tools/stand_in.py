@@ -1,7 +1,11 @@
-"""A vendor's API on a real socket of this machine, and the ways it may fail."""
+"""A vendor's API on a real socket of this machine, and the ways it may fail.
+
+Connectors of a `Rig` reach it without the socket: see `in_process`.
+"""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +17,10 @@ from werkzeug.wrappers import Request, Response
 
 Watch = Callable[[Request, Response], None]
 Change = Callable[[Request, Response], Response]
+
+
+class Silence(Exception):
+    """No answer comes, and there is no socket on which to be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +56,10 @@ class StandIn:
         self._released = threading.Event()
         self._watch = watch
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Quiet)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._is_ending = False
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def handle(self, request: Request) -> Response:
         raise NotImplementedError
@@ -67,26 +75,40 @@ class StandIn:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        LISTENING[self.port] = self
         return self
 
     def __exit__(self, *_: object) -> None:
+        """To be called again by `with` after a test did, that wants it down."""
+        if self._is_ending:
+            return
+        LISTENING.pop(self.port)
+        self._is_ending = True
         self._released.set()
-        self._server.shutdown()
+        # Wakes the thread, which polls for nothing.
+        socket.create_connection(("127.0.0.1", self.port)).close()
         self._thread.join()
         self._server.server_close()
 
+    def _serve(self) -> None:
+        while not self._is_ending:
+            self._server.handle_request()
+
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        request = Request(environ)
+        return self.respond(Request(environ))(environ, start_response)
+
+    def respond(self, request: Request) -> Response:
+        """The response, as it is or at fault. Raises Silence for a Fault that hangs."""
         self.seen.append((request.method, request.path))
         fault = self._next_fault()
         if fault and fault.acts:
             self.handle(request)
-        response = self._faulty(fault) if fault else self.handle(request)
+        response = self._faulty(fault, request) if fault else self.handle(request)
         if not fault and self._watch:
             self._watch(request, response)
         if not fault and self.change:
             response = self.change(request, response)
-        return response(environ, start_response)
+        return response
 
     def _next_fault(self) -> Fault | None:
         if not self._faults:
@@ -98,7 +120,9 @@ class StandIn:
         self._passes = self._faults[0].after if self._faults else 0
         return fault
 
-    def _faulty(self, fault: Fault) -> Response:
+    def _faulty(self, fault: Fault, request: Request) -> Response:
+        if (fault.hang or fault.drip) and "werkzeug.socket" not in request.environ:
+            raise Silence
         if fault.hang:
             self._released.wait(30)
         if fault.drip:
@@ -110,3 +134,7 @@ class StandIn:
             yield b" "
             if self._released.wait(0.02):
                 return
+
+
+LISTENING: dict[int, StandIn] = {}
+"""By port, all that run in this process."""
