@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from preference_center.catalogue_check import check_catalogue
 from preference_center.context import services
 from preference_center.domain.catalogue import (
     Catalogue,
@@ -12,13 +13,11 @@ from preference_center.domain.catalogue import (
     catalogue_digest,
     catalogue_warnings,
     diff_catalogues,
-    parse_catalogue,
     rejection_reasons,
     removed_frequencies,
     topics_to_check,
 )
 from preference_center.errors import CatalogueConflict
-from preference_center.languages import known_texts
 from preference_center.storage import catalogues
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection
@@ -43,11 +42,6 @@ class CatalogueReview:
     """On people's choices and on destinations."""
     refused: tuple[str, ...] = ()
     """Why it may not be applied, each with its remedy."""
-
-
-def check_catalogue(text: str) -> Catalogue:
-    """The catalogue in a text that is to be applied. Raises CatalogueError with every problem."""
-    return parse_catalogue(text, known_texts())
 
 
 def review_catalogue(connection: Connection, text: str) -> CatalogueReview:

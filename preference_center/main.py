@@ -38,13 +38,17 @@ def create_app() -> CommandApp:
 
 def _create_service() -> Flask:
     """The service with the time limits of commands. Raises NoAppException, which `flask` shows."""
-    # Imported late, so that `--help` takes half a second and not two.
-    from preference_center import app as service  # noqa: PLC0415
-    from preference_center.database_timeouts import COMMAND_TIMEOUTS  # noqa: PLC0415
+    # Imported late, so that `--help` takes half a second and not two; the settings first, so that
+    # what is missing is named before the service is imported.
+    from preference_center.config import load_settings  # noqa: PLC0415
     from preference_center.errors import ConfigError  # noqa: PLC0415
 
     try:
-        return service.create_app(timeouts=COMMAND_TIMEOUTS)
+        settings = load_settings()
+        from preference_center import app as service  # noqa: PLC0415
+        from preference_center.database_timeouts import COMMAND_TIMEOUTS  # noqa: PLC0415
+
+        return service.create_app(settings, timeouts=COMMAND_TIMEOUTS)
     except ConfigError as error:
         raise NoAppException(str(error)) from error
 

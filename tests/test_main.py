@@ -36,7 +36,9 @@ def test_commands_that_need_no_settings_run_in_any_folder(tmp_path: Path) -> Non
         [sys.executable, "-W", "error", "-m", "preference_center", "keys", "generate"],
         cwd=tmp_path, env=environ, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.startswith("SECRET_KEY=") or "DIGEST_KEYS=" in done.stdout
+    settings = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert list(settings) == ["DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS", "SECRET_KEY"]
+    assert len(set(settings.values())) == len(settings)
 
 
 def test_a_process_is_what_the_procfile_says_in_any_folder(tmp_path: Path) -> None:

@@ -6,87 +6,40 @@ import secrets
 
 import click
 
-from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
-from preference_center.cli.key_rotation import rotate, status
-from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
+from preference_center.cli.lazy_command import LazyCommand
 from preference_center.key_rings import new_ring_entry
-from preference_center.sender_keys import create_api_key, revoke_api_key
-from preference_center.storage.access import api_keys
-from preference_center.storage.access.api_keys import ApiKey, KeyScope
-from preference_center.storage.db.database import run_in_transaction
 
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
-for command in (link_key, link_keys, revoke_link_key, rotate, status):
-    keys.add_command(command)
-
-
-@keys.command("add")
-@click.argument("name")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    required=True,
-    type=click.Choice([scope.value for scope in KeyScope]),
-    help="What the key may do; repeatable. check: request decisions. read: read all addresses with"
-    " their history, contacts, and the feed of changes. write: record opt-outs, consents, contacts"
-    " and closed accounts, and import lists. lift: record a person's own opt-in, which lifts"
-    " opt-outs, and reopen accounts. rights: restrict and erase, and handle requests of data"
-    " subjects. links: create signed links. portal: open and read the"
-    " preferences of any person, for your account page only; with write also change them.",
-)
-@click.option(
-    "--message-type",
-    "message_types",
-    multiple=True,
-    metavar="TYPE",
-    help="A message type that the key may check; repeatable. '*' means all, including service"
-    " messages: for trusted senders only.",
-)
-@click.option(
-    "--rate",
-    metavar="RATE",
-    help="Its rate limit, e.g. '6000 per minute', or none for no limit. Default: the setting"
-    " API_RATE.",
-)
-def add(
-    name: str, scopes: tuple[str, ...], message_types: tuple[str, ...], rate: str | None
-) -> None:
-    """Create and print an API key for the sender NAME. It is printed only once.
-
-    Example: flask keys add shop --scope check --scope write --message-type receipt
-    """
-    key_scopes = [KeyScope(scope) for scope in scopes]
-    with click_errors():
-        text = run_in_transaction(
-            lambda connection: create_api_key(
-                connection, name, key_scopes, message_types, actor(), rate=rate
-            )
-        )
-    click.echo(text)
-    click.echo("Store it now: it can't be shown again.", err=True)
-
-
-@keys.command("list")
-def list_() -> None:
-    """Show all keys, without their secrets."""
-    with click_errors():
-        found = run_in_transaction(api_keys.list_keys)
-    for key in found:
-        click.echo(_format_key(key))
-    if not found:
-        click.echo("No keys yet: create one with `flask keys add`.", err=True)
-
-
-@keys.command("revoke")
-@click.argument("name")
-def revoke(name: str) -> None:
-    """Revoke the key NAME permanently, within two seconds everywhere."""
-    with click_errors():
-        ended = run_in_transaction(lambda connection: revoke_api_key(connection, name, actor()))
-    click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
+# All but `generate` need the database, whose modules take a second to import.
+for name, target, text in (
+    ("add", "api_keys:add", "Create and print an API key for the sender NAME."),
+    ("list", "api_keys:list_", "Show all keys, without their secrets."),
+    (
+        "revoke",
+        "api_keys:revoke",
+        "Revoke the key NAME permanently, within two seconds everywhere.",
+    ),
+    (
+        "link-key",
+        "link_keys:link_key",
+        "Create and print a key with which the sender NAME creates links offline.",
+    ),
+    ("link-keys", "link_keys:link_keys", "Show all link keys of senders, without their secrets."),
+    (
+        "revoke-link-key",
+        "link_keys:revoke_link_key",
+        "Revoke the link key NAME permanently, within two seconds everywhere.",
+    ),
+    (
+        "rotate",
+        "key_rotation:rotate",
+        "Bring stored data to the newest key while the service runs.",
+    ),
+    ("status", "key_rotation:status", "Show how many rows each key still has, by column."),
+):
+    keys.add_command(LazyCommand(name, f"preference_center.cli.{target}", text))
 
 
 @keys.command("generate", with_service=False)
@@ -108,11 +61,3 @@ def generate(key_id: str) -> None:
         for setting in ("DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS"):
             click.echo(f"{setting}={new_ring_entry(key_id)}")
     click.echo(f"SECRET_KEY={secrets.token_urlsafe(48)}")
-
-
-def _format_key(key: ApiKey) -> str:
-    state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
-    types = ",".join(sorted(key.message_types)) or "-"
-    created = f"created {key.created_at:%Y-%m-%d}"
-    cells = (key.name, state, ",".join(sorted(key.scopes)), types, created)
-    return "\t".join((*cells, key.rate) if key.rate else cells)

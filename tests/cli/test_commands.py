@@ -17,6 +17,7 @@ from flask import Flask
 
 from preference_center import cli
 from preference_center.cli.lazy_command import LazyCommand
+from tests.domain.catalogues import SMALL
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WHOLE = 10_000  # characters: no help is cut at this length
@@ -24,13 +25,17 @@ HEAVY = {
     *("alembic", "babel", "boto3", "botocore", "cryptography", "dkim", "duckdb", "email_validator"),
     *("limits", "phonenumbers", "psycopg", "pydantic_settings", "redis", "rq", "structlog"),
 }
-SHOW_HELP = """
+SERVICE = {"alembic.config", "boto3", "psycopg", "pydantic_settings", "redis", "rq"}
+RUN = """
 import json, sys
 from flask.cli import cli
-try:
-    cli.main(["--help"], "flask")
-except SystemExit:
-    print(json.dumps([*sys.modules]))
+for command in json.loads(sys.argv[1]):
+    try:
+        cli.main(command, "flask")
+    except SystemExit as end:
+        if end.code:
+            raise
+print(json.dumps([*sys.modules]))
 """
 
 
@@ -72,9 +77,10 @@ def test_the_application_has_every_command(app: Flask) -> None:
     assert {*cli.COMMANDS} <= {*app.cli.commands}
 
 
-def test_showing_the_list_imports_nothing_heavy_and_needs_no_setting() -> None:
+def run(*commands: list[str]) -> tuple[str, str, list[str]]:
+    """Without any setting: the output and errors of these commands, and the modules imported."""
     done = subprocess.run(
-        [sys.executable, "-c", SHOW_HELP],
+        [sys.executable, "-c", RUN, json.dumps(commands)],
         cwd=CHECKOUT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
@@ -83,12 +89,25 @@ def test_showing_the_list_imports_nothing_heavy_and_needs_no_setting() -> None:
         check=True,
     )
     shown, _, modules = done.stdout.strip().rpartition("\n")
+    return shown, done.stderr, json.loads(modules)
+
+
+def test_showing_the_list_imports_nothing_heavy_and_needs_no_setting() -> None:
+    shown, errors, modules = run(["--help"])
+    assert errors == ""
     for name in cli.COMMANDS:
         assert f"\n  {name} " in shown
-    loaded = {name.partition(".")[0] for name in json.loads(modules)}
-    assert not loaded & HEAVY
-    assert "preference_center.app" not in json.loads(modules)
-    assert done.stderr == ""
+    assert not {name.partition(".")[0] for name in modules} & HEAVY
+    assert "preference_center.app" not in modules
+
+
+def test_what_needs_no_setting_imports_nothing_of_the_service(tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.toml"
+    file.write_text(SMALL, encoding="utf-8")
+    shown, _, modules = run(["keys", "generate"], ["catalogue", "check", str(file)])
+    assert "ENCRYPTION_KEYS=k1:" in shown
+    assert f"{file} is valid" in shown
+    assert not SERVICE & {*modules}
 
 
 @pytest.mark.parametrize("command", [["routes"], ["spec"], ["db", "current"]])

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +12,6 @@ from tests.in_force import put_in_force
 if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -137,17 +131,6 @@ def test_a_name_stands_for_one_key_for_ever(in_force: Flask) -> None:
 
     assert result.exit_code == 1
     assert "another name" in result.stderr
-
-
-def test_generate_works_before_anything_is_set_up() -> None:
-    bare = {"PATH": os.environ["PATH"]}
-    command = [sys.executable, "-W", "error", "-m", "preference_center", "keys", "generate"]
-
-    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
-
-    settings = dict(line.split("=", 1) for line in done.stdout.splitlines())
-    assert list(settings) == ["DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS", "SECRET_KEY"]
-    assert len(set(settings.values())) == len(settings)
 
 
 def test_what_generate_prints_can_be_read_as_rings(app: Flask) -> None:
