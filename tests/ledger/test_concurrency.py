@@ -102,7 +102,8 @@ def test_forms_of_one_mailbox_at_once_all_reach_the_tools() -> None:  # I9
     assert all({"news", "both"} <= waiting(who).keys() for who in FORMS)
 
 
-PAIRS = 200
+PAIRS = 100
+"""Without the rows of mailboxes and bases, which every writer locks, 2 to 40 of them fail."""
 
 
 @pytest.mark.parametrize(
