@@ -8,6 +8,7 @@ import pytest
 from dev.accounts import server_account
 from dev.engines import Engines
 from dev.postgres import Postgres
+from tests.environment import migrate, settings_for
 from tests.faults.service import Service
 from tests.faults.tool import SlowReceiver
 
@@ -26,12 +27,16 @@ def tool() -> Iterator[SlowReceiver]:
 
 
 @pytest.fixture
-def service(own_engines: Engines, tool: SlowReceiver, tmp_path: Path) -> Iterator[Service]:
+def service(
+    own_engines: Engines, tool: SlowReceiver, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Service]:
     """Tables, a catalogue and one destination, `tool`; the test starts what it needs.
 
+    Processes of slow tests start as a shell starts them, those of others as forks.
     At the end no process may have written of an address or a token (I12).
     """
-    with Service(own_engines, tmp_path) as service:
+    forks = request.node.get_closest_marker("slow") is None
+    with Service(own_engines, tmp_path, forks=forks) as service:
         service.add_destination(tool.url)
         yield service
     logs = service.logs()
@@ -42,6 +47,7 @@ def service(own_engines: Engines, tool: SlowReceiver, tmp_path: Path) -> Iterato
 @pytest.fixture
 def durable(own_engines: Engines) -> None:
     """A PostgreSQL that syncs each commit, as in production; ask for it before `service`."""
+    migrate(settings_for(own_engines.database.url, own_engines.redis.url))  # fast, before
     own_engines.database.stop()
     own_engines.database = Postgres(own_engines.folder, server_account(), durable=True)
     own_engines.database.start()

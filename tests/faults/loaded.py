@@ -1,0 +1,21 @@
+"""What the processes of the service import, for `tests.faults.forks` to import once."""
+
+from __future__ import annotations
+
+import gc
+from importlib import import_module
+
+for name in (
+    "granian.cli",
+    "granian.server.mp",
+    "preference_center.mail_receiver",
+    "workers.feed_publisher",
+    "workers.jobs",
+    "workers.scheduler",
+    "workers.worker",
+):
+    import_module(name)
+
+# A scan by the collector would copy the memory that the processes share.
+gc.collect()
+gc.freeze()
