@@ -88,7 +88,7 @@ def create_account(name: str, roles: Collection[Role], actor: str) -> str:
 def reset_account(name: str, actor: str) -> str:
     """Forget password, authenticator and sessions; return the token of the link for new ones.
 
-    Raises InvalidInput if there is no such account, or if it is the actor's own.
+    Raises InvalidInput if there is no such account, or if it is disabled or the actor's own.
     """
     _refuse_own_account(name, actor)
     token, secret = secrets.token_urlsafe(32), _new_secret(name)
@@ -97,6 +97,8 @@ def reset_account(name: str, actor: str) -> str:
     def reset(connection: Connection) -> None:
         enrolment = (token_digest(token), now + ENROLMENT_LIFETIME)
         if not staff_accounts.begin_enrolment(connection, name, secret, enrolment):
+            if staff_accounts.find_account(connection, name):
+                raise InvalidInput(f"the account {name} is disabled: enable it, then reset it")
             raise _no_account(name)
         end_sessions_of(connection, name, actor)
         insert_audit_entry(connection, now, actor, "staff.account_reset", {"name": name})

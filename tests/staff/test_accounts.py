@@ -238,6 +238,13 @@ class TestLinks:
             with pytest.raises(SignInRefused):
                 authenticate("ada", PASSWORD, code)
 
+    def test_a_disabled_account_gets_none_until_somebody_enables_it(self, ada: Member) -> None:
+        accounts.change_account("ada", "cli:test", disabled=True)
+        with pytest.raises(InvalidInput, match="ada is disabled: enable it"):
+            accounts.reset_account("ada", "cli:test")
+        accounts.change_account("ada", "cli:test", disabled=False)
+        authenticate("ada", PASSWORD, ada.code())  # nothing of it was forgotten
+
     def test_of_a_disabled_account_it_does_not_work(self) -> None:
         token = accounts.create_account("ada", [Role.SUPPORT], "cli:test")
         accounts.change_account("ada", "cli:test", disabled=True)

@@ -107,16 +107,20 @@ def list_accounts(connection: Connection) -> list[StaffAccount]:
 def begin_enrolment(
     connection: Connection, name: str, totp_secret: bytes, enrolment: tuple[bytes, datetime]
 ) -> bool:
-    """Forget the password and the codes of an account, which needs its new link then."""
+    """Forget the password and the codes of an account, which needs its new link then.
+
+    False if there is no such account, or if it is disabled.
+    """
     row = connection.execute(
         """WITH forgotten AS (
             DELETE FROM staff_recovery_code
-            WHERE account_id = (SELECT id FROM staff_account WHERE name = %(name)s)
+            WHERE account_id = (SELECT id FROM staff_account
+                WHERE name = %(name)s AND disabled_at IS NULL)
         )
         UPDATE staff_account SET password_hash = NULL, totp_secret = %(secret)s, totp_step = 0,
-            failures = 0, locked_until = NULL, disabled_at = NULL,
+            failures = 0, locked_until = NULL,
             enrolment_digest = %(digest)s, enrolment_expires_at = %(expires_at)s
-        WHERE name = %(name)s RETURNING 1""",
+        WHERE name = %(name)s AND disabled_at IS NULL RETURNING 1""",
         {
             "name": name,
             "secret": totp_secret,
