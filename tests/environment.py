@@ -239,12 +239,13 @@ class Emptying:
 
     def _delete(self) -> None:
         tables = self._names(
-            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-            " AND tablename NOT IN ('alembic_version', 'epoch') ORDER BY 1"
+            "SELECT format('%I.%I', nspname, relname)"
+            " FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE relkind IN ('r', 'p') AND nspname NOT IN ('pg_catalog', 'information_schema')"
+            " AND relname NOT IN ('alembic_version', 'epoch') ORDER BY 1"
         )
         filled = self._names(
-            " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (TABLE {table})" for table in tables)
+            " UNION ALL ".join(f"(SELECT '{table}' FROM {table} LIMIT 1)" for table in tables)
         )
         if filled:
             deletes = "; ".join(f"DELETE FROM {table}" for table in filled)

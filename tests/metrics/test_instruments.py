@@ -40,8 +40,10 @@ DESTINATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  # as destinations.manage c
 NUMBER = re.compile(r"[0-9.]+|\+Inf")
 
 
-def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    text = render_metrics().decode()
+def samples(name: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The values shown, of one name or of all: to parse every line takes a third of a second."""
+    lines = render_metrics().decode().splitlines(keepends=True)
+    text = "".join(line for line in lines if not name or line.startswith((f"{name}{{", f"{name} ")))
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -50,7 +52,7 @@ def samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 
 def value(name: str, **labels: str) -> float:
-    return samples().get((name, frozenset(labels.items())), 0.0)
+    return samples(name).get((name, frozenset(labels.items())), 0.0)
 
 
 def closed_sets(app: Flask) -> dict[str, set[str]]:
@@ -103,8 +105,9 @@ def test_a_batch_of_decisions_is_counted_by_rule(sender: Sender) -> None:
 
 
 def test_outcomes_are_there_before_the_first_of_them() -> None:
+    shown = samples("preference_center_opt_outs_total")
     for outcome in OptOutOutcome:
-        assert ("preference_center_opt_outs_total", frozenset({("outcome", outcome)})) in samples()
+        assert ("preference_center_opt_outs_total", frozenset({("outcome", outcome)})) in shown
 
 
 def test_a_failed_push_is_counted() -> None:
