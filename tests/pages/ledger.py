@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 
 from preference_center.contacts import restrict_contacts
 from preference_center.domain.addresses import Channel, parse_address
@@ -29,16 +31,13 @@ def restrict(text: str, at: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Reads on a connection of its own."""
+    """Reads on a connection of its own, each time what is committed."""
 
     url: str
 
     def events(self) -> list[dict[str, Any]]:
         """All events, oldest first."""
-        with psycopg.connect(self.url, row_factory=dict_row) as connection:
-            return connection.execute(
-                f"SELECT * FROM {EVENT_WITH_EVIDENCE} ORDER BY seq".encode()
-            ).fetchall()
+        return self._read(f"SELECT * FROM {EVENT_WITH_EVIDENCE} ORDER BY seq")
 
     def kinds(self) -> list[tuple[str, str]]:
         """Kind and scope of all events, oldest first."""
@@ -46,8 +45,22 @@ class Ledger:
 
     def rows(self) -> dict[str, list[Any]]:
         """Every row of every table that an opt-out may touch."""
-        with psycopg.connect(self.url) as connection:
-            return {
-                table: sorted(map(repr, connection.execute(f"SELECT * FROM {table}".encode())))
-                for table in TABLES
-            }
+        return {table: sorted(map(repr, self._read(f"SELECT * FROM {table}"))) for table in TABLES}
+
+    def _read(self, query: str) -> list[dict[str, Any]]:
+        connection = _connection_to(self.url)
+        try:
+            return connection.execute(query.encode()).fetchall()
+        except psycopg.OperationalError:
+            if not connection.broken:
+                raise
+            _connection_to.cache_clear()  # the test has ended the database's connections
+            return _connection_to(self.url).execute(query.encode()).fetchall()
+
+
+@cache
+def _connection_to(url: str) -> psycopg.Connection[DictRow]:
+    """One connection for all tests: to open one takes longer than to read all that they look at."""
+    connection = psycopg.connect(url, row_factory=dict_row, autocommit=True)
+    atexit.register(connection.close)
+    return connection
