@@ -217,7 +217,7 @@ def serving(database_url: str, redis_url: str) -> Iterator[Demo]:
 def on_port(app: Flask, port: int = 0) -> Iterator[int]:
     """Serve it there, or on any free port, until the end of the block."""
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield server.server_port

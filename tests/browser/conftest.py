@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -47,15 +46,10 @@ def page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def site(app: Flask) -> Iterator[str]:
     """The service on empty tables, served on the loopback; yields `http://127.0.0.1:port`."""
-    from werkzeug.serving import make_server
+    from dev.screenshots import on_port
 
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with on_port(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
