@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page with no cookies and nothing remembered."""
-    context = browser.new_context()
+    context = browser.new_context(locale="en-US")  # else that of the machine, or none
     yield context.new_page()
     context.close()
 

@@ -31,6 +31,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
         java_script_enabled=False,
         color_scheme=scheme,
         viewport={"width": width, "height": 640},
+        locale="en-US",  # else that of the machine, or none
     )
     yield context.new_page()
     context.close()
