@@ -18,13 +18,15 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.integrations.base.contract import Connector, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpTimeouts
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.push import sync
 from tests.clock import START, Clock
+from tests.integrations.rig import PATIENT
+from tests.integrations.tools.in_process import InProcess
 from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
 from tests.integrations.tools.stand_in import Fault
 
@@ -46,10 +48,13 @@ class World:
     def connect(self, destination: Destination, alive: Callable[[], bool]) -> Connector:
         settings = {**destination.settings, "base_url": self.tool.url}
         setup = DestinationConfig(destination.name, settings, destination.mapping)
-        silent = any(fault.hang for fault in self.tool._faults)
-        # A busy machine must not look like a silent tool, which is not waited for in full.
-        limits = HttpTimeouts(connect=5, read=0.05 if silent else 5, total=10)
-        http = HttpContext(lease_valid=alive, now=self.clock, timeouts=limits, allow_private=True)
+        http = HttpContext(
+            lease_valid=alive,
+            now=self.clock,
+            timeouts=PATIENT,
+            allow_private=True,
+            network=InProcess,  # where nobody waits for a silent tool
+        )
         return make_connector("sendgrid", setup, http)
 
     def pass_until(
