@@ -19,6 +19,7 @@ import httpx
 import pytest
 from werkzeug.serving import make_server
 
+from dev.processes import wait_until
 from dev.server import free_port
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE
@@ -126,10 +127,14 @@ def running(command: list[str], port: int, stack: ExitStack) -> Ask:
     """Start a server, which ends with the test, and wait until it listens."""
     process = stack.enter_context(subprocess.Popen(command))
     stack.callback(process.terminate)
-    client = stack.enter_context(
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=8))
-    )
+    assert wait_until(lambda: listens(port), 60)
+    client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
     return client.request
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(params=NAMES)
