@@ -19,7 +19,8 @@ from preference_center.integrations.base.rate_limit import (
     NullRateLimiter,
     RequestRateLimiter,
 )
-from preference_center.integrations.iterable.connector import MAX_USERS_PER_PULL, IterableConnector
+from preference_center.integrations.iterable import connector as connector_module
+from preference_center.integrations.iterable.connector import IterableConnector
 from tests.integrations.both_ways_contract import (
     AbsentContract,
     FieldContract,
@@ -317,9 +318,10 @@ def test_an_event_of_an_address_that_iterable_rejects_holds_up_no_other(
 
 @pytest.mark.parametrize("apart", [0, 1], ids=["in one second", "one a second"])
 def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
-    rig: Rig, server: IterableStandIn, apart: int
+    rig: Rig, server: IterableStandIn, monkeypatch: pytest.MonkeyPatch, apart: int
 ) -> None:
-    many = 2 * MAX_USERS_PER_PULL + 50
+    monkeypatch.setattr(connector_module, "MAX_USERS_PER_PULL", most := 60)
+    many = 2 * most + 10
     for n in range(many):
         at = NOW - timedelta(days=3) + timedelta(seconds=apart * n)
         server.leave(f"p{n}@example.com", at, "EmailLink", channelIds=[11])
@@ -328,10 +330,8 @@ def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
     assert len(event) == many, "each of them once"
     last = encode_cursor(ListingCursor(since=NOW - timedelta(days=4)))
     server.seen.clear()
-    assert len(connector.pull(last).rows) == (MAX_USERS_PER_PULL if apart else many)
-    assert len(server.seen) == 1 + MAX_USERS_PER_PULL, (
-        "the export, and as many as end inside a lease"
-    )
+    assert len(connector.pull(last).rows) == (most if apart else many)
+    assert len(server.seen) == 1 + most, "the export, and as many as end inside a lease"
 
 
 def test_exports_keep_to_a_limit_of_their_own(rig: Rig) -> None:
