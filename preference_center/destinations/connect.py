@@ -38,7 +38,7 @@ ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"
 ConnectorFactory = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the lease tells it whether a request is allowed."""
 
-_BUCKETS_EXTENSION = "preference_center.token_buckets"
+BUCKETS_EXTENSION = "preference_center.token_buckets"
 
 
 def connect(destination: Destination, lease: Lease | None = None) -> Connector:
@@ -95,9 +95,9 @@ def _rate_limit(kind: str, config: DestinationConfig) -> RateLimit | None:
 
 def _token_buckets() -> TokenBuckets:
     """The process's token buckets, which share one connection to Redis."""
-    buckets = current_app.extensions.get(_BUCKETS_EXTENSION)
+    buckets = current_app.extensions.get(BUCKETS_EXTENSION)
     if buckets is None:
-        buckets = current_app.extensions[_BUCKETS_EXTENSION] = TokenBuckets(
+        buckets = current_app.extensions[BUCKETS_EXTENSION] = TokenBuckets(
             services().settings.redis_url
         )
     return cast("TokenBuckets", buckets)

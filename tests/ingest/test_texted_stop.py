@@ -34,6 +34,7 @@ from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from preference_center.sync.push import sync
 from tests.clock import START
+from tests.destinations.rate_limits import wait_for_no_rate_limit
 from tests.in_force import CATALOGUE, put_in_force
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.tools.braze import KEY as BRAZE_KEY
@@ -139,8 +140,9 @@ TOOLS = {
 
 
 @pytest.fixture
-def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
+def app(app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Flask:
     put_in_force(app)
+    wait_for_no_rate_limit(app, redis_url, monkeypatch)
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
     return app
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from preference_center.context import services
 from preference_center.destinations.connect import connect
@@ -26,6 +27,7 @@ from preference_center.storage.sync import destinations
 from preference_center.sync.erase import erase_due
 from preference_center.sync.push import sync
 from tests.clock import Clock
+from tests.destinations.rate_limits import wait_for_no_rate_limit
 from tests.integrations.tools import customerio, salesforce
 from tests.integrations.tools.braze import KEY as BRAZE_KEY
 from tests.integrations.tools.braze import BrazeStandIn
@@ -46,6 +48,11 @@ from tests.sync.erasing_tool import task
 from tests.sync.steps import ANNA, BO, TOPIC, outcomes, person
 
 pytestmark = pytest.mark.usefixtures("in_context")
+
+
+@pytest.fixture(autouse=True)
+def _no_rate_limit(app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_no_rate_limit(app, redis_url, monkeypatch)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from tests.clock import Clock
+from tests.destinations.rate_limits import wait_for_no_rate_limit
 from tests.in_force import put_in_force
 from tests.integrations.tools.brevo import KEY, BrevoStandIn
 from tests.sync.steps import ANNA, TOPIC, person, say
@@ -33,9 +34,10 @@ def stands() -> bool:
 
 @pytest.mark.parametrize("is_dated", [False, True], ids=["without a trace", "unsubscribed now"])
 def test_an_edit_of_a_blocklisted_contact_lifts_and_ends_nothing(
-    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, is_dated: bool
+    app: Flask, redis_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, is_dated: bool
 ) -> None:
     put_in_force(app)
+    wait_for_no_rate_limit(app, redis_url, monkeypatch)
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
     with BrevoStandIn() as server, app.app_context():
         settings = {"api_key": KEY, "base_url": server.url}
