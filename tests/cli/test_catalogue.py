@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -28,8 +25,6 @@ from tests.ledger.changes import change
 if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -77,22 +72,6 @@ def test_check_tells_what_a_good_file_holds(app: Flask, file: Path) -> None:
     assert "1 brand, 1 topic (0 retired), 2 message types, languages it, en" in result.output
     assert f"flask catalogue apply {file}" in result.output
     assert versions(app) == []
-
-
-def test_check_works_without_any_setting_as_in_ci(file: Path) -> None:
-    command = [sys.executable, "-W", "error", "-m", "preference_center", "catalogue", "check"]
-    done = subprocess.run(
-        [*command, str(file)],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0
-    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["warning", "warning"]
-    assert "is valid" in done.stdout
 
 
 def test_a_brand_that_nobody_can_write_to_is_warned_of_and_applied(app: Flask, file: Path) -> None:
