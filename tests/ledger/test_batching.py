@@ -17,7 +17,7 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.context import services
-from preference_center.database_timeouts import WEB_TIMEOUTS
+from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change
 from preference_center.errors import Unavailable, UnavailableCause
@@ -139,12 +139,14 @@ def lock(connection: psycopg.Connection, who: Change) -> None:
     connection.execute("SELECT FROM address WHERE digest = %s FOR UPDATE", (digest,))
 
 
-def all_at_once(app: Flask, group: Batcher, changes: Sequence[Change]) -> list[object]:
+def all_at_once(
+    app: Flask, group: Batcher, changes: Sequence[Change], limits: DatabaseTimeouts = PATIENT
+) -> list[object]:
     """What each got, all begun at one moment."""
     meeting = Barrier(len(changes))
 
     def work(change: Change) -> object:
-        with app.app_context(), override_limits(PATIENT):
+        with app.app_context(), override_limits(limits):
             meeting.wait(30)
             try:
                 return group.record(change)
@@ -200,5 +202,6 @@ def test_every_change_is_refused_if_the_whole_database_is_blocked(
 ) -> None:  # I2
     with app.app_context(), psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
-        got = all_at_once(app, Batcher(), [person(n) for n in range(1 + LATER)])
+        soon = replace(PATIENT, lock=0.3, retry=0.3)  # nobody gets the lock, however long it waits
+        got = all_at_once(app, Batcher(), [person(n) for n in range(1 + LATER)], soon)
         assert [type(one) for one in got] == [Unavailable] * (1 + LATER)
