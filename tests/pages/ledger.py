@@ -37,7 +37,7 @@ class Ledger:
 
     def events(self) -> list[dict[str, Any]]:
         """All events, oldest first."""
-        return self._read(f"SELECT * FROM {EVENT_WITH_EVIDENCE} ORDER BY seq")
+        return read_rows(self.url, f"SELECT * FROM {EVENT_WITH_EVIDENCE} ORDER BY seq")
 
     def kinds(self) -> list[tuple[str, str]]:
         """Kind and scope of all events, oldest first."""
@@ -45,17 +45,22 @@ class Ledger:
 
     def rows(self) -> dict[str, list[Any]]:
         """Every row of every table that an opt-out may touch."""
-        return {table: sorted(map(repr, self._read(f"SELECT * FROM {table}"))) for table in TABLES}
+        return {
+            table: sorted(map(repr, read_rows(self.url, f"SELECT * FROM {table}")))
+            for table in TABLES
+        }
 
-    def _read(self, query: str) -> list[dict[str, Any]]:
-        connection = _connection_to(self.url)
-        try:
-            return connection.execute(query.encode()).fetchall()
-        except psycopg.OperationalError:
-            if not connection.broken:
-                raise
-            _connection_to.cache_clear()  # the test has ended the database's connections
-            return _connection_to(self.url).execute(query.encode()).fetchall()
+
+def read_rows(url: str, query: str) -> list[dict[str, Any]]:
+    """What a query finds, over the one connection to this database."""
+    connection = _connection_to(url)
+    try:
+        return connection.execute(query.encode()).fetchall()
+    except psycopg.OperationalError:
+        if not connection.broken:
+            raise
+        _connection_to.cache_clear()  # the test has ended the database's connections
+        return _connection_to(url).execute(query.encode()).fetchall()
 
 
 @cache

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from preference_center.errors import Unavailable
@@ -18,6 +17,7 @@ from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE
 from tests.pages.cookies.conftest import Choose, config
 from tests.pages.cookies.shop import ORIGIN, SITES
+from tests.pages.ledger import read_rows
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -27,9 +27,8 @@ COLUMNS = "id, site, choices, method, version, language, decided_at, expires_at,
 
 
 def rows(database_url: str, columns: str = COLUMNS) -> list[tuple[object, ...]]:
-    with psycopg.connect(database_url) as connection:
-        query = f"SELECT {columns} FROM browser_consent ORDER BY seq"
-        return connection.execute(query.encode()).fetchall()
+    found = read_rows(database_url, f"SELECT {columns} FROM browser_consent ORDER BY seq")
+    return [tuple(row.values()) for row in found]
 
 
 def test_a_choice_is_recorded_and_answered(
