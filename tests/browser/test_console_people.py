@@ -16,6 +16,7 @@ from tests.browser.axe import violations
 from tests.console.people.ledger import ADA, say
 from tests.in_force import put_in_force
 from tests.pages.tools import connect, push
+from tests.staff.accounts import PASSWORD, quick_hashes
 from tests.sync.tool import Tool
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
     from tests.clock import Clock
 
+__all__ = ["quick_hashes"]
+
 pytestmark = pytest.mark.browser
 
-PASSWORD = "correct horse battery"
 OFFERS = "acme.offers"
 
 
@@ -40,7 +42,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def recovery_code(app: Flask, monkeypatch: pytest.MonkeyPatch) -> str:
+def recovery_code(app: Flask, monkeypatch: pytest.MonkeyPatch, quick_hashes: None) -> str:
     """A code that grace of support signs in with."""
     monkeypatch.setitem(app.config, "SESSION_COOKIE_SECURE", False)  # the test's site has no TLS
     put_in_force(app)
