@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from flask import current_app
 
-from dev.engines import Engines
+from dev.engines import for_test
 from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.database_timeouts import WEB_TIMEOUTS
@@ -46,6 +46,8 @@ from tests.ledger.changes import JANE, change
 
 if TYPE_CHECKING:
     from flask import Flask
+
+    from preference_center.config import Settings
 
 SHORT = replace(WEB_TIMEOUTS, lock=0.2, statement=0.5, idle=0.3, retry=0.2, total=3, round_trip=3)
 FROZEN = replace(WEB_TIMEOUTS, total=0.5, round_trip=0.5)
@@ -228,12 +230,19 @@ def test_a_request_is_refused_if_every_connection_is_in_use(app: Flask) -> None:
     run_in_transaction(write)
 
 
+@pytest.fixture(scope="module")
+def other_database(redis_url: str) -> Iterator[Settings]:
+    """A database server whose processes may be stopped, for all tests that do."""
+    with for_test(environ={}) as engines:
+        settings = settings_for(engines.database.url, redis_url)
+        migrate(settings)
+        yield settings
+
+
 @pytest.fixture
-def frozen(own_engines: Engines, redis_url: str) -> Iterator[list[DeadlineConnection]]:
+def frozen(other_database: Settings) -> Iterator[list[DeadlineConnection]]:
     """The connections of the pool, all idle; their servers do not run."""
-    settings = settings_for(own_engines.database.url, redis_url)
-    migrate(settings)
-    with create_app(settings, now=Clock()).app_context():
+    with create_app(other_database, now=Clock()).app_context():
         record([change(1)])
         load_facts([JANE])
         proxies = [db.engine.raw_connection() for _ in range(2)]
