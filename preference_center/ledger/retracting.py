@@ -113,7 +113,10 @@ def _refold(connection: Connection, address_ids: Collection[int]) -> None:
         )
 
 
-_SELECT_ERASED = "SELECT id, erased_at FROM address WHERE id = ANY(%s) AND erased_at IS NOT NULL"
+_SELECT_ERASED = """
+SELECT id, last_erased_at FROM address WHERE id = ANY(%s) AND last_erased_at IS NOT NULL
+"""
+"""Of those who came back, too: that is no reason to remember what they chose before (I6)."""
 
 _INSERT_SUPPRESSION = """
 INSERT INTO suppression (address_id, scope, out_at, out_event, reason, own,

@@ -180,7 +180,7 @@ WITH input_event AS (
 {_newest_cte("newest_pauses", _PAUSING_KINDS)},
 newest_frequencies AS (
     SELECT DISTINCT ON (address_id, scope) * FROM live WHERE frequency IS NOT NULL
-        AND COALESCE((SELECT erased_at FROM address WHERE id = address_id) < counts_at, true)
+        AND COALESCE((SELECT last_erased_at FROM address WHERE id = address_id) < counts_at, true)
     ORDER BY address_id, scope, counts_at DESC, frequency_rank DESC, id DESC
 ), merged AS (
     INSERT INTO suppression AS s (address_id, scope, out_at, out_event, reason, own,
@@ -200,7 +200,7 @@ newest_frequencies AS (
 ), {_newest_cte("newest_consents", _CONSENTING_KINDS)}, merged_consent AS (
     INSERT INTO consent AS c (address_id, topic, at, event)
     SELECT address_id, scope, counts_at, id FROM newest_consents WHERE scope NOT IN ({_RESERVED})
-        AND COALESCE((SELECT erased_at FROM address WHERE id = address_id) < counts_at, true)
+        AND COALESCE((SELECT last_erased_at FROM address WHERE id = address_id) < counts_at, true)
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
 ), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)

@@ -54,6 +54,7 @@ TABLES: Mapping[str, Table] = {
             "ciphertext": _SEALED,
             "created_at": _FACT,
             "erased_at": _FACT,
+            "last_erased_at": _FACT,
         },
         _other("channel norm_version widened_xid"),
         "digest",

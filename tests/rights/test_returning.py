@@ -11,7 +11,7 @@ from flask import Flask
 from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import Contact
-from preference_center.domain.events import EventKind
+from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
 from preference_center.errors import InvalidInput
@@ -22,7 +22,7 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.rights.erasures import READABLE_FOR
 from tests.clock import Clock
 from tests.domain.histories import NEWS
-from tests.ledger.changes import add_destination, change, waiting
+from tests.ledger.changes import add_destination, change, retraction, waiting
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import ADA, GRACE, NUMBER, erase, origin, row, rows, store, tables_with
 
@@ -77,6 +77,23 @@ def test_what_they_turn_on_afterwards_counts(clock: Clock) -> None:  # I5
     come_back()
     record([change(1, EventKind.OPTED_IN, address=ADA, at=clock.now)])
     assert ask(WEEKLY, ADA).allow
+
+
+def test_what_they_chose_before_the_erasure_stays_forgotten(clock: Clock) -> None:  # I6
+    store()
+    record([change(1, address=ADA, scope=ALL_MARKETING, source="import")])
+    record([change(2, EventKind.OPTED_IN, address=ADA)])
+    clock.now += DAY
+    erase()
+    clock.now += DAY
+    come_back()
+    record([retraction(3, 1)])  # folds the ledger again
+    assert rows("SELECT topic FROM consent") == []
+    late = change(4, EventKind.CONSENTED, address=ADA)  # of before, from a list
+    record([late])
+    assert rows("SELECT topic FROM consent") == []
+    record([change(5, EventKind.CONSENTED, address=ADA, at=clock.now)])
+    assert rows("SELECT topic FROM consent") == [(NEWS,)]
 
 
 def test_the_other_addresses_of_the_account_stay_erased(clock: Clock) -> None:  # I9

@@ -16,6 +16,7 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    RESERVED_SCOPES,
     UNDELIVERABLE,
     Change,
     Event,
@@ -67,11 +68,36 @@ def build_move_changes(
     """
     copies = [
         _copy(move_id, event, kind, new, origin)
-        for event in events
+        for event in _remembered([*events])
         if (kind := _copied_kind(event)) is not None
     ]
     others = _copy_facts(move_id, facts, known, new, origin)
     return [_moved(move_id, old, origin), *copies, *others]
+
+
+def _remembered(events: Sequence[Event]) -> list[Event]:
+    """Without the choices that were erased before the person came back (I6).
+
+    An opt-in is a consent, too, so it goes; then what it lifted of its topic has to go with it.
+    """
+    erased_at = max((e.counts_at for e in events if e.kind is EventKind.ERASED), default=None)
+    if erased_at is None:
+        return [*events]
+    lifted_at: dict[str, datetime] = {}
+    kept = []
+    for event in sorted(events, key=lambda each: each.counts_at, reverse=True):
+        if _is_choice(event) and event.counts_at <= erased_at:
+            if event.kind is EventKind.OPTED_IN:
+                lifted_at.setdefault(event.scope, event.counts_at)
+        elif event.scope not in lifted_at or event.counts_at >= lifted_at[event.scope]:
+            kept.append(event)
+    return kept
+
+
+def _is_choice(event: Event) -> bool:
+    """Whether it is a consent to a topic, or how often the person wants it."""
+    kinds = {EventKind.OPTED_IN, EventKind.CONSENTED, EventKind.FREQUENCY_CHOSEN}
+    return event.kind in kinds and event.scope not in RESERVED_SCOPES
 
 
 def _copied_kind(event: Event) -> EventKind | None:

@@ -46,6 +46,8 @@ class AddressRow(db.Model):  # type: ignore[misc,name-defined]
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(TimestampTz)
     erased_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    """When it was erased; null once the person came back, unlike `last_erased_at`."""
+    last_erased_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     domain_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     widened_xid: Mapped[int | None] = mapped_column(TransactionId)
     """The last transaction in which it became known, and is found under more digests since."""
