@@ -73,7 +73,7 @@ def test_a_call_is_recorded_and_two_people_erase(browser: Browser, app: Flask, s
     ada.click("main button.danger")
     assert "nobody any more" in ada.inner_text("main")
     check(ada)
-    for path in ("tasks", "holds", "holds/place", "minors"):
+    for path in ("closed", "tasks", "holds", "holds/place", "minors"):
         ada.goto(f"/console/requests/{path}")
         check(ada)
     grace.context.close()
