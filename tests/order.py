@@ -67,6 +67,7 @@ _SLOW_BY_NAME = re.compile(
     r"|every_row_gets_the_answer_of_the_api\[2"
     r"|a_process_started_in_an_outage|a_web_process_started_before_the_database_answers"
     r"|an_erasure_is_finished_by_another_worker|has_a_violation.*\[dark-en"
+    r"|a_web_process_asked_to_stop_while_it_starts"
     r"|a_frozen_connection_is_closed.*\[(transaction|find key|catalogue)"
 )
 """Faults that take a minute or half of one; a cheaper one of the same kind stays behind."""

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from dev.engines import Engines
-from dev.processes import wait_until
+from dev.processes import children, wait_until
 from preference_center.destinations.leases import LEASE_DURATION
 from tests.faults.service import PATIENCE, Service
 from tests.faults.tool import SlowReceiver
@@ -155,6 +155,13 @@ def test_a_web_process_started_before_the_database_answers_once_it_is_there(
     assert service.post(token).status_code == 200
     assert service.rows("SELECT count(*) FROM suppression WHERE active") == [(1,)]
     assert web.alive
+
+
+def test_a_web_process_asked_to_stop_while_it_starts_ends(service: Service) -> None:
+    web = service.start("web", ready=False)
+    assert wait_until(lambda: len(children(web.popen.pid)) == 2, PATIENCE)
+    web.popen.terminate()  # its workers have only begun to import the service
+    web.popen.wait(20 + PATIENCE)
 
 
 def test_a_frozen_database_keeps_no_probe_waiting(service: Service) -> None:  # I2
