@@ -22,6 +22,10 @@ from preference_center.domain.events import (
     ScopeState,
 )
 from preference_center.domain.evidence_redaction import contains_address
+from preference_center.domain.frequency_changes import (
+    ChosenFrequencies,
+    build_frequency_change,
+)
 from preference_center.domain.preferences import (
     PreferenceChoice,
     PreferenceState,
@@ -57,6 +61,8 @@ class StatementKind(StrEnum):
     OPT_OUT = "opt_out"
     OPT_IN = "opt_in"
     PAUSE = "pause"
+    FREQUENCY = "frequency"
+    """How often they want a topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Statement:
 
     `scope` is ALL_MARKETING, SHARING, a topic, or `brand:` and a brand: each topic of it that the
     address can receive. `wording` is what they said or agreed to, `language` its BCP 47 tag.
+    `frequency` is one that the topic offers.
     """
 
     id: UUID
@@ -76,6 +83,7 @@ class Statement:
     until: datetime | None = None
     wording: str = ""
     language: str = ""
+    frequency: str = ""
     note: str = field(default="", repr=False)
 
 
@@ -99,7 +107,7 @@ def brand_scope(brand: str) -> str:
 def build_statement_changes(
     statement: Statement, origin: RequestOrigin, catalogue: Catalogue, facts: Sequence[ScopeFact]
 ) -> list[Change]:
-    """The changes of a statement; none where a pause of this end runs already.
+    """The changes of a statement; none where such a pause or frequency is in force already.
 
     The same statement makes changes of the same ids, so it is recorded once. Raises InvalidInput
     for what can't be turned on or paused, and for words that name somebody (I8).
@@ -120,7 +128,9 @@ def _build(
 ) -> Change | None:
     at = statement.received_at
     # All that may differ where a form is sent again: else that would be no event.
-    change_id = uuid5(statement.id, f"{statement.kind} {scope} {at} {statement.until}")
+    change_id = uuid5(
+        statement.id, f"{statement.kind} {scope} {at} {statement.until} {statement.frequency}"
+    )
     match statement.kind:
         case StatementKind.OPT_OUT:
             change: Change | None = build_opt_out_change(
@@ -138,6 +148,8 @@ def _build(
             )
         case StatementKind.PAUSE:
             change = _build_pause(change_id, statement, scope, origin, catalogue, facts)
+        case StatementKind.FREQUENCY:
+            change = _build_frequency(change_id, statement, scope, origin, catalogue, facts)
         case _:
             assert_never(statement.kind)
     return change and replace(change, evidence={**change.evidence, **_how(statement)})
@@ -157,6 +169,20 @@ def _build_pause(
     )
     current = compute_preferences(catalogue, statement.address, facts, origin.now)
     return build_preference_change(id, submission, scope, origin, catalogue, current)
+
+
+def _build_frequency(
+    id: UUID,  # noqa: A002 - as in `Change`
+    statement: Statement,
+    scope: str,
+    origin: RequestOrigin,
+    catalogue: Catalogue,
+    facts: Sequence[ScopeFact],
+) -> Change | None:
+    _evidence(statement)  # it needs words; those go in with how they were said
+    at = statement.received_at
+    chosen = ChosenFrequencies(statement.address, {scope: statement.frequency}, at, at, {})
+    return build_frequency_change(id, chosen, scope, origin, catalogue, facts)
 
 
 def _evidence(statement: Statement) -> ConsentEvidence:
@@ -191,7 +217,8 @@ def is_retractable(event: Event, actor: str, now: datetime, *, is_retracted: boo
     return (
         event.source == SOURCE
         and event.actor == actor
-        and event.kind in {EventKind.OPTED_OUT, EventKind.OPTED_IN, EventKind.PAUSED}
+        and event.kind
+        in {EventKind.OPTED_OUT, EventKind.OPTED_IN, EventKind.PAUSED, EventKind.FREQUENCY_CHOSEN}
         and not is_retracted
         and now - event.recorded_at <= RETRACTION_PERIOD
     )
@@ -213,5 +240,6 @@ def _state(change: Change) -> ScopeState:
         evidence=change.evidence,
         own_act=change.own_act,
         until=change.until,
+        frequency=change.frequency,
     )
     return ScopeState().merge(event)

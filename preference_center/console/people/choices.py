@@ -47,4 +47,5 @@ def statement_kinds() -> Mapping[StatementKind, str]:
         StatementKind.OPT_OUT: _("Opt-out: the person wants it no more"),
         StatementKind.OPT_IN: _("Opt-in: the person asks for it"),
         StatementKind.PAUSE: _("Pause: the person wants a break"),
+        StatementKind.FREQUENCY: _("Frequency: the person wants it more or less often"),
     }

@@ -46,6 +46,7 @@ _FIELDS = (
     "via",
     "received_at",
     "until",
+    "frequency",
     "wording",
     "wording_language",
     "note",
@@ -136,6 +137,7 @@ def _parse_statement(address: Address, values: Mapping[str, str], now: datetime)
         until,
         values["wording"],
         values["wording_language"],
+        values["frequency"] if kind is StatementKind.FREQUENCY else "",
         values["note"],
     )
 
@@ -175,6 +177,8 @@ def _problem_of(statement: Statement, values: Mapping[str, str], error: InvalidI
                 " of a closed account, of limited data, or of sale and sharing."
             )
         )
+    if statement.kind is StatementKind.FREQUENCY:
+        return str(_("Choose a topic, and a frequency that it offers."))
     return str(_("This can’t be recorded: choose another topic."))
 
 
@@ -193,6 +197,7 @@ def _form(
         scopes=_scope_options(address),
         ways=[*choices.received_via().items()],
         tongues=[*LANGUAGES.items()],
+        frequencies=_frequency_options(address),
         latest=f"{now:%Y-%m-%dT%H:%M}",
         tomorrow=f"{now + timedelta(days=1):%Y-%m-%d}",
     )
@@ -215,11 +220,22 @@ def _scope_options(address: Address) -> list[tuple[str, str]]:
     return [*options, (SHARING, words.scope_title(SHARING, catalogue))]
 
 
+def _frequency_options(address: Address) -> list[tuple[str, str]]:
+    """Every frequency that some topic offers to such an address."""
+    catalogue = current_catalogue_or_empty()
+    options = {
+        key: catalogue.localize(title, page_language())
+        for topic in catalogue.topics_for_channel(address.channel)
+        for key, title in topic.frequencies.items()
+    }
+    return [*options.items()]
+
+
 def _confirmation(
     access_id: UUID, address: Address, values: Mapping[str, str], parsed: _Parsed
 ) -> ResponseReturnValue:
     statement = parsed.statement
-    scopes = dict(_scope_options(address))
+    scopes, frequencies = dict(_scope_options(address)), dict(_frequency_options(address))
     return render_page(
         "people/confirm",
         access_id=access_id,
@@ -229,6 +245,7 @@ def _confirmation(
         what=choices.statement_kinds()[statement.kind],
         scope=scopes.get(statement.scope, statement.scope),
         way=choices.received_via()[statement.via],
+        often=frequencies.get(statement.frequency, ""),
         effects=parsed.effects,
         is_new=bool(parsed.changes),
     )

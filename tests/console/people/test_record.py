@@ -17,7 +17,7 @@ from preference_center.storage.sync.delivery_status import find_address_id
 from tests.clock import START
 from tests.console.people.ledger import ADA, HOSTILE, open_person, say
 from tests.console.staff import Staff, staff, words
-from tests.in_force import put_in_force
+from tests.in_force import CATALOGUE, put_in_force
 from tests.pages.tools import connect
 
 if TYPE_CHECKING:
@@ -133,6 +133,36 @@ def test_a_pause_lasts_to_the_end_of_its_last_day(app: Flask, support: Staff) ->
     assert event.kind is EventKind.PAUSED
     assert event.until
     assert event.until.isoformat() == "2026-12-24T23:00:00+00:00"
+
+
+OFTEN = """frequencies.weekly = { en = "Every week", it = "Ogni settimana" }
+frequencies.monthly = { en = "Every month", it = "Ogni mese" }
+default_frequency = "weekly"
+"""
+
+
+def test_how_often_the_person_wants_it_is_shown_recorded_and_retracted(app: Flask) -> None:
+    topic = '[topics."acme.offers"]\n'
+    put_in_force(app, CATALOGUE.replace(topic, topic + OFTEN))
+    support = staff(app, Role.SUPPORT)
+    path = open_person(support)
+    fields = {"kind": "frequency", "scope": OFFERS, "frequency": "monthly", "wording": "Less"}
+    for wrong in ({"wording": ""}, {"frequency": "hourly"}, {"scope": "acme.news"}):
+        assert send(support, path, confirm="yes", **fields | wrong).status_code == 422
+    shown = words(send(support, path, **fields))
+    assert "How often Every month" in shown
+    answer = send(support, path, confirm="yes", **fields)
+    (event,) = events_of(app)
+    assert event.frequency
+    assert (event.kind, event.frequency.key) == (EventKind.FREQUENCY_CHOSEN, "monthly")
+    assert event.evidence == {"via": "phone", "wording": "Less", "language": "it"}
+    assert event.counts_at == START - timedelta(minutes=30)
+    page = support.get(answer.headers["Location"])
+    assert "Chose how often: Offers (Acme), Every month" in words(page)
+    again = send(support, path, confirm="yes", **fields)
+    assert again.headers["Location"].endswith("done=unchanged")  # I7
+    assert support.post(f"{path}/retract/{event.id}").status_code == 303
+    assert events_of(app)[-1].retracts == (event.id,)
 
 
 @pytest.mark.parametrize(
