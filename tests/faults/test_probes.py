@@ -25,7 +25,7 @@ def status(port: int, path: str) -> int:
 def scrapes(port: int) -> int:
     """How often the process was asked for metrics, as it says."""
     found = re.search(
-        r'request_seconds_count\{endpoint="console.metrics",status="2xx"\} (\d+)', metrics(port)
+        r'request_seconds_count\{endpoint="probes.metrics",status="2xx"\} (\d+)', metrics(port)
     )
     return int(found[1]) if found else 0
 
