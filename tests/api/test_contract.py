@@ -86,7 +86,9 @@ def check_every_operation(redis_url: str, subtests: pytest.Subtests) -> CheckEve
 
     def check_every(document: BaseSchema, check: Callable[[Case], None]) -> None:
         tests = get_all_tests(schema=document, test_func=check, settings=None, given_kwargs=None)
-        for operation, test in (each.ok() for each in tests if isinstance(each, Ok)):
+        for each in tests:
+            assert isinstance(each, Ok), each.err()
+            operation, test = each.ok()
             with Redis.from_url(redis_url) as redis:
                 redis.flushdb()  # the rate limits
             with subtests.test(operation.label):
