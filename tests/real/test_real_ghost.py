@@ -74,8 +74,9 @@ def test_an_opt_out_comes_with_its_time_and_who_made_it(site: Site) -> None:  # 
     for event in found.values():
         assert event.occurred_at is not None
         assert before <= event.occurred_at <= utc_now()
+    at = found[ANNA].occurred_at
     assert found[ANNA] == VendorEvent(
-        VendorEventKind.OPTED_OUT, ANNA, site.mapping[NEWS], found[ANNA].at, by_person=True
+        VendorEventKind.OPTED_OUT, ANNA, site.mapping[NEWS], at, by_person=True
     )
 
 

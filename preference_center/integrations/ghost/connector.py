@@ -298,7 +298,7 @@ SPEC = runtime.ConnectorSpec.of(
     Ghost,
     tested_against=runtime.TestedAgainst.DOCUMENTATION,
     tested_version="Ghost's pages and the source of 5.130.6, read on 2026-11-27",
-    manually_tested="Ghost 5.130.6 itself, on 27 November 2026",
+    manually_tested="Ghost 5.130.6 itself, on 28 November 2026",
     secrets={"admin_key"},
     sources=(
         "https://docs.ghost.org/admin-api",
