@@ -13,7 +13,6 @@ from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import EVERYTHING, Change, EventKind
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.ledger import RecordResult, record
@@ -21,8 +20,8 @@ from preference_center.ledger.address_rows import addresses_json
 from preference_center.ledger.sync_state_sql import RAISE_RETURNED
 from preference_center.storage.access import audit
 from preference_center.storage.contacts import ConcurrentContactUpdate, save_contacts
-from preference_center.storage.db.database import Connection
-from preference_center.storage.ledger.addresses import make_readable_again
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.addresses import load_erased_at, make_readable_again
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.rights.erasures import end_returned
 
@@ -94,17 +93,14 @@ def _reopening_changes(
     address: Address, proof: ConsentEvidence, origin: RequestOrigin
 ) -> list[Change]:
     """The lift of *everything* where it is off: only the erasure of an account turns it off."""
-    [facts] = load_exact_facts([address])
-    if any(_was_erased_since(fact, proof) for fact in facts):
+    keys = services().keys
+    erased_at = run_in_transaction(lambda connection: load_erased_at(connection, keys, address))
+    if erased_at and erased_at >= proof.occurred_at:
         raise InvalidInput("the address was erased then or later: only a newer act undoes it")
+    [facts] = load_exact_facts([address])
     change = build_reopening_change(services().new_id(), address, proof, origin, facts)
     closed = any(fact.scope == EVERYTHING and fact.state.is_suppressed for fact in facts)
     return [change] if closed else []
-
-
-def _was_erased_since(fact: ScopeFact, proof: ConsentEvidence) -> bool:
-    out = fact.state.opt_out
-    return fact.state.reason is EventKind.ERASED and bool(out and out.at >= proof.occurred_at)
 
 
 def _save(

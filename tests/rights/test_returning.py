@@ -151,6 +151,19 @@ def test_an_act_from_before_the_erasure_brings_nobody_back(extent: Extent, clock
     assert tables_with("ada@example.com") == set()
 
 
+def test_nor_does_it_after_an_opt_out_by_an_old_link(clock: Clock) -> None:  # I6
+    store()
+    before = services().now()
+    clock.now += DAY
+    erase(extent=Extent.MARKETING)
+    clock.now += DAY
+    record([change(1, address=ADA, scope=ALL_MARKETING, at=clock.now, own_act=True)])
+    proof = ConsentEvidence("page", "I want to come back", "en", before)
+    with pytest.raises(InvalidInput, match="newer act"):
+        return_after_erasure(ADA, proof, origin=origin())
+    assert tables_with("ada@example.com") == set()
+
+
 def test_who_was_not_erased_has_nothing_to_come_back_to() -> None:
     with pytest.raises(InvalidInput, match="not erased"):
         come_back(GRACE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from functools import lru_cache
 
 from preference_center.domain.addresses import Address, Channel
@@ -51,6 +52,15 @@ def domain_digest(keys: Keys, address: Address) -> bytes | None:
 @lru_cache(maxsize=10_000)
 def _digest_of(keys: Keys, domain: str, _: int) -> bytes:
     return keys.digest(f"domain:{domain}")
+
+
+def load_erased_at(connection: Connection, keys: Keys, address: Address) -> datetime | None:
+    """When exactly this address was erased; None if it was not, or its person came back."""
+    row = connection.execute(
+        "SELECT erased_at FROM address WHERE digest = %s AND channel = %s",
+        (keys.exact_digest(address), address.channel.value),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def make_readable_again(connection: Connection, keys: Keys, address: Address) -> int | None:
