@@ -14,13 +14,17 @@ from flask import Flask
 
 from preference_center.context import services
 from preference_center.destinations.frequency_fields import frequency_problems
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.events import EventKind, Retraction
 from preference_center.domain.frequency_choice import FrequencyChoice
+from preference_center.domain.rights.model import Extent
+from preference_center.domain.sender_requests import ConsentEvidence
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
+from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 from preference_center.storage.sync.listings import ListingKind
@@ -28,6 +32,7 @@ from preference_center.sync.frequencies import RETRY_INTERVAL
 from tests.api.test_frequencies import TEXT
 from tests.clock import Clock
 from tests.in_force import put_in_force
+from tests.rights.erasing import erase, origin
 from tests.sync.steps import ANNA, BO, OTHER, TOPIC, outcomes, read, say, state, work
 from tests.sync.two_way_tool import TwoWayTool, add_destination
 
@@ -118,6 +123,22 @@ def test_a_choice_taken_back_leaves_the_default_in_the_field(
     choose(MONTHLY)
     work(destination, tool)
     undo_last()
+    work(destination, tool)
+    assert held(tool) == "weekly"
+
+
+def test_a_choice_erased_before_the_person_came_back_leaves_the_default_in_the_field(
+    tool: TwoWayTool, destination: int, clock: Clock
+) -> None:  # I6
+    """Their coming back ended the erasure in the tool, which was not brought to it until then."""
+    choose(MONTHLY)
+    work(destination, tool)
+    anna = parse_address(ANNA, Channel.EMAIL)
+    clock.advance(timedelta(days=1))
+    erase(anna, extent=Extent.MARKETING)
+    clock.advance(timedelta(days=1))
+    proof = ConsentEvidence("page", "I want to come back", "en", clock())
+    return_after_erasure(anna, proof, origin=origin())
     work(destination, tool)
     assert held(tool) == "weekly"
 

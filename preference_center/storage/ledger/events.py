@@ -37,10 +37,11 @@ FROM (
 LEFT JOIN event_repeat again ON again.event_id = e.id
 ORDER BY e.received_at DESC, e.seq DESC
 """  # noqa: S608 - a constant
-_SELECT_RETRACTED_CHOICES = f"""
+_SELECT_ENDED_CHOICES = f"""
 SELECT e.address_id, array_agg(DISTINCT e.scope)
-FROM event e JOIN retraction r ON r.event_id = e.id JOIN address a ON a.id = e.address_id
+FROM event e LEFT JOIN retraction r ON r.event_id = e.id JOIN address a ON a.id = e.address_id
 WHERE e.address_id = ANY(%s) AND e.kind = '{EventKind.FREQUENCY_CHOSEN}' AND a.erased_at IS NULL
+    AND (r.event_id IS NOT NULL OR e.counts_at <= a.last_erased_at)
 GROUP BY e.address_id
 """  # noqa: S608 - a constant
 _FETCH_SIZE = 500
@@ -129,8 +130,12 @@ def find_retracted(connection: Connection, ids: Collection[UUID]) -> frozenset[U
 def load_retracted_choices(
     connection: Connection, address_ids: Collection[int]
 ) -> dict[int, frozenset[str]]:
-    """The topics of which a choice of a frequency was retracted, by address; none of the erased."""
-    rows = connection.execute(_SELECT_RETRACTED_CHOICES, (list(address_ids),))
+    """The topics of which a choice of a frequency was retracted, by address; none of the erased.
+
+    Nor does a choice count that was erased before the person came back: a tool that was not brought
+    to erase it until then still has it (I6).
+    """
+    rows = connection.execute(_SELECT_ENDED_CHOICES, (list(address_ids),))
     return {address_id: frozenset(topics) for address_id, topics in rows}
 
 

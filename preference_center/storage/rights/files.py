@@ -91,7 +91,7 @@ def lock_unless_erased(connection: Connection, request_id: UUID, since: datetime
     To be called last: anyone who opts out waits for the lock.
     """
     rows = connection.execute(
-        """SELECT a.erased_at FROM rights_request r JOIN address a
+        """SELECT a.last_erased_at FROM rights_request r JOIN address a
             ON a.digest = ANY(r.subject_digests) OR a.id = ANY(r.address_ids)
         WHERE r.id = %s ORDER BY a.digest, a.channel FOR SHARE OF a""",
         (request_id,),

@@ -410,15 +410,20 @@ def test_two_workers_build_one_file() -> None:
     assert build_access_file(request.id)
 
 
+@pytest.mark.parametrize("came_back", [False, True])
 def test_nobody_who_is_erased_meanwhile_stays_in_the_file(  # I6
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, *, came_back: bool
 ) -> None:
     store_everything()
     request = ask(ADA)
     finish = files.FileWriter.finish
 
     def finish_after_an_erasure(writer: files.FileWriter) -> None:
-        execute("UPDATE address SET ciphertext = NULL, erased_at = %(at)s", at=clock.now)
+        execute(
+            "UPDATE address SET ciphertext = NULL, erased_at = %(until)s, last_erased_at = %(at)s",
+            at=clock.now,
+            until=None if came_back else clock.now,
+        )
         finish(writer)
 
     monkeypatch.setattr(files.FileWriter, "finish", finish_after_an_erasure)
