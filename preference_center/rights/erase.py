@@ -194,7 +194,7 @@ def _make_plan(
     if not accounts and not subjects:
         raise UnknownContact("none of these addresses is known")
     covered = [each for each in subjects if each.is_covered(extent)]
-    again = _opted_in_since(covered, request.begun_at)
+    again = _opted_in_since(covered, request.begun_at) | _erased_later(covered, request)
     open_subjects = [
         each for each in subjects if each.address_id in again or not each.is_covered(extent)
     ]
@@ -225,6 +225,19 @@ def _opted_in_since(covered: Sequence[ErasureSubject], at: datetime) -> set[int]
         address_id
         for address_id, known in facts.items()
         if closure_changes_decisions(known, at) or any(_has_choice(fact, at) for fact in known)
+    }
+
+
+def _erased_later(covered: Sequence[ErasureSubject], request: _Request) -> set[int]:
+    """The ids of those addresses that were erased again, before the database was restored.
+
+    What came in between is lost, so nothing else tells that it was erased: a list may bring it back
+    (I6).
+    """
+    return {
+        each.address_id
+        for each in covered
+        if request.is_replay and each.begun_at and each.begun_at < request.begun_at
     }
 
 

@@ -24,7 +24,12 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.errors import UnderHold, UnknownContact
 from preference_center.ledger import record
 from preference_center.rights.corrections import correct_address
-from preference_center.rights.erase import CHUNK_SIZE, erase_addresses, erase_contacts
+from preference_center.rights.erase import (
+    CHUNK_SIZE,
+    erase_addresses,
+    erase_again,
+    erase_contacts,
+)
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.requests import open_request
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -345,3 +350,19 @@ def test_entries_of_the_journal_are_numbered_without_gaps() -> None:
     erase(GRACE)
     assert rows("SELECT entry FROM erasure ORDER BY entry") == [(1,), (2,), (3,)]
     assert row("SELECT last_entry FROM erasure_journal") == (3,)
+
+
+@BOTH
+def test_the_last_erasure_counts_when_a_restored_database_repeats_several(
+    extent: Extent, clock: Clock
+) -> None:  # I6
+    """What was chosen between them was lost by the restore, and comes back by a list."""
+    store()
+    first, chosen, last = (clock.now + timedelta(days=days) for days in (1, 2, 3))
+    clock.now += timedelta(days=4)
+    for begun_at in (first, last, last):  # the last one was cut off, and is repeated
+        erase_again([id_of(ADA) or 0], (), extent, origin=origin(), begun_at=begun_at)
+    record([change(1, EventKind.CONSENTED, address=ADA, at=chosen)])
+    assert row("SELECT last_erased_at FROM address WHERE id = %s", id_of(ADA)) == (last,)
+    assert rows("SELECT topic FROM consent") == []
+    assert row("SELECT count(*) FROM erasure") == (2,)

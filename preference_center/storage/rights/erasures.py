@@ -24,9 +24,9 @@ WARNED_BEFORE = timedelta(days=5)
 
 _SELECT_SUBJECTS = f"""
 SELECT DISTINCT a.id, a.channel, a.digest, {pushable_ciphertext("a")}, a.erased_at IS NOT NULL,
-    newest.id, newest.extent, linked.contact_id
+    newest.id, newest.extent, newest.begun_at, linked.contact_id
 FROM address a LEFT JOIN contact_address linked ON linked.address_id = a.id
-LEFT JOIN LATERAL (SELECT id, extent FROM erasure WHERE address_id = a.id
+LEFT JOIN LATERAL (SELECT id, extent, begun_at FROM erasure WHERE address_id = a.id
     ORDER BY begun_at DESC, id DESC LIMIT 1) AS newest ON true
 WHERE a.id = ANY(ARRAY(SELECT unnest(%(addresses)s::bigint[])
     UNION SELECT address_id FROM contact_address WHERE contact_id = ANY(%(contacts)s)))
@@ -158,8 +158,9 @@ class ErasureSubject:
     """Its canonical form, while it can be read."""
     is_erased: bool
     erasure_id: UUID | None
-    """Its newest erasure, and how far that went."""
+    """Its newest erasure, how far that went, and from when it counts (UTC)."""
     extent: Extent | None
+    begun_at: datetime | None
     contact_id: UUID | None
 
     def is_covered(self, extent: Extent) -> bool:
@@ -225,9 +226,9 @@ def load_subjects(
             erased,
             erasure,
             Extent(extent) if extent else None,
-            contact,
+            *rest,
         )
-        for number, channel, digest, sealed, erased, erasure, extent, contact in connection.execute(
+        for number, channel, digest, sealed, erased, erasure, extent, *rest in connection.execute(
             _SELECT_SUBJECTS, given
         )
     ]
