@@ -14,6 +14,7 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.decisions import DecisionRule
 from preference_center.domain.events import EventKind
+from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
@@ -36,7 +37,7 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_pushable, load_readable
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
-from tests.ledger.changes import add_destination, change, id_of, waiting
+from tests.ledger.changes import add_destination, change, id_of, retraction, waiting
 from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import (
     ADA,
@@ -366,3 +367,22 @@ def test_the_last_erasure_counts_when_a_restored_database_repeats_several(
     assert row("SELECT last_erased_at FROM address WHERE id = %s", id_of(ADA)) == (last,)
     assert rows("SELECT topic FROM consent") == []
     assert row("SELECT count(*) FROM erasure") == (2,)
+
+
+@BOTH
+def test_a_choice_dated_by_a_clock_ahead_stays_erased(extent: Extent, clock: Clock) -> None:  # I6
+    store()
+    clock.now = ahead = clock.now + timedelta(seconds=5)
+    weekly = FrequencyChoice("weekly", 0)
+    record(
+        [
+            change(1, EventKind.CONSENTED, address=ADA, at=ahead),
+            change(2, EventKind.FREQUENCY_CHOSEN, address=ADA, at=ahead, frequency=weekly),
+            change(3, address=ADA, scope="acme.other"),
+        ]
+    )
+    clock.now -= timedelta(seconds=5)  # that of another host
+    erase(extent=extent)
+    record([retraction(4, 3)])  # folds the ledger again
+    assert rows("SELECT topic FROM consent") == []
+    assert rows("SELECT scope FROM suppression WHERE frequency IS NOT NULL") == []

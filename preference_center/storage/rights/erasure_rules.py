@@ -50,8 +50,11 @@ ERASURE_RULES: Mapping[str, ErasureRule] = {
         _CLEAR,
         "its digest keeps the opt-out; its sealed form is with the erasure, while it is needed",
         """UPDATE address SET erased_at = GREATEST(erased_at, %(begun)s), ciphertext = NULL,
-            last_erased_at = GREATEST(last_erased_at, %(begun)s), domain_digest = NULL
-        WHERE id = ANY(%(addresses)s)""",
+            last_erased_at = GREATEST(last_erased_at, %(begun)s,
+                (SELECT max(at) FROM consent WHERE address_id = address.id),
+                (SELECT max(frequency_at) FROM suppression WHERE address_id = address.id)),
+            domain_digest = NULL
+        WHERE id = ANY(%(addresses)s)""",  # so that none of the choices deleted below comes back
     ),
     "address_key": ErasureRule(_KEEP, "digests, by which opt-outs match every form"),
     "event": ErasureRule(_KEEP, "the ledger names a digest, and proves that the opt-out was kept"),
