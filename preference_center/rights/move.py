@@ -165,6 +165,7 @@ def _plan(connection: Connection, asked: _Correction) -> tuple[Move, list[Change
 
 
 def _changes(connection: Connection, asked: _Correction, move: Move) -> list[Change]:
+    old = moves.find_addresses(connection, services().keys, [asked.old]).get(asked.old)
     events, retracted = list_events_of(connection, [move.from_address_id, move.to_address_id])
     return build_move_changes(
         move.id,
@@ -174,6 +175,7 @@ def _changes(connection: Connection, asked: _Correction, move: Move) -> list[Cha
         load_facts([asked.old], connection)[0],
         {event.id for event in events},
         replace(asked.origin, now=move.moved_at),
+        erased_at=old.last_erased_at if old else None,
     )
 
 

@@ -22,17 +22,20 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     EventKind,
 )
+from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import AddressConflict, InvalidInput
 from preference_center.ledger import record
 from preference_center.rights import move as moving
 from preference_center.rights.move import move_address, undo_move
+from preference_center.rights.returning import return_after_erasure
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.rights.moves import Move
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of, together, waiting
+from tests.rights.erasing import erase
 
 DAY = timedelta(days=1)
 OLD, NEW, OTHER = (
@@ -209,6 +212,19 @@ def test_an_erased_address_is_not_corrected() -> None:  # I6
     for old, new in ((OLD, NEW), (NEW, OLD)):
         with pytest.raises(InvalidInput):
             move(old, new)
+
+
+def test_what_an_erasure_deleted_is_not_copied_whatever_its_date(clock: Clock) -> None:  # I6
+    clock.advance(timedelta(seconds=5))
+    record([change(1, EventKind.CONSENTED, address=OLD, at=clock())])
+    clock.now -= timedelta(seconds=5)  # that of another host
+    erase(OLD, extent=Extent.MARKETING)
+    clock.advance(DAY)
+    proof = ConsentEvidence("page", "I want to come back", "en", clock())
+    return_after_erasure(OLD, proof, origin=origin())
+    move()
+    assert events_of(NEW) == [("opted_out", ALL_MARKETING)]
+    assert rows("SELECT topic FROM consent") == []
 
 
 def test_tools_are_told_about_both(clock: Clock) -> None:  # I3

@@ -57,32 +57,34 @@ def build_move_changes(
     facts: Sequence[ScopeFact],
     known: Collection[UUID],
     origin: RequestOrigin,
+    *,
+    erased_at: datetime | None,
 ) -> list[Change]:
     """What the ledger must record for the move: `moved` for the old address, copies for the new.
 
     `events` are those of exactly the old address, less the retracted ones. `facts` are those of
     every form of its mailbox: an opt-out or a pause of another form has covered the old address
-    (I9), so it covers the new one. `known` are the ids of all events of both addresses. The ids
-    of the changes depend on the move and the copied event alone, so a repeat records nothing
-    twice.
+    (I9), so it covers the new one. `known` are the ids of all events of both addresses. `erased_at`
+    is up to when the choices of the old one were erased before its person came back, if they were.
+    The ids of the changes depend on the move and the copied event alone, so a repeat records
+    nothing twice.
     """
     copies = [
         _copy(move_id, event, kind, new, origin)
-        for event in _remembered([*events])
+        for event in _remembered([*events], erased_at)
         if (kind := _copied_kind(event)) is not None
     ]
     others = _copy_facts(move_id, facts, known, new, origin)
     return [_moved(move_id, old, origin), *copies, *others]
 
 
-def _remembered(events: Sequence[Event]) -> list[Event]:
+def _remembered(events: list[Event], erased_at: datetime | None) -> list[Event]:
     """Without the choices that were erased before the person came back (I6).
 
     An opt-in is a consent, too, so it goes; then what it lifted of its topic has to go with it.
     """
-    erased_at = max((e.counts_at for e in events if e.kind is EventKind.ERASED), default=None)
     if erased_at is None:
-        return [*events]
+        return events
     lifted_at: dict[str, datetime] = {}
     kept = []
     for event in sorted(events, key=lambda each: each.counts_at, reverse=True):

@@ -49,10 +49,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class AddressRow:
-    """The row of one address, and whether it was erased."""
+    """The row of one address, whether it is erased, and up to when its choices were (UTC)."""
 
     id: int
     erased: bool
+    last_erased_at: datetime | None
 
 
 def find_addresses(
@@ -61,7 +62,7 @@ def find_addresses(
     """The rows of exactly these addresses (I9); of those that the ledger knows."""
     given = {(keys.exact_digest(each), str(each.channel)): each for each in addresses}
     rows = connection.execute(
-        """SELECT a.digest, a.channel, a.id, a.erased_at IS NOT NULL
+        """SELECT a.digest, a.channel, a.id, a.erased_at IS NOT NULL, a.last_erased_at
         FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
         JOIN address a ON a.digest = given.digest AND a.channel = given.channel""",
         {

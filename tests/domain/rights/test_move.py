@@ -75,7 +75,8 @@ def act(
 
 def copies(*events: Event, facts: tuple[ScopeFact, ...] = ()) -> list[Change]:
     known = {event.id for event in events}
-    changes = build_move_changes(MOVE, OLD, NEW, events, facts, known, ORIGIN)
+    erased = max((e.counts_at for e in events if e.kind is EventKind.ERASED), default=None)
+    changes = build_move_changes(MOVE, OLD, NEW, events, facts, known, ORIGIN, erased_at=erased)
     return [change for change in changes if change.address == NEW]
 
 
@@ -138,7 +139,7 @@ def test_marketing_that_an_erasure_left_off_stays_off() -> None:  # I6
 
 
 def test_the_old_address_gets_no_marketing_any_more() -> None:
-    [moved] = build_move_changes(MOVE, OLD, NEW, [], [], set(), ORIGIN)
+    [moved] = build_move_changes(MOVE, OLD, NEW, [], [], set(), ORIGIN, erased_at=None)
     assert (moved.kind, moved.scope) == (EventKind.MOVED, ALL_MARKETING)
     assert (moved.address, moved.occurred_at) == (OLD, START)
 
