@@ -22,6 +22,21 @@ def upgrade():
             GROUP BY address_id) AS newest
         WHERE address.id = newest.address_id"""
     )
+    # What came back with people before this was known.
+    op.execute(
+        """DELETE FROM consent USING address
+        WHERE address.id = consent.address_id AND consent.at <= address.last_erased_at"""
+    )
+    op.execute(
+        """DELETE FROM suppression s USING address
+        WHERE address.id = s.address_id AND s.frequency_at <= address.last_erased_at
+            AND COALESCE(s.out_at, s.lift_at, s.pause_at) IS NULL"""
+    )
+    op.execute(
+        """UPDATE suppression s SET frequency_at = NULL, frequency_rank = NULL,
+            frequency_event = NULL, frequency = NULL
+        FROM address WHERE address.id = s.address_id AND s.frequency_at <= address.last_erased_at"""
+    )
 
 
 def downgrade():

@@ -195,3 +195,40 @@ def test_a_state_of_a_contact_becomes_its_account_and_its_restriction(
     downgrade(directory=migrations, revision="0001")
     with psycopg.connect(url(app)) as connection:
         assert {state for (state,) in connection.execute("SELECT state FROM contact")} == states
+
+
+ERASED_ROWS = (
+    """INSERT INTO address (id, channel, digest, norm_version, created_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (1, 'email', '\\x01', 1, now()), (2, 'email', '\\x02', 1, now())""",
+    """INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
+        counts_at, source, actor, own, evidence_hash)
+    SELECT gen_random_uuid(), 1, 'erased', 'all_marketing', at, at, at, at, 's', 'a', false, '\\x00'
+    FROM unnest(ARRAY['2026-02-01Z', '2026-04-01Z']::timestamptz[]) AS at""",
+    """INSERT INTO consent (address_id, topic, at, event) VALUES
+        (1, 'before', '2026-03-01Z', gen_random_uuid()),
+        (1, 'after', '2026-05-01Z', gen_random_uuid()),
+        (2, 'other', '2026-03-01Z', gen_random_uuid())""",
+    """INSERT INTO suppression (address_id, scope, lift_at, lift_event, frequency_at,
+        frequency_rank, frequency_event, frequency, own)
+    VALUES (1, 'before', NULL, NULL, '2026-03-01Z', 0, gen_random_uuid(), 'weekly', false),
+        (1, 'lifted', '2026-03-01Z', gen_random_uuid(), '2026-03-01Z', 0, gen_random_uuid(),
+            'weekly', false),
+        (1, 'after', NULL, NULL, '2026-05-01Z', 0, gen_random_uuid(), 'weekly', false)""",
+)
+"""Somebody who was erased twice, came back twice, and had what was erased again."""
+
+
+def test_what_came_back_with_an_erased_person_is_forgotten(app: Flask, migrations: str) -> None:
+    downgrade(directory=migrations, revision="0016")  # I6
+    with psycopg.connect(url(app)) as connection:
+        for statement in ERASED_ROWS:
+            connection.execute(statement.encode())
+    upgrade(directory=migrations, revision="0017")
+    with psycopg.connect(url(app)) as connection:
+        times = "SELECT (last_erased_at AT TIME ZONE 'UTC')::date::text FROM address ORDER BY id"
+        assert connection.execute(times.encode()).fetchall() == [("2026-04-01",), (None,)]
+        topics = connection.execute("SELECT topic FROM consent ORDER BY topic").fetchall()
+        assert topics == [("after",), ("other",)]
+        frequencies = connection.execute("SELECT scope, frequency FROM suppression ORDER BY scope")
+        assert frequencies.fetchall() == [("after", "weekly"), ("lifted", None)]
