@@ -48,7 +48,7 @@ _KEPT = """
 SELECT (SELECT count(*) FROM event_evidence v JOIN event e ON e.id = v.event_id
         JOIN address a ON a.id = e.address_id WHERE e.recorded_at < a.erased_at),
     (SELECT count(*) FROM consent c JOIN address a ON a.id = c.address_id
-        WHERE c.at < a.erased_at),
+        WHERE c.at <= a.last_erased_at),
     (SELECT count(*) FROM delivery_ack k JOIN delivery d ON d.id = k.delivery_id
         JOIN address a ON a.id = d.address_id WHERE a.erased_at IS NOT NULL)
 """
