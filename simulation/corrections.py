@@ -41,8 +41,8 @@ class Corrections:
     learn: Callable[[Form, datetime], None]
     """Called with a form that the service knows."""
     accounts: Accounts
-    made: dict[int, Corrected] = field(default_factory=dict)
-    """By the act's number."""
+    made: dict[tuple[int, int], Corrected] = field(default_factory=dict)
+    """By the person and the act's number, which others have, too."""
 
     def move(self, act: Act) -> str:
         """A process may die at any step; then they ask again."""
@@ -65,18 +65,18 @@ class Corrections:
             return refusal
         if refusal:
             raise Violation(f"I6, I9: {old.text} is corrected to {new.text}: {refusal}")
-        self._expect_moved(act.number, ids[-1], old, new)
+        self._expect_moved((act.who, act.number), ids[-1], old, new)
         self.clock.sleep(APART)
         return f"to {new.text}"
 
     def undo_move(self, act: Act) -> str:
         """Anyone who has the old mailbox says that it was not them."""
-        found = self.made.get(act.number)
+        found = self.made.get((act.who, act.number))
         if found is None:
             return "not moved"
         self.clock.sleep(APART)
         undo_move(found.id, origin=origin())
-        self.made = {n: each for n, each in self.made.items() if each.id != found.id}
+        self.made = {of: each for of, each in self.made.items() if each.id != found.id}
         found.move.undo()
         if found.contact is not None:
             self.accounts.leave(found.move.new, found.contact)
@@ -89,7 +89,7 @@ class Corrections:
             return "one of them is erased"
         return "" if self.accounts.may_link(old, new) else "each has a contact"
 
-    def _expect_moved(self, number: int, move_id: UUID, old: Form, new: Form) -> None:
+    def _expect_moved(self, asked: tuple[int, int], move_id: UUID, old: Form, new: Form) -> None:
         now = services().now()
         found = next((each for each in self.made.values() if each.id == move_id), None)
         if found is None:
@@ -100,7 +100,7 @@ class Corrections:
             found.move.repeat(now)
         # The old address may have a contact only by now, which a repeat links.
         found.contact = self.accounts.link(old, new) or found.contact
-        self.made[number] = found
+        self.made[asked] = found
         self._count_restricted(new)
         for form in (old, new):
             self.learn(form, now)
