@@ -17,21 +17,23 @@ from uuid import uuid4
 import pytest
 import schemathesis
 from hypothesis import strategies as st
-from redis import Redis
 from schemathesis.core.result import Ok
 from schemathesis.pytest.lazy import get_all_tests
 
 from preference_center.api.idempotency import IDEMPOTENCY_KEY_HEADER
 from preference_center.api.problems import PROBLEMS
-from tests.api.sender import Sender
+from tests.api.sender import Sender, make_sender
 from tests.clock import START
+from tests.environment import Emptying
+from tests.in_force import put_in_force
 
 if TYPE_CHECKING:
     from flask import Flask
     from schemathesis import BaseSchema
 
     Case = schemathesis.Case[Any]
-    CheckEvery = Callable[[BaseSchema, Callable[[Case], None]], None]
+    Check = Callable[[Case, Sender], None]
+    CheckEvery = Callable[[BaseSchema, Check], None]
 
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "5"))
 
@@ -81,24 +83,34 @@ def valid_data_is_refused_for_its_meaning_only(
 
 
 @pytest.fixture
-def check_every_operation(redis_url: str, subtests: pytest.Subtests) -> CheckEvery:
-    """A subtest for each operation: what `parametrize` of Schemathesis does when collecting."""
+def check_every_operation(_emptying: Emptying, app: Flask, subtests: pytest.Subtests) -> CheckEvery:
+    """A subtest for each operation: what `parametrize` of Schemathesis does when collecting.
 
-    def check_every(document: BaseSchema, check: Callable[[Case], None]) -> None:
-        tests = get_all_tests(schema=document, test_func=check, settings=None, given_kwargs=None)
+    Each begins with a catalogue and a key in empty tables: thousands of rows about one address
+    slow down every further one.
+    """
+
+    def check_every(document: BaseSchema, check: Check) -> None:
+        tests = get_all_tests(
+            schema=document,
+            test_func=lambda case: check(case, sender),
+            settings=None,
+            given_kwargs={},
+        )
         for each in tests:
             assert isinstance(each, Ok), each.err()
             operation, test = each.ok()
-            with Redis.from_url(redis_url) as redis:
-                redis.flushdb()  # the rate limits
+            _emptying()
+            put_in_force(app)
+            sender = make_sender(app)
             with subtests.test(operation.label):
                 test()
 
     return check_every
 
 
-def test_a_sender_with_a_key(sender: Sender, check_every_operation: CheckEvery) -> None:
-    def check(case: Case) -> None:
+def test_a_sender_with_a_key(app: Flask, check_every_operation: CheckEvery) -> None:
+    def check(case: Case, sender: Sender) -> None:
         assert case.meta
         if case.meta.generation.mode.is_positive and IDEMPOTENCY_KEY_HEADER in case.headers:
             # Else most would be refused as reused.
@@ -106,14 +118,14 @@ def test_a_sender_with_a_key(sender: Sender, check_every_operation: CheckEvery) 
         # Where Schemathesis left the key out, to be refused for it, it stays out.
         case.call_and_validate(headers=sender.headers if "Authorization" in case.headers else None)
 
-    check_every_operation(read_document(sender.app), check)
+    check_every_operation(read_document(app), check)
 
 
-def test_somebody_without_a_key(in_force: Flask, check_every_operation: CheckEvery) -> None:
-    def check(case: Case) -> None:
+def test_somebody_without_a_key(app: Flask, check_every_operation: CheckEvery) -> None:
+    def check(case: Case, _: Sender) -> None:
         answer = case.call_and_validate()
         if answer.request.method == case.operation.method.upper():
             assert answer.status_code == 401
 
     # There is one and the same answer: examples will do, without systematic coverage.
-    check_every_operation(read_document(in_force, phases={"coverage": {"enabled": False}}), check)
+    check_every_operation(read_document(app, phases={"coverage": {"enabled": False}}), check)

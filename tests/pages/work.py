@@ -23,8 +23,12 @@ def work_of(
     """
     import redis
 
+    from preference_center.queue import JobQueue
+
     steps: list[str] = []
     with patcher.context() as patch:
+        for nudge in ("nudge_sync", "nudge_mail"):
+            patch.setattr(JobQueue, nudge, lambda *_: None)
         for name in ("execute", "executemany"):
             real = getattr(psycopg.Cursor, name)
 
