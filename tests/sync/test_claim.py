@@ -88,7 +88,7 @@ READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'sync
 
 @pytest.mark.parametrize("bulk", [pytest.param(False, id="live"), pytest.param(True, id="list")])
 def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
-    app: Flask, database_url: str, admin_url: str, clock: Clock, *, bulk: bool
+    app: Flask, database_url: str, clock: Clock, *, bulk: bool
 ) -> None:  # while any snapshot is older, they stay: a dump's, a report's
     with app.app_context():
         destination = add_destination("mailer", NEWS)
@@ -98,14 +98,14 @@ def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
         for number, who in enumerate(people, start=1):
             clock.advance(timedelta(seconds=1))
             record([change(number, address=who)], bulk=bulk)
-    with psycopg.connect(admin_url, autocommit=True) as admin:
-        admin.execute("ANALYZE sync_state")  # else plans depend on what autovacuum has seen
     clock.advance(timedelta(minutes=1))
     now, lease, since = clock(), UUID(int=1), LANE_BEGINNING
     until = now + timedelta(seconds=90)
+    # Of a table that autovacuum saw almost empty, all rows may be read to sort them.
+    options = f"{PLANNER_OPTIONS} -c enable_bitmapscan=off"
     with (
         psycopg.connect(database_url) as old,
-        psycopg.connect(database_url, options=PLANNER_OPTIONS, autocommit=True) as connection,
+        psycopg.connect(database_url, options=options, autocommit=True) as connection,
     ):
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old.execute("SELECT count(*) FROM sync_state")
