@@ -179,15 +179,19 @@ def _build_frequency(
     catalogue: Catalogue,
     facts: Sequence[ScopeFact],
 ) -> Change | None:
-    _evidence(statement)  # it needs words; those go in with how they were said
+    _require_wording(statement)
     at = statement.received_at
     chosen = ChosenFrequencies(statement.address, {scope: statement.frequency}, at, at, {})
     return build_frequency_change(id, chosen, scope, origin, catalogue, facts)
 
 
-def _evidence(statement: Statement) -> ConsentEvidence:
+def _require_wording(statement: Statement) -> None:
     if not statement.wording:
         raise InvalidInput("write what the person said or agreed to")
+
+
+def _evidence(statement: Statement) -> ConsentEvidence:
+    _require_wording(statement)
     return ConsentEvidence(
         statement.via.value, statement.wording, statement.language, statement.received_at
     )

@@ -226,6 +226,7 @@ def _frequency_options(address: Address) -> list[tuple[str, str]]:
     options = {
         key: catalogue.localize(title, page_language())
         for topic in catalogue.topics_for_channel(address.channel)
+        if not topic.retired
         for key, title in topic.frequencies.items()
     }
     return [*options.items()]

@@ -85,8 +85,8 @@ def request_queue_page() -> ResponseReturnValue:
     """The open requests; reports of minors have a page of their own."""
     queue = load_queue(_KINDS)
     filters = Filters(
-        _choice(RequestKind, request.args.get("kind", "")),
-        _choice(Law, request.args.get("law", "")),
+        chosen(RequestKind, "kind"),
+        chosen(Law, "law"),
         request.args.get("stage", ""),
         request.args.get("brand", ""),
     )
@@ -200,8 +200,9 @@ def masked_subject(request: RightsRequest) -> str:
     return str(_("an id of the company")) if part.external_ids else str(_("nobody any more"))
 
 
-def _choice(choices: type[E], text: str) -> E | None:
+def chosen(choices: type[E], name: str) -> E | None:
+    """The one that a parameter of the URL names; None if it names none that there is."""
     try:
-        return choices(text)
+        return choices(request.args.get(name, ""))
     except ValueError:
         return None
