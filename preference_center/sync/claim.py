@@ -24,7 +24,7 @@ from preference_center.domain.sync.state import LanePosition, SyncClaim
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import load_pushable
-from preference_center.storage.ledger.events import load_retracted_choices
+from preference_center.storage.ledger.events import load_ended_choices
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import active_pushes, reported_opt_outs, states
 
@@ -147,7 +147,7 @@ def _plan_current_state(
     catalogue = current_catalogue()
     topics = topics_by_channel(destination, catalogue)
     held = {each: topics_with_frequency(destination, capabilities, each) for each in Channel}
-    retracted = load_retracted_choices(connection, ids) if any(held.values()) else {}
+    ended = load_ended_choices(connection, ids) if any(held.values()) else {}
     return {
         claim.address_id: plan_push(
             claim,
@@ -157,7 +157,7 @@ def _plan_current_state(
             now,
             catalogue,
             held[addresses[claim.address_id][0]],
-            retracted_choices=retracted.get(claim.address_id, ()),
+            ended_choices=ended.get(claim.address_id, ()),
             can_lift=capabilities.can_lift,
         )
         for claim in claims

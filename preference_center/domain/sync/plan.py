@@ -45,13 +45,13 @@ def plan_push(
     catalogue: Catalogue,
     with_frequency: frozenset[str] = frozenset(),
     *,
-    retracted_choices: Collection[str] = (),
+    ended_choices: Collection[str] = (),
     can_lift: bool,
 ) -> PushPlan:
     """The state that one claimed address should have at a destination sending `topics`.
 
-    Of the topics `with_frequency` it can hold how often they are wanted. `retracted_choices` are
-    those of which it may hold a choice of a frequency that was retracted.
+    Of the topics `with_frequency` it can hold how often they are wanted. `ended_choices` are
+    those of which it may hold a choice of a frequency that was retracted or erased.
 
     Only what we turned off is ever turned on (I13), and after a restriction, only with the consent
     that the topic needs (I11): it turned off also what had never been on. Where a tool can't lift,
@@ -72,9 +72,7 @@ def plan_push(
         version=claim.wanted_version,
         since=_newest_opt_out_at(topics, facts),
         reasons=reasons,
-        frequencies=wanted_frequencies(
-            topics & with_frequency, facts, catalogue, retracted_choices
-        ),
+        frequencies=wanted_frequencies(topics & with_frequency, facts, catalogue, ended_choices),
     )
     return PushPlan(item, first_end(reasons))
 
@@ -89,7 +87,7 @@ def wanted_frequencies(
     topics: frozenset[str],
     facts: Sequence[ScopeFact],
     catalogue: Catalogue,
-    retracted_choices: Collection[str] = (),
+    ended_choices: Collection[str] = (),
 ) -> dict[str, str]:
     """How often each of these topics is wanted, where somebody chose that or took it back."""
     return {
@@ -98,7 +96,7 @@ def wanted_frequencies(
         if (topic := catalogue.topics.get(key))
         and (
             frequency := wanted_frequency(topic, facts)
-            or (topic.default_frequency if key in retracted_choices else None)
+            or (topic.default_frequency if key in ended_choices else None)
         )
     }
 

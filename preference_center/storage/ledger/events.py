@@ -127,13 +127,13 @@ def find_retracted(connection: Connection, ids: Collection[UUID]) -> frozenset[U
     return frozenset(row[0] for row in rows)
 
 
-def load_retracted_choices(
+def load_ended_choices(
     connection: Connection, address_ids: Collection[int]
 ) -> dict[int, frozenset[str]]:
-    """The topics of which a choice of a frequency was retracted, by address; none of the erased.
+    """Per address the topics of which a choice of a frequency was retracted, or erased.
 
-    Nor does a choice count that was erased before the person came back: a tool that was not brought
-    to erase it until then still has it (I6).
+    Erased before the person came back, that is: those who are erased now have none. A tool that has
+    not erased such a choice by then still holds it (I6).
     """
     rows = connection.execute(_SELECT_ENDED_CHOICES, (list(address_ids),))
     return {address_id: frozenset(topics) for address_id, topics in rows}

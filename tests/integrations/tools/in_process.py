@@ -46,10 +46,10 @@ class _Connection(httpcore.NetworkStream):
         self._sent = bytearray()
         self._answer = BytesIO()
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - httpcore's
         self._sent += buffer
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - httpcore's
         if self._sent:
             sent, self._sent = bytes(self._sent), bytearray()
             try:
