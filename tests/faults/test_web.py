@@ -161,7 +161,7 @@ def test_a_web_process_asked_to_stop_while_it_starts_ends(service: Service) -> N
     web = service.start("web", ready=False)
     assert wait_until(lambda: len(children(web.popen.pid)) == 2, PATIENCE)
     web.popen.terminate()  # its workers have only begun to import the service
-    web.popen.wait(20 + PATIENCE)
+    web.popen.wait(50 + PATIENCE)
 
 
 def test_a_frozen_database_keeps_no_probe_waiting(service: Service) -> None:  # I2
