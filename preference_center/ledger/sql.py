@@ -133,28 +133,29 @@ WITH input_event AS (
         OR (a.scope = '{ALL_MARKETING}' AND b.scope NOT IN ({_NOT_MARKETING})))
     GROUP BY a.id
 ), given AS (
-    SELECT e.*, effective.counts_from, repeated.id AS repeats
+    SELECT e.*, effective.counts_from, repeated.id AS repeats, repeated.id IS NOT NULL AS is_repeat
     FROM input_event e LEFT JOIN lift USING (id)
     CROSS JOIN LATERAL (SELECT
         GREATEST(e.counts_at, CASE WHEN e.live THEN lifted_at END) AS counts_from) AS effective
     LEFT JOIN LATERAL (
-        SELECT earlier.id FROM suppression s
-        JOIN event earlier ON earlier.address_id = s.address_id AND earlier.scope = s.scope
-        WHERE s.address_id = e.address_id AND s.scope = e.scope
-            AND s.out_at >= counts_from - %(repeat)s
-            AND earlier.own AND earlier.kind = e.kind AND earlier.source = e.source
+        SELECT earlier.id FROM (SELECT FROM suppression s
+            WHERE e.own AND s.address_id = e.address_id AND s.scope = e.scope
+                AND s.out_at >= counts_from - %(repeat)s OFFSET 0) AS suppressed
+        CROSS JOIN LATERAL (SELECT * FROM event WHERE address_id = e.address_id OFFSET 0) AS earlier
+        WHERE earlier.scope = e.scope AND earlier.own AND earlier.kind = e.kind
+            AND earlier.source = e.source
             AND earlier.counts_at BETWEEN counts_from - %(repeat)s AND counts_from + %(repeat)s
             AND earlier.received_at <= e.received_at + %(repeat)s
             AND COALESCE(lifted_at <= earlier.counts_at, true)
-            AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = earlier.id)
+            AND NOT EXISTS (SELECT FROM retraction WHERE event_id = earlier.id OFFSET 0)
             AND (SELECT {_link_evidence("made_with")} FROM event_evidence made_with
                 WHERE made_with.event_id = earlier.id) IS NOT DISTINCT FROM {_link_evidence("e")}
-        ORDER BY earlier.counts_at DESC LIMIT 1) AS repeated ON e.own
+        ORDER BY earlier.counts_at DESC LIMIT 1) AS repeated ON true
 ), input AS (
-    SELECT * FROM given WHERE repeats IS NULL
+    SELECT * FROM given WHERE NOT is_repeat
 ), extended AS (
     INSERT INTO event_repeat AS r (event_id, last_at)
-    SELECT repeats, max(counts_from) FROM given WHERE repeats IS NOT NULL GROUP BY repeats
+    SELECT repeats, max(counts_from) FROM given WHERE is_repeat GROUP BY repeats
     ON CONFLICT (event_id) DO UPDATE SET last_at = GREATEST(r.last_at, EXCLUDED.last_at)
 ), appended AS (
     INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
@@ -171,10 +172,10 @@ WITH input_event AS (
 ), live AS (
     SELECT id, address_id, kind, scope, counts_at, until, frequency, frequency_rank, own
     FROM appended
-    WHERE NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = appended.id)
+    WHERE NOT EXISTS (SELECT FROM retraction WHERE event_id = appended.id OFFSET 0)
     UNION ALL
     SELECT repeats, address_id, kind, scope, counts_from, until, NULL, NULL, own FROM given
-    WHERE repeats IS NOT NULL
+    WHERE is_repeat
 ), {_newest_cte("newest_opt_outs", _SUPPRESSING_KINDS)},
 {_newest_cte("newest_lifts", LIFTING_KINDS)},
 {_newest_cte("newest_pauses", _PAUSING_KINDS)},
@@ -203,7 +204,7 @@ newest_frequencies AS (
         AND COALESCE((SELECT last_erased_at FROM address WHERE id = address_id) < counts_at, true)
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
-), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
+), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE is_repeat)
 """  # noqa: S608 - constants of this module
 """An own opt-out is a repeat while the event that it repeats is active for its whole scope: if
 this form, or another one of the mailbox, was opted in since, or if it was made with another link,
@@ -211,7 +212,8 @@ it is an event of its own (I5, I7, I9).
 A repeat appends nothing; it updates the time from which its event counts, in `event_repeat`.
 
 Only an event that is new gets evidence: that of an older one may have been erased. IS TRUE keeps
-PostgreSQL from planning a join: it compared each row with each, 4 s for 10,000 events.
+PostgreSQL from planning a join: it compared each row with each, 4 s for 10,000 events. So does the
+column `is_repeat`: few rows are expected of `repeats IS NULL`. For `OFFSET 0` see `match_key_ctes`.
 """
 
 APPEND_RETRACTIONS = f"""

@@ -107,10 +107,21 @@ _NEWEST_OPT_OUT_CTE = """newest_opt_out AS (
 form only. Two, since the newest may be the form's own.
 """
 
+
+def _forms_in_order(and_where: str = "true") -> str:
+    """SQL: from and order of the forms `b` that have the key `a`, lowest ids first.
+
+    With `digest = a.digest` any index on `address_id` would have this order, and be read from its
+    beginning by a plan that was made while the table was small.
+    """
+    return f"""address_key b WHERE b.digest BETWEEN a.digest AND a.digest
+            AND b.channel = a.channel AND {and_where} AND {KINDS_MAY_MATCH} <> 0
+        ORDER BY b.digest, b.address_id"""
+
+
 RAISE_AFFECTED_CTES = f"""matched AS (
-    SELECT a.*, ARRAY(SELECT b.address_id FROM address_key b
-        WHERE b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
-        ORDER BY b.address_id LIMIT {MAX_IMMEDIATE_FORMS + 1}) AS forms
+    SELECT a.*, ARRAY(SELECT b.address_id FROM {_forms_in_order()}
+        LIMIT {MAX_IMMEDIATE_FORMS + 1}) AS forms
     FROM (SELECT a.digest, a.channel, a.kind, e.scope, max(e.seq) AS seq,
             min(e.received_at)
                 FILTER (WHERE e.kind NOT IN ({_KINDS_WITHOUT_DEADLINE})) AS received_at
@@ -193,9 +204,9 @@ RAISE_DEFERRED = f"""
 WITH a AS (
     SELECT * FROM deferred_form WHERE id = %(id)s FOR UPDATE SKIP LOCKED
 ), form AS (
-    SELECT b.address_id FROM a JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
-    WHERE b.address_id > a.last_address_id AND {KINDS_MAY_MATCH} <> 0
-    ORDER BY b.address_id LIMIT %(size)s
+    SELECT b.address_id FROM a CROSS JOIN LATERAL (
+        SELECT b.address_id FROM {_forms_in_order("b.address_id > a.last_address_id")}
+        LIMIT %(size)s) AS b
 ), affected AS (
     SELECT a.version AS seq, a.scope, form.address_id AS target, false AS only_if_missing,
         a.received_at AS waiting_since

@@ -26,17 +26,28 @@ WHOLE = {"suppression_reason", "suppression_scope"}
 """An address is not what these begin with, so a look-up by it reads all of them."""
 
 
-FORGET = (
-    (
-        "UPDATE pg_class SET relpages = 0, reltuples = -1"
-        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')"
-    ),
-    (
-        "DELETE FROM pg_statistic s USING pg_class c"
-        " WHERE c.oid = s.starelid AND c.relnamespace = 'public'::regnamespace"
-    ),
-)
-"""What autovacuum may have noted while tables held the few rows of other tests."""
+ANALYSED = {
+    "never": (-1, 0),
+    "while empty": (0, 1),
+}
+"""What autovacuum may have noted: rows of a table and an index, and pages of an index.
+
+A new installation is analysed with its first few rows, and what there is of statistics then
+remains until there are many more.
+"""
+
+
+def _set_statistics(admin: psycopg.Connection[Any], rows: int, index_pages: int) -> None:
+    """As if no row was ever counted, or a whole table of none."""
+    admin.execute(
+        """UPDATE pg_class SET reltuples = %s, relpages = CASE relkind WHEN 'i' THEN %s ELSE 0 END
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')""",
+        (rows, index_pages),
+    )
+    admin.execute(
+        """DELETE FROM pg_statistic s USING pg_class c
+        WHERE c.oid = s.starelid AND c.relnamespace = 'public'::regnamespace"""
+    )
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -45,6 +56,15 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(each)
 
 
+@pytest.fixture(params=list(ANALYSED))
+def analysed(request: pytest.FixtureRequest, app: Flask, admin_url: str) -> Iterator[None]:
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        _set_statistics(admin, *ANALYSED[request.param])
+        yield
+        _set_statistics(admin, *ANALYSED["never"])
+
+
+@pytest.mark.usefixtures("analysed")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -54,7 +74,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         pytest.param(RAISE_DEFERRED, id="deferred"),
     ],
 )
-def test_every_row_is_found_by_an_index(app: Flask, admin_url: str, statement: str) -> None:
+def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
     given = {
         "events": "[]", "addresses": "[]", "count": 1, "size": 1, "id": 1, "bulk": False,
         "now": START, "window": WINDOW, "repeat": REPEAT_INTERVAL,
@@ -69,13 +89,13 @@ def test_every_row_is_found_by_an_index(app: Flask, admin_url: str, statement: s
         assert row
         return [*row[0]]
 
-    with psycopg.connect(admin_url) as admin:
-        for forgetting in FORGET:
-            admin.execute(forgetting.encode())
     with app.app_context():
         plans = run_in_transaction(explained)
-    for node in _nodes(plans[0]["Plan"]):
-        index = node.get("Index Name")
-        assert node["Node Type"] != "Seq Scan"
-        assert index not in WHOLE
-        assert index is None or index in SMALL or "Index Cond" in node
+    read_whole = [
+        node
+        for node in _nodes(plans[0]["Plan"])
+        if node["Node Type"] == "Seq Scan"
+        or node.get("Index Name") in WHOLE
+        or ("Index Name" in node and node["Index Name"] not in SMALL and "Index Cond" not in node)
+    ]
+    assert not read_whole

@@ -22,8 +22,9 @@ def pushable_ciphertext(address: str, where: str = "true") -> str:
     which erasures count.
     """
     return f"""CASE WHEN {address}.erased_at IS NULL THEN {address}.ciphertext
-        ELSE (SELECT erasure.ciphertext FROM erasure WHERE erasure.address_id = {address}.id
-            AND erasure.ciphertext IS NOT NULL AND {where} LIMIT 1) END"""  # noqa: S608 - constants
+        ELSE (SELECT erasure.ciphertext FROM
+            (SELECT * FROM erasure WHERE address_id = {address}.id OFFSET 0) AS erasure
+            WHERE erasure.ciphertext IS NOT NULL AND {where} LIMIT 1) END"""  # noqa: S608 - constants
 
 
 _NOT_DONE_THERE = """NOT EXISTS (SELECT FROM erasure_task t WHERE t.erasure_id = erasure.id
