@@ -61,7 +61,7 @@ CROSS JOIN LATERAL (
     SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN v.evidence->>'import' END AS import_id
     FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
     WHERE e.address_id = address.id AND e.scope = given.scope
-        AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id)
+        AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id OFFSET 0)
         AND e.kind = ANY(
             CASE WHEN given.is_opt_in THEN %(opt_ins)s::text[] ELSE %(opt_outs)s::text[] END)
         AND e.id NOT BETWEEN %(first)s AND %(last)s

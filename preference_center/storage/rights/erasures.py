@@ -35,8 +35,8 @@ ORDER BY a.id
 
 _SELECT_ACCOUNTS = """
 SELECT id, version, locale, account = 'erased' FROM contact
-WHERE merged_into IS NULL AND (id = ANY(%(contacts)s) OR id = ANY(ARRAY(
-    SELECT contact_id FROM contact_address WHERE address_id = ANY(%(addresses)s))))
+WHERE merged_into IS NULL AND id = ANY(%(contacts)s::uuid[] || ARRAY(
+    SELECT contact_id FROM contact_address WHERE address_id = ANY(%(addresses)s)))
 ORDER BY id
 """
 

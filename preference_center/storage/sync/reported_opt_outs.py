@@ -21,7 +21,7 @@ def load_reported_opt_outs(
         FROM event e
         WHERE e.address_id = ANY(%(ids)s) AND (e.kind = %(opted_in)s
                 OR (e.kind = ANY(%(opt_outs)s) AND e.source = %(source)s AND e.actor = %(actor)s))
-            AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id)
+            AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id OFFSET 0)
         GROUP BY e.address_id, e.scope""",
         {
             "ids": list(ids),
