@@ -73,7 +73,7 @@ def test_less_often_and_undone(
         page, result, "How often: Weekly digest: Every month", "Frequenza: Riassunto: Ogni mese"
     )
     assert shown(page) == recorded() == "monthly"
-    assert ledger.kinds() == [("frequency_chosen", "digest")]
+    assert ledger.acts() == [("frequency_chosen", "digest")]
     with posting_nothing(page):
         page.go_back()  # to the form, which is read again
         assert shown(page) == "monthly"
@@ -82,7 +82,7 @@ def test_less_often_and_undone(
     press_twice(page.get_by_role("button", name="Undo"))
     assert_holds(page, result, "As before: Weekly digest", "Come prima: Riassunto")
     assert shown(page) == recorded() == "weekly"
-    assert [kind for kind, _ in ledger.kinds()] == ["frequency_chosen", "retracted"]
+    assert [kind for kind, _ in ledger.acts()] == ["frequency_chosen", "retracted"]
     with posting_nothing(page):
         page.go_back()  # to the result, which is not true any more
         page.reload()
@@ -101,7 +101,7 @@ def test_more_often_with_proof(
         page, result, "How often: Weekly digest: Every day", "Frequenza: Riassunto: Ogni giorno"
     )
     assert shown(page) == recorded() == "daily"
-    assert ledger.kinds() == [("frequency_chosen", "digest")]
+    assert ledger.acts() == [("frequency_chosen", "digest")]
 
 
 def test_more_often_is_asked_for_by_one_email_and_confirmed_once(
@@ -131,6 +131,6 @@ def test_more_often_is_asked_for_by_one_email_and_confirmed_once(
         page.go_forward()
     assert page.title().startswith("Confirmed")
     assert recorded() == "daily"
-    assert ledger.kinds() == [("frequency_chosen", "digest")]
+    assert ledger.acts() == [("frequency_chosen", "digest")]
     press(page.get_by_role("link", name="See and change"))
     assert shown(page) == "daily"

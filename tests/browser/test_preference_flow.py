@@ -117,7 +117,7 @@ def test_a_pause_holds_for_a_topic_that_is_turned_off_and_on_again(
     assert topic(page, "Weekly digest").is_checked()
     assert not subscribed()  # until the pause ends
     kinds = [("paused", "all_marketing"), ("opted_out", "digest"), ("opted_in", "digest")]
-    assert ledger.kinds() == [*kinds, ("paused", "digest")]
+    assert ledger.acts() == [*kinds, ("paused", "digest")]
     clock.advance(timedelta(days=31))
     assert subscribed()
 

@@ -40,7 +40,7 @@ def test_out_and_undone_and_opened_again(
         assert heading(page) == "You are unsubscribed"
     press_twice(page.get_by_role("button", name="Undo"))
     assert_holds(page, heading, "Undone", "Ripristinato")
-    assert [kind for kind, _ in ledger.kinds()] == ["opted_out", "retracted"]
+    assert [kind for kind, _ in ledger.acts()] == ["opted_out", "retracted"]
     with posting_nothing(page):
         page.goto(f"{site}/s/{code}")
     assert heading(page) == asked

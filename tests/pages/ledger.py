@@ -43,6 +43,10 @@ class Ledger:
         """Kind and scope of all events, oldest first."""
         return [(event["kind"], event["scope"]) for event in self.events()]
 
+    def acts(self) -> list[tuple[str, str]]:
+        """The same, each once: where two presses meet, both may be recorded, to one effect."""
+        return list(dict.fromkeys(self.kinds()))
+
     def rows(self) -> dict[str, list[Any]]:
         """Every row of every table that an opt-out may touch."""
         return {
