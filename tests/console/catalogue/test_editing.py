@@ -69,7 +69,9 @@ def test_what_was_checked_is_applied_with_who_did_it(app: Flask) -> None:
     assert in_force(app)[1] == (MORE, "console:ada")
     with app.app_context():
         audit = run_in_transaction(
-            lambda c: c.execute("SELECT actor, action, detail FROM audit").fetchall()
+            lambda c: c.execute(
+                "SELECT actor, action, detail FROM audit ORDER BY at, id"
+            ).fetchall()
         )
     assert audit[-1][:2] == ("console:ada", "catalogue.applied")
     assert audit[-1][2]["digest"] == catalogue_digest(MORE)
