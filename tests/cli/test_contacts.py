@@ -32,7 +32,9 @@ def flask(app: Flask, *words: str, typed: str = "ada@example.com") -> Result:
 def events(app: Flask) -> list[tuple[Any, ...]]:
     with app.app_context():
         return run_in_transaction(
-            lambda c: c.execute("SELECT kind, scope, received_at, actor FROM event").fetchall()
+            lambda c: c.execute(
+                "SELECT kind, scope, received_at, actor FROM event ORDER BY seq"
+            ).fetchall()
         )
 
 
