@@ -10,7 +10,7 @@ import argparse
 import ast
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
 from types import FrameType
@@ -47,7 +47,7 @@ def figures(tree: Path) -> Mapping[str, str]:
     files = [path for part in PRODUCT for path in sorted((tree / part).rglob("*.py"))]
     folders = Counter(path.parent for path in files)
     largest, most = folders.most_common(1)[0]
-    integrations = lines_by_integration(tree)
+    integrations = files_by_integration(tree).values()
     names = class_names(files)
     shared = [name for name, count in names.items() if count > MOST_CLASSES]
     docs = [*(tree / "docs").glob("*.md"), tree / "README.md"]
@@ -57,7 +57,8 @@ def figures(tree: Path) -> Mapping[str, str]:
         "product lines": f"{sum(map(_lines, files)):,}",
         "largest flat folder": f"{largest.relative_to(tree)}, {most} files",
         "integrations with a connector": str(len(integrations)),
-        "lines of connector and client, median": f"{median(integrations.values()):.0f}",
+        "lines of connector and client, median": f"{_median(_lines, integrations):.0f}",
+        "of them statements in functions, median": f"{_median(_statement_lines, integrations):.0f}",
         "banned words in product code": f"{sum(len(banned_in(path)) for path in own_words):,}",
         "banned words in docs": f"{sum(len(banned_in(path)) for path in docs):,}",
         "class names": f"{len(names):,}, {len(shared)} of them for more than three classes",
@@ -69,23 +70,21 @@ def is_phrase_table(path: Path) -> bool:
     return path.parent.name == "objections" and len(path.stem) == len("en")
 
 
-def lines_by_integration(tree: Path) -> Mapping[str, int]:
-    """Lines of connector, client and what else they consist of, per integration that has one."""
+def files_by_integration(tree: Path) -> Mapping[str, list[Path]]:
+    """Connector, client and what else they consist of, per integration that has one."""
     old = tree / _OLD_CONNECTORS
     if old.exists():
         kinds = {path.stem.removesuffix("_api") for path in old.glob("*_api.py")} | {
             path.stem for path in old.glob("*.py") if "ENTRY = " in path.read_text()
         }
         return {
-            kind: sum(_lines(path) for path in old.glob("*.py") if path.stem.split("_")[0] == kind)
+            kind: [path for path in old.glob("*.py") if path.stem.split("_")[0] == kind]
             for kind in sorted(kinds)
             if not kind.startswith("_")
         }
     folder = tree / "preference_center" / "integrations"
     return {
-        path.parent.name: sum(
-            _lines(other) for other in path.parent.glob("*.py") if other.stem not in _APART
-        )
+        path.parent.name: [o for o in path.parent.glob("*.py") if o.stem not in _APART]
         for path in sorted(folder.glob("*/connector.py"))
     }
 
@@ -107,6 +106,27 @@ def shared_class_names(files: list[Path]) -> dict[str, int]:
 
 def _lines(path: Path) -> int:
     return path.read_text(encoding="utf-8").count("\n")
+
+
+def _statement_lines(path: Path) -> int:
+    """Lines of statements in functions: without signatures, docstrings, models and constants."""
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    )
+    return len(
+        {
+            line
+            for function in functions
+            for each in function.body[ast.get_docstring(function) is not None :]
+            for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)
+        }
+    )
+
+
+def _median(count: Callable[[Path], int], integrations: Iterable[list[Path]]) -> float:
+    return median(sum(map(count, files)) for files in integrations)
 
 
 class Trace:

@@ -149,13 +149,14 @@ class ContactSet:
         """The contact of a person who was erased, and came back by their own act: a new one (I6).
 
         Only this address is theirs. What restricts it outlives the erasure, as an opt-out does.
-        The contact that has the address stays if it was not erased.
+        The contact that has the address stays if it was not erased; if it was closed since, it is
+        open again, as service mail to the address is.
         """
         previous = self.owner(address)
         if previous is None:
             return self._store(Contact(new_id, addresses=frozenset({address})))
         if not _is_erased(previous):
-            return previous
+            return self.reopen(previous)
         self.contacts[previous.id] = replace(previous, addresses=previous.addresses - {address})
         return self._store(
             Contact(new_id, addresses=frozenset({address}), restricted_at=previous.restricted_at)

@@ -244,6 +244,8 @@ def test_a_restriction_outlives_an_erasure() -> None:
 
 def test_who_was_not_erased_is_not_replaced() -> None:
     assert ContactSet.from_contacts([ONE]).replace_erased(ADA, NEW) == ONE
+    closed = replace(ONE, account=AccountState.DEACTIVATED)
+    assert ContactSet.from_contacts([closed]).replace_erased(ADA, NEW) == ONE
     unknown = ContactSet.from_contacts([]).replace_erased(ADA, NEW)
     assert unknown == Contact(NEW, addresses=frozenset({ADA}))
 

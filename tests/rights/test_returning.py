@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from preference_center.contacts import deactivate_contacts
 from preference_center.context import services
 from preference_center.domain.addresses import Address
-from preference_center.domain.contacts import Contact
+from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
@@ -42,6 +43,10 @@ def come_back(who: Address = ADA) -> Contact:
     return return_after_erasure(who, proof, origin=origin())
 
 
+def close(who: Address = ADA) -> None:
+    deactivate_contacts([(ContactRef(address=who), services().now())], origin())
+
+
 @BOTH
 def test_the_person_is_readable_again_as_a_new_contact(extent: Extent, clock: Clock) -> None:
     old = store(ADA, NUMBER)
@@ -68,6 +73,19 @@ def test_service_mail_flows_and_marketing_stays_off(extent: Extent, clock: Clock
     come_back()
     assert ask(INVOICE, ADA).allow
     assert not ask(WEEKLY, ADA).allow
+
+
+@BOTH
+def test_an_account_that_was_closed_since_is_open_again(extent: Extent, clock: Clock) -> None:  # I4
+    erase(extent=extent)
+    clock.now += DAY
+    close()
+    clock.now += DAY
+    assert come_back().account is AccountState.OPEN
+    assert ask(INVOICE, ADA).allow
+    clock.now += DAY
+    close()
+    assert not ask(INVOICE, ADA).allow
 
 
 def test_what_they_turn_on_afterwards_counts(clock: Clock) -> None:  # I5
