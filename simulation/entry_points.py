@@ -293,8 +293,9 @@ class EntryPoints:
     def _expect_opt_out(
         self, form: Form, scope: str, source: str, at: datetime | None = None, token: str = ""
     ) -> OptOut:
-        at = at or services().now()
-        self.known(form, at)
+        now = services().now()
+        self.known(form, now)
+        at = at or now
         through = f"{source} {token}"
         earlier = self.own.get((form, scope, through))
         covered = [other for other in forms_of(form.person) if form.meets(other)]
@@ -304,7 +305,7 @@ class EntryPoints:
             earlier.last = max(earlier.last, at)
             return earlier  # it is active: a repeat changes nothing (I7)
         # What support records at once counts as much as a click.
-        own = source in OURS or abs(services().now() - at) <= REPEAT
+        own = source in OURS or abs(now - at) <= REPEAT
         lifts = [opt_in.at for opt_in in self.oracle.opt_ins[form]] if own else []
         opt_out = self.oracle.add_opt_out(
             OptOut(form, scope, at, max([at, *lifts]), at, own=own, known=self.clock.now)
