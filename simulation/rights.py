@@ -53,6 +53,13 @@ SELECT (SELECT count(*) FROM event_evidence v JOIN event e ON e.id = v.event_id
         JOIN address a ON a.id = d.address_id WHERE a.erased_at IS NOT NULL)
 """
 
+_ACCOUNTS = """
+SELECT l.address_id, c.account, COALESCE(s.active, false) FROM contact_address l
+JOIN contact c ON c.id = l.contact_id
+LEFT JOIN suppression s ON s.address_id = l.address_id AND s.scope = 'everything'
+WHERE c.merged_into IS NULL AND (c.account = 'open') = COALESCE(s.active, false)
+"""
+
 
 @dataclass(slots=True)
 class Rights:
@@ -170,6 +177,9 @@ class Rights:
             if count:
                 raise Violation(f"I6: {count} {what} of erased people are left")
         self._readable_nowhere({"erasure", *EXPIRING})
+        found = run_autocommit(lambda c: c.execute(_ACCOUNTS).fetchall())
+        if found:
+            raise Violation(f"I4: {len(found)} addresses do not agree with their account: {found[0]}")
 
     def check_for_good(self, purge: Callable[[datetime], None]) -> None:
         """The same after all that is kept for tools, or by age, has to be gone."""

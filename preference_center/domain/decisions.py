@@ -19,6 +19,7 @@ from preference_center.domain.catalogue import MessageClass, MessageType, Topic,
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    KEPT_BY_OPT_OUTS,
     NOT_MARKETING,
     RESTRICTION,
     SHARING,
@@ -298,18 +299,23 @@ def newest_opt_in(
     """The newest own opt-in of exactly this form that an opt-out of `scope` would end.
 
     `any_form`: of every form of the mailbox, since it would end them all (I9).
-    ALL_MARKETING covers every topic, and so does a bounce; a topic lies in it, sharing does not.
     """
-    within = {scope} if scope == SHARING else {scope, ALL_MARKETING}
     return _newest(
         [
             fact.state.lift
             for fact in facts
-            if (fact.exact or any_form)
-            and (fact.scope not in NOT_MARKETING or fact.scope == scope)
-            and (scope in {ALL_MARKETING, UNDELIVERABLE} or fact.scope in within)
+            if (fact.exact or any_form) and _ends_lift(scope, fact.scope)
         ]
     )
+
+
+def _ends_lift(scope: str, lifted: str) -> bool:
+    """Whether a newer opt-out of `scope` outranks a lift of `lifted`."""
+    if scope == ALL_MARKETING:
+        return lifted not in KEPT_BY_OPT_OUTS
+    if scope == UNDELIVERABLE:
+        return lifted not in NOT_MARKETING
+    return lifted == scope or (lifted == ALL_MARKETING and scope != SHARING)
 
 
 def _deny(rule: DecisionRule, fact: ScopeFact) -> Decision:

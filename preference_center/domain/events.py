@@ -55,7 +55,10 @@ LINK_EVIDENCE = ("key_id", "message_id", "issued_at", "destination")
 RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION, SHARING})
 
 NOT_MARKETING = frozenset({EVERYTHING, RESTRICTION, SHARING})
-"""Scopes that marketing as a whole does not cover: an act about it leaves them as they are."""
+"""Scopes that marketing as a whole does not cover: an opt-in to it leaves them as they are."""
+
+KEPT_BY_OPT_OUTS = frozenset({EVERYTHING, RESTRICTION})
+"""Scopes whose lift an opt-out of all marketing leaves as it is; it ends one of sharing."""
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
 """How long after its reported time an opt-out may count (I5)."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from preference_center.domain.events import (
     ALL_MARKETING,
+    KEPT_BY_OPT_OUTS,
     LINK_EVIDENCE,
-    NOT_MARKETING,
     RESERVED_SCOPES,
     EventKind,
 )
@@ -61,7 +61,7 @@ _KEEP_NEWEST_FREQUENCY = _keep_newest(
 )
 _SUPPRESSING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.suppresses))
 _PAUSING_KINDS = sql_kinds(EventKind.PAUSED)
-_NOT_MARKETING = ", ".join(f"'{scope}'" for scope in sorted(NOT_MARKETING))
+_KEPT_BY_OPT_OUTS = ", ".join(f"'{scope}'" for scope in sorted(KEPT_BY_OPT_OUTS))
 _RESERVED = ", ".join(f"'{scope}'" for scope in sorted(RESERVED_SCOPES))
 _CONSENTING_KINDS = sql_kinds(EventKind.OPTED_IN, EventKind.CONSENTED)
 
@@ -130,7 +130,7 @@ WITH input_event AS (
         FROM related WHERE lift_at IS NOT NULL GROUP BY digest, channel, kind, scope) AS b
     ON b.digest = a.digest AND b.channel = a.channel
     WHERE a.own AND {KINDS_MAY_MATCH} <> 0 AND (b.scope = a.scope
-        OR (a.scope = '{ALL_MARKETING}' AND b.scope NOT IN ({_NOT_MARKETING})))
+        OR (a.scope = '{ALL_MARKETING}' AND b.scope NOT IN ({_KEPT_BY_OPT_OUTS})))
     GROUP BY a.id
 ), given AS (
     SELECT e.*, effective.counts_from, repeated.id AS repeats, repeated.id IS NOT NULL AS is_repeat

@@ -68,9 +68,17 @@ def test_it_changes_no_decision_about_any_message_type(
         assert decide(message_type, topic, facts, NOW) == decide(message_type, topic, without, NOW)
     assert topic_status(topic, facts, NOW) == topic_status(topic, without, NOW)
     assert is_marketing_suppressed(facts) == is_marketing_suppressed(without)
-    for scope in (ALL_MARKETING, UNDELIVERABLE, NEWS):
+    for scope in (UNDELIVERABLE, NEWS):
         assert newest_opt_in(scope, facts) == newest_opt_in(scope, without)
         assert is_redundant_opt_out(scope, facts) == is_redundant_opt_out(scope, without)
+
+
+def test_one_more_opt_out_of_all_marketing_ends_what_was_agreed_to_since() -> None:  # I5
+    facts = [off(scope=ALL_MARKETING, at=-5), on(SHARING, -1)]
+    assert find_sharing_denial(facts, NOW) is None
+    assert not is_redundant_opt_out(ALL_MARKETING, facts)
+    assert newest_opt_in(ALL_MARKETING, facts) == facts[1].state.lift
+    assert is_redundant_opt_out(ALL_MARKETING, [facts[0], on(SHARING, -9)])
 
 
 @given(EVENTS)

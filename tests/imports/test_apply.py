@@ -12,8 +12,8 @@ from flask import Flask
 
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import decide
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.decisions import decide, find_sharing_denial
+from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind
 from preference_center.domain.imports import LegalBasis
 from preference_center.domain.imports.date_formats import UnreadableDates
 from preference_center.errors import ImportConflict, InvalidInput, MissingScopes
@@ -197,6 +197,22 @@ def test_an_undated_no_is_new_where_part_of_what_it_covers_was_turned_on_since(
     path.write_text("ada@example.com\ngrace@example.com\n")
     imported(path, instructions_for("addresses", ALL, only="opt-outs"))
     assert not allows(who, "newsletter.monthly")
+
+
+def test_an_undated_no_is_new_where_sharing_was_agreed_to_since(
+    tmp_path: Path, clock: Clock
+) -> None:  # I5: an opt-out of all marketing ends that as well
+    path, who = tmp_path / "list", email("ada")
+    for lines in (f"{who.exact}\n", f"{who.exact}\ngrace@example.com\n"):
+        path.write_text(lines)
+        imported(path, instructions_for("addresses", ALL, only="opt-outs"))
+        clock.advance(timedelta(hours=1))
+        (facts,) = load_facts([who])
+        assert find_sharing_denial(facts, clock()) is not None
+        record([change(EventKind.OPTED_IN, who, SHARING, clock())])
+        (facts,) = load_facts([who])
+        assert find_sharing_denial(facts, clock()) is None
+        clock.advance(timedelta(hours=1))
 
 
 def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.decisions import find_denial
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, EventKind
+from preference_center.domain.decisions import find_denial, find_sharing_denial
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, SHARING, EventKind
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts
@@ -116,6 +116,15 @@ def test_a_repeat_is_an_event_if_another_form_was_opted_in_between(
     assert find_denial(again.scope, facts, clock()) is not None
     assert waiting(TAGGED) == {"news": clock() + timedelta(hours=72)}
     assert record([change(4, at=clock.advance(SECOND), own_act=True)]).events == ()
+
+
+def test_a_repeat_is_an_event_if_sharing_was_agreed_to_between(clock: Clock) -> None:  # I5
+    record([change(1, scope=ALL_MARKETING, own_act=True)])
+    record([change(2, EventKind.OPTED_IN, SHARING, at=clock.advance(SECOND))])
+    again = change(3, scope=ALL_MARKETING, at=clock.advance(SECOND), own_act=True)
+    assert record([again]).events == (again.id,)
+    (facts,) = load_facts([JANE])
+    assert find_sharing_denial(facts, clock()) is not None
 
 
 def test_a_repeat_adds_nothing_if_only_another_mailbox_was_opted_in(

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from preference_center.domain.events import (
     ALL_MARKETING,
+    KEPT_BY_OPT_OUTS,
     NOT_MARKETING,
     UNDELIVERABLE,
     EventKind,
@@ -50,6 +51,7 @@ class ImportMatch:
 
 _OPT_OUT_KINDS = [kind.value for kind in EventKind if kind.suppresses]
 _NOT_MARKETING = ", ".join(f"'{scope}'" for scope in sorted(NOT_MARKETING))
+_KEPT_BY_OPT_OUTS = ", ".join(f"'{scope}'" for scope in sorted(KEPT_BY_OPT_OUTS))
 _OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
 
 _SELECT_MATCHES = f"""
@@ -73,8 +75,8 @@ LEFT JOIN LATERAL (
     JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
     JOIN suppression s ON s.address_id = b.address_id
     WHERE a.address_id = address.id AND (s.scope = given.scope
-        OR (given.scope IN ('{ALL_MARKETING}', '{UNDELIVERABLE}')
-            AND s.scope NOT IN ({_NOT_MARKETING})))
+        OR (given.scope = '{ALL_MARKETING}' AND s.scope NOT IN ({_KEPT_BY_OPT_OUTS}))
+        OR (given.scope = '{UNDELIVERABLE}' AND s.scope NOT IN ({_NOT_MARKETING})))
 ) AS lift ON NOT given.is_opt_in
 """  # noqa: S608 - constants of this module
 
