@@ -179,7 +179,9 @@ class Rights:
         self._readable_nowhere({"erasure", *EXPIRING})
         found = run_autocommit(lambda c: c.execute(_ACCOUNTS).fetchall())
         if found:
-            raise Violation(f"I4: {len(found)} addresses do not agree with their account: {found[0]}")
+            raise Violation(
+                f"I4: {len(found)} addresses do not agree with their account: {found[0]}"
+            )
 
     def check_for_good(self, purge: Callable[[datetime], None]) -> None:
         """The same after all that is kept for tools, or by age, has to be gone."""
