@@ -16,11 +16,13 @@ from preference_center.domain.decisions import decide, find_sharing_denial
 from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind
 from preference_center.domain.imports import LegalBasis
 from preference_center.domain.imports.date_formats import UnreadableDates
+from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import ImportConflict, InvalidInput, MissingScopes
 from preference_center.imports.apply import apply_import
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.sources import LocalFile
 from preference_center.ledger import record
+from preference_center.rights.move import move_address, undo_move
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs
@@ -213,6 +215,19 @@ def test_an_undated_no_is_new_where_sharing_was_agreed_to_since(
         (facts,) = load_facts([who])
         assert find_sharing_denial(facts, clock()) is None
         clock.advance(timedelta(hours=1))
+
+
+def test_an_undated_no_is_new_where_only_a_correction_stopped_the_address(tmp_path: Path) -> None:
+    # I5: the correction may be undone, and the person has said no
+    old, new = email("ada"), email("ada.new")
+    record([change(EventKind.OPTED_IN, old, NEWS, START - timedelta(hours=1))])
+    assert allows(old, "newsletter.monthly")
+    move = move_address(old, new, origin=RequestOrigin("test", "test", START))
+    path = tmp_path / "list"
+    path.write_text(f"{old.exact}\n")
+    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
+    undo_move(move.id, origin=RequestOrigin("test", "test", START))
+    assert not allows(old, "newsletter.monthly")
 
 
 def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class ImportMatch:
         return self.counts_at >= counts_at
 
 
-_OPT_OUT_KINDS = [kind.value for kind in EventKind if kind.suppresses]
+# Not what a correction stopped at the old address: it may be undone, and nobody has said no.
+_OPT_OUT_KINDS = [k.value for k in EventKind if k.suppresses and k is not EventKind.MOVED]
 _NOT_MARKETING = ", ".join(f"'{scope}'" for scope in sorted(NOT_MARKETING))
 _KEPT_BY_OPT_OUTS = ", ".join(f"'{scope}'" for scope in sorted(KEPT_BY_OPT_OUTS))
 _OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
