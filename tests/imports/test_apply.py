@@ -217,17 +217,23 @@ def test_an_undated_no_is_new_where_sharing_was_agreed_to_since(
         clock.advance(timedelta(hours=1))
 
 
-def test_an_undated_no_is_new_where_only_a_correction_stopped_the_address(tmp_path: Path) -> None:
-    # I5: the correction may be undone, and the person has said no
+@pytest.mark.parametrize("named", ["old", "new"])
+def test_an_undated_no_outlives_the_undo_of_a_correction_that_had_stopped_the_address(
+    tmp_path: Path, named: str
+) -> None:  # I5
     old, new = email("ada"), email("ada.new")
-    record([change(EventKind.OPTED_IN, old, NEWS, START - timedelta(hours=1))])
-    assert allows(old, "newsletter.monthly")
+    listed = old if named == "old" else new
+    record([change(EventKind.OPTED_IN, listed, NEWS, START - timedelta(hours=2))])
+    if listed is new:
+        record([change(EventKind.OPTED_OUT, old, ALL_MARKETING, START - timedelta(hours=1))])
+    assert allows(listed, "newsletter.monthly")
     move = move_address(old, new, origin=RequestOrigin("test", "test", START))
+    assert not allows(listed, "newsletter.monthly")
     path = tmp_path / "list"
-    path.write_text(f"{old.exact}\n")
+    path.write_text(f"{listed.exact}\n")
     imported(path, instructions_for("addresses", ALL, only="opt-outs"))
     undo_move(move.id, origin=RequestOrigin("test", "test", START))
-    assert not allows(old, "newsletter.monthly")
+    assert not allows(listed, "newsletter.monthly")
 
 
 def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> None:

@@ -179,9 +179,10 @@ def _scope_of(event: VendorEvent, target_topics: Mapping[str, str]) -> str | Non
 def _is_active(scope: str, facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether exactly this form is opted out of all of `scope`: recording it changes nothing.
 
-    What was opted in to since is denied by one more opt-out (I5, I13).
+    What was opted in to since is denied by one more opt-out (I5, I13). A correction of the
+    address is nobody's opt-out, and may be undone.
     """
-    exact = [fact for fact in facts if fact.exact]
+    exact = [fact for fact in facts if fact.exact and fact.state.reason is not EventKind.MOVED]
     if scope in {ALL_MARKETING, UNDELIVERABLE}:
         return is_redundant_opt_out(scope, exact)
     return is_opted_out(scope, exact, now)

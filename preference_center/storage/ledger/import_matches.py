@@ -15,6 +15,7 @@ from preference_center.domain.events import (
     EventKind,
 )
 from preference_center.domain.imports import SOURCE
+from preference_center.domain.rights.move import SOURCE as MOVE
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
@@ -49,8 +50,7 @@ class ImportMatch:
         return self.counts_at >= counts_at
 
 
-# Not what a correction stopped at the old address: it may be undone, and nobody has said no.
-_OPT_OUT_KINDS = [k.value for k in EventKind if k.suppresses and k is not EventKind.MOVED]
+_OPT_OUT_KINDS = [kind.value for kind in EventKind if kind.suppresses]
 _NOT_MARKETING = ", ".join(f"'{scope}'" for scope in sorted(NOT_MARKETING))
 _KEPT_BY_OPT_OUTS = ", ".join(f"'{scope}'" for scope in sorted(KEPT_BY_OPT_OUTS))
 _OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
@@ -63,7 +63,7 @@ JOIN address ON address.digest = given.digest AND address.channel = given.channe
 CROSS JOIN LATERAL (
     SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN v.evidence->>'import' END AS import_id
     FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
-    WHERE e.address_id = address.id AND e.scope = given.scope
+    WHERE e.address_id = address.id AND e.scope = given.scope AND e.source <> '{MOVE}'
         AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id OFFSET 0)
         AND e.kind = ANY(
             CASE WHEN given.is_opt_in THEN %(opt_ins)s::text[] ELSE %(opt_outs)s::text[] END)
@@ -80,6 +80,7 @@ LEFT JOIN LATERAL (
         OR (given.scope = '{UNDELIVERABLE}' AND s.scope NOT IN ({_NOT_MARKETING})))
 ) AS lift ON NOT given.is_opt_in
 """  # noqa: S608 - constants of this module
+"""What a correction of an address recorded is no match: the correction may be undone (I5)."""
 
 
 def find_matches(

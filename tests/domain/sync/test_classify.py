@@ -25,7 +25,7 @@ from preference_center.domain.vendor_events import (
     VendorEventKind,
 )
 from preference_center.integrations.registry import get_webhook_source
-from tests.domain.facts import RESTRICTED
+from tests.domain.facts import RESTRICTED, off
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
@@ -117,3 +117,21 @@ def test_an_opt_out_made_in_a_tool_during_a_restriction_is_recorded(
     event = VendorEvent(VendorEventKind.OPTED_OUT, "anna@example.com", target, NOW)
     found = classify_event(event, here, {"11": "news"}, DeliverabilityPolicy(), NOW)
     assert found == Evaluation(EventAction.RECORD, EventKind.OPTED_OUT, scope)
+
+
+@pytest.mark.parametrize(
+    "kind, target, scope",
+    [
+        (VendorEventKind.OPTED_OUT, "11", "news"),
+        (VendorEventKind.OPTED_OUT, None, ALL_MARKETING),
+        (VendorEventKind.COMPLAINED, "11", ALL_MARKETING),
+    ],
+)
+def test_an_opt_out_made_in_a_tool_is_recorded_where_only_a_correction_stopped_the_address(
+    kind: VendorEventKind, target: str | None, scope: str
+) -> None:  # I5, I13: the correction may be undone
+    moved = off(ALL_MARKETING, kind=EventKind.MOVED)
+    here = AddressContext((moved,), frozenset({"news", "offers"}), frozenset(), None)
+    event = VendorEvent(kind, "anna@example.com", target, None)
+    found = classify_event(event, here, {"11": "news"}, DeliverabilityPolicy(), NOW)
+    assert (found.action, found.scope) == (EventAction.RECORD, scope)
