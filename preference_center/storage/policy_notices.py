@@ -20,7 +20,7 @@ _MOVED_TO = """
 SELECT move.to_address_id FROM address_move move
 WHERE move.from_address_id = {id} AND move.undone_at IS NULL AND NOT EXISTS (
     SELECT FROM address_move back WHERE back.to_address_id = move.from_address_id
-        AND back.undone_at IS NULL AND back.moved_at > move.moved_at)
+        AND back.undone_at IS NULL AND back.moved_at > move.moved_at OFFSET 0)
 ORDER BY move.moved_at DESC LIMIT 1
 """
 _SELECT_PAGE = f"""
@@ -28,15 +28,16 @@ WITH page AS (SELECT id FROM address WHERE id > %(after)s ORDER BY id LIMIT %(li
 member AS (
     SELECT id FROM page
     UNION
-    SELECT others.address_id FROM page
-    JOIN contact_address linked ON linked.address_id = page.id
-    JOIN contact_address others ON others.contact_id = linked.contact_id
+    SELECT address_id FROM contact_address WHERE contact_id = ANY(ARRAY(
+        SELECT contact_id FROM contact_address WHERE address_id = ANY(ARRAY(SELECT id FROM page))))
 )
 SELECT a.id, a.channel, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
-    EXISTS ({_MOVED_TO.format(id="a.id")}), linked.contact_id, (SELECT max(id) FROM page)
-FROM member JOIN address a ON a.id = member.id
-LEFT JOIN contact_address linked ON linked.address_id = a.id
+    EXISTS ({_MOVED_TO.format(id="a.id")} OFFSET 0), linked.contact_id, (SELECT max(id) FROM page)
+FROM address a LEFT JOIN LATERAL (
+    SELECT contact_id FROM contact_address WHERE address_id = a.id OFFSET 0) AS linked ON true
+WHERE a.id = ANY(ARRAY(SELECT id FROM member))
 """  # noqa: S608 - constants
+"""OFFSET 0 and arrays avoid a full scan by a plan that was made while the table was small."""
 # Each person once, however often they are selected: by their address, and by their contact.
 _INSERT = """
 INSERT INTO policy_notice (version, address_id, contact_id, reach, selected_at)
@@ -58,7 +59,7 @@ FROM (SELECT * FROM policy_notice WHERE version = %(version)s AND seq > %(after)
 LEFT JOIN LATERAL ({_MOVED_TO.format(id="n.address_id")}) AS moved ON true
 JOIN address a ON a.id = CASE WHEN n.contact_id IS NOT NULL AND moved IS NOT NULL
     THEN moved.to_address_id ELSE n.address_id END
-LEFT JOIN contact c ON c.id = n.contact_id
+LEFT JOIN LATERAL (SELECT locale FROM contact WHERE id = n.contact_id OFFSET 0) AS c ON true
 ORDER BY n.seq
 """  # noqa: S608 - constants
 MAX_SEQ = 2**63 - 1
@@ -247,8 +248,8 @@ def list_notices_of(connection: Connection, ids: Collection[int]) -> list[Notice
     """The notices to these addresses, or to another address of their contact, the oldest first."""
     rows = connection.execute(
         """SELECT address_id, version, reach, selected_at, noticed_at, via FROM policy_notice
-        WHERE address_id = ANY(%(ids)s) OR contact_id IN (
-            SELECT contact_id FROM contact_address WHERE address_id = ANY(%(ids)s))
+        WHERE address_id = ANY(%(ids)s) OR contact_id = ANY(ARRAY(
+            SELECT contact_id FROM contact_address WHERE address_id = ANY(%(ids)s)))
         ORDER BY selected_at, version""",
         {"ids": list(ids)},
     )
