@@ -119,6 +119,28 @@ def test_an_opt_out_that_is_newer_than_the_pushed_one_is_waited_for(
     assert tool.calls == []
 
 
+def test_who_must_be_suppressed_again_before_the_tool_could_erase_is_suppressed_first(
+    destination: int, tool: ErasingTool, clock: Clock
+) -> None:  # I6: the tool may have gained the contact again since, with everything on
+    def fails(_: Sequence[EraseItem]) -> None:
+        raise DeliveryError("no answer")
+
+    tool.before_erase = fails
+    suppress_and_begin(destination, tool)
+    erase(destination, tool)
+    assert task("suppressed_at", ANNA) == clock()
+    tool.before_erase, tool.calls = None, []
+    say(EventKind.OPTED_OUT, ANNA)
+    clock.advance(timedelta(hours=1))
+    erase(destination, tool)
+    assert tool.calls == []
+    assert task("suppressed_at", ANNA) is None
+    work(destination, tool)
+    clock.advance(timedelta(hours=1))
+    erase(destination, tool)
+    assert ANNA not in tool.contacts
+
+
 def test_whom_the_tool_refuses_to_suppress_is_left_to_a_person(
     destination: int, tool: ErasingTool
 ) -> None:

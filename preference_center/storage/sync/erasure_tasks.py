@@ -44,13 +44,16 @@ WITH due AS (
         ON s.destination_id = %(destination)s AND s.address_id = e.address_id
 )
 UPDATE erasure_task t SET lease = %(lease)s, next_at = %(until)s,
-    suppressed_at = COALESCE(t.suppressed_at, CASE WHEN found.is_reflected THEN %(now)s END)
+    suppressed_at = CASE WHEN found.is_reflected THEN COALESCE(t.suppressed_at, %(now)s) END
 FROM found
 WHERE t.destination_id = %(destination)s AND t.erasure_id = found.id
 RETURNING t.erasure_id, found.channel, found.digest, found.ciphertext, found.give_up_at,
     t.suppressed_at IS NOT NULL, found.push_outcome, t.erased_at IS NOT NULL, t.attempts, t.job
 """
-"""That the opt-out is reflected is stored by the claim, before the tool is made to erase."""
+"""That the opt-out is reflected is stored by the claim, before the tool is made to erase.
+
+It may have been before and not be now: the tool has gained the contact again, with everything on.
+"""
 
 _SETTLE = """
 UPDATE erasure_task t SET lease = NULL, next_at = given.next_at, attempts = given.attempts,
