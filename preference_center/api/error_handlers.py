@@ -39,6 +39,9 @@ log = structlog.get_logger()
 MAX_ERRORS = 10_000
 """Enough for a whole batch; limits the response to a body made to produce a long one."""
 
+MAX_REPEATED_CHARACTERS = 60
+"""What is longer, say the topics of the catalogue, is said once and not for each of 10,000 rows."""
+
 RETRY_AFTER_SECONDS = 5
 """A restarting database is usually available again by then."""
 
@@ -64,7 +67,7 @@ def problem_response(
         "detail": detail,
     }
     if errors:
-        document["errors"] = [asdict(each) for each in errors[:MAX_ERRORS]]
+        document["errors"] = list(_entries(errors[:MAX_ERRORS]))
     if len(errors) > MAX_ERRORS:
         document["errors_left_out"] = len(errors) - MAX_ERRORS
     response = Response(
@@ -74,6 +77,18 @@ def problem_response(
         mimetype="application/problem+json",
     )
     return rate_limit.add_rate_limit_headers(response, rate_limit.problem_allowance())
+
+
+def _entries(errors: Iterable[FieldError | ParameterError]) -> Iterator[dict[str, str]]:
+    """Each error as JSON; a long detail that an earlier one has refers to that one."""
+    first: dict[str, str] = {}
+    for error in errors:
+        entry = asdict(error)
+        if len(error.detail) > MAX_REPEATED_CHARACTERS:
+            place = first.setdefault(error.detail, error.place)
+            if place not in {"", error.place}:
+                entry["detail"] = f"as at {place}"
+        yield entry
 
 
 def handle_api_error(error: ApiError) -> Response:

@@ -248,6 +248,11 @@ class FieldError:
     detail: str
 
     @property
+    def place(self) -> str:
+        """Where it is."""
+        return self.pointer
+
+    @property
     def message(self) -> str:
         """Pointer and detail, for `detail`; the pointer of the whole body is empty."""
         return f"{self.pointer}: {self.detail}" if self.pointer else self.detail
@@ -260,6 +265,11 @@ class ParameterError:
     parameter: str
     code: str
     detail: str
+
+    @property
+    def place(self) -> str:
+        """Where it is."""
+        return self.parameter
 
     @property
     def message(self) -> str:

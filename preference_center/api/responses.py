@@ -23,7 +23,9 @@ class ErrorDetail(ResponseBody):
     """One error in the request."""
 
     code: str
-    detail: str
+    detail: str = Field(
+        description="A long text that an earlier error has is given as `as at`, and where that is"
+    )
     pointer: str | None = Field(default=None, description="JSON pointer (RFC 6901) into the body")
     parameter: str | None = Field(default=None, description="The parameter of the URL")
 

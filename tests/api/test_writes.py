@@ -112,6 +112,20 @@ def test_one_bad_row_refuses_the_batch_and_every_fault_is_listed(sender: Sender)
     assert sender.rows("SELECT 1 FROM event UNION ALL SELECT 1 FROM address") == []
 
 
+def test_what_many_rows_get_wrong_is_explained_once(sender: Sender) -> None:
+    rows = [opt_out(address="good@example.com", scope="wholesale")] * 10_000
+    answer = sender.post("/v1/opt-outs", rows)
+
+    assert answer.status_code == 422
+    first, *others = answer.get_json()["errors"]
+    assert first["detail"].startswith("the catalogue has no such topic; it has acme.")
+    assert others == [
+        {"pointer": f"/{index}/scope", "code": "unknown-topic", "detail": "as at /0/scope"}
+        for index in range(1, 10_000)
+    ]
+    assert len(answer.data) < 1_000_000
+
+
 @pytest.mark.parametrize(
     "field, value, code, expected",
     [
