@@ -10,12 +10,15 @@ from uuid import UUID
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
 from preference_center.domain.imports.translator import SOURCE as IMPORT
+from preference_center.domain.rights.move import SOURCE as MOVE
 from preference_center.domain.scope_facts import ScopeFact
 
 UNDO_PERIOD = timedelta(minutes=30)
 """How long after a press on the unsubscribe page it can be undone."""
 
 _WIDE = frozenset({ALL_MARKETING, EVERYTHING})
+_UNDONE_BY_OTHERS = frozenset({IMPORT, MOVE})
+"""Sources whose events end when an import, or the correction of an address, is undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,9 @@ def find_opt_out(
     `facts` and `events` are those of the exact address. `is_press` says which events were made
     with the same link on the unsubscribe page: they can be undone for UNDO_PERIOD.
 
-    A pause and a bounce are none: the person may still opt out. Nor is an imported opt-out,
-    which ends if the import is undone: somebody who reads that they are out already does not
-    opt out themselves (I5).
+    A pause and a bounce are none: the person may still opt out. Nor is an opt-out by an import or
+    by the correction of an address, which ends if that is undone: somebody who reads that they are
+    out already does not opt out themselves (I5).
     """
     covering = _covering_suppressions(scope, facts, now)
     for suppression in covering:
@@ -78,15 +81,15 @@ def _covering_suppressions(
 def _received_at(
     suppression: ActiveSuppression, events: Sequence[Event], retracted: frozenset[UUID]
 ) -> datetime | None:
-    """When the opt-out was received; None if it is active by an import alone.
+    """When the opt-out was received; None if it is active by what others may undo alone.
 
     An opt-out by mail, whose address was unknown then, has no event.
     """
     by_id = {each.id: each for each in events}
     event = by_id.get(suppression.event_id)
-    if event is None or event.source != IMPORT:
+    if event is None or event.source not in _UNDONE_BY_OTHERS:
         return event.received_at if event else suppression.since
-    others = fold([each for each in events if each.source != IMPORT], retracted)
+    others = fold([each for each in events if each.source not in _UNDONE_BY_OTHERS], retracted)
     state = others.get((event.address_id, suppression.scope))
     if state is None or state.opt_out is None or not state.is_suppressed:
         return None

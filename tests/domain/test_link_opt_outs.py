@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -94,13 +96,15 @@ def test_who_only_paused_or_bounced_may_still_opt_out() -> None:
     assert found(event(1, 5, UNDELIVERABLE, kind=EventKind.BOUNCED)) is None
 
 
-def test_an_imported_opt_out_does_not_replace_the_persons_own() -> None:  # I5
-    imported = event(1, 5, ALL_MARKETING, source="import")
-    assert found(imported) is None
-    assert found(imported, event(2, 9)) == LinkOptOut(
+@pytest.mark.parametrize("source", ["import", "move"])
+def test_an_opt_out_that_others_may_undo_does_not_replace_the_persons_own(source: str) -> None:
+    # I5
+    others = event(1, 5, ALL_MARKETING, source=source)
+    assert found(others) is None
+    assert found(others, event(2, 9)) == LinkOptOut(
         covers_all=False, since=NOW - timedelta(minutes=9)
     )  # nothing to undo: they would stay off
-    both = found(event(2, 90, ALL_MARKETING), imported)
+    both = found(event(2, 90, ALL_MARKETING), others)
     assert both == LinkOptOut(covers_all=True, since=NOW - timedelta(minutes=90))
 
 
