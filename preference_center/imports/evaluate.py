@@ -115,6 +115,7 @@ class ChunkEvaluator:
                 probes,
                 own_event_range=self._own,
                 undoing_imports=import_jobs.list_undoing(connection),
+                now=services().now(),
             )
         )
 

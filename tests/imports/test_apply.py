@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from flask import Flask
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decisions import decide, find_sharing_denial
-from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind
+from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind, Retraction
 from preference_center.domain.imports import LegalBasis
 from preference_center.domain.imports.date_formats import UnreadableDates
 from preference_center.domain.sender_requests import RequestOrigin
@@ -234,6 +235,19 @@ def test_an_undated_no_outlives_the_undo_of_a_correction_that_had_stopped_the_ad
     imported(path, instructions_for("addresses", ALL, only="opt-outs"))
     undo_move(move.id, origin=RequestOrigin("test", "test", START))
     assert not allows(listed, "newsletter.monthly")
+
+
+def test_an_undated_no_outlives_the_undo_of_a_press_that_had_stopped_the_address(
+    tmp_path: Path,
+) -> None:  # I5
+    ada = email("ada")
+    press = replace(change(EventKind.OPTED_OUT, ada, ALL_MARKETING, START), own_act=True)
+    record([change(EventKind.OPTED_IN, ada, NEWS, START - timedelta(hours=1)), press])
+    path = tmp_path / "list"
+    path.write_text(f"{ada.exact}\n")
+    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
+    record([Retraction(uuid4(), (press.id,), START, "unsubscribe_page", "recipient")])
+    assert not allows(ada, "newsletter.monthly")
 
 
 def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> None:

@@ -177,9 +177,8 @@ def _load_reported_opt_outs(connection: Connection) -> None:
 
 def _find_matches(connection: Connection) -> None:
     queries = [MatchQuery(b"digest", Channel.EMAIL, NEWS, is_opt_in=False)]
-    find_matches(
-        connection, queries, own_event_range=(UUID(int=1), UUID(int=2)), undoing_imports=()
-    )
+    own = (UUID(int=1), UUID(int=2))
+    find_matches(connection, queries, own_event_range=own, undoing_imports=(), now=START)
 
 
 def _load_policy_page(connection: Connection) -> None:

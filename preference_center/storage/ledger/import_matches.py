@@ -15,6 +15,7 @@ from preference_center.domain.events import (
     EventKind,
 )
 from preference_center.domain.imports import SOURCE
+from preference_center.domain.link_opt_outs import UNDO_PERIOD
 from preference_center.domain.rights.move import SOURCE as MOVE
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
@@ -68,6 +69,7 @@ CROSS JOIN LATERAL (
         AND e.kind = ANY(
             CASE WHEN given.is_opt_in THEN %(opt_ins)s::text[] ELSE %(opt_outs)s::text[] END)
         AND e.id NOT BETWEEN %(first)s AND %(last)s
+        AND NOT (e.own AND e.received_at > %(undoable_since)s)
         AND (e.source = '{SOURCE}' AND v.evidence->>'import' = ANY(%(undoing)s::text[])) IS NOT TRUE
     ORDER BY e.counts_at DESC, import_id NULLS FIRST LIMIT 1
 ) AS newest
@@ -80,7 +82,9 @@ LEFT JOIN LATERAL (
         OR (given.scope = '{UNDELIVERABLE}' AND s.scope NOT IN ({_NOT_MARKETING})))
 ) AS lift ON NOT given.is_opt_in
 """  # noqa: S608 - constants of this module
-"""What a correction of an address recorded is no match: the correction may be undone (I5)."""
+"""What may be undone is no match, as it would take with it what is not recorded for it (I5): what a
+correction of an address recorded, and a press on a page of the last half hour.
+"""
 
 
 def find_matches(
@@ -89,6 +93,7 @@ def find_matches(
     *,
     own_event_range: tuple[UUID, UUID],
     undoing_imports: Collection[UUID],
+    now: datetime,
 ) -> dict[int, ImportMatch]:
     """The matches of these queries, by their index. Events must be of exactly this form.
 
@@ -108,6 +113,7 @@ def find_matches(
             "first": own_event_range[0],
             "last": own_event_range[1],
             "undoing": [str(each) for each in undoing_imports],
+            "undoable_since": now - UNDO_PERIOD,
         },
         binary=True,
     )
