@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -30,9 +31,9 @@ ADA, GRACE, MARY = (
 )
 
 
-def contact(number: int, *addresses: Address, **given: object) -> Contact:
-    fields = {"version": 1, "addresses": frozenset(addresses)} | given
-    return Contact(UUID(int=number), **fields)  # type: ignore[arg-type]
+def contact(number: int, *addresses: Address, **given: Any) -> Contact:
+    fields: dict[str, Any] = {"version": 1, "addresses": frozenset(addresses), **given}
+    return Contact(UUID(int=number), **fields)
 
 
 def called(*external_ids: str) -> frozenset[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
+from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
@@ -39,7 +41,7 @@ ORIGIN = RequestOrigin("rights", "person", START)
 DAY = timedelta(days=1)
 
 
-def event(change: Change, **given: object) -> Event:
+def event(change: Change, **given: Any) -> Event:
     stored = Event(
         id=change.id,
         seq=1,
@@ -57,11 +59,11 @@ def event(change: Change, **given: object) -> Event:
         until=change.until,
         frequency=change.frequency,
     )
-    return replace(stored, **given)  # type: ignore[arg-type]
+    return replace(stored, **given)
 
 
 def act(
-    kind: EventKind = EventKind.OPTED_OUT, scope: str = NEWS, *, days_ago: int = 9, **given: object
+    kind: EventKind = EventKind.OPTED_OUT, scope: str = NEWS, *, days_ago: int = 9, **given: Any
 ) -> Event:
     at = START - days_ago * DAY
     until = START + DAY if kind is EventKind.PAUSED else None
@@ -192,7 +194,7 @@ def test_an_address_is_corrected_to_another_of_its_channel(new: Address) -> None
     st.randoms(use_true_random=False),
 )
 def test_decisions_are_those_of_both_histories_in_any_order(  # I5
-    old: list[Change], new: list[Change], random: object
+    old: list[Change], new: list[Change], random: Random
 ) -> None:
     """Against the fold of all that was said at either, less what stays with the mailbox.
 
@@ -201,7 +203,7 @@ def test_decisions_are_those_of_both_histories_in_any_order(  # I5
     """
     events = [event(change) for change in old]
     made = [event(change) for change in copies(*events)] + [event(change) for change in new]
-    random.shuffle(made)  # type: ignore[attr-defined]
+    random.shuffle(made)
     kept = [
         # Between two of the same moment the id decides, so it is that of the copy.
         replace(
