@@ -19,6 +19,7 @@ from preference_center.console.people.entries import (
     TimelineFilter,
     ToolLine,
 )
+from preference_center.console.requests.words import kind_words
 from preference_center.context import services
 from preference_center.domain.delivery_status import DeliveryState, DeliveryStatus
 from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
@@ -231,7 +232,7 @@ def _request_entries(
 def _request_entry(number: int, request: RightsRequest) -> Entry:
     return Entry(
         TimelineKey(request.received_at, EntryKind.REQUEST, number),
-        _("Data-subject request: %(kind)s", kind=words.request_kind(request.kind)),
+        _("Data-subject request: %(kind)s", kind=kind_words(request.kind)),
         words.request_state(request.state),
         [(_("Due"), words.time(request.deadline))] if request.closed_at is None else [],
         reference=request.reference,

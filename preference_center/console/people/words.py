@@ -22,7 +22,7 @@ from preference_center.domain.events import (
 )
 from preference_center.domain.reports.opt_out_counts import DESTINATION_PREFIX
 from preference_center.domain.rights import move
-from preference_center.domain.rights.model import RequestKind, RequestState
+from preference_center.domain.rights.model import RequestState
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.languages import format_short_time, once_per_language, page_language
@@ -243,24 +243,6 @@ def _outcomes() -> Mapping[str, str]:
         "refused": _("refused"),
         "superseded": _("overtaken by a newer entry"),
     }
-
-
-def request_kind(kind: RequestKind) -> str:
-    """What a data-subject request asks for."""
-    words: Mapping[RequestKind, str] = {
-        RequestKind.ACCESS: _("access"),
-        RequestKind.CORRECT: _("correction"),
-        RequestKind.ERASE: _("erasure"),
-        RequestKind.RESTRICT: _("limit of the use"),
-        RequestKind.UNRESTRICT: _("end of the limit"),
-        RequestKind.CLOSE: _("closing of the account"),
-        RequestKind.REOPEN: _("reopening of the account"),
-        RequestKind.OBJECT: _("objection to marketing"),
-        RequestKind.DONT_SELL_OR_SHARE: _("opt-out of sale and sharing"),
-        RequestKind.COMPLAINT: _("complaint"),
-        RequestKind.MINOR: _("report of a minor"),
-    }
-    return str(words[kind])
 
 
 def request_state(state: RequestState) -> str:

@@ -11,10 +11,11 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from preference_center.console.bars import BarChart, bar_chart
-from preference_center.console.people.words import request_kind, scope_title, source_title
+from preference_center.console.people.words import scope_title, source_title
 from preference_center.console.reports import words
 from preference_center.console.reports.facts import ReportFacts
 from preference_center.console.reports.tables import ReportTable, Value
+from preference_center.console.requests.words import kind_words
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.deadlines import TARGET, WINDOW
 from preference_center.domain.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
@@ -106,7 +107,7 @@ class ReportTables:
         rows: list[list[Value]] = [
             [
                 words.law_title(row.law),
-                request_kind(row.kind),
+                kind_words(row.kind),
                 *(
                     count if self.exact_requests or not 0 < count < MIN_CELL else None
                     for count in (row.in_time, row.late, row.open, row.overdue, row.ended)

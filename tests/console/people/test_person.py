@@ -118,7 +118,7 @@ def test_bounces_that_count_and_data_subject_requests_are_entries(
     request = ask(app)
     page = page_of(support)
     assert "A message could not be delivered for now Code: 4.2.2" in page.replace("Code ", "Code: ")
-    assert "Data-subject request: correction" in page
+    assert "Data-subject request: Correction" in page
     assert request.reference in page
 
 

@@ -207,9 +207,9 @@ def test_requests_in_time_are_counted_by_law_and_kind(app: Flask, clock: Clock) 
     ask(app, received_at=START - day)  # of another period
     clock.advance(41 * day)
     assert table(app, "requests") == [
-        ["CCPA", "erasure", "0", "0", "1", "0", "0"],
-        ["GDPR", "access", "3", "1", "0", "0", "1"],
-        ["not stated", "erasure", "0", "0", "0", "1", "0"],
+        ["CCPA", "Erasure", "0", "0", "1", "0", "0"],
+        ["GDPR", "Access to data", "3", "1", "0", "0", "1"],
+        ["not stated", "Erasure", "0", "0", "0", "1", "0"],
     ]
     said = words(report(app))
     assert "2 data-subject requests of 6 were or are late." in said
@@ -219,7 +219,7 @@ def test_requests_in_time_are_counted_by_law_and_kind(app: Flask, clock: Clock) 
 def test_who_may_not_open_requests_sees_no_small_number_of_them(app: Flask) -> None:
     ask(app, due_at=START - timedelta(days=1))
     for role in (Role.OPERATOR, Role.ADMIN):
-        assert table(app, "requests", role) == [["GDPR", "access", "0", "0", "0", "", "0"]]
+        assert table(app, "requests", role) == [["GDPR", "Access to data", "0", "0", "0", "", "0"]]
         assert "Late requests" not in words(report(app, role=role))
 
 
