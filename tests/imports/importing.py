@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.decisions import decide
+from preference_center.domain.events import Change, EventKind
 from preference_center.domain.imports import (
     ImportInstructions,
     ImportStats,
@@ -21,6 +25,8 @@ from preference_center.imports.undo import start_undo, undo_import
 from preference_center.integrations.import_presets import get_preset as by_name
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
+from tests.clock import START
 
 AT_ONCE = ImportBudget(sleep=lambda _: None)
 
@@ -94,3 +100,22 @@ def listed(path: Path, count: int, first: int = 0) -> Path:
     """A plain list of so many addresses."""
     path.write_text("".join(f"person-{n}@example.com\n" for n in range(first, first + count)))
     return path
+
+
+def email(name: str) -> Address:
+    """The address of this name."""
+    return parse_address(f"{name}@example.com", Channel.EMAIL)
+
+
+def change(kind: EventKind, who: Address, scope: str, at: datetime) -> Change:
+    """What somebody said at `at`."""
+    return Change(uuid4(), kind, who, scope, at, at, "test", "test")
+
+
+def allows(who: Address, message: str) -> bool:
+    """Whether this message may be sent."""
+    catalogue = current_catalogue()
+    found = catalogue.message_type(message)
+    topic = catalogue.topic(found.topic or "")
+    (facts,) = load_facts([who])
+    return decide(found, topic, facts, START).allow

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import decide, find_sharing_denial
-from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind, Retraction
-from preference_center.domain.imports import LegalBasis
+from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.imports.date_formats import UnreadableDates
-from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import ImportConflict, InvalidInput, MissingScopes
-from preference_center.imports.apply import apply_import
+from preference_center.errors import InvalidInput, MissingScopes
 from preference_center.imports.budget import ImportBudget, Throttle
-from preference_center.imports.sources import LocalFile
 from preference_center.ledger import record
-from preference_center.rights.move import move_address, undo_move
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.imports import import_jobs
-from preference_center.storage.ledger.suppression_lookup import load_facts
-from tests.clock import START, Clock
+from tests.clock import START
 from tests.imports.importing import (
-    AT_ONCE,
-    begun,
+    allows,
     books,
+    change,
+    email,
     events,
     imported,
     instructions_for,
     listed,
     planned,
     stats_of,
-    taken_back,
 )
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import EVENT_WITH_EVIDENCE
@@ -49,22 +36,6 @@ OFFERS, NEWS = "acme.offers", "acme.news"
 ALL = ("list", ALL_MARKETING)
 
 pytestmark = pytest.mark.usefixtures("in_force")
-
-
-def email(name: str) -> Address:
-    return parse_address(f"{name}@example.com", Channel.EMAIL)
-
-
-def change(kind: EventKind, who: Address, scope: str, at: datetime) -> Change:
-    return Change(uuid4(), kind, who, scope, at, at, "test", "test")
-
-
-def allows(who: Address, message: str) -> bool:
-    catalogue = current_catalogue()
-    found = catalogue.message_type(message)
-    topic = catalogue.topic(found.topic or "")
-    (facts,) = load_facts([who])
-    return decide(found, topic, facts, START).allow
 
 
 def mixed(path: Path) -> Path:
@@ -144,110 +115,6 @@ def test_importing_a_list_again_adds_nothing(tmp_path: Path) -> None:
     again, _ = planned(listed(tmp_path / "more", 4), instructions)
 
     assert (again.stats.total_new, again.stats.total_already_present) == (1, 3)
-
-
-def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
-    tmp_path: Path,
-) -> None:
-    # I5
-    record([change(EventKind.OPTED_OUT, email("ada"), NEWS, START - timedelta(days=1))])
-    path = tmp_path / "subscribers.csv"
-    path.write_text(
-        "email,date\nada@example.com,2026-11-24T09:00:00Z\ngrace@example.com,2024-01-01\n"
-    )
-    proven = instructions_for(
-        "generic-list",
-        ("list", NEWS),
-        only="subscriptions",
-        source="shop",
-        wording="Yes",
-        language="en",
-        legal_basis=LegalBasis.CONSENT,
-    )
-    record([change(EventKind.OPTED_OUT, email("ada"), NEWS, START)])
-    imported(path, proven)
-
-    assert not allows(email("ada"), "newsletter.monthly")
-    assert allows(email("grace"), "newsletter.monthly")
-    assert not events("kind IN ('opted_in', 'reopened')")
-
-
-def test_a_later_opt_in_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
-    # I5: an opt-out counts from when it happened, not from when the list came
-    record([change(EventKind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
-    path = tmp_path / "list.csv"
-    path.write_text(
-        "email,status,group,occurred_at\nold@example.com,unsubscribed,News,2019-01-01\n"
-    )
-    imported(path, instructions_for("generic", ("News", NEWS)))
-
-    assert allows(email("old"), "newsletter.monthly")
-
-
-@pytest.mark.parametrize("turned_on", ["ada+x@example.com", "ada@example.com"])
-def test_an_undated_no_is_new_where_part_of_what_it_covers_was_turned_on_since(
-    tmp_path: Path, clock: Clock, turned_on: str
-) -> None:
-    # I5, I9: a list had it before, but neither of that topic nor of that form by now
-    path, who = tmp_path / "list", parse_address(turned_on, Channel.EMAIL)
-    path.write_text("ada@example.com\n")
-    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
-    clock.advance(timedelta(hours=1))
-    record([change(EventKind.OPTED_IN, who, NEWS, clock())])
-    assert allows(who, "newsletter.monthly")
-
-    clock.advance(timedelta(hours=1))
-    path.write_text("ada@example.com\ngrace@example.com\n")
-    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
-    assert not allows(who, "newsletter.monthly")
-
-
-def test_an_undated_no_is_new_where_sharing_was_agreed_to_since(
-    tmp_path: Path, clock: Clock
-) -> None:  # I5: an opt-out of all marketing ends that as well
-    path, who = tmp_path / "list", email("ada")
-    for lines in (f"{who.exact}\n", f"{who.exact}\ngrace@example.com\n"):
-        path.write_text(lines)
-        imported(path, instructions_for("addresses", ALL, only="opt-outs"))
-        clock.advance(timedelta(hours=1))
-        (facts,) = load_facts([who])
-        assert find_sharing_denial(facts, clock()) is not None
-        record([change(EventKind.OPTED_IN, who, SHARING, clock())])
-        (facts,) = load_facts([who])
-        assert find_sharing_denial(facts, clock()) is None
-        clock.advance(timedelta(hours=1))
-
-
-@pytest.mark.parametrize("named", ["old", "new"])
-def test_an_undated_no_outlives_the_undo_of_a_correction_that_had_stopped_the_address(
-    tmp_path: Path, named: str
-) -> None:  # I5
-    old, new = email("ada"), email("ada.new")
-    listed = old if named == "old" else new
-    record([change(EventKind.OPTED_IN, listed, NEWS, START - timedelta(hours=2))])
-    if listed is new:
-        record([change(EventKind.OPTED_OUT, old, ALL_MARKETING, START - timedelta(hours=1))])
-    assert allows(listed, "newsletter.monthly")
-    move = move_address(old, new, origin=RequestOrigin("test", "test", START))
-    assert not allows(listed, "newsletter.monthly")
-    path = tmp_path / "list"
-    path.write_text(f"{listed.exact}\n")
-    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
-    undo_move(move.id, origin=RequestOrigin("test", "test", START))
-    assert not allows(listed, "newsletter.monthly")
-
-
-def test_an_undated_no_outlives_the_undo_of_a_press_that_had_stopped_the_address(
-    tmp_path: Path,
-) -> None:  # I5
-    ada = email("ada")
-    press = replace(change(EventKind.OPTED_OUT, ada, ALL_MARKETING, START), own_act=True)
-    record([change(EventKind.OPTED_IN, ada, NEWS, START - timedelta(hours=1)), press])
-    path = tmp_path / "list"
-    path.write_text(f"{ada.exact}\n")
-    imported(path, instructions_for("addresses", ALL, only="opt-outs"))
-    record([Retraction(uuid4(), (press.id,), START, "unsubscribe_page", "recipient")])
-    assert not allows(ada, "newsletter.monthly")
 
 
 def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> None:
@@ -399,102 +266,3 @@ def test_hard_bounces_and_spam_reports_are_what_they_are(exports: Path) -> None:
     )
 
     assert events() == [("bounced", "undeliverable"), ("complained", ALL_MARKETING)]
-
-
-def test_the_same_plan_is_not_applied_twice(tmp_path: Path) -> None:
-    path, instructions = (
-        listed(tmp_path / "list", 3),
-        instructions_for("addresses", ALL, only="opt-outs"),
-    )
-    import_id = imported(path, instructions)
-    with pytest.raises(ImportConflict, match=str(import_id)):
-        begun(path, instructions)
-
-    taken_back(import_id)
-    assert stats_of(imported(path, instructions)).total_new == 3
-
-
-def test_an_import_goes_on_where_it_stopped(tmp_path: Path, clock: Clock) -> None:
-    path, instructions = (
-        listed(tmp_path / "list", 10),
-        instructions_for("addresses", ALL, only="opt-outs"),
-    )
-    import_id = begun(path, instructions)
-    stops = iter((False, False, True))
-    half = ImportBudget(
-        sleep=lambda _: None, throttle=Throttle(chunk_size=3), should_stop=lambda: next(stops)
-    )
-
-    assert apply_import(import_id, LocalFile(path), half).position == 9
-    assert len(events()) == 9
-    apply_import(import_id, LocalFile(path), AT_ONCE)
-
-    assert len(events()) == 10
-    assert stats_of(import_id).total_new == 10
-
-
-def test_a_file_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
-    path, instructions = (
-        listed(tmp_path / "list", 3),
-        instructions_for("addresses", ALL, only="opt-outs"),
-    )
-    import_id = begun(path, instructions)
-    listed(path, 4)
-
-    with pytest.raises(ImportConflict, match="changed"):
-        apply_import(import_id, LocalFile(path), AT_ONCE)
-    assert events() == []
-
-
-def test_only_one_process_is_at_work_unless_the_other_is_put_out(tmp_path: Path) -> None:
-    path, instructions = (
-        listed(tmp_path / "list", 9),
-        instructions_for("addresses", ALL, only="opt-outs"),
-    )
-    import_id = begun(path, instructions)
-
-    def meanwhile(_: object) -> None:
-        with pytest.raises(ImportConflict, match="another process"):
-            apply_import(import_id, LocalFile(path), AT_ONCE)
-        apply_import(import_id, LocalFile(path), AT_ONCE, ignore_lease=True)
-
-    slow = ImportBudget(
-        sleep=lambda _: None, throttle=Throttle(chunk_size=3), on_progress=meanwhile
-    )
-    with pytest.raises(ImportConflict, match="taken over"):
-        apply_import(import_id, LocalFile(path), slow)
-
-    assert len(events()) == 9
-    assert stats_of(import_id).total_new == 9
-
-
-def test_the_pace_never_goes_beyond_its_bounds() -> None:
-    pace = Throttle(target_seconds=0.2, max_load=0.5, chunk_size=500)
-    assert pace.next_pause(0.1) == pytest.approx(0.1)
-    assert pace.chunk_size == 1000
-    for _ in range(5):
-        pace.next_pause(0.0)
-    assert pace.chunk_size == 5_000
-    pace.next_pause(60.0)
-    assert pace.chunk_size == 100
-
-
-def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, instructions = (
-        listed(tmp_path / "list", 3),
-        instructions_for("addresses", ALL, only="opt-outs"),
-    )
-    import_id = begun(path, instructions)
-    take = import_jobs.claim_import
-
-    def late(*args: Any, **given: Any) -> bool:
-        monkeypatch.setattr(import_jobs, "claim_import", take)
-        apply_import(import_id, LocalFile(path), AT_ONCE)
-        return take(*args, **given)
-
-    monkeypatch.setattr(import_jobs, "claim_import", late)
-    with pytest.raises(ImportConflict, match="nothing to continue"):
-        apply_import(import_id, LocalFile(path), AT_ONCE)
-    assert len(events()) == 3
