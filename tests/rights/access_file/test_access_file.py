@@ -1,11 +1,10 @@
-"""A person's file on real tables: what is in it, what is not, and for how long."""
+"""A person's file on real tables: what is in it, and what is not."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,27 +23,19 @@ from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,
     RequestOutcome,
-    RequestState,
     RequestVia,
 )
 from preference_center.domain.rights.new_request import NewRequest
-from preference_center.errors import Unavailable
 from preference_center.languages import LANGUAGES
 from preference_center.ledger import record
 from preference_center.links import DIGEST_PREFIX_BYTES
-from preference_center.rights.access_file.build import (
-    NoAccessFile,
-    build_access_file,
-    read_access_file,
-)
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
-from preference_center.rights.requests import list_steps, load_request, open_request
+from preference_center.rights.requests import load_request, open_request
 from preference_center.storage.catalogues import clear_catalogue_cache
-from preference_center.storage.db.database import run_in_transaction, transaction
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
 from preference_center.storage.personal_data import TABLES
-from preference_center.storage.rights import files
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.in_force import CATALOGUE, put_in_force
@@ -63,13 +54,6 @@ from tests.rights.access_file.people import (
 
 OFFERS, HOUR = "acme.offers", timedelta(hours=1)
 SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/access-file-1.json"
-
-
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        put_in_force(app)
-        yield
 
 
 def everything(**given: Any) -> dict[str, Any]:
@@ -320,116 +304,3 @@ def test_a_sentence_of_somebody_else_is_no_markup() -> None:
     page = file_of(ask(ADA)).read("index.html").decode()
     assert "<img" not in page
     assert '"><b>' not in page
-
-
-def test_the_request_is_done_when_its_file_is_there(clock: Clock) -> None:
-    request = ask(ADA)
-    file_of(request)
-    done = load_request(request.id)
-    assert (done.state, done.closed_at) == (RequestState.DONE, clock.now)
-    assert not build_access_file(request.id)
-
-
-def test_each_download_is_a_step() -> None:
-    request = ask(ADA)
-    file_of(request)
-    read_access_file(request.id)
-    actions = [step.action for step in list_steps(request.id)]
-    assert actions == ["received", "done", "file_downloaded", "file_downloaded"]
-
-
-def test_a_request_again_gives_the_same_file(clock: Clock) -> None:
-    first = ask(ADA)
-    file_of(first)
-    content = read_access_file(first.id)
-    clock.now += 2 * DAY
-    record([change(1, address=ADA)])
-    again = ask(ADA)
-    assert again.id != first.id
-    file_of(again)
-    assert read_access_file(again.id) == content
-    clock.now = START + files.RETENTION
-    for request in (first, again):
-        with pytest.raises(NoAccessFile):
-            read_access_file(request.id)
-
-
-def test_somebody_elses_request_gets_a_file_of_its_own() -> None:  # I9
-    store_everything()
-    file_of(ask(ADA))
-    assert data_of(file_of(ask(GRACE)))["events"] == []
-
-
-def test_the_file_is_deleted_after_a_week(clock: Clock) -> None:
-    file_of(ask(ADA))
-    clock.now += files.RETENTION
-    assert run_in_transaction(lambda c: files.delete_expired(c, clock.now)) == 1
-
-
-def test_the_file_is_sealed() -> None:  # I12
-    store_everything()
-    request = ask(ADA)
-    file_of(request)
-    [row] = run_in_transaction(lambda c: c.execute("SELECT content FROM rights_file").fetchall())
-    assert b"PK" not in row[0][:40]
-    assert ADA.exact.encode() not in row[0]
-
-
-def test_a_file_of_many_parts_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PART_BYTES", 1_000)
-    store_everything()
-    request = ask(ADA)
-    assert data_of(file_of(request))["reference"] == request.reference
-    parts = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM rights_file").fetchone())
-    assert parts
-    assert parts[0] > 3
-
-
-def test_a_request_that_waits_for_proof_gets_no_file() -> None:
-    request = ask(ADA, level=IdentityLevel.NONE)
-    assert not build_access_file(request.id)
-    with pytest.raises(NoAccessFile):
-        read_access_file(request.id)
-
-
-def test_a_build_that_failed_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    request = ask(ADA)
-    monkeypatch.setattr(files.FileWriter, "finish", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        build_access_file(request.id)
-    assert load_request(request.id).state is RequestState.OPEN
-    monkeypatch.undo()
-    assert data_of(file_of(request))
-
-
-def test_two_workers_build_one_file() -> None:
-    request = ask(ADA)
-    with transaction() as connection:
-        assert files.try_lock(connection, request.id)
-        assert not build_access_file(request.id)
-    assert build_access_file(request.id)
-
-
-@pytest.mark.parametrize("came_back", [False, True])
-def test_nobody_who_is_erased_meanwhile_stays_in_the_file(  # I6
-    clock: Clock, monkeypatch: pytest.MonkeyPatch, *, came_back: bool
-) -> None:
-    store_everything()
-    request = ask(ADA)
-    finish = files.FileWriter.finish
-
-    def finish_after_an_erasure(writer: files.FileWriter) -> None:
-        execute(
-            "UPDATE address SET ciphertext = NULL, erased_at = %(until)s, last_erased_at = %(at)s",
-            at=clock.now,
-            until=None if came_back else clock.now,
-        )
-        finish(writer)
-
-    monkeypatch.setattr(files.FileWriter, "finish", finish_after_an_erasure)
-    with pytest.raises(Unavailable):
-        build_access_file(request.id)
-    monkeypatch.undo()
-    clock.now += DAY
-    [address] = data_of(file_of(request))["addresses"]
-    assert address["address"] is None
