@@ -73,9 +73,9 @@ def test_no_plan_shows_the_secret(app: Flask, tmp_path: Path) -> None:
     # I12
     from preference_center.context import services
     from preference_center.scrub import spark
+    from preference_center.scrub.digest_sql import SqlDialect, with_digests
     from preference_center.scrub.scrub_list import _decision_query
     from preference_center.scrub.snapshots import create_snapshot, read_snapshot_metadata
-    from preference_center.scrub.sql import SqlDialect, with_digests
 
     put_in_force(app, world.CLOSING)
     with app.app_context(), spark.spark_session("local[2]") as session:

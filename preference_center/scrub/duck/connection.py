@@ -14,7 +14,7 @@ import duckdb
 
 from preference_center.errors import PreferenceCenterError
 from preference_center.scrub.decision_query import REMOVED_COLUMNS, ScrubProgress
-from preference_center.scrub.sql import SqlDialect
+from preference_center.scrub.digest_sql import SqlDialect
 
 ENGINE = f"duckdb {duckdb.__version__}"
 

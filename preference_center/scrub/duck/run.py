@@ -11,7 +11,7 @@ import duckdb
 
 from preference_center.domain.decisions import DecisionRule
 from preference_center.errors import InvalidList
-from preference_center.scrub import sql
+from preference_center.scrub import decision_sql, digest_sql
 from preference_center.scrub.decision_query import (
     RULE_REASONS,
     DecisionQuery,
@@ -52,10 +52,10 @@ def scrub_with_duckdb(
     """
     with translate_errors(), closing(connect(targets.work_folder)) as connection:
         line = create_list_view(connection, layout, targets.work_folder, progress)
-        wanted = sql.deciding_scopes(question.message, question.topic)
+        wanted = decision_sql.deciding_scopes(question.message, question.topic)
         source = f"read_parquet({glob_safe_path_literal(snapshot)})"
         connection.execute(
-            f"CREATE VIEW fact AS {sql.deciding_facts(source, question.channel, wanted)}"
+            f"CREATE VIEW fact AS {decision_sql.deciding_facts(source, question.channel, wanted)}"
         )
         look = _Evaluation(connection, question, progress)
         look.find_candidates()
@@ -82,8 +82,8 @@ class _Evaluation:
         """Fill `candidate` with the rows that a fact may concern, or that Python must parse."""
         md5 = self.query.match_md5
         spoken, pads = duckdb_dialect(self.query.keys.hmac_pads())
-        concerned = sql.candidates_condition(md5=md5, keys=self.query.keys.digest_length)
-        digested = sql.with_digests(spoken, self.query.channel, md5=md5)
+        concerned = digest_sql.candidates_condition(md5=md5, keys=self.query.keys.digest_length)
+        digested = digest_sql.with_digests(spoken, self.query.channel, md5=md5)
         try:
             with (
                 without_filter_pushdown(self.connection),
@@ -136,10 +136,10 @@ class _Evaluation:
         Returns how many rows some fact allows, and how many are denied by which rule.
         """
         execute, question = self.connection.execute, self.query
-        probes = sql.probes(md5=question.match_md5, keys=question.keys.digest_length)
+        probes = digest_sql.probes(md5=question.match_md5, keys=question.keys.digest_length)
         with report_progress(self.connection, self.progress, "Deciding"):
             execute(f"CREATE TABLE probe AS {probes}")
-            decided = sql.decisions(question.message, question.topic, question.now_us)
+            decided = decision_sql.decisions(question.message, question.topic, question.now_us)
             execute(
                 f"""CREATE TABLE decision AS SELECT cell, allow, rule, scope, since FROM ({decided})
                 UNION ALL SELECT cell, false, '{DecisionRule.UNPARSEABLE_ADDRESS}', '', NULL

@@ -13,6 +13,7 @@ from preference_center.scrub.decision_query import (
     OutputPaths,
     ScrubProgress,
 )
+from preference_center.scrub.digest_sql import sql_literal
 from preference_center.scrub.duck.connection import (
     Connection,
     fetch_row,
@@ -21,7 +22,6 @@ from preference_center.scrub.duck.connection import (
     report_progress,
 )
 from preference_center.scrub.list_layout import ListLayout, compression_of
-from preference_center.scrub.sql import sql_literal
 
 # DuckDB's joins keep no order, not even with one thread, so each row carries its number.
 _NUMBERED_ROWS = "(SELECT *, row_number() OVER () AS n FROM list) AS l"

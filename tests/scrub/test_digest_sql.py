@@ -14,8 +14,8 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.mailbox_providers import PROVIDERS
 from preference_center.key_rings import parse_ring
 from preference_center.keys import Keys
+from preference_center.scrub.digest_sql import probes, with_digests
 from preference_center.scrub.duck.connection import connect, duckdb_dialect
-from preference_center.scrub.sql import probes, with_digests
 from tests.environment import _key
 
 KEYS = Keys(parse_ring(f"d1:{_key(1)},d2:{_key(4)}"), parse_ring(f"e1:{_key(2)}"))
