@@ -12,7 +12,8 @@ import pytest
 
 from preference_center.extensions import db
 from preference_center.storage import tables
-from preference_center.storage.personal_data import FILES, JOB_ARGUMENTS, REDIS_KEYS, TABLES, Holds
+from preference_center.storage.personal_data import TABLES, Holds
+from preference_center.storage.personal_data_elsewhere import FILES, JOB_ARGUMENTS, REDIS_KEYS
 from workers import jobs
 
 ROOT = Path(__file__).resolve().parents[2]
