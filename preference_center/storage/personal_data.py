@@ -1,8 +1,9 @@
 """Every place that holds personal data: the inventory that access, erasure and retention use.
 
-`TABLES` names each table and each of its columns; what is outside of the database is in
-`personal_data_elsewhere`. Tests compare both with the tables, with the code that writes files, and
-with the jobs, so that a new store is missing there only until they run.
+`TABLES` names each table and each of its columns, also of those without personal data, which are in
+`company_tables`. What is outside of the database is in `personal_data_elsewhere`. Tests compare
+them with the tables, with the code that writes files, and with the jobs, so that a new store is
+missing there only until they run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from preference_center.storage.company_tables import COMPANY_TABLES
 
 
 class Holds(StrEnum):
@@ -318,84 +321,4 @@ TABLES: Mapping[str, Table] = {
         _other("audit_id channel actor action"),
         "digest",
     ),
-    # The company's own: no person's data. `actor` and `name` are of staff and of systems.
-    "api_key": Table(
-        other=_other("id name digest scopes message_types rate created_at revoked_at last_used_at")
-    ),
-    "key_usage": Table(other=_other("name day requests decisions denied refused limited")),
-    "audit": Table(other=_other("id at actor action detail")),
-    "backfill": Table(
-        other=_other("destination_id last_address_id until_id rows_created started_at finished_at")
-    ),
-    # A random id of a browser, known to that browser alone: nothing leads from it to a person.
-    "browser_consent": Table(
-        other=_other(
-            "seq id site choices method version policy_version language decided_at expires_at"
-            " previous"
-        )
-    ),
-    "alert": Table(other=_other("kind subject began_at seen_at")),
-    "alert_notice": Table(other=_other("id channel kind subject has_ended at next_at attempts")),
-    "burst_scan": Table(other=_other("id scanned_until")),
-    "feed_cursor": Table(other=_other("name watermark updated_at")),
-    "daily_count": Table(other=_other("day kind scope source count")),
-    "daily_count_progress": Table(
-        other=_other("id seq counted_until first_day rebuilt_since rebuilt_seq")
-    ),
-    "reflection_count": Table(other=_other("day destination bucket count longest")),
-    "catalogue_version": Table(other=_other("id text digest applied_at applied_by")),
-    "consumed_one_time_token": Table(other=_other("id consumed_at expires_at")),
-    "policy_announcement": Table(other=_other("version begun_at last_address_id selected_at")),
-    "policy_webhook": Table(
-        other=_other("id version first_seq last_seq created_at next_at attempts outcome")
-    ),
-    "destination": Table(
-        other=_other(
-            "id name kind settings channels sends mapping sends_service can_lift status reason"
-            " failures retry_at created_at pulled_at slow_until"
-        )
-    ),
-    "epoch": Table(other=_other("id name floor started_at server_started_at xid")),
-    "erasure_journal": Table(other=_other("id last_entry replayed_at")),
-    "ignored_question": Table(other=_other("destination_id question reason ignored_at")),
-    "key_fingerprint": Table(other=_other("key fingerprint")),
-    "key_rotation": Table(other=_other("column key_id last rows_done started_at finished_at")),
-    "link_key": Table(other=_other("id name ring_key topics created_at revoked_at")),
-    "listing": Table(
-        other=_other(
-            "destination_id kind cursor next_at lease started_at finished_at row_count failures"
-            " reason"
-        )
-    ),
-    "md5_matching": Table(other=_other("id started_at last_address_id finished_at")),
-    "monthly_count": Table(other=_other("month what scope source outcome count")),
-    "permanent_links": Table(other=_other("destination_id since")),
-    "push": Table(other=_other("lease destination_id started_at expires_at")),
-    "retention_run": Table(other=_other("kind position removed started_at finished_at")),
-    "staff_account": Table(
-        other=_other(
-            "id name roles password_hash totp_secret totp_step failures locked_until"
-            " enrolment_digest enrolment_expires_at created_at disabled_at"
-        )
-    ),
-    "staff_recovery_code": Table(other=_other("digest account_id")),
-    "staff_session": Table(
-        other=_other(
-            "id digest name roles account_id issuer subject tokens checked_at started_at"
-            " last_seen_at expires_at ended_at"
-        )
-    ),
-    # A row opens with the code in the message alone: nobody's, to anyone without it.
-    "short_link": Table(other=_other("lookup content created_at")),
-    "unknown_event_type": Table(other=_other("destination_id type count last_at")),
-    "unsubscribe_survey_count": Table(other=_other("month scope reason count")),
-    "destination_sample": Table(
-        other=_other("destination_id at pending oldest_received_at pushed failed")
-    ),
-    "verification": Table(
-        other=_other(
-            "destination_id contacts reported recorded unmapped unreadable newly_suppressed"
-            " checked drift links_written"
-        )
-    ),
-}
+} | {name: Table(other=_other(columns)) for name, columns in COMPANY_TABLES.items()}
