@@ -364,10 +364,11 @@ def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
 
 def _newest_opt_out(facts: Sequence[ScopeFact], scope: str) -> ScopeFact | None:
     found: ScopeFact | None = None
+    newest: Timestamped | None = None
     for fact in facts:
         out = fact.state.opt_out
-        if out and _effective_scope(fact) == scope and (found is None or out > found.state.opt_out):  # type: ignore[operator]
-            found = fact
+        if out and _effective_scope(fact) == scope and (newest is None or out > newest):
+            found, newest = fact, out
     return found
 
 
