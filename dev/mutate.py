@@ -48,6 +48,9 @@ TARGETS = {
         "preference_center/domain/decisions.py",
         ("tests/domain/test_marks.py", "tests/domain/test_decisions.py"),
     ),
+    "topics": Target(
+        "preference_center/domain/topic_status.py", ("tests/domain/test_decisions.py",)
+    ),
     "deadlines": Target(
         "preference_center/domain/deadlines.py", ("tests/domain/test_deadlines.py",)
     ),

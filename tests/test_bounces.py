@@ -14,7 +14,8 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.bounces import BounceActionKind
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.bounces.report import BounceReport
-from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue

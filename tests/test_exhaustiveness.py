@@ -21,7 +21,8 @@ from preference_center.api.decisions import decision_json
 from preference_center.api.responses import DecisionItem, StreamedDecision
 from preference_center.api.row_formats import COLUMNS, CsvFormat
 from preference_center.domain.addresses import Channel, PhoneChannel
-from preference_center.domain.decisions import Decision, DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision
 from preference_center.domain.delivery_status import Blocker
 from preference_center.domain.events import RESERVED_SCOPES, EventKind, is_valid_scope
 from preference_center.domain.sender_requests import ReceivedVia

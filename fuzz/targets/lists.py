@@ -9,7 +9,8 @@ from io import BytesIO
 from fuzz.targets.picking import pick
 from preference_center.api.gunzip import gunzip, split_lines
 from preference_center.api.row_formats import InputRow, NdjsonFormat, RowFormat, open_csv
-from preference_center.domain.decisions import Decision, DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision
 from preference_center.domain.imports import ImportInstructions, ScopeMap
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidInput, UnreadableBody

@@ -13,13 +13,13 @@ from datetime import datetime
 from preference_center.api.requests import DecisionRequest
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     ALLOW_BY_DEFAULT,
     ALLOW_SERVICE,
     NO_CONSENT,
     UNPARSEABLE_ADDRESS,
     Decision,
-    DecisionRule,
     decide,
 )
 from preference_center.domain.watermarks import Watermark

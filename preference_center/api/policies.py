@@ -19,7 +19,7 @@ from preference_center.api.problems import NOT_FOUND, ApiError
 from preference_center.api.responses import ResponseBody
 from preference_center.api.stream_limit import acquire_stream_slot
 from preference_center.domain.addresses import Channel
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.errors import UnknownPolicyVersion
 from preference_center.policy_notices.rows import NoticeRow, next_rows

@@ -17,13 +17,13 @@ from pydantic_core import from_json
 
 from preference_center.api.decisions import decision_json
 from preference_center.api.gunzip import MAX_LINE
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     ALLOW_BY_DEFAULT,
     ALLOW_SERVICE,
     NO_CONSENT,
     UNPARSEABLE_ADDRESS,
     Decision,
-    DecisionRule,
 )
 from preference_center.domain.tabular import (
     detect_delimiter,

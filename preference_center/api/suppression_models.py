@@ -14,7 +14,7 @@ from preference_center.api.parsing import RequestBody
 from preference_center.api.requests import EvidenceBody, RawAddress, ScopeName
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import EventKind
 
 SuppressionReason = Literal[

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -29,37 +29,6 @@ from preference_center.domain.events import (
 )
 from preference_center.domain.frequencies import effective_frequency
 from preference_center.domain.scope_facts import ScopeFact
-
-
-class DecisionRule(StrEnum):
-    """The rule that decided."""
-
-    CLOSED = "closed"
-    """The account is deactivated or erased (I4)."""
-    AFTER_CLOSING = "after_closing"
-    """Service mail that may go out even after the account was closed (I4)."""
-    SERVICE = "service"
-    """Service mail, which no marketing opt-out stops (I4)."""
-    RESTRICTED = "restricted"
-    """The person limits the use of their data: no marketing until they end that."""
-    OPTED_OUT_OF_TOPIC = "opted_out_of_topic"
-    OPTED_OUT_OF_ALL_MARKETING = "opted_out_of_all_marketing"
-    OPTED_OUT_OF_SHARING = "opted_out_of_sharing"
-    """Of sale and sharing: no rule about messages, but about what is done with the data."""
-    COMPLAINED = "complained"
-    BOUNCED = "bounced"
-    PAUSED = "paused"
-    NO_CONSENT = "no_consent"
-    """The topic is opt-in, and there is no evidence that the person asked for it (I11)."""
-    RETIRED_TOPIC = "retired_topic"
-    CONSENTED = "consented"
-    NOT_OPTED_OUT = "not_opted_out"
-    UNPARSEABLE_ADDRESS = "unparseable_address"
-    UNREADABLE_LINE = "unreadable_line"
-    """In a streamed list, a line that holds no recipient to decide about (I11)."""
-    UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
-    WRONG_CHANNEL = "wrong_channel"
-    """The topic belongs to another channel than the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,32 +188,6 @@ def active_pause_end(topic: str, facts: Sequence[ScopeFact], now: datetime) -> d
         if (pause := _active_pause(facts, scope, lift, now)) and pause.state.pause_until
     ]
     return max(ends, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class TopicStatus:
-    """The state of one topic for one address."""
-
-    subscribed: bool
-    suppressed: bool
-    has_consent: bool
-    """Whether the consent that the topic needs is there, if it needs one."""
-    paused_until: datetime | None
-    denial: Decision | None
-
-
-def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> TopicStatus:
-    """The state of `topic`: subscribed unless it is denied or lacks a needed consent."""
-    denial = find_denial(topic.key, facts, now)
-    paused = denial is not None and denial.rule is DecisionRule.PAUSED
-    consented = has_consent(topic, facts, now)
-    return TopicStatus(
-        subscribed=denial is None and consented,
-        suppressed=denial is not None and not paused,
-        has_consent=consented,
-        paused_until=active_pause_end(topic.key, facts, now) if paused else None,
-        denial=denial,
-    )
 
 
 def is_marketing_suppressed(facts: Sequence[ScopeFact]) -> bool:

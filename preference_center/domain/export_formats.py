@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.decisions import Decision, DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision
 from preference_center.domain.events import ALL_MARKETING
 
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import MessageType
-from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.events import UNDELIVERABLE
 from preference_center.domain.scope_facts import ScopeFact
 

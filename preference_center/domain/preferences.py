@@ -11,15 +11,14 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue, Topic
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     POLICY_CHANGED,
     Decision,
-    DecisionRule,
     active_pause_end,
     find_denial,
     find_sharing_denial,
     missing_consent,
-    topic_status,
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
@@ -36,6 +35,7 @@ from preference_center.domain.sender_requests import (
     topic_for_address,
     validate_opt_out_scope,
 )
+from preference_center.domain.topic_status import topic_status
 from preference_center.errors import InvalidInput
 
 MAX_PAUSE = timedelta(days=366)

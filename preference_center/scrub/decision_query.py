@@ -10,7 +10,8 @@ from pathlib import Path
 
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageType, Topic
-from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision, decide
 from preference_center.errors import InvalidAddress
 from preference_center.keys import Keys
 

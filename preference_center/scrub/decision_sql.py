@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from preference_center.domain.addresses import Channel, KeyKind, may_match
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.tabular import (
     detect_delimiter,
     find_address_column,

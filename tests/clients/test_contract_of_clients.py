@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from preference_center.api.problems import PROBLEMS
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.links.offline import LinkMinter
 from tests.clients.contract import CONTRACT
 

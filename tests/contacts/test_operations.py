@@ -17,7 +17,8 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import AddressConflict, InvalidRows

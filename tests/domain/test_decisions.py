@@ -13,16 +13,13 @@ from hypothesis import strategies as st
 from preference_center.domain.catalogue import (
     Topic,
 )
+from preference_center.domain.decision_rules import DecisionRule as Rule
 from preference_center.domain.decisions import (
     UNPARSEABLE_ADDRESS,
     Decision,
     active_pause_end,
     decide,
     is_marketing_suppressed,
-    topic_status,
-)
-from preference_center.domain.decisions import (
-    DecisionRule as Rule,
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
@@ -32,6 +29,7 @@ from preference_center.domain.events import (
     fold,
 )
 from preference_center.domain.scope_facts import ScopeFact
+from preference_center.domain.topic_status import topic_status
 from tests.domain.facts import (
     BOUNCED,
     BOUNCED_ONCE,
@@ -261,6 +259,7 @@ def test_pages_show_what_decisions_say() -> None:
     assert active_pause_end(NEWS, forms, NOW) == NOW + 60 * MINUTE
     assert topic_status(ON, [*both, off()], NOW).suppressed
     assert topic_status(ON, [*both, off()], NOW).paused_until is None
+    assert not topic_status(ON, [], NOW).suppressed
     assert not topic_status(OFF, [], NOW).subscribed
     assert topic_status(OFF, [consent()], NOW).subscribed
 

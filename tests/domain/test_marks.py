@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
-    DecisionRule,
     decide,
     denial_end,
     find_denial,

@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,

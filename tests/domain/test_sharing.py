@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.domain.catalogue import Topic
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
-    DecisionRule,
     decide,
     find_sharing_denial,
     is_marketing_suppressed,
     is_redundant_opt_out,
     newest_opt_in,
-    topic_status,
 )
 from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.events import (
@@ -31,6 +30,7 @@ from preference_center.domain.events import (
     is_valid_scope,
 )
 from preference_center.domain.scope_facts import ScopeFact
+from preference_center.domain.topic_status import topic_status
 from tests.domain.facts import (
     BOUNCED,
     CLOSED,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
-from preference_center.domain.decisions import DecisionRule, decide
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import decide
 from preference_center.domain.events import (
     Change,
     EventKind,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import EventKind
 from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.sync.state import NOT_PUSHED

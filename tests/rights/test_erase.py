@@ -12,7 +12,7 @@ from flask import Flask
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import EventKind
 from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.rights.model import (

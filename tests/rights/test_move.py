@@ -15,7 +15,8 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
-from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.events import (
     ALL_MARKETING,
     RESTRICTION,

@@ -16,7 +16,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, ContactRef, ContactUpdate
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.imports import LegalBasis
 from preference_center.domain.rights.model import Extent

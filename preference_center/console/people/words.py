@@ -9,7 +9,8 @@ from flask_babel import gettext as _
 
 from preference_center.console.people import choices
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.decisions import POLICY_CHANGED, Decision, DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import POLICY_CHANGED, Decision
 from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus
 from preference_center.domain.events import (
     ALL_MARKETING,

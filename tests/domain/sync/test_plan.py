@@ -8,7 +8,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import ALL_MARKETING, RESTRICTION, EventKind
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.plan import PushPlan, plan_push

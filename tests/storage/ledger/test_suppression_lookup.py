@@ -9,7 +9,8 @@ import pytest
 from flask import Flask
 
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import DecisionRule, find_denial
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import find_denial
 from preference_center.domain.delivery_status import is_suppressed_by_other_form
 from preference_center.domain.events import EVERYTHING, RESTRICTION, EventKind
 from preference_center.domain.scope_facts import ScopeFact
