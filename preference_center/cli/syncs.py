@@ -12,8 +12,8 @@ from preference_center.context import services
 from preference_center.domain.deadlines import DeadlineStage
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backlog as waiting
-from preference_center.storage.sync import states, undecided_events
-from preference_center.storage.sync.states import LateRows
+from preference_center.storage.sync import late_rows, undecided_events
+from preference_center.storage.sync.late_rows import LateRows
 from preference_center.storage.sync.undecided_events import BacklogKind, OverdueBacklog
 
 syncs = CommandGroup("syncs", help="Show late and pending opt-outs of the connected tools.")
@@ -90,7 +90,7 @@ def pending() -> None:
 def _load_late(connection: Connection) -> tuple[list[LateRows], list[OverdueBacklog], datetime]:
     now = services().now()
     return (
-        states.list_late(connection, now),
+        late_rows.list_late(connection, now),
         undecided_events.list_overdue_backlog(connection, now),
         now,
     )

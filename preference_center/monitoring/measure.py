@@ -28,7 +28,7 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import cursors
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.journal import count_unwritten
-from preference_center.storage.sync import states, undecided_events
+from preference_center.storage.sync import late_rows, undecided_events
 
 
 def measure_database(now: datetime) -> Measurements:
@@ -61,7 +61,7 @@ def measure_database(now: datetime) -> Measurements:
 
 def _load_destinations(connection: Connection, now: datetime) -> list[DestinationMeasurement]:
     late: dict[str, dict[DeadlineStage, int]] = defaultdict(dict)
-    for rows in states.list_late(connection, now):
+    for rows in late_rows.list_late(connection, now):
         late[rows.destination][rows.stage] = rows.count
     return [
         DestinationMeasurement(

@@ -29,8 +29,8 @@ from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.erasures import OpenErasures
 from preference_center.storage.rights.journal import count_unwritten
-from preference_center.storage.sync import states, undecided_events
-from preference_center.storage.sync.states import LateRows
+from preference_center.storage.sync import late_rows, undecided_events
+from preference_center.storage.sync.late_rows import LateRows
 from preference_center.storage.sync.undecided_events import OverdueBacklog
 
 # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
@@ -164,7 +164,7 @@ def _cached_late_rows(now: datetime) -> tuple[datetime, Sequence[LateRows | Over
 
 def _load_late_rows(connection: Connection, now: datetime) -> Sequence[LateRows | OverdueBacklog]:
     return [
-        *states.list_late(connection, now),
+        *late_rows.list_late(connection, now),
         *undecided_events.list_overdue_backlog(connection, now),
     ]
 

@@ -21,7 +21,7 @@ from preference_center.probes import readiness
 from preference_center.probes.readiness import DatabaseStatus, ReadinessProbe
 from preference_center.storage.db import database
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.sync import states
+from preference_center.storage.sync import late_rows
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -75,7 +75,7 @@ class TestHealth:
         opt_outs(1, clock)
         clock.advance(waited)
         assert [
-            late.stage for late in run_in_transaction(lambda c: states.list_late(c, clock()))
+            late.stage for late in run_in_transaction(lambda c: late_rows.list_late(c, clock()))
         ] == stage
 
     def test_each_stage_of_each_destination_is_counted_by_itself(
@@ -91,7 +91,7 @@ class TestHealth:
     def test_a_count_that_stopped_early_is_marked(
         self, clock: Clock, client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(states, "MAX_LATE_PER_STAGE", 2)
+        monkeypatch.setattr(late_rows, "MAX_LATE_PER_STAGE", 2)
         add_destination("mailer", NEWS)
         opt_outs(3, clock)
         clock.advance(WINDOW)
@@ -102,8 +102,8 @@ class TestHealth:
     def test_many_destinations_share_what_is_counted(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(states, "MAX_LATE_IN_ALL", 6)
-        monkeypatch.setattr(states, "MIN_LATE_PER_STAGE", 1)
+        monkeypatch.setattr(late_rows, "MAX_LATE_IN_ALL", 6)
+        monkeypatch.setattr(late_rows, "MIN_LATE_PER_STAGE", 1)
         for name in ("mailer", "other", "third"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -113,8 +113,8 @@ class TestHealth:
     def test_however_many_destinations_share_each_is_counted_so_far(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(states, "MAX_LATE_IN_ALL", 1)
-        monkeypatch.setattr(states, "MIN_LATE_PER_STAGE", 2)
+        monkeypatch.setattr(late_rows, "MAX_LATE_IN_ALL", 1)
+        monkeypatch.setattr(late_rows, "MIN_LATE_PER_STAGE", 2)
         for name in ("mailer", "other"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -155,9 +155,9 @@ class TestHealth:
             )
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(states, "MAX_LATE_PER_STAGE", 100)
+            patch.setattr(late_rows, "MAX_LATE_PER_STAGE", 100)
             before = read_rows()
-            run_in_transaction(lambda c: states.list_late(c, clock()))
+            run_in_transaction(lambda c: late_rows.list_late(c, clock()))
         assert read_rows() - before <= 200
 
 

@@ -19,7 +19,7 @@ from preference_center.integrations.base.contract import DeliveryError, Endpoint
 from preference_center.integrations.base.http import LeaseExpired
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.sync import destinations, states
+from preference_center.storage.sync import destinations, late_rows, states
 from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.sync.tool import Tool
@@ -147,7 +147,7 @@ def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(
     work(destination, tool)
     assert look(destination).status is DestinationStatus.PAUSED
     clock.advance(timedelta(hours=37))
-    assert [late.stage for late in run_in_transaction(lambda c: states.list_late(c, clock()))] == [
+    assert [late.stage for late in run_in_transaction(lambda c: late_rows.list_late(c, clock()))] == [
         DeadlineStage.AT_RISK
     ]
 
@@ -183,7 +183,7 @@ def test_a_refused_address_is_retried_daily_and_reported_late(
         clock.advance(timedelta(hours=1))
     assert len(tool.pushes) == 10
     assert (
-        run_in_transaction(lambda c: states.list_late(c, clock()))[0].stage is DeadlineStage.OVERDUE
+        run_in_transaction(lambda c: late_rows.list_late(c, clock()))[0].stage is DeadlineStage.OVERDUE
     )
     tool.before = None
     work(destination, tool)

@@ -14,8 +14,8 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.reports import daily_counts, reflections, request_outcomes
 from preference_center.storage.reports.daily_counts import CountProgress, PeriodCounts
 from preference_center.storage.reports.request_outcomes import LateRequest, RequestCounts
-from preference_center.storage.sync import states
-from preference_center.storage.sync.states import LateRows
+from preference_center.storage.sync import late_rows
+from preference_center.storage.sync.late_rows import LateRows
 from preference_center.storage.unsubscribe_survey import SurveyCount, list_counts_between
 
 MAX_LATE_LISTED = 50
@@ -42,7 +42,7 @@ def load_facts(connection: Connection, period: Period, unit: Unit, now: datetime
     """Read them."""
     first, last = period.first, period.last
     start, end = _midnight(first), _midnight(last + timedelta(days=1))
-    late = states.list_late(connection, now)
+    late = late_rows.list_late(connection, now)
     return ReportFacts(
         period=period,
         unit=unit,

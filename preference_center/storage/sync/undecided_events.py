@@ -15,7 +15,7 @@ from uuid import UUID
 
 from preference_center.domain.deadlines import AT_RISK, WINDOW, DeadlineStage, deadline_stage
 from preference_center.storage.db.database import Connection
-from preference_center.storage.sync.states import MAX_LATE_PER_STAGE
+from preference_center.storage.sync.late_rows import MAX_LATE_PER_STAGE
 
 RETENTION = timedelta(days=30)
 """How long a decision is kept, in addition to the audit."""
