@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from preference_center.context import Services, services
+from preference_center.destinations.leases import LEASE_DURATION
 from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.reports.reflection_times import count_reflected
 from preference_center.domain.sync.capabilities import Capabilities
@@ -124,7 +125,8 @@ def _repush_late_rows(
     sent = {ref for ref, plan in batch.plans.items() if not plan.is_empty}
     late = [row for row in settlements if row.address_id in sent.difference(settled_ids)]
     if late:
-        states.requeue_stale(connection, destination.id, late, now)
+        leased_at = batch.ends_at - LEASE_DURATION
+        states.requeue_stale(connection, destination.id, late, now, leased_at=leased_at)
     return len(late)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.deadlines import WINDOW, DeadlineStage
 from preference_center.domain.events import ALL_MARKETING, RESTRICTION, Change, EventKind
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus
@@ -147,9 +147,9 @@ def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(
     work(destination, tool)
     assert look(destination).status is DestinationStatus.PAUSED
     clock.advance(timedelta(hours=37))
-    assert [late.stage for late in run_in_transaction(lambda c: late_rows.list_late(c, clock()))] == [
-        DeadlineStage.AT_RISK
-    ]
+    assert [
+        late.stage for late in run_in_transaction(lambda c: late_rows.list_late(c, clock()))
+    ] == [DeadlineStage.AT_RISK]
 
 
 def test_one_poisoned_row_does_not_hold_the_others(
@@ -183,7 +183,8 @@ def test_a_refused_address_is_retried_daily_and_reported_late(
         clock.advance(timedelta(hours=1))
     assert len(tool.pushes) == 10
     assert (
-        run_in_transaction(lambda c: late_rows.list_late(c, clock()))[0].stage is DeadlineStage.OVERDUE
+        run_in_transaction(lambda c: late_rows.list_late(c, clock()))[0].stage
+        is DeadlineStage.OVERDUE
     )
     tool.before = None
     work(destination, tool)
@@ -279,6 +280,36 @@ def test_a_frozen_worker_that_lifts_late_is_overruled(
     assert tool.off["jane@example.com"] == set()  # the stale lift did its harm
     work(destination, other)
     assert tool.off["jane@example.com"] == {TOPIC}
+
+
+@pytest.mark.parametrize("written_down_after", [timedelta(0), timedelta(hours=3)])
+def test_an_opt_out_that_a_frozen_worker_undoes_keeps_its_deadline(
+    destination: int, tool: Tool, clock: Clock, written_down_after: timedelta
+) -> None:  # I3
+    say(EventKind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(timedelta(days=1))
+    say(EventKind.OPTED_IN)
+    received_at = []
+
+    def freeze(batch: Sequence[PushItem]) -> None:
+        tool.before = None
+        clock.advance(timedelta(minutes=10))
+        received_at.append(clock() - written_down_after)
+        change = Change(
+            uuid4(), EventKind.OPTED_OUT, JANE, TOPIC, clock(), received_at[0], "phone", "test"
+        )
+        record([change])
+        work(destination, Tool(off=tool.off))
+        clock.advance(timedelta(hours=5))
+
+    tool.before = freeze
+    sync(destination, tool.connect, until=clock() + timedelta(seconds=5), stop=lambda: False)
+    assert tool.off["jane@example.com"] == set()
+    [(due_at,)] = run_in_transaction(
+        lambda c: c.execute("SELECT due_at FROM sync_state").fetchall()
+    )
+    assert due_at <= received_at[0] + WINDOW
 
 
 @pytest.mark.parametrize("error", [DeliveryError("no answer"), LeaseExpired("over")])

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import EventKind
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition, Settlement, SyncClaim
 from preference_center.storage.db.database import Connection
 
@@ -114,18 +115,24 @@ that the tool reported as off meanwhile stay in `turned_off`: only what was lift
 appeared is read back as soon as any other.
 """
 
+_KINDS_WITH_DEADLINE = [
+    kind.value for kind in EventKind if kind.suppresses or kind is EventKind.PAUSED
+]
 _REQUEUE = """
 UPDATE sync_state s SET
     reflected_version = 0,
     turned_off = ARRAY(SELECT unnest(s.turned_off)
         UNION SELECT jsonb_array_elements_text(given.turned_off::jsonb)),
-    due_at = COALESCE(s.due_at, %(now)s + %(window)s),
+    due_at = COALESCE(s.due_at, LEAST(%(leased)s::timestamptz, (SELECT min(received_at)
+        FROM (SELECT * FROM event WHERE address_id = s.address_id OFFSET 0) AS event
+        WHERE recorded_at >= %(leased)s AND kind = ANY(%(kinds)s))) + %(window)s),
     next_at = CASE WHEN s.lease IS NULL THEN %(now)s ELSE s.next_at END,
     wanted_version = GREATEST(s.wanted_version, given.version)
 FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(turned_off)b::text[])
     AS given (address_id, version, turned_off)
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
+"""`OFFSET 0` has only the events of the address read, as in `ledger.sql`."""
 
 _PURGE_REMOVED = """
 WITH RECURSIVE known (id) AS (
@@ -300,12 +307,18 @@ def release_rows(connection: Connection, destination: int, lease: UUID, now: dat
 
 
 def requeue_stale(
-    connection: Connection, destination: int, stale: Sequence[Settlement], now: datetime
+    connection: Connection,
+    destination: int,
+    stale: Sequence[Settlement],
+    now: datetime,
+    *,
+    leased_at: datetime,
 ) -> None:
     """Push these rows again: a worker that had lost its lease may have changed the tool.
 
     What it turned off is added to `turned_off`, so that it can be lifted. A row that another
-    worker holds becomes due at the end of that lease.
+    worker holds becomes due at the end of that lease. An opt-out that it undid keeps its deadline:
+    it was recorded since `leased_at`, when that worker's lease began (I3).
     """
     connection.execute(
         _REQUEUE,
@@ -313,6 +326,8 @@ def requeue_stale(
             "destination": destination,
             "now": now,
             "window": WINDOW,
+            "leased": leased_at,
+            "kinds": _KINDS_WITH_DEADLINE,
             "addresses": [row.address_id for row in stale],
             "versions": [row.version for row in stale],
             "turned_off": [_json_list(row.turned_off) for row in stale],
