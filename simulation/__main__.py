@@ -14,8 +14,8 @@ from contextlib import ExitStack, closing
 from multiprocessing import get_context
 
 from dev.engines import for_test
+from simulation.acts import Options
 from simulation.excuses import Excuse, beyond, total
-from simulation.history import Options
 from simulation.seeds import Process, Result, run
 
 PROGRESS_EVERY = 15

@@ -14,6 +14,8 @@ class Accounts:
 
     erased: dict[Form, datetime] = field(default_factory=dict)
     """Who is erased, and since when."""
+    erased_last: dict[Form, datetime] = field(default_factory=dict)
+    """When each of them, and of those who came back, last was."""
     returned: dict[Form, datetime] = field(default_factory=dict)
     """Who has come back since an erasure, and when they last did."""
     restricted: set[Form] = field(default_factory=set)

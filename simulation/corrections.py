@@ -11,10 +11,10 @@ from preference_center.context import services
 from preference_center.errors import InvalidInput
 from preference_center.rights.move import move_address, undo_move
 from simulation.accounts import Accounts
+from simulation.acts import Act
 from simulation.crew import Crew, Mishap
 from simulation.entry_points import address, origin
 from simulation.ground import Clock
-from simulation.history import Act
 from simulation.moves import Move
 from simulation.oracle import Oracle
 from simulation.people import RESTRICTION, Form, forms_of

@@ -80,6 +80,8 @@ class Mishap:
     seconds: int = 0
     job: str = ""
     """How the name of that job begins."""
+    call: str = ""
+    """How the only steps that count end; it waits for a job that has so many of them."""
     app: Flask | None = None
     woken: threading.Event = field(default_factory=threading.Event)
     rested: threading.Event = field(default_factory=threading.Event)
@@ -126,13 +128,15 @@ class Crew:
                 self._in_thread(mishap, name, work)
         finally:
             self.busy = False
+        if mishap is not None and mishap.call and mishap.step:
+            self.mishaps.append(mishap)
 
-    def step(self, _: str = "") -> None:
-        """Between two steps of whatever job is at work, if one is."""
+    def step(self, what: str = "") -> None:
+        """Between two steps of whatever job is at work, if one is. `what` comes next."""
         mishap = self.current
         if self.dead:
             raise Killed
-        if mishap is None:
+        if mishap is None or not what.endswith(mishap.call):
             return
         mishap.step -= 1
         if mishap.step:
@@ -178,6 +182,7 @@ class Crew:
                 mishap.rested.set()
 
         self.current = mishap
+        mishap.rested.clear()
         threading.Thread(target=body, daemon=True).start()
         self._await(mishap)
         if mishap.frozen:

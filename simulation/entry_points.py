@@ -27,8 +27,8 @@ from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from simulation.accounts import Accounts
+from simulation.acts import Act
 from simulation.ground import Clock
-from simulation.history import Act
 from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, EVERYTHING, SHARING, Form, forms_of
 from simulation.signals import Signals

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from simulation.history import Options
+from simulation.acts import Options
 
 
 class Excuse(StrEnum):

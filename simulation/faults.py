@@ -10,8 +10,8 @@ from preference_center.context import services
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
+from simulation.acts import Act
 from simulation.crew import Crew, Mishap, Redis
-from simulation.history import Act
 from simulation.people import forms_of
 from simulation.tools import Tool
 
@@ -24,10 +24,14 @@ KINDS = frozenset(
         "killed",
         "frozen",
         "frozen_dies",
+        "frozen_asking",
         "gains",
         "forgets",
     }
 )
+
+PUSH = " push"
+"""How the step before a tool acts on a push ends: see `simulation.account`."""
 
 
 @dataclass(slots=True)
@@ -110,6 +114,11 @@ class Faults:
         self.crew.mishaps.append(Mishap(act.what, act.form, act.number, act.scope))
 
     _frozen = _frozen_dies = _killed
+
+    def _frozen_asking(self, act: Act) -> None:
+        """It goes on with its request, whoever has leased the rows since."""
+        asking = Mishap("frozen", act.form, act.number, act.scope, call=PUSH)
+        self.crew.mishaps.append(asking)
 
     def _tool(self, act: Act) -> Tool:
         return self.tools[f"tool-{act.who % len(self.tools)}"]

@@ -3,51 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
+from simulation.acts import GAPS, HOUR, MINUTE, Act, Options, soon
+from simulation.late_reports import reported_late, returning
 from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
-
-HOUR, MINUTE = 3600, 60
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The size of a run."""
-
-    hours: int = 72
-    people: int = 200
-    tools: int = 5
-    acts: int = 100
-    """How much people do, at most as often as there are people; with more, histories are dense."""
-    burst: int = 0
-    """How many people opt out in one minute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something that somebody does, or that goes wrong, `at` so many seconds from the start."""
-
-    at: int
-    what: str
-    who: int = -1
-    """A person, or the number of a tool."""
-    form: int = 0
-    scope: str = ""
-    number: int = 0
-    """Seconds, a count, or the act's own number, as `what` needs it."""
-    many: tuple[tuple[int, int], ...] = ()
-    """People and their forms, of lists."""
-
-    def __str__(self) -> str:
-        """One line of a history."""
-        hours, rest = divmod(self.at, HOUR)
-        when = f"+{hours:02}:{rest // 60:02}:{rest % 60:02}"
-        named = "" if self.who < 0 else f" {self.who}.{self.form}"
-        parts = [self.scope, str(self.number or "")]
-        parts += [f"[{', '.join(f'{who}.{form}' for who, form in self.many)}]" if self.many else ""]
-        return " ".join(filter(None, [f"{when} {self.what}{named}", *parts]))
-
 
 _PERSONAL = {
     "one_click": 30,
@@ -68,7 +29,6 @@ _PERSONAL = {
 """How often people do what."""
 CLOSED_AGAIN = 0.3
 """Of how many accounts that are closed the same is done again after an opt-in."""
-_GAPS = (5, 90, 20 * MINUTE, HOUR, 9 * HOUR)
 _AFTERWARDS = ["gains", "gains", "import", "named", "one_click", "mailed", "reads", "erase",
                "comes_back", "comes_back", "opt_in"]  # fmt: skip
 """What may happen after an erasure: the world has old copies."""
@@ -90,6 +50,11 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts += _moves(Random(f"{seed}/moves"), acts, options)
     acts += _sharing(Random(f"{seed}/sharing"), acts, options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
+    acts += _frozen(Random(f"{seed}/frozen"), options)
+    acts += [
+        *reported_late(Random(f"{seed}/late reports"), acts, options),
+        *returning(Random(f"{seed}/returning"), options),
+    ]
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
 
@@ -113,7 +78,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
         if what == "one_click" and random.random() < 0.15:
             yield from _between(random, Act(at, what, who, form, scope, number))
         if what in {"in_tool", "one_click"} and random.random() < 0.3:
-            again = at + random.choice(_GAPS)
+            again = at + random.choice(GAPS)
             yield Act(min(again, end), "opt_in", who, form, random.choice(TOPICS), number)
 
 
@@ -172,7 +137,7 @@ def _rights(random: Random, options: Options) -> Iterator[Act]:
         if random.random() < 0.4:
             yield Act(at, "restrict", *own, number=number)
             if random.random() < 0.8:
-                yield Act(_soon(random, at, end), "unrestrict", *own, number=number)
+                yield Act(soon(random, at, end), "unrestrict", *own, number=number)
             continue
         yield Act(at, "erase", *own, random.choice(["marketing", "account"]), number)
         for what in random.sample(_AFTERWARDS, random.randrange(4)):
@@ -181,7 +146,7 @@ def _rights(random: Random, options: Options) -> Iterator[Act]:
             many = (own,) if what in {"gains", "import"} else ()
             named = (tool, 0) if what == "gains" else own if what != "import" else (-1, 1)
             number_of = number + 100 if what == "import" else number
-            yield Act(_soon(random, at, end), what, *named, scope, number_of, many)
+            yield Act(soon(random, at, end), what, *named, scope, number_of, many)
     for _ in range(random.randrange(6)):
         step = min(1 + int(random.expovariate(1 / 3)), 12)
         yield Act(random.randrange(end), "killed", form=step, scope="erase", number=40)
@@ -198,14 +163,14 @@ def _moves(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Ac
         new = random.choice([forms, forms, forms, (old + 1) % forms])
         if new == old:
             new = forms
-        at = _soon(random, before.at, end)
+        at = soon(random, before.at, end)
         move = Act(at, "move", who, old, number=number, many=((who, new),))
         yield move
         for what in random.sample(_BEFORE_MOVE, random.randrange(4)):
             form, scope = random.choice([old, old, new]), random.choice(_SCOPES)
-            yield Act(max(0, at - _soon(random, 0, end)), what, who, form, scope, number)
+            yield Act(max(0, at - soon(random, 0, end)), what, who, form, scope, number)
         for what in random.sample(_SINCE_MOVE, random.randrange(6)):
-            form, later = random.choice([old, new]), _soon(random, at, end)
+            form, later = random.choice([old, new]), soon(random, at, end)
             if what == "move":
                 yield replace(move, at=later, number=number + random.randrange(2))
             elif what == "gains":
@@ -222,15 +187,11 @@ def _sharing(random: Random, acts: Sequence[Act], options: Options) -> Iterator[
     for number in range(400, 400 + max(4, options.people // 10)):
         other = random.choice(acted)
         form = random.choice([other.form, other.form, random.randrange(len(forms_of(other.who)))])
-        at = max(0, other.at - _soon(random, 0, end)) if random.random() < 0.5 else other.at
+        at = max(0, other.at - soon(random, 0, end)) if random.random() < 0.5 else other.at
         for what in random.choices(["gpc", "gpc", "phone", "opt_in"], k=random.randrange(1, 5)):
             scope = random.choice(_SCOPES) if what == "gpc" else SHARING
-            at = _soon(random, at, end)
+            at = soon(random, at, end)
             yield Act(at, what, other.who, form, scope, number)
-
-
-def _soon(random: Random, at: int, end: int) -> int:
-    return min(at + random.choice(_GAPS) + random.randrange(HOUR), end)
 
 
 def _some(random: Random, options: Options) -> tuple[tuple[int, int], ...]:
@@ -261,6 +222,14 @@ def _faults(random: Random, options: Options) -> Iterator[Act]:
     for _ in range(random.randrange(4)):
         tool = random.randrange(options.tools)
         yield Act(random.randrange(end), "forgets", tool, number=random.randrange(1, 6))
+
+
+def _frozen(random: Random, options: Options) -> Iterator[Act]:
+    """Workers freeze while they ask a tool; most go on after their rows were leased again."""
+    for _ in range(random.randrange(2, 7)):
+        length = random.choice([MINUTE, 20 * MINUTE, 2 * HOUR, 5 * HOUR])
+        at, job = random.randrange(options.hours * HOUR), random.choice(["fresh", "sync"])
+        yield Act(at, "frozen_asking", form=random.choice([1, 1, 2]), scope=job, number=length)
 
 
 def _burst(random: Random, options: Options) -> Iterator[Act]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from flask.testing import FlaskClient
 
 from preference_center.domain.vendor_events import VendorEventKind
+from simulation.acts import Act
 from simulation.checking import Checks
 from simulation.ground import Clock
-from simulation.history import Act
 from simulation.oracle import OptOut, Oracle
 from simulation.people import ALL, BOUNCED, EVER, TOPICS, Form, forms_of
 from simulation.reports import make_event, report

@@ -14,8 +14,8 @@ from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, listings
 from preference_center.sync.listings import supported_listings
+from simulation.acts import Options
 from simulation.ground import Clock
-from simulation.history import Options
 from simulation.people import SHARING, START, TOPICS, first_forms_of
 from simulation.profiles import KINDS, drawn
 from simulation.reports import KIND, SETTINGS

@@ -9,15 +9,17 @@ from datetime import datetime, timedelta
 from preference_center.context import services
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
+from simulation.acts import Act
 from simulation.entry_points import EntryPoints
 from simulation.filtering import FilteringSender
 from simulation.follower import Follower
-from simulation.history import Act
 from simulation.people import ALL, START, TOPICS, Form, forms_of
 
 SOON = 80
 """Seconds within which somebody changes their mind: some before the lease expires, some after."""
 
+REGRETS = 0.5
+"""How often they take back one of their opt-outs; else they do either, about any scope."""
 AMID = 0.02
 """How often somebody does while a worker holds their row that nothing befalls."""
 _HELD = "SELECT address_id FROM sync_state WHERE lease IS NOT NULL"
@@ -75,8 +77,14 @@ class Overlaps:
         form = self.forms[random.choice(held)]
         number = forms_of(form.person).index(form)
         what, scope = random.choice(["one_click", "opt_in"]), random.choice([ALL, *TOPICS])
+        off = [each for each in (ALL, *TOPICS) if self._is_off(form, each, at)]
+        if off and random.random() < REGRETS:
+            what, scope = "opt_in", random.choice(off)
         seconds = int((at - START).total_seconds())
         return Act(seconds, what, form.person, number, scope, random.randrange(1000))
+
+    def _is_off(self, form: Form, scope: str, at: datetime) -> bool:
+        return bool(self.entry_points.oracle.must_be_off(form, scope, at))
 
 
 def _whose(connection: Connection, which: str, at: datetime) -> list[str]:

@@ -17,6 +17,7 @@ from simulation.people import SHARING, TOPICS
 
 TARGETS = {topic: str(11 + number) for number, topic in enumerate((*TOPICS, SHARING))}
 HOUR = 3600.0
+YEAR = 365 * 24 * HOUR
 TRUSTED = 60.0
 """Seconds after which a request is dead where nothing can be read back: see `sync.ECHO`."""
 
@@ -126,5 +127,5 @@ def drawn(kind: Profile, random: Random) -> Profile:
         rows_fail=seldom(0.15),
         forgets=seldom(0.1) if watched else 0.0,
         skew=random.choice([0.0, 0.0, random.uniform(-600, 600)]),
-        local=random.choice([0.0, 0.0, -7 * HOUR, 5.75 * HOUR, None]),
+        local=random.choice([0.0, 0.0, -7 * HOUR, 5.75 * HOUR, -2 * YEAR, None]),
     )

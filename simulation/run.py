@@ -20,6 +20,7 @@ from preference_center.integrations.base.contract import Connector
 from simulation import faults
 from simulation.account import Account
 from simulation.accounts import Accounts
+from simulation.acts import Act, Options
 from simulation.asking import Requests
 from simulation.checking import Checks
 from simulation.comparing import Comparison
@@ -30,7 +31,6 @@ from simulation.faults import Faults
 from simulation.filtering import FilteringSender
 from simulation.follower import Follower
 from simulation.ground import Clock, Ground
-from simulation.history import Act, Options
 from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
@@ -201,7 +201,7 @@ class Run:
             self.checks.nudged(destination)
 
     def _step(self, what: str) -> None:
-        self.crew.step()
+        self.crew.step(what)
         if what.endswith(" pushed") and self.crew.current is None:
             self.overlaps.amid()
 

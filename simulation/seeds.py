@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from dev.engines import at
+from simulation.acts import Act, Options
 from simulation.ground import Ground, ground, prepare
-from simulation.history import Act, Options, draw
+from simulation.history import draw
 from simulation.run import Run
 from simulation.shrinking import about, shrunk
 from simulation.violation import Violation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from simulation.history import Act
+from simulation.acts import Act
 
 Fails = Callable[[Sequence[Act]], bool]
 

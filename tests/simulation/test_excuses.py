@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from simulation.acts import Options
 from simulation.excuses import BOUNDS, Excuse, beyond
-from simulation.history import Options
 
 
 def test_every_excuse_has_a_bound() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from simulation.accounts import Accounts
-from simulation.history import Options, draw
+from simulation.acts import Options
+from simulation.history import draw
 from simulation.moves import Move
 from simulation.oracle import Cause, OptOut, Oracle
 from simulation.people import (

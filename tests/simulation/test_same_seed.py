@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from simulation.history import Act, Options, draw
+from simulation.acts import Act, Options
+from simulation.history import draw
 from simulation.shrinking import shrunk
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,57 @@
+"""What senders report only later: opt-ins of before what people have done since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from simulation.acts import HOUR, Act, Options, soon
+from simulation.people import ALL, TOPICS, first_forms_of
+
+LATE = 0.6
+"""How often an opt-in is reported after the person has opted out in a tool."""
+BEHIND = 8 * HOUR
+"""How long before that it was made at least: more than the hours by which a tool's dates may be
+behind and are believed. If it were less, nobody could know which of the two was first."""
+BEFORE = 40 * HOUR
+
+
+def reported_late(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
+    """They opted in, opted out in a tool, and then the sender of a day ago reports the opt-in."""
+    end = options.hours * HOUR
+    for act in acts:
+        if act.what in {"in_tool", "complaint"} and random.random() < LATE:
+            scope = act.scope if act.what == "in_tool" else random.choice([ALL, *TOPICS])
+            at, made = _reported(random, act.at, end), random.randrange(BEFORE)
+            since = at - act.at + BEHIND + made
+            yield Act(at, "opt_in_dated", act.who, act.form, scope, since)
+
+
+def returning(random: Random, options: Options) -> Iterator[Act]:
+    """Some who asked for something are erased and come back.
+
+    Then a sender reports an opt-in of before, or they click and undo that: nothing that they
+    chose before counts again.
+    """
+    end = options.hours * HOUR
+    for number in range(500, 500 + max(2, options.people // 20)):
+        who = random.randrange(options.people)
+        own = who, random.randrange(len(first_forms_of(who)))
+        topic, first = random.choice(TOPICS), random.randrange(max(1, end // 2))
+        erased = soon(random, first, end)
+        back = soon(random, erased, end)
+        yield Act(first, "opt_in", *own, topic, number)
+        yield Act(erased, "erase", *own, random.choice(["marketing", "account"]), number)
+        yield Act(back, "comes_back", *own, number=number)
+        if random.random() < 0.5:
+            at = _reported(random, back, end)
+            yield Act(at, "opt_in_dated", *own, topic, at - first + random.randrange(HOUR))
+        if random.random() < 0.5:
+            at = soon(random, back, end)
+            yield Act(at, "page", *own, random.choice([ALL, *TOPICS]), number)
+            yield Act(soon(random, at, end), "undo", *own, number=number)
+
+
+def _reported(random: Random, at: int, end: int) -> int:
+    """When a sender reports what it should have before: it does so once a day."""
+    return min(at + random.randrange(HOUR, 24 * HOUR), end)

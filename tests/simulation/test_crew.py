@@ -1,0 +1,55 @@
+"""A worker freezes where it is meant to, and goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+
+from simulation.crew import Crew, Mishap
+from simulation.faults import PUSH
+from simulation.ground import Clock
+
+
+class Stepping(Crew):
+    """Its jobs are nothing but steps, of these names."""
+
+    def _work(self, job: str, args: tuple[int | str, ...]) -> None:
+        for name in args:
+            self.step(str(name))
+            self.trace(f"{job} {name}")
+
+
+def crew(*mishaps: Mishap) -> tuple[Stepping, list[str], list[Callable[[], None]]]:
+    """One with these mishaps, what it has done, and what continues the frozen."""
+    done: list[str] = []
+    thaws: list[Callable[[], None]] = []
+    connect: Any = None
+    made = Stepping(
+        Flask(__name__),
+        Clock(),
+        connect,
+        lambda _, thaw: thaws.append(thaw),
+        done.append,
+        mishaps=list(mishaps),
+    )
+    return made, done, thaws
+
+
+def test_a_worker_freezes_as_it_asks_a_tool_and_then_goes_on_with_its_request() -> None:
+    workers, done, thaws = crew(Mishap("frozen", 1, 60, call=PUSH))
+    workers.do("sync-1-0", "sync", ("", "tool-0 push", "tool-0 pushed"))
+    assert done == ["sync ", "a worker freezes in sync-1-0"]
+    thaws[0]()
+    assert done[2:] == ["a worker thaws in sync-1-0", "sync tool-0 push", "sync tool-0 pushed"]
+
+
+def test_that_waits_for_a_job_that_asks_a_tool() -> None:
+    workers, done, thaws = crew(Mishap("frozen", 1, 60, call=PUSH))
+    workers.do("sync-1-0", "idle", ("", "tool-0 listed"))
+    assert not thaws
+    workers.do("sync-1-0", "sync", ("tool-0 push",))
+    assert done == ["idle ", "idle tool-0 listed", "a worker freezes in sync-1-0"]
+    workers.end()
+    assert not workers.asleep
