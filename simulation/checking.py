@@ -160,9 +160,11 @@ class Checks:
         return not hidden and seen_since
 
     def count_unsure(self) -> None:
-        """Count the opt-outs that are uncertain even after the end."""
+        """Count the opt-outs that are uncertain even after the end, and were not undone."""
         left = sum(
-            not opt_out.sure for opt_outs in self.oracle.opt_outs.values() for opt_out in opt_outs
+            not opt_out.sure and opt_out.gone is not True
+            for opt_outs in self.oracle.opt_outs.values()
+            for opt_out in opt_outs
         )
         self.comparison.excused[Excuse.NEVER_SURE] += left
         self.comparison.excused[Excuse.HIDDEN] += sum(

@@ -36,7 +36,7 @@ BOUNDS: Mapping[Excuse, float] = {
     Excuse.ASKED_TO_WAIT: 20,
     Excuse.UNSURE: 80,
     Excuse.ACTED_MEANWHILE: 2,
-    Excuse.NEVER_SURE: 20,
+    Excuse.NEVER_SURE: 30,
     Excuse.HIDDEN: 3,
 }
 """How many a seed may have on average: 72 hours, 200 people, five tools."""
