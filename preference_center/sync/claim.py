@@ -11,7 +11,12 @@ from preference_center.context import services
 from preference_center.destinations.frequency_fields import topics_with_frequency
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.claims import claim_limit, includes_bulk_lane, next_position
+from preference_center.domain.sync.claims import (
+    bulk_share,
+    claim_limit,
+    includes_bulk_lane,
+    next_position,
+)
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import (
     PushPlan,
@@ -68,11 +73,15 @@ def claim_batch(connection: Connection, request: ClaimRequest) -> ClaimedBatch:
     if not _can_start(connection, request):
         return ClaimedBatch(lease, ends_at, {}, {}, next_position=None)
     limit = claim_limit(request.destination, request.capabilities)
-    claims = _claim_rows(connection, request, limit)
+    includes_bulk = includes_bulk_lane(
+        request.destination, request.capabilities, is_fresh_lane=request.fresh
+    )
+    share = bulk_share(limit, services().random.random()) if includes_bulk else None
+    claims = _claim_rows(connection, request, limit, share)
     plans = plan_claims(
         connection, request.destination, request.capabilities, lease, claims, request.now
     )
-    position = next_position(claims, request.position, limit, is_fresh_lane=request.fresh)
+    position = next_position(claims, request.position, limit, share, is_fresh_lane=request.fresh)
     return ClaimedBatch(
         lease, ends_at, {claim.address_id: claim for claim in claims}, plans, position
     )
@@ -86,7 +95,9 @@ def _can_start(connection: Connection, request: ClaimRequest) -> bool:
     )
 
 
-def _claim_rows(connection: Connection, request: ClaimRequest, limit: int) -> list[SyncClaim]:
+def _claim_rows(
+    connection: Connection, request: ClaimRequest, limit: int, share: int | None
+) -> list[SyncClaim]:
     """Claim up to `limit` rows, and register the push if there are any."""
     destination, now = request.destination, request.now
     claims = states.claim_rows(
@@ -96,9 +107,7 @@ def _claim_rows(connection: Connection, request: ClaimRequest, limit: int) -> li
         now=now,
         until=request.ends_at,
         limit=limit,
-        include_bulk=includes_bulk_lane(
-            destination, request.capabilities, is_fresh_lane=request.fresh
-        ),
+        bulk_share=share,
         since=request.position,
     )
     if claims:

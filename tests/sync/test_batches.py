@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -30,14 +31,15 @@ FULL = Tool.capabilities.batch_size - Tool.capabilities.batch_size // 10
 pytestmark = pytest.mark.usefixtures("in_context")
 
 
-def opt_out(count: int, first: int = 0) -> None:
+def opt_out(count: int, first: int = 0, *, bulk: bool = False) -> None:
     now = services().now()
     people = [parse_address(f"person-{first + n}@example.com", Channel.EMAIL) for n in range(count)]
     record(
         [
             Change(uuid4(), EventKind.OPTED_OUT, who, TOPIC, now, now, "test", "test")
             for who in people
-        ]
+        ],
+        bulk=bulk,
     )
 
 
@@ -90,6 +92,20 @@ def test_a_claim_takes_no_more_than_the_tool_takes_at_once(destination: int, too
     opt_out(Tool.capabilities.batch_size + 1)
     work(destination, tool)
     assert [len(push) for push in tool.pushes] == [Tool.capabilities.batch_size, 1]
+
+
+def test_a_tool_that_takes_one_at_a_time_is_told_of_lists_while_people_opt_out(
+    destination: int,
+) -> None:  # I3: the tenth of one row was none
+    class OneAtATime(Tool):
+        capabilities = replace(Tool.capabilities, batch_size=1)
+
+    tool = OneAtATime()
+    opt_out(1, bulk=True)
+    opt_out(200, first=1)
+    work(destination, tool)
+    order = [item.address for push in tool.pushes for item in push]
+    assert order.index("person-0@example.com") < 200
 
 
 @pytest.mark.parametrize("fresh", [pytest.param(False, id="all"), pytest.param(True, id="fresh")])

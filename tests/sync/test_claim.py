@@ -70,7 +70,13 @@ def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
             for _ in range(CLAIMS):
                 until = now + timedelta(seconds=90)
                 rows = states.claim_rows(
-                    connection, clicked, lease, now=now, until=until, limit=LIMIT, include_bulk=True
+                    connection,
+                    clicked,
+                    lease,
+                    now=now,
+                    until=until,
+                    limit=LIMIT,
+                    bulk_share=LIMIT // 10,
                 )
                 connection.commit()
                 most = max(most, len(rows))

@@ -40,11 +40,13 @@ def listed(count: int, first: int = 1) -> list[Address]:
     return people
 
 
-def claimed(destination: int, limit: int, clock: Clock) -> set[int]:
+def claimed(destination: int, limit: int, clock: Clock, *, bulk_share: int = 0) -> set[int]:
     """The addresses that a worker takes now."""
-    until = clock() + timedelta(seconds=90)
+    now, until = clock(), clock() + timedelta(seconds=90)
     rows = run_in_transaction(
-        lambda c: states.claim_rows(c, destination, LEASE, now=clock(), until=until, limit=limit)
+        lambda c: states.claim_rows(
+            c, destination, LEASE, now=now, until=until, limit=limit, bulk_share=bulk_share
+        )
     )
     return {row.address_id for row in rows}
 
@@ -60,16 +62,17 @@ def test_what_people_do_overtakes_a_list_that_has_waited_longer(clock: Clock) ->
     assert {id_of(who) for who in clicks} <= claimed(destination, 4, clock)
 
 
-def test_a_tenth_of_a_batch_is_the_lists(clock: Clock) -> None:
+@pytest.mark.parametrize("limit, share", [(20, 2), (1, 1)])
+def test_a_share_of_a_batch_is_the_lists(clock: Clock, limit: int, share: int) -> None:
     # I3
     destination = add_destination("mailer", NEWS)
     people = listed(5)
     record([change(1000 + n, address=person(f"click-{n}")) for n in range(40)])
 
-    taken = claimed(destination, 20, clock)
+    taken = claimed(destination, limit, clock, bulk_share=share)
 
-    assert len(taken) == 20
-    assert len(taken & {id_of(who) for who in people}) == 2
+    assert len(taken) == limit
+    assert len(taken & {id_of(who) for who in people}) == share
 
 
 def test_a_list_alone_fills_the_batch(clock: Clock) -> None:

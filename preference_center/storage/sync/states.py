@@ -22,10 +22,10 @@ WITH live AS (
     WHERE destination_id = %(destination)s AND NOT bulk
         AND next_at BETWEEN %(live)s AND %(now)s
     ORDER BY next_at
-    LIMIT %(limit)s::int - CASE WHEN %(include_bulk)s AND EXISTS (SELECT FROM sync_state
+    LIMIT %(limit)s::int - CASE WHEN %(bulk_share)s > 0 AND EXISTS (SELECT FROM sync_state
         WHERE destination_id = %(destination)s AND bulk
             AND next_at BETWEEN %(bulk)s AND %(now)s)
-        THEN %(limit)s::int / 10 ELSE 0 END
+        THEN %(bulk_share)s::int ELSE 0 END
     FOR UPDATE SKIP LOCKED
 ), bulk AS (
     SELECT address_id, next_at FROM sync_state
@@ -208,14 +208,14 @@ def claim_rows(
     now: datetime,
     until: datetime,
     limit: int,
-    include_bulk: bool = True,
+    bulk_share: int | None = 0,
     since: LanePosition = LANE_BEGINNING,
 ) -> list[SyncClaim]:
     """Claim up to `limit` due rows for the lease `lease`, which ends at `until`.
 
     Rows of the bulk lane (lists and backfills) come after the live ones, however long they have
-    waited, but a tenth of each batch is reserved for them: so neither lane starves the other.
-    Without `include_bulk` no bulk rows are claimed.
+    waited, but `bulk_share` rows of this claim are reserved for them: see `claims.bulk_share`.
+    With None no bulk rows are claimed.
 
     Rows that became due before `since` are not claimed. Starting there avoids reading the dead
     index entries of earlier claims, which stay while any snapshot is older than the claim (for
@@ -223,7 +223,8 @@ def claim_rows(
     claim from LANE_BEGINNING: rows that another transaction had locked may have been skipped.
     """
     given = {"destination": destination, "lease": lease, "now": now, "until": until}
-    given |= {"limit": limit, "include_bulk": include_bulk, "live": since.live, "bulk": since.bulk}
+    given |= {"limit": limit, "live": since.live, "bulk": since.bulk}
+    given |= {"include_bulk": bulk_share is not None, "bulk_share": bulk_share or 0}
     rows = connection.execute(_CLAIM, given, binary=True).fetchall()
     if not rows:
         return []
