@@ -237,19 +237,23 @@ def outdated_since(consent: Timestamped, topic: Topic, now: datetime) -> datetim
 
 
 def newest_opt_in(
-    scope: str, facts: Sequence[ScopeFact], *, any_form: bool = False
+    scope: str,
+    facts: Sequence[ScopeFact],
+    *,
+    any_form: bool = False,
+    until: datetime | None = None,
 ) -> Timestamped | None:
     """The newest own opt-in of exactly this form that an opt-out of `scope` would end.
 
-    `any_form`: of every form of the mailbox, since it would end them all (I9).
+    `any_form`: of every form of the mailbox, since it would end them all (I9). `until`: leaves out
+    scopes that were opted in to later than that (UTC).
     """
-    return _newest(
-        [
-            fact.state.lift
-            for fact in facts
-            if (fact.exact or any_form) and _ends_lift(scope, fact.scope)
-        ]
-    )
+    lifts = [
+        fact.state.lift
+        for fact in facts
+        if (fact.exact or any_form) and _ends_lift(scope, fact.scope)
+    ]
+    return _newest([lift for lift in lifts if lift and (until is None or lift.at <= until)])
 
 
 def _ends_lift(scope: str, lifted: str) -> bool:

@@ -157,6 +157,13 @@ def test_the_newest_own_opt_in_that_an_opt_out_would_end(scope: str, minute: int
     assert newest_opt_in(scope, facts) == mark(minute)
 
 
+def test_the_newest_opt_in_until_then() -> None:  # I5
+    facts = [on(NEWS, -4), on(OFFERS, -7)]
+    assert newest_opt_in(ALL_MARKETING, facts, until=mark(-4).at) == mark(-4)
+    assert newest_opt_in(ALL_MARKETING, facts, until=mark(-5).at) == mark(-7)
+    assert newest_opt_in(ALL_MARKETING, facts, until=mark(-8).at) is None
+
+
 def test_the_newest_opt_in_of_any_form_of_the_mailbox() -> None:  # I9
     facts = [
         on(NEWS, -4),

@@ -107,6 +107,18 @@ def test_an_opt_out_of_another_form_is_not_dated_before_an_opt_in_either(
     assert decision()
 
 
+def test_what_is_opted_in_to_since_does_not_vouch_for_the_date_of_an_opt_out(
+    clock: Clock,
+) -> None:  # I5: found by the simulation
+    tool = Tool()
+    number = ready(tool, clock)
+    post(number, unsubscribe(event="unsubscribe", timestamp=ago(7)))
+    clock.advance(timedelta(minutes=3))
+    say(EventKind.OPTED_IN, scope=OTHER)
+    ingest_stored(number, tool)
+    assert decision()
+
+
 def standard(at: str) -> dict[str, Any]:
     data = {"address": ANNA, "topic": TOPIC}
     return {"type": "opted_out", "timestamp": at, "data": data}

@@ -270,8 +270,13 @@ class _AddressPlanner:
         self.plan.follow_ups[follow_up].append(self.key)
 
     def _occurred_at(self, event: VendorEvent, evaluation: Evaluation) -> datetime | None:
-        """When the person acted; None if the tool's date can't be right (I5)."""
-        opted_in = newest_opt_in(evaluation.scope, self.context.facts, any_form=True)
+        """When the person acted; None if the tool's date can't be right (I5).
+
+        What they opted in to after it was received says nothing of its date.
+        """
+        opted_in = newest_opt_in(
+            evaluation.scope, self.context.facts, any_form=True, until=event.received_at
+        )
         return plausible_occurred_at(event, self.rules.now, opted_in.at if opted_in else None)
 
     def _build_change(self, event: VendorEvent, evaluation: Evaluation) -> Change:
