@@ -34,6 +34,8 @@ from simulation.people import ALL, EVERYTHING, SHARING, Form, forms_of
 from simulation.signals import Signals
 from simulation.violation import Violation
 
+UNDO_PERIOD = timedelta(minutes=30)
+"""How long a press on the unsubscribe page can be undone."""
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 _PAIR = {"List-Unsubscribe": "One-Click"}
 _BROWSER = {"follow_redirects": True}
@@ -64,7 +66,8 @@ class EntryPoints:
     """The last opt-out of each form through each of our own entry points, with each link."""
     ours: set[int] = field(default_factory=set)
     """The ids of the opt-outs made there."""
-    offers: dict[int, tuple[str, str, OptOut]] = field(default_factory=dict)
+    offers: dict[int, tuple[str, str, OptOut, datetime]] = field(default_factory=dict)
+    """By the number of the act: the link's token, the offer to undo, and of what and when."""
     signals: Signals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,18 +105,19 @@ class EntryPoints:
         opt_out = self._expect_opt_out(form, act.scope, "page", token=token)
         offer = _UNDO.search(text)
         if offer:
-            self.offers[act.number] = (token, offer[1], opt_out)
+            self.offers[act.number] = (token, offer[1], opt_out, self.clock.now)
         return "offers undo" if offer else "active already"
 
     def _undo(self, form: Form, act: Act) -> str:
         """It undoes the opt-out of that page, and nothing later."""
         if act.number not in self.offers:
             return "nothing to undo"
-        token, offer, opt_out = self.offers.pop(act.number)
+        token, offer, opt_out, pressed_at = self.offers.pop(act.number)
         response = self.client.post(f"/u/{token}", data={"undo": offer}, **_BROWSER)
         if response.status_code != 200:
             raise Violation(f"I7: undo answers {response.status_code}")
-        if "Too late to undo" in response.text:
+        # The page does not say so where they have opted in to something since.
+        if "Too late to undo" in response.text or self.clock.now - pressed_at > UNDO_PERIOD:
             return "too late"
         for other in self.oracle.opt_outs[form.person]:
             own = id(other) in self.ours and other is not opt_out

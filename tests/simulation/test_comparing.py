@@ -68,6 +68,12 @@ def test_what_a_tool_turns_on_while_it_puts_a_request_off_waits_for_that_request
     assert excused == {Excuse.ASKED_TO_WAIT: 1}
 
 
+def test_a_request_that_was_put_off_may_be_seconds_older_by_the_clock_of_another_host() -> None:
+    # I3: and another event had the tool asked again before the hundred hours were over
+    excused = mails(asked=100, put_off=9.95, turned_on=0, now=LATER)
+    assert excused == {Excuse.ASKED_TO_WAIT: 1}
+
+
 @pytest.mark.parametrize(
     "asked, put_off",
     [
