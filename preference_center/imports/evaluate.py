@@ -103,6 +103,7 @@ class ChunkEvaluator:
                 digest=keys.exact_digest(entry.change.address),
                 channel=entry.change.address.channel,
                 scope=entry.change.scope,
+                received_at=entry.change.received_at,
                 is_opt_in=entry.meaning is RowMeaning.SUBSCRIPTION,
             )
             for entry in changes

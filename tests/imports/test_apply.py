@@ -155,6 +155,17 @@ def test_whoever_states_an_earlier_receipt_has_the_clock_run_from_there(tmp_path
     ]
 
 
+def test_a_no_that_reached_the_company_before_the_one_that_stands_keeps_its_deadline(
+    tmp_path: Path,
+) -> None:  # I3: recorded later, though it passed for already there
+    monday, tuesday = START - timedelta(hours=30), START - timedelta(hours=10)
+    record([change(EventKind.OPTED_OUT, email("person-0"), ALL_MARKETING, tuesday)])
+    letters = instructions_for("addresses", ALL, only="opt-outs", received_at=monday)
+    assert stats_of(imported(listed(tmp_path / "letters", 1), letters)).total_new == 1
+    again = stats_of(imported(listed(tmp_path / "again", 2), letters))
+    assert (again.total_new, again.total_already_present) == (1, 1)
+
+
 def test_groups_without_a_scope_are_listed_with_an_example_to_copy(exports: Path) -> None:
     with pytest.raises(MissingScopes) as error:
         planned(exports / "sendgrid-groups.csv", instructions_for("sendgrid-groups"))

@@ -176,7 +176,7 @@ def _load_reported_opt_outs(connection: Connection) -> None:
 
 
 def _find_matches(connection: Connection) -> None:
-    queries = [MatchQuery(b"digest", Channel.EMAIL, NEWS, is_opt_in=False)]
+    queries = [MatchQuery(b"digest", Channel.EMAIL, NEWS, START, is_opt_in=False)]
     own = (UUID(int=1), UUID(int=2))
     find_matches(connection, queries, own_event_range=own, undoing_imports=(), now=START)
 

@@ -28,6 +28,7 @@ class MatchQuery:
     digest: bytes
     channel: str
     scope: str
+    received_at: datetime
     is_opt_in: bool
     """Whether it is a subscription, not an opt-out."""
 
@@ -59,7 +60,8 @@ _OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
 _SELECT_MATCHES = f"""
 SELECT given.n, newest.counts_at, lift.counts_at, newest.import_id
 FROM unnest(%(indexes)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(scopes)b::text[],
-    %(is_opt_in)b::boolean[]) AS given (n, digest, channel, scope, is_opt_in)
+    %(received)b::timestamptz[], %(is_opt_in)b::boolean[])
+    AS given (n, digest, channel, scope, received_at, is_opt_in)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
 CROSS JOIN LATERAL (
     SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN v.evidence->>'import' END AS import_id
@@ -70,6 +72,7 @@ CROSS JOIN LATERAL (
             CASE WHEN given.is_opt_in THEN %(opt_ins)s::text[] ELSE %(opt_outs)s::text[] END)
         AND e.id NOT BETWEEN %(first)s AND %(last)s
         AND NOT (e.own AND e.received_at > %(undoable_since)s)
+        AND (given.is_opt_in OR e.received_at <= given.received_at)
         AND (e.source = '{SOURCE}' AND v.evidence->>'import' = ANY(%(undoing)s::text[])) IS NOT TRUE
     ORDER BY e.counts_at DESC, import_id NULLS FIRST LIMIT 1
 ) AS newest
@@ -83,7 +86,8 @@ LEFT JOIN LATERAL (
 ) AS lift ON NOT given.is_opt_in
 """  # noqa: S608 - constants of this module
 """What may be undone is no match, as it would take with it what is not recorded for it (I5): what a
-correction of an address recorded, and a press on a page of the last half hour.
+correction of an address recorded, and a press on a page of the last half hour. Nor is an opt-out
+that was received later than this one, whose 72 hours began earlier (I3).
 """
 
 
@@ -107,6 +111,7 @@ def find_matches(
             "digests": [query.digest for query in queries],
             "channels": [query.channel for query in queries],
             "scopes": [query.scope for query in queries],
+            "received": [query.received_at for query in queries],
             "is_opt_in": [query.is_opt_in for query in queries],
             "opt_outs": _OPT_OUT_KINDS,
             "opt_ins": _OPT_IN_KINDS,
