@@ -79,6 +79,7 @@ class Corrections:
         self.made = {of: each for of, each in self.made.items() if each.id != found.id}
         found.move.undo()
         if found.contact is not None:
+            found.move.undo_closings()
             self.accounts.leave(found.move.new, found.contact)
         self._count_restricted(found.move.new)
         self.clock.sleep(APART)

@@ -47,6 +47,13 @@ class Move:
         kept = self.oracle.opt_ins[self.new]
         kept[:] = [each for each in kept if not any(each is copy for copy in self._opt_ins)]
 
+    def undo_closings(self) -> None:
+        """The account that was closed since was the old address's; marketing stays off (I4)."""
+        for opt_out in self.oracle.opt_outs[self.new.person]:
+            is_closing = opt_out.scope == EVERYTHING and opt_out.cause is Cause.PERSON
+            if is_closing and opt_out.form == self.new and opt_out.first >= self.at:
+                opt_out.gone = True
+
     def _goes_along(self, opt_out: OptOut) -> bool:
         """Whether it covers the old address, and is the person's own and not the mailbox's."""
         if opt_out.gone is True or opt_out.scope == BOUNCED or opt_out.form == self.new:

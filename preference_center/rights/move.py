@@ -22,6 +22,7 @@ from preference_center.domain.rights.move import (
     UNDO_PERIOD,
     build_move_changes,
     check_move,
+    closings_by_link,
 )
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import (
@@ -94,22 +95,34 @@ def undo_move(
 ) -> Move:
     """Retract exactly what the move recorded, and unlink the new address where it linked it.
 
-    What the person did at the new address since then stands. Safe to repeat. Raises InvalidInput
-    if there is no such move, or once it can't be undone any more; Unavailable.
+    What the person did at the new address since then stands; but an account that was closed for
+    it by that link is open there again. Safe to repeat. Raises InvalidInput if there is no such
+    move, or once it can't be undone any more; Unavailable.
     """
-    move = run_in_transaction(lambda connection: moves.load_move(connection, move_id))
-    if move is None:
-        raise InvalidInput("no address was corrected under this id")
-    if move.undone_at:
-        return move
-    if origin.now > move.undo_until:
-        raise InvalidInput(
-            f"a correction can be undone for {UNDO_PERIOD.days} days: correct the address again"
-        )
+    for _ in range(_ATTEMPTS):
+        move = run_in_transaction(lambda connection: moves.load_move(connection, move_id))
+        if move is None:
+            raise InvalidInput("no address was corrected under this id")
+        if move.undone_at:
+            return move
+        if origin.now > move.undo_until:
+            raise InvalidInput(
+                f"a correction can be undone for {UNDO_PERIOD.days} days: correct the address again"
+            )
+        try:
+            return _undo(move, origin, in_transaction)
+        except _ConcurrentChange:
+            continue
+    raise Unavailable("the database is too busy with this address", UnavailableCause.LOCK_TIMEOUT)
+
+
+def _undo(move: Move, origin: RequestOrigin, in_transaction: InTransaction | None) -> Move:
+    """Raises _ConcurrentChange where the account was closed or the move repeated meanwhile."""
     undone = replace(move, undone_at=origin.now)
+    closings = run_in_transaction(lambda connection: _closings(connection, move))
     retraction = Retraction(
         uuid5(move.id, "undo"),
-        move.event_ids,
+        (*move.event_ids, *closings),
         origin.now,
         SOURCE,
         origin.actor,
@@ -117,16 +130,28 @@ def undo_move(
     )
 
     def write(connection: Connection, _: RecordResult) -> None:
-        stored = moves.load_move(connection, move_id, lock=True)
+        stored = moves.load_move(connection, move.id, lock=True)
         if stored is None or stored.undone_at:
             return
-        moves.undo(connection, move, origin.now)
+        moves.undo(connection, move, origin.now)  # locks the contact, so nobody closes it now
+        if stored != move or set(_closings(connection, move)) - set(closings):
+            raise _ConcurrentChange
         _audit(connection, origin, "rights.move_undone", move)
         if in_transaction:
             in_transaction(connection, undone)
 
     record([retraction], write)
     return undone
+
+
+def _closings(connection: Connection, move: Move) -> list[UUID]:
+    """The events that closed the new address's account by the link, if the move made one."""
+    if move.contact_id is None:
+        return []
+    events, retracted = list_events_of(connection, [move.to_address_id])
+    return closings_by_link(
+        move.to_address_id, move.moved_at, [each for each in events if each.id not in retracted]
+    )
 
 
 def _link(asked: _Correction) -> ContactSet:

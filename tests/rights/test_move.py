@@ -284,6 +284,31 @@ def test_an_undo_ends_a_link_that_a_repeat_made() -> None:  # I4
     assert not ask(OLD, INVOICE).allow
 
 
+@pytest.mark.parametrize("through", [OLD, NEW], ids=["old", "new"])
+def test_an_undo_opens_what_was_closed_by_the_link(through: Address, clock: Clock) -> None:
+    # I4: the account is the old address's, and the new one may be somebody else's
+    store(OLD)
+    record([change(1, EventKind.OPTED_IN, address=NEW)])
+    done = move()
+    clock.now += DAY
+    contacts.deactivate_contacts([(ContactRef(address=through), clock.now)], origin())
+    assert not ask(NEW, INVOICE).allow
+    clock.now += DAY
+    undo_move(done.id, origin=origin())
+    assert ask(NEW, INVOICE).allow
+    assert not ask(NEW).allow
+    assert not ask(OLD, INVOICE).allow
+
+
+def test_an_undo_opens_no_account_that_was_not_linked_by_the_correction(clock: Clock) -> None:
+    store(OLD, NEW)
+    done = move()
+    clock.now += DAY
+    contacts.deactivate_contacts([(ContactRef(address=OLD), clock.now)], origin())
+    undo_move(done.id, origin=origin())
+    assert not ask(NEW, INVOICE).allow
+
+
 def test_an_undo_finds_the_contact_that_was_merged_since() -> None:
     store(OLD)
     done = move()

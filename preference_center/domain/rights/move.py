@@ -201,6 +201,24 @@ def _opt_outs_of(
         yield state.pause, EventKind.PAUSED, fact.scope, state.pause_until
 
 
+def closings_by_link(
+    new_address_id: int, moved_at: datetime, events: Iterable[Event]
+) -> list[UUID]:
+    """The events that closed the account of the new address since the move linked it.
+
+    The account is that of the old address: once the link is gone, the new one has none, and its
+    service mail flows again (I4). That marketing is off stays.
+    """
+    return [
+        event.id
+        for event in events
+        if event.address_id == new_address_id
+        and event.kind is EventKind.DEACTIVATED
+        and event.scope == EVERYTHING
+        and event.recorded_at >= moved_at
+    ]
+
+
 def _moved(move_id: UUID, old: Address, origin: RequestOrigin) -> Change:
     return Change(
         id=uuid5(move_id, EventKind.MOVED),
