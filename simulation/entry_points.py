@@ -276,7 +276,9 @@ class EntryPoints:
         now = services().now()
         for each in forms:
             for scope in (EVERYTHING, ALL):
-                self.oracle.add_opt_out(OptOut(each, scope, now, now, now, sure=sure[each]))
+                self.oracle.add_opt_out(
+                    OptOut(each, scope, now, now, now, sure=sure[each], reported=sure[each])
+                )
             self.known(each, now)
         return "closed"
 
