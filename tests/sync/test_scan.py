@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
@@ -12,7 +13,13 @@ from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.hashed_addresses import parse_hashed_address
-from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushResult
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushResult,
+)
+from preference_center.integrations.base.http import NoResponse
 from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.storage.db.database import run_in_transaction
@@ -218,3 +225,29 @@ def test_a_listing_that_the_tool_prepares_is_waited_for_and_survives_its_worker(
     assert tool.asked == [None, "job 1", "job 1", "job 1"]
     assert stats(destination).contacts == 1
     assert {each.reason for each in progress(destination)} == {""}
+
+
+def test_a_list_that_may_lag_behind_a_lift_that_timed_out_settles_no_later_opt_out(
+    clock: Clock,
+) -> None:  # I3: the lift acted, so the tool would mail for good
+    def acts_and_times_out(batch: Sequence[PushItem]) -> None:
+        raise NoResponse("timed out")
+
+    tool = TwoWayTool()
+    number = add_destination("mailer", TOPIC)
+    tool.add(ANNA)
+    say(EventKind.OPTED_OUT)
+    work(number, tool)
+    clock.advance(timedelta(days=1))
+    say(EventKind.OPTED_IN)
+    tool.before = acts_and_times_out
+    work(number, tool)
+    tool.before = None
+    clock.advance(timedelta(minutes=8))
+    say(EventKind.OPTED_OUT)
+    tool.off[ANNA].clear()
+    tool.reported.append((ANNA, TOPIC))  # as the list shows it for a while
+    read(number, tool, ListingKind.PULL)
+    clock.advance(timedelta(minutes=5))
+    work(number, tool)
+    assert tool.off[ANNA] == {TOPIC}

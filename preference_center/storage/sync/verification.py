@@ -10,6 +10,7 @@ from typing import Any
 
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import is_pushable
@@ -247,7 +248,8 @@ def settle_already_opted_out(
 ) -> int:
     """Settle these without a push; returns how many were still waiting.
 
-    A row whose lift may be under way is pushed all the same, since the lift might act late. The
+    A row whose lift may be under way is pushed all the same, since the lift might act late; so is
+    one whose lift may have acted so recently that the tool still shows the state of before. The
     switch for everything is left to `record_all_marketing_switch`.
     """
     if not opted_out:
@@ -263,7 +265,7 @@ def settle_already_opted_out(
             %(next_at)s::timestamptz[]) AS given (id, version, turned_off, next_at)
         WHERE s.destination_id = %(destination)s AND s.address_id = given.id
             AND s.lease IS NULL AND s.wanted_version = given.version
-            AND (s.lift_until IS NULL OR s.lift_until <= %(now)s)
+            AND (s.lift_until IS NULL OR s.lift_until <= %(shown_since)s)
         RETURNING s.address_id""",
         {
             "ids": list(opted_out),
@@ -271,7 +273,7 @@ def settle_already_opted_out(
             "turned_off": [json.dumps(sorted(each.turned_off)) for each in opted_out.values()],
             "next_at": [each.next_at for each in opted_out.values()],
             "destination": destination,
-            "now": now,
+            "shown_since": now - PROPAGATION_DELAY,
             "all_marketing": ALL_MARKETING,
         },
     ).fetchall()
