@@ -200,7 +200,11 @@ class Crew:
         self.asleep.remove(mishap)
         mishap.rested.clear()
         mishap.woken.set()
-        self._await(mishap)
+        self.busy = True
+        try:
+            self._await(mishap)
+        finally:
+            self.busy = False
 
     def _await(self, mishap: Mishap) -> None:
         if not mishap.rested.wait(PATIENCE):

@@ -53,3 +53,14 @@ def test_that_waits_for_a_job_that_asks_a_tool() -> None:
     assert done == ["idle ", "idle tool-0 listed", "a worker freezes in sync-1-0"]
     workers.end()
     assert not workers.asleep
+
+
+def test_a_worker_that_goes_on_is_busy_as_any_other() -> None:
+    workers, _, thaws = crew(Mishap("frozen", 1, 60, call=PUSH))
+    busy: list[bool] = []
+    workers.trace = lambda _: busy.append(workers.busy)
+    workers.do("sync-1-0", "sync", ("tool-0 push", "tool-0 pushed"))
+    assert not workers.busy
+    thaws[0]()
+    assert busy[-2:] == [True, True]
+    assert not workers.busy
