@@ -199,8 +199,8 @@ class Crew:
     def _wake(self, mishap: Mishap) -> None:
         self.asleep.remove(mishap)
         mishap.rested.clear()
-        mishap.woken.set()
         self.busy = True
+        mishap.woken.set()
         try:
             self._await(mishap)
         finally:
