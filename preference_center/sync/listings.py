@@ -21,6 +21,7 @@ from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
+from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.contract import ContactPage
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
@@ -150,10 +151,11 @@ def _process_page(
     claim = _claim(context, destination, kind, connect)
     if claim is None:
         return False
+    asked_at = context.now()
     try:
         page = _fetch_page(claim)
         _backfill_from_page(claim, page)
-        _ingest_page(claim, page)
+        _ingest_page(claim, page, asked_at)
     except (ListingLeaseLost, LeaseExpired):
         return False
     except Exception as error:  # noqa: BLE001 - whatever a tool's response did to the connector
@@ -183,8 +185,18 @@ def _backfill_from_page(claim: _ListingClaim, page: ContactPage[Any]) -> None:
             scan_backfill.finish_pass(destination, begun_at)
 
 
-def _ingest_page(claim: _ListingClaim, page: ContactPage[Any]) -> VerificationStats:
+def _ingest_page(
+    claim: _ListingClaim, page: ContactPage[Any], asked_at: datetime
+) -> VerificationStats:
+    """Ingest a page that the tool was asked for at `asked_at` (UTC).
+
+    Raises ListingLeaseLost, also for a page that is too old to be held against what was pushed
+    since: it would pass for what the tool shows now. It is read again.
+    """
+
     def advance_cursor(connection: Connection) -> None:
+        if services().now() - asked_at >= PROPAGATION_DELAY:
+            raise ListingLeaseLost
         verifying.advance(
             connection,
             claim.destination.id,

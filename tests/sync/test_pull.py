@@ -226,3 +226,24 @@ def test_a_cursor_that_is_not_taken_any_more_is_given_up(
         clock.advance(timedelta(hours=1))
         read(destination, tool, ListingKind.PULL)
     assert cursors == ["1", "1", "1", None]
+
+
+def test_a_page_that_a_frozen_worker_holds_for_long_is_read_again(
+    destination: int, clock: Clock
+) -> None:  # I5, I13: what we turned on there since would pass for the person's opt-out
+    class Freezing(TwoWayTool):
+        def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
+            page = super().pull(cursor)
+            if page.rows:
+                self.reported.clear()  # it was turned on since
+                clock.advance(timedelta(minutes=20))
+            return page
+
+    frozen, tool = Freezing(), TwoWayTool()
+    for each in (frozen, tool):
+        each.add(ANNA)
+        each.reported.append((ANNA, TOPIC))
+    read(destination, frozen, ListingKind.PULL)
+    assert events() == []
+    read(destination, tool, ListingKind.PULL)
+    assert [event[0] for event in events()] == ["opted_out"]
