@@ -15,13 +15,21 @@ from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_events_of
 from preference_center.storage.ledger.evidence import hash_evidence
 
-_LOCK_ADDRESSES = """
-SELECT FROM address
-WHERE (digest, channel) IN (SELECT k.digest, k.channel
-    FROM event JOIN address_key k ON k.address_id = event.address_id WHERE event.id = ANY(%(ids)s))
-ORDER BY digest, channel FOR UPDATE
+LOCK_RETRACTED = """
+WITH named AS MATERIALIZED (
+    SELECT DISTINCT k.digest, k.channel FROM unnest(%(ids)s::uuid[]) AS given (id)
+    CROSS JOIN LATERAL (SELECT address_id FROM event WHERE id = given.id OFFSET 0) AS event
+    CROSS JOIN LATERAL (SELECT digest, channel FROM address_key
+        WHERE address_id = event.address_id OFFSET 0) AS k
+    ORDER BY digest, channel
+)
+SELECT FROM named CROSS JOIN LATERAL (
+    SELECT FROM address WHERE digest = named.digest AND channel = named.channel FOR UPDATE
+) AS locked
 """
-"""Locks the addresses, their mailboxes and their bases, like LOCK_ADDRESSES."""
+"""Locks the addresses, their mailboxes and their bases, like LOCK_ADDRESSES, and in its order. Each
+is looked up by itself: joined, all keys were read by a plan made while the tables were empty.
+"""
 
 _LOCK_TIMEOUT = "200ms"
 
@@ -54,7 +62,7 @@ def retract(
     retracted in advance: if it arrives later, it does not count.
     """
     ids = list(retraction.event_ids)
-    connection.execute(_LOCK_ADDRESSES, {"ids": ids})
+    connection.execute(LOCK_RETRACTED, {"ids": ids})
     given = {"ids": ids, "retraction": retraction.id}
     retracted = [row[0] for row in connection.execute(_INSERT_RETRACTIONS, given)]
     groups: dict[tuple[int, str], list[UUID]] = {}

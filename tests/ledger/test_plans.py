@@ -20,6 +20,7 @@ from preference_center.domain.catalogue import RetainedData
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import REPEAT_INTERVAL
 from preference_center.ledger import record
+from preference_center.ledger.retracting import LOCK_RETRACTED
 from preference_center.ledger.sql import APPEND_EVENTS, APPEND_RETRACTIONS
 from preference_center.ledger.sync_state_sql import RAISE_DEFERRED, RAISE_LEARNED
 from preference_center.storage.db.database import Connection, run_in_transaction
@@ -114,6 +115,7 @@ def analysed(request: pytest.FixtureRequest, app: Flask, admin_url: str) -> Iter
     [
         pytest.param(APPEND_EVENTS, id="append"),
         pytest.param(APPEND_RETRACTIONS, id="retractions"),
+        pytest.param(LOCK_RETRACTED, id="locks of retractions"),
         pytest.param(RAISE_LEARNED, id="learned"),
         pytest.param(RAISE_DEFERRED, id="deferred"),
         pytest.param(LOOK_UP_BY_DIGEST, id="decision"),
@@ -126,7 +128,7 @@ def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
         "now": START, "window": WINDOW, "repeat": REPEAT_INTERVAL,
         "occurred": START, "source": "test", "actor": "test", "evidence": "{}", "digests": [],
     }  # fmt: skip
-    if statement is APPEND_RETRACTIONS:
+    if statement in {APPEND_RETRACTIONS, LOCK_RETRACTED}:
         given |= {"ids": [], "addresses": [], "scopes": [], "retracts": [], "hashes": []}
 
     def explained(connection: Connection) -> list[Any]:
