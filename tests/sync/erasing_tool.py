@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from preference_center.context import services
+from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.contract import EraseItem, PushOutcome, PushResult
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.sync.erase import erase_due
-from tests.sync.steps import person
+from tests.sync.steps import ANNA, person, say, work
 from tests.sync.two_way_tool import TwoWayTool
 
 Hook = Callable[[Sequence[EraseItem]], Mapping[int, PushOutcome] | None]
@@ -107,3 +108,11 @@ def task(column: str, address: str) -> Any:
 def set_task(erasure_lease: UUID | None) -> None:
     """Give every task this lease, as another worker that claimed it would."""
     run_in_transaction(lambda c: c.execute("UPDATE erasure_task SET lease = %s", (erasure_lease,)))
+
+
+def suppress_and_begin(destination: int, tool: ErasingTool, *addresses: str) -> None:
+    """Have these suppressed in the tool, and their erasure begun."""
+    for address in addresses or (ANNA,):
+        say(EventKind.OPTED_OUT, address, ALL_MARKETING)
+    work(destination, tool)
+    begin_erasure(destination, *addresses or (ANNA,))

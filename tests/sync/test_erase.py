@@ -18,28 +18,27 @@ from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.sync.capabilities import EraseMode
 from preference_center.domain.sync.contract import EraseItem, PushItem, PushOutcome, PushResult
-from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.integrations.base.contract import LINK_FIELD, DeliveryError
-from preference_center.integrations.base.http import LeaseExpired, RequestRejected
+from preference_center.integrations.base.http import LeaseExpired
 from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.integrations.registry import get_spec
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.erasure_upkeep import tidy_erasures
 from preference_center.storage.db.database import run_in_transaction
-from preference_center.storage.sync import destinations, erasure_tasks
-from preference_center.sync.erase import NO_NOTE, erase_due
+from preference_center.storage.sync import destinations
+from preference_center.sync.erase import erase_due
 from tests.clock import Clock
 from tests.sync.erasing_tool import (
-    NOTE,
     ErasingTool,
     begin_erasure,
     erase,
     erasing,
     set_task,
+    suppress_and_begin,
     task,
 )
 from tests.sync.steps import ANNA, BO, TOPIC, person, say, work
-from tests.sync.two_way_tool import TwoWayTool, add_destination
+from tests.sync.two_way_tool import add_destination
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -51,22 +50,6 @@ def tool() -> ErasingTool:
     tool = ErasingTool()
     tool.add(ANNA, BO)
     return tool
-
-
-def suppress_and_begin(destination: int, tool: ErasingTool, *addresses: str) -> None:
-    """Have these suppressed in the tool, and their erasure begun."""
-    for address in addresses or (ANNA,):
-        say(EventKind.OPTED_OUT, address, ALL_MARKETING)
-    work(destination, tool)
-    begin_erasure(destination, *addresses or (ANNA,))
-
-
-def set_status(destination: int, status: DestinationStatus) -> None:
-    run_in_transaction(lambda c: destinations.set_status(c, destination, status))
-
-
-def hand_over() -> None:
-    run_in_transaction(lambda c: erasure_tasks.hand_over_inactive(c, services().now()))
 
 
 def test_a_person_is_erased_once_suppressed_and_read_back(
@@ -139,17 +122,6 @@ def test_who_must_be_suppressed_again_before_the_tool_could_erase_is_suppressed_
     clock.advance(timedelta(hours=1))
     erase(destination, tool)
     assert ANNA not in tool.contacts
-
-
-def test_whom_the_tool_refuses_to_suppress_is_left_to_a_person(
-    destination: int, tool: ErasingTool
-) -> None:
-    tool.before = lambda batch: {item.ref: PushOutcome(PushResult.REFUSED) for item in batch}
-    suppress_and_begin(destination, tool)
-    erase(destination, tool)
-    assert tool.calls == []
-    assert task("by_hand_since", ANNA)
-    assert task("reason", ANNA) == f"The tool refuses the opt-out of this address. {NOTE}"
 
 
 @pytest.mark.parametrize("acts", [True, False])
@@ -266,74 +238,6 @@ def test_what_the_tool_still_holds_is_erased_again(
     assert task("outcome", ANNA) == "erased"
 
 
-def test_what_the_api_will_not_delete_is_left_to_a_person(
-    destination: int, tool: ErasingTool
-) -> None:
-    suppress_and_begin(destination, tool)
-    tool.before_erase = lambda batch: {
-        item.ref: PushOutcome(PushResult.REFUSED, "staff member") for item in batch
-    }
-    erase(destination, tool)
-    assert task("reason", ANNA) == f"The tool did not delete it (staff member). {NOTE}"
-    assert task("by_hand_since", ANNA)
-    assert task("next_at", ANNA) is None
-
-
-def test_a_missing_right_is_reported_at_once_and_the_erasure_done_when_it_is_there(
-    destination: int, tool: ErasingTool, clock: Clock
-) -> None:
-    def forbid(_: Sequence[EraseItem]) -> None:
-        raise DeliveryError("mailer: HTTP 403", permanent=True)
-
-    suppress_and_begin(destination, tool)
-    tool.before_erase = forbid
-    erase(destination, tool)
-    assert task("by_hand_since", ANNA)
-    assert task("reason", ANNA) == f"mailer: HTTP 403. {NOTE}"
-    tool.before_erase = None
-    clock.advance(timedelta(days=1))
-    erase(destination, tool)
-    clock.advance(timedelta(minutes=5))
-    erase(destination, tool)
-    assert task("outcome", ANNA) == "erased"
-    assert task("by_hand_since", ANNA) is None
-
-
-def test_a_request_that_the_tool_rejects_is_left_to_a_person_and_tried_daily(
-    destination: int, tool: ErasingTool, clock: Clock
-) -> None:
-    def reject(_: Sequence[EraseItem]) -> None:
-        raise RequestRejected("mailer: HTTP 400", 400)
-
-    suppress_and_begin(destination, tool)
-    tool.before_erase = reject
-    erase(destination, tool)
-    assert task("by_hand_since", ANNA)
-    assert task("next_at", ANNA) > clock() + timedelta(hours=22)
-
-
-def test_a_tool_that_can_not_erase_leaves_it_to_a_person_at_once(
-    destination: int, tool: ErasingTool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ErasingTool, "capabilities", erasing(EraseMode.BY_HAND))
-    suppress_and_begin(destination, tool)
-    erase(destination, tool)
-    assert tool.calls == []
-    assert task("by_hand_since", ANNA)
-    assert task("reason", ANNA) == NOTE
-    assert task("next_at", ANNA) is None
-
-
-def test_a_connector_that_declares_nothing_leaves_it_to_a_person(
-    destination: int, tool: ErasingTool, monkeypatch: pytest.MonkeyPatch
-) -> None:  # as one of another distribution may
-    monkeypatch.setattr(ErasingTool, "capabilities", TwoWayTool.capabilities)
-    suppress_and_begin(destination, tool)
-    erase(destination, tool)
-    assert tool.calls == []
-    assert task("reason", ANNA) == NO_NOTE
-
-
 def test_two_workers_erase_nobody_twice(destination: int, tool: ErasingTool) -> None:
     suppress_and_begin(destination, tool, ANNA, BO)
     other = ErasingTool(contacts=tool.contacts)
@@ -345,17 +249,6 @@ def test_two_workers_erase_nobody_twice(destination: int, tool: ErasingTool) -> 
     erase(destination, tool)
     assert tool.calls == [("erase", [ANNA, BO])]
     assert other.calls == []
-
-
-def test_a_tool_whose_credential_for_erasing_is_missing_leaves_it_to_a_person(
-    destination: int, tool: ErasingTool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    can = erasing(EraseMode.KEEPS_OPT_OUT, erase_setting="account_token")
-    monkeypatch.setattr(ErasingTool, "capabilities", can)
-    suppress_and_begin(destination, tool)
-    erase(destination, tool)
-    assert tool.calls == []
-    assert task("reason", ANNA) == f"The destination has no account_token. {NOTE}"
 
 
 def test_a_tool_that_holds_only_the_suppression_is_done_once_it_has_it(
@@ -371,36 +264,6 @@ def test_a_tool_that_holds_only_the_suppression_is_done_once_it_has_it(
     erase(destination, tool)
     assert task("outcome", ANNA) == "nothing_held"
     assert tool.calls == []
-
-
-@pytest.mark.parametrize("status", [DestinationStatus.PAUSED, DestinationStatus.OBSERVE])
-def test_tasks_of_a_destination_that_is_not_active_are_a_persons_until_it_is(
-    destination: int, tool: ErasingTool, clock: Clock, status: DestinationStatus
-) -> None:
-    suppress_and_begin(destination, tool)
-    set_status(destination, status)
-    hand_over()
-    since = task("by_hand_since", ANNA)
-    assert since == clock()
-    assert task("reason", ANNA) == erasure_tasks.NOT_ACTIVE
-    assert erase(destination, tool) == 0
-    clock.advance(timedelta(days=1))
-    hand_over()
-    assert task("by_hand_since", ANNA) == since
-    set_status(destination, DestinationStatus.ACTIVE)
-    erase(destination, tool)
-    assert ANNA not in tool.contacts
-
-
-def test_tasks_of_a_destination_that_was_removed_are_a_persons(
-    destination: int, tool: ErasingTool
-) -> None:
-    suppress_and_begin(destination, tool)
-    run_in_transaction(lambda c: c.execute("DELETE FROM destination WHERE id = %s", (destination,)))
-    hand_over()
-    assert task("by_hand_since", ANNA)
-    assert task("reason", ANNA) == erasure_tasks.REMOVED
-    assert task("next_at", ANNA) is None
 
 
 def test_the_link_is_removed_before_the_person(
