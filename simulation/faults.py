@@ -116,7 +116,7 @@ class Faults:
     _frozen = _frozen_dies = _killed
 
     def _frozen_asking(self, act: Act) -> None:
-        """It goes on with its request, whoever has leased the rows since."""
+        """It goes on with its request, also where another worker has leased the rows since."""
         asking = Mishap("frozen", act.form, act.number, act.scope, call=PUSH)
         self.crew.mishaps.append(asking)
 

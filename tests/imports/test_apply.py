@@ -160,9 +160,9 @@ def test_a_no_that_reached_the_company_before_the_one_that_stands_keeps_its_dead
 ) -> None:  # I3: recorded later, though it passed for already there
     monday, tuesday = START - timedelta(hours=30), START - timedelta(hours=10)
     record([change(EventKind.OPTED_OUT, email("person-0"), ALL_MARKETING, tuesday)])
-    letters = instructions_for("addresses", ALL, only="opt-outs", received_at=monday)
-    assert stats_of(imported(listed(tmp_path / "letters", 1), letters)).total_new == 1
-    again = stats_of(imported(listed(tmp_path / "again", 2), letters))
+    instructions = instructions_for("addresses", ALL, only="opt-outs", received_at=monday)
+    assert stats_of(imported(listed(tmp_path / "list", 1), instructions)).total_new == 1
+    again = stats_of(imported(listed(tmp_path / "again", 2), instructions))
     assert (again.total_new, again.total_already_present) == (1, 1)
 
 

@@ -230,7 +230,7 @@ def test_a_listing_that_the_tool_prepares_is_waited_for_and_survives_its_worker(
 def test_a_list_that_may_lag_behind_a_lift_that_timed_out_settles_no_later_opt_out(
     clock: Clock,
 ) -> None:  # I3: the lift acted, so the tool would mail for good
-    def acts_and_times_out(batch: Sequence[PushItem]) -> None:
+    def times_out(_: Sequence[PushItem]) -> None:
         raise NoResponse("timed out")
 
     tool = TwoWayTool()
@@ -240,7 +240,7 @@ def test_a_list_that_may_lag_behind_a_lift_that_timed_out_settles_no_later_opt_o
     work(number, tool)
     clock.advance(timedelta(days=1))
     say(EventKind.OPTED_IN)
-    tool.before = acts_and_times_out
+    tool.before = times_out
     work(number, tool)
     tool.before = None
     clock.advance(timedelta(minutes=8))
