@@ -39,8 +39,8 @@ BOUNDS: Mapping[Excuse, float] = {
     Excuse.NEVER_SURE: 22,
     Excuse.HIDDEN: 2,
 }
-"""How many a seed may have on average: 72 hours, up to 200 people, five tools. A third more than
-275 seeds of 60 people had on 28 November 2026."""
+"""How many a seed may have on average: 72 hours, up to 200 people, five tools. At least a third
+more than 275 seeds of 60 people had on 28 November 2026."""
 
 
 def beyond(counts: Mapping[str, int], runs: int, options: Options) -> list[str]:
