@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.pressing import press
+from tests.browser.pressing import press, press_twice
 from tests.browser.test_pages import over_http
 from tests.clock import Clock
 from tests.pages.conftest import app, ledger, make_token, proven, subscribed, token
@@ -103,8 +103,7 @@ def test_a_button_pressed_twice_makes_one_event(
     page: Page, site: str, token: str, ledger: Ledger
 ) -> None:  # I7
     page.goto(f"{site}/u/{token}")
-    page.get_by_role("button", name="Unsubscribe").dblclick(no_wait_after=True)
-    page.get_by_role("status").wait_for()
+    press_twice(page.get_by_role("button", name="Unsubscribe"))
     page.reload()  # posts nothing
     page.get_by_role("status").wait_for()
     assert ledger.kinds() == [("opted_out", "digest")]
