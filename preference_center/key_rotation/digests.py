@@ -27,7 +27,6 @@ from preference_center.storage.db.database import (
     run_in_transaction,
 )
 from preference_center.storage.db.digest_length import (
-    APPEND_LOCK,
     application_name,
     list_other_applications,
     load_digest_length,
@@ -184,7 +183,6 @@ def _advance(
 def _swap(connection: Connection, wrap: Rewrapping) -> bool:
     """Make the new digests those of everybody. False if too many rows lack them."""
     keys = services().keys
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
     lock_for_swap(connection)
     for table in SWAPPED_TABLES:
         if count_without_next(connection, table, MAX_ROWS_AT_SWAP + 1) > MAX_ROWS_AT_SWAP:

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from preference_center.storage.db.connections import DeadlineConnection
 from preference_center.storage.db.database import Connection
+from preference_center.storage.db.digest_length import APPEND_LOCK
 
 
 class DigestRotation(StrEnum):
@@ -186,11 +187,16 @@ def count_without_next(connection: Connection, table: SwappedTable, limit: int) 
 
 
 def lock_for_swap(connection: Connection) -> None:
-    """Keep everybody from the tables until this transaction ends. Waits as long as limits allow."""
+    """Keep everybody from the tables until this transaction ends. Waits as long as limits allow.
+
+    It waits for `key_fingerprint` first, and holds nothing yet: while a key waits, each transaction
+    begins by reading that table, so nobody whom it waits for waits for it.
+    """
+    connection.execute("LOCK TABLE key_fingerprint IN ACCESS EXCLUSIVE MODE")
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
     connection.execute(
         """LOCK TABLE address, address_key, contact_external_id, erasure, outgoing_mail,
-        email_stop, counted_bounce, rights_request, burst, burst_event, person_access,
-            key_fingerprint
+        email_stop, counted_bounce, rights_request, burst, burst_event, person_access
         IN ACCESS EXCLUSIVE MODE"""
     )
 

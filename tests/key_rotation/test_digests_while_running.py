@@ -21,7 +21,6 @@ from preference_center.key_rotation.digests import (
     rotate_digests,
 )
 from preference_center.ledger import record, recording
-from preference_center.ledger.recording import RecordResult
 from preference_center.storage import digest_chunks
 from preference_center.storage.db.database import run_in_transaction
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
@@ -132,12 +131,14 @@ def test_opt_outs_and_checks_go_on_meanwhile(
         threads = [Thread(target=serve, args=(n,), daemon=True) for n in range(3)]
         for thread in threads:
             thread.start()
-        with process_with(one_key, digest_keys=two_keys(one_key)):
-            rotate()
-            rotate()
-        stop.set()
-        for thread in threads:
-            thread.join(60)
+        try:
+            with process_with(one_key, digest_keys=two_keys(one_key)):
+                rotate()
+                rotate()
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(60)
         assert failures == []
         assert not service.extensions["preference_center"].keys.is_digest_key_waiting
         with service.app_context():
@@ -185,12 +186,19 @@ def serve_until(stop: Event, number: int, known: list[Address]) -> None:
         assert not denied(parse_address(f"no{number}.{turn}@example.org", Channel.EMAIL))
 
 
-def test_no_opt_out_is_stored_with_a_digest_of_before_the_swap(
-    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:  # I1: nobody would find it
+@pytest.mark.parametrize("step", ["hold_digest_length", "_append"])
+def test_it_waits_for_an_opt_out_that_is_being_recorded(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Nobody would find it if it were stored with a digest of before the swap (I1).
+
+    And if it had to wait for the rotation in turn, the rotation would end at its first step.
+    """
     restart(app)
     keys = two_keys(one_key)
-    real = recording._append
+    monkeypatch.setattr(digests, "TABLE_LOCK_TIMEOUT", 30.0)
+    real = getattr(recording, step)
+    pauses, failures = list[float](), list[BaseException]()
     with (
         process_with(one_key, digest_keys=keys) as rotating,
         process_with(one_key, digest_keys=keys),
@@ -198,25 +206,27 @@ def test_no_opt_out_is_stored_with_a_digest_of_before_the_swap(
     ):
 
         def work() -> None:
-            with rotating.app_context():
-                rotate()
+            try:
+                with rotating.app_context():
+                    rotate_digests(silent, pauses.append)
+            except BaseException as error:  # noqa: BLE001 - shown by the main thread
+                failures.append(error)
 
         rotation = Thread(target=work, daemon=True)
 
-        def append_during_rotation(*given: Any, **named: Any) -> RecordResult:
-            rotation.start()
-            waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            assert wait_until(
-                lambda: (
-                    other.execute(waits.encode()).fetchone() is not None or not rotation.is_alive()
-                ),
-                30,
-            )
+        def continue_when_it_waits(*given: Any, **named: Any) -> Any:
+            if not rotation.is_alive():
+                rotation.start()
+                waits = """SELECT FROM pg_locks
+                    WHERE NOT granted AND locktype IN ('relation', 'advisory')"""
+                assert wait_until(lambda: other.execute(waits.encode()).fetchone() is not None, 30)
             return real(*given, **named)
 
-        monkeypatch.setattr(recording, "_append", append_during_rotation)
+        monkeypatch.setattr(recording, step, continue_when_it_waits)
         record([change(1)])
         rotation.join(60)
+        assert failures == []
+        assert pauses == [digests.STALE_REQUEST_SECONDS]  # the first attempt got the tables
         assert load_digest_status().in_use == 2
         assert denied(FORM)
         assert id_of(JANE) is not None
