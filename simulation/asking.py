@@ -54,6 +54,11 @@ class Requests:
             self.oracle.must_be_off(form, topic, at, pauses=pauses)
             for at in (claimed_at, tool.clock())
         }
+        if on and self.oracle.is_reported_since(form, topic, tool.name, claimed_at):
+            raise Violation(
+                f"I5: {tool.name} is asked to lift what it has reported since: {form.text} about"
+                f" {topic}"
+            )
         if found == {on}:
             what = "to lift, against an opt-out" if on else "to turn off, without any opt-out"
             raise Violation(f"I5: {tool.name} is asked {what}: {form.text} about {topic}")

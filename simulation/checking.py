@@ -12,7 +12,8 @@ import psycopg
 from preference_center.api.decisions import decide_all
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
-from preference_center.domain.decisions import decide, find_sharing_denial
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import decide, denial_end, find_sharing_denial
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
@@ -67,6 +68,10 @@ class Checks:
                 message = catalogue.message_types[name]
                 decision = decide(message, catalogue.topics.get(topic), known, now)
                 self._evaluate(form, topic, name, str(decision.rule), allow=decision.allow)
+                end = denial_end(decision, topic, known, now)
+                expected = self.oracle.pause_end(form, topic, now)
+                if decision.rule is DecisionRule.PAUSED and expected and end != expected:
+                    raise Violation(f"I5: {topic} to {form.text} is paused until {end}: {expected}")
             denial = find_sharing_denial(known, now)
             must_not = self.oracle.must_be_off(form, SHARING, now)
             if must_not is not None and must_not is (denial is None):
@@ -121,14 +126,14 @@ class Checks:
         """See what of it is in the ledger by now."""
         now, recorded = services().now(), self._recorded()
         for index, at in recorded.items():
-            opt_out, _ = self.awaited[index]
+            opt_out, tool = self.awaited[index]
             # A worker may have recorded it and asked other tools already, before this check.
             opt_out.sure, opt_out.last, opt_out.received = (
                 True,
                 max(now, opt_out.first + CLOCK_TRUSTED),
                 at,
             )
-            opt_out.reported = True
+            opt_out.reported, opt_out.tool, opt_out.known = True, tool.name, at
             self.known.setdefault(opt_out.form, at)
             self.oracle.changed[opt_out.form.person] = now
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -89,13 +89,22 @@ class Comparison:
         Each such address has a deadline of its own.
         """
         now = services().now()
-        found = list(self._differences(now))
+        found = list(self._differences(now, self.oracle.opt_outs))
         for difference, row in zip(found, _rows(found), strict=True):
             if difference.begun is None:
                 self.excused[Excuse.UNKNOWN_FORM] += 1
                 continue
             self._has_deadline(difference, row, difference.begun)
             self._is_in_time(difference, row, difference.begun, now)
+
+    def have_deadlines(self, people: Iterable[int]) -> None:
+        """Every tool that still mails these people has a deadline for that (I3)."""
+        found = [
+            each for each in self._differences(services().now(), people) if each.begun is not None
+        ]
+        for difference, row in zip(found, _rows(found), strict=True):
+            assert difference.begun is not None
+            self._has_deadline(difference, row, difference.begun)
 
     def bystanders(self) -> None:
         """Nobody who never opted out is off anywhere (I5)."""
@@ -107,7 +116,8 @@ class Comparison:
     def at_rest(self) -> list[str]:
         """In which a tool and a person differ, though everybody rests."""
         now, found = services().now(), []
-        found += [str(each) for each in self._differences(now) if each.begun is not None]
+        people = self.oracle.opt_outs
+        found += [str(each) for each in self._differences(now, people) if each.begun is not None]
         for tool in self.tools.values():
             if tool.profile.capabilities.can_lift:
                 found += [
@@ -130,11 +140,11 @@ class Comparison:
         is_asked_for = topic != SHARING and self.oracle.may_send(form, topic, now)
         return was_restricted and is_asked_for is not True
 
-    def _differences(self, now: datetime) -> Iterator[Difference]:
-        people = sorted(self.oracle.opt_outs)
+    def _differences(self, now: datetime, people: Iterable[int]) -> Iterator[Difference]:
+        some = sorted(people)
         for tool in self.tools.values():
             pauses = tool.profile.capabilities.can_lift
-            for person in people:
+            for person in some:
                 for form in forms_of(person):
                     if form.text not in tool.contacts:
                         continue

@@ -266,10 +266,12 @@ class EntryPoints:
 
     def _close(self, form: Form, _: Act) -> str:
         self.accounts.open(form)
-        # Closed already, it changes nothing unless an opt-in came between: that may be noted by
-        # a clock that is behind.
+        # Closed already, it changes nothing unless an opt-in came between.
         forms, now = self.accounts.of(form), services().now()
-        sure = {each: self.oracle.closed(each, now) is not True for each in forms}
+        sure = {
+            each: self.oracle.closed(each, now) is not True or self.oracle.is_asked_for(each, now)
+            for each in forms
+        }
         contacts.deactivate_contacts(
             [(ContactRef(address=address(form)), services().now())], origin()
         )

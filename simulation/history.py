@@ -27,6 +27,8 @@ _PERSONAL = {
     "reopen": 4,
 }
 """How often people do what."""
+REGRETTED = 0.2
+"""How many opt-ins are followed within seconds by an opt-out, at a host with another clock."""
 CLOSED_AGAIN = 0.3
 """Of how many accounts that are closed the same is done again after an opt-in."""
 _AFTERWARDS = ["gains", "gains", "import", "named", "one_click", "mailed", "reads", "erase",
@@ -50,6 +52,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts += _moves(Random(f"{seed}/moves"), acts, options)
     acts += _sharing(Random(f"{seed}/sharing"), acts, options)
     acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
+    acts += _regretted(Random(f"{seed}/regretted"), acts, options)
     acts += _frozen(Random(f"{seed}/frozen"), options)
     acts += [
         *reported_late(Random(f"{seed}/late reports"), acts, options),
@@ -105,6 +108,14 @@ def _closed_again(random: Random, acts: Sequence[Act], options: Options) -> Iter
             for what in ("opt_in", "close", "reopen"):
                 at = min(at + random.randrange(MINUTE, HOUR), end)
                 yield replace(act, at=at, what=what, scope=topic)
+
+
+def _regretted(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
+    """Some opt in and out again at once: the host that serves the second may be behind."""
+    for act in acts:
+        if act.what == "opt_in" and random.random() < REGRETTED:
+            at = min(act.at + random.randrange(1, 6), options.hours * HOUR)
+            yield replace(act, at=at, what="one_click", number=act.number + 1)
 
 
 def _lists(random: Random, options: Options) -> Iterator[Act]:

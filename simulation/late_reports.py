@@ -31,17 +31,24 @@ def returning(random: Random, options: Options) -> Iterator[Act]:
     """Some who asked for something are erased and come back.
 
     Then a sender reports an opt-in of before, or they click and undo that: nothing that they
-    chose before counts again.
+    chose before counts again. What they closed meanwhile is open again.
     """
     end = options.hours * HOUR
     for number in range(500, 500 + max(2, options.people // 20)):
         who = random.randrange(options.people)
         own = who, random.randrange(len(first_forms_of(who)))
+        other = who, random.randrange(len(first_forms_of(who)))
         topic, first = random.choice(TOPICS), random.randrange(max(1, end // 2))
         erased = soon(random, first, end)
         back = soon(random, erased, end)
         yield Act(first, "opt_in", *own, topic, number)
         yield Act(erased, "erase", *own, random.choice(["marketing", "account"]), number)
+        if random.random() < 0.5:  # a new account, which they close
+            yield Act(random.randrange(erased, back + 1), "close", *own, number=number)
+        if random.random() < 0.5:  # somebody else at their mailbox asks for mail, and they again
+            asked = random.randrange(erased, back + 1)
+            yield Act(asked, "opt_in", *other, random.choice(TOPICS), number)
+            yield Act(soon(random, asked, back), "erase", *own, "marketing", number)
         yield Act(back, "comes_back", *own, number=number)
         if random.random() < 0.5:
             at = _reported(random, back, end)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
-from simulation.people import ALL, ASKED_FOR, BOUNCED, EVERYTHING, RESTRICTION, SHARING, Form
+from simulation.people import ALL, ASKED_FOR, BOUNCED, EVER, EVERYTHING, RESTRICTION, SHARING, Form
 
+CLOCKS_APART = timedelta(seconds=15)
+"""By how much the clocks of two web hosts may differ, and more."""
 WIDE = (ALL, EVERYTHING, BOUNCED, RESTRICTION)
 PASSING = (BOUNCED, RESTRICTION)
 """What was asked for before is asked for again once they end."""
@@ -48,6 +50,8 @@ class OptOut:
     reported: bool = False
     """Whether a tool's report of it is in the ledger, as an event that no undo names."""
     cause: Cause = Cause.PERSON
+    tool: str = ""
+    """The tool in which it was made, and which reports it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,19 @@ class Oracle:
         """Whether an opt-out of this topic is active."""
         opt_outs = [opt_out for opt_out in self._about(form, topic) if pauses or not opt_out.until]
         return _any(self._stands(opt_out, form, topic, now) for opt_out in opt_outs)
+
+    def is_reported_since(self, form: Form, topic: str, tool: str, now: datetime) -> bool:
+        """Whether this tool reported an opt-out that was recorded after each opt-in (I5)."""
+        for opt_out in self.opt_outs[form.person]:
+            if opt_out.tool != tool or opt_out.form != form or opt_out.scope not in {topic, ALL}:
+                continue
+            by = {topic, opt_out.scope}
+            if any((form, scope) in self.listed for scope in by):
+                continue
+            asked = [o.known for o in self.opt_ins[form] if o.scope in by]
+            if opt_out.known and max(asked, default=opt_out.first) < opt_out.known <= now:
+                return True
+        return False
 
     def closed(self, form: Form, now: datetime) -> bool | None:
         """Whether even service mail stops (I4)."""
@@ -142,6 +159,29 @@ class Oracle:
     def asked_since(self, form: Form, topic: str, at: datetime) -> bool:
         """Whether the person opted in to this topic, or to all marketing, after that."""
         return any(opt_in.at > at and opt_in.scope in {topic, ALL} for opt_in in self.opt_ins[form])
+
+    def is_asked_for(self, form: Form, now: datetime) -> bool:
+        """Whether it was certainly opted in after its last opt-out of all marketing, before now."""
+        since = [
+            opt_out.last
+            for opt_out in self.opt_outs[form.person]
+            if (opt_out.form, opt_out.scope) == (form, ALL) and opt_out.gone is not True
+        ]
+        after, before = max(since, default=EVER), now - CLOCKS_APART
+        return after < EVER and any(
+            after + CLOCKS_APART < opt_in.at < before and opt_in.scope != EVERYTHING
+            for opt_in in self.opt_ins[form]
+        )
+
+    def pause_end(self, form: Form, topic: str, now: datetime) -> datetime | None:
+        """When the last pause of this topic ends; None if that is not certain."""
+        pauses = [
+            opt_out
+            for opt_out in self._about(form, topic)
+            if opt_out.until and self._stands(opt_out, form, topic, now) is not False
+        ]
+        sure = all(self._stands(opt_out, form, topic, now) for opt_out in pauses)
+        return max((each.until for each in pauses if each.until), default=None) if sure else None
 
     def taken_back(self, form: Form, topic: str) -> bool:
         """Whether an opt-out that covered this topic was undone, or may have been."""

@@ -58,11 +58,13 @@ class Overlaps:
         if act := self._again(at):
             later(at, str(act), lambda: self.do(act))
 
-    def amid(self) -> None:
-        """Now and then, somebody changes their mind between the push and its settlement."""
+    def amid(self) -> set[int]:
+        """Now and then, somebody changes their mind between the push and its settlement: who."""
         if services().random.random() < AMID and (act := self._again(services().now())):
             self.trace(str(act))
             self.do(act)
+            return {act.who}
+        return set()
 
     def before_claim(self) -> None:
         """The same just before a worker claims what to push: it must see that."""

@@ -75,6 +75,8 @@ class Run:
     accounts: Accounts = field(default_factory=Accounts)
     _heap: list[tuple[datetime, int, str, Callable[[], None]]] = field(default_factory=list)
     _claim: Claim = field(default_factory=Claim)
+    _watched: set[int] = field(default_factory=set)
+    """Who has changed their mind while the worker that is at work pushed them."""
     _order: itertools.count[int] = field(default_factory=itertools.count)
     redis: Redis = field(init=False)
     crew: Crew = field(init=False)
@@ -119,7 +121,7 @@ class Run:
         self.ground.empty(self.seed, self._redis, journal)
         client = self.ground.app.test_client()
         self.crew = Crew(self.ground.app, self.clock, self._connect, self._freeze, self.note)
-        self.ground.before_transaction = self.crew.step
+        self.ground.before_transaction = self._step
         self.ground.before_claim = self._before_claim
         self.entry_points = EntryPoints(
             client, self.oracle, self.clock, hosts(self.seed), self._know, self.accounts
@@ -200,10 +202,15 @@ class Run:
         if not self.crew.busy:  # what a tool reports need not be pushed to it
             self.checks.nudged(destination)
 
-    def _step(self, what: str) -> None:
+    def _step(self, what: str = "") -> None:
+        """What a push settles must leave its deadline to whoever has opted out meanwhile."""
         self.crew.step(what)
+        watched, self._watched = self._watched, set()  # not what this itself does
         if what.endswith(" pushed") and self.crew.current is None:
-            self.overlaps.amid()
+            watched |= self.overlaps.amid()
+        elif watched and self.crew.busy:
+            self.comparison.have_deadlines(watched)
+        self._watched = watched if self.crew.busy else set()
 
     def _before_claim(self) -> None:
         if self.crew.current is None and not self.crew.dead:
@@ -300,6 +307,7 @@ class Run:
             self.trace[-1] += f": {outcome}"
         if act.what not in faults.KINDS and act.who >= 0:
             self.checks.touched(forms_of(act.who))
+            self.comparison.have_deadlines([act.who])
 
     def _import(self, act: Act) -> str:
         only = (
