@@ -29,6 +29,8 @@ _PERSONAL = {
 """How often people do what."""
 REGRETTED = 0.2
 """How many opt-ins are followed within seconds by an opt-out, at a host with another clock."""
+PAUSED_AGAIN = 0.5
+"""How many pauses are followed by one of the same or another form of the mailbox."""
 CLOSED_AGAIN = 0.3
 """Of how many accounts that are closed the same is done again after an opt-in."""
 _AFTERWARDS = ["gains", "gains", "import", "named", "one_click", "mailed", "reads", "erase",
@@ -111,11 +113,19 @@ def _closed_again(random: Random, acts: Sequence[Act], options: Options) -> Iter
 
 
 def _regretted(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
-    """Some opt in and out again at once: the host that serves the second may be behind."""
+    """Some opt in and out again at once: the host that serves the second may be behind.
+
+    And some pause what another form of theirs has paused, for longer or shorter.
+    """
+    end = options.hours * HOUR
     for act in acts:
         if act.what == "opt_in" and random.random() < REGRETTED:
-            at = min(act.at + random.randrange(1, 6), options.hours * HOUR)
+            at = min(act.at + random.randrange(1, 6), end)
             yield replace(act, at=at, what="one_click", number=act.number + 1)
+        if act.what == "pause" and random.random() < PAUSED_AGAIN:
+            form = random.randrange(len(first_forms_of(act.who)))
+            at = min(act.at + random.randrange(1, HOUR), end)
+            yield replace(act, at=at, form=form, number=act.number + random.randrange(3))
 
 
 def _lists(random: Random, options: Options) -> Iterator[Act]:
