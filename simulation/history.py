@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from simulation.acts import GAPS, HOUR, MINUTE, Act, Options, soon
-from simulation.late_reports import reported_late, returning
+from simulation.late_reports import again_while_down, reported_late, returning
 from simulation.people import ALL, CLUB, NEWS, OFFERS, SHARING, TOPICS, first_forms_of, forms_of
 
 _PERSONAL = {
@@ -58,6 +58,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     acts += _frozen(Random(f"{seed}/frozen"), options)
     acts += [
         *reported_late(Random(f"{seed}/late reports"), acts, options),
+        *again_while_down(Random(f"{seed}/again while down"), acts, options),
         *returning(Random(f"{seed}/returning"), options),
     ]
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))

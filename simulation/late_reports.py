@@ -1,11 +1,11 @@
-"""What senders report only later: opt-ins of before what people have done since."""
+"""What senders and tools report that is older than, or against, what people have said to us."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from simulation.acts import HOUR, Act, Options, soon
+from simulation.acts import HOUR, MINUTE, Act, Options, soon
 from simulation.people import ALL, TOPICS, first_forms_of
 
 LATE = 0.6
@@ -25,6 +25,21 @@ def reported_late(random: Random, acts: Sequence[Act], options: Options) -> Iter
             at, made = _reported(random, act.at, end), random.randrange(BEFORE)
             since = at - act.at + BEHIND + made
             yield Act(at, "opt_in_dated", act.who, act.form, scope, since)
+
+
+def again_while_down(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
+    """Some opt out while a tool is down and can't be told, and subscribe in a tool again."""
+    end = options.hours * HOUR
+    for act in acts:
+        if act.what != "outage":
+            continue
+        for number in range(600, 603):
+            who, at = random.randrange(options.people), act.at + random.randrange(act.number)
+            own = who, random.randrange(len(first_forms_of(who)))
+            yield Act(min(at, end), "one_click", *own, random.choice([ALL, *TOPICS]), number)
+            for again in (number, number + 1):
+                later = min(at + random.randrange(MINUTE, HOUR), end)
+                yield Act(later, "in_tool_again", *own, number=1000 * act.who + again)
 
 
 def returning(random: Random, options: Options) -> Iterator[Act]:
