@@ -161,7 +161,7 @@ class Oracle:
         return any(opt_in.at > at and opt_in.scope in {topic, ALL} for opt_in in self.opt_ins[form])
 
     def is_asked_for(self, form: Form, now: datetime) -> bool:
-        """Whether it was certainly opted in after its last opt-out of all marketing, before now."""
+        """Whether its mailbox was certainly opted in after its last opt-out of all, before now."""
         since = [
             opt_out.last
             for opt_out in self.opt_outs[form.person]
@@ -170,7 +170,9 @@ class Oracle:
         after, before = max(since, default=EVER), now - CLOCKS_APART
         return after < EVER and any(
             after + CLOCKS_APART < opt_in.at < before and opt_in.scope != EVERYTHING
-            for opt_in in self.opt_ins[form]
+            for other, opt_ins in self.opt_ins.items()
+            if other.meets(form)
+            for opt_in in opt_ins
         )
 
     def pause_end(self, form: Form, topic: str, now: datetime) -> datetime | None:

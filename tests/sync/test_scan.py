@@ -251,3 +251,21 @@ def test_a_list_that_may_lag_behind_a_lift_that_timed_out_settles_no_later_opt_o
     clock.advance(timedelta(minutes=5))
     work(number, tool)
     assert tool.off[ANNA] == {TOPIC}
+
+
+def test_a_list_that_may_lag_behind_drift_settles_nothing_that_was_read_since(
+    clock: Clock,
+) -> None:  # I3: the person subscribed in the tool again, which must be turned off
+    tool = TwoWayTool()
+    number = add_destination("mailer", TOPIC)
+    tool.add(ANNA)
+    say(EventKind.OPTED_OUT)
+    work(number, tool)
+    clock.advance(timedelta(hours=1))
+    tool.off[ANNA].clear()
+    read(number, tool, ListingKind.READ)  # it shows the topic on
+    tool.reported.append((ANNA, TOPIC))  # as the list shows it for a while
+    clock.advance(timedelta(minutes=9))
+    read(number, tool, ListingKind.PULL)
+    work(number, tool)
+    assert tool.off[ANNA] == {TOPIC}

@@ -248,9 +248,10 @@ def settle_already_opted_out(
 ) -> int:
     """Settle these without a push; returns how many were still waiting.
 
-    A row whose lift may be under way is pushed all the same, since the lift might act late; so is
-    one whose lift may have acted so recently that the tool still shows the state of before. The
-    switch for everything is left to `record_all_marketing_switch`.
+    A row whose lift may be under way is pushed all the same, since the lift might act late. So is
+    one that was turned on there so recently that the tool may still show the state of before, by
+    such a lift or by itself, as drift. The switch for everything is left to
+    `record_all_marketing_switch`.
     """
     if not opted_out:
         return 0
@@ -266,6 +267,9 @@ def settle_already_opted_out(
         WHERE s.destination_id = %(destination)s AND s.address_id = given.id
             AND s.lease IS NULL AND s.wanted_version = given.version
             AND (s.lift_until IS NULL OR s.lift_until <= %(shown_since)s)
+            AND NOT EXISTS (SELECT FROM delivery d
+                WHERE d.address_id = s.address_id AND d.destination_id = s.destination_id
+                    AND d.outcome = 'drift' AND d.at > %(shown_since)s)
         RETURNING s.address_id""",
         {
             "ids": list(opted_out),
