@@ -34,16 +34,21 @@ from preference_center.storage.db.digest_length import (
 from preference_center.storage.digest_chunks import Rewrapping
 from preference_center.storage.digest_rotation import (
     ADDRESS,
+    CREATE_TRIGGERS,
     EXTERNAL_ID,
     SWAPPED_TABLES,
     SwappedTable,
     add_next_columns,
     add_next_indexes,
     count_without_next,
+    create_trigger,
     drop_previous_columns,
+    end_autovacuum,
     has_column,
     lock_for_swap,
+    require_digests,
     swap_columns,
+    validate_digests,
 )
 
 T = TypeVar("T")
@@ -53,6 +58,9 @@ CHUNK_SIZE = 500
 MAX_ROWS_AT_SWAP = 2_000
 """Rows that may be left for the transaction that keeps everybody waiting."""
 MAX_ATTEMPTS = 12
+AUTOVACUUM_TIMEOUT = 3.0
+"""Seconds that it waits for an autovacuum to end, which nobody else does. PostgreSQL ends one that
+is in the way for more than a second."""
 TABLE_LOCK_TIMEOUT = 0.5
 """Seconds that it waits for a table. Everybody else waits behind it."""
 RETRY_DELAY = 5.0
@@ -113,7 +121,10 @@ def rotate_digests(
     if not all_restarted:
         _require_the_key_everywhere()
     wrap = Rewrapping(services().keys, status.in_use)
-    _alter_tables(add_next_columns, pause)
+    for table in SWAPPED_TABLES:
+        _alter_tables(partial(add_next_columns, table=table), pause)
+    for trigger in CREATE_TRIGGERS:
+        _alter_tables(partial(create_trigger, trigger=trigger), pause)
     run_autocommit(add_next_indexes, allow_total=True, never_in_transaction=True)
     swapped = False
     while not swapped:
@@ -126,13 +137,20 @@ def rotate_digests(
 
 def _alter_tables(work: Callable[[Connection], T], pause: Callable[[float], None]) -> T:
     """`work` in a transaction that locks tables; again while other transactions hold them."""
+
+    def without_autovacuum(connection: Connection) -> T:
+        _limit_locks(connection, AUTOVACUUM_TIMEOUT)
+        end_autovacuum(connection)
+        _limit_locks(connection, TABLE_LOCK_TIMEOUT)
+        return work(connection)
+
     limits = replace(current_limits(), lock=TABLE_LOCK_TIMEOUT, retry=0.0)
     for attempt in range(MAX_ATTEMPTS):
         if attempt:
             pause(RETRY_DELAY)
         try:
             with override_limits(limits):
-                return run_in_transaction(work)
+                return run_in_transaction(without_autovacuum)
         except Unavailable as error:
             if error.cause is not UnavailableCause.LOCK_TIMEOUT:
                 raise
@@ -140,6 +158,11 @@ def _alter_tables(work: Callable[[Connection], T], pause: Callable[[float], None
         "other transactions kept the tables locked: end long ones, e.g. a snapshot or a dump, and"
         " run this again"
     )
+
+
+def _limit_locks(connection: Connection, seconds: float) -> None:
+    limit = f"{seconds * 1000:.0f}ms"
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (limit,))
 
 
 def _require_the_key_everywhere() -> None:
@@ -203,6 +226,9 @@ def _clear(from_length: int, pause: Callable[[float], None]) -> None:
     """Delete the old digests; then the rotation is done."""
     context = services()
     wrap = Rewrapping(context.keys, from_length)
+    run_autocommit(validate_digests, allow_total=True, never_in_transaction=True)
+    for table in SWAPPED_TABLES:
+        _alter_tables(partial(require_digests, table=table), pause)
     after: int | None = 0
     while after is not None:
         last = after
@@ -210,6 +236,8 @@ def _clear(from_length: int, pause: Callable[[float], None]) -> None:
             lambda c, last=last: digest_chunks.clear_addresses(c, wrap, last, CHUNK_SIZE)  # type: ignore[misc]
         )
     digest: bytes | None = b""
+    if not run_in_transaction(lambda c: has_column(c, EXTERNAL_ID.table, "previous_digest")):
+        digest = None  # a rotation that was cut off has dropped its columns
     while digest is not None:
         start = digest
         digest = run_in_transaction(
@@ -218,8 +246,9 @@ def _clear(from_length: int, pause: Callable[[float], None]) -> None:
     key = f"digest:{context.keys.digest_id}"
 
     def finish(connection: Connection) -> None:
-        drop_previous_columns(connection)
+        drop_previous_columns(connection, ADDRESS)
         for table in SWAPPED_TABLES:
             key_rotations.finish_rotation(connection, f"{table.table}.digest", key, context.now())
 
-    _alter_tables(finish, pause)
+    _alter_tables(partial(drop_previous_columns, table=EXTERNAL_ID), pause)
+    _alter_tables(finish, pause)  # its last step: this column shows that there is something to do

@@ -101,6 +101,7 @@ SELECT key.digest, channel, locked.id, key.kind
 FROM given JOIN locked USING (digest, channel),
     json_to_recordset(given.keys) AS key (digest bytea, kind smallint, md5 boolean)
 WHERE NOT key.md5 OR (SELECT md5_matching_enabled() FROM given LIMIT 1)
+ORDER BY key.digest, channel, locked.id
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - a constant
 """An erased address keeps its row and its suppressions, and is never stored readable again (I6).

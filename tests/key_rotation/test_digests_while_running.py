@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import psycopg
 import pytest
 
-from dev.processes import wait_until
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
@@ -18,9 +16,8 @@ from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddre
 from preference_center.key_rotation import digests
 from preference_center.key_rotation.digests import (
     load_digest_status,
-    rotate_digests,
 )
-from preference_center.ledger import record, recording
+from preference_center.ledger import record
 from preference_center.storage import digest_chunks
 from preference_center.storage.db.database import run_in_transaction
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
@@ -40,22 +37,24 @@ from tests.key_rotation.processes import (
     put_contact,
     restart,
     rotate,
-    silent,
     two_keys,
 )
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(11))
 def test_it_continues_wherever_it_was_killed(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     monkeypatch.setattr(digests, "CHUNK_SIZE", 2)
     places = [
         (digests, "add_next_columns"),
+        (digests, "create_trigger"),
         (digests, "add_next_indexes"),
         (digest_chunks, "load_keys"),
         (digests, "swap_columns"),
         (digest_chunks, "convert_small_tables"),
+        (digests, "validate_digests"),
+        (digests, "require_digests"),
         (digest_chunks, "clear_addresses"),
         (digest_chunks, "clear_external_ids"),
         (digests, "drop_previous_columns"),
@@ -68,8 +67,8 @@ def test_it_continues_wherever_it_was_killed(
         module, name = places[step]
         real = getattr(module, name)
 
-        def die_afterwards(*given: object) -> None:
-            real(*given)
+        def die_afterwards(*given: object, **named: object) -> None:
+            real(*given, **named)
             raise Killed
 
         monkeypatch.setattr(module, name, die_afterwards)
@@ -186,52 +185,6 @@ def serve_until(stop: Event, number: int, known: list[Address]) -> None:
         assert not denied(parse_address(f"no{number}.{turn}@example.org", Channel.EMAIL))
 
 
-@pytest.mark.parametrize("step", ["hold_digest_length", "_append"])
-def test_it_waits_for_an_opt_out_that_is_being_recorded(
-    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    """Nobody would find it if it were stored with a digest of before the swap (I1).
-
-    And if it had to wait for the rotation in turn, the rotation would end at its first step.
-    """
-    restart(app)
-    keys = two_keys(one_key)
-    monkeypatch.setattr(digests, "TABLE_LOCK_TIMEOUT", 30.0)
-    real = getattr(recording, step)
-    pauses, failures = list[float](), list[BaseException]()
-    with (
-        process_with(one_key, digest_keys=keys) as rotating,
-        process_with(one_key, digest_keys=keys),
-        psycopg.connect(one_key.database_url, autocommit=True) as other,
-    ):
-
-        def work() -> None:
-            try:
-                with rotating.app_context():
-                    rotate_digests(silent, pauses.append)
-            except BaseException as error:  # noqa: BLE001 - shown by the main thread
-                failures.append(error)
-
-        rotation = Thread(target=work, daemon=True)
-
-        def continue_when_it_waits(*given: Any, **named: Any) -> Any:
-            if not rotation.is_alive():
-                rotation.start()
-                waits = """SELECT FROM pg_locks
-                    WHERE NOT granted AND locktype IN ('relation', 'advisory')"""
-                assert wait_until(lambda: other.execute(waits.encode()).fetchone() is not None, 30)
-            return real(*given, **named)
-
-        monkeypatch.setattr(recording, step, continue_when_it_waits)
-        record([change(1)])
-        rotation.join(60)
-        assert failures == []
-        assert pauses == [digests.STALE_REQUEST_SECONDS]  # the first attempt got the tables
-        assert load_digest_status().in_use == 2
-        assert denied(FORM)
-        assert id_of(JANE) is not None
-
-
 def test_match_keys_that_are_added_meanwhile_are_brought_over(
     app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I9
@@ -256,27 +209,3 @@ def test_match_keys_that_are_added_meanwhile_are_brought_over(
         rotate()
         record([change(2, address=md5(JANE.exact.encode()), scope=ALL_MARKETING)])
         assert waiting(JANE).keys() == {"crm"}
-
-
-def test_a_long_reader_makes_it_wait_and_nobody_behind_it(
-    app: Flask, one_key: Settings
-) -> None:  # I2
-    with app.app_context():
-        record([change(1)])
-    restart(app)
-    with (
-        process_with(one_key, digest_keys=two_keys(one_key)),
-        psycopg.connect(one_key.database_url) as reader,
-    ):
-        reader.execute("SELECT count(*) FROM address")  # like a dump
-        pauses: list[float] = []
-
-        def pause(seconds: float) -> None:
-            pauses.append(seconds)
-            assert denied(FORM)
-            record([change(1 + len(pauses), address=GMAIL)])
-            reader.rollback()
-
-        rotate_digests(silent, pause)
-        assert pauses == [digests.RETRY_DELAY, digests.STALE_REQUEST_SECONDS]
-        assert denied(GMAIL_FORM)

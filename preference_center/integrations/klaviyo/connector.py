@@ -245,7 +245,7 @@ SPEC = runtime.ConnectorSpec.of(
         "A flow that starts when somebody is added to a list also starts after a lift.",
         "Flows that are marked transactional are sent to suppressed profiles, too.",
         "Map a topic that goes by SMS to `sms`: there is one consent for all marketing by SMS.",
-        "Where the account uses double opt-in for SMS, a lift sends the person a text that they have to answer.",
+        "Where the account uses double opt-in for SMS, a lift sends the person a text to answer.",
         "Its webhook needs Advanced KDP or a partner's app. Otherwise reading finds opt-outs.",
     ),
 )

@@ -16,8 +16,9 @@ from preference_center.storage.db.error_causes import classify_error
 
 log = structlog.get_logger()
 
-LOCK_TIMEOUT = 1.0
-"""Seconds that a migration waits for a table. Later requests wait behind it."""
+LOCK_TIMEOUT = 1.2
+"""Seconds that a migration waits for a table. Later requests wait behind it, for 1.25 seconds at
+most. PostgreSQL ends an autovacuum that is in the way for more than a second."""
 RETRY_DELAY = 5.0
 """Seconds before the next attempt, in which those requests proceed."""
 MAX_ATTEMPTS = 12

@@ -1,0 +1,216 @@
+"""Which locks bringing digests to a new key takes: nobody waits long for it, and it for nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from dev.processes import wait_until
+from preference_center.key_rotation import digests
+from preference_center.key_rotation.digests import load_digest_status, rotate_digests
+from preference_center.ledger import record, recording
+from preference_center.storage import digest_rotation
+from preference_center.storage.db.database import Connection, run_in_transaction
+from tests.key_rotation.processes import (
+    FORM,
+    GMAIL,
+    GMAIL_FORM,
+    denied,
+    process_with,
+    put_contact,
+    restart,
+    rotate,
+    silent,
+    two_keys,
+)
+from tests.ledger.changes import JANE, change, id_of
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from preference_center.config import Settings
+
+
+class Rotation:
+    """A rotation by a thread of its own."""
+
+    def __init__(self, app: Flask) -> None:
+        self.pauses: list[float] = []
+        self._failures: list[BaseException] = []
+        self._app = app
+        self._thread = Thread(target=self._work, daemon=True)
+        self.start = self._thread.start
+
+    def _work(self) -> None:
+        try:
+            with self._app.app_context():
+                rotate_digests(silent, self.pauses.append)
+        except BaseException as error:  # noqa: BLE001 - raised again by the main thread
+            self._failures.append(error)
+
+    def end(self) -> None:
+        """Wait until it is done. Raises what it raised."""
+        self._thread.join(60)
+        for error in self._failures:
+            raise error
+
+    def got_every_table_at_once(self) -> bool:
+        """Whether no attempt failed."""
+        return self.pauses == [digests.STALE_REQUEST_SECONDS]
+
+
+def waits_for(settings: Settings, table: str) -> Callable[[], bool]:
+    """Whether a session waits for this table, or for the lock of appends."""
+
+    def found() -> bool:
+        with psycopg.connect(settings.database_url) as connection:
+            row = connection.execute(
+                """SELECT FROM pg_locks WHERE NOT granted AND (relation = to_regclass(%s)
+                OR locktype = 'advisory')""",
+                (table,),
+            ).fetchone()
+        return row is not None
+
+    return found
+
+
+@pytest.mark.parametrize("step", ["hold_digest_length", "_append"])
+def test_it_waits_for_an_opt_out_that_is_being_recorded(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Nobody would find it if it were stored with a digest of before the swap (I1).
+
+    And if it had to wait for the rotation in turn, the attempt would fail.
+    """
+    restart(app)
+    monkeypatch.setattr(digests, "TABLE_LOCK_TIMEOUT", 30.0)
+    real, keys = getattr(recording, step), two_keys(one_key)
+    with (
+        process_with(one_key, digest_keys=keys) as rotating,
+        process_with(one_key, digest_keys=keys),
+    ):
+        rotation, started = Rotation(rotating), list[bool]()
+
+        def continue_when_it_waits(*given: Any, **named: Any) -> Any:
+            if not started:
+                started.append(True)
+                rotation.start()
+                assert wait_until(waits_for(one_key, "key_fingerprint"), 30)
+            return real(*given, **named)
+
+        monkeypatch.setattr(recording, step, continue_when_it_waits)
+        record([change(1)])
+        rotation.end()
+        assert rotation.got_every_table_at_once()
+        assert load_digest_status().in_use == 2
+        assert denied(FORM)
+        assert id_of(JANE) is not None
+
+
+def test_a_long_reader_makes_it_wait_and_nobody_behind_it(
+    app: Flask, one_key: Settings
+) -> None:  # I2
+    with app.app_context():
+        record([change(1)])
+    restart(app)
+    with (
+        process_with(one_key, digest_keys=two_keys(one_key)),
+        psycopg.connect(one_key.database_url) as reader,
+    ):
+        reader.execute("SELECT count(*) FROM address")  # like a dump
+        pauses: list[float] = []
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            assert denied(FORM)
+            record([change(1 + len(pauses), address=GMAIL)])
+            reader.rollback()
+
+        rotate_digests(silent, pause)
+        assert pauses == [digests.RETRY_DELAY, digests.STALE_REQUEST_SECONDS]
+        assert denied(GMAIL_FORM)
+
+
+def test_nobody_waits_while_a_table_is_scanned_for_missing_digests(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: a table of millions of rows takes seconds
+    restart(app)
+    scanned = list[str]()
+    real = digest_rotation.swap_columns
+
+    def swap(connection: Connection) -> None:
+        def note(found: psycopg.errors.Diagnostic) -> None:
+            scanned.append(found.message_primary or "")
+
+        connection.add_notice_handler(note)
+        connection.execute("SET LOCAL client_min_messages = debug1")
+        real(connection)
+        connection.execute("DO $$ BEGIN RAISE DEBUG 'at the end'; END $$")
+        connection.execute("SET LOCAL client_min_messages = notice")
+        connection.remove_notice_handler(note)
+
+    monkeypatch.setattr(digests, "swap_columns", swap)
+    with process_with(one_key, digest_keys=two_keys(one_key)):
+        record([change(1)])
+        put_contact("c-1", JANE)
+        rotate()
+        nullable = """SELECT relname, attnotnull
+            FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+            WHERE attname = 'digest' AND relname IN ('address', 'contact_external_id')
+            ORDER BY relname"""
+        assert run_in_transaction(lambda c: c.execute(nullable.encode()).fetchall()) == [
+            ("address", True),
+            ("contact_external_id", True),
+        ]
+        keys = """SELECT conname, contype, convalidated FROM pg_constraint
+            WHERE conrelid = 'contact_external_id'::regclass AND contype IN ('p', 'c')"""
+        assert run_in_transaction(lambda c: c.execute(keys.encode()).fetchall()) == [
+            ("contact_external_id_pkey", "p", True)
+        ]
+    assert scanned == ["at the end"]  # else 'verifying table "address"'
+
+
+@pytest.mark.parametrize("held", ["address_key", "contact_external_id"])
+def test_it_keeps_nobody_from_a_table_while_it_waits_for_another(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """Writers take the tables in either order, and would wait for it in turn."""
+    restart(app)
+    monkeypatch.setattr(digests, "TABLE_LOCK_TIMEOUT", 30.0)
+    with (
+        process_with(one_key, digest_keys=two_keys(one_key)) as rotating,
+        psycopg.connect(one_key.database_url) as writer,
+    ):
+        rotation = Rotation(rotating)
+        writer.execute(f"LOCK TABLE {held} IN ROW EXCLUSIVE MODE".encode())
+        rotation.start()
+        assert wait_until(waits_for(one_key, held), 30)
+        writer.execute("LOCK TABLE address IN ROW EXCLUSIVE MODE")
+        writer.rollback()
+        rotation.end()
+    assert rotation.got_every_table_at_once()
+
+
+def test_it_waits_until_postgresql_ends_an_autovacuum(
+    app: Flask, one_key: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes a second, which is longer than anybody else may be kept waiting."""
+    restart(app)
+    monkeypatch.setattr(digests, "AUTOVACUUM_TIMEOUT", 30.0)
+    with (
+        process_with(one_key, digest_keys=two_keys(one_key)) as rotating,
+        psycopg.connect(one_key.database_url) as vacuum,
+    ):
+        rotation = Rotation(rotating)
+        vacuum.execute("LOCK TABLE address IN SHARE UPDATE EXCLUSIVE MODE")  # as it does
+        rotation.start()
+        assert wait_until(waits_for(one_key, "address"), 30)
+        time.sleep(digests.TABLE_LOCK_TIMEOUT + 0.3)
+        vacuum.rollback()
+        rotation.end()
+    assert rotation.got_every_table_at_once()
