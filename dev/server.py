@@ -26,6 +26,7 @@ from dev.processes import POLL, command_line, wait_until
 # What a server writes when a moment later may do: its port is in use, or the children of
 # a killed PostgreSQL have not noticed yet.
 PORT_IN_USE = "Address already in use"
+_PORTS = range(10_000, 32_000)
 CHILDREN_LEFT = "shared memory block"
 
 
@@ -202,8 +203,12 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody uses just now.
+
+    It lies below those that kernels give by themselves, to whoever connects or binds port 0: it is
+    bound only later.
+    """
+    port = secrets.choice(_PORTS)
+    while not is_free(port):
+        port = secrets.choice(_PORTS)
+    return port

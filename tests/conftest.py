@@ -97,9 +97,19 @@ def database_url(engines: Engines, environment: Environment) -> str:
 
 
 @pytest.fixture(scope="session")
-def redis_url(engines: Engines, environment: Environment) -> str:
-    """This worker's Redis database."""
-    return environment.redis_url()
+def redis_url(engines: Engines, environment: Environment) -> Iterator[str]:
+    """This worker's Redis database, which may take its time on a busy machine.
+
+    Else a limiter that finds it slow would count in its own process, and a queue drop a message.
+    """
+    from preference_center import queue, rate_limiter
+    from preference_center.destinations import rate_limit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_limiter, "REDIS_TIMEOUT_SECONDS", 30.0)
+        patch.setattr(rate_limit, "REDIS_TIMEOUT", 30.0)
+        patch.setattr(queue, "NUDGE_TIMEOUT_SECONDS", 30.0)
+        yield environment.redis_url()
 
 
 @pytest.fixture(scope="session")
@@ -139,21 +149,21 @@ def clock(_session_clock: Clock) -> Clock:
 
 @pytest.fixture(scope="session")
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
-    from preference_center import rate_limiter
     from preference_center.app import create_app
     from preference_center.database_timeouts import WEB_TIMEOUTS
     from preference_center.extensions import db
+    from preference_center.pages import one_click, short_link, unsubscribe_page
 
     # A busy machine may take its time; the locks are given up when a web process would.
     patient = replace(WEB_TIMEOUTS, total=60, round_trip=60)
     with pytest.MonkeyPatch.context() as patch:
-        # Else a limiter that finds Redis slow begins to count in its own process.
-        patch.setattr(rate_limiter, "REDIS_TIMEOUT_SECONDS", 30.0)
+        for module in (one_click, short_link, unsubscribe_page):
+            patch.setattr(module, "LINK_CLICK_TIMEOUTS", patient)
         app = create_app(settings, now=_session_clock, timeouts=patient)
-    app.testing = True
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+        app.testing = True
+        yield app
+        with app.app_context():
+            db.engine.dispose()
 
 
 @pytest.fixture

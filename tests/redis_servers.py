@@ -70,7 +70,7 @@ class SentinelServer(Valkey):
             f"requirepass {state.password}",
             f"sentinel monitor {SERVICE} 127.0.0.1 {self.primary.port} 1",
             f"sentinel auth-pass {SERVICE} {self.primary.password}",
-            f"sentinel down-after-milliseconds {SERVICE} 300",
+            f"sentinel down-after-milliseconds {SERVICE} 2000",
             f"sentinel failover-timeout {SERVICE} 2000",
         ]
 

@@ -20,6 +20,7 @@ def press_twice(button: Locator) -> None:
     The first answer may be shown already when the second form is submitted.
     """
     page = button.page
-    button.dblclick(no_wait_after=True)
+    with page.expect_event("framenavigated"):  # the page before may have a result, too
+        button.dblclick(no_wait_after=True)
     page.locator("#result").wait_for()
     page.wait_for_load_state("networkidle")

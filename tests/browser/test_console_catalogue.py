@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preference_center.domain.staff import Role
+from tests.browser.pressing import press
 from tests.browser.test_console_requests import check, open_console
 from tests.console.catalogue.test_previews import BRANDED
 from tests.in_force import put_in_force
@@ -45,7 +46,7 @@ def test_the_catalogue_is_read_previewed_edited_and_applied(
     assert "Each month" in ada.inner_text(".diff .added")
     ada.click("text=Apply this version")
     assert "is in force" in ada.inner_text("#result")
-    ada.click("main tbody tr:first-child td a")
+    press(ada.locator("main tbody tr:first-child td a"))
     assert "Each month" in ada.inner_text("main")
     check(ada)
     ada.context.close()

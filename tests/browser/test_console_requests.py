@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from preference_center.domain.staff import Role
 from tests.browser.axe import violations
+from tests.browser.pressing import press
 from tests.console.staff import CSRF, cookie_of, staff
 from tests.in_force import CATALOGUE, put_in_force
 from tests.mailer.test_rights_emails import CONTROLLER
@@ -60,7 +61,7 @@ def test_a_call_is_recorded_and_two_people_erase(browser: Browser, app: Flask, s
     assert grace.inner_text("main pre") == "Please <b>forget</b> me"
     grace.click("text=Propose to erase")
     check(grace)
-    grace.click("main button.danger")
+    press(grace.locator("main button.danger"))
     assert "This is your own proposal" in grace.inner_text("main")
     reference = grace.title().partition(" ")[0]
 
@@ -70,7 +71,7 @@ def test_a_call_is_recorded_and_two_people_erase(browser: Browser, app: Flask, s
     check(ada)
     ada.click(f"text={reference}")
     ada.click("text=Decide so")
-    ada.click("main button.danger")
+    press(ada.locator("main button.danger"))
     assert "nobody any more" in ada.inner_text("main")
     check(ada)
     for path in ("closed", "tasks", "holds", "holds/place", "minors"):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.browser.axe import violations
 from tests.browser.layout import overflow, small_targets
+from tests.browser.pressing import press
 from tests.in_force import put_in_force
 from tests.pages.conftest import CATALOGUE
 from tests.pages.test_policy_versions import VERSIONS, WEEK
@@ -28,7 +29,7 @@ def test_the_notice_and_the_topic_that_asks_again(
     page.set_viewport_size({"width": 320, "height": 900})
     page.goto(f"{site}/p/{proof(app, clock())}?lang={language}")
     page.locator("label[for=topics-offers]").click()
-    page.locator("main form button.primary").last.click()
+    press(page.locator("main form button.primary").last)
     clock.advance(WEEK)
     page.goto(f"{site}/p/{proof(app, clock())}?lang={language}")
     notice = page.get_by_role("complementary")

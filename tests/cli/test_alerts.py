@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
@@ -79,6 +80,9 @@ def test_the_scheduler_looks_in_a_thread_of_its_own(
         assert wait_until(lambda: bool(run_in_transaction(list_alerts)), 20)
     finally:
         stop.set()
+        for thread in threading.enumerate():
+            if thread.name == "alerts":
+                thread.join(30)
     ((alert, _),) = run_in_transaction(list_alerts)
     assert alert == Alert(AlertKind.SCHEDULER_SILENT)
 

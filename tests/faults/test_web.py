@@ -97,7 +97,7 @@ def test_a_web_process_killed_right_after_its_2xx_has_written_it(
         assert wait_until(lambda: load.counts[200] >= 50, PATIENCE)
         web.signal(signal.SIGKILL)
         assert wait_until(lambda: load.counts[LOST] >= 4, PATIENCE)
-    assert set(load.counts) == {200, LOST}
+    assert {200, LOST} <= set(load.counts) <= {200, LOST, 503}  # the disk may stall
     assert lost(service, load) == []
 
 

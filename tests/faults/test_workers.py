@@ -110,6 +110,7 @@ def test_a_worker_asked_to_stop_finishes_the_batch_in_hand(
     service.start("web")
     for person in people:
         service.post(service.token(person))
+    service.start("scheduler")  # the web process's own message may have been late, and dropped
     tool.holds = lambda _: True
     worker = service.start("worker")
     assert tool.holding.wait(PATIENCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,6 +13,7 @@ import psycopg
 from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.context import services
+from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.delivery_status import active_suppressions
@@ -42,11 +44,14 @@ def process_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     from preference_center.app import create_app
     from preference_center.extensions import db
 
-    app = create_app(settings.model_copy(update=changed))
+    patient = replace(WEB_TIMEOUTS, retry=60, total=60, round_trip=60)  # as `app` is
+    app = create_app(settings.model_copy(update=changed), timeouts=patient)
     with app.app_context():
         run_in_transaction(lambda _: None)  # every process begins by asking for the keys in use
-        yield app
-        db.engine.dispose()
+        try:
+            yield app
+        finally:
+            db.engine.dispose()
 
 
 def new_key(key_id: str, number: int = 9) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,14 @@ from uuid import UUID
 from flask import current_app
 
 from preference_center.context import services
+from preference_center.database_timeouts import DatabaseTimeouts
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind, Retraction
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import (
+    current_limits,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.storage.sync import destinations
 from tests.clock import START
 from tests.domain.histories import NEWS
@@ -81,6 +87,11 @@ def waiting(who: Address) -> dict[str, datetime | None]:
     return dict(rows)
 
 
+def patient() -> DatabaseTimeouts:
+    """Limits for threads that queue for the same rows, however slow the machine is."""
+    return replace(current_limits(), lock=30, statement=60, retry=60, total=60, round_trip=60)
+
+
 def together(*works: Callable[[], object]) -> None:
     """Do all of it at once, each in a thread; fails with the first error of any."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -89,7 +100,7 @@ def together(*works: Callable[[], object]) -> None:
 
     def begin(work: Callable[[], object]) -> None:
         try:
-            with app.app_context():
+            with app.app_context(), override_limits(patient()):
                 barrier.wait(timeout=30)
                 work()
         except BaseException as error:  # noqa: BLE001 - raised by the main thread
@@ -99,7 +110,7 @@ def together(*works: Callable[[], object]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=120)
     assert failures == []
     assert not any(thread.is_alive() for thread in threads)
 

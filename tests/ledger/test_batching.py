@@ -127,7 +127,8 @@ def test_every_change_of_a_batch_fails_if_the_database_is_down(
     assert slow.sizes == [1, LATER]
 
 
-OTHERS = 50
+OTHERS = 12
+"""No more than there are connections: nobody is to wait for one."""
 PATIENT = replace(WEB_TIMEOUTS, round_trip=30)
 """However slow the machine is: who meets no lock is not to be refused for it."""
 

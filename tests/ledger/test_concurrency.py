@@ -16,7 +16,7 @@ from preference_center.config import Settings
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
@@ -26,6 +26,7 @@ from tests.ledger.changes import (
     change,
     id_of,
     in_parts,
+    patient,
     retraction,
     together,
     waiting,
@@ -163,7 +164,7 @@ def _writer(app: Flask, item: Change | Retraction) -> Thread:
     before = _blocked()
 
     def work() -> None:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             record([item])
 
     thread = Thread(target=work, daemon=True)

@@ -22,9 +22,10 @@ from preference_center.domain.events import (
 )
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import Connection, override_limits, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 from tests.clock import START, Clock
+from tests.ledger.changes import patient
 
 JANE = parse_address("jane@example.com", Channel.EMAIL)
 
@@ -182,7 +183,7 @@ def _together(batches: Sequence[Sequence[Change]]) -> None:
 
     def work(batch: Sequence[Change]) -> None:
         try:
-            with app.app_context():
+            with app.app_context(), override_limits(patient()):
                 barrier.wait()
                 record(batch)
         except BaseException as error:  # noqa: BLE001 - raised by the main thread

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 
@@ -12,11 +14,10 @@ def read_topic(brokers: str, topic: str, count: int) -> list[Message[bytes, byte
     # Without a group, which takes three seconds to form.
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     found: list[Message[bytes, bytes]] = []
-    for _ in range(100):
+    deadline = time.monotonic() + 60
+    while len(found) < count and time.monotonic() < deadline:
         each = consumer.poll(0.1)
         if each is not None and each.error() is None:
             found.append(each)
-        if len(found) == count:
-            break
     consumer.close()
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.processes import wait_until
 from preference_center.integrations.base.http import HttpTimeouts
 from preference_center.staff import provider as provider_module
 from tests.console.staff import words
@@ -71,9 +73,11 @@ def test_a_provider_that_never_answers_is_given_up_and_left_alone_for_seconds(
     provider.is_frozen = True
     assert browser(app).begin().status_code == 503
     assert browser(app).begin().status_code == 503
-    assert len(provider.requests) == 1
+    assert wait_until(lambda: len(provider.requests) == 1, 10)
     provider.is_frozen = False
     clock.advance(timedelta(seconds=11))
+    found = app.extensions[provider_module.EXTENSION_KEY]
+    found._http = replace(found._http, timeouts=HttpTimeouts(connect=30, read=60, total=60))
     assert browser(app).sign_in(provider).status_code == 303
 
 

@@ -45,7 +45,7 @@ def is_open(other: Connection) -> bool:
 def test_a_snapshot_that_is_not_read_is_ended_by_the_server(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_TIMEOUT", 0.2)
+    monkeypatch.setattr(module, "IDLE_TIMEOUT", 2.0)
     record([change(1)])
     rows = iter_snapshot(services().keys)
     next(rows)  # the watermark

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from preference_center.config import Settings
 
-SHORT = replace(WEB_TIMEOUTS, lock=0.2, statement=0.5, idle=0.3, retry=0.2, total=3, round_trip=3)
+SHORT = replace(WEB_TIMEOUTS, lock=0.2, statement=30, idle=30, retry=0.2, total=60, round_trip=60)
 FROZEN = replace(WEB_TIMEOUTS, total=0.5, round_trip=0.5)
 LONG = 600.0
 KEY = "pc_somebody_" + "0" * 43
@@ -145,7 +145,8 @@ def test_a_lock_is_acquired_by_a_retry_once_it_is_free(database_url: str) -> Non
 
 
 def test_a_slow_statement_is_cancelled() -> None:
-    with override_limits(SHORT), pytest.raises(Unavailable) as error:
+    limits = replace(SHORT, statement=0.5)
+    with override_limits(limits), pytest.raises(Unavailable) as error:
         run_in_transaction(lambda connection: connection.execute("SELECT pg_sleep(60)"))
     assert cause(error) is UnavailableCause.STATEMENT_TIMEOUT
 
@@ -161,7 +162,8 @@ def test_a_transaction_that_is_left_open_is_ended(database_url: str) -> None:  #
                 assert wait_until(lambda: other.execute(gone.encode()).fetchone() is None, 30)
             connection.execute(READ)
 
-    with override_limits(SHORT), pytest.raises(Unavailable) as error:
+    limits = replace(SHORT, idle=0.3)
+    with override_limits(limits), pytest.raises(Unavailable) as error:
         leave_open()
     assert cause(error) is UnavailableCause.STATEMENT_TIMEOUT
 
