@@ -173,7 +173,9 @@ class Comparison:
         is_erased = found.form in self.erased and found.form.text in found.tool.erased_once
         if row.found_at is None or is_erased:
             return
-        found_at = max(row.found_at, self.returned.get(found.form, START))
+        now, pauses = services().now(), found.tool.profile.capabilities.can_lift
+        since = self.oracle.since(found.form, found.topic, now, pauses=pauses) or START
+        found_at = max(row.found_at, self.returned.get(found.form, START), since)
         if due_at is None or due_at > found_at + WINDOW + SLACK:
             raise Violation(f"I3: {found}, was found out and has no deadline of then")
 

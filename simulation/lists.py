@@ -22,8 +22,8 @@ from preference_center.integrations.import_presets import get_preset
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.imports.import_jobs import ImportState
-from simulation.entry_points import ZONES
-from simulation.oracle import OptOut, Oracle
+from simulation.entry_points import UNDO_PERIOD, ZONES
+from simulation.oracle import Cause, OptOut, Oracle
 from simulation.people import Form
 
 ACTOR = "operator"
@@ -34,12 +34,22 @@ CLOCK_TRUSTED = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
+class Begun:
+    """An import that was confirmed."""
+
+    id: UUID
+    opt_outs: list[OptOut]
+    dated: bool
+    applied: bool = False
+
+
+@dataclass(slots=True)
 class Lists:
     """Imports by the act's number, and their opt-outs."""
 
     oracle: Oracle
     known: Callable[[Form, datetime], None]
-    begun: dict[int, tuple[UUID, list[OptOut]]] = field(default_factory=dict)
+    begun: dict[int, Begun] = field(default_factory=dict)
     _settled: bool = True
     """Whether nothing has been at work since the last look."""
 
@@ -99,19 +109,19 @@ class Lists:
                 )
         else:
             self.oracle.listed |= {(form, scope) for form in forms}
-        self.begun[number], self._settled = (import_id, opt_outs), False
+        self.begun[number], self._settled = Begun(import_id, opt_outs, dated), False
         return "confirmed"
 
     def undo(self, number: int) -> str:
         """Start the undo; workers do it afterwards."""
         if number not in self.begun:
             return "no such import"
-        import_id, opt_outs = self.begun[number]
+        begun = self.begun[number]
         try:
-            start_undo(import_id, ACTOR)
+            start_undo(begun.id, ACTOR)
         except ImportConflict as error:
             return str(error).split(":")[0]
-        for opt_out in opt_outs:
+        for opt_out in begun.opt_outs:
             opt_out.gone = None
         self._settled = False
         return "undoing"
@@ -121,11 +131,26 @@ class Lists:
         if self._settled:
             return False
         states = {found.id: found.state for found in run_autocommit(import_jobs.list_imports)}
-        for import_id, opt_outs in self.begun.values():
-            for opt_out in opt_outs:
-                if states[import_id] is ImportState.APPLIED and not opt_out.sure:
-                    opt_out.sure = True
+        for begun in self.begun.values():
+            if states[begun.id] is ImportState.APPLIED and not begun.applied:
+                begun.applied = True
+                for opt_out in begun.opt_outs:
+                    opt_out.sure = begun.dated or not self._says_nothing_new(opt_out)
                     self.known(opt_out.form, services().now())
-                opt_out.gone = True if states[import_id] is ImportState.UNDONE else opt_out.gone
+            if states[begun.id] is ImportState.UNDONE:
+                for opt_out in begun.opt_outs:
+                    opt_out.gone = True
         self._settled = not any(state in import_jobs.UNFINISHED_STATES for state in states.values())
         return not self._settled
+
+    def _says_nothing_new(self, opt_out: OptOut) -> bool:
+        """Whether a "no" without a date may be one that is known, however old.
+
+        A correction's is nobody's, and what a page offers to undo may be gone soon.
+        """
+        now = services().now()
+        return any(
+            other.cause is not Cause.MOVE and not (other.own and now - other.first <= UNDO_PERIOD)
+            for other in self.oracle.standing(opt_out.form, opt_out.scope, now)
+            if other is not opt_out
+        )

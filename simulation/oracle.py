@@ -150,6 +150,15 @@ class Oracle:
         opt_outs = [opt_out for opt_out in self._about(form, topic) if pauses or not opt_out.until]
         return [opt_out for opt_out in opt_outs if self._stands(opt_out, form, topic, now)]
 
+    def standing(self, form: Form, scope: str, now: datetime) -> list[OptOut]:
+        """The opt-outs of exactly this form and scope that may be active."""
+        return [
+            opt_out
+            for opt_out in self._about(form, scope)
+            if (opt_out.form, opt_out.scope) == (form, scope)
+            and self._stands(opt_out, form, scope, now) is not False
+        ]
+
     def has_none_of_its_own(self, form: Form, scope: str, now: datetime) -> bool | None:
         """Whether no opt-out of exactly this form and scope is active."""
         mine = [o for o in self._about(form, scope) if (o.form, o.scope) == (form, scope)]

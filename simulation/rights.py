@@ -107,21 +107,16 @@ class Rights:
         return extent.value
 
     def _expect_erased(self, form: Form, extent: Extent) -> None:
-        """Also of a repeat: it counts again where a form of the mailbox was opted in since (I5).
+        """Also of a repeat, which counts from now (I5).
 
-        Where none was, it may change nothing. An account is erased with all its addresses,
-        marketing of exactly one (I9).
+        An account is erased with all its addresses, marketing of exactly one (I9).
         """
         now, is_account = services().now(), extent is Extent.ACCOUNT
         forms = self.accounts.of(form) if is_account else [form]
         for each in forms:
-            repeats = each in self.erased and (not is_account or self.oracle.closed(each, now))
-            sure = not repeats or self.oracle.is_asked_for(each, now)
             for scope in (ALL, EVERYTHING) if is_account else (ALL,):
                 self.oracle.add_opt_out(
-                    OptOut(
-                        each, scope, now, now, now, sure=sure, reported=sure, cause=Cause.ERASURE
-                    )
+                    OptOut(each, scope, now, now, now, reported=True, cause=Cause.ERASURE)
                 )
         if not is_account and form not in self.erased:
             self.accounts.leave(form)

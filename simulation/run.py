@@ -208,7 +208,7 @@ class Run:
         watched, self._watched = self._watched, set()  # not what this itself does
         if what.endswith(" pushed") and self.crew.current is None:
             watched |= self.overlaps.amid()
-        elif watched and self.crew.busy:
+        elif watched and self.crew.busy and self.crew.current is None:
             self.comparison.have_deadlines(watched)
         self._watched = watched if self.crew.busy else set()
 

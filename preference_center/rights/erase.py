@@ -17,6 +17,7 @@ from uuid import UUID
 from preference_center import contacts
 from preference_center.context import services
 from preference_center.domain.account_closure import (
+    ERASURE_SCOPES,
     build_erasure_changes,
     closure_changes_decisions,
 )
@@ -45,6 +46,7 @@ from preference_center.storage.mail.outbox import insert_emails
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject, NewErasure
+from preference_center.storage.rights.repeated_erasures import repeat_erasures
 
 CHUNK_SIZE = 500
 """Addresses of one transaction: it holds their locks for less than a second."""
@@ -75,16 +77,17 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one transaction erases. `covered` are erasures that went that far already."""
+    """What one transaction erases. `covered` were erased that far already."""
 
     subjects: Sequence[ErasureSubject]
     accounts: Sequence[ErasedAccount]
     new: Sequence[NewErasure]
-    covered: Sequence[UUID]
+    covered: Sequence[ErasureSubject]
 
     @property
     def ids(self) -> list[UUID]:
-        return [*(each.id for each in self.new), *self.covered]
+        covered = [each.erasure_id for each in self.covered if each.erasure_id]
+        return [*(each.id for each in self.new), *covered]
 
 
 def erase_addresses(
@@ -99,9 +102,10 @@ def erase_addresses(
     """Erase these stored addresses; returns the ids of their erasures.
 
     ACCOUNT erases the contacts that they belong to, with all their addresses. Addresses are
-    committed in chunks of CHUNK_SIZE, and what was erased that far already stays as it is: to
-    resume, call it again. `notify`: mail each of them a last notice, where no request is
-    answered. With `in_transaction` all is one transaction, for CHUNK_SIZE addresses at most.
+    committed in chunks of CHUNK_SIZE, and what was erased that far already is not erased again, but
+    counts from now: to resume, call it again. `notify`: mail each of them a last notice, where no
+    request is answered. With `in_transaction` all is one transaction, for CHUNK_SIZE addresses at
+    most.
     Raises UnderHold if one of them is held, with its chunk as it was, and Unavailable, also where
     the journal could not be written: call it again then.
     """
@@ -207,9 +211,7 @@ def _make_plan(
         subjects=open_subjects,
         accounts=[each for each in accounts if not each.is_erased],
         new=new,
-        covered=[
-            each.erasure_id for each in covered if each.erasure_id and each.address_id not in again
-        ],
+        covered=[each for each in covered if each.address_id not in again],
     )
 
 
@@ -247,6 +249,9 @@ def _has_choice(fact: ScopeFact, at: datetime) -> bool:
 
 def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) -> None:
     now = services().now()
+    ids, scopes = [each.address_id for each in plan.covered], ERASURE_SCOPES[request.extent]
+    if ids:
+        run_in_transaction(lambda c: repeat_erasures(c, ids, scopes, request.begun_at))
 
     def write(connection: Connection, _: RecordResult) -> None:
         if not request.is_replay:
@@ -264,14 +269,14 @@ def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) 
         if request.notify:
             notices = build_notices(plan.subjects, plan.accounts, request.extent, now)
             insert_emails(connection, notices)
-        ids = [each.id for each in plan.new]
-        erasures.finish_erasures(connection, now, ids)
-        detail = {"erasures": [str(each) for each in ids], "extent": request.extent.value}
+        new = [each.id for each in plan.new]
+        erasures.finish_erasures(connection, now, new)
+        detail = {"erasures": [str(each) for each in new], "extent": request.extent.value}
         audit.insert_audit_entry(connection, now, request.origin.actor, "contacts.erased", detail)
         if in_transaction:
             in_transaction(connection, plan.ids)
         if not request.is_replay:
-            erasures.number_entries(connection, ids)
+            erasures.number_entries(connection, new)
 
     if plan.new:
         record([*_changes(plan, request)], write)

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from preference_center.context import services
+from preference_center.domain.account_closure import ERASURE_SCOPES
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.decision_rules import DecisionRule
@@ -217,6 +218,38 @@ def test_a_repeated_erasure_ends_what_another_form_was_opted_in_to_since(
     count = row("SELECT count(*) FROM event")
     assert erase(extent=extent) == again
     assert row("SELECT count(*) FROM event") == count
+
+
+@BOTH
+def test_a_repeated_erasure_counts_from_then_on(
+    extent: Extent, clock: Clock
+) -> None:  # I5, I6: what was said before it may reach us only later, e.g. in a list
+    store()
+    [first] = erase(extent=extent)
+    said_at = clock.now + timedelta(hours=1)
+    clock.now += timedelta(hours=2)
+    asked_again = clock.now
+    assert erase(extent=extent) == [first]
+    clock.now += timedelta(hours=1)
+    record(
+        [
+            change(
+                1,
+                EventKind.OPTED_IN,
+                address=ADA,
+                occurred_at=said_at,
+                received_at=clock.now,
+                evidence={"wording": "Yes"},
+            )
+        ]
+    )
+    assert not ask(WEEKLY, ADA).allow
+    assert row("SELECT count(*) FROM consent") == (0,)
+    opted_out = "SELECT DISTINCT scope, out_at FROM suppression WHERE out_at IS NOT NULL"
+    expected = {(scope, asked_again) for scope in ERASURE_SCOPES[extent]}
+    assert set(rows(opted_out)) == expected
+    record([retraction(2, 1)])  # the state is made again from the events
+    assert set(rows(opted_out)) == expected
 
 
 @BOTH
