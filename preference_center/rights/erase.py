@@ -17,13 +17,12 @@ from uuid import UUID
 from preference_center import contacts
 from preference_center.context import services
 from preference_center.domain.account_closure import (
-    ERASURE_SCOPES,
     build_erasure_changes,
     closure_changes_decisions,
 )
 from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.events import Change
+from preference_center.domain.events import REPEAT_INTERVAL, Change
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.scope_facts import ScopeFact
@@ -46,7 +45,6 @@ from preference_center.storage.mail.outbox import insert_emails
 from preference_center.storage.rights import erasures, holds
 from preference_center.storage.rights.erasure_rules import ErasedRows, erase_rows
 from preference_center.storage.rights.erasures import ErasedAccount, ErasureSubject, NewErasure
-from preference_center.storage.rights.repeated_erasures import repeat_erasures
 
 CHUNK_SIZE = 500
 """Addresses of one transaction: it holds their locks for less than a second."""
@@ -77,12 +75,18 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one transaction erases. `covered` were erased that far already."""
+    """What one transaction erases.
+
+    `covered` were erased that far already. Nothing is erased again of them, but the opt-out is
+    recorded again, if that was more than REPEAT_INTERVAL ago: what was said in between may reach
+    us only later, in a list, say (I5, I6).
+    """
 
     subjects: Sequence[ErasureSubject]
     accounts: Sequence[ErasedAccount]
     new: Sequence[NewErasure]
     covered: Sequence[ErasureSubject]
+    repeated: Sequence[ErasureSubject]
 
     @property
     def ids(self) -> list[UUID]:
@@ -102,8 +106,8 @@ def erase_addresses(
     """Erase these stored addresses; returns the ids of their erasures.
 
     ACCOUNT erases the contacts that they belong to, with all their addresses. Addresses are
-    committed in chunks of CHUNK_SIZE, and what was erased that far already is not erased again, but
-    counts from now: to resume, call it again. `notify`: mail each of them a last notice, where no
+    committed in chunks of CHUNK_SIZE, and of what was erased that far already only the opt-out is
+    recorded again: to resume, call it again. `notify`: mail each of them a last notice, where no
     request is answered. With `in_transaction` all is one transaction, for CHUNK_SIZE addresses at
     most.
     Raises UnderHold if one of them is held, with its chunk as it was, and Unavailable, also where
@@ -211,8 +215,14 @@ def _make_plan(
         subjects=open_subjects,
         accounts=[each for each in accounts if not each.is_erased],
         new=new,
-        covered=[each for each in covered if each.address_id not in again],
+        covered=(left := [each for each in covered if each.address_id not in again]),
+        repeated=[each for each in left if _is_repeated(each, request)],
     )
+
+
+def _is_repeated(subject: ErasureSubject, request: _Request) -> bool:
+    begun_at = subject.begun_at
+    return begun_at is not None and request.begun_at - begun_at > REPEAT_INTERVAL
 
 
 def _opted_in_since(covered: Sequence[ErasureSubject], at: datetime) -> set[int]:
@@ -248,40 +258,42 @@ def _has_choice(fact: ScopeFact, at: datetime) -> bool:
 
 
 def _save(plan: _Plan, request: _Request, in_transaction: InTransaction | None) -> None:
-    now = services().now()
-    ids, scopes = [each.address_id for each in plan.covered], ERASURE_SCOPES[request.extent]
-    if ids:
-        run_in_transaction(lambda c: repeat_erasures(c, ids, scopes, request.begun_at))
-
     def write(connection: Connection, _: RecordResult) -> None:
-        if not request.is_replay:
-            _refuse_held(connection, plan.subjects, now)
-        erasures.lock_accounts(connection, plan.accounts)
-        erasures.insert_erasures(
-            connection,
-            plan.new,
-            request.extent,
-            request.request_id,
-            begun_at=request.begun_at,
-            now=now,
-        )
-        erase_rows(connection, _erased_rows(plan, request), now)
-        if request.notify:
-            notices = build_notices(plan.subjects, plan.accounts, request.extent, now)
-            insert_emails(connection, notices)
-        new = [each.id for each in plan.new]
-        erasures.finish_erasures(connection, now, new)
-        detail = {"erasures": [str(each) for each in new], "extent": request.extent.value}
-        audit.insert_audit_entry(connection, now, request.origin.actor, "contacts.erased", detail)
+        if plan.new:
+            _erase_new(connection, plan, request)
+        repeated = [each.address_id for each in plan.repeated]
+        erasures.count_from(connection, repeated, request.begun_at)
         if in_transaction:
             in_transaction(connection, plan.ids)
         if not request.is_replay:
-            erasures.number_entries(connection, new)
+            erasures.number_entries(connection, [each.id for each in plan.new])
 
-    if plan.new:
+    if plan.new or plan.repeated:
         record([*_changes(plan, request)], write)
     elif in_transaction:
         run_in_transaction(lambda connection: in_transaction(connection, plan.ids))
+
+
+def _erase_new(connection: Connection, plan: _Plan, request: _Request) -> None:
+    now, ids = services().now(), [each.id for each in plan.new]
+    if not request.is_replay:
+        _refuse_held(connection, plan.subjects, now)
+    erasures.lock_accounts(connection, plan.accounts)
+    erasures.insert_erasures(
+        connection,
+        plan.new,
+        request.extent,
+        request.request_id,
+        begun_at=request.begun_at,
+        now=now,
+    )
+    erase_rows(connection, _erased_rows(plan, request), now)
+    if request.notify:
+        notices = build_notices(plan.subjects, plan.accounts, request.extent, now)
+        insert_emails(connection, notices)
+    erasures.finish_erasures(connection, now, ids)
+    detail = {"erasures": [str(each) for each in ids], "extent": request.extent.value}
+    audit.insert_audit_entry(connection, now, request.origin.actor, "contacts.erased", detail)
 
 
 def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now: datetime) -> None:
@@ -293,7 +305,7 @@ def _refuse_held(connection: Connection, subjects: Sequence[ErasureSubject], now
 
 def _changes(plan: _Plan, request: _Request) -> Iterator[Change]:
     new_id = services().new_id
-    for subject in plan.subjects:
+    for subject in (*plan.subjects, *plan.repeated):
         yield from build_erasure_changes(
             (new_id(), new_id()),
             _named(subject),

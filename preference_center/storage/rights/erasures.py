@@ -276,6 +276,14 @@ def insert_erasures(
     )
 
 
+def count_from(connection: Connection, address_ids: Collection[int], at: datetime) -> None:
+    """Have the erasure of these addresses count from `at` (UTC): no choice of before is kept."""
+    connection.execute(
+        "UPDATE address SET last_erased_at = GREATEST(last_erased_at, %s) WHERE id = ANY(%s)",
+        (at, list(address_ids)),
+    )
+
+
 def number_entries(connection: Connection, ids: Collection[UUID]) -> None:
     """Give these erasures the next numbers of the journal.
 

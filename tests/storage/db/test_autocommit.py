@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import select
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import psycopg
 import pytest
 
 from preference_center.errors import Unavailable
+from preference_center.extensions import db
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def test_a_pipeline_that_fails_logs_nothing(  # its exception says it
             select.select([connection], [], [], 10)  # the error is here, before the next is sent
             _note(connection, "skipped")
 
-    gc.collect()  # what other tests have left is not this one's
-    caplog.clear()
-    with app.app_context(), pytest.raises(psycopg.errors.DivisionByZero):
-        run_autocommit(fail_in_the_block)
+    with app.app_context():
+        db.engine.dispose()  # other tests have ended sessions
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            run_autocommit(fail_in_the_block)
     assert not [record for record in caplog.records if record.name == "psycopg"]
 
 
