@@ -29,18 +29,18 @@ class Excuse(StrEnum):
 
 
 BOUNDS: Mapping[Excuse, float] = {
-    Excuse.UNKNOWN_FORM: 180,
-    Excuse.DOWN: 190,
-    Excuse.WAITING: 60,
-    Excuse.FOUND_LATE: 165,
+    Excuse.UNKNOWN_FORM: 190,
+    Excuse.DOWN: 215,
+    Excuse.WAITING: 110,
+    Excuse.FOUND_LATE: 175,
     Excuse.ASKED_TO_WAIT: 9,
-    Excuse.UNSURE: 70,
+    Excuse.UNSURE: 60,
     Excuse.ACTED_MEANWHILE: 1,
     Excuse.NEVER_SURE: 22,
     Excuse.HIDDEN: 2,
 }
 """How many a seed may have on average: 72 hours, up to 200 people, five tools. At least a third
-more than 275 seeds of 60 people had on 28 November 2026."""
+more than 116 seeds of 60 people had on 28 November 2026, once more people act while tools are down."""
 
 
 def beyond(counts: Mapping[str, int], runs: int, options: Options) -> list[str]:
