@@ -53,6 +53,8 @@ class Difference:
     """Since when it should have been pushed; None if that was impossible."""
     caused: bool
     """Whether that is the tool's own doing: it has to be found out first."""
+    since: datetime = START
+    """When the oldest of the active opt-outs was received."""
 
     def __str__(self) -> str:
         since = f", since {self.begun:%d %H:%M}" if self.begun else ""
@@ -162,7 +164,8 @@ class Comparison:
         if known is None:
             return Difference(tool, form, topic, None, caused=False)
         own = max(tool.own_since.get((form.text, topic), since), tool.contacts[form.text])
-        return Difference(tool, form, topic, max(since, known, own), caused=own > since)
+        begun = max(since, known, own)
+        return Difference(tool, form, topic, begun, caused=own > since, since=since)
 
     def _has_deadline(self, found: Difference, row: Row, begun: datetime) -> None:
         due_at = row.due_at
@@ -173,9 +176,7 @@ class Comparison:
         is_erased = found.form in self.erased and found.form.text in found.tool.erased_once
         if row.found_at is None or is_erased:
             return
-        now, pauses = services().now(), found.tool.profile.capabilities.can_lift
-        since = self.oracle.since(found.form, found.topic, now, pauses=pauses) or START
-        found_at = max(row.found_at, self.returned.get(found.form, START), since)
+        found_at = max(row.found_at, self.returned.get(found.form, START), found.since)
         if due_at is None or due_at > found_at + WINDOW + SLACK:
             raise Violation(f"I3: {found}, was found out and has no deadline of then")
 

@@ -40,7 +40,8 @@ BOUNDS: Mapping[Excuse, float] = {
     Excuse.HIDDEN: 2,
 }
 """How many a seed may have on average: 72 hours, up to 200 people, five tools. At least a third
-more than 116 seeds of 60 people had on 28 November 2026, once more people act while tools are down."""
+more than 116 seeds of 60 people had on 28 November 2026, in whose histories people act while tools
+are down."""
 
 
 def beyond(counts: Mapping[str, int], runs: int, options: Options) -> list[str]:
