@@ -164,7 +164,7 @@ class Comparison:
         if known is None:
             return Difference(tool, form, topic, None, caused=False)
         own = max(tool.own_since.get((form.text, topic), since), tool.contacts[form.text])
-        begun = max(since, known, own)
+        begun = max(since, known, own, self.oracle.unlinked.get(form, START))
         return Difference(tool, form, topic, begun, caused=own > since, since=since)
 
     def _has_deadline(self, found: Difference, row: Row, begun: datetime) -> None:

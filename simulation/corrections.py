@@ -78,6 +78,7 @@ class Corrections:
         undo_move(found.id, origin=origin())
         self.made = {of: each for of, each in self.made.items() if each.id != found.id}
         found.move.undo()
+        self.oracle.unlinked[found.move.new] = services().now()
         if found.contact is not None:
             found.move.undo_closings()
             self.accounts.leave(found.move.new, found.contact)

@@ -71,6 +71,9 @@ class Oracle:
     opt_ins: defaultdict[Form, list[OptIn]] = field(default_factory=lambda: defaultdict(list))
     listed: set[tuple[Form, str]] = field(default_factory=set)
     """Who has asked for which topic as a list says, which may be recorded, or undone, by now."""
+    unlinked: dict[Form, datetime] = field(default_factory=dict)
+    """When the correction of an address to this form was last undone, with what was opted in to
+    at the old one: an opt-out that it had outranked is to be pushed from then on."""
     changed: dict[int, datetime] = field(default_factory=dict)
     """When each person last did anything."""
 
