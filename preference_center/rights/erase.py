@@ -206,6 +206,7 @@ def _make_plan(
     open_subjects = [
         each for each in subjects if each.address_id in again or not each.is_covered(extent)
     ]
+    left = [each for each in covered if each.address_id not in again]
     new = [NewErasure(new_id(), each.address_id, each.contact_id) for each in open_subjects]
     if extent is Extent.ACCOUNT:
         linked = {each.contact_id for each in subjects}
@@ -215,7 +216,7 @@ def _make_plan(
         subjects=open_subjects,
         accounts=[each for each in accounts if not each.is_erased],
         new=new,
-        covered=(left := [each for each in covered if each.address_id not in again]),
+        covered=left,
         repeated=[each for each in left if _is_repeated(each, request)],
     )
 
