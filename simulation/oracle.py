@@ -39,6 +39,8 @@ class OptOut:
     last: datetime
     received: datetime
     until: datetime | None = None
+    ends_from: datetime | None = None
+    """From when it may be over, where the clocks of two hosts leave open which pause is newest."""
     sure: bool = True
     """Whether the service must know of it by now."""
     gone: bool | None = False
@@ -86,6 +88,9 @@ class Oracle:
             ]
             for rival in rivals:
                 mine.remove(rival)
+                if rival.until and abs(rival.first - opt_out.first) < CLOCKS_APART:
+                    opt_out.ends_from = min(rival.until, opt_out.until)
+                    opt_out.until = max(rival.until, opt_out.until)
         mine.append(opt_out)
         return opt_out
 
@@ -194,7 +199,9 @@ class Oracle:
             for opt_out in self._about(form, topic)
             if opt_out.until and self._stands(opt_out, form, topic, now) is not False
         ]
-        sure = all(self._stands(opt_out, form, topic, now) for opt_out in pauses)
+        sure = all(
+            self._stands(opt_out, form, topic, now) and not opt_out.ends_from for opt_out in pauses
+        )
         return max((each.until for each in pauses if each.until), default=None) if sure else None
 
     def taken_back(self, form: Form, topic: str) -> bool:
@@ -221,7 +228,9 @@ class Oracle:
         )
         if (opt_out.until and opt_out.until <= now) or lifted:
             return False
-        return None if lifted is None or not opt_out.sure or opt_out.gone is None else True
+        if lifted is None or not opt_out.sure or opt_out.gone is None:
+            return None
+        return None if opt_out.ends_from and opt_out.ends_from <= now else True
 
     def _asked(self, form: Form, topic: str, opt_in: OptIn) -> bool | None:
         """Whether what was asked for then is still asked for."""
