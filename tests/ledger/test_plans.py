@@ -37,6 +37,7 @@ from preference_center.storage.rights.erasures import (
 )
 from preference_center.storage.rights.retention import find_expired
 from preference_center.storage.sync.reported_opt_outs import load_reported_opt_outs
+from preference_center.storage.sync.verification import AlreadyOptedOut, settle_already_opted_out
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change
@@ -183,6 +184,11 @@ def _load_reported_opt_outs(connection: Connection) -> None:
     load_reported_opt_outs(connection, "mailer", [1])
 
 
+def _settle_already_opted_out(connection: Connection) -> None:
+    found = AlreadyOptedOut(1, frozenset({NEWS}), None)
+    settle_already_opted_out(connection, 1, {1: found}, START)
+
+
 def _find_matches(connection: Connection) -> None:
     queries = [MatchQuery(b"digest", Channel.EMAIL, NEWS, START, is_opt_in=False)]
     own = (UUID(int=1), UUID(int=2))
@@ -216,6 +222,7 @@ def _find_expired(connection: Connection) -> None:
         _load_facts_by_id,
         _list_changes,
         _load_reported_opt_outs,
+        _settle_already_opted_out,
         _find_matches,
         _load_accounts,
         _load_policy_page,

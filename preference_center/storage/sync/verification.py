@@ -269,7 +269,7 @@ def settle_already_opted_out(
             AND (s.lift_until IS NULL OR s.lift_until <= %(shown_since)s)
             AND NOT EXISTS (SELECT FROM delivery d
                 WHERE d.address_id = s.address_id AND d.destination_id = s.destination_id
-                    AND d.outcome = 'drift' AND d.at > %(shown_since)s)
+                    AND d.outcome = 'drift' AND d.at > %(shown_since)s OFFSET 0)
         RETURNING s.address_id""",
         {
             "ids": list(opted_out),
