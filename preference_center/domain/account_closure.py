@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
@@ -24,11 +25,6 @@ from preference_center.domain.sender_requests import (
 )
 from preference_center.errors import InvalidInput
 
-ERASURE_SCOPES: Mapping[Extent, frozenset[str]] = {
-    Extent.ACCOUNT: frozenset({EVERYTHING, ALL_MARKETING}),
-    Extent.MARKETING: frozenset({ALL_MARKETING}),
-}
-"""What an erasure of each extent suppresses."""
 _NO_EVIDENCE: Mapping[str, str] = {}
 
 
@@ -71,8 +67,16 @@ def build_erasure_changes(
     received_at: datetime,
 ) -> Sequence[Change]:
     """The suppressions that an erasure leaves: of all marketing, and of a closed account's all."""
-    closure = build_closure_changes(event_ids, address, origin, received_at, kind=EventKind.ERASED)
-    return [change for change in closure if change.scope in ERASURE_SCOPES[extent]]
+    over_everything, over_marketing = build_closure_changes(
+        event_ids, address, origin, received_at, kind=EventKind.ERASED
+    )
+    match extent:
+        case Extent.ACCOUNT:
+            return over_everything, over_marketing
+        case Extent.MARKETING:
+            return (over_marketing,)
+        case _:
+            assert_never(extent)
 
 
 def closure_changes_decisions(facts: Sequence[ScopeFact], at: datetime) -> bool:

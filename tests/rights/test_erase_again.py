@@ -1,0 +1,129 @@
+"""Erasures that are asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    REPEAT_INTERVAL,
+    EventKind,
+)
+from preference_center.domain.rights.model import (
+    Extent,
+)
+from preference_center.ledger import record
+from tests.clock import Clock
+from tests.ledger.changes import change, retraction
+from tests.rights.decisions import WEEKLY, ask
+from tests.rights.erasing import (
+    ADA,
+    NUMBER,
+    erase,
+    row,
+    rows,
+    store,
+)
+
+BOTH = pytest.mark.parametrize("extent", list(Extent))
+
+SUPPRESSED = {
+    Extent.MARKETING: {ALL_MARKETING},
+    Extent.ACCOUNT: {ALL_MARKETING, EVERYTHING},
+}
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def test_an_erasure_is_repeated_without_a_second_one(clock: Clock) -> None:  # I7
+    store(ADA, NUMBER)
+    first = erase()
+    assert row("SELECT count(*) FROM event") == (4,)
+    clock.now += REPEAT_INTERVAL
+    assert sorted(erase()) == sorted(first)
+    assert row("SELECT count(*) FROM event") == (4,)
+    clock.now += timedelta(days=1)
+    assert sorted(erase()) == sorted(first)
+    assert row("SELECT count(*) FROM event") == (8,)  # what was said in between may be late
+    assert row("SELECT count(*) FROM erasure") == (2,)
+
+
+@BOTH
+def test_a_repeated_erasure_ends_what_another_form_was_opted_in_to_since(
+    extent: Extent, clock: Clock
+) -> None:  # I5, I9
+    store()
+    form = parse_address("ada+news@example.com", Channel.EMAIL)
+    first = erase(extent=extent)
+    clock.now += timedelta(days=1)
+    record([change(1, EventKind.OPTED_IN, address=form, at=clock.now, own_act=True)])
+    assert ask(WEEKLY, form).allow
+    clock.now += timedelta(days=1)
+
+    again = erase(extent=extent)
+
+    assert again != first
+    assert not ask(WEEKLY, form).allow
+    count = row("SELECT count(*) FROM event")
+    assert erase(extent=extent) == again
+    assert row("SELECT count(*) FROM event") == count
+
+
+@BOTH
+def test_a_repeated_erasure_counts_from_then_on(
+    extent: Extent, clock: Clock
+) -> None:  # I5, I6: what was said before it may reach us only later, e.g. in a list
+    store()
+    [first] = erase(extent=extent)
+    said_at = clock.now + timedelta(hours=1)
+    clock.now += timedelta(hours=2)
+    asked_again = clock.now
+    assert erase(extent=extent) == [first]
+    clock.now += timedelta(hours=1)
+    record(
+        [
+            change(
+                1,
+                EventKind.OPTED_IN,
+                address=ADA,
+                occurred_at=said_at,
+                received_at=clock.now,
+                evidence={"wording": "Yes"},
+            )
+        ]
+    )
+    assert not ask(WEEKLY, ADA).allow
+    assert row("SELECT count(*) FROM consent") == (0,)
+    opted_out = "SELECT DISTINCT scope, out_at FROM suppression WHERE out_at IS NOT NULL"
+    expected = {(scope, asked_again) for scope in SUPPRESSED[extent]}
+    assert set(rows(opted_out)) == expected
+    record([retraction(2, 1)])  # the state is made again from the events
+    assert set(rows(opted_out)) == expected
+
+
+@BOTH
+def test_a_repeated_erasure_erases_what_was_opted_in_to_since(
+    extent: Extent, clock: Clock
+) -> None:  # I5, I6
+    store()
+    erase(extent=extent)
+    clock.now += timedelta(days=1)
+    record([change(1, EventKind.OPTED_IN, address=ADA, at=clock.now, evidence={"wording": "Yes"})])
+    assert row("SELECT count(*) FROM consent") == (1,)
+    assert row("SELECT count(*) FROM event_evidence") == (1,)
+    clock.now += timedelta(days=1)
+    erase(extent=extent)
+    assert not ask(WEEKLY, ADA).allow
+    assert row("SELECT count(*) FROM consent") == (0,)
+    assert row("SELECT count(*) FROM event_evidence") == (0,)
+    assert row("SELECT last_entry FROM erasure_journal") == (2,)  # a restored backup repeats both
