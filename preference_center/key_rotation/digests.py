@@ -235,14 +235,8 @@ def _clear(from_length: int, pause: Callable[[float], None]) -> None:
         after = run_in_transaction(
             lambda c, last=last: digest_chunks.clear_addresses(c, wrap, last, CHUNK_SIZE)  # type: ignore[misc]
         )
-    digest: bytes | None = b""
-    if not run_in_transaction(lambda c: has_column(c, EXTERNAL_ID.table, "previous_digest")):
-        digest = None  # a rotation that was cut off has dropped its columns
-    while digest is not None:
-        start = digest
-        digest = run_in_transaction(
-            lambda c, start=start: digest_chunks.clear_external_ids(c, start, CHUNK_SIZE)  # type: ignore[misc]
-        )
+    if run_in_transaction(lambda c: has_column(c, EXTERNAL_ID.table, "previous_digest")):
+        _clear_external_ids(pause)
     key = f"digest:{context.keys.digest_id}"
 
     def finish(connection: Connection) -> None:
@@ -250,5 +244,14 @@ def _clear(from_length: int, pause: Callable[[float], None]) -> None:
         for table in SWAPPED_TABLES:
             key_rotations.finish_rotation(connection, f"{table.table}.digest", key, context.now())
 
+    _alter_tables(finish, pause)  # the last step: `previous_digest` shows that it is not done
+
+
+def _clear_external_ids(pause: Callable[[float], None]) -> None:
+    digest: bytes | None = b""
+    while digest is not None:
+        start = digest
+        digest = run_in_transaction(
+            lambda c, start=start: digest_chunks.clear_external_ids(c, start, CHUNK_SIZE)  # type: ignore[misc]
+        )
     _alter_tables(partial(drop_previous_columns, table=EXTERNAL_ID), pause)
-    _alter_tables(finish, pause)  # its last step: this column shows that there is something to do

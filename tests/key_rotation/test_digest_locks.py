@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -64,15 +63,16 @@ class Rotation:
         return self.pauses == [digests.STALE_REQUEST_SECONDS]
 
 
-def waits_for(settings: Settings, table: str) -> Callable[[], bool]:
-    """Whether a session waits for this table, or for the lock of appends."""
+def waits_for(settings: Settings, table: str, seconds: float = 0) -> Callable[[], bool]:
+    """Whether a session has waited so long for this table, or for the lock of appends."""
 
     def found() -> bool:
         with psycopg.connect(settings.database_url) as connection:
             row = connection.execute(
-                """SELECT FROM pg_locks WHERE NOT granted AND (relation = to_regclass(%s)
-                OR locktype = 'advisory')""",
-                (table,),
+                """SELECT FROM pg_locks WHERE NOT granted
+                AND (relation = to_regclass(%s) OR locktype = 'advisory')
+                AND clock_timestamp() - waitstart >= make_interval(secs => %s)""",
+                (table, seconds),
             ).fetchone()
         return row is not None
 
@@ -209,8 +209,7 @@ def test_it_waits_until_postgresql_ends_an_autovacuum(
         rotation = Rotation(rotating)
         vacuum.execute("LOCK TABLE address IN SHARE UPDATE EXCLUSIVE MODE")  # as it does
         rotation.start()
-        assert wait_until(waits_for(one_key, "address"), 30)
-        time.sleep(digests.TABLE_LOCK_TIMEOUT + 0.3)
+        assert wait_until(waits_for(one_key, "address", digests.TABLE_LOCK_TIMEOUT + 0.3), 30)
         vacuum.rollback()
         rotation.end()
     assert rotation.got_every_table_at_once()
