@@ -205,8 +205,8 @@ def is_free(port: int) -> bool:
 def free_port() -> int:
     """Return a loopback port that nobody uses just now.
 
-    It lies below those that kernels give by themselves, to whoever connects or binds port 0: it is
-    bound only later.
+    It lies below those that kernels choose for connections and for port 0: it is bound only
+    later.
     """
     port = secrets.choice(_PORTS)
     while not is_free(port):

@@ -28,7 +28,7 @@ def reported_late(random: Random, acts: Sequence[Act], options: Options) -> Iter
 
 
 def again_while_down(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
-    """Some opt out while a tool is down and can't be told, and subscribe in a tool again."""
+    """Some opt out while a tool is down, and subscribe in a tool before it can be pushed to."""
     end = options.hours * HOUR
     for act in acts:
         if act.what != "outage":

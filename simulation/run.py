@@ -203,7 +203,7 @@ class Run:
             self.checks.nudged(destination)
 
     def _step(self, what: str = "") -> None:
-        """What a push settles must leave its deadline to whoever has opted out meanwhile."""
+        """What a push settles must leave its deadline to those who have opted out meanwhile."""
         self.crew.step(what)
         watched, self._watched = self._watched, set()  # not what this itself does
         if what.endswith(" pushed") and self.crew.current is None:
