@@ -110,7 +110,7 @@ def analysed(request: pytest.FixtureRequest, app: Flask, admin_url: str) -> Iter
                 AND pg_relation_size(oid) > 0 AND relname NOT IN ('alembic_version', 'epoch')"""
         )
         if tables := ", ".join(name for (name,) in found):
-            admin.execute(f"TRUNCATE {tables}".encode())
+            admin.execute(f"TRUNCATE {tables} CASCADE".encode())
         _set_statistics(admin, *ANALYSED[request.param])
         yield
         _set_statistics(admin, *ANALYSED["never"])
