@@ -38,12 +38,13 @@ class ListTopic:
 
 def publish_all(publisher: FeedPublisher) -> None:
     """Publish all that is recorded; others' transactions on this server may delay it."""
-    assert wait_until(lambda: run_in_transaction(_is_complete), 30)
+    assert wait_until(lambda: run_in_transaction(is_complete), 30)
     while publisher.publish_next():
         pass
 
 
-def _is_complete(connection: Connection) -> bool:
+def is_complete(connection: Connection) -> bool:
+    """Whether the feed has all that is recorded."""
     return not count_waiting_events(connection, load_horizon(connection))
 
 

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Producer
 
+from dev.processes import wait_until
 from preference_center.context import EXTENSION_NAME, services
 from preference_center.errors import ConfigError
 from preference_center.ledger import record
 from preference_center.publishing.messages import FeedMessage, MessageType
 from preference_center.publishing.publisher import TopicTaken, TopicUnavailable
+from preference_center.storage.db.database import run_in_transaction
 from tests.ledger.changes import change
 from tests.publishing.kafka_reader import read_topic
-from tests.publishing.topics import ListTopic
+from tests.publishing.topics import ListTopic, is_complete
 from workers import feed_publisher
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ def test_the_feed_arrives_in_kafka(
     )
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
     record([change(1)])
+    assert wait_until(lambda: run_in_transaction(is_complete), 30)
     stop = AfterWaits(2)
     feed_publisher.run(feed_publisher.kafka_topic_factory(), stop, name="feed", readable=False)
 

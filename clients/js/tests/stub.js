@@ -47,6 +47,8 @@ export function connect(url, options = {}) {
   const sleep = async (/** @type {number} */ seconds) => {
     waits.push(seconds);
   };
-  const client = new PreferenceCenter({ url, key: 'pc_shop_x', sleep, random: () => 0, ...options });
+  const readLimits = { attempt: 60, call: 180 }; // a busy machine may take its time
+  const fixed = { url, key: 'pc_shop_x', sleep, random: () => 0, readLimits };
+  const client = new PreferenceCenter({ ...fixed, ...options });
   return { client, waits };
 }
