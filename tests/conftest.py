@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from dev.engines import Engines, for_test
 from tests import order
 from tests.clock import START, Clock
-from tests.environment import Emptying, Environment, settings_for
+from tests.environment import Emptying, Environment, patient_timeouts, settings_for
 
 if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from flask import Flask
@@ -150,15 +149,16 @@ def clock(_session_clock: Clock) -> Clock:
 @pytest.fixture(scope="session")
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
-    from preference_center.database_timeouts import WEB_TIMEOUTS
     from preference_center.extensions import db
     from preference_center.pages import one_click, short_link, unsubscribe_page
+    from preference_center.storage.db import connections
 
-    # A busy machine may take its time; the locks are given up when a web process would.
-    patient = replace(WEB_TIMEOUTS, total=60, round_trip=60)
+    patient = patient_timeouts()
     with pytest.MonkeyPatch.context() as patch:
         for module in (one_click, short_link, unsubscribe_page):
             patch.setattr(module, "LINK_CLICK_TIMEOUTS", patient)
+        connecting = {**connections.LIBPQ_DEFAULTS, "connect_timeout": 60}
+        patch.setattr(connections, "LIBPQ_DEFAULTS", connecting)
         app = create_app(settings, now=_session_clock, timeouts=patient)
         app.testing = True
         yield app
@@ -171,8 +171,10 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
     from preference_center.context import EXTENSION_NAME
     from preference_center.inbound.webhooks import EXTENSION_KEY
+    from preference_center.monitoring.collectors import EXTENSION_KEY as COLLECTORS_KEY
     from preference_center.probes.health import LATE_CACHE_KEY
     from preference_center.spool import recorder
+    from preference_center.storage import catalogues
     from preference_center.storage.access.key_usage import EXTENSION_KEY as USAGE_KEY
     from preference_center.storage.db import outage
 
@@ -184,6 +186,8 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
         USAGE_KEY,
         recorder.EXTENSION_KEY,
         outage.EXTENSION_NAME,
+        catalogues._CACHE,
+        COLLECTORS_KEY,
     ):
         _session_app.extensions.pop(cache, None)
     return _session_app

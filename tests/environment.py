@@ -16,7 +16,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ from dev.postgres import USER, Postgres, make_database
 
 if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from preference_center.config import Settings
+    from preference_center.database_timeouts import DatabaseTimeouts
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 
@@ -184,6 +185,13 @@ def settings_for(database_url: str, redis_url: str) -> Settings:
         time_zone="Europe/Rome",
         spool_dir="none",
     )
+
+
+def patient_timeouts() -> DatabaseTimeouts:
+    """For a busy machine, which may take its time; locks are given up when a web process would."""
+    from preference_center.database_timeouts import WEB_TIMEOUTS
+
+    return replace(WEB_TIMEOUTS, total=60, round_trip=60)
 
 
 def migrate(settings: Settings) -> None:

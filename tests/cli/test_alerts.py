@@ -12,6 +12,7 @@ import pytest
 from dev.processes import wait_until
 from preference_center.context import EXTENSION_NAME, services
 from preference_center.domain.alerts import Alert, AlertKind
+from preference_center.domain.measurements import HostMeasurements
 from preference_center.monitoring import alerting
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.storage.alerts import begin_alerts, list_alerts
@@ -72,6 +73,7 @@ def test_the_scheduler_looks_in_a_thread_of_its_own(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerting, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(alerting, "measure_host", HostMeasurements)  # not this machine's disks
     use(app, monkeypatch, alert_webhook="http://127.0.0.1:9/secret")
     stop = Event()
     long_ago = services().now() - 2 * alerting.ENDS_AFTER

@@ -69,10 +69,12 @@ def test_a_mail_to_no_mailbox_of_ours_waits_for_a_person(
     assert rows == [(unknown_type_question("a mail to an address that REPLY_ADDRESSES lacks"),)]
 
 
-def test_a_mail_that_cannot_be_read_does_not_hold_up_the_next(app: Flask, clock: Clock) -> None:
+def test_a_mail_that_cannot_be_read_does_not_hold_up_the_next(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"reply_addresses": "stop@acme.example"})
-    app.extensions[EXTENSION_NAME] = replace(wired, settings=settings)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
     relay = add_destination("relay", TOPIC, kind="postal")
     broken = {"rcpt_to": "stop@acme.example", "message": "a", "base64": True}
     whole = f"From: {ANNA}\r\nSubject: Re: News\r\n\r\nPlease unsubscribe me\r\n"

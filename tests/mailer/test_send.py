@@ -61,7 +61,9 @@ def test_a_permanent_refusal_ends_it(
 ) -> None:
     setattr(stub, where, ["550 5.1.1 <jane.doe@example.com> is unknown here"])
     email, other = outgoing_email(), outgoing_email("paul@example.com")
-    enqueue_emails([email, other])
+    enqueue_emails([email])
+    clock.advance(timedelta(seconds=1))  # sent in the order in which they became due
+    enqueue_emails([other])
     assert work(server) == 1
     assert state(email) == (SendResult.REFUSED, False)
     assert state(other) == (SendResult.SENT, False)
@@ -182,7 +184,7 @@ def test_a_server_that_is_slow_ends_no_later_than_the_lease(
     server: MailServer, stub: SmtpStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = threading.Event()
-    stub.before_data = partial(done.wait, 10)
+    stub.before_data = partial(done.wait, 60)
     monkeypatch.setattr(smtp_client, "SESSION_TIMEOUT", 0.3)
     email = outgoing_email()
     enqueue_emails([email])
@@ -191,7 +193,7 @@ def test_a_server_that_is_slow_ends_no_later_than_the_lease(
         assert work(server) == 0
     finally:
         done.set()
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     assert state(email) == (SendResult.RETRY_LATER, True)
 
 
