@@ -33,6 +33,7 @@ from dev.places import DATA_IN, FORGET, RUN
 from dev.server import free_port, is_free
 from dev.supervisor import Supervisor
 from preference_center.app import create_app
+from preference_center.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import db
 from preference_center.locations import IS_INSTALLED
@@ -43,7 +44,7 @@ HOST = "127.0.0.1"
 PORT = 8000
 TOOLS_ABOVE = 100
 """The stand-in tools listen this much above the site."""
-PATIENCE = 60.0
+PATIENCE = 150.0
 """Seconds until everything must answer."""
 
 MAILBOX_ABOVE = 200
@@ -179,7 +180,7 @@ def _port(wanted: int, what: str) -> int:
 def _prepare(files: Files, tools_url: str, shops_port: int) -> tuple[str, Mail]:
     """Fill the database and capture a mail; the API key and the mail."""
     clock = Clock()
-    app = create_app(now=clock)
+    app = create_app(now=clock, timeouts=COMMAND_TIMEOUTS)
     with app.app_context():
         key = seed(files, tools_url, shops_port, clock)
         mail = capture(files)

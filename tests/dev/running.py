@@ -106,11 +106,12 @@ class Run:
 
     def page(self) -> str:
         """The page /dev as it is now."""
-        return httpx.get(f"{self.site}/dev").raise_for_status().text
+        return httpx.get(f"{self.site}/dev", timeout=PATIENCE).raise_for_status().text
 
     def press(self, path: str, **data: str) -> httpx.Response:
         """Send a form of the page; returns the page after it."""
-        answer = httpx.post(f"{self.site}/dev/{path}", data=data, follow_redirects=True)
+        url = f"{self.site}/dev/{path}"
+        answer = httpx.post(url, data=data, follow_redirects=True, timeout=PATIENCE)
         return answer.raise_for_status()
 
     @property
@@ -127,14 +128,20 @@ class Run:
         return found[1]
 
     def states(self, recipient: str) -> list[str]:
-        """What each tool has of a recipient: `on` or `off`."""
+        """What each tool has of a recipient: `on` or `off`; nothing while the tools are slow."""
         page = self.page()
-        cells = (f'data-tool="{tool}" data-recipient="{recipient}">' for tool in TOOLS)
+        cells = [f'data-tool="{tool}" data-recipient="{recipient}">' for tool in TOOLS]
+        if not all(cell in page for cell in cells):
+            return []
         return [re.split(r'class="', page.split(cell)[1])[1].split('"')[0] for cell in cells]
 
+    def is_on_in_both(self, recipient: str) -> bool:
+        """Whether both tools say `on` as soon as they answer."""
+        return wait_until(lambda: self.states(recipient) == ["on", "on"], 30)
+
     def reaches_both(self, recipient: str) -> bool:
-        """Whether both tools say `off` within half a minute."""
-        return wait_until(lambda: self.states(recipient) == ["off", "off"], 30)
+        """Whether both tools say `off` within a minute."""
+        return wait_until(lambda: self.states(recipient) == ["off", "off"], 60)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Stop it as a person would; the exit code."""

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,11 +25,15 @@ from dev.accounts import data_folder, server_account
 from dev.console import STAFF, StaffMember
 from dev.demo.history import ADA, tuesday
 from dev.engines import at
+from dev.processes import wait_until
 from dev.server import free_port
 from dev.supervisor import Supervisor
 from preference_center.domain.staff import Permission, permissions_of
 from preference_center.processes import read_procfile
-from tests.dev.running import Run, running
+from tests.dev.running import PATIENCE, Run, running
+
+get = partial(httpx.get, timeout=PATIENCE)
+post = partial(httpx.post, timeout=PATIENCE)
 
 ROME = ZoneInfo("Europe/Rome")
 ON_LINUX = pytest.mark.skipif(
@@ -61,13 +66,13 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_shops_are_where_it_prints_and_load_the_consent_tool(run: Run) -> None:
-    page = httpx.get(run.printed("Shops")).raise_for_status().text
+    page = get(run.printed("Shops")).raise_for_status().text
     assert f"{run.site}/consent.js" in page
-    config = httpx.get(f"{run.site}/consent/cascina/config.json").raise_for_status().json()
+    config = get(f"{run.site}/consent/cascina/config.json").raise_for_status().json()
     refused = {"functional": False, "advertising": False}
     choice = {"choices": refused, "method": "refuse", "version": config["version"]}
     origin = {"Origin": run.printed("Shops")}  # that of the catalogue, at whatever port they are
-    answer = httpx.post(f"{run.printed('Shops')}/consent", json=choice, headers=origin)
+    answer = post(f"{run.printed('Shops')}/consent", json=choice, headers=origin)
     assert answer.status_code == 201
     assert "pc_consent" in answer.cookies
 
@@ -78,10 +83,11 @@ def test_an_opt_out_travels_from_the_printed_link_to_both_tools(run: Run) -> Non
     recipient = run.first_recipient
     assert recipient in before == after
     assert run.printed("Unsubscribe") in click
-    assert run.states(recipient) == ["on", "on"]
+    assert run.is_on_in_both(recipient)
     assert json.loads(run.shell(before))["allow"] is True
-    assert run.shell(click) == "200\n"
-    assert json.loads(run.shell(after))["rule"] == "opted_out_of_topic"  # I2
+    assert run.shell(click) in {"200\n", "202\n"}  # 202: spooled, on a machine that stood still
+    denied = "opted_out_of_topic"
+    assert wait_until(lambda: json.loads(run.shell(after)).get("rule") == denied, 30)  # I2
     assert run.reaches_both(recipient)  # I3
 
 
@@ -90,9 +96,9 @@ def test_an_opt_out_while_redis_is_away_is_taken_and_reaches_the_tools_later(run
     recipient = run.recipient()
     assert 'Redis is <span class="off">stopped' in run.press("redis", wanted="stopped").text
     page = run.press("one-click").text  # I1
-    assert "The POST was answered 200" in page
+    assert re.search("The POST was answered 20[02]", page)
     assert "Email tool: waiting" in page
-    assert run.states(recipient) == ["on", "on"]
+    assert run.is_on_in_both(recipient)
     assert 'Redis is <span class="on">running' in run.press("redis", wanted="running").text
     assert run.reaches_both(recipient)
 
@@ -101,7 +107,7 @@ def test_every_new_recipient_can_be_written_to(run: Run) -> None:
     first = run.recipient()
     run.press("recipients")
     assert run.recipient() != first
-    assert run.states(run.recipient()) == ["on", "on"]
+    assert run.is_on_in_both(run.recipient())
 
 
 def test_the_variables_of_the_readme_are_printed(run: Run) -> None:
@@ -115,8 +121,8 @@ def test_the_variables_of_the_readme_are_printed(run: Run) -> None:
 
 def test_the_printed_pages_are_there(run: Run) -> None:
     for label in ("Unsubscribe", "Preferences", "Demo", "Console", "API"):
-        assert httpx.get(run.printed(label)).status_code == 200
-    assert httpx.get(run.site).headers["location"] == "/dev"
+        assert get(run.printed(label)).status_code == 200
+    assert get(run.site).headers["location"] == "/dev"
 
 
 def test_the_printed_commands_work_on_the_data_of_the_run(run: Run) -> None:
@@ -133,14 +139,14 @@ def test_the_ledger_on_the_page_shows_no_address(run: Run) -> None:  # I12
 
 def test_a_page_of_another_site_can_press_nothing(run: Run) -> None:
     before = run.recipient()
-    answer = httpx.post(f"{run.site}/dev/recipients", headers={"Sec-Fetch-Site": "cross-site"})
+    answer = post(f"{run.site}/dev/recipients", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 403
     assert run.recipient() == before
 
 
 @pytest.mark.parametrize("member", STAFF, ids=lambda member: member.name)
 def test_one_click_opens_the_console_in_a_role(run: Run, member: StaffMember) -> None:
-    with httpx.Client(base_url=run.site, follow_redirects=True) as browser:
+    with httpx.Client(base_url=run.site, follow_redirects=True, timeout=PATIENCE) as browser:
         assert f'name="name" value="{member.name}"' in browser.get("/dev").text
         page = browser.post("/console/sign-in-as", data={"name": member.name})
         assert page.status_code == 200
@@ -153,7 +159,7 @@ def test_one_click_opens_the_console_in_a_role(run: Run, member: StaffMember) ->
 
 
 def test_the_console_shows_a_past_pushed_to_every_tool_and_what_waits(run: Run) -> None:
-    with httpx.Client(base_url=run.site, follow_redirects=True) as browser:
+    with httpx.Client(base_url=run.site, follow_redirects=True, timeout=PATIENCE) as browser:
         board = browser.post("/console/sign-in-as", data={"name": "dana"})
         board = browser.get("/console/window")
         assert "paused" in board.text
@@ -172,10 +178,10 @@ def test_the_console_shows_a_past_pushed_to_every_tool_and_what_waits(run: Run) 
 
 def test_another_site_can_sign_nobody_in_and_there_is_nobody_else(run: Run) -> None:
     url, name = f"{run.site}/console/sign-in-as", STAFF[0].name
-    crossing = httpx.post(url, data={"name": name}, headers={"Sec-Fetch-Site": "cross-site"})
+    crossing = post(url, data={"name": name}, headers={"Sec-Fetch-Site": "cross-site"})
     assert crossing.status_code == 403
-    assert httpx.post(url, data={"name": "nobody"}).status_code == 404
-    assert httpx.get(url).status_code == 405  # I7
+    assert post(url, data={"name": "nobody"}).status_code == 404
+    assert get(url).status_code == 405  # I7
 
 
 def test_each_process_has_the_internal_port_that_is_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_clicks_go_on_after_a_standby_is_promoted(
     service: Service, own_engines: Engines, standby: Postgres, tool: SlowReceiver
 ) -> None:  # I1, I3
     processes = began(service)
-    assert clicked(service, "before@example.com")
+    service.click(service.token("before@example.com"))
     assert wait_until(lambda: people(standby) == 1, LONG)
     own_engines.database.kill()
     standby.promote()
@@ -84,7 +84,7 @@ def test_a_server_that_takes_no_writes_is_survived(
     # With "any" connecting works, and only a write finds it out.
     service.extra = {**service.extra, "DATABASE_URL": f"{database.url}{query}"}
     processes = began(service)
-    assert clicked(service, "before@example.com")
+    service.click(service.token("before@example.com"))
     set_read_only(database, "SET default_transaction_read_only = on")
     answers = {service.post(service.token(f"p{n}@example.com")).status_code for n in range(20)}
     assert answers <= {200, 202, 503}

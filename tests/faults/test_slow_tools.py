@@ -43,7 +43,7 @@ def test_a_stalled_tool_occupies_one_worker_and_the_others_hear_at_once(
             service.start(name)
         people = [f"person-{number}@example.com" for number in range(12)]
         for who in people:
-            assert service.post(service.token(who)).status_code == 200
+            service.click(service.token(who))
             assert wait_until(partial(healthy.off.__contains__, who), PATIENCE)
         assert stalled.holding.is_set()
         assert stalled.most == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dev.engines import Engines
-from dev.processes import wait_until
+from dev.processes import children, wait_until
 from dev.server import free_port
 from preference_center.spool import SpoolFolder
 from tests.faults.service import PATIENCE, Process, Service
@@ -59,9 +59,9 @@ def start_mail(service: Service, port: int) -> Process:
 def frozen(service: Service) -> Iterator[None]:
     """Inside, the database's sockets stay open, and nothing answers."""
     (data,) = service.rows("SHOW data_directory")[0]
-    backends = service.rows("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'client%'")
-    pids = [int(Path(data, "postmaster.pid").read_text().split()[0])]
-    pids += [pid for (pid,) in backends]
+    postmaster = int(Path(data, "postmaster.pid").read_text().split()[0])
+    _signal([postmaster], signal.SIGSTOP)  # from now on it starts no process
+    pids = [postmaster, *children(postmaster)]
     _signal(pids, signal.SIGSTOP)
     try:
         yield
@@ -106,7 +106,7 @@ def test_accepted_in_an_outage_it_outlives_the_process_and_is_recorded_once(
         assert before <= received_at <= accepted < recorded_at
         assert source == "one_click"
     assert wait_until(lambda: {JANE, PAUL, ANN} == set(tool.off), PATIENCE)
-    assert [path.name for path in folder.iterdir()] == ["known.json"]
+    assert wait_until(lambda: [p.name for p in folder.iterdir()] == ["known.json"], PATIENCE)
 
 
 def test_a_database_that_restarts_under_load_has_no_click_refused(

@@ -28,7 +28,7 @@ def test_another_worker_takes_over_from_one_that_was_killed(
     service.start("web")
     service.start("scheduler")
     worker = service.start("worker")
-    service.post(service.token(JANE))
+    service.click(service.token(JANE))
     assert tool.holding.wait(PATIENCE)
     worker.signal(signal.SIGKILL)
 
@@ -55,14 +55,14 @@ def test_a_frozen_worker_with_a_lift_in_hand_does_not_have_the_last_word(
     for name in ("web", "scheduler"):
         service.start(name)
     frozen = service.start("worker")
-    service.post(service.token(JANE))
+    service.click(service.token(JANE))
     assert wait_until(lambda: service.pending() == 0, PATIENCE)
 
     tool.holds = lifts
     service.opt_in(JANE)
     assert tool.holding.wait(PATIENCE)
     frozen.signal(signal.SIGSTOP)
-    service.post(service.token(JANE))
+    service.click(service.token(JANE))
     service.shift(LEASE_DURATION)
     service.start("worker")
     assert wait_until(lambda: len(tool.payloads) == 2, PATIENCE)
@@ -84,14 +84,14 @@ def test_a_frozen_worker_that_never_thaws_is_outlived(
     for name in ("web", "scheduler"):
         service.start(name)
     frozen = service.start("worker")
-    service.post(service.token(JANE))
+    service.click(service.token(JANE))
     assert wait_until(lambda: service.pending() == 0, PATIENCE)
 
     tool.holds = lifts
     service.opt_in(JANE)
     assert tool.holding.wait(PATIENCE)
     frozen.signal(signal.SIGSTOP)
-    service.post(service.token(JANE))
+    service.click(service.token(JANE))
     service.shift(LEASE_DURATION)
     service.start("worker")
     assert wait_until(lambda: len(tool.payloads) == 2, PATIENCE)
@@ -109,7 +109,7 @@ def test_a_worker_asked_to_stop_finishes_the_batch_in_hand(
     people = {f"person-{number}@example.com" for number in range(3)}
     service.start("web")
     for person in people:
-        service.post(service.token(person))
+        service.click(service.token(person))
     service.start("scheduler")  # the web process's own message may have been late, and dropped
     tool.holds = lambda _: True
     worker = service.start("worker")
@@ -135,7 +135,7 @@ def test_an_idle_process_stops_when_asked(
     for other in ("worker", "scheduler", "web"):
         service.start(other)
     process = service.processes[["worker", "scheduler"].index(name)]
-    service.post(service.token(JANE))
+    service.click(service.token(JANE))
     assert wait_until(lambda: JANE in tool.off, PATIENCE)
     assert wait_until(lambda: service.pending() == 0, PATIENCE)
     if redis == "away":
