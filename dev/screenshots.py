@@ -12,6 +12,7 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -32,6 +33,7 @@ from dev.server import free_port
 from dev.shops import create_app as create_shops
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.domain.addresses import Channel
 
 if TYPE_CHECKING:
@@ -203,8 +205,10 @@ def serving(database_url: str, redis_url: str) -> Iterator[Demo]:
     site = f"http://127.0.0.1:{port}"
     clock = [NOW]
     settings = settings_for_pictures(database_url, redis_url, site)
-    app = create_app(settings, now=lambda: clock[0], random=Random(7))  # noqa: S311 - no secret
-    with app.app_context(), on_port(create_shops(site)) as shops_port:
+    patient = replace(WEB_TIMEOUTS, retry=60, total=60, round_trip=60)  # a machine may be busy
+    dice = Random(7)  # noqa: S311 - no secret
+    app = create_app(settings, now=lambda: clock[0], random=dice, timeouts=patient)
+    with app.app_context(), on_port(create_shops(site, timeout=60)) as shops_port:
         upgrade(directory=str(CHECKOUT / "migrations"))
         demo = Demo(site, clock, shops_port)
         demo.begin()

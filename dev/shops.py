@@ -68,7 +68,7 @@ class Page(NamedTuple):
 PAGES = (Page("/", "Shop"), Page("/journal", "Journal"))
 
 
-def create_app(service: str) -> Flask:
+def create_app(service: str, timeout: float = 3) -> Flask:
     """The shops, with the consent tool of the `service` at this URL."""
     app = Flask("shops", root_path=os.path.dirname(__file__))  # noqa: PTH120 - wants a string
 
@@ -82,7 +82,7 @@ def create_app(service: str) -> Flask:
 
     for page in PAGES:
         app.add_url_rule(page.path, page.title, show)
-    mounted = DispatcherMiddleware(app.wsgi_app, {"/consent": _endpoints(service)})
+    mounted = DispatcherMiddleware(app.wsgi_app, {"/consent": _endpoints(service, timeout)})
     app.wsgi_app = mounted  # type: ignore[method-assign]
     return app
 
@@ -100,10 +100,11 @@ def _policy(service: str, nonce: str) -> str:
     )
 
 
-def _endpoints(service: str) -> WSGIApplication:
+def _endpoints(service: str, timeout: float) -> WSGIApplication:
     """The endpoint of each shop, by its host."""
     by_host = {
-        host: ConsentEndpoint(f"{service}/consent/{shop.key}") for host, shop in SHOPS.items()
+        host: ConsentEndpoint(f"{service}/consent/{shop.key}", timeout)
+        for host, shop in SHOPS.items()
     }
     return lambda environ, start_response: by_host[get_host(environ).partition(":")[0]](
         environ, start_response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ import pytest
 from psycopg import errors
 
 from preference_center.api.idempotency import IdempotentRequest
+from preference_center.context import EXTENSION_NAME
 from preference_center.storage.access import idempotency
 from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock
+from tests.environment import patient_timeouts
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -193,6 +196,15 @@ def at_once(count: int, work: Callable[[int], TestResponse]) -> list[TestRespons
         return list(pool.map(start, range(count)))
 
 
+@pytest.fixture
+def patient(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that queue for the same row may do so for long on a busy machine."""
+    limits = replace(patient_timeouts(), lock=30, statement=60, retry=60)
+    wired = app.extensions[EXTENSION_NAME]
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, timeouts=limits))
+
+
+@pytest.mark.usefixtures("patient")
 def test_of_many_at_once_one_writes_and_the_others_replay(sender: Sender) -> None:
     def ask(_: int) -> TestResponse:
         return sender.app.test_client().post(
@@ -207,6 +219,7 @@ def test_of_many_at_once_one_writes_and_the_others_replay(sender: Sender) -> Non
     assert len(sender.rows(EVENTS)) == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_different_requests_at_once_under_one_key_one_wins(sender: Sender) -> None:
     def ask(number: int) -> TestResponse:
         body = opt_out(address=f"p{number}@example.com")

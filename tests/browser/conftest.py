@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from dev.browser import chromium
 from dev.errors import BrowserError
 from dev.postgres import make_database
+from tests.environment import patient_timeouts
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from dev.demo.states import Demo
     from dev.engines import Engines
+    from preference_center.database_timeouts import DatabaseTimeouts
     from tests.environment import Environment
 
 PATIENCE = 30_000  # milliseconds; an action of Playwright waits that long, an assertion 5 s
@@ -43,12 +47,27 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+@contextmanager
+def patient_clicks() -> Iterator[DatabaseTimeouts]:
+    """Two clicks may wait for each other for long on a busy machine; yields the limits."""
+    from preference_center.pages import one_click, short_link, unsubscribe_page
+
+    patient = replace(patient_timeouts(), retry=60)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (one_click, short_link, unsubscribe_page):
+            patch.setattr(module, "LINK_CLICK_TIMEOUTS", patient)
+        yield patient
+
+
 @pytest.fixture
-def site(app: Flask) -> Iterator[str]:
+def site(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The service on empty tables, served on the loopback; yields `http://127.0.0.1:port`."""
     from dev.screenshots import on_port
+    from preference_center.context import EXTENSION_NAME
 
-    with on_port(app) as port:
+    wired = app.extensions[EXTENSION_NAME]
+    with patient_clicks() as patient, on_port(app) as port:
+        monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, timeouts=patient))
         yield f"http://127.0.0.1:{port}"
 
 
@@ -63,5 +82,6 @@ def demo(
     module = request.module.__name__.rpartition(".")[2]
     name = f"{environment.run}_{module}_{environment.worker}"
     make_database(server, name)
-    with serving(f"{server.rpartition('/')[0]}/{name}", redis_url) as demo:
+    url = f"{server.rpartition('/')[0]}/{name}"
+    with patient_clicks(), serving(url, redis_url) as demo:
         yield demo

@@ -52,7 +52,7 @@ _URL = re.compile(r"https?://[^\s<>\"']+")
 
 def fetch(method: str, url: str, **given: Any) -> httpx.Response:
     """Fetch it as nobody in particular does: with no cookie of an answer before."""
-    return httpx.request(method, url, verify=_tls(), follow_redirects=True, **given)
+    return httpx.request(method, url, verify=_tls(), follow_redirects=True, timeout=60, **given)
 
 
 @cache

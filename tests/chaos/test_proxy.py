@@ -22,7 +22,8 @@ def upstream() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def proxy(upstream: socket.socket) -> Iterator[Proxy]:
+def proxy(upstream: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    monkeypatch.setattr("chaos.proxy.ANSWERED", 60.0)
     proxy = Proxy([(free_port(), upstream.getsockname()[1])])
     proxy.start()
     with closing(Stopping(proxy)):

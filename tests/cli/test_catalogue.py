@@ -17,10 +17,10 @@ from preference_center.domain.events import Change, EventKind
 from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.ledger import record
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from tests.clock import START, Clock
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
-from tests.ledger.changes import change
+from tests.ledger.changes import change, patient
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -209,7 +209,12 @@ def test_of_two_at_once_the_second_is_held_against_what_the_first_applied(
     app: Flask, file: Path, database_url: str
 ) -> None:
     results: list[Result] = []
-    second = Thread(target=lambda: results.append(flask(app, "apply", file)), daemon=True)
+
+    def apply() -> None:
+        with app.app_context(), override_limits(patient()):
+            results.append(flask(app, "apply", file))
+
+    second = Thread(target=apply, daemon=True)
     with psycopg.connect(database_url) as first:
         catalogues.lock_for_apply(first)
         second.start()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def load(name: str) -> Any:
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.ConsentEndpoint
+    return partial(module.ConsentEndpoint, timeout=60)  # a busy machine may take its time
 
 
 def through_wsgi(target: str, _folder: Path, _stack: ExitStack) -> Ask:
@@ -100,7 +101,7 @@ def through_node(target: str, folder: Path, stack: ExitStack) -> Ask:
     script.write_text(
         f"import http from 'node:http';\n"
         f"import {{consentEndpoint}} from '{RECIPES / 'node.mjs'}';\n"
-        f"http.createServer(consentEndpoint('{target}')).listen({port}, '127.0.0.1');\n"
+        f"http.createServer(consentEndpoint('{target}', 60_000)).listen({port}, '127.0.0.1');\n"
     )
     return running(["node", str(script)], port, stack)
 
@@ -110,6 +111,7 @@ def through_nginx(target: str, folder: Path, stack: ExitStack) -> Ask:
     recipe = (RECIPES / "nginx.conf").read_text()
     there = "https://preferences.example.com/consent/shop"
     assert there in recipe
+    recipe = recipe.replace(there, target).replace("timeout 3s", "timeout 60s")
     paths = "".join(
         f"{kind}_temp_path {folder};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -118,7 +120,7 @@ def through_nginx(target: str, folder: Path, stack: ExitStack) -> Ask:
     config.write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n"
         f"events {{}}\nhttp {{ access_log off; {paths}\n"
-        f"server {{ listen 127.0.0.1:{port};\n{recipe.replace(there, target)}\n}} }}\n"
+        f"server {{ listen 127.0.0.1:{port};\n{recipe}\n}} }}\n"
     )
     return running(["nginx", "-p", str(folder), "-c", str(config)], port, stack)
 
@@ -128,7 +130,7 @@ def running(command: list[str], port: int, stack: ExitStack) -> Ask:
     process = stack.enter_context(subprocess.Popen(command))
     stack.callback(process.terminate)
     assert wait_until(lambda: listens(port), 60)
-    client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+    client = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
     return client.request
 
 

@@ -52,7 +52,7 @@ def box() -> Iterator[tuple[Mailbox, int]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = Controller(box, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     yield box, port
     controller.stop()

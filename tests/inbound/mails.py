@@ -76,7 +76,7 @@ def receiving(app: Flask, protocol: Literal["lmtp", "smtp"]) -> Iterator[int]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield ports[0]
     finally:
         loop.call_soon_threadsafe(stop.set)

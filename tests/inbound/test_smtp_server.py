@@ -137,7 +137,8 @@ def test_it_is_acknowledged_only_when_committed(
 
 
 def _waits(connection: psycopg.Connection[Any]) -> bool:
-    query = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'event'::regclass"
+    query = """SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'event'::regclass
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
     return connection.execute(query).fetchone() is not None
 
 

@@ -70,6 +70,7 @@ def waits_for(settings: Settings, table: str, seconds: float = 0) -> Callable[[]
         with psycopg.connect(settings.database_url) as connection:
             row = connection.execute(
                 """SELECT FROM pg_locks WHERE NOT granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND (relation = to_regclass(%s) OR locktype = 'advisory')
                 AND clock_timestamp() - waitstart >= make_interval(secs => %s)""",
                 (table, seconds),

@@ -21,10 +21,11 @@ from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
 from preference_center.storage.db import append_lock
-from preference_center.storage.db.database import override_limits, run_in_transaction
+from preference_center.storage.db.database import override_limits, run_in_transaction, transaction
 from tests.ledger.changes import change, retraction
 
-GATE_ASKED = b"SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+GATE_ASKED = b"""SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +71,10 @@ def test_writers_behind_a_waiting_retraction_are_not_blocked(
 def test_running_writers_are_awaited_up_to_a_limit(database_url: str) -> None:  # I2
     with (
         writing(database_url),
+        transaction() as looking,  # with a deadline of its own
         override_limits(replace(WEB_TIMEOUTS, total=1.0)),
         pytest.raises(Unavailable) as error,
     ):
-        append_lock.await_writers()
+        append_lock.await_writers(looking)
     assert error.value.cause is UnavailableCause.LOCK_TIMEOUT
     append_lock.await_writers()

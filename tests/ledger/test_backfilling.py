@@ -17,10 +17,11 @@ from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.ledger.recording import _append
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.db.database import Connection, override_limits, run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 from preference_center.storage.sync.backfills import Backfill
 from tests.clock import START, Clock
+from tests.ledger.changes import patient
 
 JANE = parse_address("jane@example.com", Channel.EMAIL)
 BEGUN = b"SELECT FROM backfill WHERE until_id IS NULL"
@@ -80,13 +81,13 @@ def backfilled_after(app: Flask, writer: Connection) -> int:
     with ThreadPoolExecutor(1) as pool:
         rows = pool.submit(begin)
         assert wait_until(
-            lambda: bool(run_in_transaction(lambda c: c.execute(BEGUN).fetchall())), 10
+            lambda: bool(run_in_transaction(lambda c: c.execute(BEGUN).fetchall())), 30
         )
         # Nobody queues behind it: a click of another person goes through meanwhile (I2).
         record([change(EventKind.OPTED_OUT, parse_address("other@example.com", Channel.EMAIL))])
         assert run_in_transaction(lambda c: c.execute(BEGUN).fetchall())
         writer.commit()
-        return rows.result(10)
+        return rows.result(30)
 
 
 def test_an_opt_out_under_way_while_a_destination_is_added_is_not_missed(
@@ -152,7 +153,7 @@ def test_several_processes_share_the_work_and_create_each_row_once(app: Flask) -
     number = add()
 
     def work() -> None:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             backfill(number)
 
     with ThreadPoolExecutor(4) as pool:
@@ -172,10 +173,11 @@ def test_rows_locked_by_another_transaction_are_not_skipped(
     number = add()
 
     def work() -> int:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             return backfill(number)
 
-    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    query = """SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
     with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
         other.execute(
             """INSERT INTO sync_state (destination_id, address_id, wanted_version)

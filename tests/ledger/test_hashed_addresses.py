@@ -18,14 +18,22 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, EventKind
 from preference_center.domain.hashed_addresses import LIST_ALGORITHMS, HashAlgorithm, HashedAddress
 from preference_center.ledger import md5_matching, record
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from preference_center.storage.db.digest_length import APPEND_LOCK
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 from preference_center.storage.sync import backfills
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
-from tests.ledger.changes import JANE, add_destination, change, id_of, retraction, waiting
+from tests.ledger.changes import (
+    JANE,
+    add_destination,
+    change,
+    id_of,
+    patient,
+    retraction,
+    waiting,
+)
 from tests.ledger.oracle import hashed, same_mailbox
 
 CORPUS = json.loads((Path(__file__).parents[1] / "corpus" / "address_pairs.json").read_text())
@@ -219,7 +227,7 @@ def test_a_writer_that_waited_while_md5s_began_stores_their_keys(
     app: Flask, database_url: str
 ) -> None:  # I9
     def write() -> None:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             record([change(1, EventKind.CONSENTED)])
 
     writer = Thread(target=write, daemon=True)

@@ -13,7 +13,8 @@ import pytest
 from preference_center.context import EXTENSION_NAME
 from preference_center.rights import journal
 from preference_center.spool import install_spool, recorder
-from preference_center.spool.replayer import SpoolReplayer
+from preference_center.spool import replayer as replayer_module
+from preference_center.spool.replayer import PROBE_LIMITS, SpoolReplayer
 from preference_center.storage.db import outage
 from tests.in_force import CATALOGUE, put_in_force
 from tests.life.company import Company
@@ -58,9 +59,12 @@ def _spooling(app: Flask) -> Iterator[SpoolReplayer]:
     """Has the app spool while its database is away."""
     spool = install_spool(app)
     assert spool
+    limits = replace(PROBE_LIMITS, statement=60, total=60, round_trip=60)  # a machine may be busy
     with app.app_context():
         replayer = SpoolReplayer(spool, outage.track_outages())
-    yield replayer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replayer_module, "PROBE_LIMITS", limits)
+        yield replayer
     for name in (recorder.EXTENSION_KEY, outage.EXTENSION_NAME):
         app.extensions.pop(name, None)
 

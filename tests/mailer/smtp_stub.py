@@ -81,6 +81,7 @@ class SmtpStub:
 @contextmanager
 def run_smtp_stub(stub: SmtpStub, port: int = 0, **options: Any) -> Iterator[int]:
     """Serve on a free port of 127.0.0.1, or on `port`; yields it."""
+    options = {"ready_timeout": 60} | options
     controller = Controller(stub, hostname="127.0.0.1", port=port or free_port(), **options)
     controller.start()
     try:

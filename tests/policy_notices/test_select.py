@@ -20,7 +20,9 @@ from preference_center.policy_notices.select import count_recipients, select_all
 from preference_center.rights.erase import erase_addresses
 from preference_center.rights.move import move_address, undo_move
 from preference_center.storage import policy_notices
+from preference_center.storage.db.database import override_limits
 from tests.clock import Clock
+from tests.ledger.changes import patient
 from tests.policy_notices.people import (
     ORIGIN,
     REACHED,
@@ -118,7 +120,7 @@ def test_two_runs_at_once_select_everyone_once(app: Flask, monkeypatch: pytest.M
         add_contact(f"c-{number}", f"p{number}@example.com")
 
     def run(_: int) -> None:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             select_all(VERSION, ignore)
 
     with ThreadPoolExecutor(3) as pool:

@@ -192,6 +192,10 @@ def read_only(settings: Settings) -> Iterator[None]:
 
 
 class TestReady:
+    @pytest.fixture(autouse=True)
+    def _patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 30)
+
     def test_while_the_database_takes_writes(self, client: FlaskClient) -> None:
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (

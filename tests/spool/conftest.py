@@ -104,9 +104,12 @@ def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Has the app spool into `folder`; the test runs it."""
     from preference_center.context import EXTENSION_NAME
     from preference_center.spool import install_spool, recorder
-    from preference_center.spool.replayer import SpoolReplayer
+    from preference_center.spool import replayer as module
+    from preference_center.spool.replayer import PROBE_LIMITS, SpoolReplayer
     from preference_center.storage.db import outage
 
+    limits = replace(PROBE_LIMITS, statement=60, total=60, round_trip=60)  # a machine may be busy
+    monkeypatch.setattr(module, "PROBE_LIMITS", limits)
     wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))

@@ -23,7 +23,8 @@ def test_a_process_is_ready_as_long_as_it_can_accept_an_opt_out(
         answer = client.get("/readyz")
         assert answer.status_code == 200
         found = answer.get_json()
-        assert (found["status"], found["database"]) == ("ready", "unreachable")
+        assert found["status"] == "ready"
+        assert found["database"] in {"unreachable", "unresponsive"}  # on a machine that stood still
         assert found["spool"]["waiting"] == 1
         assert found["spool"]["oldest_received_at"] == START.isoformat()
         (folder / "1-00.rejected").write_bytes(b"x" * replayer.spool.folder.max_bytes)

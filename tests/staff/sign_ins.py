@@ -8,7 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import pytest
+
 from preference_center.context import EXTENSION_NAME
+from preference_center.integrations.base.http import HttpTimeouts
+from preference_center.staff import provider
 from preference_center.staff.provider import EXTENSION_KEY
 from preference_center.storage.db.database import run_in_transaction
 from tests.console.staff import BASE
@@ -34,8 +38,11 @@ def trusting(app: Flask, issuer: str | None, **settings: Any) -> Iterator[None]:
     app.extensions[EXTENSION_NAME] = replace(
         wired, settings=wired.settings.model_copy(update=changed)
     )
+    patient = HttpTimeouts(connect=30, read=60, total=60)  # a machine may be busy
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(provider, "TIMEOUTS", patient)
+            yield
     finally:
         app.extensions[EXTENSION_NAME] = wired
         app.extensions.pop(EXTENSION_KEY, None)

@@ -22,8 +22,9 @@ from preference_center.staff.accounts import (
 )
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.staff_accounts import StaffAccount
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from tests.clock import Clock
+from tests.ledger.changes import patient
 from tests.staff.accounts import PASSWORD, Member, enrolled
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def test_of_many_failures_at_once_each_counts(app: Flask, ada: Member) -> None:
     account = stored()  # as all of them have read it
 
     def attempt(_number: int) -> None:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             now = account.created_at
             run_in_transaction(
                 lambda connection: accounts._record_failure(connection, account, now)
@@ -164,7 +165,7 @@ def test_of_many_sign_ins_with_one_code_one_succeeds(app: Flask, ada: Member) ->
     code = ada.code()
 
     def attempt(_number: int) -> bool:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             try:
                 return bool(authenticate("ada", PASSWORD, code))
             except SignInRefused:

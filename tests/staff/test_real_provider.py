@@ -46,13 +46,13 @@ def ada(app: Flask, clock: Clock, issuer: str) -> Iterator[Browser]:
 
 def put_user(issuer: str, *groups: str) -> None:
     claims = {"preferred_username": "ada@example.com", "groups": list(groups)}
-    httpx.put(f"{issuer}/users/u-1", json=claims).raise_for_status()
+    httpx.put(f"{issuer}/users/u-1", json=claims, timeout=60).raise_for_status()
 
 
 def confirm(ada: Browser, **form: str) -> dict[str, str]:
     """Press the provider's button, and return what it sends back."""
     url = ada.begin().headers["Location"]
-    answer = httpx.post(url, data={"sub": "u-1", **form})
+    answer = httpx.post(url, data={"sub": "u-1", **form}, timeout=60)
     return dict(httpx.URL(answer.headers["Location"]).params)
 
 
@@ -71,7 +71,7 @@ def test_somebody_signs_in_changes_groups_and_is_signed_out_by_the_provider(
         (session,) = sessions.list_sessions()
     assert session.roles == {Role.COMPLIANCE, Role.ADMIN}
 
-    httpx.post(f"{issuer}/users/u-1/revoke-tokens").raise_for_status()
+    httpx.post(f"{issuer}/users/u-1/revoke-tokens", timeout=60).raise_for_status()
     assert ada.is_signed_in()  # not asked yet
     clock.advance(CHECK_INTERVAL)
     assert not ada.is_signed_in()

@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.domain.sync.contract import PushResult
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext, HttpTimeouts
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import DestinationConfigError
 from tests.integrations.contract import ANNA, BO, ConnectorContract, Rig, lift, off, results
 from tests.integrations.file_drop.test_connector import Uploader, rows
@@ -38,8 +38,7 @@ def rig(server: SftpStandIn, folder: Path) -> Rig:
         "host_key": server.key.fingerprint,
         "password": PASSWORD,
     }
-    rig = Rig("file_drop", DestinationConfig("printer", settings), Uploader(folder, {}))
-    return replace(rig, http=replace(rig.http, timeouts=HttpTimeouts(connect=5, read=5, total=5)))
+    return Rig("file_drop", DestinationConfig("printer", settings), Uploader(folder, {}))
 
 
 def with_settings(rig: Rig, **settings: str) -> Rig:

@@ -15,6 +15,7 @@ from preference_center.storage.access.key_fingerprints import (
     require_known_keys_before_requests,
 )
 from preference_center.storage.db.database import run_in_transaction
+from tests.environment import patient_timeouts
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,7 +29,7 @@ def app_with(settings: Settings, **changed: str) -> Iterator[Flask]:
     from preference_center.app import create_app
     from preference_center.extensions import db
 
-    app = create_app(settings.model_copy(update=changed))
+    app = create_app(settings.model_copy(update=changed), timeouts=patient_timeouts())
     with app.app_context():
         yield app
         db.engine.dispose()

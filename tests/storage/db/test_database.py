@@ -15,11 +15,16 @@ from preference_center.app import create_app
 from preference_center.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run_in_transaction, transaction
+from preference_center.storage.db.database import (
+    Connection,
+    override_limits,
+    run_in_transaction,
+    transaction,
+)
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
-from tests.environment import migrate, settings_for
-from tests.ledger.changes import JANE, change, id_of, together
+from tests.environment import migrate, patient_timeouts, settings_for
+from tests.ledger.changes import JANE, change, id_of, patient, together
 
 
 @pytest.fixture
@@ -58,7 +63,8 @@ def test_a_broken_connection_is_replaced(killer: Connection) -> None:
             _kill(killer, connection)  # noticed only at the commit
         return "done"
 
-    assert run_in_transaction(work) == "done"
+    with override_limits(patient()):
+        assert run_in_transaction(work) == "done"
     assert _notes() == ["try 2"]  # what the first try wrote is gone
 
 
@@ -145,8 +151,7 @@ def test_a_deadlock_is_retried(killer: Connection) -> None:
         lambda: run_in_transaction(lambda c: work(c, "ba")),
     )
     assert sorted(_notes()) == ["a", "ab", "b", "ba"]
-    # One of them had to begin again, more than once if it was back before the other woke.
-    assert min(tries.values()) == 1
+    # Both had to begin again if the first one was back before the other woke.
     assert max(tries.values()) > 1
 
 
@@ -200,7 +205,7 @@ def test_record_raises_without_a_database_and_writes_nothing(
 ) -> None:  # I1
     settings = settings_for(own_engines.database.url, redis_url)
     migrate(settings)
-    app = create_app(settings, now=Clock())
+    app = create_app(settings, now=Clock(), timeouts=patient_timeouts())
     with app.app_context():
         record([change(1)])
         own_engines.database.restart()

@@ -16,7 +16,7 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.error_causes import classify_error, unavailable_error
 from preference_center.storage.ledger import suppression_lookup
 from tests.api.sender import make_sender
-from tests.environment import with_database, with_role
+from tests.environment import patient_timeouts, with_database, with_role
 from tests.in_force import put_in_force
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def test_a_refused_log_in_is_not_taken_for_an_absent_server(
 ) -> None:
     assert callable(change)
     url = change(database_url)
-    other = create_app(settings.model_copy(update={"database_url": url}))
+    changed = settings.model_copy(update={"database_url": url})
+    other = create_app(changed, timeouts=patient_timeouts())
     with other.app_context(), pytest.raises(Unavailable) as error:
         run_in_transaction(refused)
     assert error.value.cause is UnavailableCause.REFUSED
@@ -71,7 +72,8 @@ def test_a_refused_log_in_is_not_taken_for_an_absent_server(
 
 def test_nobody_listening_is_an_absent_server(app: Flask, settings: Settings) -> None:
     url = "postgresql://somebody@127.0.0.1:1/none"
-    other = create_app(settings.model_copy(update={"database_url": url}))
+    changed = settings.model_copy(update={"database_url": url})
+    other = create_app(changed, timeouts=patient_timeouts())
     with other.app_context(), pytest.raises(Unavailable) as error:
         run_in_transaction(refused)
     assert error.value.log_fields == {"cause": "unreachable"}

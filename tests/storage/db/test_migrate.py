@@ -18,6 +18,7 @@ from flask_migrate import downgrade, upgrade
 
 from dev.processes import wait_until
 from preference_center.app import create_app
+from preference_center.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.extensions import db
 from preference_center.storage.db import migrate
 from tests.environment import MIGRATIONS, Environment, settings_for, with_database
@@ -55,7 +56,9 @@ def app(
 ) -> Iterator[Flask]:
     """On a database of its own, with the tables of today."""
     name = f"{environment.run}_migrating_{secrets.token_hex(4)}"
-    app = create_app(settings_for(environment.make_database(name), redis_url))
+    app = create_app(
+        settings_for(environment.make_database(name), redis_url), timeouts=COMMAND_TIMEOUTS
+    )
     with app.app_context():
         upgrade(directory=migrations, revision=HEAD)
         yield app

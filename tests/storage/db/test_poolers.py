@@ -29,6 +29,7 @@ from preference_center.storage.db.database import (
 )
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START
+from tests.environment import patient_timeouts
 from tests.ledger.changes import JANE, change
 
 SHORT = replace(WEB_TIMEOUTS, lock=0.2, retry=0.1, total=60, round_trip=60)
@@ -38,7 +39,7 @@ SHORT = replace(WEB_TIMEOUTS, lock=0.2, retry=0.1, total=60, round_trip=60)
 def pooled(app: Flask, settings: Settings) -> Iterator[None]:
     """The context of an app that is given a pooler, whether there is one or not."""
     given = settings.model_copy(update={"database_pooler": "transaction"})
-    pooled = create_app(given, now=lambda: START)
+    pooled = create_app(given, now=lambda: START, timeouts=patient_timeouts())
     with pooled.app_context():
         yield
         db.engine.dispose()

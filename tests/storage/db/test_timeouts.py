@@ -41,7 +41,7 @@ from preference_center.storage.db.database import (
 )
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
-from tests.environment import migrate, settings_for
+from tests.environment import migrate, patient_timeouts, settings_for
 from tests.ledger.changes import JANE, change
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def other_database(redis_url: str) -> Iterator[Settings]:
 @pytest.fixture
 def frozen(other_database: Settings) -> Iterator[list[DeadlineConnection]]:
     """The connections of the pool, all idle; their servers do not run."""
-    with create_app(other_database, now=Clock()).app_context():
+    with create_app(other_database, now=Clock(), timeouts=patient_timeouts()).app_context():
         record([change(1)])
         load_facts([JANE])
         proxies = [db.engine.raw_connection() for _ in range(2)]

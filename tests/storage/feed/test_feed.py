@@ -19,13 +19,13 @@ from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Re
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark
 from preference_center.ledger import record
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from preference_center.storage.feed import watermarks
 from preference_center.storage.feed.changes import FeedScopeStatus, iter_snapshot
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.environment import with_database
-from tests.ledger.changes import change, in_parts, retraction
+from tests.ledger.changes import change, in_parts, patient, retraction
 from tests.storage.feed_reader import Reader, held_open, page, writing_elsewhere
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_a_constant_reader_sees_every_event_of_busy_writers_once(app: Flask) -> 
 
         def write(part: list[Change | Retraction] = part, number: int = number) -> None:
             dice = random.Random(number)
-            with app.app_context():
+            with app.app_context(), override_limits(patient()):
                 while part:
                     batch = [part.pop() for _ in range(min(len(part), dice.randrange(1, 5)))]
                     record(batch)
@@ -155,7 +155,7 @@ def _mixed(seed: int, count: int) -> list[Change | Retraction]:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_snapshot_and_the_changes_after_it_make_the_state(app: Flask, seed: int) -> None:
     def write(part: list[Change | Retraction]) -> None:
-        with app.app_context():
+        with app.app_context(), override_limits(patient()):
             for item in part:
                 record([item])
 

@@ -27,7 +27,7 @@ from preference_center.storage.feed.watermarks import load_horizon
 from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.api.sender import make_sender
 from tests.clock import START, Clock
-from tests.environment import Emptying, migrate, settings_for
+from tests.environment import Emptying, migrate, patient_timeouts, settings_for
 from tests.in_force import put_in_force
 from tests.ledger.changes import JANE, change
 
@@ -68,7 +68,7 @@ def app(servers: tuple[Engines, Standby], clock: Clock) -> Iterator[Flask]:
     settings = settings_for(engines.database.url, engines.redis.url).model_copy(
         update={"database_replica_url": standby.url}
     )
-    app = create_app(settings, now=clock)
+    app = create_app(settings, now=clock, timeouts=patient_timeouts())
     put_in_force(app)
     with app.app_context():
         catch_up(standby)
@@ -195,6 +195,8 @@ def test_one_that_has_to_replay_what_a_snapshot_needs_ends_it_with_advice(
     primary, standby = servers[0].database, servers[1]
     assert isinstance(primary, Postgres)
     set_delay(standby, "SET max_standby_streaming_delay = 0")
+    shown = "SELECT (current_setting('max_standby_streaming_delay') = '0')::int"
+    assert wait_until(lambda: on(standby, shown) == 1, PATIENCE)
     record([change(1)])
     catch_up(standby)
     try:
@@ -221,7 +223,7 @@ def read_while_rows_are_removed(primary: Postgres) -> None:
             events(snapshot.connection)
             return False
 
-        wait_until(ended, PATIENCE)
+        wait_until(ended, 2 * PATIENCE)
 
 
 def test_the_feed_states_it_in_the_first_line(app: Flask, servers: tuple[Engines, Standby]) -> None:
@@ -246,7 +248,7 @@ def test_an_export_and_a_report_state_it(
 
 def test_without_a_replica_nothing_is_stated(app: Flask) -> None:
     settings = services().settings.model_copy(update={"database_replica_url": None})
-    with create_app(settings).app_context():
+    with create_app(settings, timeouts=patient_timeouts()).app_context():
         first = next(iter_snapshot(services().keys))
         assert isinstance(first, LedgerSnapshot)
         assert str(first).startswith("watermark ")
