@@ -266,10 +266,12 @@ class EntryPoints:
 
     def _close(self, form: Form, _: Act) -> str:
         self.accounts.open(form)
-        # Closed already, it changes nothing unless an opt-in came between.
+        # Closed already, it changes nothing unless an opt-in came between. Which other addresses an
+        # erased account had nobody can read any more (I6).
         forms, now = self.accounts.of(form), services().now()
         sure = {
-            each: self.oracle.closed(each, now) is not True or self.oracle.is_asked_for(each, now)
+            each: (each == form or each not in self.accounts.erased)
+            and (self.oracle.closed(each, now) is not True or self.oracle.is_asked_for(each, now))
             for each in forms
         }
         contacts.deactivate_contacts(
