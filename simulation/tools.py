@@ -70,7 +70,9 @@ class Tool:
     asked_to_erase: Callable[[Tool, Sequence[EraseItem]], None] = lambda *_: None
     seems_off: Callable[[str, str], None] = lambda *_: None
     """Called with an address and a topic that are off there as if the person had turned it off:
-    by a request that it acted on late, or since it only confirmed to turn it on."""
+    by a request that it acted on late, since it only confirmed to turn it on, or since it kept an
+    opt-out of a contact that it deleted, and nobody could lift that before the contact came back.
+    """
     calls: list[datetime] = field(default_factory=list)
 
     # --- what happens in the tool itself
@@ -81,6 +83,8 @@ class Tool:
             return  # a tool that keeps opt-outs never takes it again; one deleted while on, it does
         if address not in self.contacts:
             self.contacts[address] = self.clock()
+            for topic in sorted(self.off.get(address, ())):  # kept since it was deleted
+                self.seems_off(address, topic)
         self.log.append(address)
 
     @property
