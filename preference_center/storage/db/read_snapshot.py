@@ -17,6 +17,7 @@ from preference_center.storage.db.database import Connection, current_limits, tr
 IDLE_TIMEOUT = 60.0
 """Seconds that a reader may pause."""
 SECONDS_PER_MINUTE = 60.0
+_ADVICE = "set hot_standby_feedback = on there, or a longer max_standby_streaming_delay"
 
 
 @contextmanager
@@ -37,9 +38,14 @@ def read_snapshot(*, from_replica: bool = False) -> Iterator[Connection]:
     except Unavailable as error:
         if from_replica and error.cause is UnavailableCause.LOCK_TIMEOUT:
             raise Unavailable(
-                "the replica ended it, since it had to go on replaying: set hot_standby_feedback ="
-                " on there, or a longer max_standby_streaming_delay",
+                f"the replica ended it, since it had to go on replaying: {_ADVICE}",
                 UnavailableCause.STATEMENT_TIMEOUT,
+            ) from error
+        if from_replica and error.cause is UnavailableCause.UNREACHABLE:
+            # So ends a session that was idle when the replica had to go on.
+            raise Unavailable(
+                f"the replica can't be reached, or had to go on replaying: {_ADVICE}",
+                UnavailableCause.UNREACHABLE,
             ) from error
         if error.cause not in {
             UnavailableCause.STATEMENT_TIMEOUT,
