@@ -206,6 +206,24 @@ def test_one_that_has_to_replay_what_a_snapshot_needs_ends_it_with_advice(
         set_delay(standby, "RESET max_standby_streaming_delay")
 
 
+def test_one_that_ends_the_session_of_an_idle_reader_gives_the_same_advice(
+    app: Flask, servers: tuple[Engines, Standby]
+) -> None:
+    with pytest.raises(Unavailable, match="hot_standby_feedback"):
+        read_while_sessions_end(servers[1])
+
+
+def read_while_sessions_end(standby: Standby) -> None:
+    with open_ledger_snapshot() as snapshot:
+        events(snapshot.connection)
+        with psycopg.connect(standby.url, autocommit=True) as connection:
+            connection.execute(
+                """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+                WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+            )
+        events(snapshot.connection)
+
+
 def set_delay(standby: Standby, setting: str) -> None:
     with psycopg.connect(standby.url, autocommit=True) as connection:
         connection.execute(f"ALTER SYSTEM {setting}".encode())
