@@ -231,9 +231,8 @@ def _clear(from_length: int, pause: Callable[[float], None]) -> None:
         _alter_tables(partial(require_digests, table=table), pause)
     after: int | None = 0
     while after is not None:
-        last = after
         after = run_in_transaction(
-            lambda c, last=last: digest_chunks.clear_addresses(c, wrap, last, CHUNK_SIZE)  # type: ignore[misc]
+            partial(digest_chunks.clear_addresses, wrap=wrap, after=after, limit=CHUNK_SIZE)
         )
     if run_in_transaction(lambda c: has_column(c, EXTERNAL_ID.table, "previous_digest")):
         _clear_external_ids(pause)
@@ -250,8 +249,7 @@ def _clear(from_length: int, pause: Callable[[float], None]) -> None:
 def _clear_external_ids(pause: Callable[[float], None]) -> None:
     digest: bytes | None = b""
     while digest is not None:
-        start = digest
         digest = run_in_transaction(
-            lambda c, start=start: digest_chunks.clear_external_ids(c, start, CHUNK_SIZE)  # type: ignore[misc]
+            partial(digest_chunks.clear_external_ids, after=digest, limit=CHUNK_SIZE)
         )
     _alter_tables(partial(drop_previous_columns, table=EXTERNAL_ID), pause)
