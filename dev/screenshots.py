@@ -12,7 +12,6 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -33,8 +32,9 @@ from dev.server import free_port
 from dev.shops import create_app as create_shops
 from preference_center.app import create_app
 from preference_center.config import Settings
-from preference_center.database_timeouts import WEB_TIMEOUTS
+from preference_center.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.domain.addresses import Channel
+from preference_center.extensions import db
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -205,9 +205,8 @@ def serving(database_url: str, redis_url: str) -> Iterator[Demo]:
     site = f"http://127.0.0.1:{port}"
     clock = [NOW]
     settings = settings_for_pictures(database_url, redis_url, site)
-    patient = replace(WEB_TIMEOUTS, retry=60, total=60, round_trip=60)  # a machine may be busy
     dice = Random(7)  # noqa: S311 - no secret
-    app = create_app(settings, now=lambda: clock[0], random=dice, timeouts=patient)
+    app = create_app(settings, now=lambda: clock[0], random=dice, timeouts=COMMAND_TIMEOUTS)
     with app.app_context(), on_port(create_shops(site, timeout=60)) as shops_port:
         upgrade(directory=str(CHECKOUT / "migrations"))
         demo = Demo(site, clock, shops_port)
@@ -232,7 +231,7 @@ def on_port(app: Flask, port: int = 0) -> Iterator[int]:
 
 
 class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         """Say nothing: requests hold tokens."""
 
 
@@ -242,7 +241,7 @@ def settings_for_pictures(database_url: str, redis_url: str, site: str) -> Setti
         database_url=database_url,
         redis_url=redis_url,
         public_url=site,
-        secret_key="for pictures only, and known to everybody",  # noqa: S106
+        secret_key="for pictures only, and known to everybody",  # noqa: S106 - no secret
         digest_keys=f"d1:{_key(1)}",
         encryption_keys=f"e1:{_key(2)}",
         link_keys=f"l1:{_key(3)}",
@@ -259,8 +258,6 @@ def _key(number: int) -> str:
 
 def disconnect(app: Flask) -> None:
     """Close its connections to the database."""
-    from preference_center.extensions import db  # noqa: PLC0415
-
     with app.app_context():
         db.engine.dispose()
 

@@ -55,7 +55,7 @@ class SmtpStub:
         self.connections += 1
         return responses
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
     ) -> str:
         if self.rcpt and not (reply := self.rcpt.pop(0)).startswith("250"):

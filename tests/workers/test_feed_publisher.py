@@ -51,7 +51,7 @@ class AfterWaits(Event):
         super().__init__()
         self.left = count
 
-    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as Event has it
         self.left -= 1
         if not self.left:
             self.set()
