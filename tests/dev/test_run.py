@@ -96,7 +96,7 @@ def test_an_opt_out_while_redis_is_away_is_taken_and_reaches_the_tools_later(run
     recipient = run.recipient()
     assert 'Redis is <span class="off">stopped' in run.press("redis", wanted="stopped").text
     page = run.press("one-click").text  # I1
-    assert re.search("The POST was answered 20[02]", page)
+    assert "The POST was answered 200" in page
     assert "Email tool: waiting" in page
     assert run.is_on_in_both(recipient)
     assert 'Redis is <span class="on">running' in run.press("redis", wanted="running").text

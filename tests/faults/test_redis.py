@@ -65,7 +65,8 @@ def test_opt_outs_do_not_feel_that_redis_goes_and_are_delivered_after(
         statuses += [answer.result() for answer in answers]
 
     refused = [token for token, status in zip(tokens, statuses, strict=True) if status == 503]
-    assert len(refused) <= 3  # a click has 1.5 s, and the machine may stand still for longer
+    # A click has 1.5 s, and the machine may stand still longer, which is not Redis' fault.
+    assert len(refused) <= min(3, service.logs().count('"unresponsive"'))
     assert {*statuses} <= {200, 503}
     for token in refused:
         service.click(token)
@@ -78,13 +79,19 @@ def test_flushing_redis_loses_no_work(
     service: Service, own_engines: Engines, tool: SlowReceiver
 ) -> None:  # I3
     service.start("web")
-    service.click(service.token("jane@example.com"))
+    people: list[str] = []
+
+    def is_queued() -> bool:  # a message that is late is dropped
+        people.append(f"person-{len(people)}@example.com")
+        service.click(service.token(people[-1]))
+        return bool(redis.llen("rq:queue:fresh"))
+
     with Redis.from_url(own_engines.redis.url) as redis:
-        wait_until(lambda: redis.llen("rq:queue:fresh") == 1, 1)  # a late one is dropped
+        assert wait_until(is_queued, PATIENCE)
         redis.flushall()
     service.start("worker")
     service.start("scheduler")
-    assert wait_until(lambda: "jane@example.com" in tool.off, PATIENCE)
+    assert wait_until(lambda: set(tool.off) == set(people), PATIENCE)
 
 
 def test_flushing_redis_under_a_worker_does_not_end_it(
