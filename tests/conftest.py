@@ -11,7 +11,13 @@ import pytest
 from dev.engines import Engines, for_test
 from tests import order
 from tests.clock import START, Clock
-from tests.environment import Emptying, Environment, patient_timeouts, settings_for
+from tests.environment import (
+    Emptying,
+    Environment,
+    link_clicks_within,
+    patient_timeouts,
+    settings_for,
+)
 
 if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from flask import Flask
@@ -150,13 +156,10 @@ def clock(_session_clock: Clock) -> Clock:
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
     from preference_center.extensions import db
-    from preference_center.pages import one_click, short_link, unsubscribe_page
     from preference_center.storage.db import connections
 
     patient = patient_timeouts()
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (one_click, short_link, unsubscribe_page):
-            patch.setattr(module, "LINK_CLICK_TIMEOUTS", patient)
+    with pytest.MonkeyPatch.context() as patch, link_clicks_within(patient):
         connecting = {**connections.LIBPQ_DEFAULTS, "connect_timeout": 60}
         patch.setattr(connections, "LIBPQ_DEFAULTS", connecting)
         app = create_app(settings, now=_session_clock, timeouts=patient)
@@ -174,8 +177,8 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     from preference_center.monitoring.collectors import EXTENSION_KEY as COLLECTORS_KEY
     from preference_center.probes.health import LATE_CACHE_KEY
     from preference_center.spool import recorder
-    from preference_center.storage import catalogues
     from preference_center.storage.access.key_usage import EXTENSION_KEY as USAGE_KEY
+    from preference_center.storage.catalogues import clear_catalogue_cache
     from preference_center.storage.db import outage
 
     _session_app.extensions[EXTENSION_NAME].limiter.reset()
@@ -186,10 +189,11 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
         USAGE_KEY,
         recorder.EXTENSION_KEY,
         outage.EXTENSION_NAME,
-        catalogues._CACHE,
         COLLECTORS_KEY,
     ):
         _session_app.extensions.pop(cache, None)
+    with _session_app.app_context():
+        clear_catalogue_cache()
     return _session_app
 
 

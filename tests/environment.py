@@ -194,6 +194,17 @@ def patient_timeouts() -> DatabaseTimeouts:
     return replace(WEB_TIMEOUTS, total=60, round_trip=60)
 
 
+@contextmanager
+def link_clicks_within(limits: DatabaseTimeouts) -> Iterator[None]:
+    """Inside, a request to a person's link has these limits."""
+    from preference_center.pages import one_click, short_link, unsubscribe_page
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (one_click, short_link, unsubscribe_page):
+            patch.setattr(module, "LINK_CLICK_TIMEOUTS", limits)
+        yield
+
+
 def migrate(settings: Settings) -> None:
     """Bring the database of `settings` to the newest tables."""
     from flask_migrate import upgrade

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,11 @@ import pytest
 from psycopg import errors
 
 from preference_center.api.idempotency import IdempotentRequest
-from preference_center.context import EXTENSION_NAME
 from preference_center.storage.access import idempotency
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock
-from tests.environment import patient_timeouts
+from tests.ledger.changes import patient
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -185,33 +183,25 @@ def test_a_day_later_a_key_is_free_again_and_what_was_kept_goes(
     assert len(sender.rows(KEPT)) == 1
 
 
-def at_once(count: int, work: Callable[[int], TestResponse]) -> list[TestResponse]:
+def at_once(app: Flask, count: int, work: Callable[[int], TestResponse]) -> list[TestResponse]:
     barrier = Barrier(count)
 
     def start(number: int) -> TestResponse:
-        barrier.wait()
-        return work(number)
+        with app.app_context(), override_limits(patient()):
+            barrier.wait()
+            return work(number)
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(start, range(count)))
 
 
-@pytest.fixture
-def patient(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that queue for the same row may do so for long on a busy machine."""
-    limits = replace(patient_timeouts(), lock=30, statement=60, retry=60)
-    wired = app.extensions[EXTENSION_NAME]
-    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, timeouts=limits))
-
-
-@pytest.mark.usefixtures("patient")
 def test_of_many_at_once_one_writes_and_the_others_replay(sender: Sender) -> None:
     def ask(_: int) -> TestResponse:
         return sender.app.test_client().post(
             "/v1/consents", json=consent(), headers=sender.headers | {"Idempotency-Key": SOME}
         )
 
-    answers = at_once(6, ask)
+    answers = at_once(sender.app, 6, ask)
 
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.data for answer in answers}) == 1
@@ -219,14 +209,13 @@ def test_of_many_at_once_one_writes_and_the_others_replay(sender: Sender) -> Non
     assert len(sender.rows(EVENTS)) == 1
 
 
-@pytest.mark.usefixtures("patient")
 def test_of_different_requests_at_once_under_one_key_one_wins(sender: Sender) -> None:
     def ask(number: int) -> TestResponse:
         body = opt_out(address=f"p{number}@example.com")
         headers = sender.headers | {"Idempotency-Key": SOME}
         return sender.app.test_client().post("/v1/opt-outs", json=body, headers=headers)
 
-    statuses = sorted(answer.status_code for answer in at_once(6, ask))
+    statuses = sorted(answer.status_code for answer in at_once(sender.app, 6, ask))
 
     assert statuses == [200, *[422] * 5]
     assert len(sender.rows(EVENTS)) == 1

@@ -221,10 +221,6 @@ def test_a_wrong_method_is_a_problem_too(sender: Sender, method: str) -> None:
 
 
 def test_before_there_is_a_catalogue_the_answer_is_503(app: Flask) -> None:
-    from preference_center.storage.catalogues import clear_catalogue_cache
-
-    with app.app_context():
-        clear_catalogue_cache()
     sender = make_sender(app)
 
     answer = sender.post("/v1/decisions", ASK)

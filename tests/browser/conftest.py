@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pytest
 from dev.browser import chromium
 from dev.errors import BrowserError
 from dev.postgres import make_database
-from tests.environment import patient_timeouts
+from tests.environment import link_clicks_within, patient_timeouts
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -47,16 +46,9 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-@contextmanager
-def patient_clicks() -> Iterator[DatabaseTimeouts]:
-    """Two clicks may wait for each other for long on a busy machine; yields the limits."""
-    from preference_center.pages import one_click, short_link, unsubscribe_page
-
-    patient = replace(patient_timeouts(), retry=60)
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (one_click, short_link, unsubscribe_page):
-            patch.setattr(module, "LINK_CLICK_TIMEOUTS", patient)
-        yield patient
+def waiting_for_each_other() -> DatabaseTimeouts:
+    """For two clicks, which may do so for long on a busy machine."""
+    return replace(patient_timeouts(), retry=60)
 
 
 @pytest.fixture
@@ -65,9 +57,10 @@ def site(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     from dev.screenshots import on_port
     from preference_center.context import EXTENSION_NAME
 
-    wired = app.extensions[EXTENSION_NAME]
-    with patient_clicks() as patient, on_port(app) as port:
-        monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, timeouts=patient))
+    limits = waiting_for_each_other()
+    wired = replace(app.extensions[EXTENSION_NAME], timeouts=limits)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, wired)
+    with link_clicks_within(limits), on_port(app) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -83,5 +76,5 @@ def demo(
     name = f"{environment.run}_{module}_{environment.worker}"
     make_database(server, name)
     url = f"{server.rpartition('/')[0]}/{name}"
-    with patient_clicks(), serving(url, redis_url) as demo:
+    with link_clicks_within(waiting_for_each_other()), serving(url, redis_url) as demo:
         yield demo

@@ -107,11 +107,6 @@ def test_a_wrong_command_names_the_remedy_and_records_nothing(
 
 
 def test_without_a_catalogue_it_shows_how_to_get_one(app: Flask) -> None:
-    from preference_center.storage.catalogues import clear_catalogue_cache
-
-    with app.app_context():
-        clear_catalogue_cache()
-
     result = flask(app, "ada@example.com", "--via", "phone")
 
     assert result.exit_code == 1

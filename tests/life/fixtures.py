@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +11,12 @@ import pytest
 
 from preference_center.context import EXTENSION_NAME
 from preference_center.rights import journal
-from preference_center.spool import install_spool, recorder
-from preference_center.spool import replayer as replayer_module
-from preference_center.spool.replayer import PROBE_LIMITS, SpoolReplayer
-from preference_center.storage.db import outage
 from tests.in_force import CATALOGUE, put_in_force
 from tests.life.company import Company
 from tests.life.traces import Places
 from tests.mailer.smtp_stub import SmtpStub, run_smtp_stub
 from tests.mailer.test_rights_emails import CONTROLLER
+from tests.spool.conftest import spooling
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -49,24 +45,9 @@ def company(
         )
         monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
         app.extensions.pop(journal.EXTENSION_KEY, None)
-        with _spooling(app) as replayer:
+        with spooling(app) as replayer:
             yield Company(app, clock, admin_url, stub, port, tmp_path / "files", replayer)
         app.extensions.pop(journal.EXTENSION_KEY, None)
-
-
-@contextmanager
-def _spooling(app: Flask) -> Iterator[SpoolReplayer]:
-    """Has the app spool while its database is away."""
-    spool = install_spool(app)
-    assert spool
-    limits = replace(PROBE_LIMITS, statement=60, total=60, round_trip=60)  # a machine may be busy
-    with app.app_context():
-        replayer = SpoolReplayer(spool, outage.track_outages())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replayer_module, "PROBE_LIMITS", limits)
-        yield replayer
-    for name in (recorder.EXTENSION_KEY, outage.EXTENSION_NAME):
-        app.extensions.pop(name, None)
 
 
 @pytest.fixture

@@ -103,21 +103,29 @@ def folder(tmp_path: Path) -> Path:
 def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolReplayer]:
     """Has the app spool into `folder`; the test runs it."""
     from preference_center.context import EXTENSION_NAME
-    from preference_center.spool import install_spool, recorder
-    from preference_center.spool import replayer as module
-    from preference_center.spool.replayer import PROBE_LIMITS, SpoolReplayer
-    from preference_center.storage.db import outage
 
-    limits = replace(PROBE_LIMITS, statement=60, total=60, round_trip=60)  # a machine may be busy
-    monkeypatch.setattr(module, "PROBE_LIMITS", limits)
     wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
+    with spooling(app) as replayer:
+        yield replayer
+
+
+@contextmanager
+def spooling(app: Flask) -> Iterator[SpoolReplayer]:
+    """Has the app spool where its settings say, while its database is away."""
+    from preference_center.spool import install_spool, recorder
+    from preference_center.spool import replayer as module
+    from preference_center.storage.db import outage
+
     spool = install_spool(app)
     assert spool
     with app.app_context():
-        replayer = SpoolReplayer(spool, outage.track_outages())
-    yield replayer
+        replayer = module.SpoolReplayer(spool, outage.track_outages())
+    with pytest.MonkeyPatch.context() as patch:
+        patient = replace(module.PROBE_LIMITS, statement=60, total=60, round_trip=60)
+        patch.setattr(module, "PROBE_LIMITS", patient)  # a machine may be busy
+        yield replayer
     for name in (recorder.EXTENSION_KEY, outage.EXTENSION_NAME):
         app.extensions.pop(name, None)
 
