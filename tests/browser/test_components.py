@@ -168,14 +168,18 @@ def test_the_bar_with_save_covers_nothing_that_has_the_focus(show: Open) -> None
 
 @pytest.mark.parametrize("panel", ["result", "problem"])
 def test_a_fragment_moves_the_focus_without_a_script(show: Open, panel: str) -> None:
+    from playwright.sync_api import expect
+
     page = show(path=f"#{panel}", java_script_enabled=False)
-    assert page.locator(f"#{panel}:focus").count() == 1
+    expect(page.locator(f"#{panel}")).to_be_focused()
 
 
 def test_a_problem_leads_to_its_field(show: Open) -> None:
+    from playwright.sync_api import expect
+
     page = show()
     page.get_by_role("alert").get_by_role("link").click()
-    assert page.locator("#address:focus").count() == 1
+    expect(page.locator("#address")).to_be_focused()
 
 
 def test_sides_follow_the_direction_of_the_language(show: Open, app: Flask) -> None:

@@ -253,7 +253,7 @@ def test_while_the_service_is_away_nothing_optional_runs_and_the_page_works(
             visit.press("Accept all")
             visit.saved.get_by_text("could not be saved").wait_for()
         assert_nothing_optional(visit, [])
-        visit.page.get_by_role("link", name="Journal").click()
+        press(visit.page.get_by_role("link", name="Journal"))
         assert visit.page.get_by_role("heading", name="Journal").is_visible()
 
 
@@ -274,7 +274,7 @@ def test_without_a_script_the_link_of_the_footer_leads_to_a_page_that_keeps_the_
     browser: Browser, shops: Shops
 ) -> None:
     with visiting(browser, shops.cascina, java_script_enabled=False) as visit:
-        visit.page.get_by_role("link", name="Cookie choices").click()
+        press(visit.page.get_by_role("link", name="Cookie choices"))
         assert visit.page.url == f"{shops.cascina}/consent"
         visit.page.get_by_role("checkbox", name="Functional").check()
         press(visit.page.get_by_role("button", name="Save choice"))

@@ -61,7 +61,7 @@ def sign_in(page: Page, site: str, code: str) -> None:
     page.get_by_label("Name").fill("grace")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Code").fill(code)
-    page.get_by_role("button", name="Sign in").click()
+    press(page.get_by_role("button", name="Sign in"))
 
 
 def check(page: Page) -> None:
@@ -73,10 +73,12 @@ def check(page: Page) -> None:
 def test_an_opt_out_by_phone_is_recorded_and_seen_to_arrive(
     app: Flask, clock: Clock, site: str, page: Page, recovery_code: str
 ) -> None:
+    from playwright.sync_api import expect
+
     hubspot, tool = connect(app, "hubspot", {OFFERS}), Tool()
     sign_in(page, site, recovery_code)
     check(page)
-    assert page.locator("#who:focus").count() == 1  # type at once
+    expect(page.locator("#who")).to_be_focused()  # type at once
     page.keyboard.type(ADA.exact)
     page.keyboard.press("Tab")
     page.keyboard.type("They called")

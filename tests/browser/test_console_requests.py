@@ -57,7 +57,7 @@ def test_a_call_is_recorded_and_two_people_erase(browser: Browser, app: Flask, s
     grace.check("text=Last order")
     check(grace)
     grace.click("main button.primary")
-    grace.click("text=Read what was written")
+    press(grace.locator("text=Read what was written"))
     assert grace.inner_text("main pre") == "Please <b>forget</b> me"
     grace.click("text=Propose to erase")
     check(grace)

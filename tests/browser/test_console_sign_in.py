@@ -12,6 +12,7 @@ from preference_center.context import services
 from preference_center.domain.staff import Role
 from preference_center.staff import accounts
 from tests.browser.axe import violations
+from tests.browser.pressing import press
 from tests.staff.accounts import PASSWORD, quick_hashes
 from tests.staff.sign_ins import trusting
 from tests.staff.test_real_provider import issuer, put_user
@@ -68,7 +69,7 @@ def test_somebody_comes_back_from_the_providers_site_signed_in(
         page.wait_for_url("**/accounts/*")
         assert "operator" not in page.inner_text("main .facts")
         page.click("text=Reset password and authenticator")
-        page.click("main button.danger")
+        press(page.locator("main button.danger"))
         link = page.inner_text("main pre")
         check(page)
         page.click("nav.menu >> text=Audit")
@@ -100,7 +101,7 @@ def test_a_new_account_is_set_up_and_signed_in_to(
     page.fill("#password", PASSWORD)
     page.fill("#repeated", PASSWORD)
     page.fill("#code", totp.at(start))
-    page.click("main form button")
+    press(page.locator("main form button"))
     recovery_code = page.locator("main .codes code").first.inner_text()
     check(page)
     page.goto(f"{site}/console/audit?action=staff.enrolled")

@@ -68,10 +68,12 @@ def test_who_stops_such_emails_can_go_back_reload_and_allow_them_again(
 def test_a_person_without_a_link_gets_to_their_choices(
     page: Page, site: str, app: Flask, ledger: Ledger, clock: Clock
 ) -> None:
+    from playwright.sync_api import expect
+
     page.goto(site)
     page.get_by_label("Your email address").fill("jane.doe@example.com")
     page.keyboard.press("Enter")
-    assert "a link is on its way" in page.get_by_role("status").inner_text()
+    expect(page.get_by_role("status")).to_contain_text("a link is on its way")
     (email,) = queued_emails(app)
     page.goto(f"{site}{link_in(email)}")
     assert ledger.events() == []

@@ -60,6 +60,8 @@ def test_a_person_unsubscribes_and_undoes(
 def test_a_person_chooses_by_keyboard(
     page: Page, site: str, proven: str, ledger: Ledger, clock: Clock, over_http: None
 ) -> None:  # C8: 2.1.1
+    from playwright.sync_api import expect
+
     page.goto(f"{site}/p/{proven}")
     clock.advance(timedelta(minutes=1))
     page.get_by_role("checkbox", name="Weekly digest").focus()
@@ -69,9 +71,9 @@ def test_a_person_chooses_by_keyboard(
     for _ in ("the pause of everything", "single topics", "save"):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert "Turned on: Offers" in page.get_by_role("status").inner_text()
-    assert not page.get_by_role("checkbox", name="Weekly digest").is_checked()
-    assert page.get_by_role("checkbox", name="Offers").is_checked()
+    expect(page.get_by_role("status")).to_contain_text("Turned on: Offers")
+    expect(page.get_by_role("checkbox", name="Weekly digest")).not_to_be_checked()
+    expect(page.get_by_role("checkbox", name="Offers")).to_be_checked()
     assert ledger.kinds() == [("opted_out", "digest"), ("opted_in", "offers")]
 
 

@@ -77,7 +77,7 @@ def test_the_whole_way_by_keyboard_alone(
     page.goto(f"{site}{mailed}")
     tab_to(page, page.get_by_role("button", name="Unsubscribe"))
     page.keyboard.press("Enter")
-    assert "You are unsubscribed" in page.get_by_role("status").inner_text()
+    expect(page.get_by_role("status")).to_contain_text("You are unsubscribed")
     push(app, number, Tool())
     tab_to(page, page.get_by_role("link", name="Track my unsubscribe request"))
     page.keyboard.press("Enter")
