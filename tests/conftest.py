@@ -14,6 +14,7 @@ from tests.clock import START, Clock
 from tests.environment import (
     Emptying,
     Environment,
+    connecting_within,
     link_clicks_within,
     patient_timeouts,
     settings_for,
@@ -156,12 +157,9 @@ def clock(_session_clock: Clock) -> Clock:
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
     from preference_center.extensions import db
-    from preference_center.storage.db import connections
 
     patient = patient_timeouts()
-    with pytest.MonkeyPatch.context() as patch, link_clicks_within(patient):
-        connecting = {**connections.LIBPQ_DEFAULTS, "connect_timeout": 60}
-        patch.setattr(connections, "LIBPQ_DEFAULTS", connecting)
+    with connecting_within(60), link_clicks_within(patient):
         app = create_app(settings, now=_session_clock, timeouts=patient)
         app.testing = True
         yield app

@@ -195,6 +195,17 @@ def patient_timeouts() -> DatabaseTimeouts:
 
 
 @contextmanager
+def connecting_within(seconds: int) -> Iterator[None]:
+    """Inside, a connection to PostgreSQL may take so long to open."""
+    from preference_center.storage.db import connections
+
+    with pytest.MonkeyPatch.context() as patch:
+        longer = {**connections.LIBPQ_DEFAULTS, "connect_timeout": seconds}
+        patch.setattr(connections, "LIBPQ_DEFAULTS", longer)
+        yield
+
+
+@contextmanager
 def link_clicks_within(limits: DatabaseTimeouts) -> Iterator[None]:
     """Inside, a request to a person's link has these limits."""
     from preference_center.pages import one_click, short_link, unsubscribe_page

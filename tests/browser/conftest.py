@@ -11,7 +11,7 @@ import pytest
 from dev.browser import chromium
 from dev.errors import BrowserError
 from dev.postgres import make_database
-from tests.environment import link_clicks_within, patient_timeouts
+from tests.environment import connecting_within, link_clicks_within, patient_timeouts
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -76,5 +76,6 @@ def demo(
     name = f"{environment.run}_{module}_{environment.worker}"
     make_database(server, name)
     url = f"{server.rpartition('/')[0]}/{name}"
-    with link_clicks_within(waiting_for_each_other()), serving(url, redis_url) as demo:
+    clicks = link_clicks_within(waiting_for_each_other())
+    with connecting_within(60), clicks, serving(url, redis_url) as demo:
         yield demo

@@ -109,6 +109,10 @@ class Visit:
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
 
+    def wait_for_choice(self) -> None:
+        """Wait until the script knows what was chosen."""
+        self.page.wait_for_function("preferenceCenter.consent.get()")
+
     def settle(self) -> None:
         """Wait until the script has read its configuration and nothing more is loaded."""
         self.page.wait_for_load_state("networkidle")

@@ -74,6 +74,7 @@ def test_nothing_optional_is_loaded_after_x_and_after_refusal(
         visit.page.reload()
         assert_nothing_optional(visit, ["pc_consent"])
         assert visit.banner.count() == 0  # not asked again
+        visit.wait_for_choice()
         choice = visit.page.evaluate("preferenceCenter.consent.get()")
         assert choice["choices"] == {"functional": False, "advertising": False}
 
@@ -160,6 +161,7 @@ def test_with_gpc_nothing_is_asked_where_only_advertising_is_optional(
         with visiting(browser, gpc=True) as visit:
             with visit.page.expect_response("**/consent"):
                 visit.page.goto(shops.cascina)
+            visit.wait_for_choice()
             assert visit.banner.count() == 0
             assert_nothing_optional(visit, ["pc_consent"])  # and it is on record
             visit.page.get_by_role("link", name="Cookie choices").click()

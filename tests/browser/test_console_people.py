@@ -81,7 +81,7 @@ def test_an_opt_out_by_phone_is_recorded_and_seen_to_arrive(
     expect(page.locator("#who")).to_be_focused()  # type at once
     page.keyboard.type(ADA.exact)
     page.keyboard.press("Tab")
-    page.keyboard.type("They called")
+    page.keyboard.type("They")  # a letter after a pause of 1 s begins anew
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.get_by_text("Nothing is recorded about this address.").wait_for()
@@ -91,7 +91,8 @@ def test_an_opt_out_by_phone_is_recorded_and_seen_to_arrive(
     page.get_by_role("button", name="Show what it will do").click()
     page.get_by_text("within seconds, while the tool is up").wait_for()
     check(page)
-    page.keyboard.press("Enter")  # the button to record has the focus
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
     page.get_by_text("It is recorded.").wait_for()
     page.get_by_text("pending; due by 27 Nov 2026, 10:00").wait_for()
     clock.advance(timedelta(seconds=20))

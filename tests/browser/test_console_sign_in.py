@@ -52,6 +52,7 @@ def test_somebody_comes_back_from_the_providers_site_signed_in(
             accounts.change_account("bob", "cli:grace", disabled=True)
         page.goto(f"{site}/console/staff")
         check(page)
+        clock.now = datetime.now(UTC)  # the provider's; a token of the future is refused
         page.click("text=Sign in with your company’s account")
         page.wait_for_url(f"{issuer}/**")  # another site: the cookie is Lax
         page.fill("input[name=sub]", "u-1")

@@ -78,6 +78,7 @@ def test_the_whole_way_by_keyboard_alone(
     tab_to(page, page.get_by_role("button", name="Unsubscribe"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("You are unsubscribed")
+    page.wait_for_load_state()  # the result takes the focus
     push(app, number, Tool())
     tab_to(page, page.get_by_role("link", name="Track my unsubscribe request"))
     page.keyboard.press("Enter")
