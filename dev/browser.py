@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first that is installed is used. The headless shell has the same pages and none of the
 windows of a desktop: a page takes it half of the processor time."""
-DISABLED = (
+DISABLED_FEATURES = (
     # A page that a test has changed on its way has no address, and may load from local servers.
     "LocalNetworkAccessChecks",
     # A process in reserve costs more than it saves where each context opens one page.
     "SpareRendererForSitePerProcess",
-    # Playwright's own, of which Chromium would hear nothing: it takes the last such switch.
+    # Of those that Playwright disables: Chromium takes only the last such switch, ours.
     "AvoidCorsURLLoaderRestartOnRedirect",
     "AvoidUnnecessaryBeforeUnloadCheckSync",
     "HttpsUpgrades",
@@ -35,7 +35,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    f"--disable-features={','.join(DISABLED)}",
+    f"--disable-features={','.join(DISABLED_FEATURES)}",
 ]
 
 

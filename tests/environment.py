@@ -196,7 +196,7 @@ def patient_timeouts() -> DatabaseTimeouts:
 
 @contextmanager
 def connecting_within(seconds: int) -> Iterator[None]:
-    """Inside, a connection to PostgreSQL may take so long to open."""
+    """Inside, opening a connection to PostgreSQL may take so many seconds."""
     from preference_center.storage.db import connections
 
     with pytest.MonkeyPatch.context() as patch:

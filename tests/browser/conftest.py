@@ -46,8 +46,8 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def waiting_for_each_other() -> DatabaseTimeouts:
-    """For two clicks, which may do so for long on a busy machine."""
+def limits_of_two_clicks() -> DatabaseTimeouts:
+    """For clicks at the same time: on a busy machine one may wait long for the other."""
     return replace(patient_timeouts(), retry=60)
 
 
@@ -57,7 +57,7 @@ def site(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     from dev.screenshots import on_port
     from preference_center.context import EXTENSION_NAME
 
-    limits = waiting_for_each_other()
+    limits = limits_of_two_clicks()
     wired = replace(app.extensions[EXTENSION_NAME], timeouts=limits)
     monkeypatch.setitem(app.extensions, EXTENSION_NAME, wired)
     with link_clicks_within(limits), on_port(app) as port:
@@ -76,6 +76,6 @@ def demo(
     name = f"{environment.run}_{module}_{environment.worker}"
     make_database(server, name)
     url = f"{server.rpartition('/')[0]}/{name}"
-    clicks = link_clicks_within(waiting_for_each_other())
+    clicks = link_clicks_within(limits_of_two_clicks())
     with connecting_within(60), clicks, serving(url, redis_url) as demo:
         yield demo

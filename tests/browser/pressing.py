@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Request
+    from playwright.sync_api import Locator, Page, Request
 
 
 def press(button: Locator) -> None:
@@ -20,6 +22,18 @@ def press_twice(button: Locator) -> None:
     The first answer may be shown already when the second form is submitted.
     """
     page = button.page
+    with posts_of(page) as posts:
+        with page.expect_event("framenavigated"):  # the page before may have a result, too
+            button.dblclick(no_wait_after=True)
+        page.locator("#result").wait_for()
+    for post in posts:
+        post.response()
+    page.wait_for_load_state("networkidle")
+
+
+@contextmanager
+def posts_of(page: Page) -> Iterator[list[Request]]:
+    """The POST requests that the page makes inside, as they are made."""
     posts: list[Request] = []
 
     def note(request: Request) -> None:
@@ -27,10 +41,5 @@ def press_twice(button: Locator) -> None:
             posts.append(request)
 
     page.on("request", note)
-    with page.expect_event("framenavigated"):  # the page before may have a result, too
-        button.dblclick(no_wait_after=True)
-    page.locator("#result").wait_for()
+    yield posts
     page.remove_listener("request", note)
-    for post in posts:
-        post.response()
-    page.wait_for_load_state("networkidle")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.browser.pressing import press
+from tests.browser.pressing import posts_of, press
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,12 +40,6 @@ def assert_holds(page: Page, read: Callable[[Page], str], expected: str, italian
 @contextmanager
 def posting_nothing(page: Page) -> Iterator[None]:
     """No form is submitted within, so that no browser asks whether to submit one again."""
-    methods: list[str] = []
-
-    def note(request: object) -> None:
-        methods.append(str(getattr(request, "method", "")))
-
-    page.on("request", note)
-    yield
-    page.remove_listener("request", note)
-    assert "POST" not in methods
+    with posts_of(page) as posts:
+        yield
+    assert posts == []

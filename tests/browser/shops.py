@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.storage.catalogues import (
@@ -74,6 +74,7 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # Playwright takes no builtin.
         self.page.on("request", lambda request: self.requests.append(request))  # noqa: PLW0108
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -109,9 +110,11 @@ class Visit:
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
 
-    def wait_for_choice(self) -> None:
-        """Wait until the script knows what was chosen."""
-        self.page.wait_for_function("preferenceCenter.consent.get()")
+    def wait_for_choice(self) -> dict[str, Any]:
+        """What the script says was chosen, as soon as it knows."""
+        found = self.page.wait_for_function("preferenceCenter.consent.get()")
+        choice: dict[str, Any] = found.json_value()
+        return choice
 
     def settle(self) -> None:
         """Wait until the script has read its configuration and nothing more is loaded."""
@@ -125,14 +128,14 @@ def visiting(
     *,
     gpc: bool = False,
     complains: bool = False,
-    **options: object,
+    **options: Any,
 ) -> Iterator[Visit]:
     """A visit with a browser that knows nothing yet, and meets no fault of script or policy.
 
     Unless it `complains`, as of a request that fails.
     """
     headers = {"Sec-GPC": "1"} if gpc else {}
-    context = browser.new_context(locale="en-GB", extra_http_headers=headers, **options)  # type: ignore[arg-type]
+    context = browser.new_context(locale="en-GB", extra_http_headers=headers, **options)
     if gpc:
         context.add_init_script(GPC)
     visit = Visit(context.new_page())

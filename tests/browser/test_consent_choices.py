@@ -74,8 +74,7 @@ def test_nothing_optional_is_loaded_after_x_and_after_refusal(
         visit.page.reload()
         assert_nothing_optional(visit, ["pc_consent"])
         assert visit.banner.count() == 0  # not asked again
-        visit.wait_for_choice()
-        choice = visit.page.evaluate("preferenceCenter.consent.get()")
+        choice = visit.wait_for_choice()
         assert choice["choices"] == {"functional": False, "advertising": False}
 
 
@@ -284,9 +283,8 @@ def test_without_a_script_the_link_of_the_footer_leads_to_a_page_that_keeps_the_
         visit.page.goto(f"{shops.cascina}/consent")  # read back
         assert visit.page.get_by_role("checkbox", name="Functional").is_checked()
         assert not visit.page.get_by_role("checkbox", name="Advertising").is_checked()
-        kept = visit.page.context.cookies()
-    with visiting(browser) as visit:  # with scripts again
-        visit.page.context.add_cookies(kept)  # type: ignore[arg-type]
+        kept = visit.page.context.storage_state()
+    with visiting(browser, storage_state=kept) as visit:  # with scripts again
         visit.page.goto(shops.cascina)
         visit.expect_ran(*FUNCTIONAL)
         assert visit.banner.count() == 0

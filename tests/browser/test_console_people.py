@@ -81,7 +81,7 @@ def test_an_opt_out_by_phone_is_recorded_and_seen_to_arrive(
     expect(page.locator("#who")).to_be_focused()  # type at once
     page.keyboard.type(ADA.exact)
     page.keyboard.press("Tab")
-    page.keyboard.type("They")  # a letter after a pause of 1 s begins anew
+    page.keyboard.type("They")  # all that is typed within 1 s selects an option
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.get_by_text("Nothing is recorded about this address.").wait_for()

@@ -43,8 +43,8 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     page.on("pageerror", lambda error: messages.append(str(error)))
     yield page
     context.close()
-    # On a machine that stood still a request may be refused; the page asks again.
-    assert [each for each in messages if not each.startswith("Failed to load resource")] == []
+    # On a busy machine a request may be refused, and the page repeats it.
+    assert [each for each in messages if "a status of 503" not in each] == []
 
 
 def test_one_click_flips_both_tools_while_one_watches(page: Page, run: Run) -> None:

@@ -63,7 +63,9 @@ class SmtpStub:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         self.before_data()
         if self.data and not (reply := self.data.pop(0)).startswith("250"):
             return reply
