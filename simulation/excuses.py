@@ -15,7 +15,7 @@ from simulation.acts import Options
 
 
 class Excuse(StrEnum):
-    """Why a difference is no violation. Counted at each comparison: six hours apart, or at rest."""
+    """Why a difference is no violation. Each comparison counts it: six-hourly, and more at rest."""
 
     UNKNOWN_FORM = "the form is unknown to us, and the tool can't be scanned"
     DOWN = "the tool is down or paused, or Redis is away"
