@@ -191,6 +191,8 @@ class UnavailableCause(StrEnum):
     """No disk is left to the server, so it records nothing."""
     REFUSED = "refused"
     """It refuses the log-in, a right, or a function that it does not support."""
+    SCHEMA = "schema"
+    """Its tables are not those that this version needs: an upgrade is not finished."""
     SERVER_ERROR = "server_error"
     """It failed by itself: its disk returns errors, or its data is damaged."""
 

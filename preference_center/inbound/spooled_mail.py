@@ -1,4 +1,4 @@
-"""Spool opt-outs by mail while the database is unavailable (I1)."""
+"""Spool opt-outs by mail that can't be recorded now (I1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from preference_center import spool
 from preference_center.domain.addresses import Address, Channel
-from preference_center.errors import Unavailable
+from preference_center.errors import InvalidInput
 from preference_center.inbound.mail_opt_outs import (
     MAILTO,
     IngestResult,
@@ -25,12 +25,14 @@ SPOOLED_MAIL = "mail"
 def record_or_spool(mail: InboundMail, received_at: datetime) -> IngestResult:
     """Record the opt-outs, or spool what is needed to do so later.
 
-    Raises Unavailable if neither is possible.
+    Raises what prevented it, or SpoolUnavailable, if neither is possible.
     """
     ids = new_event_ids(mail)
     try:
         return record_mail_opt_outs(mail, received_at, MAILTO, ids)
-    except Unavailable as error:
+    except InvalidInput:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the person has said "stop"
         data = {
             "ids": [*map(str, ids)],
             "references": [*map(_reference_to_json, mail.references)],

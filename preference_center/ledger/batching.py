@@ -81,7 +81,8 @@ class Batcher:
         if pending.batch:
             self._write(pending)
         if pending.error:
-            raise Unavailable(str(pending.error), pending.error.cause) from pending.error
+            error = pending.error
+            raise Unavailable(str(error), error.cause, error.reason) from error
         # Without a result or an error the batch failed because of one change: record ours alone.
         recorded = pending.recorded or record([change])
         if change.id in recorded.events:

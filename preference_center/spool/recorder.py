@@ -1,4 +1,4 @@
-"""Record an opt-out or, while the database can't, write it to disk (I1)."""
+"""Record an opt-out or, if that fails for any reason, write it to disk (I1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask import current_app
 
 from preference_center.context import services
 from preference_center.domain.events import Change
-from preference_center.errors import Unavailable
+from preference_center.errors import InvalidInput, Unavailable
 from preference_center.ledger import record, record_batched
 from preference_center.metrics import instruments
 from preference_center.metrics.instruments import OptOutOutcome
@@ -49,24 +49,27 @@ def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
     Returns the events that they made or repeat.
 
     Spooled opt-outs have the ids of the failed attempt, so that nothing is recorded twice even if
-    the database committed without a response. Raises Unavailable where neither is possible, with
-    nothing promised, and ValueError for a change that is not an opt-out.
+    the database committed without a response. Where neither is possible, nothing is promised:
+    raises what prevented it, or SpoolUnavailable. Raises ValueError for a change that is not an
+    opt-out, and InvalidInput where the change is at fault.
     """
     try:
         if len(changes) == 1:
             return record_batched(*changes)
         recorded = record(changes)
         return recorded.events + tuple(recorded.repeats.values())
-    except Unavailable as error:
+    except InvalidInput:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the person has said "stop"
         data = {"changes": [change_to_json(change) for change in changes]}
         spool_request(OPT_OUTS_KIND, data, min(change.received_at for change in changes), error)
         return None
 
 
 def spool_request(
-    kind: str, data: Mapping[str, Any], received_at: datetime, error: Unavailable
+    kind: str, data: Mapping[str, Any], received_at: datetime, error: Exception
 ) -> None:
-    """Spool a request that was not recorded, encrypted; returns once it is on disk.
+    """Spool a request that `error` kept from being recorded, encrypted; return once it is on disk.
 
     `data` is JSON, and `kind` selects the handler that records it later (see
     `register_handler`). Raises `error` where this process has no spool, and SpoolUnavailable
@@ -76,7 +79,8 @@ def spool_request(
     if spool is None:
         instruments.count_opt_outs(OptOutOutcome.REFUSED)
         raise error
-    outage.report_failure(error.cause)
+    if isinstance(error, Unavailable):
+        outage.report_failure(error.cause, error.reason)
     sealed = services().links.seal_request({"kind": kind, **data})
     try:
         spool.writer.append(frames.encode_frame(sealed, received_at))
@@ -84,4 +88,8 @@ def spool_request(
         instruments.count_opt_outs(OptOutOutcome.REFUSED)
         raise
     instruments.count_opt_outs(OptOutOutcome.SPOOLED)
-    log.info("request_spooled", kind=kind, **error.log_fields)
+    if isinstance(error, Unavailable):
+        log.info("request_spooled", kind=kind, **error.log_fields)
+    else:  # without its text, which may quote a row
+        state = getattr(error, "sqlstate", None)
+        log.error("request_spooled", kind=kind, error=type(error).__name__, sqlstate=state)

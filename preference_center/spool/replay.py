@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import psycopg
 import structlog
 
 from preference_center.errors import (
@@ -36,15 +35,9 @@ BATCH_SIZE = 100
 SpoolHandler = Callable[[Sequence[Mapping[str, Any]]], object]
 """Records requests of one kind, all or none; safe to repeat. Raises Unavailable to be retried."""
 
-_PERMANENT_ERRORS = (
-    PreferenceCenterError,
-    KeyError,
-    TypeError,
-    ValueError,
-    psycopg.DataError,
-    psycopg.IntegrityError,
-)
-"""Errors that a retry can't fix. After any other, the record is retried until it succeeds."""
+_PERMANENT_ERRORS = (PreferenceCenterError, KeyError, TypeError, ValueError)
+"""Errors that a retry can't fix. After any other, the record is retried until it succeeds: what the
+database refuses it may accept after an upgrade."""
 
 
 @dataclass(slots=True)

@@ -116,7 +116,7 @@ class SpoolReplayer:
                         self._progress.pop(held.path, None)
                 self._replay_own_file(replay, replayed)
         except Unavailable as error:
-            outage.report_failure(error.cause)
+            outage.report_failure(error.cause, error.reason)
             raise
         finally:
             if replayed.recorded or replayed.rejected or replayed.damaged:

@@ -12,6 +12,7 @@ from preference_center.errors import Unavailable
 from preference_center.storage.db import outage
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.durability import require_durable
+from preference_center.storage.db.schema import require_fitting_schema
 from preference_center.storage.ledger import canonical_forms
 
 log = structlog.get_logger()
@@ -22,16 +23,17 @@ def require_known_keys_before_requests(
 ) -> None:
     """Check the keys of a web process now, or, if the database is down, before the first request.
 
-    Services may start in any order at boot. Until the database is back, every request but
-    `/livez` gets an error that asks to retry; with wrong keys, every request fails then.
+    Services may start in any order at boot, and before the tables are migrated. Until the database
+    can be used, every request but `/livez` gets an error that asks to retry; with wrong keys, every
+    request fails then.
     `spooling_endpoints` are served in an outage: they don't reach the database then, and the
     thread that ends the outage has checked the keys. Raises KeyMismatch.
     """
     try:
         with app.app_context():
             require_known_keys()
-    except Unavailable:
-        log.warning("database_unavailable")
+    except Unavailable as error:
+        log.warning("database_unavailable", **error.log_fields)
         app.before_request(_run_until_success(require_known_keys, spooling_endpoints))
 
 
@@ -45,11 +47,13 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
     were stored.
 
     Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody. Every
-    process starts with this, so it also raises NotDurable (`require_durable`).
+    process starts with this, so it also raises NotDurable (`require_durable`), and Unavailable
+    with the cause SCHEMA (`require_fitting_schema`).
     """
     keys = services().keys
 
     def verify(connection: Connection) -> None:
+        require_fitting_schema(connection)
         require_durable(connection)
         rows = connection.execute("SELECT key, fingerprint FROM key_fingerprint")
         stored: dict[str, str] = dict(rows.fetchall())
@@ -67,7 +71,11 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
         if check_canonical_forms:
             canonical_forms.verify_canonical_forms(connection)
 
-    run_in_transaction(verify)
+    try:
+        run_in_transaction(verify)
+    except Unavailable as error:  # so that opt-outs are spooled from now on, and not tried
+        outage.report_failure(error.cause, error.reason)
+        raise
 
 
 def _run_until_success(

@@ -18,6 +18,11 @@ _CAUSES_BY_SQLSTATE = {
     "40001": UnavailableCause.LOCK_TIMEOUT,  # serialization_failure
     "40P01": UnavailableCause.LOCK_TIMEOUT,  # deadlock_detected
     "42501": UnavailableCause.REFUSED,  # insufficient_privilege
+    "42703": UnavailableCause.SCHEMA,  # undefined_column
+    "42704": UnavailableCause.SCHEMA,  # undefined_object: a type
+    "42883": UnavailableCause.SCHEMA,  # undefined_function
+    "42P01": UnavailableCause.SCHEMA,  # undefined_table
+    "42P10": UnavailableCause.SCHEMA,  # invalid_column_reference: an ON CONFLICT without its index
     "53100": UnavailableCause.DISK_FULL,
     "55000": UnavailableCause.REFUSED,  # object_not_in_prerequisite_state: Aurora, for others
     "55P03": UnavailableCause.LOCK_TIMEOUT,  # lock_not_available: `lock_timeout`
@@ -56,12 +61,14 @@ _MESSAGES = {
     UnavailableCause.RESOURCES_EXHAUSTED: "the database has no connection or memory left",
     UnavailableCause.DISK_FULL: "the disk of the database is full",
     UnavailableCause.REFUSED: "the database refuses what the service needs",
+    UnavailableCause.SCHEMA: "the database has other tables",
     UnavailableCause.SERVER_ERROR: "the database reports an error of its own",
 }
 _STATED_CAUSES = {
     UnavailableCause.RESOURCES_EXHAUSTED,
     UnavailableCause.DISK_FULL,
     UnavailableCause.REFUSED,
+    UnavailableCause.SCHEMA,
     UnavailableCause.SERVER_ERROR,
 }
 """The server's words for these name functions, tables and settings, never data (I12)."""

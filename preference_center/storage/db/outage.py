@@ -24,6 +24,7 @@ _OUTAGE_CAUSES = {
     UnavailableCause.UNRESPONSIVE,
     UnavailableCause.STATEMENT_TIMEOUT,
     UnavailableCause.UNREACHABLE,
+    UnavailableCause.SCHEMA,
 }
 """Not LOCK_TIMEOUT, which concerns few rows, nor RESOURCES_EXHAUSTED: a check may still work."""
 
@@ -35,7 +36,8 @@ class Outage:
     down: threading.Event = field(default_factory=threading.Event)
     """Set while it is down; the thread that retries waits for this."""
     cause: UnavailableCause = UnavailableCause.UNREACHABLE
-    """The cause that was reported last."""
+    reason: str = ""
+    """The cause that was reported last, and what was stated of it."""
     _retrying: threading.local = field(default_factory=threading.local)
 
     @property
@@ -65,11 +67,11 @@ def is_database_down() -> bool:
     return outage is not None and outage.blocks_thread
 
 
-def report_failure(cause: UnavailableCause) -> None:
-    """Record that the database is down, if `cause` means that."""
+def report_failure(cause: UnavailableCause, reason: str = "") -> None:
+    """Record that the database is down, if `cause` means that. `reason` is that of Unavailable."""
     outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
     if outage is not None and cause in _OUTAGE_CAUSES:
-        outage.cause = cause
+        outage.cause, outage.reason = cause, reason
         outage.down.set()
 
 
@@ -77,4 +79,5 @@ def raise_if_database_down() -> None:
     """Raise Unavailable if the database is known to be down."""
     outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
     if outage is not None and outage.blocks_thread:
-        raise Unavailable("the database can't be used: it is tried again", outage.cause)
+        message = "the database can't be used: it is tried again"
+        raise Unavailable(message, outage.cause, outage.reason)
