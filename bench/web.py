@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dev.processes import wait_until
 from dev.server import free_port
+from preference_center.processes import read_procfile
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICE = "preference_center.asgi:app"
@@ -30,9 +31,10 @@ def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) ->
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PORT": str(port),
         "WEB_WORKERS": str(workers),
+        "WEB_APP": app,
     }
     process = subprocess.Popen(
-        ["sh", "-c", f"exec {_command(app)}"],
+        ["sh", "-c", f"exec {read_procfile()['web']}"],
         cwd=ROOT,
         env=os.environ | environ | given,
         stdout=subprocess.DEVNULL,
@@ -62,12 +64,6 @@ def resident(base: str) -> float:
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = (line.split() for line in output.splitlines())
     return sum(int(rss) for group, rss in rows if int(group) == _GROUPS[base]) / 1024
-
-
-def _command(app: str) -> str:
-    lines = (ROOT / "Procfile").read_text().splitlines()
-    web = next(line.removeprefix("web: ") for line in lines if line.startswith("web: "))
-    return web.replace(SERVICE, app)
 
 
 def _listens(port: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from preference_center.locations import PACKAGE, ROOT
+from preference_center.locations import ROOT
 
 PROCFILE = ROOT / "Procfile"
 
@@ -23,7 +23,6 @@ def process_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """`environ` in which these command lines find this Python, its programs and our code."""
     return {
         **environ,
-        "PACKAGE_FOLDER": str(PACKAGE),
         "PATH": _prepend(str(Path(sys.executable).parent), environ.get("PATH")),
         "PYTHONPATH": _prepend(str(ROOT), environ.get("PYTHONPATH")),
     }

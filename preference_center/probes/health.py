@@ -16,7 +16,12 @@ from preference_center.context import services
 from preference_center.domain.deadlines import WINDOW, deadline_stage, worst_stage
 from preference_center.domain.rights.clock import RequestStage, request_stage
 from preference_center.errors import Unavailable, UnavailableCause
-from preference_center.probes.readiness import DatabaseStatus, ReadinessProbe
+from preference_center.probes.readiness import (
+    DatabaseState,
+    DatabaseStatus,
+    ListeningPort,
+    ReadinessProbe,
+)
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.company_webhooks import count_due_webhooks
 from preference_center.storage.db.database import (
@@ -25,6 +30,7 @@ from preference_center.storage.db.database import (
     run_autocommit,
     run_in_transaction,
 )
+from preference_center.storage.db.schema import require_fitting_schema
 from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.rights import erasures, request_queue
 from preference_center.storage.rights.erasures import OpenErasures
@@ -45,6 +51,7 @@ LATE_CACHE_LIFETIME = timedelta(seconds=10)
 """How long this process caches its count of late rows."""
 LATE_CACHE_KEY = "preference_center.late_rows"
 READINESS_KEY = "preference_center.readiness"
+LISTENING_KEY = "preference_center.listening_port"
 
 _ON_TIME = RequestStage.ON_TIME
 
@@ -66,16 +73,27 @@ def livez() -> tuple[Response, int]:
 def readyz() -> tuple[Response, int]:
     """200 while this process can accept an opt-out: into the database, or into the spool.
 
-    `database` is why it can't be the former; requests that need it get a 503 then. Responds
-    within three seconds in any state of the database. Redis is not checked, since no request
-    depends on it.
+    `database` is why it can't be the former; requests that need it get a 503 then. A process whose
+    version does not fit the tables is not ready, whatever its spool accepts; nor is a web process
+    before and after its port accepts connections. `reason` is a sentence for the operator, or
+    null. Responds within three seconds in any state of the database. Redis is not checked, since
+    no request depends on it.
     """
-    database, spooled = _readiness()(), _spool_status()
-    ready = database is DatabaseStatus.WRITABLE or (spooled is not None and spooled.is_writable)
+    state, spooled = _readiness()(), _spool_status()
+    ready, reason = _can_accept_opt_outs(state.status, spooled), state.reason
+    port: ListeningPort | None = current_app.extensions.get(LISTENING_KEY)
+    if ready and port is not None and not port.accepts_connections():
+        ready, reason = False, f"port {port.port} accepts no connections: it starts or stops"
     status = "ready" if ready else "unavailable"
     return jsonify(
-        status=status, database=database, spool=_spool_to_json(spooled)
+        status=status, database=state.status, reason=reason or None, spool=_spool_to_json(spooled)
     ), 200 if ready else 503
+
+
+def _can_accept_opt_outs(status: DatabaseStatus, spooled: spool.SpoolStatus | None) -> bool:
+    if status in {DatabaseStatus.WRITABLE, DatabaseStatus.OTHER_SCHEMA}:
+        return status is DatabaseStatus.WRITABLE
+    return spooled is not None and spooled.is_writable
 
 
 @blueprint.get("/healthz")
@@ -202,18 +220,19 @@ def _count_rights(connection: Connection, now: datetime) -> dict[str, int]:
 def _readiness() -> ReadinessProbe:
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
     probe: ReadinessProbe = app.extensions.setdefault(
-        READINESS_KEY, ReadinessProbe(partial(_database_status, app))
+        READINESS_KEY, ReadinessProbe(partial(_database_state, app))
     )
     return probe
 
 
-def _database_status(app: Flask) -> DatabaseStatus:
+def _database_state(app: Flask) -> DatabaseState:
     with app.app_context():
         try:
+            run_autocommit(require_fitting_schema, never_in_transaction=True)
             writable = run_autocommit(is_writable)
         except Unavailable as error:
-            return _STATUS_BY_CAUSE[error.cause]
-        return DatabaseStatus.WRITABLE if writable else DatabaseStatus.READ_ONLY
+            return DatabaseState(_STATUS_BY_CAUSE[error.cause], error.reason)
+        return DatabaseState(DatabaseStatus.WRITABLE if writable else DatabaseStatus.READ_ONLY)
 
 
 _STATUS_BY_CAUSE = {
@@ -225,5 +244,6 @@ _STATUS_BY_CAUSE = {
     UnavailableCause.RESOURCES_EXHAUSTED: DatabaseStatus.EXHAUSTED,
     UnavailableCause.DISK_FULL: DatabaseStatus.EXHAUSTED,
     UnavailableCause.REFUSED: DatabaseStatus.REFUSED,
+    UnavailableCause.SCHEMA: DatabaseStatus.OTHER_SCHEMA,
     UnavailableCause.SERVER_ERROR: DatabaseStatus.FAILING,
 }

@@ -53,7 +53,7 @@ class Fork:
 
 
 def fork(command: str, folder: Path, environ: Mapping[str, str], log: Path) -> Fork:
-    """Run a command line of Python or granian in a session of its own."""
+    """Run `python -m MODULE` with its arguments in a session of its own."""
     _CONTEXT.set_forkserver_preload(["tests.faults.loaded"])
     shell = ["/bin/sh", "-c", f"printf '%s\\0' {command}"]
     words = subprocess.run(shell, env=environ, capture_output=True, text=True, check=True).stdout
@@ -73,7 +73,7 @@ def _leads_its_group(process: Fork) -> bool:
 
 
 def _become(arguments: list[str], folder: Path, environ: dict[str, str], log: Path) -> None:
-    multiprocessing.set_start_method("fork", force=True)  # granian's workers have it all, too
+    multiprocessing.set_start_method("fork", force=True)  # the web server's workers have it, too
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
@@ -82,10 +82,7 @@ def _become(arguments: list[str], folder: Path, environ: dict[str, str], log: Pa
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
-    program, *rest = arguments
-    module = "granian" if program == "granian" else rest.pop(0)
-    if program == "python":
-        module = rest.pop(0)
+    _python, _m, module, *rest = arguments
     sys.argv = [module, *rest]
     for loaded in {module, *rest[:1]}:
         sys.modules.pop(loaded, None)  # it runs as `__main__`, as with `python -m`

@@ -6,12 +6,11 @@ import gc
 from importlib import import_module
 
 for name in (
-    "granian.cli",
-    "granian.server.mp",
     "preference_center.mail_receiver",
     "workers.feed_publisher",
     "workers.jobs",
     "workers.scheduler",
+    "workers.web",
     "workers.worker",
 ):
     import_module(name)

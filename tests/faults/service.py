@@ -115,7 +115,8 @@ class Service:
         All but web go by the shifted clock: see `shift`.
         """
         command = read_procfile(ROOT / "Procfile")[name]
-        command = command.replace("python -m ", "python -m tests.faults.shifted ")
+        if name != "web":
+            command = command.replace("python -m ", "python -m tests.faults.shifted ")
         log = self.folder / f"{len(self.processes)}-{name}.log"
         log.touch()
         start = fork if self.forks else _start

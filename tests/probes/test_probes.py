@@ -18,7 +18,11 @@ from preference_center.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.probes import readiness
-from preference_center.probes.readiness import DatabaseStatus, ReadinessProbe
+from preference_center.probes.readiness import (
+    DatabaseState,
+    DatabaseStatus,
+    ReadinessProbe,
+)
 from preference_center.storage.db import database
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import late_rows
@@ -200,7 +204,7 @@ class TestReady:
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             200,
-            {"status": "ready", "database": "writable", "spool": None},
+            {"status": "ready", "database": "writable", "reason": None, "spool": None},
         )
 
     @pytest.mark.own_session
@@ -211,20 +215,20 @@ class TestReady:
         db.engine.dispose()
         assert (answer.status_code, answer.json) == (
             503,
-            {"status": "unavailable", "database": "read_only", "spool": None},
+            {"status": "unavailable", "database": "read_only", "reason": None, "spool": None},
         )
 
     def test_not_while_the_database_is_away(
         self, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise Unavailable("the database can't be reached")
 
         monkeypatch.setattr("preference_center.probes.health.run_autocommit", fail)
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             503,
-            {"status": "unavailable", "database": "unreachable", "spool": None},
+            {"status": "unavailable", "database": "unreachable", "reason": None, "spool": None},
         )
 
     def test_a_database_that_does_not_answer_keeps_no_probe_waiting(
@@ -233,18 +237,18 @@ class TestReady:
         monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 0.05)
         thawed, asked = threading.Event(), []
 
-        def ask() -> DatabaseStatus:
+        def ask() -> DatabaseState:
             asked.append(1)
             assert thawed.wait(30)
-            return DatabaseStatus.WRITABLE
+            return DatabaseState(DatabaseStatus.WRITABLE)
 
         ready = ReadinessProbe(ask)
-        assert [ready(), ready(), ready()] == [DatabaseStatus.UNRESPONSIVE] * 3
+        unresponsive = DatabaseState(DatabaseStatus.UNRESPONSIVE)
+        assert [ready(), ready(), ready()] == [unresponsive] * 3
         assert len(asked) == 1
         thawed.set()
         monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 30)
-        assert ready() is DatabaseStatus.WRITABLE
-        assert ready() is DatabaseStatus.WRITABLE
+        assert [ready(), ready()] == [DatabaseState(DatabaseStatus.WRITABLE)] * 2
 
 
 class TestAlive:

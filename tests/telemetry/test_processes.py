@@ -14,8 +14,8 @@ COMMANDS = read_procfile()
 
 
 def source_of(command: str) -> str:
-    """The module that the command runs; granian's application is made by `wsgi`."""
-    if "preference_center.asgi" in command:
+    """The module that the command runs; the application of the web server is made by `wsgi`."""
+    if command.endswith("workers.web"):
         return (ROOT / "preference_center/wsgi.py").read_text()
     found = re.search(r"python -m ([\w.]+)", command)
     assert found
