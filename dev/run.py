@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+import click
 import httpx
 import redis
 import rq
@@ -104,7 +105,7 @@ def main(arguments: list[str]) -> int:
             flush=True,
         )
         return 0
-    except (EngineError, PreferenceCenterError) as error:
+    except (EngineError, PreferenceCenterError, click.ClickException) as error:
         print(error, file=sys.stderr, flush=True)
         return 1
     return 0

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event, exc
 from preference_center.errors import UnavailableCause
 from preference_center.storage.db.connections import DeadlineConnection
 from preference_center.storage.db.error_causes import classify_error
+from preference_center.storage.db.migration_lock import only_migration
 
 log = structlog.get_logger()
 
@@ -35,10 +36,18 @@ _HINT = (
 def migrate_with_retries(engine: Engine, migrate: Callable[[Connection], None]) -> None:
     """Call `migrate(connection)`, and again while other transactions lock a table that it needs.
 
-    In each transaction it waits at most LOCK_TIMEOUT seconds for a lock. There is no other
-    limit, and none outside of transactions, where an index is built concurrently. Raises
-    ClickException with instructions after MAX_ATTEMPTS.
+    Processes that call it at once do so one after another. In each transaction it waits at most
+    LOCK_TIMEOUT seconds for a lock. There is no other limit, and none outside of transactions,
+    where an index is built concurrently. Raises ClickException with instructions after
+    MAX_ATTEMPTS.
     """
+    with engine.connect() as connection:
+        _remove_limits(connection)
+        with only_migration(connection):
+            _migrate(engine, migrate)
+
+
+def _migrate(engine: Engine, migrate: Callable[[Connection], None]) -> None:
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with engine.connect() as connection:
