@@ -13,7 +13,7 @@ from flask import current_app
 
 from preference_center.context import services
 from preference_center.domain.events import Change
-from preference_center.errors import InvalidInput, Unavailable
+from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.ledger import record, record_batched
 from preference_center.metrics import instruments
 from preference_center.metrics.instruments import OptOutOutcome
@@ -79,7 +79,8 @@ def spool_request(
     if spool is None:
         instruments.count_opt_outs(OptOutOutcome.REFUSED)
         raise error
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) and error.cause is not UnavailableCause.SCHEMA:
+        # Whether the tables fit is asked of all of them, when a process starts or an outage ends.
         outage.report_failure(error.cause, error.reason)
     sealed = services().links.seal_request({"kind": kind, **data})
     try:

@@ -39,6 +39,9 @@ _PERMANENT_ERRORS = (PreferenceCenterError, KeyError, TypeError, ValueError)
 """Errors that a retry can't fix. After any other, the record is retried until it succeeds: what the
 database refuses it may accept after an upgrade."""
 
+_CAUSES_OF_ONE_RECORD = {UnavailableCause.LOCK_TIMEOUT, UnavailableCause.SCHEMA}
+"""Causes for which another record may be recorded all the same."""
+
 
 @dataclass(slots=True)
 class ReplayStats:
@@ -86,27 +89,31 @@ class SpoolReplay:
     ) -> ReplayStats:
         """Record what `content`, all of a file, contains beyond `progress`, and update that.
 
-        A record that is blocked by a lock does not block those behind it: of the blocked ones, one
-        is tried each time. Raises Unavailable when the database is unavailable; call it again then.
+        A record that is blocked, by a lock or by other tables than ours, does not block those
+        behind it. The blocked ones are tried in turn, until one is blocked again. Raises
+        Unavailable when the database is unavailable; call it again then.
         """
         replayed = ReplayStats()
-        late = progress.blocked[:1]
-        passed = progress.done | set(progress.blocked[1:])
+        blocked = tuple(progress.blocked)
         fresh: list[_SpooledRequest] = []
-        held_up: list[_SpooledRequest] = []
+        held_up: dict[int, _SpooledRequest] = {}
         for offset, part in decode_frames(content):
-            if offset in passed:
+            if offset in progress.done:
                 continue
             record = self._decode(held, offset, part, replayed)
             if record is None:
                 progress.done.add(offset)
+            elif offset in blocked:
+                held_up[offset] = record
             else:
-                (held_up if offset in late else fresh).append(record)
+                fresh.append(record)
         for batch in _batches(fresh):
             self._record_batch(held, batch, progress, replayed)
-        for record in held_up:
-            del progress.blocked[0]
-            self._record_batch(held, [record], progress, replayed)
+        for offset in blocked:
+            progress.blocked.remove(offset)
+            self._record_batch(held, [held_up[offset]], progress, replayed)
+            if offset in progress.blocked:
+                break
         replayed.blocked = len(progress.blocked)
         return replayed
 
@@ -161,7 +168,7 @@ class SpoolReplay:
             handler([record.data for record in batch])
             self.on_commit()
         except Unavailable as error:
-            if error.cause is not UnavailableCause.LOCK_TIMEOUT:
+            if error.cause not in _CAUSES_OF_ONE_RECORD:
                 raise
             return error
         except Exception as error:  # noqa: BLE001 - one record must not block the others
