@@ -47,6 +47,10 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 		tests/contacts tests/pages/test_unsubscribe.py $(ARGS)
 	@$(BIN)/python -m chaos --pgbouncer --minutes 1 --rate 100 --seed $(SEED)
 
+.PHONY: test-rollout
+test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under clicks (Debian: nginx-light)
+	@TEST_ROLLOUT=1 $(BIN)/python -m pytest -n 0 tests/rollout $(ARGS)
+
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
 	@$(BIN)/python -m dev.client_tools

@@ -1,4 +1,4 @@
-"""The web process: `granian --interface asginl preference_center.asgi:app`."""
+"""The application that `workers.web` serves: ASGI, without lifespan."""
 
 from __future__ import annotations
 

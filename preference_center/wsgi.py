@@ -6,6 +6,7 @@ A server that runs it directly must itself limit how long a client may take to s
 from __future__ import annotations
 
 import gc
+import os
 
 from preference_center import spool
 from preference_center.app import create_app
@@ -14,6 +15,7 @@ from preference_center.logs import capture_standard_logs
 from preference_center.metrics.instruments import SHARED_FOLDER
 from preference_center.metrics.shared_files import warn_if_not_shared
 from preference_center.pages import AVAILABLE_WITHOUT_DATABASE
+from preference_center.probes import LISTENING_KEY, ListeningPort
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys_before_requests
 from preference_center.telemetry import start_telemetry
@@ -24,6 +26,9 @@ app = create_app()
 warn_if_not_shared(SHARED_FOLDER)
 start_telemetry(app.extensions[EXTENSION_NAME].settings, "web")
 trace_requests(app)
+if "PORT" in os.environ:  # `workers.web` sets it; another server listens where it was told to
+    port = ListeningPort(os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]))
+    app.extensions[LISTENING_KEY] = port
 start_internal_server(app, shares_port=True)
 spool.start_spool(app)
 require_known_keys_before_requests(

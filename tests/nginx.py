@@ -21,8 +21,13 @@ from tests.cli.tls import make_certificate
 
 SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "nginx" / "preference-center.conf"
 PATIENCE = 60.0
-SERVER = "server 127.0.0.1:8000 max_fails=1 fail_timeout=2s;"
-"""The line of the shipped file for a web process."""
+KEPT = httpx.Limits(max_keepalive_connections=20)
+"""A client's connections are used again."""
+SERVERS = (
+    "server 127.0.0.1:8000 max_fails=1 fail_timeout=2s;",
+    "server 127.0.0.1:8000 max_fails=0 backup;",
+)
+"""The lines of the shipped file for a web process."""
 
 # As Debian's nginx.conf, which logs every request line, with an error log that says more.
 _AROUND = """
@@ -62,9 +67,9 @@ class Nginx:
         """For `verify` of httpx: its certificate signs itself."""
         return ssl.create_default_context(cafile=self.folder / "certificate.pem")
 
-    def client(self) -> httpx.Client:
+    def client(self, limits: httpx.Limits = KEPT) -> httpx.Client:
         """A client of it that waits as long as a busy machine may take."""
-        return httpx.Client(base_url=self.url, verify=self.trust, timeout=PATIENCE)
+        return httpx.Client(base_url=self.url, verify=self.trust, timeout=PATIENCE, limits=limits)
 
     def reload(self, ports: Sequence[int]) -> None:
         """Put other web processes behind it, as `nginx -s reload` does: no request is lost."""
@@ -118,9 +123,12 @@ def nginx(folder: Path, ports: Sequence[int]) -> Iterator[Nginx]:
 def _write(folder: Path, ports: Sequence[int], port: int, plain_port: int) -> None:
     """Fill the shipped file in as somebody who deploys it does, but with ports of this test."""
     text = SHIPPED.read_text()
-    servers = "\n    ".join(SERVER.replace("8000", str(number)) for number in ports)
+    servers = [
+        (line, "\n    ".join(line.replace("8000", str(number)) for number in ports))
+        for line in SERVERS
+    ]
     for shipped, here in (
-        (SERVER, servers),
+        *servers,
         ("listen 443 ", f"listen 127.0.0.1:{port} "),
         ("listen [::]:443 ssl default_server;", ""),
         ("listen 80 ", f"listen 127.0.0.1:{plain_port} "),
