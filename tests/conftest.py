@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.engines import Engines, for_test
-from tests import order
+from tests import ci, order
 from tests.clock import START, Clock
 from tests.environment import (
     Emptying,
@@ -71,6 +71,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if order.is_slow(item.path, item.name):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    outcome: Any = yield
+    if ci.is_active():
+        ci.fail_if_skipped(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    outcome: Any = yield
+    if ci.is_active():
+        ci.fail_if_skipped(outcome.get_result())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    of_a_worker = hasattr(session.config, "workerinput")
+    if ci.is_active() and exitstatus == pytest.ExitCode.TESTS_FAILED and not of_a_worker:
+        ci.finish(session)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
