@@ -51,6 +51,12 @@ test-pgbouncer: $(READY) ## Run the tests of the core, and chaos, through PgBoun
 test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under clicks (Debian: nginx-light)
 	@TEST_ROLLOUT=1 $(BIN)/python -m pytest -n 0 tests/rollout $(ARGS)
 
+.PHONY: test-restricted
+test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
+	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
+		tests/ledger tests/sync tests/workers tests/ingest tests/imports tests/rights tests/cli \
+		tests/storage/feed tests/spool tests/publishing tests/staff $(ARGS)
+
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
 	@$(BIN)/python -m dev.client_tools

@@ -16,7 +16,7 @@ import structlog
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
-from preference_center.redis_connection import connect_redis
+from preference_center.redis_connection import connect_redis, error_fields
 
 log = structlog.get_logger()
 
@@ -173,6 +173,6 @@ class JobQueue:
         except DuplicateJobError:
             return True
         except redis.RedisError as error:
-            log.warning("redis_unavailable", error=type(error).__name__)
+            log.warning("redis_unavailable", **error_fields(error))
             return False
         return True

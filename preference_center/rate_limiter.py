@@ -21,7 +21,7 @@ from limits.strategies import MovingWindowRateLimiter
 from redis import RedisError
 
 from preference_center.errors import InvalidInput
-from preference_center.redis_connection import connect_redis
+from preference_center.redis_connection import connect_redis, error_fields
 
 log = structlog.get_logger()
 
@@ -175,7 +175,7 @@ class RedisRateLimiter:
                 return shared()
             except RedisError as error:
                 self._broken_until = self._monotonic() + BREAKER_SECONDS
-                log.warning("redis_unavailable", error=type(error).__name__)
+                log.warning("redis_unavailable", **error_fields(error))
         return local()
 
 

@@ -20,6 +20,7 @@ _PLAIN_SCHEMES = frozenset({"redis", "rediss", "unix"})
 _SENTINEL_SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}
 """Whether they use TLS, to the sentinels as to the master."""
 _SENTINEL_PORT = 26379
+_ACL_IN_SCRIPT = "ACL failure in script"
 _FORM = (
     "REDIS_URL: write it as redis://:password@host:port/0, rediss:// for TLS, or"
     " redis+sentinel://:password@host:26379,host:26379/service/0, special characters"
@@ -56,6 +57,19 @@ def connect_redis(redis_url: str, *, timeout: float | None = None) -> redis.Redi
     )
     client: redis.Redis = sentinel.master_for(parsed.service)  # type: ignore[no-untyped-call]
     return client
+
+
+def error_fields(error: redis.RedisError) -> dict[str, str]:
+    """What to log of an error: its type, and what a rule of the server's ACL refused.
+
+    The server names the user and the command, or that it was a key or a channel, and no argument
+    (I12).
+    """
+    fields = {"error": type(error).__name__}
+    is_refusal = isinstance(error, redis.exceptions.NoPermissionError)
+    return (
+        fields | {"refused": str(error)} if is_refusal or _ACL_IN_SCRIPT in str(error) else fields
+    )
 
 
 def validate_redis_url(redis_url: str) -> str:

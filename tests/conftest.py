@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tests.environment import (
     patient_timeouts,
     settings_for,
 )
+from tests.restricted import restrict
 
 if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from flask import Flask
@@ -159,7 +161,10 @@ def clean(_emptying: Emptying) -> None:
 
 @pytest.fixture(scope="session")
 def settings(environment: Environment, database_url: str, redis_url: str) -> Settings:
-    return settings_for(environment.service_url(database_url), redis_url)
+    settings = settings_for(environment.service_url(database_url), redis_url)
+    if not os.environ.get("TEST_RESTRICTED"):
+        return settings
+    return restrict(settings, environment.engines.database.url, environment.restricted_role)
 
 
 @pytest.fixture(scope="session")

@@ -116,12 +116,21 @@ class Environment:
         database = self.engines.database
         if isinstance(database, Foreign):
             drop_databases(database.url, self.run)
-            drop_role(database.url, self.run)
+            for role in (self.run, self.restricted_role):
+                drop_role(database.url, role)
+        if isinstance(self.engines.redis, Foreign):
+            with Redis.from_url(self.engines.redis.url) as redis:
+                redis.acl_deluser(self.restricted_role)
         self.engines.release()
 
     def service_url(self, url: str) -> str:
         """How the service reaches the database of `url`."""
         return self.pooler.pooled(url) if self.pooler else url
+
+    @property
+    def restricted_role(self) -> str:
+        """The service's role and Redis user if TEST_RESTRICTED asks for few rights."""
+        return f"{self.run}_restricted"
 
     @property
     def name(self) -> str:

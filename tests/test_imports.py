@@ -31,6 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "metrics",
             "queue",
             "rate_limiter",
+            "redis_acl",
             "redis_connection",
         }
     )

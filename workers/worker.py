@@ -31,7 +31,11 @@ from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.logs import capture_standard_logs
 from preference_center.metrics import instruments
 from preference_center.queue import JOB_QUEUES, QUEUE_NAMES, rq_queue
-from preference_center.redis_connection import connect_redis, require_no_cluster
+from preference_center.redis_connection import (
+    connect_redis,
+    error_fields,
+    require_no_cluster,
+)
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.telemetry import start_telemetry
 from preference_center.telemetry.tracing import span
@@ -48,7 +52,7 @@ class _NoTracebackOfRedis(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], redis.RedisError):
-            record.msg += f" ({type(record.exc_info[1]).__name__})"
+            record.msg += f" ({', '.join(error_fields(record.exc_info[1]).values())})"
             record.exc_info = None
         return True
 
@@ -73,6 +77,10 @@ class Worker(SimpleWorker):
     """
 
     max_connection_wait_time = RECONNECT_INTERVAL
+
+    def _set_ip_address(self, connection: redis.Redis) -> None:  # noqa: ARG002
+        """Do without: RQ lists all clients of the server, which is an administrator's right."""
+        self.ip_address = "unknown"
 
     def reorder_queues(self, reference_queue: Queue) -> None:
         """After a job of this queue the others come first, like RQ's RoundRobinWorker."""
@@ -119,7 +127,7 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
                 require_no_cluster(connection)
                 make_worker(connection, queues).work(logging_level="WARNING")
             except redis.RedisError as error:
-                log.warning("redis_unavailable", error=type(error).__name__)
+                log.warning("redis_unavailable", **error_fields(error))
             # RQ also ends by itself, when Redis was slow or had lost the current job.
             stop_requested.wait(RECONNECT_INTERVAL)
 

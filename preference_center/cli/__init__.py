@@ -66,6 +66,7 @@ _COMMANDS = {
         "Versions of the privacy policy: inform people, and see who was informed.",
     ),
     "receipts": ("receipts:receipts", "Find opt-outs by the reference on a person's receipt."),
+    "redis": ("redis_rights:group", "The user of REDIS_URL."),
     "reports": (
         "reports:group",
         "Counts per day, which the reports of the console show.",

@@ -25,7 +25,7 @@ from preference_center.integrations.base.rate_limit import (
     RateLimited,
     RequestRateLimiter,
 )
-from preference_center.redis_connection import connect_redis
+from preference_center.redis_connection import connect_redis, error_fields
 
 log = structlog.get_logger()
 
@@ -110,7 +110,7 @@ class TokenBuckets:
         try:
             return script(keys=[key], args=[*arguments, now]) or b"0"
         except redis.RedisError as error:
-            log.warning("redis_unavailable", error=type(error).__name__)
+            log.warning("redis_unavailable", **error_fields(error))
             self._broken_until = time.monotonic() + REDIS_RETRY_DELAY
             return None
 

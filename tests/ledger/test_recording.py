@@ -96,6 +96,7 @@ def test_no_dump_of_the_database_shows_an_address() -> None:
     assert "readable" not in "".join(row)
 
 
+@pytest.mark.owner
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE event SET actor = 'x'", "DELETE FROM event", "TRUNCATE event", "DELETE FROM delivery"],

@@ -53,6 +53,8 @@ from tests.rights.erasing import (
 )
 from tests.triggers import without_triggers
 
+pytestmark = pytest.mark.owner
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -27,6 +27,7 @@ from tests.rights.decisions import INVOICE, WEEKLY, ask
 from tests.rights.erasing import ADA, EXTERNAL_ID, GRACE, LOCALE, NUMBER, erase, store, tables_with
 from tests.triggers import without_triggers
 
+pytestmark = pytest.mark.owner
 TRACES = ("ada@example.com", NUMBER.exact, EXTERNAL_ID, LOCALE, "asked-at-the-counter")
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.life.fixtures import company, places
 from tests.life.living import whole_life
 from tests.life.visitors import ClientVisitor
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tests.life.traces import Places
 
 
+@pytest.mark.owner
 def test_after_a_whole_life_no_trace_is_left(
     app: Flask, company: Company, places: Places
 ) -> None:  # I6

@@ -161,7 +161,8 @@ def under_way() -> list[tuple[object, ...]]:
 
 def clear(jobs: Jobs) -> None:
     with Redis.from_url(services().settings.redis_url) as redis:
-        redis.flushdb()
+        for name in (SYNC_FRESH, SYNC):
+            rq_queue(redis, JOB_QUEUES[name]).empty()  # type: ignore[no-untyped-call]  # RQ
     assert jobs() == []
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz, TransactionId
+from preference_center.storage.tables.writes import APPEND_ONLY, INSERT_OR_DELETE_ONLY
 
 MAY_BE_ACTIVE = "active OR pause_until IS NOT NULL"
 """The suppressions that lists select; the reader must check whether a pause still runs."""
@@ -111,7 +112,7 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     retracts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
     """The transaction that wrote it. See `watermarks`."""
-    __table_args__ = (Index("event_xid_seq", "xid", "seq"),)
+    __table_args__ = (Index("event_xid_seq", "xid", "seq"), APPEND_ONLY)
 
 
 class EventEvidenceRow(db.Model):  # type: ignore[misc,name-defined]
@@ -123,6 +124,7 @@ class EventEvidenceRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "event_evidence"
     event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     evidence: Mapped[dict[str, str]] = mapped_column(JSONB)
+    __table_args__ = (INSERT_OR_DELETE_ONLY,)
 
 
 class RetractionRow(db.Model):  # type: ignore[misc,name-defined]
@@ -131,6 +133,7 @@ class RetractionRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "retraction"
     event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     retraction_event_id: Mapped[UUID] = mapped_column(Uuid)
+    __table_args__ = (APPEND_ONLY,)
 
 
 class EventRepeatRow(db.Model):  # type: ignore[misc,name-defined]

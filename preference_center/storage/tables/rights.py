@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz
+from preference_center.storage.tables.writes import APPEND_ONLY
 
 _NOT_CLOSED = text("closed_at IS NULL")
 
@@ -125,6 +126,7 @@ class RightsStepRow(db.Model):  # type: ignore[misc,name-defined]
             "id",
             postgresql_where=text("action IN ('decision_proposed', 'decision_declined')"),
         ),
+        APPEND_ONLY,
     )
 
 

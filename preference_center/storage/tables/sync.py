@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz
+from preference_center.storage.tables.writes import APPEND_ONLY, INSERT_OR_DELETE_ONLY
 
 VACUUM_EARLY = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "500"}
 """Settings of small tables that are written all the time.
@@ -185,6 +186,7 @@ class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
     outcome: Mapped[str] = mapped_column(Text)
     note: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(TimestampTz)
+    __table_args__ = (APPEND_ONLY,)
 
 
 class DeliveryAckRow(db.Model):  # type: ignore[misc,name-defined]
@@ -196,6 +198,7 @@ class DeliveryAckRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "delivery_ack"
     delivery_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     ack: Mapped[str] = mapped_column(Text)
+    __table_args__ = (INSERT_OR_DELETE_ONLY,)
 
 
 class ListingRow(db.Model):  # type: ignore[misc,name-defined]
