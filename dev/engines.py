@@ -106,8 +106,12 @@ class Engines:
             self.lock = None
 
     def __enter__(self) -> Self:
-        """Start both."""
-        return self.start()
+        """Start both. Releases the folder if one does not come up."""
+        try:
+            return self.start()
+        except BaseException:
+            self.release()
+            raise
 
     def __exit__(
         self,

@@ -8,8 +8,8 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from dev.accounts import write_private
-from dev.binaries import find_valkey
+from dev.accounts import remove, write_private
+from dev.binaries import Program, find_valkey
 from dev.server import Server, State
 
 DATABASES = 64
@@ -29,11 +29,23 @@ class Valkey(Server):
 
     def _prepare(self, state: State) -> list[str | Path]:
         program = find_valkey(self.account, self.folder.parent / "bin")
+        self._forget_others(program)
         self.data.mkdir(mode=0o700, exist_ok=True)
+        self._made_by.write_text(program.title)
         # in a file, not on the command line, where anyone could read the password
         write_private(self._config, "\n".join(self._settings(state)))
         self.account.give(self.data)
         return [program.path, self._config]
+
+    def _forget_others(self, program: Program) -> None:
+        """Begin empty if another program made the data: none reads all that others write.
+
+        Another one is found once Valkey or Redis is installed on the machine, or upgraded. The
+        queue may be lost at any time.
+        """
+        made_by = self._made_by.read_text() if self._made_by.exists() else None
+        if made_by != program.title:
+            remove(self.data)
 
     def _settings(self, state: State) -> list[str]:
         return [
@@ -61,6 +73,10 @@ class Valkey(Server):
                 return bool(client.ping())
         except RedisError:
             return False
+
+    @property
+    def _made_by(self) -> Path:
+        return self.data / "made-by"
 
     @property
     def _config(self) -> Path:

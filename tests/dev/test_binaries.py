@@ -53,7 +53,7 @@ def test_a_system_program_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
     program.write_text("#!/bin/sh\necho 'Valkey server v=8.1.3 sha=0'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert find_valkey(Account(), tmp_path) == Program(program, 8)
+    assert find_valkey(Account(), tmp_path) == Program(program, 8, "Valkey server v=8.1.3")
 
 
 def test_a_program_that_does_not_run_is_passed_over(

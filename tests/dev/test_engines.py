@@ -18,6 +18,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 
 from dev.accounts import data_folder, server_account
+from dev.binaries import find_valkey
 from dev.engines import CHECKOUT, EngineError, Engines, Foreign, at, for_run, for_test
 from dev.processes import command_line, wait_until
 from dev.server import Server
@@ -290,3 +291,55 @@ def test_ctrl_c_stops_the_servers(checkout: Path) -> None:
         assert all(server.running for server in servers(left))
         supervisor.send_signal(signal.SIGINT)
     assert not any(server.running for server in servers(left))
+
+
+def install(checkout: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) -> Path:
+    """Put a program first on the PATH, where also `nobody` can run it."""
+    folder = data_folder(checkout, server_account()) / "installed"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return program
+
+
+def test_a_redis_installed_later_begins_empty(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with for_run(checkout, environ={}) as first:
+        write(first, "kept")
+        appended(first)
+        old = find_valkey(server_account(), first.folder.parent / "bin").path
+    cannot_read = (
+        f'grep -q "" {first.folder}/valkey/appendonlydir/* && echo Bad file format && exit 1'
+    )
+    title = '[ "$1" = --version ] && echo "Valkey server v=99.1.0 sha=0" && exit'
+    install(checkout, monkeypatch, "valkey-server", f'{title}\n{cannot_read}\nexec {old} "$@"')
+    with for_run(checkout, environ={}) as second:
+        assert read(second) == (["kept"], [])
+        write(second, "new")
+
+
+def test_a_postgresql_installed_later_leaves_the_data_to_the_one_that_made_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with for_run(checkout, environ={}) as first:
+        write(first, "kept")
+    for name in ("postgres", "initdb"):
+        install(checkout, monkeypatch, name, 'echo "postgres (PostgreSQL) 99.1"')
+    with for_run(checkout, environ={}) as second:
+        assert read(second)[0] == ["kept"]
+
+
+def test_data_of_a_postgresql_that_is_gone_is_explained(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with for_run(checkout, environ={}) as first:
+        pass
+    (first.folder / "postgres/PG_VERSION").write_text("9\n")
+    with (
+        pytest.raises(EngineError, match="no PostgreSQL 9, which made the data here"),
+        for_run(checkout, environ={}),
+    ):
+        pass
