@@ -31,7 +31,7 @@ from dev.demo.seeding import seed
 from dev.engines import CHECKOUT, Engines, Foreign, for_run, forget
 from dev.errors import EngineError
 from dev.places import DATA_IN, FORGET, RUN
-from dev.server import free_port, is_free
+from dev.ports import HOST, Ports
 from dev.supervisor import Supervisor
 from preference_center.app import create_app
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
@@ -41,7 +41,6 @@ from preference_center.locations import IS_INSTALLED
 from preference_center.main import PROGRAM
 from preference_center.processes import process_environment, read_procfile
 
-HOST = "127.0.0.1"
 PORT = 8000
 TOOLS_ABOVE = 100
 """The stand-in tools listen this much above the site."""
@@ -122,12 +121,8 @@ def _run(engines: Engines) -> None:
     begin = time.monotonic()
     files = Files(engines.folder)
     environ = _environ(engines, files)
-    with Supervisor(files.processes, CHECKOUT) as supervisor:
-        port = _port(int(os.environ.get("PORT") or files.site_port() or PORT), "the site")
-        files.keep_site_port(port)
-        tools_port = _port(min(port + TOOLS_ABOVE, 65535), "the stand-in tools")
-        mailbox_port = _port(min(port + MAILBOX_ABOVE, 65535), "the mailbox")
-        shops_port = _port(min(port + SHOPS_ABOVE, 65535), "the shops")
+    with Supervisor(files.processes, CHECKOUT) as supervisor, Ports() as ports:
+        port, tools_port, mailbox_port, shops_port = _take_ports(ports, files)
         environ |= {
             "HOST": HOST,
             "PORT": str(port),
@@ -143,6 +138,7 @@ def _run(engines: Engines) -> None:
         settings = files.keys() | {name: environ[name] for name in COMMANDS}
         commands = files.keep_environment(settings | {"CONNECTORS_ALLOW_PRIVATE": "1"})
         key, mail = _prepare(files, environ["DEV_TOOLS_URL"], shops_port)
+        ports.release()
         supervisor.start("tools", TOOLS.format(host=HOST, port=tools_port), environ)
         supervisor.start("shops", SHOPS.format(host=HOST, port=shops_port), environ)
         supervisor.start("mailbox", MAILBOX.format(port=mailbox_port), environ)
@@ -170,12 +166,22 @@ def _environ(engines: Engines, files: Files) -> dict[str, str]:
     }
 
 
-def _port(wanted: int, what: str) -> int:
-    if is_free(wanted):
-        return wanted
-    port = free_port()
-    print(f"Port {wanted} is taken: {what} is at port {port}", flush=True)
-    return port
+def _take_ports(ports: Ports, files: Files) -> tuple[int, int, int, int]:
+    """Those of the site, the stand-in tools, the mailbox and the shops.
+
+    The stated ones of INTERNAL_PORT first: the others may be elsewhere.
+    """
+    if first := os.environ.get(INTERNAL_PORT):
+        ports.take_row(int(first), [*read_procfile()], INTERNAL_PORT)
+    site = int(os.environ.get("PORT") or files.site_port() or PORT)
+    port = ports.take(site, "the site", "PORT")
+    files.keep_site_port(port)
+    return (
+        port,
+        ports.take(port + TOOLS_ABOVE, "the stand-in tools", f"PORT + {TOOLS_ABOVE}"),
+        ports.take(port + MAILBOX_ABOVE, "the mailbox", f"PORT + {MAILBOX_ABOVE}"),
+        ports.take(port + SHOPS_ABOVE, "the shops", f"PORT + {SHOPS_ABOVE}"),
+    )
 
 
 def _prepare(files: Files, tools_url: str, shops_port: int) -> tuple[str, Mail]:

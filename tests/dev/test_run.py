@@ -224,7 +224,7 @@ def test_it_finds_its_data_after_ctrl_c_and_after_a_kill_and_leaves_no_process(
     port = free_port()
     with socket.create_server(("127.0.0.1", port)), running(checkout, port) as third:
         assert not set(left) & set(third.processes())
-        assert f"Port {port} is taken: the site is at port" in third.text
+        assert f"Port {port} (PORT) is taken: port " in third.text
         assert httpx.get(f"{third.site}/healthz").status_code == 200
         assert third.stop(signal.SIGHUP) == 0  # the terminal was closed
     assert not third.processes()
