@@ -17,15 +17,13 @@ from preference_center import spool
 from preference_center.app import create_app
 from preference_center.context import services
 from preference_center.errors import Unavailable
-from preference_center.inbound.smtp_server import serve
+from preference_center.inbound.smtp_server import STOP_SIGNALS, serve
 from preference_center.logs import capture_standard_logs
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.telemetry import start_telemetry
 
 log = structlog.get_logger()
-
-STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main() -> None:
@@ -44,7 +42,6 @@ def main() -> None:
         spool.start_spool(app)
         with suppress(Unavailable):  # opt-outs are spooled meanwhile
             require_known_keys()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     asyncio.run(serve(app, settings.mail_receiver_port))  # noqa: TID251 - not in a test
 
 

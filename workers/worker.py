@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import sys
 import time
 from collections.abc import Collection
@@ -113,12 +114,26 @@ class Worker(SimpleWorker):
             raise StopRequested
 
 
+def _stop_before_work(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """Stop at once: nothing is in hand."""
+    stop_requested.set()
+    raise StopRequested
+
+
 def main(queues: Collection[str] = QUEUE_NAMES) -> None:
     """Work on these queues until asked to stop, across outages of Redis and the database."""
+    # Until RQ has its own: the first process of a container ignores a signal without a handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_before_work)
+    with suppress(StopRequested):
+        _work(queues)
+
+
+def _work(queues: Collection[str]) -> None:
     capture_standard_logs()
     app = create_app(timeouts=WORKER_TIMEOUTS)
     start_internal_server(app)
-    with app.app_context(), suppress(StopRequested):
+    with app.app_context():
         start_telemetry(services().settings, "worker")
         wait_for_database()
         while not stop_requested.is_set():

@@ -37,6 +37,7 @@ MAX_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8 forbids fewer
 MAX_SESSIONS = 100
 TIMEOUT = 300  # seconds per command or mail, RFC 5321 4.5.3.2.7
 SHUTDOWN_TIMEOUT = 15.0
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 """Seconds that mails in progress may take when the process stops."""
 RESOLVE_INTERVAL = 60.0
 """Seconds between attempts to resolve pending opt-outs."""
@@ -289,12 +290,14 @@ class LmtpSession(SmtpSession, LMTP):
 
 
 async def serve(app: Flask, port: int) -> None:
-    """Receive mail until SIGTERM or SIGINT."""
+    """Receive mail until SIGTERM or SIGINT, which may be blocked until now."""
     with app.app_context():
         settings = services().settings
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Not before: the first process of a container ignores a signal that it has no handler for.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     receiver = InboundMailServer(app, settings.mail_receiver_protocol)
     server = await receiver.listen(settings.mail_receiver_host, port)
     log.info("mail_server_started", port=port, protocol=settings.mail_receiver_protocol)

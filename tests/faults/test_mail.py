@@ -130,6 +130,16 @@ def test_asked_to_stop_it_answers_the_mail_in_hand_and_takes_no_other(
     assert service.rows("SELECT kind FROM event") == [("opted_out",)]
 
 
+def test_asked_to_stop_while_it_starts_it_stops(service: Service, port: int) -> None:
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # as it will by itself
+    try:
+        process = service.start("mail")
+        process.signal(signal.SIGTERM)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    assert process.popen.wait(PATIENCE) == 0
+
+
 def test_without_a_port_it_waits_to_be_stopped(service: Service) -> None:
     process = service.start("mail")
     assert wait_until(lambda: "mail_receiver_disabled" in process.log.read_text(), PATIENCE)

@@ -143,3 +143,12 @@ def test_an_idle_process_stops_when_asked(
     process.signal(signal.SIGTERM)
     assert process.popen.wait(PATIENCE) == 0
     assert "Traceback" not in process.log.read_text()
+
+
+def test_asked_to_stop_before_it_works_a_worker_stops(service: Service) -> None:
+    service.engines.database.stop()
+    worker = service.start("worker")
+    assert wait_until(lambda: "database_unavailable" in worker.log.read_text(), PATIENCE)
+    worker.signal(signal.SIGTERM)
+    assert worker.popen.wait(PATIENCE) == 0
+    service.engines.database.start()
