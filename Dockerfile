@@ -1,16 +1,26 @@
 # One image for every process and command, as `preference-center` names them: `docker run IMAGE web`,
 # `worker`, `fresh`, `scheduler`, `publisher` or `mail`; `docker run IMAGE db upgrade`.
-# 3.11 is the version that the tests run on; newer ones do as well.
-ARG PYTHON=3.11
-FROM python:${PYTHON}-slim AS packages
+# BASE_IMAGE is another base image, with Python 3.11 or newer as `python3`: of your registry, say.
+ARG BASE_IMAGE=python
+# 3.11 is the version that the tests run on; Debian's 3.13 does as well.
+FROM python:3.11-slim AS python
 
-# Every extra but Spark and the servers of the demo.
-COPY requirements-image.lock .
-RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
-    --require-hashes --only-binary :all: -r requirements-image.lock
+FROM ${BASE_IMAGE} AS packages
+# An index of your own, and what reaches it: docs/deploy.md.
+ARG PIP_INDEX_URL=
+COPY requirements-build.lock requirements-image.lock ./
+# Every extra but Spark and the servers of the demo. dkimpy has no wheel, so it is built, by a
+# setuptools that is taken by hash like everything else: without isolation, pip fetches none.
+RUN --mount=type=secret,id=ca --mount=type=secret,id=netrc,target=/root/.netrc \
+    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
+ && python3 -m venv /opt/venv \
+ && export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_REQUIRE_HASHES=1 \
+ && /opt/venv/bin/pip install --only-binary :all: -r requirements-build.lock \
+ && /opt/venv/bin/pip install --only-binary :all: --no-binary dkimpy --no-build-isolation \
+    -r requirements-image.lock \
+ && /opt/venv/bin/pip uninstall --yes setuptools
 
-FROM python:${PYTHON}-slim
+FROM ${BASE_IMAGE}
 
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -177,6 +177,7 @@ lock: $(READY) ## Lock the dependencies of pyproject.toml again, as little chang
 	@$(BIN)/uv lock
 	@$(EXPORT) --no-dev --output-file requirements.lock
 	@$(EXPORT) $(IMAGE) --output-file requirements-image.lock
+	@$(EXPORT) --only-group build --output-file requirements-build.lock
 	@$(EXPORT) --only-group manifests --output-file requirements-manifests.lock
 	@$(EXPORT) --output-file requirements-dev.lock
 
@@ -184,6 +185,7 @@ lock: $(READY) ## Lock the dependencies of pyproject.toml again, as little chang
 check-lock: $(READY)
 	@$(EXPORT) --no-dev | diff -q - requirements.lock >/dev/null \
 	  && $(EXPORT) $(IMAGE) | diff -q - requirements-image.lock >/dev/null \
+	  && $(EXPORT) --only-group build | diff -q - requirements-build.lock >/dev/null \
 	  && $(EXPORT) --only-group manifests | diff -q - requirements-manifests.lock >/dev/null \
 	  && $(EXPORT) | diff -q - requirements-dev.lock >/dev/null \
 	  || { echo 'The lock files do not agree with pyproject.toml: make lock' >&2; exit 1; }
