@@ -2,8 +2,10 @@
 # `worker`, `fresh`, `scheduler`, `publisher` or `mail`; `docker run IMAGE db upgrade`.
 # BASE_IMAGE is another base image, with Python 3.11 or newer as `python3`: of your registry, say.
 ARG BASE_IMAGE=python
-# 3.11 is the version that the tests run on; Debian's 3.13 does as well.
-FROM python:3.11-slim AS python
+# 3.11 is the version that the tests run on; `make test-image` runs on Debian's 3.13. By digest, so
+# that a build tomorrow has the same base as today's; .github/dependabot.yml renews it. By hand:
+# `docker buildx imagetools inspect python:3.11-slim` prints the digest of today.
+FROM python:3.11.17-slim@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51 AS python
 
 FROM ${BASE_IMAGE} AS packages
 # An index of your own, and what reaches it: docs/deploy.md.
@@ -36,6 +38,11 @@ COPY migrations migrations
 COPY templates templates
 COPY preference_center preference_center
 COPY workers workers
+
+# A root file system that is read-only keeps no bytecode, and the official image has none of the
+# standard library: without this every start and every command compiles a thousand modules.
+RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x /site-packages/ . \
+    "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 
 # For SPOOL_DIR, once a volume is mounted there: a new volume takes over its owner. Else the
 # service writes to no file of its own but in /tmp, so the root file system may be read-only.

@@ -119,6 +119,25 @@ def wheel_tags(version: tuple[int, int], machine: str) -> frozenset[Tag]:
     )
 
 
+def test_every_image_is_taken_by_digest() -> None:
+    stages, images = set(), [each["image"] for each in services().values() if "build" not in each]
+    arguments = dict(words.split("=", 1) for name, words in instructions() if name == "ARG")
+    for name, words in instructions():
+        if name == "FROM":
+            image, _, stage = words.partition(" AS ")
+            image = re.sub(r"^\$\{(\w+)\}$", lambda found: arguments[found[1]], image)
+            images += [] if image in stages else [image]
+            stages.add(stage)
+    assert len(images) == 3
+    for image in images:
+        assert re.fullmatch(r"[a-z/]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
+
+
+def test_dependabot_renews_the_digests_of_both_files() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    assert {each["package-ecosystem"] for each in updates} >= {"docker", "docker-compose"}
+
+
 def test_the_image_runs_as_nobody_in_particular() -> None:
     names = [name for name, _ in instructions()]
     (user,) = (words for name, words in instructions() if name == "USER")
