@@ -27,9 +27,11 @@ HEAVY = {
     *("limits", "phonenumbers", "psycopg", "pydantic_settings", "redis", "rq", "structlog"),
 }
 SERVICE = {"alembic.config", "boto3", "psycopg", "pydantic_settings", "redis", "rq"}
+FLASK = "from flask.cli import cli"
+PROGRAM = "from preference_center.main import build_program; cli = build_program()"
 RUN = """
 import json, sys
-from flask.cli import cli
+exec(sys.argv[2])
 codes = []
 for command in json.loads(sys.argv[1]):
     try:
@@ -50,9 +52,9 @@ class Ran:
     modules: set[str]
 
 
-def run(*commands: list[str]) -> Ran:
+def run(*commands: list[str], program: str = FLASK) -> Ran:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", RUN, json.dumps(commands)],
+        [sys.executable, "-W", "error", "-c", RUN, json.dumps(commands), program],
         cwd=CHECKOUT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
@@ -110,6 +112,13 @@ def test_showing_the_list_imports_nothing_heavy_and_needs_no_setting() -> None:
         assert f"\n  {name} " in ran.output
     assert not {name.partition(".")[0] for name in ran.modules} & HEAVY
     assert "preference_center.app" not in ran.modules
+
+
+def test_the_program_imports_no_database_and_no_api_for_a_command_that_needs_neither() -> None:
+    ran = run(["--help"], ["keys", "generate"], program=PROGRAM)
+    assert (ran.codes, ran.errors) == ([0, 0], "")
+    assert "ENCRYPTION_KEYS=k1:" in ran.output
+    assert not {"sqlalchemy", "apiflask", "marshmallow"} & ran.modules
 
 
 def test_what_needs_no_setting_imports_nothing_of_the_service(tmp_path: Path) -> None:
