@@ -66,6 +66,14 @@ test-clients: $(READY) ## Run the tests of the clients, each installed into an e
 test-wheel: $(READY) ## Build wheel and sdist, and run the demo from an empty environment
 	@TEST_WHEEL=1 $(BIN)/python -m pytest -n 0 tests/dev/test_wheel.py $(ARGS)
 
+.PHONY: image
+image: $(READY) ## Build the image with buildah on Debian's packages, or on BASE_IMAGE (as root)
+	@$(BIN)/python -m dev.image
+
+.PHONY: test-image
+test-image: image ## Start every process of the image in front of real servers
+	@TEST_IMAGE=1 $(BIN)/python -m pytest -n 0 tests/image $(ARGS)
+
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
 	@$(BIN)/python -m dev.real_tools
