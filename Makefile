@@ -59,7 +59,7 @@ test-restricted: $(READY) ## Run a part of the tests with a database role and a 
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment
-	@$(BIN)/python -m dev.client_tools
+	@$(BIN)/python -m dev.maintenance.client_tools
 	@TEST_CLIENTS=1 $(BIN)/python -m pytest -n 0 tests/clients clients $(ARGS)
 
 .PHONY: test-wheel
@@ -76,12 +76,12 @@ test-image: image ## Start every process of the image in front of real servers
 
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
-	@$(BIN)/python -m dev.real_tools
+	@$(BIN)/python -m dev.maintenance.real_tools
 	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real $(ARGS)
 
 .PHONY: real-ghost
 real-ghost: $(READY) ## Install Ghost into .data/real for make test-real (Node.js 20, a compiler, minutes)
-	@$(BIN)/python -m dev.real_tools ghost
+	@$(BIN)/python -m dev.maintenance.real_tools ghost
 
 # Minutes of faults, and what draws them: make chaos MINUTES=2 SEED=7
 MINUTES ?= 10
@@ -105,7 +105,7 @@ fuzz: $(READY) ## Get atheris (35 MB; Linux) and feed all entry points what stra
 
 .PHONY: audit
 audit: $(READY) ## Get pip-audit and ask the index for known vulnerabilities of what is locked
-	@$(BIN)/uv run --quiet --locked --isolated --only-group audit python -m dev.audit
+	@$(BIN)/uv run --quiet --locked --isolated --only-group audit python -m dev.maintenance.audit
 
 .PHONY: sbom
 sbom: $(READY) ## Write what is installed to run it as CycloneDX, to .data/sbom.json
@@ -163,16 +163,16 @@ TARGETS ?= decisions
 
 .PHONY: mutate
 mutate: $(READY) ## Plant small mistakes one at a time and see that a test fails (docs/mutation.md)
-	@$(BIN)/python -m dev.mutate $(TARGETS) $(ARGS)
+	@$(BIN)/python -m dev.maintenance.mutate $(TARGETS) $(ARGS)
 
 .PHONY: house
 house: $(READY) ## Count files, lines and words of the code, and follow three requests through it
-	@$(BIN)/python -m dev.house --trace
+	@$(BIN)/python -m dev.maintenance.house --trace
 
 .PHONY: screenshots
 screenshots: $(READY) ## Take the pictures of docs/pages.md and docs/console.md again (needs Chromium)
-	@$(BIN)/python -m dev.screenshots
-	@$(BIN)/python -m dev.screenshots_of_console
+	@$(BIN)/python -m dev.maintenance.screenshots
+	@$(BIN)/python -m dev.maintenance.screenshots_of_console
 
 # The lock files that pip reads are exports of uv.lock, so that nobody needs uv to install.
 EXPORT = $(BIN)/uv export --quiet --locked --no-header --no-annotate --no-emit-project
@@ -231,7 +231,7 @@ clean-data: $(READY) ## Delete the data of `make run`
 # in the shell, since mawk, which is Debian's awk, reads a pipe in blocks: for minutes nothing came.
 $(READY): requirements-dev.lock
 	@if ! $(BIN)/python -c '' 2>/dev/null; then \
-	  python=$$(sh dev/find-python.sh); \
+	  python=$$(sh dev/maintenance/find-python.sh); \
 	  echo "Making .venv with $$python"; \
 	  "$$python" -m venv --clear .venv \
 	    || { echo 'On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }; \

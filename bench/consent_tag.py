@@ -20,7 +20,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.ground import ROOT, Ground
-from dev.browser import chromium
+from dev.maintenance.browser import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

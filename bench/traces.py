@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from bench import ground
 from bench.draining import connect_to_sink
-from dev.house import Trace
+from dev.maintenance.house import Trace
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.links import Link

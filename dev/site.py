@@ -1,7 +1,8 @@
 """The web process of `make run`: the service itself, and `/dev` next to it.
 
-Never in production: nothing there imports it, no package carries it, and it refuses to
-start without the folder that `make run` names and on any address but the loopback's.
+Never in production: no process of the Procfile imports it (a wheel has it for
+`preference-center run`), and it refuses to start without the folder that `make run` names and
+on any address but the loopback's.
 """
 
 from __future__ import annotations

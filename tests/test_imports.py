@@ -193,6 +193,21 @@ def test_workers_use_no_entry_point_and_nothing_of_development() -> None:
     )
 
 
+def test_what_a_wheel_has_of_dev_uses_nothing_that_only_a_checkout_has() -> None:
+    of_checkout = {"tests", "bench", "chaos", "fuzz", "simulation"}
+    tools = ROOT / "dev/maintenance"
+    shipped = [path for path in modules("dev") if not path.is_relative_to(tools)]
+    assert ROOT / "dev/run.py" in shipped
+    assert not offenders(
+        (path, name)
+        for path in shipped
+        for name in imports(path)
+        if name.split(".")[0] in of_checkout
+    )
+    # an import, or a program to start
+    assert not [path for path in shipped if "dev.maintenance" in path.read_text()]
+
+
 @pytest.mark.parametrize(
     "library, only",
     [

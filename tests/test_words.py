@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.house import PRODUCT, is_phrase_table, shared_class_names
-from dev.words import BANNED, GLOSSARY, banned_in, banned_words
+from dev.maintenance.house import PRODUCT, is_phrase_table, shared_class_names
+from dev.maintenance.words import BANNED, GLOSSARY, banned_in, banned_words
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"

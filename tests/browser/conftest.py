@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dev.browser import chromium
 from dev.errors import BrowserError
+from dev.maintenance.browser import chromium
 from dev.postgres import make_database
 from tests.environment import connecting_within, link_clicks_within, patient_timeouts
 
@@ -54,7 +54,7 @@ def limits_of_two_clicks() -> DatabaseTimeouts:
 @pytest.fixture
 def site(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The service on empty tables, served on the loopback; yields `http://127.0.0.1:port`."""
-    from dev.screenshots import on_port
+    from dev.maintenance.screenshots import on_port
     from preference_center.context import EXTENSION_NAME
 
     limits = limits_of_two_clicks()
@@ -69,7 +69,7 @@ def demo(
     engines: Engines, environment: Environment, redis_url: str, request: pytest.FixtureRequest
 ) -> Iterator[Demo]:
     """The service as the pictures of its pages show it, on tables of this module's own."""
-    from dev.screenshots import serving
+    from dev.maintenance.screenshots import serving
 
     server = engines.database.url
     module = request.module.__name__.rpartition(".")[2]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.demo.states import Demo
-from dev.pictures import press
-from dev.screenshots import NOW, PICTURES
+from dev.maintenance.pictures import press
+from dev.maintenance.screenshots import NOW, PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.demo.states import Demo
-from dev.pictures import PHONE, Picture
-from dev.screenshots import NOW, PICTURES
-from dev.screenshots_of_rights import RIGHTS_PICTURES
+from dev.maintenance.pictures import PHONE, Picture
+from dev.maintenance.screenshots import NOW, PICTURES
+from dev.maintenance.screenshots_of_rights import RIGHTS_PICTURES
 from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.layout import overflow, small_targets

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dev.client_tools import NODE_MODULES, PYTHON_GENERATOR
+from dev.maintenance.client_tools import NODE_MODULES, PYTHON_GENERATOR
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.client_tools import NODE_MODULES
+from dev.maintenance.client_tools import NODE_MODULES
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.sender_requests import ReceivedVia
 from tests.clients.contract import CLIENTS, examples

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.real_tools import GHOST, ghost_package, runs_here
+from dev.maintenance.real_tools import GHOST, ghost_package, runs_here
 from tests.real.tools.ghost import ghost
 from tests.real.tools.listmonk import PROGRAM, listmonk
 from tests.real.tools.mailman import mailman

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from dev.maintenance.real_tools import ghost_package
 from dev.processes import wait_until
-from dev.real_tools import ghost_package
 from preference_center.integrations.base.http import utc_now
 from preference_center.integrations.ghost.client import make_authorization_header
 from tests.real.tools.running import NEWS, OFFERS, free_port, running

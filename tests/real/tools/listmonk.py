@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 
 from dev.accounts import data_folder, private_folder, remove, server_account
+from dev.maintenance.real_tools import ROOT
 from dev.postgres import Postgres, make_database
-from dev.real_tools import ROOT
 from tests.real.tools.running import NEWS, OFFERS, free_port, running
 
 PROGRAM = "LISTMONK"

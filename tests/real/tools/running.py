@@ -13,8 +13,8 @@ from typing import Protocol
 
 import httpx
 
+from dev.maintenance.real_tools import HOME
 from dev.processes import wait_until
-from dev.real_tools import HOME
 
 NEWS, OFFERS = "acme.news", "acme.offers"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from dev import screenshots_of_console
-from dev.screenshots import FOLDER, PICTURES, markdown
+from dev.maintenance import screenshots_of_console
+from dev.maintenance.screenshots import FOLDER, PICTURES, markdown
 from tests.docs.reading import ROOT
 
 MEBIBYTE = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dev.demo.states import Demo
-from dev.pictures import TWO, Picture
+from dev.maintenance.pictures import TWO, Picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dev.mutants import mutants
+from dev.maintenance.mutants import mutants
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 CODE = '''
 """A docstring, which is no SQL: UPDATE it."""
@@ -75,7 +75,7 @@ def test_a_survivor_is_reported_and_is_known_once_it_is_written_down(tmp_path: P
     known = tmp_path / "known.md"
     known.write_text("nothing", "utf-8")
     script = (
-        "import sys; from pathlib import Path; from dev import mutate\n"
+        "import sys; from pathlib import Path; from dev.maintenance import mutate\n"
         f"mutate.ROOT, mutate.KNOWN = Path({str(tmp_path)!r}), Path({str(known)!r})\n"
         "mutate.PRELOADED = ()\n"
         "mutate.TARGETS = {'toy': mutate.Target('toy.py', ('test_toy.py',))}\n"

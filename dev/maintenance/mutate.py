@@ -23,9 +23,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from dev.engines import for_test
-from dev.mutants import mutants
+from dev.maintenance.mutants import mutants
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ROOT / "docs" / "mutation.md"
 PRELOADED = ("flask", "sqlalchemy", "psycopg", "redis", "rq", "structlog", "pydantic", "httpx")
 """What takes long to import, and is no part of what is mutated."""

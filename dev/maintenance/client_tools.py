@@ -1,10 +1,10 @@
-"""Install what `make test-clients` makes and checks clients with: `python -m dev.client_tools`.
+"""`python -m dev.maintenance.client_tools`: install what `make test-clients` needs.
 
 A generator of Python clients in an environment of its own, and from npm a generator of types, the
 compiler that reads them, and the runtimes that the JavaScript client is run in: 600 MB in
 .data/clients, from files of hashed versions in tests/clients/requirements, and again when those
-change. The file for Python is made again as those of `dev.real_tools` are; package-lock.json by
-`npm install --package-lock-only`.
+change. The file for Python is made again as those of `dev.maintenance.real_tools` are;
+package-lock.json by `npm install --package-lock-only`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".data" / "clients"
 REQUIREMENTS = ROOT / "tests" / "clients" / "requirements"
 PYTHON_GENERATOR = HOME / "python" / "bin" / "openapi-python-client"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dev import release
+from dev.maintenance import release
 from preference_center import __version__
 
 CHANGELOG = (

@@ -21,13 +21,13 @@ from flask import Flask
 from flask_migrate import upgrade
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from dev.browser import chromium
 from dev.demo.states import Demo
 from dev.engines import CHECKOUT, for_test
-from dev.pictures import TWO, Picture, Screen, press
+from dev.maintenance.browser import chromium
+from dev.maintenance.pictures import TWO, Picture, Screen, press
+from dev.maintenance.screenshots_of_cookies import COOKIE_PICTURES
+from dev.maintenance.screenshots_of_rights import RIGHTS_PICTURES
 from dev.postgres import make_database
-from dev.screenshots_of_cookies import COOKIE_PICTURES
-from dev.screenshots_of_rights import RIGHTS_PICTURES
 from dev.server import free_port
 from dev.shops import create_app as create_shops
 from preference_center.app import create_app

@@ -1,11 +1,11 @@
-"""The pages of rights, for `dev.screenshots`: how to get to each."""
+"""The pages of rights, for `dev.maintenance.screenshots`: how to get to each."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dev.demo.states import Demo
-from dev.pictures import PHONE, Picture, Screen, press
+from dev.maintenance.pictures import PHONE, Picture, Screen, press
 from preference_center.storage.mail.outbox import EmailKind
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`python -m dev.audit`: known vulnerabilities of what `requirements-image.lock` names.
+"""`python -m dev.maintenance.audit`: known vulnerabilities of what `requirements-image.lock` names.
 
 `pip-audit` asks PyPI. An index in its place that knows of no advisories lets nothing be
 audited: that is printed, and is no failure.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 COMMAND = ["pip-audit", "--format=json", "--progress-spinner=off", "--disable-pip"]
 COMMAND += ["--require-hashes", "--requirement=requirements-image.lock"]

@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import median
 from types import FrameType
 
-from dev.words import banned_in
+from dev.maintenance.words import banned_in
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("preference_center", "workers")
 MOST_CLASSES = 3
 """For how many classes one name may stand."""

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dev import console
-from dev.browser import chromium
 from dev.demo.acts import REPLIES
 from dev.demo.clock import Clock
 from dev.demo.files import Files
@@ -20,9 +19,10 @@ from dev.demo.history import ADA
 from dev.demo.pushing import Pushes
 from dev.demo.seeding import seed
 from dev.engines import CHECKOUT, for_test
-from dev.pictures import Screen, press
+from dev.maintenance.browser import chromium
+from dev.maintenance.pictures import Screen, press
+from dev.maintenance.screenshots import NOW, disconnect, on_port, settings_for_pictures, webp
 from dev.postgres import make_database
-from dev.screenshots import NOW, disconnect, on_port, settings_for_pictures, webp
 from dev.server import free_port
 from preference_center.app import create_app
 from preference_center.daily_counts import count_new_events

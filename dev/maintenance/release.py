@@ -1,4 +1,4 @@
-"""`python -m dev.release`: what a release consists of.
+"""`python -m dev.maintenance.release`: what a release consists of.
 
 `prepare VERSION` writes the version where it stands and gives the change log's section its number
 and date, for you to read and commit. `build` makes wheel, sdist, list of parts, notes and
@@ -19,7 +19,7 @@ from pathlib import Path
 from dev.errors import EngineError
 from preference_center import __version__
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CHANGELOG = ROOT / "CHANGELOG.md"
 VERSION_FILE = ROOT / "preference_center/__init__.py"
 KUSTOMIZATIONS = ("kustomization.yaml", "migrate/kustomization.yaml")
@@ -36,7 +36,7 @@ class ReleaseError(EngineError):
 
 def main(arguments: list[str]) -> int:
     """Run one of the two; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dev.release", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dev.maintenance.release", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     steps.add_parser("prepare").add_argument("version")
     steps.add_parser("build").add_argument("--into", type=Path, default=ROOT / "dist")

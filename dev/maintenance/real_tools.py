@@ -1,11 +1,11 @@
-"""Install the tools that `make test-real` runs: `python -m dev.real_tools`.
+"""Install the tools that `make test-real` runs: `python -m dev.maintenance.real_tools`.
 
 Each gets a virtual environment of its own in .data/real, from a file of hashed versions;
 again when that file changes. In tests/real/requirements, such a file is made again by
 `uv pip compile --python-version 3.11 --generate-hashes --no-annotate --no-header X.in -o X.txt`.
 
-Ghost is not among them: `python -m dev.real_tools ghost` installs it from npm, which builds two
-libraries with node-gyp (minutes, and 600 MB).
+Ghost is not among them: `python -m dev.maintenance.real_tools ghost` installs it from npm, which
+builds two libraries with node-gyp (minutes, and 600 MB).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".data" / "real"
 REQUIREMENTS = ROOT / "tests" / "real" / "requirements"
 TOOLS = ("mailman", "tryton", "moto")
