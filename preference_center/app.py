@@ -67,7 +67,7 @@ def create_app(
     configure_logs()
     app = APIFlask(
         "preference_center",
-        title="Preference center",
+        title="Preference center API",  # generators name their packages for it
         version="1",
         enable_openapi=False,  # its pages load third-party scripts: `api` has its own
         json_errors=False,

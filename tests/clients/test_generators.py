@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif("TEST_CLIENTS" not in os.environ, reason="make test-clients")
 
+GENERATED = "preference_center_api_client"
+"""The package that openapi-python-client makes by itself: not the name of our own client."""
 READ = {"application/json", "application/problem+json", "application/octet-stream"}
 """Content types that openapi-python-client reads and writes; it reports what has another."""
 IN_PYTHON = """
 import os
 from datetime import datetime, timezone
 
-from generated import AuthenticatedClient
-from generated.api.default import get_changes, post_contacts, post_decisions, post_opt_outs
-from generated.models import (
+from preference_center_api_client import AuthenticatedClient
+from preference_center_api_client.api.default import (
+    get_changes, post_contacts, post_decisions, post_opt_outs,
+)
+from preference_center_api_client.models import (
     ContactAddressBody, ContactRequest, DecisionRequest, DecisionRule, OptOutRequest,
     ProblemDocument, ReceivedVia,
 )
@@ -119,7 +123,7 @@ def test_openapi_python_client_makes_a_working_client(
     described: Path, service_environ: dict[str, str]
 ) -> None:
     where: dict[str, Any] = {"folder": described.parent, "environ": service_environ}
-    options = ["--path", described.name, "--meta", "none", "--output-path", "generated"]
+    options = ["--path", described.name, "--meta", "none"]
     report = run(PYTHON_GENERATOR, "generate", *options, **where)
     document = json.loads(described.read_text(encoding="utf-8"))
     reported, left_out = set(), set()
@@ -131,7 +135,7 @@ def test_openapi_python_client_makes_a_working_client(
             if sent and not sent & READ:
                 left_out.add(operation["operationId"])
     assert set(re.findall(r"WARNING parsing (\S+ \S+) within", report)) == reported
-    made = {path.stem for path in (described.parent / "generated/api/default").glob("*.py")}
+    made = {path.stem for path in (described.parent / GENERATED / "api/default").glob("*.py")}
     assert left_out == {"post_decisions_stream"}
     assert not left_out & made
     assert "post_decisions" in made
