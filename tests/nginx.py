@@ -85,7 +85,7 @@ class Nginx:
         self.process.wait(PATIENCE)
 
     def access_log(self) -> list[str]:
-        """The lines of the log that the shipped file asks for."""
+        """The lines of the log that the shipped file asks for; complete once it is stopped."""
         return (self.folder / "preference-center.log").read_text().splitlines()
 
     def written(self) -> dict[str, bytes]:

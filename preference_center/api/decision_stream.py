@@ -58,6 +58,12 @@ log = structlog.get_logger()
 AS_OF_HEADER = "As-Of"
 """Response header: the watermark up to which all decisions of a stream consider events."""
 
+AFTER_BODY_HEADER = "X-Answer-After-Body"
+"""Request header of a proxy that does not pass on the rest of a list once its response begins.
+
+nginx is one, whatever it buffers (`header_sent` in its ngx_http_upstream_send_request_handler).
+"""
+
 DRAIN_TIMEOUT = 10.0
 """Seconds for a client to send the rest of a list after the response to it ended."""
 
@@ -119,6 +125,8 @@ def post_decisions_stream(call: ApiCall, query: StreamQuery) -> Response:
         source = get_input_stream(request.environ, safe_fallback=False)
         buffer = RequestBuffer(source, request.content_length)
         resources.callback(buffer.close)
+        if AFTER_BODY_HEADER in request.headers:
+            buffer.wait_for_end()
         try:
             row_format, blocks = _open_rows(buffer, query.column)
         except UnreadableBody:

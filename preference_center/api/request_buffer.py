@@ -66,6 +66,11 @@ class RequestBuffer:
         while block := self._next_block():
             yield block
 
+    def wait_for_end(self) -> None:
+        """Wait until all of the body waits here, or MAX_BUFFERED of it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._at_end or self._write_offset >= MAX_BUFFERED)
+
     def close(self, timeout: float = 0) -> None:
         """Discard what waits, and for at most `timeout` seconds let the client send the rest.
 

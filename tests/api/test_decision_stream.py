@@ -5,12 +5,14 @@ import gzip
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from preference_center.api.decision_stream import AFTER_BODY_HEADER
 from preference_center.domain.watermarks import parse_watermark
 from preference_center.extensions import db
 from preference_center.storage.access import api_keys
@@ -42,6 +44,7 @@ def stream(
     *,
     encoding: str = "identity",
     announced: int | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> TestResponse:
     """Send a body, with its length only if that is `announced`."""
     source = body if hasattr(body, "read") else io.BytesIO(body)
@@ -54,6 +57,7 @@ def stream(
             "Content-Type": kind,
             "Content-Encoding": encoding,
             **sender.headers,
+            **headers,
         },
         environ_overrides={"wsgi.input": source, "wsgi.input_terminated": True, **length},
     )
@@ -162,6 +166,18 @@ def test_what_happens_meanwhile_shows_in_the_lines_that_follow(
     put_in_force(sender.app, CATALOGUE.replace('"offers.weekly"', '"offers.daily"'))
     client.send(ndjson("ada@example.com"))
     assert json.loads(next(blocks))["rule"] == "unknown_message_type"
+
+
+def test_a_proxy_may_have_the_whole_list_taken_in_before_the_answer_begins(
+    sender: Sender,
+) -> None:
+    client = Client()
+    client.send(ndjson("ada@example.com"))
+    late = threading.Timer(0.5, client.send, [b""])  # the end of the list
+    late.start()
+    answer = stream(sender, client, headers={AFTER_BODY_HEADER: "yes"})
+    assert late.finished.is_set()
+    assert [line.get("recipient") for line in answers(answer)] == ["ada@example.com", None]
 
 
 def test_it_holds_no_connection_while_it_waits(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +16,10 @@ import pytest
 
 from dev.engines import for_test
 from dev.server import free_port
+from preference_center.api.decision_stream import AFTER_BODY_HEADER
+from tests.api.sender import make_sender
 from tests.faults.service import Service
+from tests.faults.streams import Stream
 from tests.nginx import PATIENCE, Nginx, nginx
 
 PATHS = (
@@ -95,6 +101,11 @@ def send(front: Nginx, raw: bytes, port: int | None = None, *, tls: bool = True)
         client.recv(65_536)
 
 
+def ask(client: httpx.Client, method: str, path: str) -> httpx.Response:
+    """Send a path as it is; httpx by itself would put it in order."""
+    return client.request(method, "/", extensions={"target": path.encode()})
+
+
 def assert_unwritten(front: Nginx, token: str) -> None:
     """Nothing that nginx wrote has the token or its beginning (I12)."""
     front.stop()
@@ -106,14 +117,16 @@ def assert_unwritten(front: Nginx, token: str) -> None:
 
 def test_no_path_puts_a_token_into_a_log(service: Service, front: Nginx) -> None:  # I12
     token = service.token("jane@example.com")
+    routes = {rule.rule for rule in service.app.url_map.iter_rules() if rule.arguments}
+    paths = [*PATHS, *(re.sub("<[^>]+>", "{}", route) for route in routes)]
     with front.client() as client:
-        for path in PATHS:
+        for path in paths:
             for method in ("GET", "POST"):
-                client.request(method, path.format(token))
+                ask(client, method, path.replace("{}", token))
         plain = httpx.get(f"http://127.0.0.1:{front.plain_port}/u/{token}")
     assert plain.status_code == 301
     front.stop()
-    assert len(front.access_log()) == 2 * len(PATHS)
+    assert len(front.access_log()) == 2 * len(paths)
     assert_unwritten(front, token)
 
 
@@ -128,29 +141,113 @@ def test_no_garbled_request_puts_a_token_into_a_log(service: Service, front: Ngi
 
 def test_no_failure_behind_it_puts_a_token_into_a_log(service: Service, front: Nginx) -> None:
     token = service.token("jane@example.com")  # I12
-    with closing_each_connection() as rude, front.client() as client:
-        for port in (free_port(), rude):
+    with process_answering(b"") as (broken, _), front.client() as client:
+        for port in (free_port(), broken):
             front.reload([port])
             for path in ("/u/{}", "/{}", "/v1/decisions/stream?{}"):
                 assert client.get(path.format(token)).status_code == 502
+    front.stop()
     assert all(' "502" ' in line for line in front.access_log())  # so an operator sees who failed
     assert_unwritten(front, token)
 
 
+def test_an_opt_out_that_a_broken_process_took_is_recorded_by_the_next(
+    service: Service, front: Nginx
+) -> None:  # I1: a mail program posts once
+    token = service.token("joan@example.com")
+    with process_answering(b"") as (broken, seen), front.client() as client:
+        front.reload([broken, service.port])
+        answer = client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 200
+    assert token.encode() in seen[0]
+    front.stop()
+    assert f'"127.0.0.1:{broken}, 127.0.0.1:{service.port}" "502, 200"' in front.access_log()[-1]
+
+
+def test_what_may_not_be_done_twice_is_not_asked_of_the_next(
+    service: Service, front: Nginx
+) -> None:
+    with process_answering(b"") as (broken, _), front.client() as client:
+        front.reload([broken, service.port])
+        assert client.post("/form", data={"address": "joan@example.com"}).status_code == 502
+
+
+def test_a_process_that_failed_is_left_out(service: Service, front: Nginx) -> None:
+    gone = free_port()
+    with front.client() as client:
+        front.reload([gone, service.port])
+        assert {client.get("/form").status_code for _ in range(9)} == {200}
+    front.stop()
+    assert sum(str(gone) in line for line in front.access_log()) <= 2  # again after two seconds
+
+
+def test_the_visitor_is_added_to_those_named_before(front: Nginx) -> None:
+    with process_answering(b"HTTP/1.1 204 No Content\r\n\r\n") as (port, seen):
+        front.reload([port])
+        with front.client() as client:
+            client.get("/form", headers={"X-Forwarded-For": "9.9.9.9"})
+    assert b"\r\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\r\n" in seen[0]
+    assert b"\r\nHost: 127.0.0.1\r\n" in seen[0]
+    assert b"\r\nConnection:" not in seen[0]  # it is kept for the next request
+
+
+def test_a_list_of_more_than_8_mib_is_answered_whole(service: Service, front: Nginx) -> None:
+    key = make_sender(service.app, scopes=["check"]).key
+    for _ in range(5):  # most times it would come through by chance
+        proxy = http.client.HTTPSConnection(
+            "127.0.0.1", front.port, timeout=PATIENCE, context=front.trust
+        )
+        with Stream(service, key, proxy) as stream:
+            for block in range(20):  # of 550 KB; nothing is read meanwhile
+                stream.send(block * 1000, 1000)
+            stream.finish()
+            *_, end = stream.answer.read().splitlines()
+        assert json.loads(end)["count"] == 20_000
+
+
+def test_the_service_is_asked_to_take_a_list_in_before_it_answers(front: Nginx) -> None:
+    with process_answering(b"HTTP/1.1 204 No Content\r\n\r\n") as (port, seen):
+        front.reload([port])
+        with front.client() as client:
+            client.post("/v1/decisions/stream", content=b"x")
+    head = seen[0].decode()
+    assert f"\r\n{AFTER_BODY_HEADER}: yes\r\n" in head
+    assert "\r\nX-Forwarded-For: 127.0.0.1\r\n" in head
+
+
+def test_nothing_that_is_sent_lies_on_the_disk_of_nginx(front: Nginx) -> None:
+    for name in ("body", "proxy"):
+        (front.folder / name).rmdir()  # where it would lie
+    with front.client() as client:
+        assert client.post("/v1/decisions", content=b"x" * 7_000_000).status_code == 401
+        assert client.post("/v1/decisions", content=b"x" * 9_000_000).status_code == 413
+        assert client.get("/v1/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez", "/metrics", "//%68ealthz"])
+def test_probes_are_not_for_the_public(front: Nginx, path: str) -> None:
+    with front.client() as client:
+        assert ask(client, "GET", path).status_code == 404
+    front.stop()
+    assert '"-" "-"' in front.access_log()[-1]  # no process was asked
+
+
 @contextmanager
-def closing_each_connection() -> Iterator[int]:
-    """A port whose server reads a request and answers nothing."""
+def process_answering(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """A port whose server answers each request so and hangs up; the requests that it got."""
+    seen: list[bytes] = []
 
     def serve() -> None:
         with suppress(OSError):  # the end of the test
             while True:
                 connection, _ = server.accept()
                 with connection:
-                    connection.recv(65_536)
+                    seen.append(connection.recv(65_536))
+                    connection.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield int(server.getsockname()[1])
+        yield int(server.getsockname()[1]), seen
         server.shutdown(socket.SHUT_RDWR)
         thread.join()

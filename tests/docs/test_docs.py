@@ -160,17 +160,6 @@ def test_the_readme_labels_each_connector_as_the_registry_does() -> None:
     assert all(which for _, _, which in found.values())
 
 
-def test_the_proxy_logs_no_path_that_has_a_token(service: Flask) -> None:  # I12
-    text = DEPLOY.read_text()
-    location = re.search(r"location ~ (\S+) \{\s+access_log off;", text)
-    assert location
-    for rule in service.url_map.iter_rules():
-        if rule.arguments & {"token", "code", "secret"}:
-            path = rule.rule.partition("<")[0]
-            assert re.search(location[1], path), f"{path} would be logged"
-            assert f"`/{path.split('/')[1]}/`" in text, path
-
-
 @PAGES
 def test_no_page_names_a_folder_of_somebodys_machine(page: Path) -> None:
     assert not re.search(r"/(?:work|home|root|Users)/", page.read_text())

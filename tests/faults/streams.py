@@ -20,11 +20,13 @@ class Stream:
 
     service: Service
     key: str
+    proxy: http.client.HTTPConnection | None = None
+    """What is connected to instead of the service."""
     _connection: http.client.HTTPConnection = field(init=False)
     _answer: http.client.HTTPResponse | None = None
 
     def __enter__(self) -> Self:
-        self._connection = http.client.HTTPConnection(
+        self._connection = self.proxy or http.client.HTTPConnection(
             "127.0.0.1", self.service.port, timeout=PATIENCE
         )
         self._connection.putrequest("POST", PATH)
