@@ -6,7 +6,7 @@ known or not. So nobody can find out here who is in the database.
 
 from __future__ import annotations
 
-from flask import abort, redirect, request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
@@ -15,10 +15,10 @@ from preference_center.pages.mailed_links import (
     GivenAddress,
     address_of_link,
     is_cross_site,
-    network_allowed,
     read_typed_address,
     send_one_time_link,
 )
+from preference_center.pages.networks import limit_network
 from preference_center.pages.rendering import can_mail, catalogue_or_empty, render_page
 from preference_center.storage.mail.outbox import EmailKind
 
@@ -44,8 +44,7 @@ def request_link() -> ResponseReturnValue:
         return _form_page(parsed.error, parsed.display_address, status=422)
     if is_cross_site():
         return _form_page("cross_site", parsed.display_address, status=403)
-    if not network_allowed():
-        abort(429)
+    limit_network()
     send_one_time_link(parsed.address, EmailKind.ONE_TIME_LINK, TokenPurpose.EMAILED_LINK, path="m")
     return _render_page("link_requested", address=parsed.display_address)
 

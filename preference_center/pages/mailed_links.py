@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from flask import request
@@ -26,10 +25,6 @@ from preference_center.storage.mail.outbox import EmailKind
 REQUEST_RATE = "3 per hour; 10 per day"
 """Requests about one mailbox that anybody can make, of one kind: beyond it none is recorded."""
 
-NETWORK_RATE = "30 per hour"
-"""From one network, for any addresses; beyond it the response is 429."""
-
-_NETWORK_PREFIX_BITS = {4: 24, 6: 48}  # bits that one household or office shares
 _SEPARATORS = re.compile(r"[\s,;]+")
 _MAX_ADDRESS_LENGTH = 320  # characters; RFC 5321 4.5.3.1 allows fewer still
 
@@ -82,29 +77,6 @@ def send_one_time_link(
         is_chosen=chosen_language() is not None,
         values=values,
     )
-
-
-def network_allowed() -> bool:
-    """Whether this request's network is within NETWORK_RATE; counts the request."""
-    network = network_of(request.remote_addr)
-    return network is None or services().limiter.hit(NETWORK_RATE, "links-from", network)
-
-
-def network_of(remote: str | None) -> str | None:
-    """The /24 (IPv4) or /48 (IPv6) of a public address.
-
-    None for any other: then it is a proxy of our own that TRUSTED_PROXIES does not count,
-    and everybody would share its limit.
-    """
-    try:
-        address: IPv4Address | IPv6Address = ip_address(remote or "")
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    if not address.is_global:
-        return None
-    return str(ip_network((address, _NETWORK_PREFIX_BITS[address.version]), strict=False))
 
 
 def is_cross_site() -> bool:

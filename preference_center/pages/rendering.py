@@ -35,6 +35,7 @@ from preference_center.languages import (
 )
 from preference_center.links import Link
 from preference_center.pages.footer import FooterDetails, footer_details
+from preference_center.pages.networks import is_network_hidden
 from preference_center.storage.catalogues import (
     EMPTY_CATALOGUE,
     cached_catalogue,
@@ -157,8 +158,8 @@ def expired_link_page(token: str, *, opt_out_saved: bool = False) -> ResponseRet
 
 
 def can_mail() -> bool:
-    """Whether a server for outgoing mail is configured."""
-    return services().settings.mail_server is not None
+    """Whether people can be sent an email: by a configured server, and within their limits."""
+    return services().settings.mail_server is not None and not is_network_hidden()
 
 
 def catalogue_or_empty() -> Catalogue:

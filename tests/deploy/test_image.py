@@ -169,6 +169,12 @@ def test_compose_passes_every_setting_and_nothing_else() -> None:
     assert required <= asked | {"REDIS_URL"}
 
 
+def test_compose_counts_the_proxy_on_its_host() -> None:
+    web = ours()["web"]
+    assert web["environment"]["TRUSTED_PROXIES"] == "${TRUSTED_PROXIES-1}"
+    assert all(port.startswith("127.0.0.1:") for port in web["ports"])  # nobody comes past it
+
+
 def test_compose_starts_every_process() -> None:
     commands = {each["command"][0] for each in ours().values()}
     assert commands == {*read_procfile(), "db"}

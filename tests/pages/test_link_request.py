@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel
 from preference_center.languages import LANGUAGES
-from preference_center.pages.mailed_links import network_of
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
@@ -183,25 +182,6 @@ def test_limits_hold_nothing_readable(client: FlaskClient, redis_url: str) -> No
     assert "email-to" in keys
     assert "jane" not in keys
     assert "8.8.8.8" not in keys
-
-
-@pytest.mark.parametrize(
-    "remote, network",
-    [
-        ("8.8.8.8", "8.8.8.0/24"),
-        ("::ffff:8.8.8.8", "8.8.8.0/24"),
-        ("2600:1f18:1:2::9", "2600:1f18:1::/48"),
-        ("10.0.0.7", None),
-        ("127.0.0.1", None),
-        ("fd00::1", None),
-        ("unix:", None),
-        (None, None),
-    ],
-)
-def test_a_network_is_what_a_household_or_office_shares(
-    remote: str | None, network: str | None
-) -> None:
-    assert network_of(remote) == network
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import abort, request
+from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
@@ -26,9 +26,9 @@ from preference_center.mailer.right_titles import right_title
 from preference_center.mailer.unproven_emails import may_email
 from preference_center.pages.ledger_changes import ACTOR
 from preference_center.pages.mailed_links import (
-    network_allowed,
     read_typed_address,
 )
+from preference_center.pages.networks import limit_network
 from preference_center.pages.rendering import can_mail, catalogue_or_empty, lead_brand
 from preference_center.pages.rights.visitor import (
     RightsVisitor,
@@ -67,8 +67,7 @@ def ask_new_address(visitor: RightsVisitor) -> tuple[str, Address | None, str]:
         return given.display_address, None, given.error or "invalid"
     if new.exact == old.exact:
         return given.display_address, None, "same_address"
-    if not network_allowed():
-        abort(429)
+    limit_network()
     if may_email(new):
         _mail_confirmation(old, new)
     return given.display_address, new, ""

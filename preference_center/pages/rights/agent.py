@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import abort, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
@@ -30,7 +30,8 @@ from preference_center.languages import set_contact_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import read_answer_token
 from preference_center.mailer.right_titles import AGENT_ACT, act_title, right_title
-from preference_center.pages.mailed_links import REQUEST_RATE, network_allowed, read_typed_address
+from preference_center.pages.mailed_links import REQUEST_RATE, read_typed_address
+from preference_center.pages.networks import limit_network
 from preference_center.pages.rights.forms import (
     find_form_error,
     form_of,
@@ -108,8 +109,7 @@ def act_for_somebody(visitor: RightsVisitor) -> ResponseReturnValue:
         asked.check()
     except InvalidInput:  # all else was checked before
         return _page(visitor, form, "name", 422)
-    if not network_allowed():
-        abort(429)
+    limit_network()
     reference = _record(form.address, asked, form.files)
     return render_rights_page(
         "rights/agent_sent",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from flask import abort, redirect, request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from wtforms import HiddenField
@@ -27,7 +27,8 @@ from preference_center.languages import page_language
 from preference_center.links import FormPurpose
 from preference_center.links.rights_status import create_rights_status_token
 from preference_center.pages.link_forms import open_for_link, seal_for_link
-from preference_center.pages.mailed_links import is_cross_site, network_allowed
+from preference_center.pages.mailed_links import is_cross_site
+from preference_center.pages.networks import limit_network
 from preference_center.pages.rendering import catalogue_or_empty, lead_brand
 from preference_center.pages.rights.visitor import RightsVisitor
 from preference_center.rights.requests import open_request
@@ -67,8 +68,7 @@ def find_form_error(visitor: RightsVisitor) -> str:
         return "" if RightsForm().validate() else "missing_cookie"
     if is_cross_site():
         return "cross_site"
-    if not network_allowed():
-        abort(429)
+    limit_network()
     return ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import abort, redirect, request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
@@ -21,10 +21,10 @@ from preference_center.pages.mailed_links import (
     GivenAddress,
     address_of_link,
     is_cross_site,
-    network_allowed,
     read_typed_address,
     send_one_time_link,
 )
+from preference_center.pages.networks import limit_network
 from preference_center.pages.rendering import can_mail, catalogue_or_empty, use_contact_language
 from preference_center.pages.rights.list import contact_page
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
@@ -111,8 +111,7 @@ def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> Respons
         return _identify_page(visitor, act, given.display_address, status=422, error=given.error)
     if is_cross_site():
         return _identify_page(visitor, act, given.display_address, status=403, error="cross_site")
-    if not network_allowed():
-        abort(429)
+    limit_network()
     send_one_time_link(
         given.address,
         EmailKind.RIGHTS_LINK,
