@@ -107,6 +107,9 @@ fuzz: $(READY) ## Get atheris (35 MB; Linux) and feed all entry points what stra
 audit: $(READY) ## Get pip-audit and ask the index for known vulnerabilities of what is locked
 	@$(BIN)/uv run --quiet --locked --isolated --only-group audit python -m dev.maintenance.audit
 
+audit: $(READY) ## Ask the indexes of Python and npm for known vulnerabilities of what is locked
+	@$(BIN)/uv run --quiet --locked --isolated --only-group audit python -m dev.maintenance.audit
+
 .PHONY: sbom
 sbom: $(READY) ## Write what is installed to run it as CycloneDX, to .data/sbom.json
 	@mkdir -p .data
