@@ -147,7 +147,7 @@ def test_openapi_typescript_makes_a_working_client(
     described: Path, service_environ: dict[str, str]
 ) -> None:
     if not NODE_MODULES.exists():
-        pytest.skip("there is no npm here")
+        pytest.skip("npm is missing: apt-get install npm")
     node = shutil.which("node") or "node"
     folder = described.parent
     (folder / "node_modules").symlink_to(NODE_MODULES)

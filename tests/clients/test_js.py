@@ -52,7 +52,7 @@ def run(*command: str | Path, folder: Path, **environ: str) -> str:
 def node() -> str:
     found = shutil.which("node")
     if found is None:
-        pytest.skip("there is no Node.js here")
+        pytest.skip("node is missing: apt-get install nodejs")
     return found
 
 
@@ -82,7 +82,7 @@ def test_it_works_in_other_runtimes(name: str, service_environ: dict[str, str]) 
 @for_test_clients
 def test_it_works_in_an_edge_runtime(service_environ: dict[str, str], tmp_path: Path) -> None:
     if not (NODE_MODULES / "miniflare").exists():
-        pytest.skip("there is no npm here")
+        pytest.skip("npm is missing: apt-get install npm")
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
     program = shutil.copy(IN_EDGE, tmp_path)
     what = [JS / "src", CLIENTS / "contract.json"]
@@ -94,7 +94,7 @@ def test_it_works_in_an_edge_runtime(service_environ: dict[str, str], tmp_path: 
 def test_the_examples_of_its_readme_run(readme_environ: dict[str, str], tmp_path: Path) -> None:
     """As they are, one after the other; what Nodemailer sends has each header on one line."""
     if not (NODE_MODULES / "nodemailer").exists():
-        pytest.skip("there is no npm here")
+        pytest.skip("npm is missing: apt-get install npm")
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "nodemailer").symlink_to(NODE_MODULES / "nodemailer")
     (tmp_path / "node_modules" / "preference-center-client").symlink_to(JS)
@@ -107,7 +107,7 @@ def test_the_examples_of_its_readme_run(readme_environ: dict[str, str], tmp_path
 @for_test_clients
 def test_its_code_has_the_types_that_it_declares(tmp_path: Path) -> None:
     if not NODE_MODULES.exists():
-        pytest.skip("there is no npm here")
+        pytest.skip("npm is missing: apt-get install npm")
     shutil.copytree(JS, tmp_path / "js")
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
     run(NODE_MODULES / ".bin" / "tsc", "--project", "js", folder=tmp_path)
@@ -117,7 +117,7 @@ def test_its_code_has_the_types_that_it_declares(tmp_path: Path) -> None:
 def test_the_package_that_npm_makes_works_alone(tmp_path: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("there is no npm here")
+        pytest.skip("npm is missing: apt-get install npm")
     home = {"HOME": str(tmp_path)}
     run(npm, "pack", "--silent", "--pack-destination", tmp_path, folder=JS, **home)
     [package] = tmp_path.glob("*.tgz")
@@ -130,6 +130,15 @@ def test_the_package_that_npm_makes_works_alone(tmp_path: Path) -> None:
     ]  # fmt: skip
     code = "import('preference-center-client').then((it) => console.log(Object.keys(it).length))"
     assert run(node(), "-e", code, folder=tmp_path).strip() == "6"
+
+
+@for_test_clients
+def test_its_lock_file_agrees_with_its_package(tmp_path: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is missing: apt-get install npm")
+    copy = shutil.copytree(JS, tmp_path / "js")
+    run(npm, "ci", "--offline", "--no-audit", "--no-fund", folder=copy, HOME=str(tmp_path))
 
 
 def test_its_types_have_every_rule_of_a_decision() -> None:

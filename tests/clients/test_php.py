@@ -34,7 +34,7 @@ def program(name: str, package: str) -> str:
     """Where the program is; skips the test without it."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"there is no {name} here; on Debian, install {package}")
+        pytest.skip(f"{name} is missing: apt-get install {package}")
     return found
 
 
@@ -59,7 +59,7 @@ def test_the_client_works_with_the_service(service_environ: dict[str, str]) -> N
 def test_it_works_with_the_libraries_of_others(library: str) -> None:
     report = run_tests("--filter", f"{library}Test")
     if "Skipped: " in report:
-        pytest.skip(re.findall(r"^.* is not installed: .*$", report, re.MULTILINE)[0])
+        pytest.skip(re.findall(r"^.* is missing: .*$", report, re.MULTILINE)[0])
     assert re.search(r"^OK \(\d", report, re.MULTILINE), report
 
 

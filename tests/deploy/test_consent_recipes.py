@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 RECIPES = Path(__file__).resolve().parents[2] / "deploy" / "consent"
+PACKAGES = {"node": "nodejs", "nginx": "nginx-light"}
 NAMES = ("wsgi", "asgi", "node", "nginx")
 OLD = "1.00000000000000000000000000000001.abc.20261101.-"
 POLL = 0.01
@@ -143,8 +144,8 @@ def listens(port: int) -> bool:
 def through(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Ask]]:
     """`through(target)`: how a browser asks a site that has mounted this recipe."""
     name = request.param
-    if name in {"node", "nginx"} and shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+    if name in PACKAGES and shutil.which(name) is None:
+        pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")
     make = globals()[f"through_{name}"]
     with ExitStack() as stack:
         yield lambda target: make(target, tmp_path, stack)
@@ -247,7 +248,7 @@ def test_no_query_breaks_a_recipe_in_python(center: Center, query: bytes) -> Non
     assert set(statuses) <= {200, 503}
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is missing: apt-get install nodejs")
 @pytest.mark.parametrize(
     "sent",
     [

@@ -32,7 +32,7 @@ final class LaravelTest extends TestCase
     protected function setUp(): void
     {
         if (!class_exists(Application::class)) {
-            self::markTestSkipped('Laravel is not installed: on Debian, php-laravel-framework');
+            self::markTestSkipped('Laravel is missing: apt-get install php-laravel-framework');
         }
         $this->app = new Application(sys_get_temp_dir());
         $contract = json_decode((string) file_get_contents(__DIR__ . '/../../contract.json'), true);

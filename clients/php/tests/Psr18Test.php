@@ -18,7 +18,7 @@ final class Psr18Test extends TestCase
     protected function setUp(): void
     {
         if (!class_exists(Guzzle::class) || !class_exists(HttpFactory::class)) {
-            self::markTestSkipped('Guzzle is not installed: on Debian, php-guzzlehttp-guzzle');
+            self::markTestSkipped('Guzzle is missing: apt-get install php-guzzlehttp-guzzle');
         }
     }
 

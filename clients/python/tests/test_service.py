@@ -39,7 +39,9 @@ LINK_KEY = os.environ.get("PREFERENCE_CENTER_LINK_KEY", "")
 WHEN = datetime(2026, 11, 24, 8, tzinfo=UTC)
 EVIDENCE = Evidence("checkout", "Yes, write to me", "en", WHEN)
 
-pytestmark = pytest.mark.skipif(not URL, reason="PREFERENCE_CENTER_URL names no service")
+pytestmark = pytest.mark.skipif(
+    not URL, reason="make test-clients: PREFERENCE_CENTER_URL names no service"
+)
 
 
 @pytest.fixture
