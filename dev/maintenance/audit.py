@@ -1,4 +1,4 @@
-"""`python -m dev.maintenance.audit`: known vulnerabilities of what the lock files of Python and npm name.
+"""`python -m dev.maintenance.audit`: known vulnerabilities of what is locked of Python and npm.
 
 `pip-audit` asks PyPI, `npm audit` the registry of npm. An index in their place may know of no
 advisories, and then nothing can be audited: that is printed for each lock file, and is no failure.
