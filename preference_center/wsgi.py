@@ -26,7 +26,7 @@ app = create_app()
 warn_if_not_shared(SHARED_FOLDER)
 start_telemetry(app.extensions[EXTENSION_NAME].settings, "web")
 trace_requests(app)
-if "PORT" in os.environ:  # `workers.web` sets it; another server listens where it was told to
+if "PORT" in os.environ:  # `workers.web` sets it
     port = ListeningPort(os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"]))
     app.extensions[LISTENING_KEY] = port
 start_internal_server(app, shares_port=True)

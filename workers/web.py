@@ -17,7 +17,13 @@ from granian.constants import Interfaces
 from preference_center.locations import PACKAGE
 
 LOGGING = PACKAGE / "serving" / "granian_logging.json"
-APPLICATION = "preference_center.asgi:app"
+DEFAULTS = {
+    "HOST": "127.0.0.1",
+    "PORT": "8000",
+    "WEB_WORKERS": "2",
+    "WEB_APP": "preference_center.asgi:app",
+}
+"""The variables of this process alone."""
 STOP_TIMEOUT = 50
 """Seconds that a worker process may take to finish its requests. One that is asked to stop while it
 starts misses that, and would serve for ever: it is killed then."""
@@ -34,19 +40,20 @@ class Port:
 
 def main(environ: Mapping[str, str] = os.environ) -> None:
     """Serve until asked to stop. Raises SystemExit if a variable is wrong or a port is taken."""
-    port = read_port(environ, "PORT", "8000", environ.get("HOST") or "127.0.0.1")
+    given = DEFAULTS | {name: value for name, value in environ.items() if value}
+    port = Port("PORT", given["HOST"], read_number(given, "PORT", 65535))
     require_free(port)
-    if environ.get("INTERNAL_PORT"):
-        host = environ.get("INTERNAL_HOST") or "127.0.0.1"
-        require_free(read_port(environ, "INTERNAL_PORT", "", host))
+    if "INTERNAL_PORT" in given:
+        host = given.get("INTERNAL_HOST", "127.0.0.1")
+        require_free(Port("INTERNAL_PORT", host, read_number(given, "INTERNAL_PORT", 65535)))
     os.environ["HOST"], os.environ["PORT"] = port.host, str(port.number)  # /readyz connects to it
     Granian(
-        environ.get("WEB_APP") or APPLICATION,
+        given["WEB_APP"],
         address=port.host,
         port=port.number,
         interface=Interfaces.ASGINL,
         websockets=False,
-        workers=read_number(environ, "WEB_WORKERS", "2", 1, 1000),
+        workers=read_number(given, "WEB_WORKERS", 1000),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_TIMEOUT,
         log_access=False,  # paths hold tokens (I12)
@@ -54,16 +61,11 @@ def main(environ: Mapping[str, str] = os.environ) -> None:
     ).serve()
 
 
-def read_port(environ: Mapping[str, str], name: str, default: str, host: str) -> Port:
-    """The port that a variable has. Raises SystemExit."""
-    return Port(name, host, read_number(environ, name, default, 1, 65535))
-
-
-def read_number(environ: Mapping[str, str], name: str, default: str, least: int, most: int) -> int:
-    """The number that a variable has. Raises SystemExit with what it should be."""
-    text = environ.get(name) or default
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise SystemExit(f"{name} must be a number from {least} to {most}, not {text!r}")
+def read_number(given: Mapping[str, str], name: str, most: int) -> int:
+    """The number from 1 to `most` that a variable has. Raises SystemExit if it has none."""
+    text = given[name]
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        raise SystemExit(f"{name} must be a number from 1 to {most}, not {text!r}")
     return int(text)
 
 

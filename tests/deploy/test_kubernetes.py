@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from preference_center.config import Settings, load_settings
+from preference_center.inbound.smtp_server import SHUTDOWN_TIMEOUT
 from preference_center.processes import read_procfile
 from tests.environment import settings_for
+from workers.web import STOP_TIMEOUT
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy/kubernetes"
 VERSIONS = ("1.31", "1.37")
@@ -62,6 +64,17 @@ def schemas() -> Any:
     return pytest.importorskip(
         "kubernetes_validate", reason="kubernetes-validate is not installed: make test"
     )
+
+
+@pytest.mark.parametrize("kind", ["web", "mail"])
+def test_a_pod_takes_requests_until_nobody_sends_any(kind: str) -> None:
+    """And has the time after that which its process may take to finish: `workers.web`, `mail`."""
+    (pod,) = (each["spec"]["template"]["spec"] for each in SERVING if name(each).endswith(kind))
+    (container,) = pod["containers"]
+    command = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == ["sleep", "10"]
+    takes = {"web": STOP_TIMEOUT, "mail": SHUTDOWN_TIMEOUT}[kind]
+    assert pod["terminationGracePeriodSeconds"] > 10 + takes
 
 
 @pytest.mark.parametrize("version", VERSIONS)

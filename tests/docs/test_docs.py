@@ -24,6 +24,7 @@ from preference_center.config import Settings
 from preference_center.integrations.registry import list_specs, load_integrations
 from tests.docs.reading import ROOT, anchors, code, pages, prose, rows
 from tests.environment import settings_for
+from workers.web import DEFAULTS
 
 DEPLOY = ROOT / "docs/deploy.md"
 DEPENDENCIES = ROOT / "docs/decisions/0001-dependencies.md"
@@ -123,8 +124,7 @@ def _without_markup(cell: str) -> str:
 
 
 def test_every_other_variable_is_in_the_second_table() -> None:
-    text = (ROOT / "Procfile").read_text()
-    expected: dict[str, str] = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
+    expected = dict(DEFAULTS)
     sources = [*(ROOT / "preference_center").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
     named = {
         name

@@ -51,8 +51,9 @@ def test_an_unknown_host_is_named() -> None:
 @pytest.mark.parametrize("text", ["0", "1001", "-1", "two", "2.5", "²"])
 def test_a_number_that_is_none_is_named_with_what_it_should_be(text: str) -> None:
     with pytest.raises(SystemExit, match=r"^WEB_WORKERS must be a number from 1 to 1000, not "):
-        read_number({"WEB_WORKERS": text}, "WEB_WORKERS", "2", 1, 1000)
+        read_number({"WEB_WORKERS": text}, "WEB_WORKERS", 1000)
 
 
-def test_a_variable_that_is_empty_counts_as_unset() -> None:
-    assert read_number({"WEB_WORKERS": ""}, "WEB_WORKERS", "2", 1, 1000) == 2
+def test_a_variable_that_is_empty_counts_as_unset(taken: int) -> None:
+    with pytest.raises(SystemExit, match=f"^PORT {taken} on 127.0.0.1: "):
+        main({"HOST": "", "INTERNAL_PORT": "", "PORT": str(taken)})
