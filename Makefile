@@ -55,7 +55,7 @@ test-rollout: $(READY) ## Restart and upgrade web processes behind nginx, under 
 test-restricted: $(READY) ## Run a part of the tests with a database role and a Redis user of few rights
 	@TEST_RESTRICTED=1 $(BIN)/python -m pytest $(SHARED_OUT) -m "not slow and not owner" \
 		tests/ledger tests/sync tests/workers tests/ingest tests/imports tests/rights tests/cli \
-		tests/storage/feed tests/spool tests/publishing tests/staff $(ARGS)
+		tests/spool $(ARGS)
 
 .PHONY: test-clients
 test-clients: $(READY) ## Run the tests of the clients, each installed into an empty environment

@@ -205,6 +205,7 @@ def test_deleting_a_topic_that_somebody_pauses_is_refused_until_the_pause_ends(
     assert flask(app, "apply", file).exit_code == 0
 
 
+@pytest.mark.owner  # who sees whether others wait
 def test_of_two_at_once_the_second_is_held_against_what_the_first_applied(
     app: Flask, file: Path, database_url: str
 ) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from dev.processes import wait_until
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
@@ -20,6 +22,7 @@ def flask(app: Flask, *words: str, answer: str | None = None) -> Result:
     return app.test_cli_runner().invoke(args=["feed", *words], input=answer)
 
 
+@pytest.mark.owner  # or who may read all statistics
 def test_status_names_what_holds_the_feed_back(app: Flask, database_url: str) -> None:
     with app.app_context():
         watermarks.ensure_epoch()

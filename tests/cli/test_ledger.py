@@ -25,6 +25,7 @@ def erase(connection: Connection) -> None:
     erase_of(connection, "event_evidence", jane)
 
 
+@pytest.mark.owner
 @pytest.mark.parametrize(
     "act, options, exit_code, shown",
     [
