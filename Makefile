@@ -132,6 +132,10 @@ format: $(READY) ## Format the code and fix what the linter can
 bench: $(READY) ## Measure the hot paths against their limits
 	@$(BIN)/python -m bench
 
+.PHONY: bench-smoke
+bench-smoke: $(READY) ## See that everything that measures works, in a tiny round of each
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m bench --smoke $(ARGS)
+
 .PHONY: bench-growth
 bench-growth: $(READY) ## Measure a decision with 20 million suppressions (30 minutes, 30 GB of disk)
 	@$(BIN)/python -m bench.growth $(ARGS)

@@ -11,42 +11,18 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
 
-from bench import ground, measured_requests, measured_work
+from bench import ground, smoke
 from bench.load import NO_WRK
-from bench.reporting import Options, say
-from dev.engines import Engines
-
-MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
-    "opt-out": measured_requests.measure_opt_outs,
-    "decisions": measured_requests.measure_decisions,
-    "streaming": measured_requests.measure_streaming,
-    "draining": measured_work.measure_draining,
-    "backfilling": measured_work.measure_backfilling,
-    "pacing": measured_work.measure_pacing,
-    "vendors": measured_work.measure_vendors,
-    "workers": measured_work.measure_workers,
-    "calling": measured_requests.measure_calling,
-    "local-filter": measured_requests.measure_local_filter,
-    "minting": measured_requests.measure_minting,
-    "inbound": measured_requests.measure_inbound,
-    "probing": measured_requests.measure_probing,
-    "starving": measured_work.measure_starving,
-    "forms": measured_work.measure_forms,
-    "access": measured_work.measure_access,
-    "erasing": measured_work.measure_erasing,
-    "announcing": measured_work.measure_announcing,
-    "counting": measured_work.measure_counting,
-    "consent-tag": measured_requests.measure_consent_tag,
-    "console": measured_requests.measure_console,
-}
+from bench.measurements import MEASUREMENTS
+from bench.reporting import NotHere, Options, say
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Measure what was asked for, or try it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="may be repeated")
+    names = ", ".join(MEASUREMENTS)
+    parser.add_argument("--only", action="append", help=f"may be repeated; one of {names}")
     parser.add_argument("--seconds", type=float, default=5, help="per measurement (default: 5)")
     parser.add_argument("--rounds", type=int, default=3, help="the median counts (default: 3)")
     parser.add_argument(
@@ -54,15 +30,32 @@ def main() -> None:
         action="store_true",
         help="a million opt-outs in pacing, not 100,000; for the console 20 million",
     )
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="see that everything works, the programs of this folder too, and measure nothing",
+    )
     given = parser.parse_args()
+    known = MEASUREMENTS.keys() | (smoke.PROGRAMS.keys() if given.smoke else ())
+    if unknown := set(given.only or ()) - known:
+        parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(sorted(known))}")
+    if given.smoke:
+        sys.exit(not smoke.run(given.only or ()))
+    _measure(given.only or list(MEASUREMENTS), Options(given.seconds, given.rounds, given.full))
+
+
+def _measure(names: list[str], options: Options) -> None:
     if not shutil.which("wrk"):
         print(NO_WRK, file=sys.stderr)
     busy = f", load {os.getloadavg()[0]:.1f} before we began" if hasattr(os, "getloadavg") else ""
     say(f"{os.cpu_count()} cores, Python {platform.python_version()}{busy}")
     with ground.engines() as engines:
-        for name in given.only or MEASUREMENTS:
+        for name in names:
             say(f"-- {name}")
-            MEASUREMENTS[name](engines, Options(given.seconds, given.rounds, given.full))
+            try:
+                MEASUREMENTS[name](engines, options)
+            except NotHere as error:
+                say(f"skipped: {error}")
 
 
 if __name__ == "__main__":

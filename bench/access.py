@@ -7,7 +7,7 @@ import tracemalloc
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bench.ground import TOPIC, Ground
+from bench.ground import TOPIC, Ground, hush
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind
@@ -43,6 +43,7 @@ class Built:
 def measure(here: Ground, events: int, number: int) -> Built:
     """Build the file of a person with so many events and deliveries, twice: for time and memory."""
     with here.app.app_context():
+        hush()
         address = parse_address(f"person-{number}@people.example", Channel.EMAIL)
         _store(address, events)
         here.vacuum()

@@ -18,9 +18,10 @@ from bench.ground import TOPIC, Ground, add_destination
 from preference_center.domain.addresses import NORM_VERSION
 from preference_center.ledger.backfilling import backfill
 
-_REQUESTS = 60_000
-_ALONE = 10
-"""Seconds of clicks alone."""
+_REQUESTS = 12_000
+"""For each second of a measurement: more than are sent."""
+_ALONE = 2
+"""Clicks alone last so many times the seconds of a measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +34,26 @@ class Found:
     meanwhile: Clicks
 
 
-def measure(here: Ground, count: int) -> Found:
+def measure(here: Ground, count: int, seconds: float) -> Found:
     """Back-fill `count` addresses during CLICKS clicks a second of other people."""
     _fill(here, count)
-    requests = opt_out.requests(here, _REQUESTS)
+    requests = opt_out.requests(here, int(_REQUESTS * seconds))
+    alone_count = int(_ALONE * seconds * CLICKS)
     with (
         web.serving(here.environ) as site,
         ProcessPoolExecutor(1) as pool,
         TemporaryDirectory() as folder,
     ):
         stop = Path(folder) / "stop"
-        alone = pool.submit(click, site, requests[: _ALONE * CLICKS], stop).result()
+        alone = pool.submit(click, site, requests[:alone_count], stop).result()
         with here.app.app_context():
             number = add_destination("new", "webhook")
-            meanwhile = pool.submit(click, site, requests[_ALONE * CLICKS :], stop)
+            meanwhile = pool.submit(click, site, requests[alone_count:], stop)
             begun = time.monotonic()
             rows = backfill(number)
-            seconds = time.monotonic() - begun
+            took = time.monotonic() - begun
         stop.touch()
-        return Found(seconds, rows, summarize(alone), summarize(meanwhile.result()))
+        return Found(took, rows, summarize(alone), summarize(meanwhile.result()))
 
 
 def _fill(here: Ground, count: int) -> None:

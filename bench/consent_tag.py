@@ -20,6 +20,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.ground import ROOT, Ground
+from bench.reporting import NotHere
 from dev.maintenance.browser import chromium
 
 if TYPE_CHECKING:
@@ -91,12 +92,8 @@ class Measured:
     median: Visit
 
 
-class NoLibraries(Exception):
-    """The libraries can't be fetched; the message says why."""
-
-
 def measure(here: Ground, visits: int) -> list[Measured]:
-    """Visit each in turn. Raises NoLibraries, and BrowserError where there is no Chromium."""
+    """Visit each in turn. Raises NotHere, and BrowserError where there is no Chromium."""
     config = _configuration(here)
     libraries = [_ours(config), _vanilla(config), _klaro(config)]
     found: dict[str, list[Visit]] = {library.name: [] for library in libraries}
@@ -233,13 +230,13 @@ def _compact(settings: object) -> str:
 
 
 def _file(package: str, path: str) -> bytes:
-    """A file of the package as it is on npm, fetched once. Raises NoLibraries."""
+    """A file of the package as it is on npm, fetched once. Raises NotHere."""
     version = VERSIONS[package]
     archive = FOLDER / f"{package}-{version}.tgz"
     if not archive.exists():
         npm = shutil.which("npm")
         if npm is None:
-            raise NoLibraries("no npm to fetch them with: `apt-get install npm`")
+            raise NotHere("no npm to fetch them with: `apt-get install npm`")
         FOLDER.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [npm, "pack", "--silent", f"{package}@{version}"],
@@ -250,7 +247,7 @@ def _file(package: str, path: str) -> bytes:
             check=False,
         )
         if done.returncode:
-            raise NoLibraries(f"npm can't fetch {package}: {done.stderr.strip()[-200:]}")
+            raise NotHere(f"npm can't fetch {package}: {done.stderr.strip()[-200:]}")
     with tarfile.open(archive) as files:
         member = files.extractfile(f"package/{path}")
         assert member

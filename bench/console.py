@@ -69,8 +69,8 @@ class PageTime:
     longest: float
 
 
-def fill(ground: Ground, stored: int, minutes: int) -> None:
-    """Store suppressions, their sync states at one tool, and deliveries of so many minutes."""
+def fill(ground: Ground, stored: int, delivered: int, busy: int) -> None:
+    """Store suppressions, their sync states at one tool, deliveries, and a person with many."""
     decisions.fill(ground, stored)
     with ground.app.app_context():
         destination, *_ = add_destinations(5)
@@ -79,7 +79,7 @@ def fill(ground: Ground, stored: int, minutes: int) -> None:
         "destination": destination,
         "now": now,
         "per_minute": PER_MINUTE,
-        "count": PER_MINUTE * minutes,
+        "count": delivered,
     }
     with psycopg.connect(ground.settings.database_url) as connection:
         connection.execute(
@@ -88,11 +88,11 @@ def fill(ground: Ground, stored: int, minutes: int) -> None:
         for statement in (_SETTLED, _PENDING, _DELIVERED, _AUDITED):
             connection.execute(statement, given)
     with ground.app.app_context():
-        _fill_busy_person(ground, destination, now)
+        _fill_busy_person(ground, destination, busy, now)
     ground.vacuum()
 
 
-def _fill_busy_person(ground: Ground, destination: int, now: datetime) -> None:
+def _fill_busy_person(ground: Ground, destination: int, count: int, now: datetime) -> None:
     address = parse_address(_PERSON, Channel.EMAIL)
     before = now - timedelta(days=30)
     evidence = {"via": "phone"}
@@ -120,7 +120,7 @@ def _fill_busy_person(ground: Ground, destination: int, now: datetime) -> None:
             "destination": destination,
             "topic": TOPIC,
             "now": now,
-            "count": BUSY,
+            "count": count,
         }
         for statement in _BUSY:
             connection.execute(statement, given)

@@ -22,8 +22,6 @@ import psycopg
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = ("opt-out", "decision", "bulk")
-STORED = 200_000
-"""Suppressions that decisions are looked up among."""
 BULK = 10_000
 _TICK = 1e6 / os.sysconf("SC_CLK_TCK")
 """Microseconds of a unit of /proc/<pid>/stat."""
@@ -42,16 +40,24 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=PATHS, help="may be repeated")
     parser.add_argument("--seconds", type=float, default=4, help="per measurement (default: 4)")
     parser.add_argument("--rounds", type=int, default=5, help="the median counts (default: 5)")
+    parser.add_argument("--stored", type=int, default=200_000, help="suppressions")
     parser.add_argument("--tree", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.tree:
-        _serve(sys.stdin, given.seconds)
+        _serve(sys.stdin, given.seconds, given.stored)
         return
     trees = [tree.resolve() for tree in (*given.against, ROOT)]
+    measure(trees, given.only or PATHS, given.seconds, given.rounds, given.stored)
+
+
+def measure(
+    trees: Sequence[Path], paths: Sequence[str], seconds: float, rounds: int, stored: int
+) -> None:
+    """Load the trees in turns, each in a process of its own, which has its own engines."""
     with ExitStack() as stack:
-        children = [stack.enter_context(_child(tree, given.seconds)) for tree in trees]
-        for path in given.only or PATHS:
-            _compare(path, trees, children, given.rounds)
+        children = [stack.enter_context(_child(tree, seconds, stored)) for tree in trees]
+        for path in paths:
+            _compare(path, trees, children, rounds)
 
 
 def _compare(
@@ -77,9 +83,9 @@ def _compare(
 
 
 @contextmanager
-def _child(tree: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
+def _child(tree: Path, seconds: float, stored: int) -> Iterator[subprocess.Popen[str]]:
     """This file, run with the modules of `tree`."""
-    command = [sys.executable, __file__, "--tree", f"--seconds={seconds}"]
+    command = [sys.executable, __file__, "--tree", f"--seconds={seconds}", f"--stored={stored}"]
     child = subprocess.Popen(
         command,
         cwd=tree,
@@ -105,22 +111,21 @@ def _ask(child: subprocess.Popen[str], path: str) -> dict[str, float]:
     return answer
 
 
-def _serve(asked: IO[str], seconds: float) -> None:
+def _serve(asked: IO[str], seconds: float, stored: int) -> None:
     """Answer the name of a path with what a load of it cost. Runs in the folder of any tree."""
     # The other tree's modules, if this file is run there.
     from bench import decisions, ground, opt_out, web  # noqa: PLC0415
     from bench.load import CONNECTIONS, load  # noqa: PLC0415
 
-    decisions.STORED = STORED
     with ground.engines() as engines, ground.ground(engines) as here, ExitStack() as stack:
         with here.app.app_context():
             ground.add_destinations(3)
-        decisions.fill(here)
-        _number_from(here.settings.database_url, STORED + decisions.ASKED)
+        decisions.fill(here, stored)
+        _number_from(here.settings.database_url, stored + decisions.ASKED)
         key = decisions.make_key(here)
         site = stack.enter_context(web.serving(here.environ))
         one = stack.enter_context(web.serving(here.environ, workers=1))
-        asks = {"decision": decisions.single(key), "bulk": decisions.bulk(key, BULK)}
+        asks = {"decision": decisions.single(key), "bulk": decisions.bulk(key, min(BULK, stored))}
         for line in asked:
             path = line.strip()
             requests = asks.get(path) or opt_out.requests(here, int(3_000 * seconds))

@@ -73,7 +73,7 @@ def measure(here: Ground, count: int) -> Found:
         with _timed() as adding:
             run_in_transaction(_add)
         with override_limits(COMMAND_TIMEOUTS):
-            run_in_transaction(_fill)
+            run_in_transaction(partial(_fill, days=min(3 * LONGEST, count)))
         here.vacuum()
         today = datetime.now(UTC).date()
         return Found(
@@ -111,8 +111,8 @@ def _add(connection: Connection) -> None:
         add_reflections(connection, "tool", datetime.now(UTC), counts)
 
 
-def _fill(connection: Connection) -> None:
-    given: dict[str, int | date] = {"last": datetime.now(UTC).date(), "days": 3 * LONGEST}
+def _fill(connection: Connection, days: int) -> None:
+    given: dict[str, int | date] = {"last": datetime.now(UTC).date(), "days": days}
     connection.execute(_FILL_COUNTS, given | {"cells": CELLS})
     connection.execute(_FILL_TIMES, given | {"tools": TOOLS})
 

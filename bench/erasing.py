@@ -29,9 +29,10 @@ from preference_center.storage.db.database import run_in_transaction
 
 TOOLS = 3
 _AT_ONCE = 1_000
-_REQUESTS = 60_000
-_ALONE = 10
-"""Seconds of clicks alone."""
+_REQUESTS = 12_000
+"""For each second of a measurement: more than are sent."""
+_ALONE = 2
+"""Clicks alone last so many times the seconds of a measurement."""
 _LONGEST = 600.0
 """Seconds that the first half is waited for."""
 
@@ -47,7 +48,7 @@ class Found:
     meanwhile: Clicks
 
 
-def measure(here: Ground, count: int) -> Found:
+def measure(here: Ground, count: int, seconds: float) -> Found:
     """Erase so many addresses during CLICKS clicks a second of other people."""
     with here.app.app_context():
         hush()
@@ -55,23 +56,24 @@ def measure(here: Ground, count: int) -> Found:
         _store(count)
         ids = _stored_ids()
     here.vacuum()
-    requests = opt_out.requests(here, _REQUESTS)
+    requests = opt_out.requests(here, int(_REQUESTS * seconds))
+    alone_count = int(_ALONE * seconds * CLICKS)
     with (
         web.serving(here.environ) as site,
         ProcessPoolExecutor(1) as pool,
         TemporaryDirectory() as folder,
     ):
         stop = Path(folder) / "stop"
-        alone = pool.submit(click, site, requests[: _ALONE * CLICKS], stop).result()
-        meanwhile = pool.submit(click, site, requests[_ALONE * CLICKS :], stop)
+        alone = pool.submit(click, site, requests[:alone_count], stop).result()
+        meanwhile = pool.submit(click, site, requests[alone_count:], stop)
         begun = time.monotonic()
         _kill_halfway(here, ids)
         with here.app.app_context():
             before_kill = _count()
             _erase(ids)
-            seconds, erased = time.monotonic() - begun, _count()
+            took, erased = time.monotonic() - begun, _count()
         stop.touch()
-        return Found(seconds, erased, before_kill, summarize(alone), summarize(meanwhile.result()))
+        return Found(took, erased, before_kill, summarize(alone), summarize(meanwhile.result()))
 
 
 def _store(count: int) -> None:

@@ -40,11 +40,11 @@ class Forms:
     facts: int
 
 
-def measure(ground: Ground) -> Forms:
-    """Sign up a mailbox with FORMS forms, each of which opts out, and go through the paths."""
-    forms = [parse_address(f"jo.doe+{n}@gmail.com", Channel.EMAIL) for n in range(FORMS)]
+def measure(ground: Ground, number: int) -> Forms:
+    """Sign up a mailbox with so many forms, each of which opts out, and go through the paths."""
+    forms = [parse_address(f"jo.doe+{n}@gmail.com", Channel.EMAIL) for n in range(number)]
     with ground.app.app_context():
-        for first in range(0, FORMS, 50):
+        for first in range(0, number, 50):
             record([_opt_out(form) for form in forms[first : first + 50]], bulk=True)
         add_destinations(DESTINATIONS)
         ground.vacuum()
@@ -52,14 +52,14 @@ def measure(ground: Ground) -> Forms:
         raised = run_in_transaction(
             lambda c: c.execute("SELECT count(*) FROM sync_state").fetchall()
         )[0][0]
-        rest = _seconds(lambda: raise_deferred_states(steps=FORMS))
+        rest = _seconds(lambda: raise_deferred_states(steps=number))
         every = _seconds(lambda: record([_opt_out(form, "batch") for form in forms], bulk=True))
         one = _seconds(lambda: load_facts(forms[:1]))
         looked_up = _seconds(lambda: load_facts(forms))
         ids = run_in_transaction(
             lambda c: c.execute("SELECT DISTINCT address_id FROM event").fetchall()
         )
-        batch = [number for (number,) in ids[:BATCH]]
+        batch = [address for (address,) in ids[:BATCH]]
         begun = time.perf_counter()
         facts = run_in_transaction(lambda c: load_facts_by_id(c, batch))
         taken = time.perf_counter() - begun

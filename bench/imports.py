@@ -15,7 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -25,6 +26,7 @@ import psycopg
 
 from bench import ground, opt_out, web
 from bench.load import Request
+from dev.engines import Engines
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports import ImportInstructions, MeaningFilter, build_scope_map
 from preference_center.imports.plan import plan_import
@@ -34,6 +36,8 @@ from preference_center.storage.catalogues import current_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = 8
+LISTED = 1_000_000
+"""Rows of the list that is imported under load: more than are reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,51 +124,57 @@ def position(here: ground.Ground) -> int:
     return int(row[0]) if row else 0
 
 
-def under_load(rate: float, seconds: float) -> None:
-    """Clicks with and without an import running, turn and turn about."""
-    with (
-        ground.engines() as engines,
-        ground.ground(engines) as here,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+def under_load(engines: Engines, listed: int, rate: float, seconds: float) -> None:
+    """Clicks with and without an import of a list running, turn and turn about."""
+    with ground.ground(engines) as here, tempfile.TemporaryDirectory() as folder:
         ground.add_destinations(3)
-        path = list_file(Path(folder), 1_000_000)
+        path = list_file(Path(folder), listed)
         with web.serving(here.environ) as base:
-            clicks(base, opt_out.requests(here, 500), 2, rate)  # nobody's caches are empty
+            # Nobody's caches are empty.
+            clicks(base, opt_out.requests(here, 500), min(2, seconds), rate)
             for kind, more in (
                 ("alone", None),
                 ("import", ()),
                 ("import, --no-pause", ("--no-pause",)),
             ):
                 requests = opt_out.requests(here, int(rate * seconds))
-                process = None if more is None else applying(here, path, *more)
-                before, begin = 0, time.monotonic()
-                if process:
-                    while (before := position(here)) == 0:
-                        time.sleep(0.05)
-                    begin = time.monotonic()
-                found = clicks(base, requests, seconds, rate)
-                took = time.monotonic() - begin
-                rows = position(here) - before if process else 0
+                with _importing(here, path, more):
+                    before, begin = position(here), time.monotonic()
+                    found = clicks(base, requests, seconds, rate)
+                    took, rows = time.monotonic() - begin, position(here) - before
                 print(
                     f"{kind}: {found.count} clicks at {rate:.0f}/s, p50 {found.p50:.1f} ms,"
                     f" p99 {found.p99:.1f} ms; {rows / took:,.0f} rows/s imported",
                     flush=True,
                 )
-                if process:
-                    process.kill()
-                    process.wait()
-                    with psycopg.connect(here.settings.database_url) as connection:
-                        connection.execute("DELETE FROM list_import")
 
 
-def planning(rows: int) -> None:
+@contextmanager
+def _importing(here: ground.Ground, path: Path, more: Sequence[str] | None) -> Iterator[None]:
+    """While the list is imported with these options; with None nothing is.
+
+    Raises RuntimeError if the import fails.
+    """
+    if more is None:
+        yield
+        return
+    process = applying(here, path, *more)
+    try:
+        while not position(here):
+            if process.poll():
+                raise RuntimeError(f"the import ended with {process.returncode}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+    with psycopg.connect(here.settings.database_url) as connection:
+        connection.execute("DELETE FROM list_import")
+
+
+def planning(engines: Engines, rows: int) -> None:
     """Rows a second of a plan, and the most memory that it took."""
-    with (
-        ground.engines() as engines,
-        ground.ground(engines),
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with ground.ground(engines), tempfile.TemporaryDirectory() as folder:
         path = list_file(Path(folder), rows)
         scopes = build_scope_map([("list", ALL_MARKETING)])
         instructions = ImportInstructions(
@@ -189,8 +199,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="per measurement (default: 8)")
     parser.add_argument("--rows", type=int, default=200_000, help="to plan (default: 200,000)")
     given = parser.parse_args()
-    planning(given.rows)
-    under_load(given.rate, given.seconds)
+    with ground.engines() as engines:
+        planning(engines, given.rows)
+    with ground.engines() as engines:
+        under_load(engines, LISTED, given.rate, given.seconds)
 
 
 if __name__ == "__main__":

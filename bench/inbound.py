@@ -63,7 +63,7 @@ def posted(ground: Ground, sender: Sender, base: str, seconds: float, events: in
     Raises RuntimeError if one of them is not in the database.
     """
     most = 3_000 if events == 1 else 600
-    given = sender.requests(int(most * seconds), events)
+    given = sender.requests(int(most * max(1, seconds)), events)  # wrk takes a second at least
     before = _count(ground, sender)
     found = load(base, given, seconds, CONNECTIONS)
     acknowledged, kept = round(found.per_second * seconds), _count(ground, sender) - before

@@ -76,8 +76,16 @@ def _wrk(
     with tempfile.NamedTemporaryFile("w") as file:
         file.writelines("\t".join(row) + "\n" for row in rows)
         file.flush()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout=30s"]
-        command += ["-s", str(SCRIPT), base, "--", file.name, f"{pause:.3f}"]
+        command = ["wrk", "-t1", f"-c{connections}", "--timeout=30s"]
+        command += [
+            f"-d{max(1, round(seconds))}s",
+            "-s",
+            str(SCRIPT),
+            base,
+            "--",
+            file.name,
+            f"{pause:.3f}",
+        ]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = json.loads(output[output.rindex("{") :])
     if found["faults"]:

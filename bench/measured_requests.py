@@ -24,6 +24,7 @@ from bench.load import CONNECTIONS, load, load_at
 from bench.reporting import (
     BULK,
     HELLO,
+    NotHere,
     Options,
     measure_round,
     report_half_load,
@@ -50,7 +51,7 @@ def measure_opt_outs(engines: Engines, options: Options) -> None:
         here.vacuum()
         bare = stack.enter_context(web.serving({}, web.BARE))
         ours = stack.enter_context(web.serving(here.environ))
-        load(ours, opt_out.requests(here, 5_000), 1, CONNECTIONS)
+        load(ours, opt_out.requests(here, options.rows(5_000)), 1, CONNECTIONS)
         rounds = [
             measure_round(
                 bare,
@@ -74,18 +75,19 @@ def measure_decisions(engines: Engines, options: Options) -> None:
     At half load, no more than 2.5 times the bare route's 99th percentile.
     """
     with ground.ground(engines) as here, ExitStack() as stack:
-        say(f"storing {decisions.STORED:,} suppressions")
-        decisions.fill(here)
+        stored = options.rows(decisions.STORED)
+        say(f"storing {stored:,} suppressions")
+        decisions.fill(here, stored)
         key = decisions.make_key(here)
         url, single = here.settings.database_url, decisions.single(key)
         bare = stack.enter_context(web.serving({}, web.BARE))
         ours = stack.enter_context(web.serving(here.environ))
         one = stack.enter_context(web.serving(here.environ, workers=1))
-        load(ours, single, 2, CONNECTIONS)
+        load(ours, single, min(2, options.seconds), CONNECTIONS)
         rounds = [
             measure_round(
                 bare,
-                lambda: sql.look_ups(url, 10 * decisions.STORED, options.seconds),
+                lambda: sql.look_ups(url, 10 * stored, options.seconds),
                 lambda: load(ours, single, options.seconds, CONNECTIONS),
                 options,
             )
@@ -98,13 +100,14 @@ def measure_decisions(engines: Engines, options: Options) -> None:
             )
             for one_round in rounds
         ]
-        bulk = decisions.bulk(key, BULK)
+        size = options.rows(BULK)
+        bulk = decisions.bulk(key, size)
         rates = [load(one, bulk, options.seconds, 2) for _ in range(options.rounds)]
     report_rounds("POST /v1/decisions, one", rounds, 0.35)
     report_half_load(halves)
-    found = median(rate.per_second for rate in rates) * BULK
+    found = median(rate.per_second for rate in rates) * size
     say(
-        f"POST /v1/decisions, {BULK:,}: {found:,.0f} addresses/s through one process"
+        f"POST /v1/decisions, {size:,}: {found:,.0f} addresses/s through one process"
         f" (wanted: 120,000), a request p50 {median(rate.p50 for rate in rates):.0f} ms,"
         f" p99 {median(rate.p99 for rate in rates):.0f} ms"
     )
@@ -113,12 +116,12 @@ def measure_decisions(engines: Engines, options: Options) -> None:
 def measure_streaming(engines: Engines, options: Options) -> None:
     """`POST /v1/decisions/stream`: 100,000 lines a second, in memory that does not grow."""
     with ground.ground(engines) as here:
-        decisions.fill(here)
+        decisions.fill(here, options.rows(decisions.STORED))
         key = decisions.make_key(here)
         for form in ("ndjson", "csv"):
-            lines = int(1_000_000 * options.seconds)
+            lines = options.rows(int(1_000_000 * options.seconds))
             with web.serving(here.environ, workers=1) as site:
-                streaming.stream(site, key, 100_000, form)
+                streaming.stream(site, key, options.rows(100_000), form)
                 found = streaming.stream(site, key, lines, form)
             say(
                 f"POST /v1/decisions/stream, {lines:,} lines of {form}: {found.per_second:,.0f}/s"
@@ -138,10 +141,11 @@ def measure_minting(engines: Engines, options: Options) -> None:
         f" {median(one.without_mailto for one in rounds):,.0f}/s"
     )
     with ground.ground(engines) as here, web.serving(here.environ, workers=1) as site:
-        asked = minting.asking(here, BULK)
+        size = options.rows(BULK)
+        asked = minting.asking(here, size)
         rates = [load(site, asked, options.seconds, 2) for _ in range(options.rounds)]
-    rate = median(rate.per_second for rate in rates) * BULK
-    say(f"POST /v1/links, {BULK:,}: {rate:,.0f} links/s through one process")
+    rate = median(rate.per_second for rate in rates) * size
+    say(f"POST /v1/links, {size:,}: {rate:,.0f} links/s through one process")
 
 
 def measure_calling(engines: Engines, options: Options) -> None:
@@ -183,7 +187,7 @@ def measure_inbound(engines: Engines, options: Options) -> None:
         here.vacuum()
         bare = stack.enter_context(web.serving({}, web.BARE))
         ours = stack.enter_context(web.serving(here.environ))
-        load(ours, sender.requests(2_000, 1), 1, CONNECTIONS)
+        load(ours, sender.requests(options.rows(2_000), 1), 1, CONNECTIONS)
         rounds = [
             measure_round(
                 bare,
@@ -209,13 +213,14 @@ def measure_inbound(engines: Engines, options: Options) -> None:
 
 def measure_probing(engines: Engines, options: Options) -> None:
     """`/healthz` with a million late rows: under 100 ms."""
+    late = options.rows(LATE)
     for destinations in (1, probing.DESTINATIONS):
         found = []
         for _ in range(options.rounds):
             with ground.ground(engines) as here:
-                found.append(probing.probe(here, LATE, destinations))
+                found.append(probing.probe(here, late, destinations))
         say(
-            f"GET /healthz, {LATE:,} late rows of {destinations} destinations:"
+            f"GET /healthz, {late:,} late rows of {destinations} destinations:"
             f" {median(one.counted for one in found):.0f} ms (wanted: under 100),"
             f" {median(one.cached for one in found):.0f} ms within ten seconds after it"
         )
@@ -225,10 +230,10 @@ def measure_consent_tag(engines: Engines, options: Options) -> None:
     """The consent tool's script: smaller than other libraries, and its banner no later."""
     with ground.ground(engines) as here:
         try:
-            found = consent_tag.measure(here, visits=options.rounds * 5)
-        except (consent_tag.NoLibraries, BrowserError) as error:
-            say(f"skipped: {error}")
-            return
+            visits = 1 if options.is_smoke else options.rounds * 5
+            found = consent_tag.measure(here, visits)
+        except BrowserError as error:
+            raise NotHere(str(error)) from error
     ours = found[0]
     for each in found:
         say(
@@ -243,16 +248,17 @@ def measure_consent_tag(engines: Engines, options: Options) -> None:
 
 def measure_console(engines: Engines, options: Options) -> None:
     """Every page of the console: at most 300 ms of server time."""
-    stored = ALL_SUPPRESSED if options.full else SUPPRESSED
+    stored = options.rows(SUPPRESSED, ALL_SUPPRESSED)
+    per_minute, busy = options.rows(console.PER_MINUTE), options.rows(console.BUSY)
     minutes = 60 if options.full else 10
     with ground.ground(engines) as here:
         say(
-            f"storing {stored:,} suppressions, {console.PER_MINUTE:,} deliveries a minute for"
-            f" {minutes} minutes, and a person with {console.BUSY:,} events"
+            f"storing {stored:,} suppressions, {per_minute:,} deliveries a minute for"
+            f" {minutes} minutes, and a person with {busy:,} events"
         )
-        console.fill(here, stored, minutes)
+        console.fill(here, stored, per_minute * minutes, busy)
         ground.hush()
-        pages = console.measure(here, max(options.rounds, 5))
+        pages = console.measure(here, 1 if options.is_smoke else max(options.rounds, 5))
     for page in sorted(pages, key=lambda each: each.longest, reverse=True):
         say(
             f"{page.rule} ({page.status}): median {page.median:.0f} ms, longest"

@@ -32,7 +32,7 @@ def measure_draining(engines: Engines, options: Options) -> None:
     found = []
     for _ in range(options.rounds):
         with ground.ground(engines) as here:
-            found.append(draining.drain(here, DRAINED))
+            found.append(draining.drain(here, options.rows(DRAINED)))
     say(f"record, 10,000 at a time: {median(pair[0] for pair in found):,.0f} changes/s")
     say(f"draining: {median(pair[1] for pair in found):,.0f} addresses/s (wanted: 5,000)")
 
@@ -40,7 +40,7 @@ def measure_draining(engines: Engines, options: Options) -> None:
 def measure_pacing(engines: Engines, options: Options) -> None:
     """A backlog for a tool with a limit: within 1.1 times what the limit dictates."""
     with ground.ground(engines) as here:
-        found = pacing.keep_to_limit(here, FULL if options.full else PACED)
+        found = pacing.keep_to_limit(here, options.rows(PACED, FULL))
     say(
         f"{found.count:,} opt-outs to a tool that takes 190 requests in 10 s: {found.took:,.0f} s,"
         f" {found.took / found.limit:.3f} times the {found.limit:,.0f} s of its limit"
@@ -52,9 +52,8 @@ def measure_pacing(engines: Engines, options: Options) -> None:
 def measure_vendors(engines: Engines, options: Options) -> None:
     """A back-fill of a million contacts at each vendor with limits: inside 72 hours."""
     for vendor in vendors.VENDORS:
-        sizes = (FULL,) if options.full else vendor.sizes
         found = []
-        for size in sizes:
+        for size in sorted({options.rows(size, FULL) for size in vendor.sizes}):
             with ground.ground(engines) as here:
                 found.append(vendors.measure(here, vendor, size))
             took = found[-1]
@@ -76,7 +75,7 @@ def measure_workers(engines: Engines, options: Options) -> None:
         pair = []
         for workers in (1, 2):
             with ground.ground(engines) as here:
-                pair.append(working.settle(here, WORKED, workers))
+                pair.append(working.settle(here, options.rows(WORKED), workers))
         say(f"  one worker {pair[0]:,.0f}/s, two {pair[1]:,.0f}/s, {pair[1] / pair[0]:.2f} times")
         rounds.append((pair[0], pair[1]))
     say(
@@ -87,12 +86,12 @@ def measure_workers(engines: Engines, options: Options) -> None:
 
 def measure_starving(engines: Engines, options: Options) -> None:
     """A healthy tool with a slow one next to it: clicks are pushed to it at p99 in under 10 s."""
-    for which, (slow, delay) in starving.MODES.items():
+    for which, (slow, stalls) in starving.MODES.items():
         found = []
+        seconds, delay = (1, 0.2) if options.is_smoke else (options.seconds * 24, stalls)
         for _ in range(options.rounds):
             with ground.ground(engines) as here:
                 processes = ["workers.worker", "workers.worker fresh"]
-                seconds = options.seconds * 24
                 found.append(starving.clicks_with_slow_tool(here, seconds, processes, slow, delay))
         say(
             f"next to a tool {which} a healthy one gets {found[0].clicks} clicks at p50"
@@ -105,7 +104,7 @@ def measure_starving(engines: Engines, options: Options) -> None:
 def measure_backfilling(engines: Engines, options: Options) -> None:
     """A new destination during clicks: none slower than 500 ms by it."""
     with ground.ground(engines) as here:
-        found = backfilling.measure(here, FULL if options.full else PACED)
+        found = backfilling.measure(here, options.rows(PACED, FULL), options.seconds)
     say(
         f"back-fill of {found.rows:,}: {found.seconds:,.0f} s,"
         f" {found.rows / found.seconds:,.0f} rows/s, during {clicking.CLICKS} clicks a second"
@@ -119,17 +118,17 @@ def measure_backfilling(engines: Engines, options: Options) -> None:
 
 def measure_forms(engines: Engines, options: Options) -> None:
     """A mailbox with a thousand forms: facts do not grow with their square."""
-    found = []
+    found, number = [], options.rows(forms.FORMS)
     for _ in range(options.rounds):
         with ground.ground(engines) as here:
-            found.append(forms.measure(here))
+            found.append(forms.measure(here, number))
     say(
-        f"a mailbox with {forms.FORMS:,} forms and {forms.DESTINATIONS} destinations: a click"
+        f"a mailbox with {number:,} forms and {forms.DESTINATIONS} destinations: a click"
         f" {median(one.click for one in found) * 1000:,.0f} ms"
         f" ({median(one.raised for one in found):,.0f} sync states, the rest later in"
-        f" {median(one.rest for one in found) * 1000:,.0f} ms), {forms.FORMS:,} opt-outs in one"
+        f" {median(one.rest for one in found) * 1000:,.0f} ms), {number:,} opt-outs in one"
         f" batch {median(one.every for one in found):,.2f} s, one look-up"
-        f" {median(one.one for one in found) * 1000:,.1f} ms, {forms.FORMS:,} look-ups"
+        f" {median(one.one for one in found) * 1000:,.1f} ms, {number:,} look-ups"
         f" {median(one.all for one in found) * 1000:,.0f} ms; a claimed batch of {forms.BATCH}"
         f" loads {median(one.facts for one in found):,.0f} facts in"
         f" {median(one.batch for one in found) * 1000:,.0f} ms"
@@ -139,7 +138,8 @@ def measure_forms(engines: Engines, options: Options) -> None:
 def measure_access(engines: Engines, options: Options) -> None:
     """The file of a person with 10,000 events: a minute at most, with bounded memory."""
     with ground.ground(engines) as here:
-        for number, events in enumerate((BULK // 10, *[BULK] * options.rounds)):
+        most = options.rows(BULK)
+        for number, events in enumerate((most // 10, *[most] * options.rounds)):
             built = access.measure(here, events, number)
             say(
                 f"file of a person with {events:,} events and {events:,} deliveries:"
@@ -150,11 +150,12 @@ def measure_access(engines: Engines, options: Options) -> None:
 
 def measure_erasing(engines: Engines, options: Options) -> None:
     """10,000 people erased in one run, killed halfway, during clicks: none over 500 ms by it."""
+    count = options.rows(BULK)
     for _ in range(options.rounds):
         with ground.ground(engines) as here:
-            found = erasing.measure(here, BULK)
+            found = erasing.measure(here, count, options.seconds)
         say(
-            f"erasing {found.erased:,} of {BULK:,}, killed after {found.before_kill:,}:"
+            f"erasing {found.erased:,} of {count:,}, killed after {found.before_kill:,}:"
             f" {found.seconds:.0f} s, {found.erased / found.seconds:,.0f}/s;"
             f" clicks at p50 {found.alone.p50:.1f} ms alone and {found.meanwhile.p50:.1f} ms"
             f" meanwhile, {found.meanwhile.p50 / found.alone.p50:.1f} times; p99"
@@ -167,7 +168,7 @@ def measure_erasing(engines: Engines, options: Options) -> None:
 def measure_announcing(engines: Engines, options: Options) -> None:
     """A privacy policy announced to 10,000 contacts, or a million; killed twice, each once."""
     with ground.ground(engines) as here:
-        count = FULL if options.full else BULK
+        count = options.rows(BULK, FULL)
         found = announcing.measure(here, count)
     say(
         f"announcing to {count:,}, killed after"
@@ -181,7 +182,7 @@ def measure_announcing(engines: Engines, options: Options) -> None:
 def measure_counting(engines: Engines, options: Options) -> None:
     """Counts per day: at most a twentieth of recording; a report is read within 300 ms."""
     with ground.ground(engines) as here:
-        found = counting.measure(here, FULL if options.full else PACED)
+        found = counting.measure(here, options.rows(PACED, FULL))
     say(
         f"counting per day: {found.counting / found.recording:.3f} of the time of recording"
         f" (wanted: 0.05); {found.per_push * 1000:.2f} ms for the times of one push"

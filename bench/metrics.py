@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.load import Request
+    from dev.engines import Engines
 
 LIMIT = 0.02
 """The share that counting may take."""
@@ -24,14 +25,22 @@ BATCH = 10_000
 
 def main() -> None:
     """Measure and compare with LIMIT."""
+    from bench import ground  # noqa: PLC0415 - see count
+
+    with ground.engines() as engines:
+        measure(engines, ASKED)
+
+
+def measure(engines: Engines, asked: int) -> None:
+    """Ask about so many recipients one by one, and about BATCH at once."""
     from bench import decisions, ground  # noqa: PLC0415 - see count
 
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         single, bulk = pool.apply(count)
-    with ground.engines() as engines, ground.ground(engines) as here:
+    with ground.ground(engines) as here:
         key = decisions.make_key(here)
-        one = median(_times(here.app, decisions.single(key)[:ASKED]))
+        one = median(_times(here.app, decisions.single(key)[:asked]))
         many = median(_times(here.app, decisions.bulk(key, BATCH) * 10))
     _report("one decision", single, one)
     _report(f"{BATCH:,} decisions", bulk, many)

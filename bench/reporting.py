@@ -14,13 +14,30 @@ FULL = 1_000_000
 """Rows of a large measurement, and of one with `--full`."""
 
 
+class NotHere(Exception):
+    """A program is missing that a measurement needs; the message says which and how to get it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How long and how often to measure."""
+    """How long, how often and with how many rows to measure."""
 
     seconds: float
     rounds: int
     full: bool = False
+    most: int | None = None
+    """Rows at most, in a smoke run: it shows that a measurement works, and measures nothing."""
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether results do not matter."""
+        return self.most is not None
+
+    def rows(self, usual: int, full: int | None = None) -> int:
+        """So many as usual, as many as `full` with `--full`, and few in a smoke run."""
+        if self.most is not None:
+            return min(usual, self.most)
+        return full if self.full and full else usual
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from redis import Redis
 
 from bench import ground
 from bench.ground import MESSAGE_TYPE, TOPIC, Ground
+from dev.engines import Engines
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidAddress
@@ -200,7 +201,17 @@ def _flask(here: Ground, *words: object) -> tuple[float, int]:
     return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
 
 
-def measure(here: Ground, size: Size, redis: Redis, folder: Path) -> None:
+def measure(engines: Engines, size: Size) -> None:
+    """Everything, in a database and a folder of its own."""
+    with (
+        ground.ground(engines) as here,
+        Redis.from_url(engines.redis.url) as redis,
+        TemporaryDirectory() as folder,
+    ):
+        _measure(here, size, redis, Path(folder))
+
+
+def _measure(here: Ground, size: Size, redis: Redis, folder: Path) -> None:
     say(f"{size.rows:,} rows, {size.stored:,} people who opted out")
     prepare(here, size, folder)
     size_in_bytes = (folder / "list.csv").stat().st_size
@@ -242,13 +253,8 @@ def main() -> None:
     parser.add_argument("--asked", type=int, default=500_000, help="rows that Redis is asked about")
     given = parser.parse_args()
     size = Size(given.rows, given.stored, given.rounds, min(given.asked, given.rows))
-    with (
-        ground.engines() as engines,
-        ground.ground(engines) as here,
-        Redis.from_url(engines.redis.url) as redis,
-        TemporaryDirectory() as folder,
-    ):
-        measure(here, size, redis, Path(folder))
+    with ground.engines() as engines:
+        measure(engines, size)
 
 
 if __name__ == "__main__":

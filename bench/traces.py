@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from bench import ground
 from bench.draining import connect_to_sink
+from dev.engines import Engines
 from dev.maintenance.house import Trace
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
@@ -17,9 +18,9 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.sync.push import sync
 
 
-def traces() -> Mapping[str, str]:
+def traces(engines: Engines) -> Mapping[str, str]:
     """Per request, a line about its way. The first of each kind fills caches and is left out."""
-    with ground.engines() as engines, ground.ground(engines) as here:
+    with ground.ground(engines) as here:
         ground.hush()
         destination = ground.add_destination("tool", "webhook")
         client, now = here.app.test_client(), datetime.now(UTC)

@@ -18,21 +18,29 @@ from preference_center.processes import read_procfile
 ROOT = Path(__file__).resolve().parents[1]
 SERVICE = "preference_center.asgi:app"
 BARE = "bench.bare:server"
+STOPS_WITHIN = 2.0
+"""Seconds that a server is given: what it does longer concerns no measurement."""
 
 _GROUPS: dict[str, int] = {}
 """The process group of each server that runs, by its address."""
 
 
 @contextmanager
-def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) -> Iterator[str]:
-    """The address of `app` under the Procfile's server, until the end of the block."""
+def serving(
+    environ: Mapping[str, str], app: str = SERVICE, workers: int | None = None
+) -> Iterator[str]:
+    """The address of `app` under the Procfile's server, until the end of the block.
+
+    So many workers, else as many as WEB_WORKERS has, else the Procfile's two.
+    """
     port = free_port()
     given = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PORT": str(port),
-        "WEB_WORKERS": str(workers),
         "WEB_APP": app,
     }
+    if workers:
+        given["WEB_WORKERS"] = str(workers)
     process = subprocess.Popen(
         ["sh", "-c", f"exec {read_procfile()['web']}"],
         cwd=ROOT,
@@ -52,7 +60,7 @@ def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) ->
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(STOPS_WITHIN)  # far more if it is still starting a worker
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -36,10 +36,11 @@ def main() -> None:
     for name, figure in figures(given.tree).items():
         print(f"| {name} | {figure} |")
     if given.trace:
-        from bench.traces import traces  # noqa: PLC0415 - it needs engines
+        from bench import ground, traces  # noqa: PLC0415 - they need engines
 
-        for name, figure in traces().items():
-            print(f"| {name} | {figure} |")
+        with ground.engines() as engines:
+            for name, figure in traces.traces(engines).items():
+                print(f"| {name} | {figure} |")
 
 
 def figures(tree: Path) -> Mapping[str, str]:
