@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from granian import Granian
 from granian.constants import Interfaces
+from werkzeug.utils import import_string
 
+from preference_center.errors import ConfigError
 from preference_center.locations import PACKAGE
 
 LOGGING = PACKAGE / "serving" / "granian_logging.json"
@@ -25,8 +29,7 @@ DEFAULTS = {
 }
 """The variables of this process alone."""
 STOP_TIMEOUT = 50
-"""Seconds that a worker process may take to finish its requests. One that is asked to stop while it
-starts misses that, and would serve for ever: it is killed then."""
+"""Seconds that a worker process may take to finish its requests before it is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,19 @@ def main(environ: Mapping[str, str] = os.environ) -> None:
         workers_kill_timeout=STOP_TIMEOUT,
         log_access=False,  # paths hold tokens (I12)
         log_dictconfig=json.loads(LOGGING.read_text(encoding="utf-8")),
-    ).serve()
+    ).serve(target_loader=load_application)
+
+
+def load_application(name: str) -> Callable[..., Any]:
+    """The application, for a worker process. Raises SystemExit if a setting is wrong."""
+    # There is nothing to finish yet. The server's handler, which it has from its parent, would let
+    # it start to the end, and serve until it is killed.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        application: Callable[..., Any] = import_string(name)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    return application
 
 
 def read_number(given: Mapping[str, str], name: str, most: int) -> int:

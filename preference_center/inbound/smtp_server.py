@@ -37,8 +37,8 @@ MAX_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8 forbids fewer
 MAX_SESSIONS = 100
 TIMEOUT = 300  # seconds per command or mail, RFC 5321 4.5.3.2.7
 SHUTDOWN_TIMEOUT = 15.0
-STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 """Seconds that mails in progress may take when the process stops."""
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 RESOLVE_INTERVAL = 60.0
 """Seconds between attempts to resolve pending opt-outs."""
 

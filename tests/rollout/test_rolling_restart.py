@@ -66,6 +66,14 @@ def test_a_worker_process_that_crashes_is_replaced_and_no_click_fails(
     assert under.unrecorded() == set()
 
 
+def test_a_process_that_is_told_to_stop_while_it_starts_ends(fleet: Fleet) -> None:
+    fleet.set_up()
+    web = fleet.start()
+    assert wait_until(lambda: "Spawning worker-2" in web.log.read_text(), PATIENCE)
+    assert web.terminate() == 0
+    assert "refused to gracefully stop" not in web.log.read_text()  # none had to be killed
+
+
 def has_replaced(web: Web, before: list[int]) -> bool:
     now = workers(web)
     return len(now) == len(before) and now != before
