@@ -75,9 +75,10 @@ test-image: image ## Start every process of the image in front of real servers
 	@TEST_IMAGE=1 $(BIN)/python -m pytest -n 0 tests/image $(ARGS)
 
 .PHONY: test-real
-test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
+test-real: $(READY) ## Sync with GNU Mailman, Tryton, moto's SES and S3, dbt: all from .data/real
 	@$(BIN)/python -m dev.maintenance.real_tools
-	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real $(ARGS)
+	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real \
+		tests/publishing/test_parquet_files.py::test_dbt_itself_builds_the_project $(ARGS)
 
 .PHONY: real-ghost
 real-ghost: $(READY) ## Install Ghost into .data/real for make test-real (Node.js 20, a compiler, minutes)
@@ -104,9 +105,6 @@ fuzz: $(READY) ## Get atheris (35 MB; Linux) and feed all entry points what stra
 	@$(BIN)/python -m fuzz --seconds $(SECONDS) $(ARGS)
 
 .PHONY: audit
-audit: $(READY) ## Get pip-audit and ask the index for known vulnerabilities of what is locked
-	@$(BIN)/uv run --quiet --locked --isolated --only-group audit python -m dev.maintenance.audit
-
 audit: $(READY) ## Ask the indexes of Python and npm for known vulnerabilities of what is locked
 	@$(BIN)/uv run --quiet --locked --isolated --only-group audit python -m dev.maintenance.audit
 

@@ -15,6 +15,7 @@ import duckdb
 import jinja2
 import pytest
 
+from dev.maintenance.real_tools import HOME
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import EventKind
@@ -201,12 +202,12 @@ def test_the_models_forget_who_was_erased_and_keep_the_opt_out(tmp_path: Path) -
     assert found == [("everything", None, True, None, None), ("news", None, True, None, None)]
 
 
-@pytest.mark.skipif("DBT" not in os.environ, reason="DBT names no dbt with dbt-duckdb")
+@pytest.mark.skipif("TEST_REAL" not in os.environ, reason="make test-real")
 def test_dbt_itself_builds_the_project(app: Flask, clock: Clock, tmp_path: Path) -> None:
     history(app, clock, tmp_path)
     warehouse = tmp_path / "warehouse.duckdb"
     result = subprocess.run(
-        [os.environ["DBT"], "build", "--project-dir", PROJECT, "--profiles-dir", PROJECT,
+        [HOME / "dbt" / "bin" / "dbt", "build", "--project-dir", PROJECT, "--profiles-dir", PROJECT,
          "--target-path", tmp_path / "target", "--log-path", tmp_path / "logs",
          "--vars", f"{{feed_files: '{tmp_path}/*.parquet'}}"],
         env={**os.environ, "WAREHOUSE": str(warehouse)},
