@@ -53,7 +53,7 @@ def service(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def web(service: Service) -> Iterator[Container]:
-    """`docker run IMAGE`, ready."""
+    """`docker run IMAGE`, serving."""
     with service.start() as container:
-        service.wait_until_ready(container)
+        service.wait_until_serving(container)
         yield container

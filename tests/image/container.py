@@ -7,6 +7,7 @@ deploy/kubernetes ask for. The network is the machine's.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount -t proc proc "$
 mount --rbind /dev "$0/dev" && mount -t tmpfs -o mode=1777 tmp "$0/tmp" &&
 mount --bind "$1" "$0/var/lib/preference-center/spool" && shift && exec "$@"
 """
-_NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
+_NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--propagation", "private")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,10 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kill it; the kernel ends all processes of a namespace with its first one."""
-        self.popen.kill()
-        self.popen.wait()
+        """Kill it, if it runs: with the first process of a namespace, all of them end."""
+        for process in children(self.popen.pid):  # not --kill-child: USER takes that away
+            os.kill(process, signal.SIGKILL)
+        self.popen.wait(PATIENCE)
 
     @property
     def first_process(self) -> int:
@@ -49,7 +51,7 @@ class Container:
 
     def stop(self) -> int:
         """Ask it to stop as `docker stop` does, and return its exit code."""
-        subprocess.run(["kill", f"-{signal.SIGTERM}", str(self.first_process)], check=True)
+        os.kill(self.first_process, signal.SIGTERM)
         return self.popen.wait(PATIENCE)
 
 

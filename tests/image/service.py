@@ -27,8 +27,8 @@ class Service:
         return self.image.command(*words, environ=self.environ, text=text)
 
     def start(self, *arguments: str, **environ: str) -> Container:
-        """Start a process of the image, `web` if none is named."""
-        log = self.logs / ("-".join(arguments) or "web")
+        """Start a process of the image, that of CMD if none is named."""
+        log = self.logs / f"{len(list(self.logs.iterdir()))}-{'-'.join(arguments) or 'web'}.log"
         return self.image.start(*arguments, environ={**self.environ, **environ}, log=log)
 
     def wait_until_ready(self, container: Container, port: str = "") -> None:
@@ -42,6 +42,14 @@ class Service:
             return False
 
         assert wait_until(ready, PATIENCE), container.log.read_text()
+
+    def wait_until_serving(self, container: Container) -> None:
+        """Wait until all of `web` is there: asked to stop before that, it takes 50 seconds."""
+        self.wait_until_ready(container)
+        workers = "Started worker-"
+        assert wait_until(lambda: container.log.read_text().count(workers) == 2, PATIENCE), (
+            container.log.read_text()
+        )
 
     def check_health(self, port: str) -> int:
         """The exit code of HEALTHCHECK's command for the process with that internal port."""

@@ -8,10 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dev.processes import wait_until
 from dev.server import free_port
 from preference_center.processes import read_procfile
-from tests.image.container import PATIENCE, Container, Image
+from tests.image.container import Container, Image
 from tests.image.service import Service
 
 OTHERS = sorted(read_procfile().keys() - {"web"})
@@ -90,10 +89,9 @@ def test_a_process_of_the_image_gets_ready_and_stops_when_asked(
         assert container.stop() == 0, container.log.read_text()
 
 
-def test_web_stops_when_asked(service: Service) -> None:
-    port, internal = str(free_port()), str(free_port())
-    with service.start(PORT=port, INTERNAL_PORT=internal) as container:
-        service.wait_until_ready(container, internal)
-        # one that is asked before that is killed after 50 seconds: see the Procfile
-        assert wait_until(lambda: container.log.read_text().count("Started worker-") == 2, PATIENCE)
+def test_web_stops_when_asked(image: Image, service: Service) -> None:
+    environ = {**service.environ, "PORT": str(free_port()), "INTERNAL_PORT": str(free_port())}
+    second = Service(image, environ, service.logs)
+    with second.start() as container:
+        second.wait_until_serving(container)
         assert container.stop() == 0, container.log.read_text()
