@@ -2,7 +2,8 @@
 
 Each gets a virtual environment of its own in .data/real, from a file of hashed versions;
 again when that file changes. In tests/real/requirements, such a file is made again by
-`uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header X.in -o X.txt`.
+`uv pip compile --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header
+X.in -o X.txt`.
 
 Ghost is not among them: `python -m dev.maintenance.real_tools ghost` installs it from npm, which
 builds two libraries with node-gyp (minutes, and 600 MB).
