@@ -68,7 +68,7 @@ test-wheel: $(READY) ## Build wheel and sdist, and run the demo from an empty en
 
 .PHONY: image
 image: $(READY) ## Build the image with buildah on Debian's packages, or on BASE_IMAGE (as root)
-	@$(BIN)/python -m dev.image
+	@$(BIN)/python -m dev.maintenance.image
 
 .PHONY: test-image
 test-image: image ## Start every process of the image in front of real servers

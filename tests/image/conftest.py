@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dev.engines import for_test
-from dev.image import configuration, missing, root_file_system
+from dev.maintenance.image import configuration, missing, root_file_system
 from dev.server import free_port
 from tests.image.container import Container, Image
 from tests.image.service import Service

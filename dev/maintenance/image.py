@@ -1,4 +1,4 @@
-"""Build the image of the Dockerfile with buildah: `python -m dev.image`. As root, on Linux.
+"""Build the image of the Dockerfile with buildah: `python -m dev.maintenance.image`. As root, on Linux.
 
 On the image of a registry if BASE_IMAGE names one; else, since none may be in reach, on a root
 file system of Debian's packages, which mmdebstrap makes once. What the Dockerfile takes from
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".data" / "image"
 NAME = "localhost/preference-center"
 
