@@ -1,4 +1,4 @@
-"""Build the image of the Dockerfile with buildah: `python -m dev.maintenance.image`. As root, on Linux.
+"""Build the image of the Dockerfile with buildah, as root: `python -m dev.maintenance.image`.
 
 On the image of a registry if BASE_IMAGE names one; else, since none may be in reach, on a root
 file system of Debian's packages, which mmdebstrap makes once. What the Dockerfile takes from
