@@ -55,5 +55,5 @@ def service(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def web(service: Service) -> Iterator[Container]:
     """`docker run IMAGE`, serving."""
     with service.start() as container:
-        service.wait_until_serving(container)
+        service.wait_until_ready(container)
         yield container

@@ -43,14 +43,6 @@ class Service:
 
         assert wait_until(ready, PATIENCE), container.log.read_text()
 
-    def wait_until_serving(self, container: Container) -> None:
-        """Wait until all of `web` is there: asked to stop before that, it takes 50 seconds."""
-        self.wait_until_ready(container)
-        workers = "Started worker-"
-        assert wait_until(lambda: container.log.read_text().count(workers) == 2, PATIENCE), (
-            container.log.read_text()
-        )
-
     def check_health(self, port: str) -> int:
         """The exit code of HEALTHCHECK's command for the process with that internal port."""
         kind, *words = self.image.configuration["Healthcheck"]["Test"]

@@ -93,5 +93,5 @@ def test_web_stops_when_asked(image: Image, service: Service) -> None:
     environ = {**service.environ, "PORT": str(free_port()), "INTERNAL_PORT": str(free_port())}
     second = Service(image, environ, service.logs)
     with second.start() as container:
-        second.wait_until_serving(container)
+        second.wait_until_ready(container)
         assert container.stop() == 0, container.log.read_text()
