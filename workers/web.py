@@ -5,10 +5,12 @@ Any number of servers may run; each on a host needs ports of its own.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +33,11 @@ DEFAULTS = {
 STOP_TIMEOUT = 50
 """Seconds that a worker process may take to finish its requests before it is killed."""
 
+PATIENCE = 5.0
+"""Seconds in which a server before this one, that was killed, lets go of its ports."""
+POLL_INTERVAL = 0.05
+"""Seconds between two looks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -41,14 +48,15 @@ class Port:
     number: int
 
 
-def main(environ: Mapping[str, str] = os.environ) -> None:
+def main(environ: Mapping[str, str] = os.environ, patience: float = PATIENCE) -> None:
     """Serve until asked to stop. Raises SystemExit if a variable is wrong or a port is taken."""
     given = DEFAULTS | {name: value for name, value in environ.items() if value}
     port = Port("PORT", given["HOST"], read_number(given, "PORT", 65535))
-    require_free(port)
+    require_free(port, patience)
     if "INTERNAL_PORT" in given:
         host = given.get("INTERNAL_HOST", "127.0.0.1")
-        require_free(Port("INTERNAL_PORT", host, read_number(given, "INTERNAL_PORT", 65535)))
+        internal = Port("INTERNAL_PORT", host, read_number(given, "INTERNAL_PORT", 65535))
+        require_free(internal, patience)
     os.environ["HOST"], os.environ["PORT"] = port.host, str(port.number)  # /readyz connects to it
     Granian(
         given["WEB_APP"],
@@ -84,12 +92,24 @@ def read_number(given: Mapping[str, str], name: str, most: int) -> int:
     return int(text)
 
 
-def require_free(port: Port) -> None:
-    """Raise SystemExit if another process listens there, or nobody may.
+def require_free(port: Port, patience: float = PATIENCE) -> None:
+    """Raise SystemExit if another process listens there for `patience` seconds, or nobody may.
 
     The worker processes share their ports, as does any other program that asks to (SO_REUSEPORT):
     without this look, connections would go to both by chance.
     """
+    deadline = time.monotonic() + patience
+    while (error := _bind(port)) is not None:
+        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            raise SystemExit(
+                f"{port.setting} {port.number} on {port.host}: {error.strerror}."
+                f" Set {port.setting} to another port, or stop what listens there."
+            )
+        time.sleep(POLL_INTERVAL)
+
+
+def _bind(port: Port) -> OSError | None:
+    """Why it can't be listened to; None if it can."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             port.host, port.number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -98,10 +118,8 @@ def require_free(port: Port) -> None:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a restart
             tried.bind(address)
     except OSError as error:
-        raise SystemExit(
-            f"{port.setting} {port.number} on {port.host}: {error.strerror}."
-            f" Set {port.setting} to another port, or stop what listens there."
-        ) from None
+        return error
+    return None
 
 
 if __name__ == "__main__":

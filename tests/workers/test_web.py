@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -23,7 +24,7 @@ def taken() -> Iterator[int]:
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_port_on_which_somebody_listens_is_not_shared(taken: int, host: str) -> None:
     with pytest.raises(SystemExit, match=f"^PORT {taken} on {host}: Address already in use"):
-        require_free(Port("PORT", host, taken))
+        require_free(Port("PORT", host, taken), patience=0)
 
 
 def test_a_port_that_is_free_can_be_looked_at_twice() -> None:
@@ -34,13 +35,23 @@ def test_a_port_that_is_free_can_be_looked_at_twice() -> None:
         require_free(Port("PORT", "127.0.0.1", number))
 
 
+def test_a_port_that_a_killed_server_still_has_is_waited_for() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        ending = threading.Timer(0.2, listening.close)
+        ending.start()
+        require_free(Port("PORT", "127.0.0.1", listening.getsockname()[1]), patience=30)
+        ending.join()
+
+
 @pytest.mark.parametrize("name", ["PORT", "INTERNAL_PORT"])
 def test_the_server_ends_with_a_sentence_before_it_starts_anything(name: str, taken: int) -> None:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         free = str(found.getsockname()[1])
     with pytest.raises(SystemExit, match=f"Set {name} to another port"):
-        main({"PORT": free, name: str(taken)})
+        main({"PORT": free, name: str(taken)}, patience=0)
 
 
 def test_an_unknown_host_is_named() -> None:
@@ -56,4 +67,4 @@ def test_a_number_that_is_none_is_named_with_what_it_should_be(text: str) -> Non
 
 def test_a_variable_that_is_empty_counts_as_unset(taken: int) -> None:
     with pytest.raises(SystemExit, match=f"^PORT {taken} on 127.0.0.1: "):
-        main({"HOST": "", "INTERNAL_PORT": "", "PORT": str(taken)})
+        main({"HOST": "", "INTERNAL_PORT": "", "PORT": str(taken)}, patience=0)
