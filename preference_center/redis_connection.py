@@ -45,7 +45,7 @@ def connect_redis(redis_url: str, *, timeout: float | None = None) -> redis.Redi
     master, so a failover is followed.
     """
     timeouts: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-    if urlsplit(redis_url).scheme not in _SENTINEL_SCHEMES:
+    if _scheme_of(redis_url) not in _SENTINEL_SCHEMES:
         return _connect_plain(redis_url, timeouts)
     parsed = _parse_sentinel_url(redis_url)
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ def require_no_cluster(connection: redis.Redis) -> None:
 
 
 def _connect_plain(redis_url: str, timeouts: Mapping[str, Any]) -> redis.Redis:
-    if urlsplit(redis_url).scheme not in _PLAIN_SCHEMES:
+    if _scheme_of(redis_url) not in _PLAIN_SCHEMES:
         raise ConfigError(_FORM)
     try:
         return redis.Redis.from_url(redis_url, **timeouts)
@@ -96,12 +96,21 @@ def _connect_plain(redis_url: str, timeouts: Mapping[str, Any]) -> redis.Redis:
         raise ConfigError(_FORM) from None
 
 
+def _scheme_of(redis_url: str) -> str:
+    return redis_url.partition("://")[0].lower()
+
+
 def _parse_sentinel_url(redis_url: str) -> _SentinelUrl:
-    parts = urlsplit(redis_url)
-    account, _, hosts = parts.netloc.rpartition("@")
+    """Not by `urlsplit`, which takes several hosts for one, and a bracket among them for an error.
+
+    Raises ConfigError.
+    """
+    where, _, options = redis_url.partition("://")[2].partition("?")
+    place, _, path = where.partition("/")
+    account, _, hosts = place.rpartition("@")
     username, _, password = account.partition(":")
-    service, _, database = parts.path.strip("/").partition("/")
-    query = dict(parse_qsl(parts.query))
+    service, _, database = path.strip("/").partition("/")
+    query = dict(parse_qsl(options))
     sentinel = {
         name: query.pop(f"sentinel_{name}")
         for name in ("username", "password")
@@ -109,7 +118,9 @@ def _parse_sentinel_url(redis_url: str) -> _SentinelUrl:
     }
     if not service or not (database or "0").isdigit():
         raise ConfigError(_FORM)
-    common: dict[str, Any] = {"ssl": True, **query} if _SENTINEL_SCHEMES[parts.scheme] else query
+    common: dict[str, Any] = (
+        {"ssl": True, **query} if _SENTINEL_SCHEMES[_scheme_of(redis_url)] else query
+    )
     return _SentinelUrl(
         tuple(_parse_host(host) for host in hosts.split(",")),
         service,
@@ -125,8 +136,8 @@ def _parse_sentinel_url(redis_url: str) -> _SentinelUrl:
 
 def _parse_host(text: str) -> tuple[str, int]:
     """A host and its port; an IPv6 address in brackets."""
-    parts = urlsplit(f"//{text}")
     try:
+        parts = urlsplit(f"//{text}")
         port = parts.port or _SENTINEL_PORT
     except ValueError:
         raise ConfigError(_FORM) from None

@@ -176,13 +176,13 @@ WITH learned AS (
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = given.digest AND channel = given.channel LIMIT 1) AS address
 ), {match_key_ctes("learned")}, {_NEWEST_OPT_OUT_CTE}, affected AS (
-    SELECT (SELECT max(seq) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
+    SELECT (SELECT max(seq + 0) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
         s.scope, s.address_id AS target, {{only_if_missing}} AS only_if_missing,
         {{waiting_since}} AS waiting_since
     FROM learned JOIN related s USING (address_id)
     WHERE s.active OR s.pause_until > %(now)s
     UNION ALL
-    SELECT (SELECT max(seq) FROM event WHERE id IN (b.out_event, b.pause_event)),
+    SELECT (SELECT max(seq + 0) FROM event WHERE id IN (b.out_event, b.pause_event)),
         b.scope, a.address_id, {{only_if_missing}}, %(now)s
     FROM key a JOIN newest_opt_out b ON b.digest = a.digest AND b.channel = a.channel
         AND b.address_id <> a.address_id
@@ -190,6 +190,7 @@ WITH learned AS (
 ), {RAISE_CTES}
 SELECT ARRAY[]::uuid[], ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
+# `seq + 0`: else PostgreSQL 17 may read events from the newest on until it meets one of the two.
 RAISE_LEARNED = _RAISE_LEARNED.format(only_if_missing="true", waiting_since=_RECEIVED_AT)
 """Raise the sync states of addresses that were stored without an event, as from a contact (I9).
 

@@ -28,8 +28,9 @@ WITH page AS (SELECT id FROM address WHERE id > %(after)s ORDER BY id LIMIT %(li
 member AS (
     SELECT id FROM page
     UNION
-    SELECT address_id FROM contact_address WHERE contact_id = ANY(ARRAY(
+    SELECT address_id FROM (SELECT address_id FROM contact_address WHERE contact_id = ANY(ARRAY(
         SELECT contact_id FROM contact_address WHERE address_id = ANY(ARRAY(SELECT id FROM page))))
+        OFFSET 0) AS of_contact
 )
 SELECT a.id, a.channel, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
     EXISTS ({_MOVED_TO.format(id="a.id")} OFFSET 0), linked.contact_id, (SELECT max(id) FROM page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from simulation.planting import PATCHES, ROOT
 
 
+@pytest.mark.skipif(shutil.which("patch") is None, reason="patch is missing: apt-get install patch")
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_a_planted_bug_still_applies(patch: Path) -> None:
     command = ["patch", "-p1", "-s", "-f", "--dry-run", "-i", str(patch)]
