@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from chaos.planting import PATCHES
 from simulation.planting import ROOT
 
 
+@pytest.mark.skipif(shutil.which("patch") is None, reason="patch is missing: apt-get install patch")
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_a_planted_bug_still_applies(patch: Path) -> None:
     command = ["patch", "-p1", "-s", "-f", "--dry-run", "-i", str(patch)]

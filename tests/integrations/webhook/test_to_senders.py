@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,7 @@ def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FlaskClie
 
 
 def off(database: Path) -> set[str]:
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         return {row[0] for row in connection.execute("SELECT topic FROM topic_off WHERE off")}
 
 
