@@ -6,6 +6,7 @@ nothing twice: each event has had its id since it was accepted.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -68,7 +69,7 @@ class ReplayProgress:
 
     done: set[int] = field(default_factory=set)
     """Offsets of what was recorded or quarantined."""
-    blocked: list[int] = field(default_factory=list)
+    blocked: deque[int] = field(default_factory=deque)
     """Offsets of records blocked by a lock; the least recently tried first."""
     reported: set[int] = field(default_factory=set)
     """Offsets of those that were logged."""
@@ -94,43 +95,42 @@ class SpoolReplay:
         Unavailable when the database is unavailable; call it again then.
         """
         replayed = ReplayStats()
-        blocked = tuple(progress.blocked)
-        fresh: list[_SpooledRequest] = []
-        held_up: dict[int, _SpooledRequest] = {}
-        for offset, part in decode_frames(content):
-            if offset in progress.done:
-                continue
-            record = self._decode(held, offset, part, replayed)
-            if record is None:
-                progress.done.add(offset)
-            elif offset in blocked:
-                held_up[offset] = record
-            else:
-                fresh.append(record)
-        for batch in _batches(fresh):
+        parts = dict(decode_frames(content))
+        fresh = sorted(parts.keys() - progress.done - set(progress.blocked))
+        records = [self._decode(held, at, parts[at], progress, replayed) for at in fresh]
+        for batch in _batches([record for record in records if record is not None]):
             self._record_batch(held, batch, progress, replayed)
-        for offset in blocked:
-            progress.blocked.remove(offset)
-            self._record_batch(held, [held_up[offset]], progress, replayed)
-            if offset in progress.blocked:
+        for _ in range(len(progress.blocked)):
+            offset = progress.blocked.popleft()
+            record = self._decode(held, offset, parts[offset], progress, replayed)
+            if record is not None:
+                self._record_batch(held, [record], progress, replayed)
+            if progress.blocked and progress.blocked[-1] == offset:
                 break
         replayed.blocked = len(progress.blocked)
         return replayed
 
     def _decode(
-        self, held: LockedSpoolFile, offset: int, part: Frame | DamagedBytes, stats: ReplayStats
+        self,
+        held: LockedSpoolFile,
+        offset: int,
+        part: Frame | DamagedBytes,
+        progress: ReplayProgress,
+        stats: ReplayStats,
     ) -> _SpooledRequest | None:
-        """The record in a part of a file; None if it had to be quarantined."""
+        """The record in a part of a file; None if it had to be quarantined, and is done."""
         if isinstance(part, DamagedBytes):
             self.folder.quarantine(held.path, DAMAGED_SUFFIX, part.content)
             log.error("spool_damaged", file=held.path.name, offset=offset, bytes=len(part.content))
             stats.damaged += 1
+            progress.done.add(offset)
             return None
         try:
             data = self.links.open_request(part.payload)
             return _SpooledRequest(offset, part, str(data["kind"]), data)
         except (PreferenceCenterError, KeyError, TypeError) as error:
             self._reject(held, offset, part, error, stats)
+            progress.done.add(offset)
             return None
 
     def _record_batch(
