@@ -59,7 +59,7 @@ def test_a_worker_process_that_crashes_is_replaced_and_no_click_fails(
         for web in webs:
             before = workers(web)
             os.kill(before[0], signal.SIGKILL)
-            assert wait_until(lambda: has_replaced(web, before), PATIENCE)  # noqa: B023
+            assert wait_until(lambda: has_replaced(web, before), PATIENCE)  # noqa: B023 - called at once
             web.await_ready()
             settle(under)
     assert under.failures == {}

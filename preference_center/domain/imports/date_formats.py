@@ -79,7 +79,7 @@ def parse_date_format(pattern: str) -> DateFormat:
     try:
         # A day and month alone are refused at once: Python 3.13 warns of them.
         has_year = re.search("%[yYcxG]", pattern) is not None
-        sample = datetime.strptime(_SAMPLE.strftime(pattern), pattern) if has_year else None  # noqa: DTZ007
+        sample = datetime.strptime(_SAMPLE.strftime(pattern), pattern) if has_year else None  # noqa: DTZ007 - no zone is asked for
     except (ValueError, re.error):  # the latter for a directive that occurs twice
         sample = None
     if (

@@ -36,8 +36,9 @@ class Outage:
     down: threading.Event = field(default_factory=threading.Event)
     """Set while it is down; the thread that retries waits for this."""
     cause: UnavailableCause = UnavailableCause.UNREACHABLE
+    """The cause that was reported last."""
     reason: str = ""
-    """The cause that was reported last, and what was stated of it."""
+    """What was stated of it."""
     _retrying: threading.local = field(default_factory=threading.local)
 
     @property
