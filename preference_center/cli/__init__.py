@@ -28,10 +28,6 @@ _COMMANDS = {
         "mailcheck:check_mail",
         "Check one received mail: FILE as .eml, or - for standard input.",
     ),
-    "contacts": (
-        "contacts:group",
-        "Look up a contact; close or reopen its account, restrict the use of its data.",
-    ),
     "cookies": ("cookies:group", "What browsers chose about cookies: counts for compliance."),
     "db": ("migrations:migrations", "Perform database migrations."),
     "destinations": (
@@ -47,14 +43,6 @@ _COMMANDS = {
         "Write all suppressed addresses, in the format that another tool imports.",
     ),
     "feed": ("feed:feed", "The feed of changes for senders and data teams."),
-    "minors": (
-        "minors:group",
-        "Reports that an address is a minor's: decide on each within 72 hours.",
-    ),
-    "holds": (
-        "holds:group",
-        "Legal holds: while one lasts, neither erasure nor retention touches its subject.",
-    ),
     "imports": ("imports:imports", "Import opt-outs and subscriptions of other tools."),
     "inbound": ("inbound:group", "Process opt-outs from mail, text messages and vendor events."),
     "keys": ("keys:keys", "Manage the keys of senders, and generate those of the service."),
@@ -74,10 +62,6 @@ _COMMANDS = {
     "retention": (
         "retention:group",
         "Remove what is past its retention, as the catalogue's [retention] states it.",
-    ),
-    "rights": (
-        "rights:group",
-        "Data-subject requests: what people ask for about their data, and by when.",
     ),
     "scrub": (
         "scrub:scrub_",

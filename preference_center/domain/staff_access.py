@@ -21,7 +21,7 @@ class AccessAction(StrEnum):
     PERSON_VIEWED = "person_viewed"
     """They searched for an address and were shown everything about it."""
     CONTACT_VIEWED = "contact_viewed"
-    """They asked whose address it is, and how the account stands."""
+    """They asked whose address it is, by a command that is gone: older looks have it."""
     MAIL_REVIEWED = "mail_reviewed"
     """They read a mail or a text whose meaning was not clear."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
+from preference_center.context import services
 from preference_center.domain.rights.model import (
     ExtensionReason,
     RefusalGround,
@@ -99,8 +100,14 @@ def _reminder(email: OutgoingEmail, _name: str) -> EmailTexts:
             right=right_of(email),
             day=day_of(email, "due"),
         ),
-        expiry=f"flask rights show {reference_of(email)}",
+        expiry=_queue_url(),
     )
+
+
+def _queue_url() -> str:
+    """Where staff work on requests."""
+    settings = services().settings
+    return f"{(settings.console_url or settings.public_url).rstrip('/')}/console/requests"
 
 
 def _outcome(outcome: RequestOutcome) -> str:

@@ -26,7 +26,6 @@ COLUMNS = ("address", "kind", "extent", "channel", "law", "external_id", "receiv
 
 That of the address may have any of the usual names for it (`domain.tabular`).
 """
-MAX_ROWS = 10_000
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -46,7 +45,7 @@ def read_agent_list(
     """The rows of a CSV with a header, in their order; `language` is that of the answers.
 
     `region` parses phone numbers without a country code. Raises InvalidList if the header can't
-    be used, or beyond MAX_ROWS. Problems of rows never quote them (I12).
+    be used. Problems of rows never quote them (I12).
     """
     iterator = iter(lines)
     first = next(iterator, "")
@@ -60,9 +59,7 @@ def read_agent_list(
     _check_header(header)
     reader.fieldnames = header
     try:
-        for count, row in enumerate(reader, start=1):
-            if count > MAX_ROWS:
-                raise InvalidList(f"the list has more than {MAX_ROWS:,} rows: split it")
+        for row in reader:
             yield _read_row(reader.line_num, row, agent, language, region)
     except csv.Error:
         raise InvalidList(f"line {reader.line_num + 1} is no CSV: fix its quotes") from None

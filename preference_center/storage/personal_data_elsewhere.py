@@ -18,7 +18,6 @@ FILES: Mapping[str, str] = {
     "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
     "preference_center/integrations/file_drop/folders.py": "addresses, readable: the drop itself",
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
-    "preference_center/cli/private_files.py": "what staff save of proofs and access files: 0600",
     "preference_center/publishing": "files for a warehouse: addresses, readable if asked for",
     "preference_center/rights/access_file/archive.py": "nothing on disk: into sealed parts of rows",
     "preference_center/rights/journal_store.py": "digests of erased people: the erasure journal",

@@ -16,12 +16,14 @@ from redis import Redis
 from preference_center.context import EXTENSION_NAME, services
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.staff import Role
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.links import Link
 from preference_center.mailer.send import send_due_emails
+from preference_center.rights import requests
 from preference_center.spool.replayer import SpoolReplayer
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
@@ -29,6 +31,7 @@ from preference_center.sync.erase import erase_due
 from preference_center.sync.push import sync
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import Clock
+from tests.console.staff import staff
 from tests.life.person import EXTERNAL_ID, FIRST, FIRST_ADDRESS, FORMS, LOCALE, NUMBER, SECOND
 from tests.mailer.sending import at
 from tests.mailer.smtp_stub import SmtpStub
@@ -191,17 +194,27 @@ class Company:
 
     def support_looks(self) -> None:
         """Staff look her up, and place a legal hold that ends."""
-        self.cli("contacts", "show", "--reason", "called", typed=FIRST)
-        words = ("--reference", "case-1", "--ground", "claims")
-        self.cli("holds", "place", *words, typed=FIRST)
-        self.cli("holds", "end", "--reference", "case-1")
+        self._press("/people", Role.SUPPORT, who=FIRST, reason="called")
+        hold = {"channel": "email", "address": FIRST, "reference": "case-1", "ground": "claims"}
+        self._press("/requests/holds/place", Role.COMPLIANCE, **hold)
+        ended = {"reference": "case-1", "confirmed": "yes"}
+        self._press("/requests/holds/end", Role.COMPLIANCE, name="ada", **ended)
+
+    def _press(self, path: str, role: Role, name: str = "grace", **form: str) -> None:
+        """What somebody on staff sends at the console, which takes it."""
+        answer = staff(self.app, role, name=name).post(f"/console{path}", **form)
+        assert answer.status_code == 303, answer.text
+        assert FIRST_ADDRESS.exact not in answer.location.lower()  # I12
 
     def support_completes(self, reference: str) -> None:
         """Two facts were right, and nothing is owed."""
-        facts = ("--fact", "last_order", "--fact", "subscriptions")
-        proof = ("confirmed", "--proof", "recent_dealings")
-        self.cli("rights", "identify", reference, *proof, *facts)
-        assert " done " in self.cli("rights", "complete", reference)
+        with self.app.app_context():
+            path = f"/v1/rights/{requests.find_by_reference(reference).id}"
+        facts = ["last_order", "subscriptions"]
+        known = {"result": "confirmed", "proof": "recent_dealings", "facts": facts}
+        assert self.sender.post(f"{path}/identify", known).status_code == 200
+        done = self.sender.post(f"{path}/complete", {})
+        assert done.get_json()["state"] == "done", done.text
 
     def export(self) -> None:
         """Everything that operators can write to files, again."""

@@ -21,7 +21,7 @@ from preference_center.languages import LANGUAGES
 from preference_center.rights.agent_list import COLUMNS, AgentRow, read_agent_list, record_row
 
 MAX_ROWS = 500
-"""Rows that one upload records; a longer list is for `flask rights import`, or in parts."""
+"""Rows that one upload records: it is one HTTP request. A longer list is uploaded in parts."""
 
 
 def agent_list() -> ResponseReturnValue:

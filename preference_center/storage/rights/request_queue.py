@@ -15,16 +15,6 @@ from preference_center.storage.rights.holds import IN_FORCE
 from preference_center.storage.rights.requests import SELECT_REQUESTS, fetch_requests
 
 
-def list_running(connection: Connection, limit: int) -> list[RightsRequest]:
-    """Open requests whose clock runs, the earliest deadline first."""
-    return fetch_requests(
-        connection,
-        f"""{SELECT_REQUESTS} WHERE closed_at IS NULL AND stopped_at IS NULL
-        ORDER BY COALESCE(extended_to, due_at), id LIMIT %(limit)s""",
-        {"limit": limit},
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
     """What the queue of open requests is sorted and filtered by. Times are UTC."""
