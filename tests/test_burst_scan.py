@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.burst_scan import SCAN_INTERVAL, flag_bursts
-from preference_center.console import review
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
@@ -165,46 +164,25 @@ def test_of_many_schedulers_one_looks(app: Flask, press: Press, look: Look, cloc
 def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: Look) -> None:
     press("abcdef")
     (flag,) = look()
-    runner = app.test_cli_runner()
-    listed = runner.invoke(args=["inbound", "bursts", "list"]).output
-    share = "6 of the 6 known addresses of its domain (100%)"
-    assert f"{flag.id}\t" in listed
-    assert f"6 opt-outs within 5 s\t{share}" in listed
-
-    shown = runner.invoke(args=["inbound", "bursts", "show", str(flag.id)]).output
-    assert "domain\tacme.example.com\n" in shown
-    assert f"share\t{share}\n" in shown
-    assert "messages\tspring\n" in shown
-    assert "@" not in shown
+    grace = staff(app, Role.SUPPORT)
+    assert str(flag.id) in grace.get("/console/review").get_data(as_text=True)
+    page = grace.get(f"/console/review/bursts/{flag.id}")
+    assert "6 opt-outs within 5 seconds Domain acme.example.com" in words(page)
+    assert "Messages spring" in words(page)
     with app.app_context():
         events = run_in_transaction(lambda c: stored.list_event_ids(c, flag.id))
-    assert [f"opt-out\t{format_receipt_code(event)}" for event in events] == shown.splitlines()[-6:]
+    html = page.get_data(as_text=True)
+    for event in events:
+        assert f"<li><code>{format_receipt_code(event)}</code></li>" in html
 
-    found = runner.invoke(args=["receipts", "find", format_receipt_code(events[0])]).output
-    assert "opted_out acme.offers (active)" in found
-    assert "flagged\tone of 6 opt-outs of 6 addresses of its domain in a burst" in found
-    assert str(flag.id) in found
-
-
-def test_a_page_of_the_console_shows_the_first_of_many(
-    app: Flask, press: Press, look: Look, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    press("abcdef")
-    (flag,) = look()
-    grace, path = staff(app, Role.SUPPORT), f"/console/review/bursts/{flag.id}"
-    assert grace.get(path).get_data(as_text=True).count("<li><code>") == len("abcdef")
-    monkeypatch.setattr(review, "MAX_CODES", 2)
-    assert "The first 2 are shown" in words(grace.get(path))
-    assert grace.get(path).get_data(as_text=True).count("<li><code>") == 2
+    found = grace.post("/console/people", who=format_receipt_code(events[0]), reason="called")
+    assert "one of 6 opt-outs of its domain in 5 seconds" in words(grace.get(found.location))
 
 
-def test_without_bursts_the_list_is_empty(app: Flask) -> None:
-    runner = app.test_cli_runner()
-    assert runner.invoke(args=["inbound", "bursts", "list"]).stderr == "No burst was found.\n"
-    unknown = runner.invoke(
-        args=["inbound", "bursts", "show", "0190d5a2-0000-7000-8000-000000000000"]
-    )
-    assert (unknown.exit_code, "there is no burst with this id" in unknown.output) == (1, True)
+def test_an_unknown_burst_has_no_page(app: Flask) -> None:
+    grace, unknown = staff(app, Role.SUPPORT), "0190d5a2-0000-7000-8000-000000000000"
+    assert "None was found" in words(grace.get("/console/review"))
+    assert grace.get(f"/console/review/bursts/{unknown}").status_code == 404
 
 
 def test_health_reports_bursts_for_a_day(

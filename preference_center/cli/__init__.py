@@ -53,7 +53,7 @@ _COMMANDS = {
         "policies:group",
         "Versions of the privacy policy: inform people, and see who was informed.",
     ),
-    "receipts": ("receipts:receipts", "Find opt-outs by the reference on a person's receipt."),
+    "receipts": ("receipts:receipts", "Find the evidence of a message id."),
     "redis": ("redis_rights:group", "The user of REDIS_URL."),
     "reports": (
         "reports:group",

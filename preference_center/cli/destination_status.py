@@ -104,7 +104,7 @@ def show(name: str) -> None:
     for line in _stats_lines(stats):
         click.echo(line)
     if unreadable:
-        click.echo(f"unreadable webhooks\t{unreadable:,}: flask inbound events list")
+        click.echo(f"unreadable webhooks\t{unreadable:,}: /console/review")
     for each in unknown:
         click.echo(
             f"events of an unknown type\t{each.type}: {each.count:,}, last "

@@ -22,9 +22,6 @@ from preference_center.cli.errors import (
     read_stdin_lines,
     reject_address_arguments,
 )
-from preference_center.cli.inbound_bursts import bursts
-from preference_center.cli.inbound_events import events
-from preference_center.cli.inbound_queue import queue
 from preference_center.cli.lazy_command import LazyCommand
 from preference_center.context import services
 from preference_center.domain import sender_requests
@@ -51,17 +48,13 @@ WATCH_INTERVAL = 2.0
 """Seconds between two scans of a maildir."""
 
 group = CommandGroup("inbound", help="Process opt-outs from mail, text messages and vendor events.")
-for command in (
-    bursts,
-    events,
-    queue,
+group.add_command(
     LazyCommand(
         "replay",
         "preference_center.cli.destination_status:replay",
         "Process once more what NAME has posted to /in/NAME.",
-    ),
-):
-    group.add_command(command)
+    )
+)
 
 
 @group.command("receive")

@@ -37,14 +37,12 @@ from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.person_access import insert_person_access
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.mail import bursts, pending_mail_opt_outs, review_queue
 from preference_center.storage.sync import undecided_events
 
 LISTED = 50
 """How many of each list are shown: what has waited longest is decided first."""
-
-MAX_CODES = 500
-"""References of a burst on its page: a program that scans links may have made thousands."""
 
 REASON_TEXTS: Mapping[ReviewReason, LazyString] = {
     ReviewReason.UNCLEAR: _("The meaning of a reply is not clear"),
@@ -146,13 +144,22 @@ def dismiss_pending_opt_out(opt_out_id: UUID) -> ResponseReturnValue:
 
 
 def burst(burst_id: UUID) -> ResponseReturnValue:
-    """One burst: when, how many, and the references of its opt-outs."""
+    """One burst: when, how many, of which domain, and the references of its opt-outs."""
     found = run_in_transaction(lambda connection: bursts.find_burst(connection, burst_id))
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
-    events = run_in_transaction(lambda c: bursts.list_event_ids(c, burst_id, MAX_CODES))
+    events = run_in_transaction(lambda connection: bursts.list_event_ids(connection, burst_id))
+    domain = run_in_transaction(lambda connection: _burst_domain(connection, burst_id))
     codes = [format_receipt_code(event) for event in events]
-    return render_page("review/burst", burst=found, codes=codes)
+    return render_page("review/burst", burst=found, domain=domain, codes=codes)
+
+
+def _burst_domain(connection: Connection, burst_id: UUID) -> str:
+    """The domain. It is not stored with the burst, but read from an address that still exists."""
+    ids = bursts.list_address_ids(connection, burst_id)
+    for _channel, address in load_readable(connection, services().keys, ids).values():
+        return address.rpartition("@")[2]
+    return str(_("no longer known: all its addresses were erased"))
 
 
 def _resolve(item_id: UUID) -> None:

@@ -222,7 +222,7 @@ def remove_destination(name: str, actor: str) -> None:
         if undecided_events.has_open_work(connection, destination.id):
             raise DestinationError(
                 f"{name} has reported opt-outs that are not recorded or decided yet: see to them"
-                " first (`flask inbound events list`)"
+                " first (/console/review)"
             )
         destinations.delete_destination(connection, destination.id)
         detail = {"name": name, "id": str(destination.id), "kind": destination.kind}

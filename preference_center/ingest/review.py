@@ -1,6 +1,6 @@
 """What waits for a person's decision: mails and texts, vendor events, opt-outs without an address.
 
-The commands and the console use these alike. `actor` is who decides.
+The console and `flask inbound` use these. `actor` is who decides.
 """
 
 from __future__ import annotations
@@ -160,26 +160,17 @@ def dismiss_pending(opt_out_ids: Iterable[UUID], reason: str, actor: str) -> Non
     run_in_transaction(dismiss_all)
 
 
-def retry_vendor_events(actor: str, destination: str | None = None) -> int:
-    """Process all undecided vendor events once more, or those of one destination; how many.
+def retry_vendor_events(actor: str) -> None:
+    """Process all undecided vendor events once more."""
 
-    Raises InvalidInput if there is no such destination.
-    """
-
-    def release(connection: Connection) -> tuple[int, set[int]]:
-        context = services()
-        destination_id = None
-        if destination is not None:
-            destination_id = destinations.get_by_name(connection, context.keys, destination).id
-        posts = undecided_events.list_webhooks_with_open_questions(connection, destination_id)
-        now, detail = context.now(), {"name": destination or "", "events": str(len(posts))}
+    def release(connection: Connection) -> set[int]:
+        posts = undecided_events.list_webhooks_with_open_questions(connection)
+        now, detail = services().now(), {"events": str(len(posts))}
         insert_audit_entry(connection, now, actor, "vendor_event.retried", detail)
-        return len(posts), webhook_inbox.requeue_webhooks(connection, posts, now)
+        return webhook_inbox.requeue_webhooks(connection, posts, now)
 
-    count, destination_ids = run_in_transaction(release)
-    for destination_id in destination_ids:
+    for destination_id in run_in_transaction(release):
         services().queue.nudge_webhooks(destination_id)
-    return count
 
 
 def discard_vendor_events(webhook_ids: Iterable[UUID], reason: str, actor: str) -> None:

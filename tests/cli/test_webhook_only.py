@@ -186,7 +186,7 @@ def test_how_many_posts_can_not_be_read_is_shown(app: Flask, added: Result) -> N
         until = context.now() + timedelta(seconds=5)
         ingest_webhooks(number, connect, until=until, stop=lambda: False)
     shown = flask(app, "destinations", "show", "sparks").output
-    assert "unreadable webhooks\t1: flask inbound events list" in shown
+    assert "unreadable webhooks\t1: /console/review" in shown
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ import pytest
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.ingest import review
+from preference_center.ingest.review import Meaning
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue
@@ -273,10 +276,8 @@ def test_a_person_may_decide_that_it_was_a_stop(app: Flask, text: Text, ledger: 
     text("please don't text me any more")
     with app.app_context():
         (waits,) = run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
-    done = app.test_cli_runner().invoke(
-        args=["inbound", "review-queue", "resolve", str(waits.id)], input=ANNA
-    )
-    assert done.exit_code == 0, done.output
+        anna, origin = parse_address(ANNA, Channel.SMS), RequestOrigin("t", "t", services().now())
+        review.resolve_item(waits, [anna], Meaning.OPTED_OUT, ALL_MARKETING, origin)
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     assert text("STOP") == ""  # it stands for the number
 

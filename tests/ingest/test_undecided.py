@@ -13,6 +13,8 @@ from flask.testing import FlaskClient
 
 from preference_center.context import services
 from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
+from preference_center.ingest import review
+from preference_center.ingest.review import NotOpen
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import review_queue
@@ -33,7 +35,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def command(app: Flask) -> Command:
-    """`command("inbound", "events", ...)`: what `flask` does."""
+    """`command("inbound", "pending")`: what `flask` does."""
 
     def do(*words: str) -> Result:
         return app.test_cli_runner().invoke(app.cli, words)
@@ -151,37 +153,30 @@ def questions() -> list[str]:
     ]
 
 
-def test_a_person_sees_each_and_why(command: Command) -> None:
+def test_each_waits_with_its_question() -> None:
     number = add_destination("mailer", TOPIC)
     for happens in (unreadable, unknown_type, unmapped, no_address):
         happens(number)
     assert sorted(questions()) == ["address", "target 4711", "type moved_house", "unreadable"]
-    shown = command("inbound", "events", "list").output
-    for each in questions():
-        assert each in shown
-    assert "anna" not in shown  # I12
+    assert "anna" not in str(questions())  # I12
 
 
 def test_discarding_ends_it_with_a_reason_in_the_audit(
-    clock: Clock, client: FlaskClient, command: Command
+    clock: Clock, client: FlaskClient
 ) -> None:  # I3
     number = add_destination("mailer", TOPIC)
     unreadable(number)
     clock.advance(WINDOW)
-    event = str(
-        run_in_transaction(lambda c: undecided_events.list_open_questions(c, 1))[0].webhook_id
-    )
-    assert command("inbound", "events", "discard", event).exit_code == 2  # without a reason
-    done = command("inbound", "events", "discard", event, "--reason", "a health check of ours")
-    assert done.exit_code == 0
+    (waits,) = run_in_transaction(lambda c: undecided_events.list_open_questions(c, 2))
+    review.discard_vendor_events([waits.webhook_id], "a health check of ours", "test")
     assert health(client) == ("on_time", [])
-    again = command("inbound", "events", "discard", event, "--reason", "again")
-    assert again.exit_code == 1
+    with pytest.raises(NotOpen):
+        review.discard_vendor_events([waits.webhook_id], "again", "test")
     detail = run_in_transaction(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
     assert detail == [
         (
             "vendor_event.discarded",
-            {"event": event, "reason": "a health check of ours"},
+            {"event": str(waits.webhook_id), "reason": "a health check of ours"},
         )
     ]
     clock.advance(webhook_inbox.RETENTION)
@@ -192,7 +187,7 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
 
 
 def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
-    clock: Clock, command: Command
+    clock: Clock,
 ) -> None:  # I1, I13
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(asm_group_id=4711))
@@ -203,7 +198,7 @@ def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
     run_in_transaction(
         lambda c: c.execute("""UPDATE destination SET mapping = '{"acme.offers": "4711"}'""")
     )
-    assert command("inbound", "events", "retry", "--destination", "mailer").exit_code == 0
+    review.retry_vendor_events("test")
     ingest_stored(number, TwoWayTool())
     assert questions() == []
     assert [(kind, scope) for kind, scope, *_ in events()] == [("opted_out", TOPIC)]
@@ -211,32 +206,25 @@ def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
     assert at == (received_at,)
 
 
-def test_trying_again_leaves_open_what_is_still_not_understood(command: Command) -> None:
+def test_trying_again_leaves_open_what_is_still_not_understood() -> None:
     number = add_destination("mailer", TOPIC)
     unmapped(number)
-    command("inbound", "events", "retry")
+    review.retry_vendor_events("test")
     assert questions() == ["target 4711"]
     ingest_stored(number, TwoWayTool())
     assert questions() == ["target 4711"]
 
 
-def test_a_target_can_be_ignored_for_good_at_one_destination(command: Command) -> None:
+def test_a_target_can_be_ignored_for_good_at_one_destination() -> None:
     number = add_destination("mailer", TOPIC)
     unmapped(number)
-    words = ("inbound", "events", "ignore", "mailer", "target 4711", "--reason", "not ours")
-    assert command(*words).exit_code == 0
+    assert review.ignore_question("mailer", "target 4711", "not ours", "test") == 1
     assert questions() == []
     post(number, unsubscribe("bo@example.com", "e2", asm_group_id=4711))
     ingest_stored(number, TwoWayTool())
     assert questions() == []
     unmapped(add_destination("other", TOPIC))
     assert questions() == ["target 4711"]
-
-
-def test_what_cannot_be_read_is_never_ignored_for_good(command: Command) -> None:  # I3
-    add_destination("mailer", TOPIC)
-    words = ("inbound", "events", "ignore", "mailer", "unreadable", "--reason", "no")
-    assert command(*words).exit_code == 2
 
 
 def test_an_unresolved_opt_out_that_was_dismissed_is_late_no_more(

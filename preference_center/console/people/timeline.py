@@ -32,6 +32,7 @@ from preference_center.domain.timeline import EntryKind, TimelineKey
 from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_newest_events
+from preference_center.storage.mail.bursts import BurstRecord, find_bursts_by_event
 from preference_center.storage.mail.counted_bounces import list_bounces
 from preference_center.storage.rights.requests import list_of_subject
 from preference_center.storage.sync.deliveries import (
@@ -79,6 +80,7 @@ def _event_entries(
     )
     pushed = [event.seq for event, _ in events if is_pushed(event.kind)]
     answers = find_first_answers(connection, person.address_id, pushed)
+    flags = find_bursts_by_event(connection, [event.id for event, _ in events])
     now = services().now()
 
     def status(event: Event, tool: AddressTool) -> DeliveryStatus:
@@ -93,7 +95,11 @@ def _event_entries(
 
     return [
         _event_entry(
-            person, event, [(tool, status(event, tool)) for tool in tools], is_retracted=retracted
+            person,
+            event,
+            [(tool, status(event, tool)) for tool in tools],
+            flags.get(event.id),
+            is_retracted=retracted,
         )
         for event, retracted in events
     ]
@@ -112,6 +118,7 @@ def _event_entry(
     person: Person,
     event: Event,
     statuses: Sequence[tuple[AddressTool, DeliveryStatus]],
+    burst: BurstRecord | None,
     *,
     is_retracted: bool,
 ) -> Entry:
@@ -119,7 +126,7 @@ def _event_entry(
         TimelineKey(event.received_at, EntryKind.EVENT, event.seq),
         words.event_title(event, person.catalogue),
         words.event_origin(event, person.title_of),
-        [*_times(event), *_evidence(event)],
+        [*_times(event), *_evidence(event), *_burst(burst)],
         [
             ToolLine(
                 person.title_of(tool.summary.name),
@@ -158,6 +165,19 @@ def _evidence(event: Event) -> list[tuple[str, str]]:
         for name, value in sorted(event.evidence.items())
         if name not in _SAID_IN_WORDS and value not in said
     ]
+
+
+def _burst(burst: BurstRecord | None) -> list[tuple[str, str]]:
+    """That a link scanner may have made it."""
+    if burst is None:
+        return []
+    says = _(
+        "one of %(count)s opt-outs of its domain in %(seconds)s seconds: a program that scans"
+        " links may have made it",
+        count=burst.events,
+        seconds=round((burst.last_at - burst.first_at).total_seconds()),
+    )
+    return [(_("Burst"), says)]
 
 
 def _badge_kind(status: DeliveryStatus) -> str:

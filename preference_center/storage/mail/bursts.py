@@ -174,12 +174,12 @@ def find_bursts_by_event(
     return {row[0]: BurstRecord(*row[1:]) for row in rows}
 
 
-def list_event_ids(connection: Connection, burst: UUID, limit: int | None = None) -> list[UUID]:
-    """The events of a burst, in the order in which they were received; the first ones, or all."""
+def list_event_ids(connection: Connection, burst: UUID) -> list[UUID]:
+    """The events of a burst, in the order in which they were received."""
     rows = connection.execute(
         """SELECT event.id FROM burst_event JOIN event ON event.id = event_id
-        WHERE burst_id = %s ORDER BY event.received_at, event.id LIMIT %s""",
-        (burst, limit),
+        WHERE burst_id = %s ORDER BY event.received_at, event.id""",
+        (burst,),
     )
     return [row[0] for row in rows]
 

@@ -83,12 +83,6 @@ def list_open(connection: Connection, limit: int) -> list[PendingMailOptOut]:
     return [PendingMailOptOut(*row) for row in connection.execute(query, (limit,))]
 
 
-def list_between(connection: Connection, first: UUID, last: UUID) -> list[PendingMailOptOut]:
-    """Those with an id from `first` to `last`."""
-    query = f"SELECT {_COLUMNS} FROM pending_mail_opt_out WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - constants of this module
-    return [PendingMailOptOut(*row) for row in connection.execute(query, (first, last))]
-
-
 def list_by_prefix(connection: Connection, prefixes: Sequence[bytes]) -> list[PendingMailOptOut]:
     """Those of these digest prefixes."""
     query = f"SELECT {_COLUMNS} FROM pending_mail_opt_out WHERE digest_prefix = ANY(%s)"  # noqa: S608 - constants of this module

@@ -59,13 +59,6 @@ def find_address_id(connection: Connection, digest: bytes, channel: Channel) -> 
     return row[0] if row else None
 
 
-def load_channel(connection: Connection, address: int) -> Channel:
-    """The channel of an address that the ledger knows."""
-    row = connection.execute("SELECT channel FROM address WHERE id = %s", (address,)).fetchone()
-    assert row
-    return Channel(row[0])
-
-
 def list_address_progress(
     connection: Connection, address: int, topics: Collection[str]
 ) -> list[AddressProgress]:

@@ -25,13 +25,13 @@ class BacklogKind(StrEnum):
     """What waits for a decision, or to be processed."""
 
     VENDOR_EVENT = "vendor_event"
-    """A webhook that was acknowledged and not understood: `flask inbound events list`."""
+    """A webhook that was acknowledged and not understood: `/console/review`."""
     WEBHOOK = "webhook"
     """A webhook that was acknowledged and is not processed yet."""
     MAIL_OPT_OUT = "mail_opt_out"
     """An opt-out by mail whose address is not known: `flask inbound pending`."""
     REVIEW_ITEM = "review_item"
-    """A mail or text whose meaning is not clear: `flask inbound review-queue list`."""
+    """A mail or text whose meaning is not clear: `/console/review`."""
     DEFERRED_FORMS = "deferred_forms"
     """Forms of a mailbox whose sync states are still to be updated: `ledger.deferred_forms`."""
 
@@ -161,14 +161,10 @@ def list_open_questions(connection: Connection, limit: int) -> Sequence[OpenQues
     return [OpenQuestion(*row) for row in rows]
 
 
-def list_webhooks_with_open_questions(
-    connection: Connection, destination: int | None = None
-) -> list[UUID]:
-    """The webhooks with open questions, of one destination if it is given."""
+def list_webhooks_with_open_questions(connection: Connection) -> list[UUID]:
+    """The webhooks with open questions."""
     rows = connection.execute(
-        """SELECT DISTINCT webhook_id FROM undecided_event WHERE decided_at IS NULL
-            AND (%(destination)s::int IS NULL OR destination_id = %(destination)s)""",
-        {"destination": destination},
+        "SELECT DISTINCT webhook_id FROM undecided_event WHERE decided_at IS NULL"
     )
     return [row[0] for row in rows]
 
