@@ -61,7 +61,7 @@ _COMMANDS = {
     ),
     "retention": (
         "retention:group",
-        "Remove what is past its retention, as the catalogue's [retention] states it.",
+        "What is past its retention, as the catalogue's [retention] states it.",
     ),
     "scrub": (
         "scrub:scrub_",
@@ -79,11 +79,6 @@ _COMMANDS = {
     "statistics": (
         "statistics:statistics",
         "Print the counts of each finished month as tab-separated values, the newest first.",
-    ),
-    "syncs": ("syncs:syncs", "Show late and pending opt-outs of the connected tools."),
-    "unsubscribe-survey": (
-        "unsubscribe_survey:unsubscribe_survey",
-        "Show the reasons that people gave for unsubscribing, by month and scope.",
     ),
 }
 """Every command: its module and attribute, and the first sentence of its help."""

@@ -250,9 +250,7 @@ def pause(name: str) -> None:
         manage.pause_destination(name, actor())
         row = run_in_transaction(waiting.load_backlogs)[name]
     click.echo(f"{name} is paused; {_format_backlog(row)}.")
-    click.echo(
-        "The 72 hours keep running: `flask syncs overdue` and /healthz report delays of 36 hours."
-    )
+    click.echo("The 72 hours keep running: /healthz reports delays of 36 hours.")
 
 
 @destinations.command()

@@ -1,4 +1,4 @@
-"""`flask reports`: counting events per day, for the reports of the console."""
+"""`flask reports`: counting events per day again, for the reports of the console."""
 
 from __future__ import annotations
 
@@ -17,17 +17,6 @@ from preference_center.storage.reports.daily_counts import CountProgress, last_s
 group = CommandGroup("reports", help="Counts per day, which the reports of the console show.")
 
 
-@group.command("count")
-def count() -> None:
-    """Count the events that are not counted yet, all of them.
-
-    The scheduler does the same, 200,000 a minute: after an upgrade this is quicker. Safe to
-    interrupt and to repeat: it continues.
-    """
-    with click_errors():
-        _count_all()
-
-
 @group.command("rebuild")
 @click.option(
     "--since",
@@ -39,9 +28,9 @@ def count() -> None:
 def rebuild(since: datetime) -> None:
     """Count the events of DAY and later again.
 
-    Until it is done, reports show those days in part. If it is interrupted, the scheduler goes on,
-    or `flask reports count`. Where days before DAY are not counted yet, their counts are dropped:
-    so after an upgrade it has the newest days first.
+    Until it is done, reports show those days in part. If it is interrupted, the scheduler goes
+    on, 200,000 events a minute. Where days before DAY are not counted yet, their counts are
+    dropped: so after an upgrade it has the newest days first.
     """
     with click_errors():
         daily_counts.rebuild(since.date(), actor())

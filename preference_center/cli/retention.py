@@ -1,4 +1,4 @@
-"""`flask retention`: what the catalogue's rules would remove, and removing it."""
+"""`flask retention`: what the catalogue's rules would remove."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from preference_center.rights.retention import (
     PlannedRemoval,
     plan_retention,
     retained_addresses,
-    run_retention,
 )
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue_or_empty
@@ -24,8 +23,8 @@ _LISTED = 20
 
 group = CommandGroup(
     "retention",
-    help="Remove what is past its retention, as the catalogue's [retention] states it."
-    " The scheduler does so once a day; holds, restrictions and open requests are respected.",
+    help="What is past its retention, as the catalogue's [retention] states it."
+    " The scheduler removes it once a day; holds, restrictions and open requests are respected.",
 )
 
 
@@ -49,19 +48,6 @@ def plan(*, is_listed: bool) -> None:
             click.echo("\t".join((*columns, planned.rule.ground)))
             if is_listed:
                 _list_owners(planned)
-
-
-@group.command("run")
-def run() -> None:
-    """Remove now what is past its retention, instead of waiting for the scheduler.
-
-    Nothing is removed twice, so it can be stopped and started again at any time.
-    """
-    _note_missing_rules()
-    with click_errors():
-        require_known_keys()
-        removed = run_retention(services().now(), max_windows=None)
-    click.echo(f"Removed {removed:,}.")
 
 
 def _note_missing_rules() -> None:

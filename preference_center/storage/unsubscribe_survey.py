@@ -40,15 +40,6 @@ def increment_count(
     )
 
 
-def list_counts(connection: Connection) -> list[SurveyCount]:
-    """All counts, the newest month first."""
-    rows = connection.execute(
-        """SELECT month, scope, reason, count FROM unsubscribe_survey_count
-        ORDER BY month DESC, scope, count DESC, reason"""
-    )
-    return [SurveyCount(*row) for row in rows]
-
-
 def list_counts_between(connection: Connection, first: date, last: date) -> list[SurveyCount]:
     """The counts of the months that these days touch, added up; `month` is the first of them."""
     rows = connection.execute(

@@ -1,4 +1,4 @@
-"""`flask destinations` and `flask syncs`, against a real receiver and a real folder."""
+"""`flask destinations`, against a real receiver and a real folder."""
 
 from __future__ import annotations
 
@@ -65,7 +65,6 @@ def test_a_new_destination_observes_until_it_is_resumed(
     assert "2 suppressed addresses would be pushed" in added.output
     assert receiver.off == {}
     assert "shop\twebhook\tobserve\t2 pending" in flask(app, "destinations", "list").output
-    assert "shop\tobserve\t2 pending" in flask(app, "syncs", "pending").output
 
     resumed = flask(app, "destinations", "resume", "shop")
     work(app)
@@ -120,10 +119,9 @@ def test_pause_stops_the_writing_and_not_the_clock(
     assert "1 addresses are pending, the first is due 2026-11-27 09:00 UTC" in paused.output
     assert receiver.off == {}
     clock.advance(timedelta(hours=73))
-    late = flask(app, "syncs", "overdue")
-    assert late.exit_code == 1
-    assert "shop\tOVERDUE (72 h passed)\t1 pending\t1.0 h late" in late.output
-    assert "paused: paused by hand" in late.output
+    (late,) = app.test_client().get("/healthz").get_json()["late"]
+    assert (late["destination"], late["stage"], late["pending"]) == ("shop", "overdue", 1)
+    assert "paused by hand" in flask(app, "destinations", "list").output
 
 
 def test_a_broken_one_is_shown_with_its_next_attempt(app: Flask, receiver: Receiver) -> None:
@@ -135,21 +133,6 @@ def test_a_broken_one_is_shown_with_its_next_attempt(app: Flask, receiver: Recei
     shown = flask(app, "destinations", "show", "shop").output
     assert f"next attempt\t{START:%Y-%m-%d %H:%M} UTC" in shown
     assert "flask destinations resume shop" in shown
-
-
-def test_overdue_tells_the_three_stages_and_fails_from_the_first(
-    app: Flask, receiver: Receiver, clock: Clock
-) -> None:  # I3
-    add_hook(app, receiver)
-    say(app, EventKind.OPTED_OUT, "jane@example.com")
-    clock.advance(timedelta(hours=35, minutes=59))
-    fine = flask(app, "syncs", "overdue")
-    assert (fine.exit_code, fine.stdout) == (0, "")
-    for hours, expected in ((36, "at risk"), (48, "past target"), (72, "OVERDUE")):
-        clock.now = START + timedelta(hours=hours)
-        result = flask(app, "syncs", "overdue")
-        assert result.exit_code == 1
-        assert expected in result.stdout
 
 
 def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
@@ -229,9 +212,8 @@ def test_an_unknown_name_names_those_there_are(app: Flask, receiver: Receiver, v
     assert "There are: shop" in result.stderr
 
 
-def test_lists_say_how_to_make_the_first(app: Flask) -> None:
-    for words in (["destinations", "list"], ["syncs", "pending"]):
-        assert "flask destinations add" in flask(app, *words).stderr
+def test_the_list_says_how_to_make_the_first(app: Flask) -> None:
+    assert "flask destinations add" in flask(app, "destinations", "list").stderr
 
 
 def test_the_flask_command_finds_everything_by_itself(app: Flask) -> None:
@@ -244,5 +226,5 @@ def test_the_flask_command_finds_everything_by_itself(app: Flask) -> None:
     done = subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
     )
-    for name in ("catalogue", "db", "destinations", "keys", "opt-out", "syncs"):
+    for name in ("catalogue", "db", "destinations", "keys", "opt-out"):
         assert f"\n  {name} " in done.stdout

@@ -42,17 +42,22 @@ def run(app: Flask, *arguments: str) -> Result:
     return app.test_cli_runner().invoke(args=["reports", *arguments])
 
 
-def test_count_counts_what_is_new_and_shows_how_far_it_is(app: Flask) -> None:
-    done = run(app, "count")
+def count(app: Flask, clock: Clock) -> None:
+    """What the scheduler does."""
+    with app.app_context():
+        daily_counts.count_new_events(clock())
+
+
+def test_rebuild_shows_how_far_it_is(app: Flask) -> None:
+    done = run(app, "rebuild", "--since", "2026-11-24")
     assert done.stdout == "6 events counted. Counts are complete from 2026-11-24 on.\n"
     assert done.stderr == (
         "4 events counted, up to 2026-11-25 09:00\n6 events counted, up to 2026-11-27 09:00\n"
     )
-    assert run(app, "count").stdout.startswith("0 events counted.")
 
 
-def test_rebuild_counts_from_a_day_on_and_is_in_the_audit(app: Flask) -> None:
-    run(app, "count")
+def test_rebuild_counts_from_a_day_on_and_is_in_the_audit(app: Flask, clock: Clock) -> None:
+    count(app, clock)
     done = run(app, "rebuild", "--since", "2026-11-26")
     assert done.stdout == "2 events counted. Counts are complete from 2026-11-24 on.\n"
     with app.app_context():
@@ -83,6 +88,6 @@ def test_while_another_process_counts_it_says_so(app: Flask) -> None:
         other.execute("INSERT INTO daily_count_progress DEFAULT VALUES")
         other.commit()
         other.execute("SELECT FROM daily_count_progress FOR UPDATE")
-        done = run(app, "count")
+        done = run(app, "rebuild", "--since", "2026-11-24")
     assert done.exit_code == 1
     assert "another process is counting" in done.stderr

@@ -97,7 +97,7 @@ def _is_route(urls: MapAdapter, path: str) -> bool:
 
 def test_all_commands_are_in_the_list_for_operators() -> None:
     listed = " ".join(rows(ROOT / "docs/operations.md", "| command | what it does |"))
-    for name in ("catalogue", "keys", "imports", "inbound", "destinations", "spool", "syncs"):
+    for name in ("catalogue", "keys", "imports", "inbound", "destinations", "spool"):
         group = COMMANDS[name].load()
         assert isinstance(group, click.Group)
         for command in group.commands:

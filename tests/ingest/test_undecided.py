@@ -110,7 +110,6 @@ def test_it_is_late_from_when_it_was_received(
     what: str,
     clock: Clock,
     client: FlaskClient,
-    command: Command,
 ) -> None:  # I3
     number = add_destination("mailer", TOPIC)
     received_at = clock()
@@ -128,8 +127,6 @@ def test_it_is_late_from_when_it_was_received(
         purge_expired(clock())
         window, late = health(client)
         assert window == stage
-        shown = command("syncs", "overdue")
-        assert shown.exit_code == (stage != "on_time")
         if stage == "on_time":
             assert late == []
             continue
@@ -143,7 +140,6 @@ def test_it_is_late_from_when_it_was_received(
                 "earliest_due_at": (received_at + WINDOW).isoformat(),
             }
         ]
-        assert (destination or "mail") in shown.output
 
 
 def questions() -> list[str]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.domain.deadlines import DeadlineStage, late_stages
-from preference_center.domain.sync.destination import DestinationStatus, status_label
 from preference_center.storage.db.database import Connection
 
 
@@ -15,12 +14,9 @@ class LateRows:
     """Rows of one destination in one stage beyond `on_time`, and the earliest of them.
 
     `count` stops at MAX_LATE_PER_STAGE, or sooner (see `list_late`); `at_least` is set then.
-    `status_label` and `reason` are the destination's own.
     """
 
     destination: str
-    status_label: str
-    reason: str
     stage: DeadlineStage
     count: int
     due_at: datetime
@@ -47,7 +43,7 @@ def list_late(connection: Connection, now: datetime) -> list[LateRows]:
     rows = connection.execute(
         """WITH row_limit AS MATERIALIZED (
             SELECT GREATEST(%s, LEAST(%s, %s / GREATEST(count(*), 1))) AS max_rows FROM destination)
-        SELECT d.name, d.status, d.retry_at, d.reason, stages.stage, found.count, found.earliest,
+        SELECT d.name, stages.stage, found.count, found.earliest,
             found.count >= (SELECT max_rows FROM row_limit)
         FROM destination d
         CROSS JOIN unnest(%s::text[], %s::timestamptz[], %s::timestamptz[])
@@ -69,14 +65,6 @@ def list_late(connection: Connection, now: datetime) -> list[LateRows]:
         ),
     )
     return [
-        LateRows(
-            name,
-            status_label(DestinationStatus(status), retry_at),
-            reason,
-            DeadlineStage(stage),
-            count,
-            due_at,
-            more,
-        )
-        for name, status, retry_at, reason, stage, count, due_at, more in rows
+        LateRows(name, DeadlineStage(stage), count, due_at, more)
+        for name, stage, count, due_at, more in rows
     ]
