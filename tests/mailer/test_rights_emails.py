@@ -131,3 +131,9 @@ def test_replies_go_to_the_privacy_contact(app: Flask) -> None:
     put_in_force(app, CATALOGUE + with_contact)
     assert rendered(kind=kind, values=values(kind))["Reply-To"] == "privacy@acme.example"
     assert rendered()["Reply-To"] == "care@acme.example"
+
+
+def test_a_reminder_names_where_staff_work_on_it(app: Flask) -> None:
+    put_in_force(app, CATALOGUE + CONTROLLER)
+    with app.app_context():
+        assert "/console/requests" in render(EmailKind.RIGHTS_REMINDER)[1]

@@ -20,6 +20,7 @@ from preference_center.storage.db.database import run_in_transaction
 from tests.console.people.ledger import ADA, HOSTILE, find, open_person, say
 from tests.console.staff import Staff, staff, words
 from tests.in_force import put_in_force
+from tests.rights.erasing import erase
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -104,6 +105,14 @@ def test_a_reference_an_external_id_and_a_phone_number_find_the_same_person(
         assert "ada@example.com" in words(support.get(open_person(support, typed)))
     assert "+393331234567" in words(support.get(open_person(support, "+39 333 123 4567")))
     assert "+393331234567" in words(support.get(open_person(support, "333 1234567")))  # the region
+
+
+def test_who_was_erased_is_found_by_their_address_only(app: Flask, support: Staff) -> None:  # I6
+    reference = format_receipt_code(say(app))
+    with app.app_context():
+        erase(ADA)
+    assert "This person was erased" in words(find(support, reference))
+    assert reference in words(support.get(open_person(support)))
 
 
 def test_another_address_of_the_person_is_one_more_look(app: Flask, support: Staff) -> None:
