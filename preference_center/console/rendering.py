@@ -48,10 +48,10 @@ def choose_language() -> None:
 
 
 def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
-    """A page of the console: `templates/console/<template>.html`."""
+    """A page of the console: `templates/<template>.html`."""
     language = page_language()
     html = render_template(
-        f"console/{template}.html",
+        f"{template}.html",
         language=language,
         languages=CONSOLE_LANGUAGES,
         staff=find_staff(),
@@ -75,7 +75,9 @@ def handle_http_error(error: HTTPException) -> ResponseReturnValue:
         return error.response
     choose_language()  # a form without a valid CSRF token is refused before that
     status = error.code or 500
-    page = make_response(render_page("error", status=status, message=_error_message(status, error)))
+    page = make_response(
+        render_page("console/error", status=status, message=_error_message(status, error))
+    )
     page.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return page
 

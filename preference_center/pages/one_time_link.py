@@ -47,7 +47,11 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
     if response is None and link.expired and (result is None or result.kind is PressKind.TOO_LATE):
         raise ExpiredLink("this link has expired")
     return response or show_opt_out(
-        token, link, ask="open_mailed_link", already="open_mailed_link", rights_token=None
+        token,
+        link,
+        ask="pages/open_mailed_link",
+        already="pages/open_mailed_link",
+        rights_token=None,
     )
 
 

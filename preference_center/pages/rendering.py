@@ -57,7 +57,7 @@ _OPT_OUT_ENDPOINTS = {
 
 
 def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
-    """A rendered page, with the language switch.
+    """A page, `templates/<template>.html`, with the language switch.
 
     `brands` are those that the page is about. `self_path` is the path that shows the same in
     another language by GET; by default it is the page's own.
@@ -69,7 +69,7 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
     values.setdefault("text", CatalogueText(catalogue_or_empty()))
     values.setdefault("lead_brand", lead_brand(brands))
     html = render_template(
-        f"pages/{template}.html",
+        f"{template}.html",
         language=language,
         languages=LANGUAGES,
         can_mail=can_mail(),
@@ -135,7 +135,7 @@ def handle_invalid_link(_error: Exception) -> ResponseReturnValue:
     a GET next and take its 200 for success. It reveals nothing of any address (RULES A7).
     """
     return render_page(
-        "invalid_link", status=404, brands=tuple(catalogue_or_empty().brands.values())
+        "pages/invalid_link", status=404, brands=tuple(catalogue_or_empty().brands.values())
     )
 
 
@@ -147,7 +147,7 @@ def expired_link_page(token: str, *, opt_out_saved: bool = False) -> ResponseRet
     """
     brands = tuple(catalogue_or_empty().brands.values())
     return render_page(
-        "expired_link",
+        "pages/expired_link",
         status=200 if opt_out_saved else 410,
         token=token,
         brands=brands,

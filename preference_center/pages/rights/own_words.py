@@ -67,7 +67,7 @@ def _page(
 ) -> ResponseReturnValue:
     controller = catalogue_or_empty().controller
     return render_rights_page(
-        f"rights/{kind.value}",
+        f"pages/rights/{kind.value}",
         visitor,
         status=status,
         kind=kind,
