@@ -101,7 +101,7 @@ def _error_page(status: int) -> Response:
     values = pages.error_page_values()
     with in_language(requested_language() or SOURCE_LANGUAGE, values.pop("wording")) as language:
         html = render_template(
-            "error.html",
+            "web/error.html",
             language=language,
             status=status,
             message=_message(status),

@@ -19,7 +19,7 @@ from tests.untranslated import untranslated
 ROOT = Path(__file__).resolve().parents[1]
 # The reference of the API is English, as docs/ is.
 TEMPLATES = sorted(
-    path for path in (ROOT / "templates").rglob("*.html") if path.parent.name != "api"
+    path for path in (ROOT / "templates").rglob("*.html") if path.name != "docs.html"
 )
 TRANSLATED = [language for language in LANGUAGES if language != SOURCE_LANGUAGE]
 MAPPINGS = {"messages": "mapping.toml", "console": "console.toml"}
@@ -43,10 +43,11 @@ def written(name: str) -> frozenset[str | tuple[str, ...]]:
     """What code and templates ask for, found as `make translations` finds it."""
     mapping_file = TRANSLATIONS_DIRECTORY / MAPPINGS[name]
     mapping = tomllib.loads(mapping_file.read_text(encoding="utf-8"))["mappings"]
-    methods = [(entry["pattern"], entry["method"]) for entry in mapping]
+    methods = [(pattern, entry["method"]) for entry in mapping for pattern in entry["pattern"]]
     options = {
-        entry["pattern"]: {k: v for k, v in entry.items() if k not in {"pattern", "method"}}
+        pattern: {k: v for k, v in entry.items() if k not in {"pattern", "method"}}
         for entry in mapping
+        for pattern in entry["pattern"]
     }
     return frozenset(
         text

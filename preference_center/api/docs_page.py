@@ -34,7 +34,7 @@ def get_openapi() -> Response:
 @blueprint.doc(hide=True)
 def get_docs() -> Response:
     """The document as an HTML page. It loads nothing from other hosts."""
-    html = render_template("api/docs.html", document=openapi_document())
+    html = render_template("web/docs.html", document=openapi_document())
     return Response(html, headers=HEADERS, mimetype="text/html")
 
 

@@ -68,7 +68,7 @@ def audit() -> ResponseReturnValue:
     more = len(entries) > PAGE_SIZE
     last = _format_key(entries[PAGE_SIZE - 1].key) if more else ""
     return render_page(
-        "console/audit",
+        "web/console/audit",
         status=422 if problem else 200,
         entries=[] if problem else entries[:PAGE_SIZE],
         actors=actors,

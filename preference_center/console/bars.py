@@ -1,4 +1,4 @@
-"""Bars of one or two series as numbers for an SVG: `templates/console/charts.html` draws them."""
+"""Bars of one or two series as numbers for the SVG of `templates/web/console/charts.html`."""
 
 from __future__ import annotations
 

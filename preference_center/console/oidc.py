@@ -82,7 +82,7 @@ def finish_oidc() -> ResponseReturnValue:
 
 def signed_out() -> ResponseReturnValue:
     """After signing out here: one is still signed in at the provider."""
-    return render_page("console/signed_out", provider_url=_end_session_url())
+    return render_page("web/console/signed_out", provider_url=_end_session_url())
 
 
 def _take_attempt() -> SignInAttempt | None:
@@ -148,7 +148,7 @@ def _unavailable_page(error: ProviderUnavailable) -> ResponseReturnValue:
 
 
 def _failed_page(status: int, title: str, text: str) -> ResponseReturnValue:
-    return render_page("console/oidc_failed", status=status, title=title, text=text)
+    return render_page("web/console/oidc_failed", status=status, title=title, text=text)
 
 
 def _explain(reason: RefusalReason) -> str:

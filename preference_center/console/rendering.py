@@ -76,7 +76,7 @@ def handle_http_error(error: HTTPException) -> ResponseReturnValue:
     choose_language()  # a form without a valid CSRF token is refused before that
     status = error.code or 500
     page = make_response(
-        render_page("console/error", status=status, message=_error_message(status, error))
+        render_page("web/console/error", status=status, message=_error_message(status, error))
     )
     page.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return page

@@ -87,14 +87,14 @@ def enrol(token: str) -> ResponseReturnValue:
     """Set the password of an account by the link that its maker passed on."""
     enrolment = accounts.find_enrolment(token)
     if enrolment is None:
-        return render_page("console/enrol_expired", status=410)
+        return render_page("web/console/enrol_expired", status=410)
     problem = ""
     if request.method == "POST":
         password = request.form.get("password", "")
         try:
             if password == request.form.get("repeated", ""):
                 codes = accounts.enrol(token, password, request.form.get("code", ""))
-                return render_page("console/enrolled", codes=codes)
+                return render_page("web/console/enrolled", codes=codes)
             problem = _("The two passwords differ.")
         except InvalidInput as error:
             problem = str(error)
@@ -102,7 +102,7 @@ def enrol(token: str) -> ResponseReturnValue:
         scale=5, border=4, dark="#000", light="#fff", omitsize=False
     )
     return render_page(
-        "console/enrol",
+        "web/console/enrol",
         status=422 if problem else 200,
         enrolment=enrolment,
         image=image,
@@ -115,14 +115,14 @@ def home() -> ResponseReturnValue:
     links = navigation()
     if links:
         return redirect_after_post(links[0].url)
-    return render_page("console/no_pages")
+    return render_page("web/console/no_pages")
 
 
 def own_sessions() -> ResponseReturnValue:
     """The sessions of the person who is signed in, to end them."""
     own = current_staff()
     mine = [each for each in sessions.list_sessions() if _is_same_person(each, own)]
-    return render_page("console/own_sessions", sessions=mine, current=own.id)
+    return render_page("web/console/own_sessions", sessions=mine, current=own.id)
 
 
 def end_own_session(session_id: UUID) -> ResponseReturnValue:
@@ -146,7 +146,7 @@ def _is_same_person(one: StaffSession, other: StaffSession) -> bool:
 
 def _sign_in_page(target: str, *, name: str = "", is_refused: bool = False) -> ResponseReturnValue:
     return render_page(
-        "console/sign_in",
+        "web/console/sign_in",
         status=422 if is_refused else 200,
         target=target,
         name=name,

@@ -47,7 +47,7 @@ def staff() -> ResponseReturnValue:
     """Everybody's sessions, and the accounts."""
     found = run_in_transaction(staff_accounts.list_accounts)
     return render_page(
-        "console/staff/staff",
+        "web/console/staff",
         accounts=[(each, _state(each)) for each in found],
         sessions=[
             (each, urlsplit(each.issuer).hostname if each.issuer else "")
@@ -137,7 +137,7 @@ def reset_staff(account_id: int) -> ResponseReturnValue:
             ),
             _("Reset and show the link"),
         )
-        return render_page("console/staff/confirm", account=account, question=question)
+        return render_page("web/console/confirm", account=account, question=question)
     try:
         token = accounts.reset_account(account.name, current_actor())
     except InvalidInput as error:
@@ -145,14 +145,14 @@ def reset_staff(account_id: int) -> ResponseReturnValue:
     settings = services().settings
     base = (settings.console_url or settings.public_url).rstrip("/")
     link = base + url_for("console.enrol", token=token)
-    return render_page("console/staff/link", account=account, link=link)
+    return render_page("web/console/link", account=account, link=link)
 
 
 def _ask_or_do(
     account: StaffAccount, question: Question, change: Callable[[], None]
 ) -> ResponseReturnValue:
     if not request.form.get("confirmed"):
-        return render_page("console/staff/confirm", account=account, question=question)
+        return render_page("web/console/confirm", account=account, question=question)
     try:
         change()
     except InvalidInput as error:
@@ -162,7 +162,7 @@ def _ask_or_do(
 
 def _account_page(account: StaffAccount, problem: str = "") -> ResponseReturnValue:
     return render_page(
-        "console/staff/account",
+        "web/console/account",
         status=422 if problem else 200,
         account=account,
         state=_state(account),

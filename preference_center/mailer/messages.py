@@ -56,8 +56,8 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
             "recipient": mask_address(email.recipient),
             "stop_link": stop_url(email, sender.host, now) if email.unproven else None,
         }
-        text = render_template("mail/message.txt", **values)
-        html = render_template("mail/message.html", language=language, **values)
+        text = render_template("web/mail/message.txt", **values)
+        html = render_template("web/mail/message.html", language=language, **values)
     from_mailbox = _parse_mailbox(sender.from_address, sender.name)
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = from_mailbox

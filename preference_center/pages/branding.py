@@ -62,7 +62,7 @@ def _style_sheet(brand: Brand) -> str:
     if not brand.colours and brand.font is None and brand.radius is None:
         return ""
     return render_template(
-        "pages/brand.css",
+        "web/pages/brand.css",
         brand=brand,
         schemes={name: page_colours(each, name) for name, each in brand.colours.items()},
         font_url=brand_url(brand, "font.woff2"),

@@ -46,7 +46,7 @@ def request_link() -> ResponseReturnValue:
         return _form_page("cross_site", parsed.display_address, status=403)
     limit_network()
     send_one_time_link(parsed.address, EmailKind.ONE_TIME_LINK, TokenPurpose.EMAILED_LINK, path="m")
-    return _render_page("pages/link_requested", address=parsed.display_address)
+    return _render_page("web/pages/link_requested", address=parsed.display_address)
 
 
 def _read_address() -> GivenAddress:
@@ -57,7 +57,7 @@ def _read_address() -> GivenAddress:
 
 
 def _form_page(error: str = "", typed: str = "", *, status: int = 200) -> ResponseReturnValue:
-    return _render_page("pages/request_link", status=status, error=error, typed=typed)
+    return _render_page("web/pages/request_link", status=status, error=error, typed=typed)
 
 
 def _render_page(template: str, *, status: int = 200, **values: str) -> ResponseReturnValue:

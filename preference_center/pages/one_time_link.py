@@ -49,8 +49,8 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
     return response or show_opt_out(
         token,
         link,
-        ask="pages/open_mailed_link",
-        already="pages/open_mailed_link",
+        ask="web/pages/open_mailed_link",
+        already="web/pages/open_mailed_link",
         rights_token=None,
     )
 

@@ -100,7 +100,7 @@ def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
     A revoked link says nothing of what was chosen before.
     """
     return render_gpc_page(
-        "pages/opt_out_only_link",
+        "web/pages/opt_out_only_link",
         token,
         link,
         can_confirm_by_email=find_opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL,

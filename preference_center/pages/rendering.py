@@ -48,6 +48,7 @@ OWN_ORIGIN = "own_origin"
 """The name in `g`: our own origin, where a page is shown at the origin of somebody else."""
 
 _EXTENSION_KEY = "preference_center.pages.text_version"
+_TEXT_FOLDERS = ("pages", "web/pages")
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OPT_OUT_ENDPOINTS = {
     "pages.open_mailed_link": "pages.open_mailed_link",
@@ -135,7 +136,7 @@ def handle_invalid_link(_error: Exception) -> ResponseReturnValue:
     a GET next and take its 200 for success. It reveals nothing of any address (RULES A7).
     """
     return render_page(
-        "pages/invalid_link", status=404, brands=tuple(catalogue_or_empty().brands.values())
+        "web/pages/invalid_link", status=404, brands=tuple(catalogue_or_empty().brands.values())
     )
 
 
@@ -147,7 +148,7 @@ def expired_link_page(token: str, *, opt_out_saved: bool = False) -> ResponseRet
     """
     brands = tuple(catalogue_or_empty().brands.values())
     return render_page(
-        "pages/expired_link",
+        "web/pages/expired_link",
         status=200 if opt_out_saved else 410,
         token=token,
         brands=brands,
@@ -277,8 +278,9 @@ def text_version(wording: Wording) -> str:
     """
     version: str | None = current_app.extensions.get(_EXTENSION_KEY)
     if version is None:
-        folder = Path(current_app.root_path, current_app.template_folder or "", "pages")
-        files = [*sorted(folder.glob("*.html")), *sorted(TRANSLATIONS_DIRECTORY.rglob("*.po"))]
+        root = Path(current_app.root_path, current_app.template_folder or "")
+        pages = [file for each in _TEXT_FOLDERS for file in sorted((root / each).glob("*.html"))]
+        files = [*pages, *sorted(TRANSLATIONS_DIRECTORY.rglob("*.po"))]
         version = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
         current_app.extensions[_EXTENSION_KEY] = version
     own = wording.describe()
