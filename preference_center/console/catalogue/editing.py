@@ -101,7 +101,7 @@ def _review_page(
 def _edit_page(typed: str, base: str, **values: Any) -> ResponseReturnValue:
     is_wrong = bool(values.get("problems") or values.get("problem"))
     return catalogue_page(
-        "console/catalogue/edit",
+        "catalogue/edit",
         status=422 if is_wrong else 200,
         text=typed,
         base=base,

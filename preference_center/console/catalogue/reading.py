@@ -39,7 +39,7 @@ def catalogue_page(template: str, **values: Any) -> ResponseReturnValue:
 def catalogue_overview() -> ResponseReturnValue:
     """The brands, and which version is in force."""
     newest = run_autocommit(lambda connection: catalogues.list_versions(connection, 1))
-    return catalogue_page("console/catalogue/overview", newest=newest[0] if newest else None)
+    return catalogue_page("catalogue/overview", newest=newest[0] if newest else None)
 
 
 def catalogue_topics() -> ResponseReturnValue:
@@ -60,24 +60,24 @@ def catalogue_topics() -> ResponseReturnValue:
             )
         )
     ]
-    return catalogue_page("console/catalogue/topics", catalogue=catalogue, topic_groups=groups)
+    return catalogue_page("catalogue/topics", catalogue=catalogue, topic_groups=groups)
 
 
 def catalogue_message_types() -> ResponseReturnValue:
     """The message types: of which class, about which topic or on which ground."""
-    return catalogue_page("console/catalogue/message_types")
+    return catalogue_page("catalogue/message_types")
 
 
 def catalogue_websites() -> ResponseReturnValue:
     """The websites that ask about cookies."""
-    return catalogue_page("console/catalogue/websites")
+    return catalogue_page("catalogue/websites")
 
 
 def catalogue_privacy() -> ResponseReturnValue:
     """The controller, policy versions, rights, retention and recipients."""
     catalogue = current_catalogue_or_empty()
     return catalogue_page(
-        "console/catalogue/privacy",
+        "catalogue/privacy",
         catalogue=catalogue,
         in_force=catalogue.policy_in_force(services().now()),
         policy=PRIVACY,

@@ -40,13 +40,13 @@ def catalogue_versions() -> ResponseReturnValue:
     older = ""
     if len(found) > len(shown):
         older = url_for("console.catalogue_versions", before=shown[-1].number)
-    return catalogue_page("console/catalogue/versions", versions=shown, older=older)
+    return catalogue_page("catalogue/versions", versions=shown, older=older)
 
 
 def catalogue_version(number: int) -> ResponseReturnValue:
     """The file of one version, by lines."""
     text, _files = fold_files(_text_of(number))
-    return catalogue_page("console/catalogue/version", version=number, lines=text.splitlines())
+    return catalogue_page("catalogue/version", version=number, lines=text.splitlines())
 
 
 def compare_catalogues() -> ResponseReturnValue:
@@ -58,10 +58,10 @@ def compare_catalogues() -> ResponseReturnValue:
     new = request.args.get("new", numbers[0] if numbers else 0, type=int)
     old = request.args.get("old", max((n for n in numbers if n < new), default=new), type=int)
     if not numbers:
-        return catalogue_page("console/catalogue/compare", catalogue=catalogues.EMPTY_CATALOGUE)
+        return catalogue_page("catalogue/compare", catalogue=catalogues.EMPTY_CATALOGUE)
     before, after = _text_of(old), _text_of(new)
     return catalogue_page(
-        "console/catalogue/compare",
+        "catalogue/compare",
         versions=newest,
         old=old,
         new=new,
