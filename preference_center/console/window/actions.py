@@ -66,7 +66,7 @@ def confirm_action(name: str, action: str) -> ResponseReturnValue:
                 return redirect_after_post(url_for("console.window"))
             return redirect_after_post(url_for("console.destination", name=name))
     return render_page(
-        "console/window/confirm",
+        "destinations/confirm",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
         destination=found,
         action=action,

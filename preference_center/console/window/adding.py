@@ -48,7 +48,7 @@ def add_kind() -> ResponseReturnValue:
     """The kinds of tools there are."""
     kinds = [(each.kind, each.title) for each in load_integrations().values()]
     return render_page(
-        "console/window/add_kind", kinds=sorted(kinds, key=lambda each: each[1].casefold())
+        "destinations/add_kind", kinds=sorted(kinds, key=lambda each: each[1].casefold())
     )
 
 
@@ -102,7 +102,7 @@ def add_topics() -> ResponseReturnValue:
         )
     )
     return render_page(
-        "console/window/add_preview",
+        "destinations/add_preview",
         draft=draft,
         sealed=seal_draft(draft),
         report=report,
@@ -165,7 +165,7 @@ def _settings_page(draft: Draft, problems: Sequence[str] = ()) -> ResponseReturn
         [each for each in problems if each not in own],
     )
     return render_page(
-        "console/window/add_settings",
+        "destinations/add_settings",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problems else HTTPStatus.OK,
         draft=draft,
         sealed=seal_draft(draft),
@@ -211,7 +211,7 @@ def _topics_page(
 ) -> ResponseReturnValue:
     can: Capabilities = get_spec(draft.kind).capabilities_for(draft.settings)
     return render_page(
-        "console/window/add_topics",
+        "destinations/add_topics",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problems else HTTPStatus.OK,
         draft=draft,
         sealed=seal_draft(draft),

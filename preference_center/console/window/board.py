@@ -38,7 +38,7 @@ def window() -> ResponseReturnValue:
     spooled = _spool_status()
     promise = evaluate_promise(measured, spooled.oldest_received_at if spooled else None)
     return render_page(
-        "console/window/board",
+        "monitoring/board",
         live=True,
         at=now,
         promise=words.promise_text(promise, now),

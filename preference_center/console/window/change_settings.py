@@ -44,7 +44,7 @@ def change_destination(name: str) -> ResponseReturnValue:
     )
     failed = bool(problems) or any(field.problem for field in fields)
     return render_page(
-        "console/window/settings",
+        "destinations/settings",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if failed else HTTPStatus.OK,
         destination=found,
         fields=fields,

@@ -59,7 +59,7 @@ def destination_page(name: str, status: int = 200, **values: Any) -> ResponseRet
     integration = get_integration(found.kind)
     can = integration.load_spec().capabilities_for(found.settings)
     return render_page(
-        "console/window/destination",
+        "destinations/destination",
         status=status,
         live=not values,
         at=now,
