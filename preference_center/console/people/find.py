@@ -154,7 +154,7 @@ def _form(
     problem: str = "", typed: str = "", reason: str = "", reference: str = ""
 ) -> ResponseReturnValue:
     return render_page(
-        "console/people/find",
+        "contacts/find",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
         problem=problem,
         typed=typed,

@@ -86,7 +86,7 @@ def _page(access_id: UUID, address: Address, problem: str) -> ResponseReturnValu
     is_erased, is_closed, is_restricted = run_in_transaction(load)
     is_refused = request.method == "POST" and problem
     return render_page(
-        "console/people/link",
+        "contacts/link",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if is_refused else HTTPStatus.OK,
         access_id=access_id,
         address=address,

@@ -89,4 +89,4 @@ def _is_open(access: StaffAccess) -> bool:
 
 
 def _closed_page() -> ResponseReturnValue:
-    return render_page("console/people/look_again", status=HTTPStatus.GONE)
+    return render_page("contacts/look_again", status=HTTPStatus.GONE)

@@ -88,7 +88,7 @@ def person(access_id: UUID) -> ResponseReturnValue:
     wanted = TimelineFilter(request.args.get("tool", ""), request.args.get("topic", ""), period)
     page = run_in_transaction(lambda c: _load(c, look.address, before, wanted))
     return render_page(
-        "console/people/person",
+        "contacts/person",
         look=look.access,
         address=look.address,
         page=page,

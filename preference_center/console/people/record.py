@@ -187,7 +187,7 @@ def _form(
 ) -> ResponseReturnValue:
     now = services().now().astimezone(ZoneInfo(services().settings.time_zone))
     return render_page(
-        "console/people/record",
+        "contacts/record",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
         access_id=access_id,
         address=address,
@@ -238,7 +238,7 @@ def _confirmation(
     statement = parsed.statement
     scopes, frequencies = dict(_scope_options(address)), dict(_frequency_options(address))
     return render_page(
-        "console/people/confirm",
+        "contacts/confirm",
         access_id=access_id,
         address=address,
         values=values,

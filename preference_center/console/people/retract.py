@@ -34,7 +34,7 @@ def retract_entry(access_id: UUID, event_id: UUID) -> ResponseReturnValue:
         abort(HTTPStatus.NOT_FOUND)
     if not is_post:
         return render_page(
-            "console/people/retract",
+            "contacts/retract",
             access_id=access_id,
             address=look.address,
             event=event,
