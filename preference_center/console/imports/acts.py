@@ -132,7 +132,7 @@ def cancel_import(import_id: UUID) -> ResponseReturnValue:
     """Ask whether an import and its file are to be deleted, of which nothing was applied."""
     found = load_import(import_id)
     if request.method != "POST":
-        return render_page("console/imports/cancel", found=found)
+        return render_page("lists/cancel", found=found)
     try:
         run_in_transaction(
             lambda connection: uploads.cancel_upload(connection, import_id, current_actor())
@@ -151,7 +151,7 @@ def undo_applied_import(import_id: UUID) -> ResponseReturnValue:
             lambda connection: start_undo_in_transaction(connection, import_id, current_actor()),
         )
     return render_page(
-        "console/imports/undo",
+        "lists/undo",
         found=found,
         count=ImportStats.from_json(found.stats).total_new,
         dependent=run_autocommit(
@@ -190,7 +190,7 @@ def _form_page(
     form: MultiDict[str, str], problems: dict[str, str], import_id: UUID | None = None
 ) -> ResponseReturnValue:
     return render_page(
-        "console/imports/instructions",
+        "lists/instructions",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problems else HTTPStatus.OK,
         form=form,
         problems=problems,

@@ -128,7 +128,7 @@ def _mapped_groups(found: Import, plan: PlanStats) -> list[MappedGroup]:
 
 def _page(template: str, **values: Any) -> ResponseReturnValue:
     return render_page(
-        f"console/imports/{template}",
+        f"lists/{template}",
         state_titles=STATE_TITLES,
         state_kinds=STATE_KINDS,
         meaning_titles=MEANING_TITLES,
