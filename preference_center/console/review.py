@@ -75,7 +75,7 @@ def review_lists() -> ResponseReturnValue:
         }
 
     return render_page(
-        "console/review/lists",
+        "inbound/lists",
         **run_in_transaction(load),
         stage_of=lambda at: deadline_stage(at + WINDOW, now),
         due_at=lambda at: at + WINDOW,
@@ -151,7 +151,7 @@ def burst(burst_id: UUID) -> ResponseReturnValue:
     events = run_in_transaction(lambda connection: bursts.list_event_ids(connection, burst_id))
     domain = run_in_transaction(lambda connection: _burst_domain(connection, burst_id))
     codes = [format_receipt_code(event) for event in events]
-    return render_page("console/review/burst", burst=found, domain=domain, codes=codes)
+    return render_page("inbound/burst", burst=found, domain=domain, codes=codes)
 
 
 def _burst_domain(connection: Connection, burst_id: UUID) -> str:
@@ -188,7 +188,7 @@ def _item_page(item_id: UUID, *, problem: str = "") -> ResponseReturnValue:
     if item.has_content:
         run_in_transaction(lambda connection: _record_look(connection, item_id, sender))
     return render_page(
-        "console/review/item",
+        "inbound/item",
         status=422 if problem else 200,
         problem=problem,
         item=item,

@@ -52,7 +52,7 @@ def senders() -> ResponseReturnValue:
     keys = run_autocommit(api_keys.list_keys)
     usage = run_autocommit(lambda connection: key_usage.list_usage(connection, since))
     return render_page(
-        "console/senders/list",
+        "senders/list",
         keys=sorted(keys, key=lambda key: (key.revoked_at is not None, key.name)),
         usage={each.name: each for each in usage},
         unused=KeyUsage("", since),
@@ -70,7 +70,7 @@ def sender(name: str) -> ResponseReturnValue:
     key = _api_key(name)
     since = (services().now() - USAGE_RETENTION).date()
     return render_page(
-        "console/senders/key",
+        "senders/key",
         key=key,
         daily=run_autocommit(
             lambda connection: key_usage.list_daily_usage(connection, name, since)
@@ -89,11 +89,9 @@ def new_sender() -> ResponseReturnValue:
         except InvalidInput as error:
             problem = str(error)
         else:
-            return render_page(
-                "console/senders/created", text=text, name=request.form["name"].strip()
-            )
+            return render_page("senders/created", text=text, name=request.form["name"].strip())
     return render_page(
-        "console/senders/new",
+        "senders/new",
         status=422 if problem else 200,
         problem=problem,
         form=request.form,
@@ -108,7 +106,7 @@ def revoke_sender(name: str) -> ResponseReturnValue:
     """Ask whether an API key is to be revoked, and revoke it."""
     key = _api_key(name)
     if request.method != "POST":
-        return render_page("console/senders/revoke", key=key)
+        return render_page("senders/revoke", key=key)
     run_in_transaction(
         lambda connection: sender_keys.revoke_api_key(connection, name, current_actor())
     )
@@ -133,9 +131,9 @@ def new_link_key() -> ResponseReturnValue:
         except InvalidInput as error:
             problem = str(error)
         else:
-            return render_page("console/senders/created", text=text, name=name, is_link_key=True)
+            return render_page("senders/created", text=text, name=name, is_link_key=True)
     return render_page(
-        "console/senders/new_link_key",
+        "senders/new_link_key",
         status=422 if problem else 200,
         problem=problem,
         form=request.form,
@@ -151,7 +149,7 @@ def revoke_link_key(name: str) -> ResponseReturnValue:
     """Ask whether a link key is to be revoked, and revoke it."""
     key = _link_key(name)
     if request.method != "POST":
-        return render_page("console/senders/revoke_link_key", key=key)
+        return render_page("senders/revoke_link_key", key=key)
     run_in_transaction(
         lambda connection: sender_keys.revoke_link_key(connection, name, current_actor())
     )

@@ -32,7 +32,7 @@ def reports() -> ResponseReturnValue:
     choice, tables = _load()
     answer, kind = words.answer(tables.facts)
     return render_page(
-        "console/reports/report",
+        "reports/report",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if choice.problem else HTTPStatus.OK,
         choice=choice,
         problem=choice.problem,
