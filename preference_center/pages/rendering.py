@@ -48,7 +48,7 @@ OWN_ORIGIN = "own_origin"
 """The name in `g`: our own origin, where a page is shown at the origin of somebody else."""
 
 _EXTENSION_KEY = "preference_center.pages.text_version"
-_TEXT_FOLDERS = ("pages", "web/pages")
+_TEXT_FOLDERS = ("cookies", "pages", "web/pages")
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OPT_OUT_ENDPOINTS = {
     "pages.open_mailed_link": "pages.open_mailed_link",

@@ -12,7 +12,7 @@ def own_cookies() -> ResponseReturnValue:
     """The page. Our own pages set one cookie, where a form must be protected from forgery."""
     catalogue = catalogue_or_empty()
     return render_page(
-        "pages/own_cookies",
+        "cookies/own_cookies",
         brands=tuple(catalogue.brands.values()),
         cookie_name=current_app.config["SESSION_COOKIE_NAME"],
         sites=[

@@ -103,7 +103,7 @@ def _show(site: Site, brand: Brand, *, problem: str = "", status: int = 200) -> 
     granted = choice.cookie.granted if choice and choice.counts else frozenset()
     response = make_response(
         render_page(
-            "pages/site_cookies",
+            "cookies/site_cookies",
             status=status,
             brands=(brand,),
             site=site,
