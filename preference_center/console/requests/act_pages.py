@@ -78,7 +78,7 @@ def render_act(
 ) -> ResponseReturnValue:
     """The page of an act; `back` is where its second link leads."""
     return render_page(
-        "console/requests/act",
+        "rights/console/act",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
         page=page,
         asked=asked,

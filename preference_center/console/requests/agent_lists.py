@@ -37,7 +37,7 @@ def agent_list() -> ResponseReturnValue:
         rows = [record_row(row, current_actor()) for row in rows]
     kinds = Counter(row.request.kind for row in rows or () if row.request)
     return render_page(
-        "console/requests/agent_list",
+        "rights/console/agent_list",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
         rows=rows,
         refused=[row for row in rows or () if row.request is None],

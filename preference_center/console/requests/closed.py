@@ -31,7 +31,7 @@ def closed_requests() -> ResponseReturnValue:
     filters: dict[str, Any] = {"kind": kind or "", "state": state or ""}
     last = _format_key(found[PAGE - 1]) if len(found) > PAGE else ""
     return render_page(
-        "console/requests/closed",
+        "rights/console/closed",
         rows=[(each, masked_subject(each)) for each in found[:PAGE]],
         older=last and url_for("console.closed_requests", before=last, **filters),
         filters=filters,

@@ -63,7 +63,7 @@ def _render(asked: RightsRequest, text: str) -> ResponseReturnValue:
     proposal = find_proposal(stored.steps)
     now = services().now()
     return render_page(
-        "console/requests/request",
+        "rights/console/request",
         asked=asked,
         part=part,
         text=text,

@@ -93,7 +93,7 @@ def request_queue_page() -> ResponseReturnValue:
     matching = [each for each in queue if filters.match(each)]
     shown, following = _page(matching, request.args.get("after", ""))
     return render_page(
-        "console/requests/queue",
+        "rights/console/queue",
         rows=_rows(shown),
         older=following
         and url_for("console.request_queue_page", **filters.as_query(), after=following),
@@ -117,7 +117,7 @@ def minor_reports() -> ResponseReturnValue:
     shown, following = _page(queue, request.args.get("after", ""))
     rows = _rows(shown)
     return render_page(
-        "console/requests/minors",
+        "rights/console/minors",
         rows=rows,
         contradicted=minors.list_contradicted([row.request for row in rows]),
         older=following and url_for("console.minor_reports", after=following),
@@ -136,7 +136,7 @@ def find_request() -> ResponseReturnValue:
         found = requests.find_by_reference(typed)
     except InvalidInput:
         problem = _("No request has this reference. It has 16 letters and digits.")
-        return render_page("console/requests/not_found", status=404, problem=problem, typed=typed)
+        return render_page("rights/console/not_found", status=404, problem=problem, typed=typed)
     return redirect_after_post(url_for("console.show_request", request_id=found.id))
 
 

@@ -76,7 +76,7 @@ def _render(shown: str = "", problem: str = "") -> ResponseReturnValue:
     addresses = {each.task.erasure_id: each.address or "" for each in seen}
     erasures = run_autocommit(lambda c: list_erasures(c, _MAX_ERASURES, only_open=True))
     return render_page(
-        "console/requests/tasks",
+        "rights/console/tasks",
         status=422 if problem else 200,
         tools=_by_tool(found, shown, addresses),
         shown=shown,

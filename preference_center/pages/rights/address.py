@@ -89,21 +89,21 @@ def confirm_new_address(token: str = "") -> ResponseReturnValue:
     }
     expires_at = asked_at + CONFIRMATION_LIFETIME
     if now > expires_at:
-        return _page("pages/rights/address_expired", status=410)
+        return _page("rights/pages/address_expired", status=410)
     if "confirm" not in request.form:
-        return _page("pages/rights/address_confirm", **shown)
+        return _page("rights/pages/address_confirm", **shown)
     try:
         _consume(UUID(data["id"]), expires_at - now)
         _move(old, new, UUID(data["id"]))
     except ExpiredLink:
-        return _page("pages/rights/address_expired", status=410)
+        return _page("rights/pages/address_expired", status=410)
     except AddressConflict:
-        return _page("pages/rights/address_refused", status=409, why="taken", **shown)
+        return _page("rights/pages/address_refused", status=409, why="taken", **shown)
     except ForbiddenTransition:  # a mailbox of a role: several people read it
-        return _page("pages/rights/address_refused", status=409, why="identity", **shown)
+        return _page("rights/pages/address_refused", status=409, why="identity", **shown)
     except InvalidInput:
-        return _page("pages/rights/address_refused", status=409, why="erased", **shown)
-    return _page("pages/rights/address_done", **shown)
+        return _page("rights/pages/address_refused", status=409, why="erased", **shown)
+    return _page("rights/pages/address_done", **shown)
 
 
 def undo_new_address(token: str = "") -> ResponseReturnValue:
@@ -115,12 +115,12 @@ def undo_new_address(token: str = "") -> ResponseReturnValue:
     now = context.now()
     _, data = context.links.open_form(FormPurpose.MOVED_ADDRESS, token, None, now)
     if "undo" not in request.form:
-        return _page("pages/rights/address_undo", mailed_token=token)
+        return _page("rights/pages/address_undo", mailed_token=token)
     try:
         undo_move(UUID(data["move"]), origin=RequestOrigin(SOURCE, ACTOR, now))
     except InvalidInput:
-        return _page("pages/rights/address_undo", mailed_token=token, too_late=True, status=410)
-    return _page("pages/rights/address_undo", mailed_token=token, undone=True)
+        return _page("rights/pages/address_undo", mailed_token=token, too_late=True, status=410)
+    return _page("rights/pages/address_undo", mailed_token=token, undone=True)
 
 
 def _mail_confirmation(old: Address, new: Address) -> None:

@@ -112,7 +112,7 @@ def act_for_somebody(visitor: RightsVisitor) -> ResponseReturnValue:
     limit_network()
     reference = _record(form.address, asked, form.files)
     return render_rights_page(
-        "pages/rights/agent_sent",
+        "rights/pages/agent_sent",
         visitor,
         status=200 if reference else 429,
         title=act_title(AGENT_ACT),
@@ -142,7 +142,7 @@ def authority(token: str = "") -> ResponseReturnValue:
         late = True
     part = open_sealed(asked)
     return render_rights_page(
-        "pages/rights/authority",
+        "rights/pages/authority",
         RightsVisitor(),
         asked=asked,
         title=right_title(asked.kind),
@@ -237,7 +237,7 @@ def _page(
         "proof_kind": form.proof_kind,
     }
     return render_rights_page(
-        "pages/rights/agent",
+        "rights/pages/agent",
         visitor,
         status=status,
         title=act_title(AGENT_ACT),

@@ -40,10 +40,10 @@ def reopen(visitor: RightsVisitor) -> ResponseReturnValue:
         error = find_form_error(visitor)
         if not error and _is_erased(address):
             _return_now(address)
-            return _page("pages/rights/returned", visitor)
+            return _page("rights/pages/returned", visitor)
         if not error:
             return redirect_to_status(visitor, ask(visitor, RequestKind.REOPEN, address))
-    return _page("pages/rights/reopen", visitor, error)
+    return _page("rights/pages/reopen", visitor, error)
 
 
 def _is_erased(address: Address) -> bool:

@@ -65,7 +65,7 @@ def open_rights_link(act: str, token: str = "") -> ResponseReturnValue:
     except ExpiredLink:
         return _handle_expired(token, act)
     return render_rights_page(
-        "pages/rights/open", RightsVisitor(), act=act, title=act_title(act), mailed_token=token
+        "rights/pages/open", RightsVisitor(), act=act, title=act_title(act), mailed_token=token
     )
 
 
@@ -95,7 +95,7 @@ def _handle_expired(token: str, act: str) -> ResponseReturnValue:
     if request.method == "POST" and "again" in request.form:
         return mail_rights_link(RightsVisitor(), act, services().links.address_of(token))
     return render_rights_page(
-        "pages/rights/link_expired",
+        "rights/pages/link_expired",
         RightsVisitor(),
         status=410,
         act=act,
@@ -120,7 +120,7 @@ def _mail_link(visitor: RightsVisitor, act: str, given: GivenAddress) -> Respons
         values={"right": act},
     )
     return render_rights_page(
-        "pages/rights/link_sent",
+        "rights/pages/link_sent",
         visitor,
         title=act_title(act),
         sent_to=given.display_address,
@@ -137,7 +137,7 @@ def _identify_page(
     error: str = "",
 ) -> ResponseReturnValue:
     return render_rights_page(
-        "pages/rights/identify",
+        "rights/pages/identify",
         visitor,
         status=status,
         act=act,

@@ -49,7 +49,7 @@ def list_rights(token: str = "") -> ResponseReturnValue:
     if not rights_offered(catalogue_or_empty()):
         return contact_page(visitor)
     return render_rights_page(
-        "pages/rights/list",
+        "rights/pages/list",
         visitor,
         listed=[(kind, right_title(kind)) for kind in LISTED_RIGHTS],
         own_requests=list_own_requests(visitor),
@@ -84,4 +84,4 @@ def list_own_requests(visitor: RightsVisitor) -> list[OwnRequest]:
 
 def contact_page(visitor: RightsVisitor, status: int = 200) -> ResponseReturnValue:
     """Whom to write to: all that is shown until the catalogue says who answers."""
-    return render_rights_page("pages/rights/contact", visitor, status=status)
+    return render_rights_page("rights/pages/contact", visitor, status=status)

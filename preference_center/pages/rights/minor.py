@@ -59,7 +59,7 @@ def report_minor() -> ResponseReturnValue:
         return _form(report, error, 403)
     _record(report.address, report)
     return render_rights_page(
-        "pages/rights/minor_thanks", RightsVisitor(), title=right_title(RequestKind.MINOR)
+        "rights/pages/minor_thanks", RightsVisitor(), title=right_title(RequestKind.MINOR)
     )
 
 
@@ -81,7 +81,7 @@ def reported(token: str = "") -> ResponseReturnValue:
         report = contradict(request_id)
     addresses = part_addresses(open_sealed(report))
     return render_rights_page(
-        "pages/rights/reported",
+        "rights/pages/reported",
         RightsVisitor(),
         report=report,
         addresses=[mask_address(each) for each in addresses],
@@ -130,7 +130,7 @@ def _record(address: Address, report: _Report) -> None:
 def _form(report: _Report, error: str = "", status: int = 200) -> ResponseReturnValue:
     visitor = RightsVisitor()
     return render_rights_page(
-        "pages/rights/minor",
+        "rights/pages/minor",
         visitor,
         status=status,
         title=right_title(RequestKind.MINOR),

@@ -69,7 +69,7 @@ def _handle(
             return redirect_to_status(visitor, ask(visitor, kind, proven_address(visitor)))
     shown = offered or kind
     return render_rights_page(
-        f"pages/rights/{shown.value}",
+        f"rights/pages/{shown.value}",
         visitor,
         status=400 if error else 200,
         kind=shown,

@@ -67,7 +67,7 @@ def _page(
 ) -> ResponseReturnValue:
     controller = catalogue_or_empty().controller
     return render_rights_page(
-        f"pages/rights/{kind.value}",
+        f"rights/pages/{kind.value}",
         visitor,
         status=status,
         kind=kind,

@@ -110,7 +110,7 @@ def _open_page(token: str) -> StatusPage:
 def _render(page: StatusPage, status: int = 200) -> ResponseReturnValue:
     catalogue = catalogue_or_empty()
     return render_rights_page(
-        "pages/rights/status",
+        "rights/pages/status",
         RightsVisitor(),
         status=status,
         asked=page.asked,

@@ -26,7 +26,7 @@ from preference_center.rights.access_file.subject import AccessSubject, readable
 from preference_center.storage.rights import subject as stored
 
 PAGE, DATA = "index.html", "data.json"
-TEMPLATE = "rights/access_file.html"
+TEMPLATE = "rights/access_file/access_file.html"
 
 
 def write_archive(output: IO[bytes], subject: AccessSubject, expires_at: datetime) -> None:
