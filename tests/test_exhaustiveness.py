@@ -119,9 +119,9 @@ def test_tokens_have_a_number_for_every_channel() -> None:
 @pytest.mark.parametrize(
     "template, members",
     [
-        ("pages/preferences.html", set(Channel)),
-        ("pages/opt_out_status.html", set(ReceivedVia)),
-        ("pages/opt_out_status.html", set(Blocker)),
+        ("recipients/preferences.html", set(Channel)),
+        ("recipients/opt_out_status.html", set(ReceivedVia)),
+        ("recipients/opt_out_status.html", set(Blocker)),
     ],
 )
 def test_a_page_has_a_text_for_every_member(template: str, members: set[str]) -> None:
@@ -129,7 +129,7 @@ def test_a_page_has_a_text_for_every_member(template: str, members: set[str]) ->
 
 
 def test_the_status_page_has_words_for_every_scope() -> None:
-    source = (ROOT / "templates" / "pages" / "opt_out_status.html").read_text()
+    source = (ROOT / "templates" / "recipients" / "opt_out_status.html").read_text()
     assert all(f'suppression.scope == "{scope}"' in source for scope in RESERVED_SCOPES)
 
 

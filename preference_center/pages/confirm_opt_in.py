@@ -161,7 +161,7 @@ def confirm(token: str = "") -> ResponseReturnValue:
     }
     if now - requested.requested_at > CONFIRMATION_LIFETIME:
         return render_link_page(
-            "pages/confirm_expired", requested.token, requested.link, status=410, **shown
+            "recipients/confirm_expired", requested.token, requested.link, status=410, **shown
         )
     if "confirm" in request.form:
         record_signal(requested.link)
@@ -170,11 +170,11 @@ def confirm(token: str = "") -> ResponseReturnValue:
     found = read_result(token, requested_result(), now)
     if found is None:
         return render_gpc_page(
-            "pages/confirm", requested.token, requested.link, confirmation=token, **shown
+            "recipients/confirm", requested.token, requested.link, confirmation=token, **shown
         )
     current = load_preferences(catalogue, requested.link, now)
     return render_gpc_page(
-        "pages/confirmed",
+        "recipients/confirmed",
         requested.token,
         requested.link,
         result=show_result(found.result, current),

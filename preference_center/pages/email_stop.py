@@ -28,7 +28,7 @@ def stop_unproven_emails(token: str = "") -> ResponseReturnValue:
         run_in_transaction(lambda c: email_stops.allow_emails(c, keys, address))
         return _redirect(token, allowed=True)
     return render_page(
-        "pages/email_stop",
+        "recipients/email_stop",
         brands=tuple(catalogue_or_empty().brands.values()),
         token=token,
         address=mask_address(address),

@@ -41,7 +41,7 @@ def opt_out_status(token: str = "") -> ResponseReturnValue:
     if link.revoked:
         return old_link_page(token, link)
     return render_link_page(
-        "pages/opt_out_status",
+        "recipients/opt_out_status",
         token,
         link,
         opt_out_status=_load_status(link, catalogue, now),

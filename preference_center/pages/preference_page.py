@@ -83,7 +83,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
         for key, each in visits
     ]
     return render_gpc_page(
-        "pages/preferences",
+        "recipients/preferences",
         token,
         link,
         sections=sections,

@@ -48,7 +48,8 @@ OWN_ORIGIN = "own_origin"
 """The name in `g`: our own origin, where a page is shown at the origin of somebody else."""
 
 _EXTENSION_KEY = "preference_center.pages.text_version"
-_TEXT_FOLDERS = ("cookies", "pages", "web/pages")
+_TEXT_FOLDERS = ("cookies", "recipients", "web/pages")
+"""Of templates: those of pages on which people decide; the preview for staff is there, too."""
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OPT_OUT_ENDPOINTS = {
     "pages.open_mailed_link": "pages.open_mailed_link",

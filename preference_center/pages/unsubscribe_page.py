@@ -53,7 +53,7 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
         try:
             link = services().links.read_token(token, services().now())
         except ProbeLink:  # `flask check-domain`: the usual page, for nobody's address
-            return render_link_page("pages/unsubscribe", token, probe_link(services().now()))
+            return render_link_page("recipients/unsubscribe", token, probe_link(services().now()))
         use_link_language(link)
         return handle_press(token, link) or show_opt_out(token, link)
 
@@ -73,8 +73,8 @@ def show_opt_out(
     token: str,
     link: Link,
     *,
-    ask: str = "pages/unsubscribe",
-    already: str = "pages/unsubscribed",
+    ask: str = "recipients/unsubscribe",
+    already: str = "recipients/unsubscribed",
     **values: str | None,
 ) -> ResponseReturnValue:
     """What came of the press before, if any; else what is off already, or the ways out.
@@ -101,18 +101,18 @@ def show_opt_out(
         signed_undo=_sign_undo(token, found),
         self_path=_self_path(token, pressed),
         can_open=not link.expired,
-        text_number=text_number(link) if template == "pages/unsubscribed" else None,
+        text_number=text_number(link) if template == "recipients/unsubscribed" else None,
         **values,
     )
 
 
 _TEMPLATES = {
-    PressKind.UNSUBSCRIBED: "pages/unsubscribed",
-    PressKind.RECEIVED: "pages/opt_out_accepted",
-    PressKind.UNDONE: "pages/undone",
-    PressKind.TOO_LATE: "pages/undo_expired",
-    PressKind.ANSWERED: "pages/survey_thanks",
-    PressKind.NOT_ANSWERED: "pages/survey_thanks",
+    PressKind.UNSUBSCRIBED: "recipients/unsubscribed",
+    PressKind.RECEIVED: "recipients/opt_out_accepted",
+    PressKind.UNDONE: "recipients/undone",
+    PressKind.TOO_LATE: "recipients/undo_expired",
+    PressKind.ANSWERED: "recipients/survey_thanks",
+    PressKind.NOT_ANSWERED: "recipients/survey_thanks",
 }
 
 
@@ -151,7 +151,7 @@ def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
     # Without a redirect: in an outage the next request may reach a process that has no spool.
     received = PressResult(PressKind.RECEIVED, scope)
     return render_link_page(
-        "pages/opt_out_accepted",
+        "recipients/opt_out_accepted",
         token,
         link,
         status=_ACCEPTED,

@@ -407,7 +407,7 @@ def test_every_way_to_say_no_has_its_words() -> None:
     from preference_center.inbound.mail_opt_outs import MAILTO
     from preference_center.pages import ledger_changes
 
-    template = (ROOT / "templates/pages/opt_out_status.html").read_text(encoding="utf-8")
+    template = (ROOT / "templates/recipients/opt_out_status.html").read_text(encoding="utf-8")
     ours = {
         ledger_changes.ONE_CLICK,
         ledger_changes.UNSUBSCRIBE_PAGE,

@@ -69,12 +69,12 @@ def preview_catalogue() -> ResponseReturnValue:
     """Choose a brand, a language and a page or mail, and see it."""
     catalogue = current_catalogue_or_empty()
     if not catalogue.brands:
-        return catalogue_page("console/catalogue/preview", catalogue=catalogue, source="")
+        return catalogue_page("recipients/preview", catalogue=catalogue, source="")
     selection = _selection()
     endpoint = "console.preview_page" if selection.what in _PATHS else "console.preview_mail"
     page = make_response(
         catalogue_page(
-            "console/catalogue/preview",
+            "recipients/preview",
             catalogue=catalogue,
             selection=selection,
             mail_kinds=frozenset(EmailKind),
