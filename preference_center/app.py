@@ -13,7 +13,7 @@ from typing import cast
 
 from apiflask import APIFlask
 from dkim.dnsplug import get_txt
-from flask import Response, request
+from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api, cli, console, inbound, languages, pages, probes, spool
@@ -22,8 +22,12 @@ from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
 from preference_center.extensions import CookieSessions, csrf, db, migrate
+from preference_center.hooks import require_registered
 from preference_center.http_body import MemoryRequest
 from preference_center.ids import uuid7
+from preference_center.inbound.text_messages import handle_text
+from preference_center.inbound.webhooks import answer_text
+from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
 from preference_center.key_rings import parse_ring
 from preference_center.keys import Keys
@@ -100,6 +104,7 @@ def create_app(
     languages.init_app(app, pages.default_wording, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now, random, timeouts)
+    _register_hooks(app)
     for package in (pages, api, inbound, console, probes):
         app.register_blueprint(package.blueprint)
     api.install_openapi(app, settings.public_url)
@@ -107,6 +112,13 @@ def create_app(
     spool.register_handler(app, inbound.SPOOLED_MAIL, inbound.record_spooled)
     register_error_pages(app)
     return app
+
+
+def _register_hooks(app: Flask) -> None:
+    """What earlier subjects call in later ones, which they may not import."""
+    receive_mail.register(app, inbound.ingest_received_mail)
+    answer_text.register(app, handle_text)
+    require_registered(app)
 
 
 def _pool_options(
@@ -179,6 +191,5 @@ def _build_services(
         now=now,
         random=random,
         timeouts=timeouts,
-        receive_mail=inbound.ingest_received_mail,
         new_id=lambda: uuid7(now(), random.getrandbits(80)),
     )

@@ -14,7 +14,6 @@ from flask import current_app
 if TYPE_CHECKING:
     from preference_center.config import Settings
     from preference_center.database_timeouts import DatabaseTimeouts
-    from preference_center.domain.vendor_events import ReceivedMail
     from preference_center.keys import Keys
     from preference_center.links import Links
     from preference_center.queue import JobQueue
@@ -41,8 +40,6 @@ class Services:
     """How long this process may wait for the database."""
     lookup_txt: Callable[..., bytes | str | None]
     """`lookup_txt(name, timeout=seconds)`: the TXT record of a DNS name; None if it has none."""
-    receive_mail: Callable[[ReceivedMail, datetime], bool]
-    """Process a mail that a vendor received for us at that time: `inbound.ingest_received_mail`."""
     new_id: Callable[[], UUID]
     """Ids for events: version 7, so that they sort by time (RFC 9562)."""
 

@@ -36,7 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
     )
     | frozenset({"locations", "processes", "request_ids", "setting_files", "telemetry"}),
-    frozenset({"context", "extensions", "languages"}),
+    frozenset({"context", "extensions", "hooks", "languages"}),
     frozenset({"storage"}),
     frozenset({"bounces", "contacts", "ledger", "mailer"}),
     frozenset(

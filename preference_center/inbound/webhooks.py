@@ -22,13 +22,14 @@ from preference_center.domain.vendor_events import (
     NeedsCertificate,
     SignatureError,
     SupportsTextMessages,
+    TextMessage,
     WebhookRequest,
     WebhookVerifier,
 )
 from preference_center.errors import InvalidInput
 from preference_center.extensions import csrf
+from preference_center.hooks import Hook
 from preference_center.http_body import read_body
-from preference_center.inbound import text_messages
 from preference_center.inbound.certificates import certificate_cache
 from preference_center.integrations.registry import find_webhook
 from preference_center.metrics import instruments
@@ -45,6 +46,12 @@ EXTENSION_KEY = "preference_center.known_destinations"
 
 blueprint = Blueprint("inbound", __name__)
 csrf.exempt(blueprint)  # each vendor authenticates in its own way
+
+
+@Hook
+def answer_text(destination: Destination, text: TextMessage) -> str:
+    """Act on a text message; returns the reply, "" for none."""
+    raise NotImplementedError
 
 
 @blueprint.route("/in/<name>", methods=["GET", "POST"], defaults={"secret": ""})
@@ -119,7 +126,7 @@ def _handle_text(destination: Destination, source: SupportsTextMessages, body: b
     try:
         text = source.parse_text_message(body)
         if text is not None:
-            answer = text_messages.handle_text(destination, text)
+            answer = answer_text(destination, text)
             outcome = InboundOutcome.ACCEPTED
     except InvalidInput as error:
         outcome = InboundOutcome.UNREADABLE

@@ -27,6 +27,7 @@ from preference_center.domain.vendor_events import (
     VendorEventKind,
 )
 from preference_center.errors import InvalidInput
+from preference_center.hooks import Hook
 from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
@@ -54,6 +55,12 @@ MAX_CONTACTS_PER_LOOKUP = 100
 """See `SupportsFind`."""
 
 ConfirmSubscription = Callable[[Destination, SubscriptionConfirmation], None]
+
+
+@Hook
+def receive_mail(mail: ReceivedMail, received_at: datetime) -> bool:
+    """Process a mail that a vendor received for us; returns whether any recipient is ours."""
+    raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ def _process_mails(mails: Sequence[ReceivedMail], body: StoredWebhook) -> Iterat
     Processing a mail twice changes nothing, so it need not be in the transaction of the rest.
     """
     for mail in mails:
-        if not services().receive_mail(mail, body.received_at):
+        if not receive_mail(mail, body.received_at):
             yield unknown_event("a mail to an address that REPLY_ADDRESSES lacks")
 
 

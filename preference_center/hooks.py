@@ -1,0 +1,48 @@
+"""Functions that a later subject registers, since an earlier one may not import it.
+
+The earlier subject declares a hook with the types that it needs, and calls it as any function:
+
+    @Hook
+    def contacts_merged(connection: Connection, ids: Sequence[UUID]) -> None:
+        '''Contacts were merged, in the transaction of `connection`.'''
+
+`create_app` registers one function for each (docs/decisions/0113-what-goes-up-is-registered.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Generic, ParamSpec, TypeVar, cast
+
+from flask import Flask, current_app
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_EXTENSION = "preference_center.hooks"
+_declared: set[str] = set()
+
+
+class Hook(Generic[P, R]):
+    """Decorator of a declaration: the signature and the contract, with a body that is never run."""
+
+    def __init__(self, declaration: Callable[P, R]) -> None:
+        update_wrapper(self, declaration)
+        self.name = f"{declaration.__module__}.{declaration.__qualname__}"
+        _declared.add(self.name)
+
+    def register(self, app: Flask, function: Callable[P, R]) -> None:
+        """Call this function from now on, in this application."""
+        app.extensions.setdefault(_EXTENSION, {})[self.name] = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call what is registered in the current application."""
+        function = cast("Callable[P, R]", current_app.extensions[_EXTENSION][self.name])
+        return function(*args, **kwargs)
+
+
+def require_registered(app: Flask) -> None:
+    """Raise RuntimeError if a hook that is declared has no function in this application."""
+    if missing := sorted(_declared - app.extensions.get(_EXTENSION, {}).keys()):
+        raise RuntimeError(f"no function is registered for {', '.join(missing)}")

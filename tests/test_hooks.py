@@ -1,0 +1,58 @@
+"""Every hook has its function in an application, or there is no application."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from preference_center import hooks
+from preference_center.app import create_app
+from preference_center.config import Settings
+from preference_center.hooks import Hook
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def declarations() -> list[str]:
+    """The names of all functions in the source that `@Hook` decorates."""
+    return [
+        f"{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}.{node.name}"
+        for path in sorted((ROOT / "preference_center").rglob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(each) == "Hook" for each in node.decorator_list)
+    ]
+
+
+@pytest.mark.parametrize("name", declarations())
+def test_an_application_without_one_of_its_hooks_is_not_built(
+    name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = Hook.register
+
+    def forget(self: Hook[..., object], app: Flask, function: object) -> None:
+        if self.name != name:
+            register(self, app, function)  # type: ignore[arg-type]  # of the same hook
+
+    monkeypatch.setattr(Hook, "register", forget)
+    with pytest.raises(RuntimeError, match=f"no function is registered for {name}$"):
+        create_app(settings)
+
+
+def test_an_application_calls_what_is_registered_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "_declared", set())  # other tests build applications
+
+    @Hook
+    def answer(number: int) -> int:
+        raise NotImplementedError
+
+    one, other = Flask("one"), Flask("other")
+    answer.register(one, lambda number: number + 1)
+    answer.register(other, lambda number: -number)
+    with one.app_context():
+        assert answer(41) == 42
+    with other.app_context():
+        assert answer(41) == -41
