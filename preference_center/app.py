@@ -27,6 +27,7 @@ from preference_center.http_body import MemoryRequest
 from preference_center.ids import uuid7
 from preference_center.inbound.text_messages import handle_text
 from preference_center.inbound.webhooks import answer_text
+from preference_center.ingest.record import erased_seen_again
 from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
 from preference_center.key_rings import parse_ring
@@ -40,6 +41,7 @@ from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
 from preference_center.request_ids import request_id
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
+from preference_center.storage.contacts import contacts_merged
 from preference_center.storage.db.connections import (
     DeadlineConnection,
     connection_factory,
@@ -47,6 +49,8 @@ from preference_center.storage.db.connections import (
 )
 from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
+from preference_center.storage.rights.merging import merge_requests
+from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.telemetry.tracing import ROUTE
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
@@ -118,6 +122,8 @@ def _register_hooks(app: Flask) -> None:
     """What earlier subjects call in later ones, which they may not import."""
     receive_mail.register(app, inbound.ingest_received_mail)
     answer_text.register(app, handle_text)
+    erased_seen_again.register(app, erase_again_in_tool)
+    contacts_merged.register(app, merge_requests)
     require_registered(app)
 
 

@@ -19,7 +19,7 @@ def reappeared(
     events_by_address: Mapping[AddressKey, AddressEvents],
     contexts: Mapping[AddressKey, AddressContext],
 ) -> dict[int, tuple[UUID, bytes]]:
-    """The erased addresses that the tool has as contacts, as `erase_again_in_tool` takes them."""
+    """The erased addresses that the tool has as contacts, as `erased_seen_again` takes them."""
     keys = {key for key, each in events_by_address.items() if each.snapshot is not None}
     for follow_up, found in plan.follow_ups.items():
         if follow_up not in _OF_EVENTS:

@@ -7,9 +7,10 @@ cursor or the note that the batch was processed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import cast
+from uuid import UUID
 
 from preference_center import bounces
 from preference_center.context import services
@@ -29,6 +30,7 @@ from preference_center.domain.sync.ingest_plan import (
 from preference_center.domain.sync.plan import active_suppressions, first_end, topics_by_channel
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.domain.vendor_events import VendorEvent
+from preference_center.hooks import Hook
 from preference_center.ingest.contexts import group_by_address, load_contexts
 from preference_center.ingest.reappearances import reappeared
 from preference_center.integrations.base.contract import (
@@ -41,9 +43,23 @@ from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
-from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.storage.sync import listings, verification
 from preference_center.storage.sync.verification import AlreadyOptedOut
+
+
+@Hook
+def erased_seen_again(
+    connection: Connection,
+    destination: int,
+    seen: Mapping[int, tuple[UUID, bytes]],
+    now: datetime,
+) -> Collection[int]:
+    """A tool has these addresses, which were erased, in the transaction of `connection` (I6).
+
+    `seen` has, per address id, the id that a new erasure gets, and the sealed address. Returns the
+    addresses that are to be erased there again.
+    """
+    raise NotImplementedError
 
 
 def ingest(
@@ -88,7 +104,7 @@ def ingest(
         _record_all_off(connection, destination, plan, now)
         _schedule_follow_ups(connection, destination, plan, contexts, now)
         if destination.status is DestinationStatus.ACTIVE:
-            erase_again_in_tool(connection, destination.id, seen_again, now)
+            erased_seen_again(connection, destination.id, seen_again, now)
         listings.add_stats(connection, destination.id, stats)
         in_transaction(connection)
 

@@ -11,14 +11,21 @@ from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.errors import PreferenceCenterError
+from preference_center.hooks import Hook
 from preference_center.keys import Keys
 from preference_center.links import restore_address
 from preference_center.storage.db.database import Connection
-from preference_center.storage.rights.merging import merge_requests
 
 
 class ConcurrentContactUpdate(PreferenceCenterError):
     """One of these contacts was written since they were loaded: load them again."""
+
+
+@Hook
+def contacts_merged(
+    connection: Connection, ids: Sequence[UUID], survivors: Sequence[UUID], now: datetime
+) -> None:
+    """Each contact was merged into its survivor, in the transaction of `connection`."""
 
 
 _FIND_CONTACT_IDS = """
@@ -238,7 +245,7 @@ def _save_merges(connection: Connection, contact_set: ContactSet, now: datetime)
     if gone:
         for statement in _REASSIGN_TO_SURVIVOR:
             connection.execute(statement, columns, binary=True)
-        merge_requests(connection, columns["ids"], columns["survivors"], now)
+        contacts_merged(connection, columns["ids"], columns["survivors"], now)
 
 
 def _execute_for_all(
