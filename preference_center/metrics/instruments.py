@@ -12,7 +12,6 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from preference_center.domain.decisions import Decision
 from preference_center.domain.events import EventKind
 from preference_center.errors import UnavailableCause
 from preference_center.metrics.shared_files import share_between_workers
@@ -78,6 +77,18 @@ class RowResult(Protocol):
     @property
     def outcome(self) -> str:
         """A PushResult, or NOT_PUSHED."""
+
+
+class Decision(Protocol):
+    """What `domain.decisions` decided about one recipient."""
+
+    @property
+    def rule(self) -> StrEnum:
+        """The rule that decided: a DecisionRule."""
+
+    @property
+    def allow(self) -> bool:
+        """Whether the message may be sent."""
 
 
 _HTTP_SECONDS = Histogram(
