@@ -17,6 +17,11 @@ from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api, cli, console, inbound, languages, pages, probes, spool
+from preference_center.catalogue_versions import (
+    count_choices,
+    list_topics_in_use,
+    list_topics_sent,
+)
 from preference_center.config import Settings, load_settings
 from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
@@ -41,6 +46,10 @@ from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
 from preference_center.request_ids import request_id
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
+from preference_center.storage.catalogues import (
+    count_chosen_frequencies,
+    list_suppressed_topics,
+)
 from preference_center.storage.contacts import contacts_merged
 from preference_center.storage.db.connections import (
     DeadlineConnection,
@@ -51,6 +60,7 @@ from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
 from preference_center.storage.rights.merging import merge_requests
 from preference_center.storage.rights.reappearances import erase_again_in_tool
+from preference_center.storage.sync.destinations import list_sent_topics
 from preference_center.telemetry.tracing import ROUTE
 
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
@@ -124,6 +134,9 @@ def _register_hooks(app: Flask) -> None:
     answer_text.register(app, handle_text)
     erased_seen_again.register(app, erase_again_in_tool)
     contacts_merged.register(app, merge_requests)
+    list_topics_in_use.register(app, list_suppressed_topics)
+    count_choices.register(app, count_chosen_frequencies)
+    list_topics_sent.register(app, list_sent_topics)
     require_registered(app)
 
 

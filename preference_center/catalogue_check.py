@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
-from preference_center.languages import known_texts
 
 
-def check_catalogue(text: str) -> Catalogue:
-    """The catalogue in a text that is to be applied. Raises CatalogueError with every problem."""
-    return parse_catalogue(text, known_texts())
+def check_catalogue(text: str, known_texts: Collection[str]) -> Catalogue:
+    """The catalogue in a text that is to be applied. Raises CatalogueError with every problem.
+
+    `known_texts` are our texts that a brand may replace: `languages.known_texts()`.
+    """
+    return parse_catalogue(text, known_texts)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from preference_center.catalogue_check import check_catalogue
 from preference_center.context import services
@@ -18,10 +19,10 @@ from preference_center.domain.catalogue import (
     topics_to_check,
 )
 from preference_center.errors import CatalogueConflict
+from preference_center.hooks import Hook
 from preference_center.storage import catalogues
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import Connection
-from preference_center.storage.sync import destinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,34 @@ class CatalogueReview:
     """Why it may not be applied, each with its remedy."""
 
 
-def review_catalogue(connection: Connection, text: str) -> CatalogueReview:
-    """Compare a text with the version in force. Raises CatalogueError, as `check_catalogue`."""
-    new = check_catalogue(text)
+@Hook
+def list_topics_in_use(
+    connection: Connection, topics: Collection[str], now: datetime
+) -> Collection[str]:
+    """Those of `topics` that must not be deleted: an opt-out or a running pause refers to them."""
+    raise NotImplementedError
+
+
+@Hook
+def count_choices(connection: Connection) -> Mapping[tuple[str, str], int]:
+    """How many addresses chose each frequency, by topic and key."""
+    raise NotImplementedError
+
+
+@Hook
+def list_topics_sent(connection: Connection) -> Mapping[str, frozenset[str]]:
+    """The topics that each destination sends, by its name."""
+    raise NotImplementedError
+
+
+def review_catalogue(
+    connection: Connection, text: str, known_texts: Collection[str]
+) -> CatalogueReview:
+    """Compare a text with the version in force.
+
+    `known_texts` are those of `check_catalogue`, whose CatalogueError it raises.
+    """
+    new = check_catalogue(text, known_texts)
     current = catalogues.load_current_text(connection)
     base = catalogue_digest(current) if current is not None else ""
     if current == text:
@@ -54,7 +80,7 @@ def review_catalogue(connection: Connection, text: str) -> CatalogueReview:
     diff = diff_catalogues(catalogues.parse_stored(current) if current is not None else None, new)
     at_stake = topics_to_check(diff)
     now = services().now()
-    suppressed = catalogues.list_suppressed_topics(connection, at_stake, now)
+    suppressed = list_topics_in_use(connection, at_stake, now)
     return CatalogueReview(
         base=base,
         new=new,
@@ -67,7 +93,12 @@ def review_catalogue(connection: Connection, text: str) -> CatalogueReview:
 
 
 def apply_catalogue(
-    connection: Connection, text: str, actor: str, *, base: str | None = None
+    connection: Connection,
+    text: str,
+    known_texts: Collection[str],
+    actor: str,
+    *,
+    base: str | None = None,
 ) -> tuple[CatalogueReview, int | None]:
     """Store a text as the new version; returns its review, and its number if it was stored.
 
@@ -76,7 +107,7 @@ def apply_catalogue(
     that somebody has compared it with, raises CatalogueConflict if that is no longer in force.
     """
     catalogues.lock_for_apply(connection)
-    review = review_catalogue(connection, text)
+    review = review_catalogue(connection, text, known_texts)
     if base is not None and review.base != base and not review.is_current:
         raise CatalogueConflict(
             "another version was applied in the meantime: compare yours with it, then apply it"
@@ -94,7 +125,7 @@ def apply_catalogue(
 def _lost_choices(connection: Connection, diff: CatalogueDiff) -> Iterator[str]:
     """Who chose a frequency that is removed, and what they receive from now on."""
     removed = removed_frequencies(diff)
-    chosen = catalogues.count_chosen_frequencies(connection) if removed else {}
+    chosen = count_choices(connection) if removed else {}
     for each in removed:
         number = chosen.get((each.topic, each.key), 0)
         if number:
@@ -111,7 +142,7 @@ def _affected_destinations(connection: Connection, diff: CatalogueDiff) -> Itera
         if change.before and not change.before.retired
         if change.after is None or change.after.retired
     }
-    sent = destinations.list_sent_topics(connection) if ended else {}
+    sent = list_topics_sent(connection) if ended else {}
     for name, topics in sent.items():
         for topic in sorted(topics & set(ended)):
             yield f"destination {name} sends topic {topic}, which is {ended[topic]}"

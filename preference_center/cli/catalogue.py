@@ -43,7 +43,7 @@ def check(file: BinaryIO) -> None:
     Exits with 1 if the file has errors, and prints each with its line and remedy.
     """
     with exit_on_catalogue_error(file.name):
-        checked = check_catalogue(read_text(file))
+        checked = check_catalogue(read_text(file), known_texts())
     print_warnings(catalogue_warnings(checked))
     click.echo(f"{file.name} is valid: {summary(checked)}.")
     click.echo(f"To apply it: flask catalogue apply {file.name}")

@@ -22,6 +22,7 @@ from preference_center.cli.catalogue_file import (
 )
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
+from preference_center.languages import known_texts
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import transaction
 
@@ -38,12 +39,12 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
     """
     with exit_on_catalogue_error(file.name):
         text = read_text(file)
-        check_catalogue(text)
+        check_catalogue(text, known_texts())
     with click_errors(), transaction() as connection:
         if dry_run:
-            review, version = review_catalogue(connection, text), None
+            review, version = review_catalogue(connection, text, known_texts()), None
         else:
-            review, version = apply_catalogue(connection, text, actor())
+            review, version = apply_catalogue(connection, text, known_texts(), actor())
     if review.is_current:
         click.echo("Nothing to do: this is the current version.")
         return

@@ -23,6 +23,7 @@ from preference_center.console.rendering import redirect_after_post
 from preference_center.domain.catalogue import catalogue_digest, inline_files
 from preference_center.domain.catalogue.brand_files import fold_files
 from preference_center.errors import CatalogueConflict, CatalogueError
+from preference_center.languages import known_texts
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import (
     Connection,
@@ -52,21 +53,25 @@ def edit_catalogue() -> ResponseReturnValue:
         text = inline_files(typed, _reader(current))
         if request.form.get("checked") == catalogue_digest(text):
             return _apply(text, typed, base)
-        review = run_in_transaction(lambda connection: review_catalogue(connection, text))
+        review = _review(text)
     except CatalogueError as error:
         return _edit_page(typed, base, problems=[_line_problem(each) for each in error.problems])
     return _review_page(typed, text, base, review, current)
 
 
+def _review(text: str) -> CatalogueReview:
+    return run_in_transaction(lambda c: review_catalogue(c, text, known_texts()))
+
+
 def _apply(text: str, typed: str, base: str) -> ResponseReturnValue:
     def apply(connection: Connection) -> tuple[CatalogueReview, int | None]:
-        return apply_catalogue(connection, text, current_actor(), base=base)
+        return apply_catalogue(connection, text, known_texts(), current_actor(), base=base)
 
     try:
         review, version = run_in_transaction(apply)
     except CatalogueConflict:
         current = run_autocommit(catalogues.load_current_text) or ""
-        review = run_in_transaction(lambda connection: review_catalogue(connection, text))
+        review = _review(text)
         return _review_page(typed, text, base, review, current)
     if version is None and not review.is_current:
         current = run_autocommit(catalogues.load_current_text) or ""
