@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api, cli, console, inbound, languages, pages, probes, spool
+from preference_center.api.endpoint import require_complete_database
 from preference_center.catalogue_versions import (
     count_choices,
     list_topics_in_use,
@@ -37,20 +38,29 @@ from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
 from preference_center.key_rings import parse_ring
 from preference_center.keys import Keys
+from preference_center.languages import locale_of
 from preference_center.links import Links
 from preference_center.locations import ROOT
 from preference_center.logs import configure_logs
+from preference_center.mailer.address_emails import ADDRESS_TEXTS
+from preference_center.mailer.email_texts import TextsOfEmail
+from preference_center.mailer.erasure_notices import ERASURE_TEXTS
+from preference_center.mailer.link_emails import LINK_TEXTS
+from preference_center.mailer.messages import email_texts
+from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.metrics import instruments
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
 from preference_center.request_ids import request_id
+from preference_center.rights.journal import require_replayed
+from preference_center.storage.access.key_fingerprints import verify_stored_forms
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
 from preference_center.storage.catalogues import (
     count_chosen_frequencies,
     list_suppressed_topics,
 )
-from preference_center.storage.contacts import contacts_merged
+from preference_center.storage.contacts import contacts_merged, load_locale
 from preference_center.storage.db.connections import (
     DeadlineConnection,
     connection_factory,
@@ -58,6 +68,8 @@ from preference_center.storage.db.connections import (
 )
 from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
+from preference_center.storage.ledger.canonical_forms import verify_canonical_forms
+from preference_center.storage.mail.outbox import EmailKind
 from preference_center.storage.rights.merging import merge_requests
 from preference_center.storage.rights.reappearances import erase_again_in_tool
 from preference_center.storage.sync.destinations import list_sent_topics
@@ -66,6 +78,13 @@ from preference_center.telemetry.tracing import ROUTE
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a database connection while all are in use."""
+EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
+    **LINK_TEXTS,
+    **ADDRESS_TEXTS,
+    **RIGHTS_TEXTS,
+    **ERASURE_TEXTS,
+}
+"""What each kind of email says."""
 
 
 def create_app(
@@ -137,6 +156,10 @@ def _register_hooks(app: Flask) -> None:
     list_topics_in_use.register(app, list_suppressed_topics)
     count_choices.register(app, count_chosen_frequencies)
     list_topics_sent.register(app, list_sent_topics)
+    verify_stored_forms.register(app, verify_canonical_forms)
+    require_complete_database.register(app, require_replayed)
+    locale_of.register(app, load_locale)
+    email_texts.register(app, lambda: EMAIL_TEXTS)
     require_registered(app)
 
 

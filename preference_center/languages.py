@@ -42,7 +42,9 @@ from flask_babel import (
 )
 from werkzeug.utils import cached_property
 
+from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import PAGE_LANGUAGES, Wording
+from preference_center.hooks import Hook
 
 SOURCE_LANGUAGE = "en"
 """The language of the texts in code and templates."""
@@ -73,6 +75,15 @@ _BRITISH, _AMERICAN = "en_GB", "en_US"
 _MAX_TRANSLATIONS = 256
 """Languages times wordings kept compiled; each is some hundred kilobytes."""
 _EXTENSION = "preference_center.languages"
+
+
+@Hook
+def locale_of(address: Address) -> str | None:
+    """The locale (BCP 47) of the contact with exactly this address (I9), if it is known.
+
+    Raises Unavailable.
+    """
+    raise NotImplementedError
 
 
 def init_app(app: Flask, default_wording: Callable[[], Wording], time_zone: str) -> None:

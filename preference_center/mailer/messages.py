@@ -16,29 +16,24 @@ from email.utils import format_datetime, parseaddr
 
 from flask import render_template
 
-from preference_center.context import services
 from preference_center.domain.addresses import Channel, mask_address, parse_address
 from preference_center.domain.catalogue import Wording, shared_wording
-from preference_center.languages import in_language, match_language
-from preference_center.mailer.address_emails import ADDRESS_TEXTS
+from preference_center.hooks import Hook
+from preference_center.languages import in_language, locale_of, match_language
 from preference_center.mailer.email_texts import TextsOfEmail
-from preference_center.mailer.erasure_notices import ERASURE_TEXTS
-from preference_center.mailer.link_emails import LINK_TEXTS
-from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.mailer.sender_identity import SenderIdentity, brands_of, sender_identity
 from preference_center.mailer.unproven_emails import stop_url
-from preference_center.storage.contacts import find_locale
-from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
 
-EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
-    **LINK_TEXTS,
-    **ADDRESS_TEXTS,
-    **RIGHTS_TEXTS,
-    **ERASURE_TEXTS,
-}
-"""What each kind of email says."""
 _TO_TYPED_ADDRESSES = {EmailKind.ONE_TIME_LINK, EmailKind.RIGHTS_LINK, EmailKind.NEW_ADDRESS}
+_ANSWERED_BY_CONTACT = _TO_TYPED_ADDRESSES | {EmailKind.CONFIRM_OPT_IN, EmailKind.ADDRESS_MOVED}
+"""Kinds whose answers the contact reads; all others are about rights."""
+
+
+@Hook
+def email_texts() -> Mapping[EmailKind, TextsOfEmail]:
+    """What each kind of email says."""
+    raise NotImplementedError
 
 
 def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
@@ -48,7 +43,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     """
     with in_language(_language(email), _wording(email)) as language:
         sender = sender_identity(email, language)
-        texts = EMAIL_TEXTS[email.kind](email, sender.name)
+        texts = email_texts()[email.kind](email, sender.name)
         values = {
             "texts": texts,
             "sender": sender,
@@ -78,7 +73,7 @@ def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
 def _reply_to(email: OutgoingEmail, sender: SenderIdentity) -> str | None:
     """Who reads an answer: of rights the privacy contact, of everything else the contact."""
     contact = sender.contact.address if sender.contact else None
-    is_about_rights = email.kind in {*RIGHTS_TEXTS, *ERASURE_TEXTS}
+    is_about_rights = email.kind not in _ANSWERED_BY_CONTACT
     return (is_about_rights and sender.privacy_contact) or contact or sender.privacy_contact
 
 
@@ -86,9 +81,7 @@ def _language(email: OutgoingEmail) -> str:
     """The contact's language for a link to a typed address, which its page must not look up."""
     if email.kind not in _TO_TYPED_ADDRESSES or LANGUAGE_SWITCHED in email.values:
         return email.language
-    keys = services().keys
-    locale = run_autocommit(lambda connection: find_locale(connection, keys, email.recipient))
-    return match_language(locale) or email.language
+    return match_language(locale_of(email.recipient)) or email.language
 
 
 def _wording(email: OutgoingEmail) -> Wording:

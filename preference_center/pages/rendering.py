@@ -29,6 +29,7 @@ from preference_center.languages import (
     LANGUAGES,
     TRANSLATIONS_DIRECTORY,
     join_names,
+    locale_of,
     page_language,
     set_contact_language,
     set_wording,
@@ -41,8 +42,6 @@ from preference_center.storage.catalogues import (
     cached_catalogue,
     current_catalogue_or_empty,
 )
-from preference_center.storage.contacts import find_locale
-from preference_center.storage.db.database import run_autocommit
 
 OWN_ORIGIN = "own_origin"
 """The name in `g`: our own origin, where a page is shown at the origin of somebody else."""
@@ -112,7 +111,7 @@ def use_contact_language(address: Address) -> None:
     Opting out must not fail for it: without the database the language stays unknown.
     """
     try:
-        set_contact_language(language_of(address))
+        set_contact_language(locale_of(address))
     except Unavailable:
         set_contact_language(None)
 
@@ -122,12 +121,6 @@ def use_link_language(link: Link) -> None:
     use_contact_language(link.address)
     with suppress(Unavailable):
         set_wording(link_wording(link))
-
-
-def language_of(address: Address) -> str | None:
-    """The locale of the contact with exactly this address (I9), if known."""
-    keys = services().keys
-    return run_autocommit(lambda connection: find_locale(connection, keys, address))
 
 
 def handle_invalid_link(_error: Exception) -> ResponseReturnValue:

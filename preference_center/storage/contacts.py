@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
@@ -14,7 +15,7 @@ from preference_center.errors import PreferenceCenterError
 from preference_center.hooks import Hook
 from preference_center.keys import Keys
 from preference_center.links import restore_address
-from preference_center.storage.db.database import Connection
+from preference_center.storage.db.database import Connection, run_autocommit
 
 
 class ConcurrentContactUpdate(PreferenceCenterError):
@@ -231,6 +232,12 @@ def find_locale(connection: Connection, keys: Keys, address: Address) -> str | N
     where = {"digest": keys.exact_digest(address), "channel": address.channel.value}
     row = connection.execute(_SELECT_LOCALE, where, binary=True).fetchone()
     return row[0] if row else None
+
+
+def load_locale(address: Address) -> str | None:
+    """`find_locale` in a transaction of its own."""
+    keys = services().keys
+    return run_autocommit(lambda connection: find_locale(connection, keys, address))
 
 
 def _save_merges(connection: Connection, contact_set: ContactSet, now: datetime) -> None:

@@ -11,8 +11,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.app import EMAIL_TEXTS
 from preference_center.mail_server import MailServer
-from preference_center.mailer.messages import EMAIL_TEXTS, render_email
+from preference_center.mailer.messages import render_email
 from preference_center.storage.mail.outbox import EmailKind, SendResult, enqueue_emails
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force

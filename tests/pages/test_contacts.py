@@ -14,7 +14,7 @@ from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import Unavailable
 from preference_center.mailer.messages import render_email
-from preference_center.pages import rendering
+from preference_center.storage import contacts as stored_contacts
 from preference_center.storage.mail.outbox import OutgoingEmail
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
@@ -98,7 +98,7 @@ def test_without_the_database_the_page_goes_without(
     def gone(_work: object) -> None:
         raise Unavailable("the database can't be reached")
 
-    monkeypatch.setattr(rendering, "run_autocommit", gone)
+    monkeypatch.setattr(stored_contacts, "run_autocommit", gone)
     answer = client.get(f"/u/{token}", headers=FRENCH)
     assert (answer.status_code, answer.headers["Content-Language"]) == (200, "fr")
 

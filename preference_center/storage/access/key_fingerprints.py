@@ -9,13 +9,18 @@ from flask import Flask, request
 
 from preference_center.context import services
 from preference_center.errors import Unavailable
+from preference_center.hooks import Hook
 from preference_center.storage.db import outage
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.durability import require_durable
 from preference_center.storage.db.schema import require_fitting_schema
-from preference_center.storage.ledger import canonical_forms
 
 log = structlog.get_logger()
+
+
+@Hook
+def verify_stored_forms(connection: Connection) -> None:
+    """Raise KeyMismatch unless addresses have the canonical forms in which they were stored."""
 
 
 def require_known_keys_before_requests(
@@ -69,7 +74,7 @@ def require_known_keys(*, check_canonical_forms: bool = True) -> None:
                 [item for item in keys.fingerprints().items() if item[0] not in waiting],
             )
         if check_canonical_forms:
-            canonical_forms.verify_canonical_forms(connection)
+            verify_stored_forms(connection)
 
     try:
         run_in_transaction(verify)
