@@ -24,6 +24,8 @@ from preference_center.catalogue_versions import (
     list_topics_sent,
 )
 from preference_center.config import Settings, load_settings
+from preference_center.console.people.timeline import list_requests
+from preference_center.console.requests.timeline import request_entries
 from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
@@ -53,6 +55,7 @@ from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
 from preference_center.request_ids import request_id
+from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.journal import require_replayed
 from preference_center.storage.access.key_fingerprints import verify_stored_forms
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
@@ -69,6 +72,7 @@ from preference_center.storage.db.connections import (
 from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
 from preference_center.storage.ledger.canonical_forms import verify_canonical_forms
+from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.outbox import EmailKind
 from preference_center.storage.rights.merging import merge_requests
 from preference_center.storage.rights.reappearances import erase_again_in_tool
@@ -160,6 +164,8 @@ def _register_hooks(app: Flask) -> None:
     require_complete_database.register(app, require_replayed)
     locale_of.register(app, load_locale)
     email_texts.register(app, lambda: EMAIL_TEXTS)
+    list_requests.register(app, request_entries)
+    mail_review_period.register(app, lambda: review_queue.RETENTION)
     require_registered(app)
 
 

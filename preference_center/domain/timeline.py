@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -40,6 +41,18 @@ class TimelineKey:
     def to_text(self) -> str:
         """For a URL; nothing personal."""
         return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.kind:d}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEntry:
+    """A data-subject request in words, in the language of the page."""
+
+    received_at: datetime
+    title: str
+    state: str
+    notes: Sequence[tuple[str, str]]
+    """Pairs of a term and a text."""
+    reference: str
 
 
 NEWEST = TimelineKey(datetime(9999, 1, 1, tzinfo=UTC), EntryKind.DELIVERY, _MAX_ID)

@@ -19,22 +19,21 @@ from preference_center.console.people.entries import (
     TimelineFilter,
     ToolLine,
 )
-from preference_center.console.requests.words import kind_words
 from preference_center.context import services
+from preference_center.domain.addresses import Address
 from preference_center.domain.delivery_status import DeliveryState, DeliveryStatus
 from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
 from preference_center.domain.events import RESERVED_SCOPES, Event
 from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.staff_access import StaffAccess
 from preference_center.domain.statements import is_retractable
-from preference_center.domain.timeline import EntryKind, TimelineKey
+from preference_center.domain.timeline import EntryKind, RequestEntry, TimelineKey
+from preference_center.hooks import Hook
 from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_newest_events
 from preference_center.storage.mail.bursts import BurstRecord, find_bursts_by_event
 from preference_center.storage.mail.counted_bounces import list_bounces
-from preference_center.storage.rights.requests import list_of_subject
 from preference_center.storage.sync.deliveries import (
     AddressTool,
     StoredDelivery,
@@ -45,6 +44,12 @@ from preference_center.storage.sync.deliveries import (
 PAGE_SIZE = 50
 _SAID_IN_WORDS = frozenset({"via", "method"})
 _SMALL_DELAY = timedelta(minutes=1)
+
+
+@Hook
+def list_requests(connection: Connection, address: Address) -> Sequence[RequestEntry]:
+    """Every data-subject request about exactly this address (I9), in the order of recording."""
+    raise NotImplementedError
 
 
 def load_timeline(
@@ -244,17 +249,17 @@ def _request_entries(
     connection: Connection, person: Person, before: TimelineKey, wanted: TimelineFilter
 ) -> list[Entry]:
     """Requests, which are few: a person can make three an hour."""
-    found = list_of_subject(connection, [services().keys.exact_digest(person.address)])
+    found = list_requests(connection, person.address)
     entries = [_request_entry(number, each) for number, each in enumerate(found)]
     return [each for each in entries if each.key < before and _is_within(each.key.at, wanted)]
 
 
-def _request_entry(number: int, request: RightsRequest) -> Entry:
+def _request_entry(number: int, request: RequestEntry) -> Entry:
     return Entry(
         TimelineKey(request.received_at, EntryKind.REQUEST, number),
-        _("Data-subject request: %(kind)s", kind=kind_words(request.kind)),
-        words.request_state(request.state),
-        [(_("Due"), words.time(request.deadline))] if request.closed_at is None else [],
+        request.title,
+        request.state,
+        request.notes,
         reference=request.reference,
     )
 

@@ -23,7 +23,6 @@ from preference_center.domain.events import (
 )
 from preference_center.domain.reports.opt_out_counts import DESTINATION_PREFIX
 from preference_center.domain.rights import move
-from preference_center.domain.rights.model import RequestState
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.languages import format_short_time, once_per_language, page_language
@@ -244,20 +243,6 @@ def _outcomes() -> Mapping[str, str]:
         "refused": _("refused"),
         "superseded": _("overtaken by a newer entry"),
     }
-
-
-def request_state(state: RequestState) -> str:
-    """Where it is."""
-    words: Mapping[RequestState, str] = {
-        RequestState.RECEIVED: _("received"),
-        RequestState.IDENTIFYING: _("waits for proof of identity"),
-        RequestState.OPEN: _("in progress"),
-        RequestState.DONE: _("done"),
-        RequestState.REFUSED: _("refused"),
-        RequestState.WITHDRAWN: _("withdrawn"),
-        RequestState.LAPSED: _("lapsed, since identity was not proven"),
-    }
-    return str(words[state])
 
 
 def _frequency(event: Event, catalogue: Catalogue) -> str:

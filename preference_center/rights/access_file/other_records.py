@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from flask_babel import gettext as _
 
@@ -10,6 +11,7 @@ from preference_center.context import services
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.staff_access import actor_kind
+from preference_center.hooks import Hook
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.mailer.right_titles import right_title
 from preference_center.rights.access_file import words
@@ -34,12 +36,17 @@ from preference_center.rights.access_file.records import (
 from preference_center.rights.access_file.subject import AccessSubject
 from preference_center.storage import policy_notices
 from preference_center.storage.access import person_access
-from preference_center.storage.mail import review_queue
 from preference_center.storage.rights import requests
 from preference_center.storage.rights import subject as stored
 from preference_center.storage.rights.requests import RightsStep
 from preference_center.storage.rights.subject import SubjectRows
 from preference_center.storage.sync import webhook_inbox
+
+
+@Hook
+def mail_review_period() -> timedelta:
+    """How long a mail to us is kept, sealed, until somebody has read it."""
+    raise NotImplementedError
 
 
 def controller_record(subject: AccessSubject) -> ControllerRecord | None:
@@ -283,7 +290,7 @@ def notes() -> list[str]:
         _(
             "Emails to us that somebody still has to read are kept sealed for %(days)s days. Only"
             " opening each would show whose they are, so they are not in this file.",
-            days=review_queue.RETENTION.days,
+            days=mail_review_period().days,
         ),
         _(
             "The same is true of what the systems that send our messages report to us, for"
