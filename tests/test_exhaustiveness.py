@@ -17,8 +17,8 @@ from uuid import UUID
 import pytest
 from jinja2 import Environment, nodes
 
+from preference_center.api.decision_models import DecisionItem, StreamedDecision
 from preference_center.api.decisions import decision_json
-from preference_center.api.responses import DecisionItem, StreamedDecision
 from preference_center.api.row_formats import COLUMNS, CsvFormat
 from preference_center.domain.addresses import Channel, PhoneChannel
 from preference_center.domain.decision_rules import DecisionRule

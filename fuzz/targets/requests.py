@@ -18,13 +18,17 @@ from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
 from preference_center.api import (
     change_feed,
+    consent_evidence,
     contact_models,
+    decision_models,
     decision_stream,
     error_handlers,
     import_models,
     pagination,
-    requests,
+    preference_models,
+    sender_links,
     suppression_models,
+    writes,
 )
 from preference_center.api.parsing import (
     QueryParameters,
@@ -44,7 +48,18 @@ from preference_center.links import Link
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from tests.environment import settings_for
 
-_MODULES = (requests, change_feed, contact_models, import_models, pagination, decision_stream)
+_MODULES = (
+    consent_evidence,
+    decision_models,
+    preference_models,
+    sender_links,
+    writes,
+    change_feed,
+    contact_models,
+    import_models,
+    pagination,
+    decision_stream,
+)
 _NOWHERE = "127.0.0.1:1"
 _LINK = Link(parse_address("ann@example.com", Channel.EMAIL), ALL_MARKETING, "", NOW)
 _SHOWN = {ALL_MARKETING: True, "acme.news": True, "acme.offers": False}

@@ -1,18 +1,49 @@
-"""Parsing of the consent evidence that a sender sends."""
+"""Consent evidence that a sender sends, and queries about one address."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import AwareDatetime
+
+from preference_center.api.parsing import RequestBody
 from preference_center.api.problems import FieldErrors
-from preference_center.api.requests import EvidenceBody
-from preference_center.domain.addresses import Address
+from preference_center.api.requests import (
+    LanguageTag,
+    PolicyReference,
+    RawAddress,
+    ShortText,
+    WordingText,
+)
+from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     check_policy_shown,
     clamp_to_now,
 )
 from preference_center.storage.catalogues import current_catalogue_or_empty
+
+
+class EvidenceBody(RequestBody):
+    """Evidence of a consent."""
+
+    source: ShortText
+    wording: WordingText
+    language: LanguageTag
+    occurred_at: AwareDatetime
+    policy: PolicyReference | None = None
+
+
+class PreferencesQuery(RequestBody):
+    """Query the preferences of an address."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+    language: LanguageTag | None = None
+
+
+class ConsentsQuery(PreferencesQuery):
+    """Query the consents of an address."""
 
 
 def parse_consent_evidence(

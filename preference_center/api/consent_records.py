@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response
 
+from preference_center.api.consent_evidence import ConsentsQuery
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.problems import INVALID_ADDRESS
-from preference_center.api.requests import ConsentsQuery
 from preference_center.consent_records import ConsentRecords, build_consent_records
 from preference_center.context import services
 from preference_center.domain.addresses import parse_address

@@ -18,6 +18,7 @@ from pydantic import Field
 from werkzeug.wsgi import get_input_stream
 
 from preference_center.api.authentication import require_message_type
+from preference_center.api.decision_models import DecisionStreamLine
 from preference_center.api.decisions import count_denials, decide_all
 from preference_center.api.endpoint import ApiCall, endpoint
 from preference_center.api.gunzip import gunzip, split_lines
@@ -33,7 +34,6 @@ from preference_center.api.problems import (
 )
 from preference_center.api.request_buffer import RequestBuffer
 from preference_center.api.requests import MessageTypeKey
-from preference_center.api.responses import DecisionStreamLine
 from preference_center.api.row_formats import (
     COLUMNS,
     CsvFormat,

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.api.requests import DecisionRequest
+from flask import Response
+
+from preference_center.api.authentication import require_message_type
+from preference_center.api.decision_models import DecisionRequest, DecisionResponse
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decision_rules import DecisionRule
@@ -25,7 +30,9 @@ from preference_center.domain.decisions import (
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidAddress
 from preference_center.metrics import instruments
+from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.key_usage import count_key_use
+from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
 
 
@@ -35,6 +42,21 @@ class DecisionBatch:
 
     decisions: list[Decision]
     as_of: Watermark
+
+
+@endpoint("POST", "/decisions", KeyScope.CHECK, body=DecisionRequest, response=DecisionResponse)
+def post_decisions(call: ApiCall, body: DecisionRequest) -> Response:
+    """Check whether a message may be sent to these recipients.
+
+    Check right before sending. Anything other than `"allow": true` means deny.
+    """
+    catalogue = current_catalogue()
+    require_message_type(call.key, body.message_type, catalogue)
+    return json_response(
+        decisions_json(
+            body, catalogue, services().settings.phone_region, call.origin.now, call.key.name
+        )
+    )
 
 
 def decisions_json(

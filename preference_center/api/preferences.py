@@ -1,24 +1,23 @@
-"""Preferences for the company's own account page: a link to our page, or the data itself."""
+"""Preferences for the company's own account page."""
 
 from __future__ import annotations
 
 import json
-from urllib.parse import urlencode
 
 from flask import Response
 
-from preference_center.api.consent_evidence import parse_consent_evidence
-from preference_center.api.endpoint import ApiCall
-from preference_center.api.preferences_json import load_preferences_json
-from preference_center.api.problems import FieldErrors
-from preference_center.api.requests import (
-    PortalAddress,
-    PortalLinkRequest,
-    PreferencesQuery,
+from preference_center.api.authentication import require_scope
+from preference_center.api.consent_evidence import PreferencesQuery, parse_consent_evidence
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.preference_models import (
+    PreferencesResponse,
     PreferencesUpdate,
+    PreferencesUpdateResponse,
 )
-from preference_center.context import Services
-from preference_center.domain.addresses import Address, parse_address
+from preference_center.api.preferences_json import load_preferences_json
+from preference_center.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
+from preference_center.context import Services, services
+from preference_center.domain.addresses import parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.frequency_changes import (
@@ -33,47 +32,45 @@ from preference_center.domain.preferences import (
     compute_preferences,
 )
 from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
-from preference_center.languages import LANGUAGE_PARAMETER, match_language
 from preference_center.ledger.recording import RecordResult
-from preference_center.links import FURTHER_ADDRESS_PARAMETER, LIFETIMES, TokenPurpose
-from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import load_facts
 
 
-def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Services) -> str:
-    """A URL that opens the page of this address, and of further ones, for five minutes.
+# Not GET: an address must not be part of a URL (I12).
+@endpoint(
+    "POST",
+    "/preferences/query",
+    KeyScope.PORTAL,
+    body=PreferencesQuery,
+    response=PreferencesResponse,
+    errors=(INVALID_ADDRESS,),
+)
+def post_preferences_query(call: ApiCall, body: PreferencesQuery) -> Response:
+    """Query the preferences of an address."""
+    return json_response(read_preferences(call, body, current_catalogue(), services()))
 
-    The audit log records who requested it, with the id of the one-time token of each address; the
-    evidence of every event recorded on the page for that address has that id as its message.
-    Raises InvalidBody with all errors.
+
+@endpoint(
+    "PUT",
+    "/preferences",
+    KeyScope.PORTAL,
+    KeyScope.WRITE,
+    body=PreferencesUpdate,
+    response=PreferencesUpdateResponse,
+    writes=True,
+    errors=SCOPE_PROBLEMS,
+)
+def put_preferences(call: ApiCall, body: PreferencesUpdate) -> Response:
+    """Update the preferences of a person who is signed in with the company.
+
+    To turn anything on, the key also needs the scope `lift`.
     """
-    address, *others = _parse_portal_addresses(request, services)
-    now, token_id = services.now(), services.new_id()
-    other_ids = [services.new_id() for _ in others]
-    url = services.links.one_time_url(TokenPurpose.PORTAL, address, token_id, now)
-    actor = call.key.actor
-
-    def audit_each(connection: Connection) -> None:
-        for each in (token_id, *other_ids):
-            detail = {"one_time_token": str(each)}
-            audit.insert_audit_entry(connection, now, actor, "portal_link.created", detail)
-
-    run_in_transaction(audit_each)
-    query = [
-        (
-            FURTHER_ADDRESS_PARAMETER,
-            services.links.create_one_time_token(TokenPurpose.PORTAL, each, other_id, now),
-        )
-        for each, other_id in zip(others, other_ids, strict=True)
-    ]
-    if language := match_language(request.language):
-        query.append((LANGUAGE_PARAMETER, language))
-    if query:
-        url = f"{url}?{urlencode(query)}"
-    return json.dumps(
-        {"url": url, "expires_at": (now + LIFETIMES[TokenPurpose.PORTAL]).isoformat()}
-    )
+    if body.turns_on:
+        require_scope(call.key, KeyScope.LIFT)
+    return write_preferences(call, body, current_catalogue(), services())
 
 
 def read_preferences(
@@ -172,22 +169,6 @@ def _parse_update(
     errors.raise_if_any()
     assert submission
     return submission
-
-
-def _parse_portal_addresses(request: PortalLinkRequest, services: Services) -> list[Address]:
-    """The address and the further ones. Raises InvalidBody with all errors."""
-    errors = FieldErrors()
-    region = services.settings.phone_region
-    fields: dict[str, PortalAddress | PortalLinkRequest] = {"": request}
-    fields |= {f"/also/{index}": each for index, each in enumerate(request.also)}
-    found = [
-        errors.collect(
-            f"{pointer}/address", parse_address, each.address, each.channel, region=region
-        )
-        for pointer, each in fields.items()
-    ]
-    errors.raise_if_any()
-    return [address for address in found if address]
 
 
 def _escape_pointer(token: str) -> str:

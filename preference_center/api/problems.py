@@ -113,6 +113,8 @@ WRONG_CHANNEL = Problem(
     "The topic is sent by another channel; nothing was written",
     "Use a topic of the address's channel, or the address that the topic is sent to.",
 )
+SCOPE_PROBLEMS = (INVALID_ADDRESS, UNKNOWN_TOPIC, WRONG_CHANNEL)
+"""Of a row with an address and what it may be sent."""
 UNKNOWN_CONTACT = Problem(
     "unknown-contact",
     422,

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
+from preference_center.api.consent_evidence import EvidenceBody
 from preference_center.api.pagination import PageQuery
 from preference_center.api.parsing import RequestBody
-from preference_center.api.requests import EvidenceBody, RawAddress, ScopeName
+from preference_center.api.requests import RawAddress, ScopeName
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decision_rules import DecisionRule

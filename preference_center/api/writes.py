@@ -1,35 +1,105 @@
-"""From rows of a body to changes of the ledger: all rows are valid, or nothing is written."""
+"""Opt-outs and consents by rows of a body: all rows are valid, or nothing is written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from flask import Response
+from pydantic import AwareDatetime, Field
 
-from preference_center.api.consent_evidence import parse_consent_evidence
-from preference_center.api.endpoint import ApiCall
-from preference_center.api.parsing import RequestRows
-from preference_center.api.problems import FieldErrors
-from preference_center.api.requests import ConsentRequest, MessageLinkRequest, OptOutRequest
-from preference_center.context import Services
-from preference_center.domain.addresses import parse_address
+from preference_center.api.authentication import require_scope
+from preference_center.api.consent_evidence import EvidenceBody, parse_consent_evidence
+from preference_center.api.endpoint import ApiCall, endpoint
+from preference_center.api.parsing import RequestBody, RequestRows
+from preference_center.api.problems import SCOPE_PROBLEMS, FieldErrors
+from preference_center.api.requests import RawAddress, ScopeName, TopicKey
+from preference_center.api.responses import ResponseBody
+from preference_center.context import Services, services
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import Change
 from preference_center.domain.sender_requests import (
-    RequestOrigin,
+    ReceivedVia,
     build_consent_change,
     build_opt_out_change,
     clamp_to_now,
     known_policy,
     topic_for_address,
-    validate_marketing_scope,
     validate_opt_out_scope,
 )
 from preference_center.ledger.recording import RecordResult
-from preference_center.links import Link, list_unsubscribe_headers
-from preference_center.storage.access.short_links import insert_short_links
-from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.catalogues import current_catalogue
+
+
+class OptOutRequest(RequestBody):
+    """An opt-out."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+    scope: ScopeName
+    via: ReceivedVia
+    received_at: AwareDatetime
+    occurred_at: AwareDatetime | None = None
+    policy: str = Field(
+        default="",
+        description="The version of the privacy policy that was shown. Ignored if unknown.",
+    )
+
+
+class ConsentRequest(RequestBody):
+    """A consent."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+    topic: TopicKey
+    evidence: EvidenceBody
+    own_act: bool = False
+
+
+class RowResult(ResponseBody):
+    """Whether the row recorded something new, and the event if so."""
+
+    recorded: bool
+    event: UUID | None = None
+
+
+@endpoint(
+    "POST",
+    "/opt-outs",
+    KeyScope.WRITE,
+    rows=OptOutRequest,
+    response=RowResult,
+    writes=True,
+    errors=SCOPE_PROBLEMS,
+)
+def post_opt_outs(call: ApiCall, rows: RequestRows[OptOutRequest]) -> Response:
+    """Record opt-outs.
+
+    A 200 means that they are committed and count for every decision from now on.
+    """
+    return record_opt_outs(call, rows, current_catalogue(), services())
+
+
+@endpoint(
+    "POST",
+    "/consents",
+    KeyScope.WRITE,
+    rows=ConsentRequest,
+    response=RowResult,
+    writes=True,
+    errors=SCOPE_PROBLEMS,
+)
+def post_consents(call: ApiCall, rows: RequestRows[ConsentRequest]) -> Response:
+    """Record consents.
+
+    With `own_act`, which lifts older opt-outs, the key also needs the scope `lift`.
+    """
+    if any(row.own_act for row in rows.rows):
+        require_scope(call.key, KeyScope.LIFT)
+    return record_consents(call, rows, current_catalogue(), services())
 
 
 def record_opt_outs(
@@ -108,65 +178,6 @@ def record_consents(
             changes.append(change)
     errors.raise_if_any()
     return _record_changes(call, rows, changes)
-
-
-def make_links(
-    rows: RequestRows[MessageLinkRequest],
-    origin: RequestOrigin,
-    catalogue: Catalogue,
-    services: Services,
-) -> list[dict[str, Any]]:
-    """Links and headers for each message, and the short link where it is asked for.
-
-    Raises InvalidBody with all errors.
-    """
-    errors = FieldErrors()
-    results: list[dict[str, Any]] = []
-    links, region = services.links, services.settings.phone_region
-    for pointer, row in rows.with_pointers():
-        address = errors.collect(
-            f"{pointer}/address", parse_address, row.address, row.channel, region=region
-        )
-        if address is None:
-            continue
-        scope = errors.collect(
-            f"{pointer}/scope", validate_marketing_scope, address, row.scope, catalogue
-        )
-        if scope is None:
-            continue
-        link = Link(address, scope, row.message_id, origin.now)
-        token = errors.collect(f"{pointer}/message_id", links.create_token, link)
-        if token is not None:
-            digest = services.keys.exact_digest(address) if links.mail_domain else None
-            host = catalogue.host_for_scope(scope)
-            results.append(
-                {
-                    "token": token,
-                    "unsubscribe_url": links.unsubscribe_url(token, host),
-                    "preferences_url": links.preferences_url(token, host),
-                    "headers": list_unsubscribe_headers(links, link, digest, host, token),
-                }
-            )
-    errors.raise_if_any()
-    wanted = [
-        (result, catalogue.host_for_scope(row.scope))
-        for row, result in zip(rows.rows, results, strict=True)
-        if row.short
-    ]
-    _add_short_links(wanted, origin, services)
-    return results
-
-
-def _add_short_links(
-    wanted: Sequence[tuple[dict[str, Any], str | None]], origin: RequestOrigin, services: Services
-) -> None:
-    """Store a short link to the unsubscribe page of each; nothing else is written."""
-    if not wanted:
-        return
-    paths = [f"u/{result['token']}" for result, _ in wanted]
-    codes = run_in_transaction(lambda connection: insert_short_links(connection, paths, origin.now))
-    for (result, host), code in zip(wanted, codes, strict=True):
-        result["short_url"] = services.links.short_url(code, host)
 
 
 def record_results(changes: Sequence[Change], result: RecordResult) -> list[dict[str, Any]]:
