@@ -13,7 +13,7 @@ import psycopg
 
 from bench import decisions
 from bench.ground import TOPIC, Ground, add_destinations
-from preference_center.console import ROUTES
+from preference_center.app import CONSOLE_PAGES
 from preference_center.console.routing import Access, Route
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
@@ -141,7 +141,7 @@ def measure(ground: Ground, rounds: int) -> list[PageTime]:
 
 
 def _pages(ground: Ground, known: Mapping[str, str | int]) -> Iterator[tuple[str, str]]:
-    for route in ROUTES:
+    for route in CONSOLE_PAGES:
         if "GET" in route.methods and route.access is not Access.ANYONE:
             yield from _paths(ground, route, known)
 

@@ -17,6 +17,23 @@ from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api, cli, console, inbound, languages, pages, probes, spool
+from preference_center.api import (
+    browser_consents,
+    change_feed,
+    contacts,
+    decision_stream,
+    decisions,
+    denying_digests,
+    erasures,
+    policies,
+    preferences,
+    rights,
+    sender_links,
+    suppressions,
+    writes,
+)
+from preference_center.api import catalogue as api_catalogue
+from preference_center.api import imports as api_imports
 from preference_center.api.endpoint import require_complete_database
 from preference_center.catalogue_versions import (
     count_choices,
@@ -24,8 +41,24 @@ from preference_center.catalogue_versions import (
     list_topics_sent,
 )
 from preference_center.config import Settings, load_settings
+from preference_center.console import (
+    audit,
+    catalogue,
+    imports,
+    oidc,
+    people,
+    reports,
+    requests,
+    review,
+    senders,
+    sign_in,
+    staff_pages,
+    window,
+)
+from preference_center.console.catalogue import previews
 from preference_center.console.people.timeline import list_requests
 from preference_center.console.requests.timeline import request_entries
+from preference_center.console.window import board
 from preference_center.context import EXTENSION_NAME, Services
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
@@ -51,6 +84,11 @@ from preference_center.mailer.link_emails import LINK_TEXTS
 from preference_center.mailer.messages import email_texts
 from preference_center.mailer.rights_emails import RIGHTS_TEXTS
 from preference_center.metrics import instruments
+from preference_center.pages import routes as recipient_pages
+from preference_center.pages.cookies import routes as cookie_pages
+from preference_center.pages.one_click import handle_one_click
+from preference_center.pages.one_time_link import handle_expired_link
+from preference_center.pages.rights import routes as rights_pages
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
@@ -82,6 +120,47 @@ from preference_center.telemetry.tracing import ROUTE
 _DRIVER_URL = "postgresql+psycopg://"  # the factory of connections has the rest
 POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a database connection while all are in use."""
+PAGES: tuple[pages.Route, ...] = (
+    *recipient_pages.ROUTES,
+    *cookie_pages.ROUTES,
+    *rights_pages.ROUTES,
+)
+"""Every page for recipients."""
+ENDPOINTS: tuple[api.Endpoint, ...] = (
+    *api_catalogue.ROUTES,
+    *change_feed.ROUTES,
+    *decisions.ROUTES,
+    *decision_stream.ROUTES,
+    *api_imports.ROUTES,
+    *contacts.ROUTES,
+    *denying_digests.ROUTES,
+    *policies.ROUTES,
+    *browser_consents.ROUTES,
+    *erasures.ROUTES,
+    *rights.ROUTES,
+    *sender_links.ROUTES,
+    *writes.ROUTES,
+    *preferences.ROUTES,
+    *suppressions.ROUTES,
+)
+"""Every endpoint of /v1."""
+CONSOLE_PAGES: tuple[console.Route, ...] = (
+    *sign_in.ROUTES,
+    *oidc.OIDC_ROUTES,
+    *staff_pages.ROUTES,
+    *audit.ROUTES,
+    *catalogue.ROUTES,
+    *window.ROUTES,
+    *people.ROUTES,
+    *imports.ROUTES,
+    *requests.ROUTES,
+    *review.ROUTES,
+    *senders.ROUTES,
+    *previews.ROUTES,
+    *board.ROUTES,
+    *reports.ROUTES,
+)
+"""Every page of the console."""
 EMAIL_TEXTS: Mapping[EmailKind, TextsOfEmail] = {
     **LINK_TEXTS,
     **ADDRESS_TEXTS,
@@ -142,8 +221,14 @@ def create_app(
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[EXTENSION_NAME] = _build_services(settings, keys, now, random, timeouts)
     _register_hooks(app)
-    for package in (pages, api, inbound, console, probes):
-        app.register_blueprint(package.blueprint)
+    for blueprint in (
+        pages.create_blueprint(PAGES, handle_one_click, handle_expired_link),
+        api.create_blueprint(ENDPOINTS),
+        inbound.blueprint,
+        console.create_blueprint(CONSOLE_PAGES),
+        probes.blueprint,
+    ):
+        app.register_blueprint(blueprint)
     api.install_openapi(app, settings.public_url)
     cli.register(app)
     spool.register_handler(app, inbound.SPOOLED_MAIL, inbound.record_spooled)

@@ -20,60 +20,47 @@ To add an endpoint:
    A view that only reads returns `json_response(TagResponse(...))`; a write that records no
    event returns `call.write(lambda connection: TagResponse(...))`.
 3. A new problem type is a constant in `problems.py` and a line in docs/api.md.
-4. Import the module below, and describe the endpoint in docs/api.md.
+4. Add the view to ROUTES of its module, and describe the endpoint in docs/api.md.
 
 Its tests need not send malformed input: tests/api/test_contract.py does that from the document.
 """
 
 from __future__ import annotations
 
-from preference_center.api import (
-    browser_consents,
-    catalogue,
-    change_feed,
-    consent_records,
-    contacts,
-    decision_stream,
-    decisions,
-    denying_digests,
-    docs_page,
-    erasures,
-    imports,
-    minors,
-    policies,
-    preferences,
-    restrictions,
-    rights,
-    sender_links,
-    suppressions,
-    writes,
+from collections.abc import Iterable
+
+from apiflask import APIBlueprint
+from werkzeug.exceptions import HTTPException
+
+from preference_center.api import error_handlers
+from preference_center.api.docs_page import register_docs
+from preference_center.api.endpoint import (
+    BLUEPRINT_NAME,
+    PREFIX,
+    Endpoint,
+    add_deprecation_headers,
 )
-from preference_center.api.endpoint import PREFIX, blueprint
 from preference_center.api.error_handlers import handle_http_exception
 from preference_center.api.openapi import install_openapi
+from preference_center.api.problems import ApiError
+from preference_center.errors import CatalogueError, InvalidInput, Unavailable
+from preference_center.extensions import csrf
 
-__all__ = [
-    "PREFIX",
-    "blueprint",
-    "browser_consents",
-    "catalogue",
-    "change_feed",
-    "consent_records",
-    "contacts",
-    "decision_stream",
-    "decisions",
-    "denying_digests",
-    "docs_page",
-    "erasures",
-    "handle_http_exception",
-    "imports",
-    "install_openapi",
-    "minors",
-    "policies",
-    "preferences",
-    "restrictions",
-    "rights",
-    "sender_links",
-    "suppressions",
-    "writes",
-]
+__all__ = ["PREFIX", "Endpoint", "create_blueprint", "handle_http_exception", "install_openapi"]
+
+
+def create_blueprint(endpoints: Iterable[Endpoint]) -> APIBlueprint:
+    """The API with these endpoints, and its own documentation."""
+    blueprint = APIBlueprint(BLUEPRINT_NAME, __name__)
+    csrf.exempt(blueprint)  # a browser never sends a bearer key by itself
+    blueprint.register_error_handler(ApiError, error_handlers.handle_api_error)
+    blueprint.register_error_handler(InvalidInput, error_handlers.handle_invalid_input)
+    blueprint.register_error_handler(CatalogueError, error_handlers.handle_unavailable)
+    blueprint.register_error_handler(Unavailable, error_handlers.handle_unavailable)
+    blueprint.register_error_handler(HTTPException, error_handlers.handle_http_exception)
+    blueprint.register_error_handler(Exception, error_handlers.handle_unexpected_error)
+    blueprint.after_request(add_deprecation_headers)
+    for each in endpoints:
+        each.register(blueprint)
+    register_docs(blueprint)
+    return blueprint

@@ -72,3 +72,6 @@ def _response(stored: StoredConsent, now: datetime) -> BrowserConsentResponse:
         expires_at=consent.expires_at,
         previous=consent.previous.hex if consent.previous else None,
     )
+
+
+ROUTES = (get_consent,)

@@ -151,3 +151,6 @@ def _message_type(message_type: MessageType) -> CatalogueMessageType:
             "title": dict(message_type.title),
         }
     )
+
+
+ROUTES = (get_catalogue,)

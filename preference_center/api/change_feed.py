@@ -262,3 +262,6 @@ def _gzip_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
         if compressed := compressor.compress(block):
             yield compressed
     yield compressor.flush()
+
+
+ROUTES = (get_changes, get_changes_snapshot)

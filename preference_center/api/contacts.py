@@ -9,6 +9,7 @@ from flask import Response
 
 from preference_center import contacts
 from preference_center.api.consent_evidence import parse_consent_evidence
+from preference_center.api.consent_records import post_consents_query
 from preference_center.api.contact_models import (
     ContactAddressBody,
     ContactAddressResponse,
@@ -35,6 +36,7 @@ from preference_center.api.problems import (
     UNKNOWN_CONTACT,
     FieldErrors,
 )
+from preference_center.api.restrictions import post_contacts_restrict, post_contacts_unrestrict
 from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.storage.access.api_keys import KeyScope
@@ -190,3 +192,15 @@ def post_contacts_merge(call: ApiCall, rows: RequestRows[MergeContactsRequest]) 
 
 def _parse_address(body: ContactAddressBody) -> Address:
     return parse_address(body.address, body.channel, region=phone_region())
+
+
+ROUTES = (
+    post_consents_query,
+    post_contacts,
+    post_contacts_query,
+    post_contacts_deactivate,
+    post_contacts_reopen,
+    post_contacts_merge,
+    post_contacts_restrict,
+    post_contacts_unrestrict,
+)

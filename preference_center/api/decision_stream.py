@@ -237,7 +237,7 @@ def _problem_document(error: Exception, count: int) -> dict[str, Any]:
     """Log the error that ended a stream after `count` rows, and return its problem document."""
     problem, detail = _problem_of(error)
     if problem is INTERNAL_ERROR:
-        log.error("unexpected", endpoint=post_decisions_stream.__name__, exc_info=error)
+        log.error("unexpected", endpoint=post_decisions_stream.view.__name__, exc_info=error)
     else:
         log.warning("stream_aborted", problem=problem.slug, count=count)
     return {
@@ -264,3 +264,6 @@ def _key_text() -> str:
     assert authorization is not None
     assert authorization.token is not None  # or the request would not be authenticated
     return authorization.token
+
+
+ROUTES = (post_decisions_stream,)

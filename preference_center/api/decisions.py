@@ -154,3 +154,6 @@ _COMMON_JSON = {
     id(decision): decision_json(decision)
     for decision in (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
 }
+
+
+ROUTES = (post_decisions,)

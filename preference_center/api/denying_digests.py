@@ -162,3 +162,6 @@ def _respond(lines: Iterator[bytes]) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx: do not buffer the response
     return response
+
+
+ROUTES = (get_changes_digests,)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-from apiflask import APIFlask
+from apiflask import APIBlueprint, APIFlask
 from flask import Response, abort, current_app, jsonify, render_template
 from markupsafe import Markup
 
-from preference_center.api.endpoint import PREFIX, blueprint
+from preference_center.api.endpoint import PREFIX
 from preference_center.api.problems import PROBLEMS
 
 HEADERS = {
@@ -23,30 +23,23 @@ _EXTENSION_KEY = "preference_center.openapi"
 _CODE_PATTERN = re.compile(r"`([^`]+)`")
 
 
-@blueprint.get(f"{PREFIX}/openapi.json")
-@blueprint.doc(hide=True)
 def get_openapi() -> Response:
     """The OpenAPI 3.1 document."""
     return jsonify(openapi_document())
 
 
-@blueprint.get(f"{PREFIX}/docs")
-@blueprint.doc(hide=True)
 def get_docs() -> Response:
     """The document as an HTML page. It loads nothing from other hosts."""
     html = render_template("web/docs.html", document=openapi_document())
     return Response(html, headers=HEADERS, mimetype="text/html")
 
 
-@blueprint.get("/problems/<slug>")
-@blueprint.doc(hide=True)
 def get_problem(slug: str) -> Response:
     """What a problem type means, as plain text at its URI (RFC 9457 3.1.1)."""
     problem = PROBLEMS.get(slug) or abort(404)
     return Response(f"{problem.title}.\n{problem.remedy}\n", mimetype="text/plain")
 
 
-@blueprint.app_template_filter()
 def prose(text: str) -> Markup:
     """HTML paragraphs, with text in backquotes as code."""
     paragraphs = [
@@ -68,3 +61,14 @@ def openapi_document() -> dict[str, Any]:
         document = cast("dict[str, Any]", cast("APIFlask", current_app).spec)
         current_app.extensions[_EXTENSION_KEY] = document
     return document
+
+
+def register_docs(blueprint: APIBlueprint) -> None:
+    """Add the pages to the blueprint; the document itself doesn't describe them."""
+    for rule, view in (
+        (f"{PREFIX}/openapi.json", get_openapi),
+        (f"{PREFIX}/docs", get_docs),
+        ("/problems/<slug>", get_problem),
+    ):
+        blueprint.add_url_rule(rule, view_func=blueprint.doc(hide=True)(view))
+    blueprint.add_app_template_filter(prose)

@@ -14,12 +14,11 @@ from functools import wraps
 from types import MappingProxyType
 from typing import Any
 
-from apiflask import APIBlueprint
-from flask import Response, request
+from apiflask.scaffold import APIScaffold
+from flask import Blueprint, Response, request
 from pydantic import BaseModel
-from werkzeug.exceptions import HTTPException
 
-from preference_center.api import error_handlers, openapi, problems, rate_limit
+from preference_center.api import openapi, problems, rate_limit
 from preference_center.api.authentication import authenticate, require_scope
 from preference_center.api.deprecation import Deprecation
 from preference_center.api.idempotency import (
@@ -39,8 +38,6 @@ from preference_center.api.problems import Problem
 from preference_center.context import services
 from preference_center.domain.events import Change, Retraction
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import CatalogueError, InvalidInput, Unavailable
-from preference_center.extensions import csrf
 from preference_center.hooks import Hook
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
@@ -49,16 +46,7 @@ from preference_center.storage.access.key_usage import count_key_use
 from preference_center.storage.db.database import Connection, run_in_transaction
 
 PREFIX = "/v1"
-
-blueprint = APIBlueprint("api", __name__)
-csrf.exempt(blueprint)  # a browser never sends a bearer key by itself
-
-blueprint.register_error_handler(problems.ApiError, error_handlers.handle_api_error)
-blueprint.register_error_handler(InvalidInput, error_handlers.handle_invalid_input)
-blueprint.register_error_handler(CatalogueError, error_handlers.handle_unavailable)
-blueprint.register_error_handler(Unavailable, error_handlers.handle_unavailable)
-blueprint.register_error_handler(HTTPException, error_handlers.handle_http_exception)
-blueprint.register_error_handler(Exception, error_handlers.handle_unexpected_error)
+BLUEPRINT_NAME = "api"
 
 DEPRECATIONS: dict[str, Deprecation] = {}
 """The deprecated operations, by Flask's name of the endpoint."""
@@ -82,6 +70,21 @@ _BODY_PROBLEMS = (
     problems.RULE_VIOLATION,
 )
 _WRITE_PROBLEMS = (problems.INVALID_IDEMPOTENCY_KEY, problems.IDEMPOTENCY_KEY_REUSED)
+
+_ANNOTATIONS = APIScaffold()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An operation of the API, as `endpoint` makes it. A module lists its own as ROUTES."""
+
+    method: str
+    path: str
+    view: View
+
+    def register(self, blueprint: Blueprint) -> None:
+        """Add it to the blueprint, under the name of its view."""
+        blueprint.add_url_rule(PREFIX + self.path, view_func=self.view, methods=[self.method])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,8 @@ def json_response(body: JsonBody, status: int = 200) -> Response:
     return response
 
 
-@blueprint.after_request
-def _add_deprecation_headers(response: Response) -> Response:
+def add_deprecation_headers(response: Response) -> Response:
+    """Say with each response of a deprecated operation that it is."""
     deprecation = DEPRECATIONS.get(request.endpoint or "")
     if deprecation is None:
         return response
@@ -163,7 +166,7 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
     errors: Sequence[Problem] = (),
     extensions: Mapping[str, Any] = MappingProxyType({}),
     deprecation: Deprecation | None = None,
-) -> Callable[[View], View]:
+) -> Callable[[View], Endpoint]:
     """Make a view the operation `method` at `/v1` + `path`, for keys with all `scopes`.
 
     The view is called with an `ApiCall`, and by keyword with the parsed `body`, `rows` (one
@@ -187,16 +190,16 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
     described = {**({"parameters": [IDEMPOTENCY_KEY_PARAMETER]} if writes else {}), **extensions}
     responses = described.pop("responses", {})
 
-    def decorate(view: View) -> View:
+    def decorate(view: View) -> Endpoint:
         # Only the attributes that APIFlask sets on the view are used: its wrappers never run.
-        annotated: View = blueprint.output(
+        annotated: View = _ANNOTATIONS.output(
             one_or_many(response) if rows else response,
             status,
             content_type=getattr(response, "media_type", "application/json"),
         )(view)
         if input_model:
-            annotated = blueprint.input(input_model, "query" if query else "json")(annotated)
-        annotated = blueprint.doc(
+            annotated = _ANNOTATIONS.input(input_model, "query" if query else "json")(annotated)
+        annotated = _ANNOTATIONS.doc(
             description=_description(view, scopes),
             operation_id=view.__name__,
             security=[{openapi.SECURITY_SCHEME_NAME: [scope.value for scope in scopes]}],
@@ -207,9 +210,8 @@ def endpoint(  # noqa: PLR0913 - a declaration, by keyword
         parsed = _parse_request(view, body, rows, query)
         authorized = _authorize(_idempotent(parsed) if writes else parsed, scopes)
         if deprecation:
-            DEPRECATIONS[f"{blueprint.name}.{view.__name__}"] = deprecation
-        blueprint.route(PREFIX + path, methods=[method])(wraps(annotated)(authorized))
-        return view
+            DEPRECATIONS[f"{BLUEPRINT_NAME}.{view.__name__}"] = deprecation
+        return Endpoint(method, path, wraps(annotated)(authorized))
 
     return decorate
 

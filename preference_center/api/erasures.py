@@ -144,3 +144,6 @@ def _to_body(erasure: Erasure) -> ErasureResponse:
             for task in erasure.tasks
         ],
     )
+
+
+ROUTES = (post_contacts_erase, get_erasure)

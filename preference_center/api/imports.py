@@ -246,3 +246,13 @@ def _read_blocks() -> Iterator[bytes]:
         if left < 0:
             raise ApiError(TOO_LARGE, "The file is larger than 4 GiB: send it in several imports.")
         yield block
+
+
+ROUTES = (
+    post_imports,
+    get_import,
+    put_import,
+    put_import_file,
+    post_import_apply,
+    post_import_undo,
+)

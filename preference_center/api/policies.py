@@ -222,3 +222,6 @@ def _lines(app: Flask, version: str, after: int, resources: ExitStack) -> Iterat
 
 def _line(document: NoticeRow) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+
+ROUTES = (get_policies, get_policy_audience, post_policy_notices)

@@ -174,3 +174,6 @@ def _parse_update(
 def _escape_pointer(token: str) -> str:
     """Escape a reference token of a JSON pointer (RFC 6901 section 3)."""
     return token.replace("~", "~0").replace("/", "~1")
+
+
+ROUTES = (post_preferences_query, put_preferences)

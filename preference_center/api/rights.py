@@ -13,6 +13,7 @@ from uuid import UUID
 from flask import Response
 
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.minors import post_contacts_minor
 from preference_center.api.pagination import cursor_position, page_response
 from preference_center.api.problems import (
     INVALID_ADDRESS,
@@ -293,3 +294,17 @@ def _parse_request(body: RightsRequestBody) -> NewRequest:
         text=body.text,
         agent=Agent(body.agent.name, body.agent.address) if body.agent else None,
     )
+
+
+ROUTES = (
+    post_rights,
+    get_rights_list,
+    get_rights,
+    post_rights_identify,
+    post_rights_proofs,
+    post_rights_extend,
+    post_rights_refuse,
+    post_rights_complete,
+    post_rights_withdraw,
+    post_contacts_minor,
+)

@@ -229,3 +229,6 @@ def _parse_portal_addresses(request: PortalLinkRequest, services: Services) -> l
     ]
     errors.raise_if_any()
     return [address for address in found if address]
+
+
+ROUTES = (post_links, post_portal_links)

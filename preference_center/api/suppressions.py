@@ -239,3 +239,6 @@ def _event_response(event: Event, *, retracted: bool) -> EventResponse:
         retracted=retracted,
         retracts=list(event.retracts) or None,
     )
+
+
+ROUTES = (get_suppressions, post_suppressions_query, post_suppressions_lift)

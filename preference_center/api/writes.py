@@ -191,3 +191,6 @@ def record_results(changes: Sequence[Change], result: RecordResult) -> list[dict
 
 def _record_changes(call: ApiCall, rows: RequestRows[Any], changes: list[Change]) -> Response:
     return call.record(changes, lambda recorded, _: rows.to_json(record_results(changes, recorded)))
+
+
+ROUTES = (post_opt_outs, post_consents)

@@ -6,23 +6,11 @@ area is a module or package with `ROUTES`; a page is opened by those whose roles
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from apiflask import APIBlueprint
 from werkzeug.exceptions import HTTPException
 
-from preference_center.console import (
-    audit,
-    catalogue,
-    imports,
-    oidc,
-    people,
-    reports,
-    requests,
-    review,
-    senders,
-    sign_in,
-    staff_pages,
-    window,
-)
 from preference_center.console.access import hide_from_other_hosts, may, refuse_nul
 from preference_center.console.rendering import (
     add_security_headers,
@@ -33,32 +21,20 @@ from preference_center.console.routing import Route, register
 from preference_center.domain.staff import Permission
 from preference_center.extensions import CONSOLE_PATH
 
-__all__ = ["ROUTES", "blueprint"]
+__all__ = ["Route", "create_blueprint"]
 
-ROUTES: tuple[Route, ...] = (
-    *sign_in.ROUTES,
-    *oidc.ROUTES,
-    *people.ROUTES,
-    *review.ROUTES,
-    *requests.ROUTES,
-    *window.ROUTES,
-    *catalogue.ROUTES,
-    *senders.ROUTES,
-    *imports.ROUTES,
-    *reports.ROUTES,
-    *staff_pages.ROUTES,
-    *audit.ROUTES,
-)
-"""Every page of the console."""
 
-# APIFlask asks every blueprint that has a `before_request` whether it is to be described.
-blueprint = APIBlueprint("console", __name__, url_prefix=CONSOLE_PATH, enable_openapi=False)
-blueprint.before_request(hide_from_other_hosts)
-blueprint.before_request(refuse_nul)
-blueprint.before_request(choose_language)
-blueprint.after_request(add_security_headers)
-blueprint.register_error_handler(HTTPException, handle_http_error)
-blueprint.add_app_template_global(may)
-blueprint.add_app_template_global(Permission, "Permission")
-for _route in ROUTES:
-    register(blueprint, _route)
+def create_blueprint(routes: Iterable[Route]) -> APIBlueprint:
+    """The console with these pages."""
+    # APIFlask asks every blueprint that has a `before_request` whether it is to be described.
+    blueprint = APIBlueprint("console", __name__, url_prefix=CONSOLE_PATH, enable_openapi=False)
+    blueprint.before_request(hide_from_other_hosts)
+    blueprint.before_request(refuse_nul)
+    blueprint.before_request(choose_language)
+    blueprint.after_request(add_security_headers)
+    blueprint.register_error_handler(HTTPException, handle_http_error)
+    blueprint.add_app_template_global(may)
+    blueprint.add_app_template_global(Permission, "Permission")
+    for route in routes:
+        register(blueprint, route)
+    return blueprint

@@ -190,7 +190,7 @@ def _explain(reason: RefusalReason) -> str:
             assert_never(reason)
 
 
-ROUTES = (
+OIDC_ROUTES = (
     Route("/sign-in/oidc", begin_oidc, Access.ANYONE),
     Route("/sign-in/callback", finish_oidc, Access.ANYONE),
     Route("/sign-in/out", signed_out, Access.ANYONE),

@@ -16,7 +16,7 @@ from dev.demo.clock import Clock
 from dev.demo.files import Files
 from dev.demo.history import ADA
 from dev.demo.seeding import fill
-from preference_center.console import ROUTES
+from preference_center.app import CONSOLE_PAGES
 from preference_center.console.routing import Access
 from preference_center.context import EXTENSION_NAME
 from preference_center.domain.staff import Role
@@ -68,7 +68,7 @@ def open_person(page: Page, site: str) -> str:
 
 def rules_without_id() -> Iterator[str]:
     """The pages that can be opened as they are."""
-    for route in ROUTES:
+    for route in CONSOLE_PAGES:
         if (
             "GET" in route.methods
             and "<" not in route.rule

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from werkzeug.routing import IntegerConverter, UUIDConverter
 
-from preference_center.console import ROUTES
+from preference_center.app import CONSOLE_PAGES
 from preference_center.console.routing import Access, Route
 from preference_center.domain.staff import ROLE_PERMISSIONS, Permission, Role, permissions_of
 from tests.console.staff import BASE, Staff, csrf_token, nobody, staff, words
@@ -51,7 +51,7 @@ def allows(route: Route, role: Role) -> bool:
     return isinstance(route.access, Access) or route.access in ROLE_PERMISSIONS[role]
 
 
-@each(ROUTES)
+@each(CONSOLE_PAGES)
 def test_a_page_opens_for_the_roles_that_have_its_permission_and_for_nobody_else(
     app: Flask, route: Route
 ) -> None:
@@ -68,7 +68,7 @@ def test_a_page_opens_for_the_roles_that_have_its_permission_and_for_nobody_else
             assert "/console/sign-in" in signed_out.headers.get("Location", "/console/sign-in")
 
 
-@each([route for route in ROUTES if "POST" in route.methods])
+@each([route for route in CONSOLE_PAGES if "POST" in route.methods])
 def test_a_form_without_the_token_of_the_page_changes_nothing(app: Flask, route: Route) -> None:
     path = path_of(app, route)
     for role in Role:
@@ -79,11 +79,13 @@ def test_a_form_without_the_token_of_the_page_changes_nothing(app: Flask, route:
 
 def test_the_blueprint_has_no_page_that_is_not_in_the_list(app: Flask) -> None:
     rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/console")]
-    listed = {(f"/console{route.rule}", f"console.{route.endpoint}") for route in ROUTES}
+    listed = {(f"/console{route.rule}", f"console.{route.endpoint}") for route in CONSOLE_PAGES}
     assert {(rule.rule, rule.endpoint) for rule in rules} == listed
     for rule in rules:
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        assert methods in [set(route.methods) for route in ROUTES if rule.rule.endswith(route.rule)]
+        assert methods in [
+            set(route.methods) for route in CONSOLE_PAGES if rule.rule.endswith(route.rule)
+        ]
 
 
 def test_every_permission_is_of_some_role_and_no_role_has_all() -> None:
@@ -93,7 +95,7 @@ def test_every_permission_is_of_some_role_and_no_role_has_all() -> None:
 
 
 def test_only_pages_for_signing_in_are_open_to_anyone() -> None:
-    anyone = {route.rule for route in ROUTES if route.access is Access.ANYONE}
+    anyone = {route.rule for route in CONSOLE_PAGES if route.access is Access.ANYONE}
     assert {rule.split("/")[1] for rule in anyone} <= {"sign-in", "enrol"}
 
 

@@ -1,13 +1,8 @@
-"""The catalogue: read as pages, compared, previewed, edited and applied."""
+"""The catalogue: read as pages, compared, edited and applied; `previews` has its previews."""
 
 from __future__ import annotations
 
 from preference_center.console.catalogue.editing import edit_catalogue
-from preference_center.console.catalogue.previews import (
-    preview_catalogue,
-    preview_mail,
-    preview_page,
-)
 from preference_center.console.catalogue.reading import (
     catalogue_message_types,
     catalogue_overview,
@@ -34,8 +29,5 @@ ROUTES = (
     Route("/catalogue/versions", catalogue_versions, _VIEW),
     Route("/catalogue/versions/<int:number>", catalogue_version, _VIEW),
     Route("/catalogue/compare", compare_catalogues, _VIEW),
-    Route("/catalogue/preview", preview_catalogue, _VIEW),
-    Route("/catalogue/preview/page", preview_page, _VIEW),
-    Route("/catalogue/preview/mail", preview_mail, _VIEW),
     Route("/catalogue/edit", edit_catalogue, Permission.APPLY_CATALOGUE, ("GET", "POST")),
 )

@@ -19,6 +19,7 @@ from flask_babel import gettext as _
 
 from preference_center.console.catalogue.reading import catalogue_page
 from preference_center.console.rendering import SECURITY_HEADERS
+from preference_center.console.routing import Route
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import PAGE_LANGUAGES, Brand, Catalogue
@@ -30,6 +31,7 @@ from preference_center.domain.rights.model import (
     RequestKind,
     RequestOutcome,
 )
+from preference_center.domain.staff import Permission
 from preference_center.errors import ConfigError
 from preference_center.languages import LANGUAGES
 from preference_center.links import Link
@@ -233,3 +235,12 @@ def _mail_titles() -> list[tuple[str, str]]:
         EmailKind.ERASED: _("person erased"),
     }
     return [(kind.value, _("Mail: %(what)s", what=titles[kind])) for kind in EmailKind]
+
+
+_VIEW = Permission.VIEW_CATALOGUE
+
+ROUTES = (
+    Route("/catalogue/preview", preview_catalogue, _VIEW),
+    Route("/catalogue/preview/page", preview_page, _VIEW),
+    Route("/catalogue/preview/mail", preview_mail, _VIEW),
+)

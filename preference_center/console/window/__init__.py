@@ -1,4 +1,4 @@
-"""The window: how far every destination is, and destinations themselves."""
+"""The window: destinations themselves; `board` has how far every one is."""
 
 from preference_center.console.routing import Route
 from preference_center.console.window.actions import check_destination, confirm_action, preview
@@ -8,7 +8,6 @@ from preference_center.console.window.adding import (
     add_settings,
     add_topics,
 )
-from preference_center.console.window.board import window
 from preference_center.console.window.change_settings import change_destination
 from preference_center.console.window.destination import destination
 from preference_center.domain.staff import Permission
@@ -20,7 +19,6 @@ _BOTH = ("GET", "POST")
 
 # A name has no underscore, so no destination hides these.
 ROUTES: tuple[Route, ...] = (
-    Route("/window", window, _VIEW),
     Route("/window/add_destination", add_kind, _MANAGE),
     Route("/window/add_destination/settings", add_settings, _MANAGE, _BOTH),
     Route("/window/add_destination/topics", add_topics, _MANAGE, ("POST",)),

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from preference_center import spool
 from preference_center.console.access import may
 from preference_center.console.rendering import render_page
+from preference_center.console.routing import Route
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
 from preference_center.context import services
@@ -131,3 +132,6 @@ def _url(endpoint: str, permission: Permission) -> str:
 def _spool_status() -> spool.SpoolStatus | None:
     running = spool.current_spool()
     return None if running is None else running.folder.status()
+
+
+ROUTES = (Route("/window", window, Permission.VIEW_WINDOW),)

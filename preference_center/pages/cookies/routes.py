@@ -1,0 +1,18 @@
+"""The pages about cookies, and the document about the browser's signal."""
+
+from __future__ import annotations
+
+from preference_center.pages.cookies.config import site_config
+from preference_center.pages.cookies.own import own_cookies
+from preference_center.pages.cookies.page import site_choice
+from preference_center.pages.cookies.script import consent_script
+from preference_center.pages.gpc import gpc_support_document
+from preference_center.pages.routing import FORM, Route
+
+ROUTES: tuple[Route, ...] = (
+    Route("/.well-known/gpc.json", gpc_support_document, endpoint="gpc", merge_slashes=True),
+    Route("/consent/<key>/config.json", site_config, merge_slashes=True),
+    Route("/consent/<key>", site_choice, FORM, merge_slashes=True),
+    Route("/consent.js", consent_script, merge_slashes=True),
+    Route("/cookies", own_cookies, merge_slashes=True),
+)

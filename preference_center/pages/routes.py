@@ -1,0 +1,30 @@
+"""The pages for recipients, less those of rights and of cookies."""
+
+from __future__ import annotations
+
+from preference_center.pages.confirm_opt_in import confirm
+from preference_center.pages.email_stop import stop_unproven_emails
+from preference_center.pages.link_request import redirect_to_form, request_link
+from preference_center.pages.one_time_link import open_mailed_link, open_portal_link
+from preference_center.pages.opt_out_status_page import consent_json, opt_out_status, receipt_json
+from preference_center.pages.preference_page import preferences
+from preference_center.pages.routing import FORM, Route, with_token
+from preference_center.pages.short_link import open_short_link
+from preference_center.pages.unsubscribe_page import unsubscribe
+from preference_center.pages.unsubscribe_survey import submit_survey
+
+ROUTES: tuple[Route, ...] = (
+    Route("/", redirect_to_form, endpoint="root", merge_slashes=True),
+    Route("/form", request_link, FORM, merge_slashes=True),
+    Route("/s/<path:code>", open_short_link, FORM),
+    *with_token("/u", unsubscribe, FORM),
+    *with_token("/p", preferences, FORM),
+    *with_token("/m", open_mailed_link, FORM),
+    *with_token("/c", confirm, FORM),
+    *with_token("/emails", stop_unproven_emails, FORM),
+    *with_token("/portal", open_portal_link),
+    *with_token("/w", opt_out_status),
+    Route("/w/<token:token>/receipt.json", receipt_json),
+    Route("/w/<token:token>/consent.json", consent_json),
+    *with_token("/reason", submit_survey, ("POST",)),
+)
