@@ -68,6 +68,7 @@ from preference_center.http_body import MemoryRequest
 from preference_center.ids import uuid7
 from preference_center.inbound.text_messages import handle_text
 from preference_center.inbound.webhooks import answer_text
+from preference_center.inbound.webhooks import blueprint as webhooks
 from preference_center.ingest.record import erased_seen_again
 from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
@@ -95,6 +96,7 @@ from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
 from preference_center.request_ids import request_id
 from preference_center.rights.access_file.other_records import mail_review_period
 from preference_center.rights.journal import require_replayed
+from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.access.key_fingerprints import verify_stored_forms
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
 from preference_center.storage.catalogues import (
@@ -224,7 +226,7 @@ def create_app(
     for blueprint in (
         pages.create_blueprint(PAGES, handle_one_click, handle_expired_link),
         api.create_blueprint(ENDPOINTS),
-        inbound.blueprint,
+        webhooks,
         console.create_blueprint(CONSOLE_PAGES),
         probes.blueprint,
     ):

@@ -7,7 +7,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from preference_center.context import services
 from preference_center.extensions import db
-from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.db.grants import grant_statements
 
 

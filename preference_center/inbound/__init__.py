@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
-from preference_center.inbound.webhooks import blueprint
 
-__all__ = ["SPOOLED_MAIL", "blueprint", "ingest_received_mail", "record_spooled"]
+__all__ = ["SPOOLED_MAIL", "ingest_received_mail", "record_spooled"]

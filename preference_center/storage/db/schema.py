@@ -19,7 +19,6 @@ import psycopg
 from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.extensions import db
 from preference_center.locations import ROOT
-from preference_center.storage import tables  # noqa: F401 - registers all of them
 
 VERSIONS = ROOT / "migrations" / "versions"
 
