@@ -56,7 +56,7 @@ from preference_center.console import (
     window,
 )
 from preference_center.console.catalogue import previews
-from preference_center.console.people.timeline import list_requests
+from preference_center.console.people.timeline import find_bursts, list_requests
 from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
 from preference_center.context import EXTENSION_NAME, Services
@@ -113,6 +113,7 @@ from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
 from preference_center.storage.ledger.canonical_forms import verify_canonical_forms
 from preference_center.storage.mail import review_queue
+from preference_center.storage.mail.bursts import find_bursts_by_event
 from preference_center.storage.mail.outbox import EmailKind
 from preference_center.storage.rights.merging import merge_requests
 from preference_center.storage.rights.reappearances import erase_again_in_tool
@@ -252,6 +253,7 @@ def _register_hooks(app: Flask) -> None:
     locale_of.register(app, load_locale)
     email_texts.register(app, lambda: EMAIL_TEXTS)
     list_requests.register(app, request_entries)
+    find_bursts.register(app, find_bursts_by_event)
     mail_review_period.register(app, lambda: review_queue.RETENTION)
     require_registered(app)
 

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.bursts import find_bursts
+from preference_center.domain.bursts import BurstRecord, find_bursts
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import bursts as stored
-from preference_center.storage.mail.bursts import BurstRecord
 
 log = structlog.get_logger()
 

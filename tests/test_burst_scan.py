@@ -12,6 +12,7 @@ import pytest
 from preference_center.burst_scan import SCAN_INTERVAL, flag_bursts
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.bursts import BurstRecord
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.staff import Role
@@ -20,7 +21,6 @@ from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.storage.db.database import run_in_transaction, transaction
 from preference_center.storage.mail import bursts as stored
-from preference_center.storage.mail.bursts import BurstRecord
 from tests.clock import Clock
 from tests.console.staff import staff, words
 from tests.in_force import put_in_force

@@ -134,3 +134,23 @@ def _find_bursts_in_domain(opt_outs: Sequence[LinkOptOut], rule: BurstRule) -> I
         end = last + 1
     if end > start:
         yield Burst(tuple(opt_outs[start:end]))
+
+
+@dataclass(frozen=True, slots=True)
+class BurstRecord:
+    """A burst that was detected. All times are UTC.
+
+    `known_addresses` is how many addresses of its domain were stored then: what we know, not what
+    was sent. `message_ids` are the senders' own ids, at most MAX_MESSAGE_IDS.
+    """
+
+    id: UUID
+    detected_at: datetime
+    first_at: datetime
+    last_at: datetime
+    issued_first: datetime
+    issued_last: datetime
+    events: int
+    addresses: int
+    known_addresses: int
+    message_ids: Sequence[str]

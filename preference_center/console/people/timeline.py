@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from flask_babel import gettext as _
 
@@ -21,6 +22,7 @@ from preference_center.console.people.entries import (
 )
 from preference_center.context import services
 from preference_center.domain.addresses import Address
+from preference_center.domain.bursts import BurstRecord
 from preference_center.domain.delivery_status import DeliveryState, DeliveryStatus
 from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
 from preference_center.domain.events import RESERVED_SCOPES, Event
@@ -32,7 +34,6 @@ from preference_center.hooks import Hook
 from preference_center.storage.access.person_access import list_newest_accesses_of
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_newest_events
-from preference_center.storage.mail.bursts import BurstRecord, find_bursts_by_event
 from preference_center.storage.mail.counted_bounces import list_bounces
 from preference_center.storage.sync.deliveries import (
     AddressTool,
@@ -49,6 +50,12 @@ _SMALL_DELAY = timedelta(minutes=1)
 @Hook
 def list_requests(connection: Connection, address: Address) -> Sequence[RequestEntry]:
     """Every data-subject request about exactly this address (I9), in the order of recording."""
+    raise NotImplementedError
+
+
+@Hook
+def find_bursts(connection: Connection, events: Collection[UUID]) -> dict[UUID, BurstRecord]:
+    """Those of these events that are part of a burst, with their burst."""
     raise NotImplementedError
 
 
@@ -85,7 +92,7 @@ def _event_entries(
     )
     pushed = [event.seq for event, _ in events if is_pushed(event.kind)]
     answers = find_first_answers(connection, person.address_id, pushed)
-    flags = find_bursts_by_event(connection, [event.id for event, _ in events])
+    flags = find_bursts(connection, [event.id for event, _ in events])
     now = services().now()
 
     def status(event: Event, tool: AddressTool) -> DeliveryStatus:

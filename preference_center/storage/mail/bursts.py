@@ -7,12 +7,11 @@ scheduler nothing is missed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.bursts import Burst, BurstRule, LinkOptOut
+from preference_center.domain.bursts import Burst, BurstRecord, BurstRule, LinkOptOut
 from preference_center.domain.events import EventKind
 from preference_center.ids import uuid7
 from preference_center.storage.db.database import Connection
@@ -73,26 +72,6 @@ ON CONFLICT (id) DO UPDATE SET first_at = EXCLUDED.first_at, last_at = EXCLUDED.
 """
 _COLUMNS = """id, detected_at, first_at, last_at, issued_first, issued_last, events, addresses,
     known_addresses, message_ids"""
-
-
-@dataclass(frozen=True, slots=True)
-class BurstRecord:
-    """A burst that was detected. All times are UTC.
-
-    `known_addresses` is how many addresses of its domain were stored then: what we know, not what
-    was sent. `message_ids` are the senders' own ids, at most MAX_MESSAGE_IDS.
-    """
-
-    id: UUID
-    detected_at: datetime
-    first_at: datetime
-    last_at: datetime
-    issued_first: datetime
-    issued_last: datetime
-    events: int
-    addresses: int
-    known_addresses: int
-    message_ids: Sequence[str]
 
 
 def claim_scan(connection: Connection, now: datetime, interval: timedelta) -> datetime | None:
