@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 import click
 import pytest
@@ -90,7 +89,13 @@ def test_a_placeholder_has_the_name_and_help_of_its_command(placeholder: LazyCom
 
 
 def test_every_command_in_the_package_can_be_reached_from_the_list() -> None:
-    modules = [import_module(f"{cli.__name__}.{each.name}") for each in iter_modules(cli.__path__)]
+    modules = [
+        import_module(
+            ".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
+        )
+        for path in sorted((CHECKOUT / "preference_center").rglob("*.py"))
+        if "\nimport click\n" in path.read_text() and path.stem not in {"__main__", "main"}
+    ]
     defined = {
         f"{module.__name__}: {value.name}": value
         for module in modules

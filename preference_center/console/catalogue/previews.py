@@ -17,8 +17,7 @@ from flask import abort, current_app, make_response, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from preference_center.console.catalogue.reading import catalogue_page
-from preference_center.console.rendering import SECURITY_HEADERS
+from preference_center.console.rendering import SECURITY_HEADERS, render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
@@ -33,7 +32,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.staff import Permission
 from preference_center.errors import ConfigError
-from preference_center.languages import LANGUAGES
+from preference_center.languages import LANGUAGES, page_language
 from preference_center.links import Link
 from preference_center.mailer.messages import render_email
 from preference_center.storage.catalogues import current_catalogue_or_empty
@@ -71,14 +70,18 @@ def preview_catalogue() -> ResponseReturnValue:
     """Choose a brand, a language and a page or mail, and see it."""
     catalogue = current_catalogue_or_empty()
     if not catalogue.brands:
-        return catalogue_page("recipients/preview", catalogue=catalogue, source="")
+        return render_page("recipients/preview", catalogue=catalogue, source="")
     selection = _selection()
     endpoint = "console.preview_page" if selection.what in _PATHS else "console.preview_mail"
     page = make_response(
-        catalogue_page(
+        render_page(
             "recipients/preview",
             catalogue=catalogue,
             selection=selection,
+            brands=[
+                (brand.key, catalogue.localize(brand.name, page_language()))
+                for brand in catalogue.brands.values()
+            ],
             mail_kinds=frozenset(EmailKind),
             kinds=[*_page_titles(), *_mail_titles()],
             page_languages=[(tag, LANGUAGES[tag]) for tag in PAGE_LANGUAGES],
