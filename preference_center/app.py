@@ -16,7 +16,7 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import api, cli, console, inbound, languages, pages, probes, spool
+from preference_center import api, cli, console, inbound, languages, pages, spool
 from preference_center.api import (
     browser_consents,
     change_feed,
@@ -90,6 +90,7 @@ from preference_center.pages.cookies import routes as cookie_pages
 from preference_center.pages.one_click import handle_one_click
 from preference_center.pages.one_time_link import handle_expired_link
 from preference_center.pages.rights import routes as rights_pages
+from preference_center.probes import blueprint as probes_blueprint
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
@@ -229,7 +230,7 @@ def create_app(
         api.create_blueprint(ENDPOINTS),
         webhooks,
         console.create_blueprint(CONSOLE_PAGES),
-        probes.blueprint,
+        probes_blueprint,
     ):
         app.register_blueprint(blueprint)
     api.install_openapi(app, settings.public_url)

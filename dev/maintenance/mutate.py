@@ -55,7 +55,8 @@ TARGETS = {
         "preference_center/domain/deadlines.py", ("tests/domain/test_deadlines.py",)
     ),
     "dates": Target(
-        "preference_center/domain/vendor_event_time.py", ("tests/domain/test_vendor_event_time.py",)
+        "preference_center/domain/vendor_event_time.py",
+        ("tests/domain/test_vendor_event_time.py",),
     ),
     "events": Target("preference_center/domain/events.py", ("tests/domain/test_events.py",)),
     "ledger": Target("preference_center/ledger/sql.py", ("tests/ledger",), engines=True),

@@ -28,7 +28,7 @@ SNAPSHOT_NEEDED = 3
 """Exit code of `export` when only a snapshot can be gone on from."""
 
 
-@feed.command()
+@feed.command("status")
 def status() -> None:
     """Show the position of the feed, and the transactions that block it.
 

@@ -14,32 +14,44 @@ from preference_center.key_rings import new_ring_entry
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
 # All but `generate` need the database, whose modules take a second to import.
 for name, target, text in (
-    ("add", "api_keys:add", "Create and print an API key for the sender NAME."),
-    ("list", "api_keys:list_", "Show all keys, without their secrets."),
+    (
+        "add",
+        "preference_center.cli.api_keys:add",
+        "Create and print an API key for the sender NAME.",
+    ),
+    ("list", "preference_center.cli.api_keys:list_", "Show all keys, without their secrets."),
     (
         "revoke",
-        "api_keys:revoke",
+        "preference_center.cli.api_keys:revoke",
         "Revoke the key NAME permanently, within two seconds everywhere.",
     ),
     (
         "link-key",
-        "link_keys:link_key",
+        "preference_center.cli.link_keys:link_key",
         "Create and print a key with which the sender NAME creates links offline.",
     ),
-    ("link-keys", "link_keys:link_keys", "Show all link keys of senders, without their secrets."),
+    (
+        "link-keys",
+        "preference_center.cli.link_keys:link_keys",
+        "Show all link keys of senders, without their secrets.",
+    ),
     (
         "revoke-link-key",
-        "link_keys:revoke_link_key",
+        "preference_center.cli.link_keys:revoke_link_key",
         "Revoke the link key NAME permanently, within two seconds everywhere.",
     ),
     (
         "rotate",
-        "key_rotation:rotate",
+        "preference_center.cli.key_rotation:rotate",
         "Bring stored data to the newest key while the service runs.",
     ),
-    ("status", "key_rotation:status", "Show how many rows each key still has, by column."),
+    (
+        "status",
+        "preference_center.cli.key_rotation:status",
+        "Show how many rows each key still has, by column.",
+    ),
 ):
-    keys.add_command(LazyCommand(name, f"preference_center.cli.{target}", text))
+    keys.add_command(LazyCommand(name, target, text))
 
 
 @keys.command("generate", with_service=False)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from preference_center import sender_keys
 from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
 from preference_center.links import SenderKey
 from preference_center.sender_keys import create_link_key, select_link_topics
+from preference_center.sender_keys import revoke_link_key as revoke_key_of_sender
 from preference_center.storage.access import link_keys as links
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction
@@ -72,7 +72,7 @@ def revoke_link_key(name: str) -> None:
     """
     with click_errors():
         ended = run_in_transaction(
-            lambda connection: sender_keys.revoke_link_key(connection, name, actor())
+            lambda connection: revoke_key_of_sender(connection, name, actor())
         )
     click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
 

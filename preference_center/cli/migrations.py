@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import click
-from flask_migrate.cli import db
+from flask_migrate.cli import db as migrate_commands
 
 from preference_center.cli.command_app import with_service
 from preference_center.cli.grants import grants
 
-assert db.callback
+assert migrate_commands.callback
 migrations = click.Group(
     "db",
-    commands={**db.commands, "grants": grants},
-    params=db.params,
-    callback=with_service(db.callback),
-    help=db.help,
+    commands={**migrate_commands.commands, "grants": grants},
+    params=migrate_commands.params,
+    callback=with_service(migrate_commands.callback),
+    help=migrate_commands.help,
 )

@@ -20,7 +20,7 @@ spool_group = CommandGroup(
 MAX_AGE = timedelta(minutes=1)
 
 
-@spool_group.command()
+@spool_group.command("status")
 def status() -> None:
     """Show the contents of SPOOL_DIR on this host.
 

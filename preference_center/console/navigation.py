@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import request, url_for
-from flask_babel import lazy_gettext as _
+from flask_babel import lazy_gettext
 from flask_babel.speaklater import LazyString
 
 from preference_center.console.access import may
@@ -28,20 +28,28 @@ class MenuItem:
 
 
 MENU: tuple[MenuItem, ...] = (
-    MenuItem("people", _("People"), Permission.VIEW_PEOPLE, "/console/people", "p"),
-    MenuItem("review_lists", _("Review"), Permission.REVIEW, "/console/review", "r"),
+    MenuItem("people", lazy_gettext("People"), Permission.VIEW_PEOPLE, "/console/people", "p"),
+    MenuItem("review_lists", lazy_gettext("Review"), Permission.REVIEW, "/console/review", "r"),
     MenuItem(
-        "request_queue_page", _("Requests"), Permission.VIEW_REQUESTS, "/console/requests", "q"
+        "request_queue_page",
+        lazy_gettext("Requests"),
+        Permission.VIEW_REQUESTS,
+        "/console/requests",
+        "q",
     ),
-    MenuItem("window", _("Window"), Permission.VIEW_WINDOW, "/console/window", "w"),
+    MenuItem("window", lazy_gettext("Window"), Permission.VIEW_WINDOW, "/console/window", "w"),
     MenuItem(
-        "catalogue_overview", _("Catalogue"), Permission.VIEW_CATALOGUE, "/console/catalogue", "c"
+        "catalogue_overview",
+        lazy_gettext("Catalogue"),
+        Permission.VIEW_CATALOGUE,
+        "/console/catalogue",
+        "c",
     ),
-    MenuItem("senders", _("Senders"), Permission.VIEW_SENDERS, "/console/senders", "s"),
-    MenuItem("imports", _("Imports"), Permission.IMPORT, "/console/imports", "i"),
-    MenuItem("reports", _("Reports"), Permission.VIEW_REPORTS, "/console/reports", "o"),
-    MenuItem("staff", _("Staff"), Permission.MANAGE_STAFF, "/console/staff", "t"),
-    MenuItem("audit", _("Audit"), Permission.VIEW_AUDIT, "/console/audit", "a"),
+    MenuItem("senders", lazy_gettext("Senders"), Permission.VIEW_SENDERS, "/console/senders", "s"),
+    MenuItem("imports", lazy_gettext("Imports"), Permission.IMPORT, "/console/imports", "i"),
+    MenuItem("reports", lazy_gettext("Reports"), Permission.VIEW_REPORTS, "/console/reports", "o"),
+    MenuItem("staff", lazy_gettext("Staff"), Permission.MANAGE_STAFF, "/console/staff", "t"),
+    MenuItem("audit", lazy_gettext("Audit"), Permission.VIEW_AUDIT, "/console/audit", "a"),
 )
 """In the order of the menu."""
 

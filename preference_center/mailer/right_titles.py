@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_babel import gettext as _
+from flask_babel import gettext
 
 from preference_center.domain.rights.model import RequestKind
 
@@ -13,7 +13,7 @@ AGENT_ACT = "agent"
 def act_title(act: str) -> str:
     """The title of a page of rights: of a right, or AGENT_ACT."""
     if act == AGENT_ACT:
-        text: str = _("Act for somebody else")
+        text: str = gettext("Act for somebody else")
         return text
     return right_title(RequestKind(act))
 
@@ -21,16 +21,16 @@ def act_title(act: str) -> str:
 def right_title(kind: RequestKind) -> str:
     """The title of a right, in the current language, as on the page that lists them."""
     titles: dict[RequestKind, str] = {
-        RequestKind.ACCESS: _("See and download your data"),
-        RequestKind.CORRECT: _("Correct your data"),
-        RequestKind.ERASE: _("Delete your data"),
-        RequestKind.RESTRICT: _("Limit what we do with your data"),
-        RequestKind.UNRESTRICT: _("End the limit"),
-        RequestKind.CLOSE: _("Close your account"),
-        RequestKind.REOPEN: _("Come back"),
-        RequestKind.OBJECT: _("Object to marketing"),
-        RequestKind.DONT_SELL_OR_SHARE: _("Do not sell or share my personal information"),
-        RequestKind.COMPLAINT: _("Complain"),
-        RequestKind.MINOR: _("Report that an address belongs to a child"),
+        RequestKind.ACCESS: gettext("See and download your data"),
+        RequestKind.CORRECT: gettext("Correct your data"),
+        RequestKind.ERASE: gettext("Delete your data"),
+        RequestKind.RESTRICT: gettext("Limit what we do with your data"),
+        RequestKind.UNRESTRICT: gettext("End the limit"),
+        RequestKind.CLOSE: gettext("Close your account"),
+        RequestKind.REOPEN: gettext("Come back"),
+        RequestKind.OBJECT: gettext("Object to marketing"),
+        RequestKind.DONT_SELL_OR_SHARE: gettext("Do not sell or share my personal information"),
+        RequestKind.COMPLAINT: gettext("Complain"),
+        RequestKind.MINOR: gettext("Report that an address belongs to a child"),
     }
     return titles[kind]

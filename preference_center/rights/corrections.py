@@ -47,7 +47,7 @@ def correct_address(
             return done
     origin = RequestOrigin(SOURCE, actor, services().now())
 
-    def complete(connection: Connection, move: Move) -> None:
+    def complete_correction(connection: Connection, move: Move) -> None:
         requests.complete(request_id, RequestOutcome.FULFILLED, actor, connection=connection)
         if in_transaction:
             in_transaction(connection, move)
@@ -57,7 +57,7 @@ def correct_address(
         new,
         origin=origin,
         request_id=request_id,
-        in_transaction=complete,
+        in_transaction=complete_correction,
     )
 
 
@@ -87,10 +87,10 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
     )
     detail = {"event": format_receipt_code(event.id)}
 
-    def add_step(connection: Connection, _: RecordResult) -> None:
+    def add_retraction_step(connection: Connection, _: RecordResult) -> None:
         requests.add_step(connection, request_id, now, actor, CONSENT_RETRACTED, detail)
 
-    record([retraction], add_step)
+    record([retraction], add_retraction_step)
     return event
 
 

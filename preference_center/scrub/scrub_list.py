@@ -17,6 +17,7 @@ from preference_center.scrub.decision_query import (
     ScrubCounts,
     ScrubProgress,
 )
+from preference_center.scrub.duck.connection import ENGINE as DUCKDB_ENGINE
 from preference_center.scrub.job import ReceiptFile, ScrubEngine, ScrubJob, ScrubReceipt
 from preference_center.scrub.list_layout import ListOptions, detect_layout, is_parquet
 from preference_center.scrub.snapshots import Snapshot, ensure_usable, read_snapshot_metadata
@@ -117,7 +118,7 @@ def _select_engine(
     layout = detect_layout(job.list_path, asked)
 
     def on_duckdb(targets: OutputPaths, progress: ScrubProgress) -> tuple[str, ScrubCounts]:
-        return duck.ENGINE, duck.scrub_with_duckdb(
+        return DUCKDB_ENGINE, duck.scrub_with_duckdb(
             layout, job.snapshot_path, question, targets, progress
         )
 

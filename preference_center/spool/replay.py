@@ -98,13 +98,13 @@ class SpoolReplay:
         parts = dict(decode_frames(content))
         fresh = sorted(parts.keys() - progress.done - set(progress.blocked))
         records = [self._decode(held, at, parts[at], progress, replayed) for at in fresh]
-        for batch in _batches([record for record in records if record is not None]):
+        for batch in _batches([each for each in records if each is not None]):
             self._record_batch(held, batch, progress, replayed)
         for _ in range(len(progress.blocked)):
             offset = progress.blocked.popleft()
-            record = self._decode(held, offset, parts[offset], progress, replayed)
-            if record is not None:
-                self._record_batch(held, [record], progress, replayed)
+            found = self._decode(held, offset, parts[offset], progress, replayed)
+            if found is not None:
+                self._record_batch(held, [found], progress, replayed)
             if progress.blocked and progress.blocked[-1] == offset:
                 break
         replayed.blocked = len(progress.blocked)
@@ -142,11 +142,11 @@ class SpoolReplay:
     ) -> None:
         error = self._try(batch)
         if error is None:
-            progress.done.update(record.offset for record in batch)
+            progress.done.update(each.offset for each in batch)
             stats.recorded += len(batch)
         elif len(batch) > 1:  # find the one that failed
-            for record in batch:
-                self._record_batch(held, [record], progress, stats)
+            for each in batch:
+                self._record_batch(held, [each], progress, stats)
         elif isinstance(error, _PERMANENT_ERRORS) and not isinstance(
             error, ConfigError | Unavailable
         ):
@@ -165,7 +165,7 @@ class SpoolReplay:
         if handler is None:
             return NotImplementedError("spooled by a newer version")
         try:
-            handler([record.data for record in batch])
+            handler([each.data for each in batch])
             self.on_commit()
         except Unavailable as error:
             if error.cause not in _CAUSES_OF_ONE_RECORD:
@@ -189,10 +189,10 @@ def _batches(records: Sequence[_SpooledRequest]) -> Iterator[Sequence[_SpooledRe
     """Adjacent records of one kind, at most BATCH_SIZE."""
     rest = iter(records)
     batch = list(islice(rest, 1))
-    for record in rest:
-        if record.kind != batch[0].kind or len(batch) == BATCH_SIZE:
+    for each in rest:
+        if each.kind != batch[0].kind or len(batch) == BATCH_SIZE:
             yield batch
             batch = []
-        batch.append(record)
+        batch.append(each)
     if batch:
         yield batch

@@ -28,8 +28,8 @@ from preference_center.spool.replay import ReplayProgress, ReplayStats, SpoolHan
 from preference_center.spool.startup_cache import load_known_state, save_known_state
 from preference_center.spool.writer import SpoolWriter
 from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db import outage
 from preference_center.storage.db.database import override_limits
+from preference_center.storage.db.outage import Outage, report_failure, track_outages
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ def start_spool(app: Flask) -> None:
             log.warning("spool_disabled", setting="SPOOL_DIR")
             return
         load_known_state(spool.folder.path)
-        replayer = SpoolReplayer(spool, outage.track_outages())
+        replayer = SpoolReplayer(spool, track_outages())
     threading.Thread(
         target=replay_periodically, args=(app, replayer), name="spool", daemon=True
     ).start()
@@ -91,7 +91,7 @@ class SpoolReplayer:
     """Replays this process's spool file, and those of processes that have ended."""
 
     spool: Spool
-    outage: outage.Outage
+    outage: Outage
     _progress: dict[Path, ReplayProgress] = field(default_factory=dict)
 
     def run_once(self) -> ReplayStats:
@@ -116,7 +116,7 @@ class SpoolReplayer:
                         self._progress.pop(held.path, None)
                 self._replay_own_file(replay, replayed)
         except Unavailable as error:
-            outage.report_failure(error.cause, error.reason)
+            report_failure(error.cause, error.reason)
             raise
         finally:
             if replayed.recorded or replayed.rejected or replayed.damaged:
@@ -162,7 +162,7 @@ def replay_abandoned(app: Flask) -> ReplayStats:
     """Record what processes that have ended left, once, from any process."""
     with app.app_context():
         spool = current_spool() or install_spool(app)
-        return ReplayStats() if spool is None else SpoolReplayer(spool, outage.Outage()).run_once()
+        return ReplayStats() if spool is None else SpoolReplayer(spool, Outage()).run_once()
 
 
 def _handlers() -> Mapping[str, SpoolHandler]:

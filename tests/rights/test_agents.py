@@ -198,9 +198,9 @@ def test_files_are_sealed_and_go_after_90_days(clock: Clock) -> None:
 def test_a_bad_file_stores_nothing_at_all() -> None:
     zipped = ProofFile(b"PK\x03\x04", "application/pdf", ProofKind.HEIR)
     large = ProofFile(b"%PDF-" + b"x" * 5_000_000, "application/pdf", ProofKind.HEIR)
-    for files in ((PDF, zipped), (large,), (PDF,) * 4):
+    for refused in ((PDF, zipped), (large,), (PDF,) * 4):
         with pytest.raises(InvalidInput):
-            ask(RequestKind.OBJECT, files)
+            ask(RequestKind.OBJECT, refused)
     assert rows("SELECT count(*) FROM rights_request") == [(0,)]
     assert rows("SELECT count(*) FROM event") == [(0,)]
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask import url_for
-from flask_babel import format_date
-from flask_babel import lazy_gettext as _
+from flask_babel import format_date, lazy_gettext
 from flask_babel.speaklater import LazyString
 
 from preference_center.domain.rights.decisions import Decision, needs_second_person
@@ -42,17 +41,17 @@ def next_actions(asked: RightsRequest, extendable_to: datetime | None) -> list[A
 def fulfil_label(kind: RequestKind) -> str:
     """What fulfilling a request of this kind does, as a button."""
     labels: Mapping[RequestKind, LazyString] = {
-        RequestKind.ACCESS: _("Mark as answered"),
-        RequestKind.CORRECT: _("Mark as corrected"),
-        RequestKind.ERASE: _("Propose to erase"),
-        RequestKind.RESTRICT: _("Restrict"),
-        RequestKind.UNRESTRICT: _("End the restriction"),
-        RequestKind.CLOSE: _("Close the account"),
-        RequestKind.REOPEN: _("Reopen the account"),
-        RequestKind.OBJECT: _("Mark as answered"),
-        RequestKind.DONT_SELL_OR_SHARE: _("Mark as answered"),
-        RequestKind.COMPLAINT: _("Mark as answered"),
-        RequestKind.MINOR: _("The report is right: propose to erase"),
+        RequestKind.ACCESS: lazy_gettext("Mark as answered"),
+        RequestKind.CORRECT: lazy_gettext("Mark as corrected"),
+        RequestKind.ERASE: lazy_gettext("Propose to erase"),
+        RequestKind.RESTRICT: lazy_gettext("Restrict"),
+        RequestKind.UNRESTRICT: lazy_gettext("End the restriction"),
+        RequestKind.CLOSE: lazy_gettext("Close the account"),
+        RequestKind.REOPEN: lazy_gettext("Reopen the account"),
+        RequestKind.OBJECT: lazy_gettext("Mark as answered"),
+        RequestKind.DONT_SELL_OR_SHARE: lazy_gettext("Mark as answered"),
+        RequestKind.COMPLAINT: lazy_gettext("Mark as answered"),
+        RequestKind.MINOR: lazy_gettext("The report is right: propose to erase"),
     }
     return str(labels[kind])
 
@@ -60,20 +59,26 @@ def fulfil_label(kind: RequestKind) -> str:
 def fulfil_hint(kind: RequestKind) -> str:
     """What that brings about."""
     hints: Mapping[RequestKind, LazyString] = {
-        RequestKind.ACCESS: _(
+        RequestKind.ACCESS: lazy_gettext(
             "A worker builds the file and completes the request by itself, within minutes. Only"
             " where you have answered in another way."
         ),
-        RequestKind.CORRECT: _("Where you have corrected it elsewhere, as in your own systems."),
-        RequestKind.ERASE: _("Here and in every tool. Another person has to agree."),
-        RequestKind.RESTRICT: _("No marketing until the person ends it; service mail goes on."),
-        RequestKind.UNRESTRICT: _("What they opted in to counts again."),
-        RequestKind.CLOSE: _("No mail any more, but what must be sent after closing."),
-        RequestKind.REOPEN: _("Service mail goes on; marketing stays off."),
-        RequestKind.OBJECT: _("The objection counts already; this ends the request."),
-        RequestKind.DONT_SELL_OR_SHARE: _("It counts already; this ends the request."),
-        RequestKind.COMPLAINT: _("After you have written to the person."),
-        RequestKind.MINOR: _("Closes the account and erases it. Another person has to agree."),
+        RequestKind.CORRECT: lazy_gettext(
+            "Where you have corrected it elsewhere, as in your own systems."
+        ),
+        RequestKind.ERASE: lazy_gettext("Here and in every tool. Another person has to agree."),
+        RequestKind.RESTRICT: lazy_gettext(
+            "No marketing until the person ends it; service mail goes on."
+        ),
+        RequestKind.UNRESTRICT: lazy_gettext("What they opted in to counts again."),
+        RequestKind.CLOSE: lazy_gettext("No mail any more, but what must be sent after closing."),
+        RequestKind.REOPEN: lazy_gettext("Service mail goes on; marketing stays off."),
+        RequestKind.OBJECT: lazy_gettext("The objection counts already; this ends the request."),
+        RequestKind.DONT_SELL_OR_SHARE: lazy_gettext("It counts already; this ends the request."),
+        RequestKind.COMPLAINT: lazy_gettext("After you have written to the person."),
+        RequestKind.MINOR: lazy_gettext(
+            "Closes the account and erases it. Another person has to agree."
+        ),
     }
     return str(hints[kind])
 
@@ -82,14 +87,14 @@ def _identity(asked: RightsRequest) -> Iterator[Action]:
     if asked.state is not RequestState.OPEN:
         yield Action(
             _url("identify_request", asked),
-            _("Ask for proof, or confirm identity"),
-            _("Or record that a check failed; the third one refuses the request."),
+            lazy_gettext("Ask for proof, or confirm identity"),
+            lazy_gettext("Or record that a check failed; the third one refuses the request."),
         )
     if asked.confirm_by and not asked.confirmed_at:
         yield Action(
             _url("confirm_request_receipt", asked),
-            _("Receipt was confirmed"),
-            _("The person was informed of the reference, by letter or by phone."),
+            lazy_gettext("Receipt was confirmed"),
+            lazy_gettext("The person was informed of the reference, by letter or by phone."),
         )
 
 
@@ -98,14 +103,14 @@ def _corrections(asked: RightsRequest) -> Iterator[Action]:
         return
     yield Action(
         _url("move_address", asked),
-        _("Move to another address"),
-        _("Opt-outs and consents follow; it can be undone for 7 days."),
+        lazy_gettext("Move to another address"),
+        lazy_gettext("Opt-outs and consents follow; it can be undone for 7 days."),
         Permission.DECIDE_REQUESTS,
     )
     yield Action(
         _url("retract_request_consent", asked),
-        _("Retract a consent"),
-        _("One that the person never gave, by its reference."),
+        lazy_gettext("Retract a consent"),
+        lazy_gettext("One that the person never gave, by its reference."),
         Permission.DECIDE_REQUESTS,
     )
 
@@ -127,27 +132,29 @@ def _others(asked: RightsRequest, extendable_to: datetime | None) -> Iterator[Ac
         day = format_date(extendable_to, "d MMM y")
         yield Action(
             _url("extend_request", asked),
-            _("Extend"),
-            _("Until %(day)s, once; the person is informed why.", day=day),
+            lazy_gettext("Extend"),
+            lazy_gettext("Until %(day)s, once; the person is informed why.", day=day),
             Permission.DECIDE_REQUESTS,
         )
     is_report = asked.kind is RequestKind.MINOR
     yield Action(
         _url("propose_refusal", asked),
-        _("The report is wrong: propose to dismiss it") if is_report else _("Propose to refuse"),
-        _("The person is informed, and how to complain. Another person has to agree."),
+        lazy_gettext("The report is wrong: propose to dismiss it")
+        if is_report
+        else lazy_gettext("Propose to refuse"),
+        lazy_gettext("The person is informed, and how to complain. Another person has to agree."),
     )
     if asked.via is RequestVia.AGENT:
         yield Action(
             _url("add_request_proof", asked),
-            _("Add a file"),
-            _("A power of attorney or another proof that came by letter or mail."),
+            lazy_gettext("Add a file"),
+            lazy_gettext("A power of attorney or another proof that came by letter or mail."),
         )
     if not is_report:
         yield Action(
             _url("withdraw_request", asked),
-            _("Withdraw"),
-            _("The person no longer asks for it."),
+            lazy_gettext("Withdraw"),
+            lazy_gettext("The person no longer asks for it."),
         )
 
 

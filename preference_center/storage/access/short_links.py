@@ -1,4 +1,4 @@
-"""What short links stand for: each row can be opened with its code alone (`links.short_codes`).
+"""What short links stand for: a row can be opened with its code alone (`links.short_codes`).
 
 Rows are never deleted: a link in a message opts out for ever (I7). They name nobody, before and
 after an erasure (I6): neither an address nor a digest of one can be computed from them.

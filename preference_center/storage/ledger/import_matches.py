@@ -64,7 +64,8 @@ FROM unnest(%(indexes)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(sc
     AS given (n, digest, channel, scope, received_at, is_opt_in)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
 CROSS JOIN LATERAL (
-    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN v.evidence->>'import' END AS import_id
+    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}'
+        THEN v.evidence->>'import' END AS import_id
     FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
     WHERE e.address_id = address.id AND e.scope = given.scope AND e.source <> '{MOVE}'
         AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id OFFSET 0)
@@ -73,7 +74,8 @@ CROSS JOIN LATERAL (
         AND e.id NOT BETWEEN %(first)s AND %(last)s
         AND NOT (e.own AND e.received_at > %(undoable_since)s)
         AND (given.is_opt_in OR e.received_at <= given.received_at)
-        AND (e.source = '{SOURCE}' AND v.evidence->>'import' = ANY(%(undoing)s::text[])) IS NOT TRUE
+        AND (e.source = '{SOURCE}'
+            AND v.evidence->>'import' = ANY(%(undoing)s::text[])) IS NOT TRUE
     ORDER BY e.counts_at DESC, import_id NULLS FIRST LIMIT 1
 ) AS newest
 LEFT JOIN LATERAL (

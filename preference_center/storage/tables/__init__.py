@@ -1,3 +1,4 @@
+# ruff: noqa: F401
 """The tables, as SQLAlchemy models: the only description of the schema (migrations follow it).
 
 Hot paths execute SQL of their own against these names and create no ORM objects. There are no
@@ -23,20 +24,3 @@ from preference_center.storage.tables import (
     sync,
     webhooks,
 )
-
-__all__ = [
-    "access",
-    "alerts",
-    "browser_consents",
-    "contacts",
-    "feed",
-    "imports",
-    "ledger",
-    "mail",
-    "policies",
-    "reports",
-    "rights",
-    "staff",
-    "sync",
-    "webhooks",
-]
