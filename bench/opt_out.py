@@ -10,7 +10,8 @@ from bench.ground import TOPIC, Ground
 from bench.load import Request
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.links import ONE_CLICK, Link
+from preference_center.links import ONE_CLICK
+from preference_center.links.link_payload import Link
 
 
 def requests(ground: Ground, count: int) -> list[Request]:

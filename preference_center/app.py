@@ -16,7 +16,8 @@ from dkim.dnsplug import get_txt
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import api, cli, console, inbound, languages, pages, spool
+from preference_center import api as preference_center_api
+from preference_center import cli, console, languages, pages, spool
 from preference_center.api import (
     browser_consents,
     change_feed,
@@ -34,7 +35,8 @@ from preference_center.api import (
 )
 from preference_center.api import catalogue as api_catalogue
 from preference_center.api import imports as api_imports
-from preference_center.api.endpoint import require_complete_database
+from preference_center.api.endpoint import Endpoint, require_complete_database
+from preference_center.api.openapi import install_openapi
 from preference_center.catalogue_versions import (
     count_choices,
     list_topics_in_use,
@@ -66,6 +68,8 @@ from preference_center.extensions import CookieSessions, csrf, db, migrate
 from preference_center.hooks import require_registered
 from preference_center.http_body import MemoryRequest
 from preference_center.ids import uuid7
+from preference_center.inbound.ingest_mail import ingest_received_mail
+from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
 from preference_center.inbound.webhooks import answer_text
 from preference_center.inbound.webhooks import blueprint as webhooks
@@ -90,7 +94,7 @@ from preference_center.pages.cookies import routes as cookie_pages
 from preference_center.pages.one_click import handle_one_click
 from preference_center.pages.one_time_link import handle_expired_link
 from preference_center.pages.rights import routes as rights_pages
-from preference_center.probes import blueprint as probes_blueprint
+from preference_center.probes.health import blueprint as probes_blueprint
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.request_ids import HEADER as REQUEST_ID_HEADER
@@ -130,7 +134,7 @@ PAGES: tuple[pages.Route, ...] = (
     *rights_pages.ROUTES,
 )
 """Every page for recipients."""
-ENDPOINTS: tuple[api.Endpoint, ...] = (
+ENDPOINTS: tuple[Endpoint, ...] = (
     *api_catalogue.ROUTES,
     *change_feed.ROUTES,
     *decisions.ROUTES,
@@ -227,22 +231,22 @@ def create_app(
     _register_hooks(app)
     for blueprint in (
         pages.create_blueprint(PAGES, handle_one_click, handle_expired_link),
-        api.create_blueprint(ENDPOINTS),
+        preference_center_api.create_blueprint(ENDPOINTS),
         webhooks,
         console.create_blueprint(CONSOLE_PAGES),
         probes_blueprint,
     ):
         app.register_blueprint(blueprint)
-    api.install_openapi(app, settings.public_url)
+    install_openapi(app, settings.public_url)
     cli.register(app)
-    spool.register_handler(app, inbound.SPOOLED_MAIL, inbound.record_spooled)
+    spool.register_handler(app, SPOOLED_MAIL, record_spooled)
     register_error_pages(app)
     return app
 
 
 def _register_hooks(app: Flask) -> None:
     """What earlier subjects call in later ones, which they may not import."""
-    receive_mail.register(app, inbound.ingest_received_mail)
+    receive_mail.register(app, ingest_received_mail)
     answer_text.register(app, handle_text)
     erased_seen_again.register(app, erase_again_in_tool)
     contacts_merged.register(app, merge_requests)

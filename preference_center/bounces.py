@@ -16,12 +16,11 @@ from uuid import UUID
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.bounces import (
+from preference_center.domain.bounces.classification import BounceClassification, classify_bounce
+from preference_center.domain.bounces.diagnostic_phrases import BounceCause
+from preference_center.domain.bounces.policy import (
     BounceAction,
-    BounceCause,
-    BounceClassification,
     DeliverabilityPolicy,
-    classify_bounce,
     evaluate_bounce,
 )
 from preference_center.domain.bounces.report import BounceReport, bounce_change

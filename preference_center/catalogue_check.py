@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from preference_center.domain.catalogue import Catalogue, parse_catalogue
+from preference_center.domain.catalogue.model import Catalogue
+from preference_center.domain.catalogue.parser import parse_catalogue
 
 
 def check_catalogue(text: str, known_texts: Collection[str]) -> Catalogue:

@@ -8,16 +8,16 @@ from datetime import datetime
 
 from preference_center.catalogue_check import check_catalogue
 from preference_center.context import services
-from preference_center.domain.catalogue import (
-    Catalogue,
+from preference_center.domain.catalogue.diff import (
     CatalogueDiff,
-    catalogue_digest,
-    catalogue_warnings,
     diff_catalogues,
     rejection_reasons,
     removed_frequencies,
     topics_to_check,
 )
+from preference_center.domain.catalogue.model import Catalogue
+from preference_center.domain.catalogue.parser import catalogue_digest
+from preference_center.domain.catalogue.warnings import catalogue_warnings
 from preference_center.errors import CatalogueConflict
 from preference_center.hooks import Hook
 from preference_center.storage import catalogues

@@ -10,7 +10,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from werkzeug.exceptions import BadHost, HTTPException, InternalServerError
 
-from preference_center import api, pages
+from preference_center import pages
+from preference_center.api.endpoint import PREFIX
+from preference_center.api.error_handlers import handle_http_exception
 from preference_center.errors import Unavailable
 from preference_center.languages import SOURCE_LANGUAGE, in_language, requested_language
 
@@ -57,7 +59,7 @@ def _handle_unavailable(error: Unavailable) -> Response:
 
 def _handle_http_error(error: HTTPException) -> Response:
     if _is_api_request():
-        return api.handle_http_exception(error)
+        return handle_http_exception(error)
     if isinstance(error, BadHost):  # a page's links use the host
         return Response("The Host header names no host.\n", 400, mimetype="text/plain")
     response = _error_page(error.code or 500)
@@ -76,12 +78,12 @@ def _handle_internal_error(error: InternalServerError) -> Response:
     if isinstance(cause, Unavailable):
         return _handle_unavailable(cause)
     response = _handle_unexpected(cause)
-    return api.handle_http_exception(error) if _is_api_request() else response
+    return handle_http_exception(error) if _is_api_request() else response
 
 
 def _is_api_request() -> bool:
     """By the path, since an unknown path has no blueprint."""
-    return f"{request.path}/".startswith(f"{api.PREFIX}/")
+    return f"{request.path}/".startswith(f"{PREFIX}/")
 
 
 def _message(status: int) -> str:

@@ -15,7 +15,8 @@ from preference_center.logs import capture_standard_logs
 from preference_center.metrics.instruments import SHARED_FOLDER
 from preference_center.metrics.shared_files import warn_if_not_shared
 from preference_center.pages import AVAILABLE_WITHOUT_DATABASE
-from preference_center.probes import LISTENING_KEY, ListeningPort
+from preference_center.probes.health import LISTENING_KEY
+from preference_center.probes.readiness import ListeningPort
 from preference_center.serving.internal_server import start_internal_server
 from preference_center.storage.access.key_fingerprints import require_known_keys_before_requests
 from preference_center.telemetry import start_telemetry

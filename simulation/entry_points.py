@@ -23,7 +23,7 @@ from preference_center.domain.sender_requests import (
 from preference_center.errors import InvalidRows
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.ledger import RecordResult, record
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from simulation.accounts import Accounts

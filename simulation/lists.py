@@ -8,12 +8,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.imports import (
-    ImportInstructions,
-    LegalBasis,
-    MeaningFilter,
-    build_scope_map,
-)
+from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
+from preference_center.domain.imports.presets import MeaningFilter
+from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.errors import ImportConflict
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo

@@ -11,8 +11,8 @@ from flask import Flask
 from preference_center.bounces import OWNER_CHANGED, EvaluatedBounce, evaluate_bounces
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.bounces import BounceActionKind
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.bounces.policy import BounceActionKind
 from preference_center.domain.bounces.report import BounceReport
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide

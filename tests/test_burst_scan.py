@@ -18,7 +18,7 @@ from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.staff import Role
 from preference_center.ids import uuid7
 from preference_center.ledger import record
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.storage.db.database import run_in_transaction, transaction
 from preference_center.storage.mail import bursts as stored
 from tests.clock import Clock

@@ -18,7 +18,7 @@ from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVi
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.sync.outcomes import build_settlement
 from preference_center.ledger import record
-from preference_center.links import Link, TokenPurpose
+from preference_center.links.link_payload import Link, TokenPurpose
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage import catalogues
 from preference_center.storage.catalogues import current_catalogue

@@ -11,7 +11,7 @@ from preference_center.domain.mail import MailTooComplex
 from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.errors import InvalidInput
 from preference_center.inbound.mail_recipients import parse_inbound_mail
-from preference_center.links import DIGEST_PREFIX_BYTES
+from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.mailcheck.links import Installation
 from preference_center.mailcheck.message import check_email
 from tests.domain.catalogues import SMALL

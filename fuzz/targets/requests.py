@@ -44,7 +44,7 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.preference_form import SubmittedPreferences, diff_scopes
 from preference_center.domain.preferences import Preferences, PreferenceState, ScopeStatus
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.pages.forms import PAUSE_FIELD_PREFIX, PreferenceForm, parse_choices
 from tests.environment import settings_for
 

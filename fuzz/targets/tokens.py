@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidLink
-from preference_center.links import LIFETIMES, FormPurpose, Links, SenderKey
+from preference_center.links import FormPurpose, Links
+from preference_center.links.link_payload import LIFETIMES
 from preference_center.links.offline import base64url_encode, derive_secrets
 from preference_center.links.sealer import derive_key
+from preference_center.links.sender_tokens import SenderKey
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KEY = bytes(range(32))

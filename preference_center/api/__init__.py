@@ -34,19 +34,10 @@ from werkzeug.exceptions import HTTPException
 
 from preference_center.api import error_handlers
 from preference_center.api.docs_page import register_docs
-from preference_center.api.endpoint import (
-    BLUEPRINT_NAME,
-    PREFIX,
-    Endpoint,
-    add_deprecation_headers,
-)
-from preference_center.api.error_handlers import handle_http_exception
-from preference_center.api.openapi import install_openapi
+from preference_center.api.endpoint import BLUEPRINT_NAME, Endpoint, add_deprecation_headers
 from preference_center.api.problems import ApiError
 from preference_center.errors import CatalogueError, InvalidInput, Unavailable
 from preference_center.extensions import csrf
-
-__all__ = ["PREFIX", "Endpoint", "create_blueprint", "handle_http_exception", "install_openapi"]
 
 
 def create_blueprint(endpoints: Iterable[Endpoint]) -> APIBlueprint:

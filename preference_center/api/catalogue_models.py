@@ -11,11 +11,7 @@ from pydantic import Field
 
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue import (
-    MessageClass,
-    ServiceGround,
-    TopicDefault,
-)
+from preference_center.domain.catalogue.model import MessageClass, ServiceGround, TopicDefault
 
 Texts = dict[str, str]
 

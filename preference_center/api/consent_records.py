@@ -7,7 +7,8 @@ from flask import Response
 from preference_center.api.consent_evidence import ConsentsQuery
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.problems import INVALID_ADDRESS
-from preference_center.consent_records import ConsentRecords, build_consent_records
+from preference_center.consent_records.build import build_consent_records
+from preference_center.consent_records.models import ConsentRecords
 from preference_center.context import services
 from preference_center.domain.addresses import parse_address
 from preference_center.languages import match_language

@@ -16,8 +16,10 @@ from preference_center.api.parsing import PRINTABLE, RequestBody, validate_print
 from preference_center.api.requests import ScopeName, ShortName
 from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
-from preference_center.domain.imports import NOTHING_LIFTED, LegalBasis, MeaningFilter, RowMeaning
 from preference_center.domain.imports.date_formats import UnreadableDates
+from preference_center.domain.imports.instructions import LegalBasis
+from preference_center.domain.imports.presets import MeaningFilter, RowMeaning
+from preference_center.domain.imports.stats import NOTHING_LIFTED
 from preference_center.imports.plan import DATE_QUESTION
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.import_presets import load_presets

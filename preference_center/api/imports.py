@@ -27,8 +27,9 @@ from preference_center.api.problems import (
 )
 from preference_center.context import services
 from preference_center.domain import sender_requests
-from preference_center.domain.imports import ImportInstructions, build_scope_map
 from preference_center.domain.imports.date_formats import DateFormat, parse_date_format
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.errors import ImportConflict, UnknownImport
 from preference_center.imports import uploads
 from preference_center.imports.instructions import validate_encoding, validate_time_zone

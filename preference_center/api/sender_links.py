@@ -21,13 +21,8 @@ from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sender_requests import RequestOrigin, validate_marketing_scope
 from preference_center.languages import LANGUAGE_PARAMETER, match_language
-from preference_center.links import (
-    FURTHER_ADDRESS_PARAMETER,
-    LIFETIMES,
-    Link,
-    TokenPurpose,
-    list_unsubscribe_headers,
-)
+from preference_center.links import FURTHER_ADDRESS_PARAMETER, list_unsubscribe_headers
+from preference_center.links.link_payload import LIFETIMES, Link, TokenPurpose
 from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.access.short_links import insert_short_links

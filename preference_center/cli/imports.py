@@ -26,7 +26,8 @@ from preference_center.cli.import_output import (
     print_preset,
     progress_bar,
 )
-from preference_center.domain.imports import ImportStats, RowRefusal
+from preference_center.domain.imports.stats import ImportStats
+from preference_center.domain.imports.translator import RowRefusal
 from preference_center.imports.apply import apply_import, create_import
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.plan import plan_import as make_plan

@@ -20,7 +20,8 @@ from preference_center.domain.tabular import (
     find_address_column_by_content,
 )
 from preference_center.errors import InvalidAddress, InvalidInput
-from preference_center.links import Link, Links, restore_address
+from preference_center.links import Links
+from preference_center.links.link_payload import Link, restore_address
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import list_readable_after
 

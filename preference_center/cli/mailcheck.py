@@ -17,7 +17,10 @@ from preference_center.context import services
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.errors import InvalidInput
-from preference_center.mailcheck import Finding, Installation, Severity, check_email, check_host
+from preference_center.mailcheck.findings import Finding, Severity
+from preference_center.mailcheck.hosts import check_host
+from preference_center.mailcheck.links import Installation
+from preference_center.mailcheck.message import check_email
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.ledger.addresses import digest_prefixes
 

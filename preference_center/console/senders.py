@@ -20,7 +20,7 @@ from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.staff import Permission
 from preference_center.errors import InvalidInput
-from preference_center.links import SenderKey
+from preference_center.links.sender_tokens import SenderKey
 from preference_center.storage.access import api_keys, key_usage, link_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
 from preference_center.storage.access.key_usage import USAGE_RETENTION, KeyUsage

@@ -12,7 +12,9 @@ from pathlib import PurePath
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.imports import FileRow, ImportInstructions, ImportStats
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.row_statements import FileRow
+from preference_center.domain.imports.stats import ImportStats
 from preference_center.errors import ImportConflict, PreferenceCenterError
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.evaluate import ChunkEvaluator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from preference_center.domain.imports import ImportPreset
+from preference_center.domain.imports.presets import ImportPreset
 from preference_center.domain.tabular import normalize_column_name
 from preference_center.errors import InvalidInput
 from preference_center.integrations.import_presets import load_presets

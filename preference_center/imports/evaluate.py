@@ -14,17 +14,17 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.events import Change, counts_at
-from preference_center.domain.imports import (
-    FileRow,
-    ImportInstructions,
-    ImportStats,
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.presets import RowMeaning
+from preference_center.domain.imports.row_statements import FileRow
+from preference_center.domain.imports.stats import ImportStats
+from preference_center.domain.imports.subscription_evidence import UNPROVEN
+from preference_center.domain.imports.translator import (
     RowChange,
-    RowMeaning,
     RowRefusal,
     RowTranslator,
     TranslatedRow,
 )
-from preference_center.domain.imports.subscription_evidence import UNPROVEN
 from preference_center.imports.event_ids import event_id_factory, event_id_range
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs

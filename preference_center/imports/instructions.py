@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from preference_center.domain.imports import ImportInstructions
+from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.errors import InvalidInput
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.integrations.import_presets import get_preset

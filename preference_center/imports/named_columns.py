@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.imports import ImportInstructions
+from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.tabular import find_likely_columns, normalize_column_name
 from preference_center.errors import InvalidInput
 from preference_center.imports.check_columns import check_columns, describe_columns

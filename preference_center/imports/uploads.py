@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.imports import ImportInstructions
+from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.errors import (
     ImportConflict,
     InvalidInput,

@@ -19,7 +19,8 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.mail import MailStatement
 from preference_center.domain.mail.attribution import Attribution, MailTokens, attribute_statement
 from preference_center.errors import InvalidAddress, InvalidLink
-from preference_center.links import MailtoTokenData, restore_address
+from preference_center.links.link_payload import restore_address
+from preference_center.links.mailto_tokens import MailtoTokenData
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix
 

@@ -27,7 +27,8 @@ from preference_center.domain.mail.address_fields import parse_addresses
 from preference_center.domain.mail.mailboxes import Mailboxes, MailboxMatch
 from preference_center.domain.mail.mime import field_values
 from preference_center.errors import InvalidAddress, InvalidLink
-from preference_center.links import Links, MailtoTokenData
+from preference_center.links import Links
+from preference_center.links.mailto_tokens import MailtoTokenData
 
 NO_MAILBOXES = Mailboxes()
 

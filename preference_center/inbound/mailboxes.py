@@ -17,8 +17,9 @@ import structlog
 from preference_center import bounces
 from preference_center.context import services
 from preference_center.domain.addresses import Address
-from preference_center.domain.bounces import classify_bounce, complaint_scope
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.bounces.classification import classify_bounce
+from preference_center.domain.bounces.policy import complaint_scope
 from preference_center.domain.bounces.report import BounceReport
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
@@ -40,7 +41,7 @@ from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipi
 from preference_center.inbound.our_addresses import is_our_address, is_our_text
 from preference_center.inbound.rights_mail import handle_rights_mail
 from preference_center.ledger import record
-from preference_center.links import MailtoTokenData
+from preference_center.links.mailto_tokens import MailtoTokenData
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue

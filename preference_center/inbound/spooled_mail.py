@@ -17,7 +17,8 @@ from preference_center.inbound.mail_opt_outs import (
     record_mail_opt_outs,
 )
 from preference_center.inbound.mail_recipients import InboundMail
-from preference_center.links import MailtoTokenData, restore_address
+from preference_center.links.link_payload import restore_address
+from preference_center.links.mailto_tokens import MailtoTokenData
 
 SPOOLED_MAIL = "mail"
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from preference_center.domain.addresses import Address, Channel, KeyKind
 from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.keys import Keys
-from preference_center.links import DIGEST_PREFIX_BYTES
+from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import domain_digest, seal_address
 

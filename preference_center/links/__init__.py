@@ -29,18 +29,12 @@ from preference_center.errors import (
 from preference_center.links.find_token import find_token, token_pattern
 from preference_center.links.link_payload import (
     LIFETIMES,
-    MAX_MESSAGE_ID,
     Link,
     TokenPurpose,
     pack_link,
-    restore_address,
     unpack_link,
 )
-from preference_center.links.mailto_tokens import (
-    DIGEST_PREFIX_BYTES,
-    MailtoTokenCodec,
-    MailtoTokenData,
-)
+from preference_center.links.mailto_tokens import MailtoTokenCodec, MailtoTokenData
 from preference_center.links.offline import SENDER_TOKEN_PREFIX
 from preference_center.links.sealer import INVALID_LINK_MESSAGE, Sealer, validate_ring
 from preference_center.links.sender_tokens import (
@@ -50,25 +44,6 @@ from preference_center.links.sender_tokens import (
     SenderKey,
     SenderTokenCodec,
 )
-
-__all__ = [
-    "DIGEST_PREFIX_BYTES",
-    "FURTHER_ADDRESS_PARAMETER",
-    "LIFETIMES",
-    "MAX_MESSAGE_ID",
-    "ONE_CLICK",
-    "FormPurpose",
-    "Link",
-    "LinkRegistry",
-    "LinkTopic",
-    "Links",
-    "MailtoTokenData",
-    "SenderKey",
-    "TokenPurpose",
-    "list_unsubscribe_headers",
-    "probe_link",
-    "restore_address",
-]
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 """The only value of List-Unsubscribe-Post, and the body that clients send (RFC 8058 3.1)."""

@@ -12,7 +12,9 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink, InvalidLink, ProbeLink
-from preference_center.links import Link, Links, MailtoTokenData, TokenPurpose
+from preference_center.links import Links
+from preference_center.links.link_payload import Link, TokenPurpose
+from preference_center.links.mailto_tokens import MailtoTokenData
 from preference_center.links.offline import SENDER_TOKEN_PREFIX
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 

@@ -20,8 +20,6 @@ from preference_center.mailcheck.links import Installation, check_key, check_rec
 from preference_center.mailcheck.sender import check_sender
 from preference_center.mailcheck.unsubscribe_headers import UnsubscribeHeader, check_header_pair
 
-__all__ = ["Installation", "check_email"]
-
 MAX_LINE = 998  # characters, RFC 5322 2.1.1
 
 _LINE_ENDS = re.compile(rb"\r\n|\r|\n")

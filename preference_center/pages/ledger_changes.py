@@ -14,7 +14,7 @@ from preference_center.domain.frequencies import frequency_choice
 from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.link_access import is_opt_out_only as may_only_opt_out
 from preference_center.languages import page_language
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.pages.rendering import catalogue_or_empty, link_wording, text_version
 
 ACTOR = "recipient"

@@ -16,7 +16,7 @@ from preference_center.domain.preference_form import (
     kept_pauses,
 )
 from preference_center.domain.preferences import Preferences
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.pages.ledger_changes import (
     PREFERENCE_PAGE,
     choose_frequency,

@@ -22,7 +22,8 @@ from preference_center.domain.preferences import Preferences
 from preference_center.errors import InvalidLink
 from preference_center.languages import page_language
 from preference_center.ledger import record
-from preference_center.links import FormPurpose, Link
+from preference_center.links import FormPurpose
+from preference_center.links.link_payload import Link
 from preference_center.pages.confirm_opt_in import send_confirmation
 from preference_center.pages.forms import (
     FREQUENCY_FIELD_PREFIX,

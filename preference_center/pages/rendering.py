@@ -34,7 +34,7 @@ from preference_center.languages import (
     set_contact_language,
     set_wording,
 )
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.pages.footer import FooterDetails, footer_details
 from preference_center.pages.networks import is_network_hidden
 from preference_center.storage.catalogues import (

@@ -16,7 +16,7 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput, UnknownEvent
 from preference_center.ledger import RecordResult, record
-from preference_center.links import restore_address
+from preference_center.links.link_payload import restore_address
 from preference_center.rights import requests
 from preference_center.rights.move import InTransaction, move_address
 from preference_center.rights.request_steps import SOURCE

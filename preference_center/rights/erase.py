@@ -34,7 +34,7 @@ from preference_center.errors import (
     UnknownContact,
 )
 from preference_center.ledger import RecordResult, record
-from preference_center.links import restore_address
+from preference_center.links.link_payload import restore_address
 from preference_center.rights.erasure_notices import build_notices
 from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.access import audit

@@ -31,7 +31,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import UnknownRequest
-from preference_center.links import restore_address
+from preference_center.links.link_payload import restore_address
 from preference_center.rights import company_webhooks, request_emails
 from preference_center.rights.proposals import require_second_person
 from preference_center.storage.catalogues import current_catalogue_or_empty

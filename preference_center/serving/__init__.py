@@ -7,7 +7,3 @@ loop waits, for a limited time.
 """
 
 from __future__ import annotations
-
-from preference_center.serving.asgi_bridge import AsgiBridge
-
-__all__ = ["AsgiBridge"]

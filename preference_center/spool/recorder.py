@@ -14,7 +14,8 @@ from flask import current_app
 from preference_center.context import services
 from preference_center.domain.events import Change
 from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
-from preference_center.ledger import record, record_batched
+from preference_center.ledger.batching import record_batched
+from preference_center.ledger.recording import record
 from preference_center.metrics import instruments
 from preference_center.metrics.instruments import OptOutOutcome
 from preference_center.spool import frames

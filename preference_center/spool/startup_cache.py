@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from preference_center.atomic_files import atomic_write
 from preference_center.errors import CatalogueError, InvalidInput
-from preference_center.links import SenderKey
+from preference_center.links.sender_tokens import SenderKey
 from preference_center.storage.access.link_keys import cache_senders, seed_sender_cache
 from preference_center.storage.catalogues import (
     cached_text,

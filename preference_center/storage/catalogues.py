@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from flask import current_app
 
-from preference_center.domain.catalogue import Catalogue, parse_catalogue
+from preference_center.domain.catalogue.model import Catalogue
+from preference_center.domain.catalogue.parser import parse_catalogue
 from preference_center.errors import CatalogueError
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.tables.ledger import MAY_BE_ACTIVE

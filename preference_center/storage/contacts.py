@@ -14,7 +14,7 @@ from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.errors import PreferenceCenterError
 from preference_center.hooks import Hook
 from preference_center.keys import Keys
-from preference_center.links import restore_address
+from preference_center.links.link_payload import restore_address
 from preference_center.storage.db.database import Connection, run_autocommit
 
 

@@ -17,8 +17,11 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
 from preference_center.domain.addresses import Channel
-from preference_center.links import Links, LinkTopic, SenderKey, offline
-from preference_center.mailcheck import Installation, Severity, check_email
+from preference_center.links import Links, offline
+from preference_center.links.sender_tokens import LinkTopic, SenderKey
+from preference_center.mailcheck.findings import Severity
+from preference_center.mailcheck.links import Installation
+from preference_center.mailcheck.message import check_email
 from tests.docs.reading import ROOT
 from tests.links.registry import FakeRegistry
 from tests.mailcheck.mails import HOSTED, digest_prefixes

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.domain.bounces import (
+from preference_center.domain.bounces.policy import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,

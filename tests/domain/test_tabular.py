@@ -6,9 +6,10 @@ import pytest
 
 from preference_center.api.row_formats import CsvFormat
 from preference_center.domain.addresses import Channel
-from preference_center.domain.imports import ImportInstructions, ScopeMap
+from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.plain_presets import PRESETS
 from preference_center.domain.imports.row_statements import cell_text
+from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.tabular import (
     ADDRESS_COLUMN_NAMES,

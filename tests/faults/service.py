@@ -31,7 +31,7 @@ from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import db
 from preference_center.ids import uuid7
 from preference_center.ledger import record
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.processes import read_procfile
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync.destinations import insert_destination, set_status

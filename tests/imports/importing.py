@@ -10,13 +10,11 @@ from uuid import UUID, uuid4
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.decisions import decide
 from preference_center.domain.events import Change, EventKind
-from preference_center.domain.imports import (
-    ImportInstructions,
-    ImportStats,
-    MeaningFilter,
-    RowRefusal,
-    build_scope_map,
-)
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.presets import MeaningFilter
+from preference_center.domain.imports.scopes import build_scope_map
+from preference_center.domain.imports.stats import ImportStats
+from preference_center.domain.imports.translator import RowRefusal
 from preference_center.imports.apply import apply_import, create_import
 from preference_center.imports.budget import ImportBudget
 from preference_center.imports.plan import ImportPlan, plan_import

@@ -11,7 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.imports import FileRow, ImportInstructions, MeaningFilter, ScopeMap
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.presets import MeaningFilter
+from preference_center.domain.imports.row_statements import FileRow
+from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.domain.imports.timestamps import parse_timestamp
 from preference_center.errors import InvalidInput
 from preference_center.imports import sources

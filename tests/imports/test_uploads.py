@@ -14,7 +14,7 @@ import pytest
 
 from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.imports import ImportInstructions
+from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.errors import ImportConflict, InvalidInput
 from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget, Throttle

@@ -11,7 +11,8 @@ import pytest
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.inbound.mail_recipients import parse_inbound_mail, parse_mail_token
-from preference_center.links import Link, Links
+from preference_center.links import Links
+from preference_center.links.link_payload import Link
 from tests.inbound.mails import DOMAIN, apple, outlook
 from tests.shared import shared_path
 

@@ -21,7 +21,7 @@ from preference_center.key_rotation.digests import (
     load_digest_status,
 )
 from preference_center.ledger import record
-from preference_center.links import DIGEST_PREFIX_BYTES
+from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.access.person_access import (
     PersonAccess,

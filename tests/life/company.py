@@ -21,7 +21,7 @@ from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.mailer.send import send_due_emails
 from preference_center.rights import requests
 from preference_center.spool.replayer import SpoolReplayer

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ConfigError, InvalidInput, InvalidLink
-from preference_center.links import FormPurpose, Link, Links, list_unsubscribe_headers
+from preference_center.links import FormPurpose, Links, list_unsubscribe_headers
+from preference_center.links.link_payload import Link
 
 OLD, NEW, FOREIGN = ("k1", b"1" * 32), ("k2", b"2" * 32), ("k2", b"3" * 32)
 ISSUED = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)

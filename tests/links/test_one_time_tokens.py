@@ -10,8 +10,8 @@ import pytest
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink, InvalidLink
-from preference_center.links import LIFETIMES, Link, Links, TokenPurpose
-from preference_center.links.link_payload import pack_link
+from preference_center.links import Links
+from preference_center.links.link_payload import LIFETIMES, Link, TokenPurpose, pack_link
 from preference_center.links.sealer import Sealer
 
 RING = [("k1", b"1" * 32)]

@@ -21,7 +21,7 @@ from preference_center.monitoring.collectors import (
     add_collector,
 )
 from preference_center.monitoring.heartbeat import Heartbeat
-from preference_center.probes import INTERNAL
+from preference_center.probes.health import INTERNAL
 from preference_center.spool import Spool, SpoolFolder
 from preference_center.spool.recorder import EXTENSION_KEY
 from preference_center.spool.writer import SpoolWriter

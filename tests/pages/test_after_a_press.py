@@ -212,7 +212,8 @@ class TestARevokedLink:
     def _revoked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from dataclasses import replace
 
-        from preference_center.links import Link, Links
+        from preference_center.links import Links
+        from preference_center.links.link_payload import Link
 
         def read(links: Links, token: str, now: object) -> Link:
             return replace(links.read_any_token(token), revoked=True)

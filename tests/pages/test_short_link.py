@@ -13,7 +13,7 @@ from preference_center.domain.events import EventKind
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sms_parts import GSM_ALPHABET
 from preference_center.errors import InvalidLink, Unavailable, UnavailableCause
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.links.short_codes import (
     CODE_LENGTH,
     find_code,

@@ -23,7 +23,7 @@ from preference_center.integrations.base.contract import Connector, DestinationC
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, listings
 from preference_center.storage.sync.listings import ListingKind

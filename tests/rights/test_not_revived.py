@@ -18,7 +18,7 @@ from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, ContactRef, ContactUpdate
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import ALL_MARKETING, EventKind
-from preference_center.domain.imports import LegalBasis
+from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.domain.rights.model import Extent
 from preference_center.ledger import record
 from preference_center.ledger.md5_matching import enable_md5_matching

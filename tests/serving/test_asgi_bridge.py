@@ -11,8 +11,7 @@ import pytest
 from flask import Flask, Response, current_app, request
 from werkzeug.routing import BaseConverter
 
-from preference_center.serving import AsgiBridge
-from preference_center.serving.asgi_bridge import MAX_LARGE_BODY_BYTES, SMALL_BODY_BYTES
+from preference_center.serving.asgi_bridge import MAX_LARGE_BODY_BYTES, SMALL_BODY_BYTES, AsgiBridge
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]

@@ -13,7 +13,7 @@ from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.errors import ConfigError
 from preference_center.extensions import db
-from preference_center.probes import PROBE_PATHS
+from preference_center.probes.health import PROBE_PATHS
 from preference_center.serving.internal_server import InternalServer, start_internal_server
 
 PROBES = sorted(PROBE_PATHS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.links.offline import LinkMinter
 from tests.clock import START, Clock
 from tests.inbound.mails import outlook, receiving, send

@@ -21,7 +21,7 @@ from preference_center.domain.sync.contract import (
 )
 from preference_center.integrations.base.http import NoResponse
 from preference_center.ledger import record
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind

@@ -7,7 +7,9 @@ from redis import Redis
 
 from preference_center.context import services
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.imports import ImportInstructions, MeaningFilter, build_scope_map
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.presets import MeaningFilter
+from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.imports.uploads import receive_upload
 from preference_center.integrations.import_presets import get_preset
 from preference_center.queue import rq_queue

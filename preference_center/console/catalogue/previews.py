@@ -21,7 +21,8 @@ from preference_center.console.rendering import SECURITY_HEADERS, render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.catalogue import PAGE_LANGUAGES, Brand, Catalogue
+from preference_center.domain.catalogue.model import Brand, Catalogue
+from preference_center.domain.catalogue.wording import PAGE_LANGUAGES
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.rights.model import (
     ExtensionReason,
@@ -33,7 +34,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.staff import Permission
 from preference_center.errors import ConfigError
 from preference_center.languages import LANGUAGES, page_language
-from preference_center.links import Link
+from preference_center.links.link_payload import Link
 from preference_center.mailer.messages import render_email
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail.outbox import (

@@ -9,17 +9,16 @@ from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue import (
+from preference_center.domain.catalogue.model import (
     AfterClosingGround,
-    CookieCategory,
     LegalBasis,
     MessageClass,
-    RecipientRole,
-    RetainedData,
     ServiceGround,
     TopicDefault,
     UnprovenImportPolicy,
 )
+from preference_center.domain.catalogue.privacy import RecipientRole, RetainedData
+from preference_center.domain.catalogue.sites import CookieCategory
 from preference_center.domain.catalogue.text_diff import LineChange
 
 WORDS: Mapping[type[StrEnum], Mapping[StrEnum, LazyString]] = {

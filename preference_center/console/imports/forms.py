@@ -17,13 +17,10 @@ from werkzeug.wsgi import get_input_stream
 from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel
-from preference_center.domain.imports import (
-    ImportInstructions,
-    LegalBasis,
-    MeaningFilter,
-    ScopeMap,
-)
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
+from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
+from preference_center.domain.imports.presets import MeaningFilter
+from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.errors import InvalidInput
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.uploads import MAX_FILE_BYTES

@@ -18,7 +18,7 @@ from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.receipt_codes import parse_receipt_code
 from preference_center.domain.staff_access import AccessReason
 from preference_center.errors import InvalidInput, UnknownContact
-from preference_center.links import restore_address
+from preference_center.links.link_payload import restore_address
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import load_contacts
 from preference_center.storage.db.database import Connection, run_in_transaction

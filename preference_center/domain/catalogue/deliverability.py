@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from preference_center.domain.bounces import (
+from preference_center.domain.bounces.policy import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from preference_center.domain.bounces import BounceCause
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import find_cause
+from preference_center.domain.bounces.diagnostic_phrases import BounceCause, find_cause
 from preference_center.domain.mail import MailStatement, StatementKind
 from preference_center.domain.mail.address_fields import (
     is_usable_address,

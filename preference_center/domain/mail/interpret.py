@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from preference_center.domain.bounces import BounceCause
-from preference_center.domain.bounces.diagnostic_phrases import find_cause
+from preference_center.domain.bounces.diagnostic_phrases import BounceCause, find_cause
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,

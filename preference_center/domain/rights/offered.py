@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.catalogue.model import Catalogue
 
 
 def rights_offered(catalogue: Catalogue) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from preference_center.domain.bounces import DeliverabilityPolicy, complaint_scope
+from preference_center.domain.bounces.policy import DeliverabilityPolicy, complaint_scope
 from preference_center.domain.decisions import (
     is_marketing_suppressed,
     is_opted_out,

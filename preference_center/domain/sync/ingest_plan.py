@@ -13,8 +13,8 @@ from typing import assert_never
 from uuid import UUID, uuid5
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.bounces import DeliverabilityPolicy
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.bounces.policy import DeliverabilityPolicy
 from preference_center.domain.bounces.report import BounceReport
 from preference_center.domain.decisions import newest_opt_in
 from preference_center.domain.events import Change

@@ -21,7 +21,8 @@ from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import AddressConflict, ExpiredLink, InvalidInput
 from preference_center.languages import page_language
-from preference_center.links import FormPurpose, restore_address
+from preference_center.links import FormPurpose
+from preference_center.links.link_payload import restore_address
 from preference_center.mailer.right_titles import right_title
 from preference_center.mailer.unproven_emails import may_email
 from preference_center.pages.ledger_changes import ACTOR

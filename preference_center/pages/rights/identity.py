@@ -15,7 +15,7 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.errors import ExpiredLink
-from preference_center.links import LIFETIMES, Link, TokenPurpose
+from preference_center.links.link_payload import LIFETIMES, Link, TokenPurpose
 from preference_center.mailer.right_titles import act_title
 from preference_center.pages.mailed_links import (
     GivenAddress,

@@ -17,7 +17,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from flask import current_app
 
-from preference_center.consent_records import ConsentRecords, build_consent_records
+from preference_center.consent_records.build import build_consent_records
+from preference_center.consent_records.models import ConsentRecords
 from preference_center.context import services
 from preference_center.domain.export_formats import is_spreadsheet_formula
 from preference_center.rights.access_file import ledger_records, other_records

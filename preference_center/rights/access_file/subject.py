@@ -11,7 +11,7 @@ from preference_center.destinations.titles import SystemTitles, load_system_titl
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.links import restore_address
+from preference_center.links.link_payload import restore_address
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import (
     NO_SCOPE_FACTS,

@@ -22,7 +22,7 @@ from preference_center.domain.staff_access import (
     StaffAccess,
 )
 from preference_center.keys import Keys
-from preference_center.links import restore_address
+from preference_center.links.link_payload import restore_address
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import person_access_context
 

@@ -10,7 +10,7 @@ from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.bursts import burst_domain
 from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.keys import DIGEST_BYTES, Keys
-from preference_center.links import DIGEST_PREFIX_BYTES
+from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
 
 

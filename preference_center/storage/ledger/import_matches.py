@@ -14,7 +14,7 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.imports import SOURCE
+from preference_center.domain.imports.translator import SOURCE
 from preference_center.domain.link_opt_outs import UNDO_PERIOD
 from preference_center.domain.rights.move import SOURCE as MOVE
 from preference_center.storage.db.database import Connection

@@ -17,7 +17,7 @@ from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import Unavailable
 from preference_center.keys import Keys
-from preference_center.links import DIGEST_PREFIX_BYTES
+from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.db.prepared_statements import PreparedStatement, decode_rows

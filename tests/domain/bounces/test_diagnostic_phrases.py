@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.bounces import BounceCause, DeliverabilityPolicy, classify_bounce
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import find_cause
+from preference_center.domain.bounces.classification import classify_bounce
+from preference_center.domain.bounces.diagnostic_phrases import BounceCause, find_cause
+from preference_center.domain.bounces.policy import DeliverabilityPolicy
 
 AT_ONCE, COUNTED, NEVER = 1, 2, 0
 

@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from preference_center.domain.bounces import (
+from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.bounces.classification import classify_bounce
+from preference_center.domain.bounces.policy import (
     AT_ONCE,
     NEVER,
     BounceActionKind,
     BounceThreshold,
     ComplaintStops,
     DeliverabilityPolicy,
-    classify_bounce,
     complaint_scope,
     evaluate_bounce,
 )
-from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.events import ALL_MARKETING
 from tests.clock import START
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.bounces import DeliverabilityPolicy, classify_bounce
+from preference_center.domain.bounces.classification import classify_bounce
+from preference_center.domain.bounces.policy import DeliverabilityPolicy
 from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason
 from preference_center.domain.mail.interpret import interpret_mail
 

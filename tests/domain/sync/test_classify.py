@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.bounces import DeliverabilityPolicy
+from preference_center.domain.bounces.policy import DeliverabilityPolicy
 from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.sync.classify import (
     AddressContext,

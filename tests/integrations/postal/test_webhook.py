@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.domain.bounces import BounceCause, classify_bounce
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.bounces.classification import classify_bounce
+from preference_center.domain.bounces.diagnostic_phrases import BounceCause
 from preference_center.domain.vendor_events import (
     NotConfigured,
     SignatureError,

@@ -28,7 +28,7 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.languages import LANGUAGES
 from preference_center.ledger import record
-from preference_center.links import DIGEST_PREFIX_BYTES
+from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.requests import load_request, open_request
