@@ -197,7 +197,7 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
     from preference_center.context import EXTENSION_NAME
-    from preference_center.inbound.webhooks import EXTENSION_KEY
+    from preference_center.inbound.webhooks import KNOWN_DESTINATIONS_KEY
     from preference_center.monitoring.collectors import EXTENSION_KEY as COLLECTORS_KEY
     from preference_center.probes.health import LATE_CACHE_KEY
     from preference_center.spool import recorder
@@ -208,7 +208,7 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     _session_app.extensions[EXTENSION_NAME].limiter.reset()
     # A command of another test may have left a spool.
     for cache in (
-        EXTENSION_KEY,
+        KNOWN_DESTINATIONS_KEY,
         LATE_CACHE_KEY,
         USAGE_KEY,
         recorder.EXTENSION_KEY,

@@ -17,6 +17,7 @@ from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import UnknownContact
 from preference_center.rights import requests
+from preference_center.rights.acts import fulfil_data_request
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import Connection
 
@@ -54,7 +55,7 @@ def post_contacts_minor(call: ApiCall, body: ContactSelector) -> Response:
         if call.idempotent_request:
             call.idempotent_request.store_response(connection, stored[0])
 
-    requests.fulfil(report, call.key.actor, RequestOutcome.FULFILLED, respond)
+    fulfil_data_request(report, call.key.actor, RequestOutcome.FULFILLED, respond)
     return stored[0]
 
 

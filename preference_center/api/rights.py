@@ -45,6 +45,17 @@ from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.domain.rights.proof_files import ProofFile
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import agents, requests
+from preference_center.rights.acts import act_if_ready, fulfil_data_request
+from preference_center.rights.request_steps import (
+    ask_identity,
+    extend_deadline,
+    fail_identity,
+    list_steps,
+    load_request,
+    open_sealed,
+    refuse_data_request,
+    withdraw_data_request,
+)
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.rights.requests import list_requests
@@ -122,8 +133,8 @@ def get_rights_list(call: ApiCall, query: RightsRequestQuery) -> Response:
 )
 def get_rights(_: ApiCall, request_id: str) -> Response:
     """Get a request: whom it is about, what the person wrote, and every step."""
-    request = requests.load_request(_parse_id(request_id))
-    part, steps = requests.open_sealed(request), requests.list_steps(request.id)
+    request = load_request(_parse_id(request_id))
+    part, steps = open_sealed(request), list_steps(request.id)
     return json_response(request_detail(request, part, steps))
 
 
@@ -145,14 +156,14 @@ def post_rights_identify(call: ApiCall, request_id: str, body: IdentifyRequest) 
 
     def identify(connection: Connection) -> RightsRequest:
         if body.result is IdentityResult.ASKED:
-            return requests.ask_identity(own, actor, connection=connection)
+            return ask_identity(own, actor, connection=connection)
         if body.proof is None:
-            return requests.fail_identity(own, actor, body.facts, connection=connection)
+            return fail_identity(own, actor, body.facts, connection=connection)
         level = proven_level(body.proof)
         return requests.confirm_identity(own, level, actor, body.facts, connection=connection)
 
     response = _write(call, identify)
-    requests.act_if_ready(requests.load_request(own))
+    act_if_ready(load_request(own))
     return response
 
 
@@ -194,7 +205,7 @@ def post_rights_extend(call: ApiCall, request_id: str, body: ExtendRequest) -> R
     The person is mailed the new date and the reason. Possible once, before the first date.
     """
     own = _parse_id(request_id)
-    return _write(call, lambda c: requests.extend(own, body.reason, call.key.actor, connection=c))
+    return _write(call, lambda c: extend_deadline(own, body.reason, call.key.actor, connection=c))
 
 
 @endpoint(
@@ -212,7 +223,9 @@ def post_rights_refuse(call: ApiCall, request_id: str, body: RefuseRequest) -> R
     The person is mailed the ground, and how to complain.
     """
     own = _parse_id(request_id)
-    return _write(call, lambda c: requests.refuse(own, body.ground, call.key.actor, connection=c))
+    return _write(
+        call, lambda c: refuse_data_request(own, body.ground, call.key.actor, connection=c)
+    )
 
 
 @endpoint(
@@ -237,8 +250,8 @@ def post_rights_complete(call: ApiCall, request_id: str, body: CompleteRequest) 
         if call.idempotent_request:
             call.idempotent_request.store_response(connection, stored[0])
 
-    request = requests.load_request(_parse_id(request_id))
-    requests.fulfil(request, call.key.actor, body.outcome, respond)
+    request = load_request(_parse_id(request_id))
+    fulfil_data_request(request, call.key.actor, body.outcome, respond)
     return stored[0]
 
 
@@ -253,7 +266,7 @@ def post_rights_complete(call: ApiCall, request_id: str, body: CompleteRequest) 
 def post_rights_withdraw(call: ApiCall, request_id: str) -> Response:
     """Record that the person no longer asks for it."""
     own = _parse_id(request_id)
-    return _write(call, lambda c: requests.withdraw(own, call.key.actor, connection=c))
+    return _write(call, lambda c: withdraw_data_request(own, call.key.actor, connection=c))
 
 
 def _write(

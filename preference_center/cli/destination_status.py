@@ -26,7 +26,7 @@ from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import destinations as stored
 from preference_center.storage.sync import listings as verifying
 from preference_center.storage.sync.listings import ListingKind, ListingProgress
-from preference_center.storage.sync.webhook_inbox import RETENTION
+from preference_center.storage.sync.webhook_inbox import BODY_RETENTION
 
 _LISTING_LABELS = {
     ListingKind.PULL: "its own opt-outs",
@@ -138,7 +138,7 @@ def replay(name: str, since: datetime | None) -> None:
 
 def _replay(connection: Connection, destination: Destination, since: datetime | None) -> int:
     now = services().now()
-    start = since.replace(tzinfo=now.tzinfo) if since else now - RETENTION - timedelta(days=1)
+    start = since.replace(tzinfo=now.tzinfo) if since else now - BODY_RETENTION - timedelta(days=1)
     count = webhook_inbox.replay_webhooks(connection, destination.id, start, now)
     detail = {"name": destination.name, "requests": str(count)}
     audit.insert_audit_entry(connection, now, actor(), "destination.replayed", detail)

@@ -30,12 +30,12 @@ from preference_center.storage.rights.erasure_list import (
 
 _MAX_LISTED = 500
 
-group = CommandGroup(
+erasures_group = CommandGroup(
     "erasures", help="Erase people, see what is still open in which tool, replay the journal."
 )
 
 
-@group.command("add")
+@erasures_group.command("add")
 @click.option(
     "--extent",
     type=click.Choice([extent.value for extent in Extent]),
@@ -78,7 +78,7 @@ def add(extent: str, channel: str, *, notify: bool) -> None:
     _warn_without_journal()
 
 
-@group.command("list")
+@erasures_group.command("list")
 @click.option("--all", "all_", is_flag=True, help="Also those that are finished.")
 def list_(*, all_: bool) -> None:
     """List erasures that are under way, the newest first, and warn about the journal.
@@ -97,7 +97,7 @@ def list_(*, all_: bool) -> None:
     _print_journal()
 
 
-@group.command("show")
+@erasures_group.command("show")
 @click.argument("erasure_id", metavar="ID", type=click.UUID)
 def show(erasure_id: UUID) -> None:
     """Show one erasure: how far it is in each tool."""
@@ -108,7 +108,7 @@ def show(erasure_id: UUID) -> None:
     _print_erasure(found)
 
 
-@group.command("tasks")
+@erasures_group.command("tasks")
 @click.option(
     "--show-address",
     is_flag=True,
@@ -131,7 +131,7 @@ def tasks(*, show_address: bool) -> None:
         click.echo("Nothing waits for a person.", err=True)
 
 
-@group.command("done")
+@erasures_group.command("done")
 @click.argument("erasure_id", metavar="ID", type=click.UUID)
 @click.argument("tool")
 @click.option("--by", "done_by", required=True, help="Who erased it there.")
@@ -145,7 +145,7 @@ def done(erasure_id: UUID, tool: str, done_by: str) -> None:
     click.echo("Recorded; nothing is left to do." if finished else "Recorded.")
 
 
-@group.command("replay")
+@erasures_group.command("replay")
 def replay() -> None:
     """Erase again what the journal has and this database lacks, after a restore.
 

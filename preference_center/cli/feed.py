@@ -29,7 +29,7 @@ SNAPSHOT_NEEDED = 3
 
 
 @feed.command("status")
-def status() -> None:
+def feed_status() -> None:
     """Show the position of the feed, and the transactions that block it.
 
     The feed ends at the oldest open transaction that has written, in any database of the server:

@@ -21,14 +21,14 @@ from preference_center.storage.ledger.addresses import load_readable
 
 _LISTED = 20
 
-group = CommandGroup(
+retention_group = CommandGroup(
     "retention",
     help="What is past its retention, as the catalogue's [retention] states it."
     " The scheduler removes it once a day; holds, restrictions and open requests are respected.",
 )
 
 
-@group.command("plan")
+@retention_group.command("plan")
 @click.option(
     "--list",
     "is_listed",

@@ -21,7 +21,7 @@ MAX_AGE = timedelta(minutes=1)
 
 
 @spool_group.command("status")
-def status() -> None:
+def spool_status() -> None:
     """Show the contents of SPOOL_DIR on this host.
 
     `waiting` are opt-outs that were acknowledged and are not recorded yet; they are recorded

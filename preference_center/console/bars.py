@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from preference_center.console.plots import nice_ceiling
 
-WIDTH, HEIGHT = 720, 120
+BAR_WIDTH, BAR_HEIGHT = 720, 120
 """Of the area for bars, in the units of the SVG."""
 _GAP = 0.2
 """The share of a step that stays empty."""
@@ -44,13 +44,13 @@ def bar_chart(
 ) -> BarChart:
     """Bars for each label: `values` has one number per name for it."""
     top = int(nice_ceiling(max((number for row in values for number in row), default=0)))
-    step = WIDTH / max(len(labels), 1)
+    step = BAR_WIDTH / max(len(labels), 1)
     width = step * (1 - _GAP) / max(len(names), 1)
     bars = [
         Bar(
             series,
             round(step * place + step * _GAP / 2 + width * series, 2),
-            round(HEIGHT - (height := HEIGHT * number / top), 2),
+            round(BAR_HEIGHT - (height := BAR_HEIGHT * number / top), 2),
             round(width, 2),
             round(height, 2),
         )

@@ -149,7 +149,7 @@ def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: Impo
         while budget.may_continue():
             chunk = list(itertools.islice(rows, pace.chunk_size))
             if not chunk:
-                _finish(found, lease)
+                _finish_applying(found, lease)
                 return
             begun = budget.clock()
             _record_chunk(found, lease, evaluator, chunk, stats, done)
@@ -204,7 +204,7 @@ def _record_chunk(
         return
 
 
-def _finish(found: Import, lease: UUID) -> None:
+def _finish_applying(found: Import, lease: UUID) -> None:
     now = services().now()
 
     def mark_applied(connection: Connection) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from preference_center.context import services
 from preference_center.domain.events import Retraction
-from preference_center.domain.imports.translator import SOURCE
+from preference_center.domain.imports.translator import IMPORT_SOURCE
 from preference_center.errors import ImportConflict, PreferenceCenterError
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.event_ids import event_id_range
@@ -95,7 +95,7 @@ def _undo_chunks(found: Import, lease: UUID, budget: ImportBudget, actor: str) -
     while budget.may_continue():
         ids = _next_events(first, last, after, pace.chunk_size)
         if not ids:
-            _finish(found, lease, actor)
+            _finish_undoing(found, lease, actor)
             return
         begun = budget.clock()
         _retract(found, lease, ids, actor)
@@ -106,7 +106,7 @@ def _undo_chunks(found: Import, lease: UUID, budget: ImportBudget, actor: str) -
 
 def _next_events(first: UUID, last: UUID, after: UUID, size: int) -> list[UUID]:
     rows = run_in_transaction(
-        lambda c: c.execute(_NEXT_EVENTS, (first, last, after, SOURCE, size)).fetchall()
+        lambda c: c.execute(_NEXT_EVENTS, (first, last, after, IMPORT_SOURCE, size)).fetchall()
     )
     return [row[0] for row in rows]
 
@@ -117,7 +117,7 @@ def _retract(found: Import, lease: UUID, ids: list[UUID], actor: str) -> None:
         id=uuid5(found.id, f"undo {ids[0]}"),
         event_ids=tuple(ids),
         occurred_at=now,
-        source=SOURCE,
+        source=IMPORT_SOURCE,
         actor=actor,
         evidence={"import": str(found.id), "why": "undo"},
     )
@@ -132,7 +132,7 @@ def _retract(found: Import, lease: UUID, ids: list[UUID], actor: str) -> None:
     record([retraction], in_transaction, bulk=True)
 
 
-def _finish(found: Import, lease: UUID, actor: str) -> None:
+def _finish_undoing(found: Import, lease: UUID, actor: str) -> None:
     now = services().now()
 
     def mark_undone(connection: Connection) -> None:

@@ -21,7 +21,7 @@ FAILURE_BACKOFF = timedelta(seconds=10)
 MAX_CERTIFICATES = 16
 MAX_CERTIFICATE_BYTES = 100_000
 FETCH_TIMEOUT = 3.0
-EXTENSION_KEY = "preference_center.certificates"
+CERTIFICATES_KEY = "preference_center.certificates"
 
 FetchCertificate = Callable[[str], bytes]
 
@@ -80,7 +80,7 @@ class CertificateCache:
 
 def certificate_cache() -> CertificateCache:
     """The cache of the current app."""
-    found = current_app.extensions.get(EXTENSION_KEY)
+    found = current_app.extensions.get(CERTIFICATES_KEY)
     if found is None:
-        found = current_app.extensions[EXTENSION_KEY] = CertificateCache()
+        found = current_app.extensions[CERTIFICATES_KEY] = CertificateCache()
     return cast("CertificateCache", found)

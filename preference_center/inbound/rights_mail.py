@@ -20,8 +20,8 @@ from preference_center.domain.mail.rights_words import WrittenByPerson
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_REPORT, MAX_TEXT, NewRequest
 from preference_center.errors import InvalidAddress, InvalidInput, UnknownRequest
-from preference_center.rights import requests
 from preference_center.rights.mailed_requests import find_reference, open_mailed_request
+from preference_center.rights.request_steps import find_request_by_reference
 
 RATE = "3 per hour; 10 per day"
 """Requests of one mailbox that are answered; beyond it a person reads the mail."""
@@ -128,7 +128,7 @@ def _belongs_to_request(subject: str) -> bool:
     if not reference:
         return False
     try:
-        requests.find_by_reference(reference)
+        find_request_by_reference(reference)
     except (InvalidInput, UnknownRequest):
         return False
     return True

@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 DESTINATION_CACHE_TTL = timedelta(seconds=5)
 """How long changed settings may take to apply."""
-EXTENSION_KEY = "preference_center.known_destinations"
+KNOWN_DESTINATIONS_KEY = "preference_center.known_destinations"
 
 blueprint = Blueprint("inbound", __name__)
 csrf.exempt(blueprint)  # each vendor authenticates in its own way
@@ -158,7 +158,7 @@ def _find_destination(name: str) -> Destination | None:
         return None  # PostgreSQL accepts no NUL
     context = services()
     known: dict[str, tuple[datetime, Destination]] = current_app.extensions.setdefault(
-        EXTENSION_KEY, {}
+        KNOWN_DESTINATIONS_KEY, {}
     )
     now = context.now()
     looked_at, found = known.get(name, (None, None))

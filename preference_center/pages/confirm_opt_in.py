@@ -37,10 +37,10 @@ from preference_center.pages.ledger_changes import (
     resume,
 )
 from preference_center.pages.preference_result import (
-    read_result,
+    read_save_result,
     requested_result,
     result_query,
-    result_url,
+    save_result_url,
 )
 from preference_center.pages.preference_section import load_preferences
 from preference_center.pages.rendering import (
@@ -167,8 +167,8 @@ def confirm(token: str = "") -> ResponseReturnValue:
     if "confirm" in request.form:
         record_signal(requested.link)
         result = _record_confirmed(requested, now)
-        return redirect(result_url("pages.confirm", token, result, (), now), 303)
-    found = read_result(token, requested_result(), now)
+        return redirect(save_result_url("pages.confirm", token, result, (), now), 303)
+    found = read_save_result(token, requested_result(), now)
     if found is None:
         return render_gpc_page(
             "recipients/confirm", requested.token, requested.link, confirmation=token, **shown

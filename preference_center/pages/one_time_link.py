@@ -14,7 +14,7 @@ from preference_center.context import services
 from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.links.link_payload import LIFETIMES, Link, TokenPurpose
 from preference_center.pages.gpc import record_signal
-from preference_center.pages.press_result import PressKind, read_result
+from preference_center.pages.press_result import PressKind, read_press_result
 from preference_center.pages.proven_addresses import additional_tokens, page_url
 from preference_center.pages.rendering import expired_link_page, use_link_language
 from preference_center.pages.unsubscribe_page import handle_press, show_opt_out
@@ -42,7 +42,7 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
         _consume(link)
         return _redirect_to_preferences(link)
     response = handle_press(token, link)
-    result = read_result(token)
+    result = read_press_result(token)
     # An undo that is refused shows what holds, and anybody can have one refused.
     if response is None and link.expired and (result is None or result.kind is PressKind.TOO_LATE):
         raise ExpiredLink("this link has expired")

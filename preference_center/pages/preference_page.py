@@ -21,10 +21,10 @@ from preference_center.pages.gpc import render_gpc_page
 from preference_center.pages.ledger_changes import is_opt_out_only
 from preference_center.pages.link_opt_outs import load_opt_out
 from preference_center.pages.preference_result import (
-    read_result,
+    read_save_result,
     requested_result,
     result_query,
-    result_url,
+    save_result_url,
 )
 from preference_center.pages.preference_save import Saved, save_preferences, undo_save
 from preference_center.pages.preference_section import (
@@ -52,9 +52,9 @@ def preferences(token: str = "") -> ResponseReturnValue:
         undo = request.form.get("undo")
         saved = Saved(undo_save(token, link, undo)) if undo else save_preferences(token, link, form)
         others = additional_tokens()
-        url = result_url("pages.preferences", token, saved.result, saved.undoable, now, others)
+        url = save_result_url("pages.preferences", token, saved.result, saved.undoable, now, others)
         return redirect(url, 303)
-    found = read_result(token, requested_result(), now)
+    found = read_save_result(token, requested_result(), now)
     if link.expired:  # a page left open: its opt-outs are saved, and nothing more is shown
         return expired_link_page(token, opt_out_saved=bool(found and found.result.has_stopped))
     catalogue = catalogue_or_empty()

@@ -39,7 +39,7 @@ class SealedResult:
     """The events that it retracts."""
 
 
-def result_url(
+def save_result_url(
     endpoint: str,
     token: str,
     result: SaveResult,
@@ -68,7 +68,7 @@ def result_url(
     )
 
 
-def read_result(token: str, sealed: str, now: datetime) -> SealedResult | None:
+def read_save_result(token: str, sealed: str, now: datetime) -> SealedResult | None:
     """The sealed result; None for one that is altered, of another link, or past UNDO_PERIOD."""
     try:
         _, data = open_for_link(FormPurpose.SAVED, token, sealed, UNDO_PERIOD, now)

@@ -35,7 +35,7 @@ from preference_center.pages.gpc import gpc_opt_out
 from preference_center.pages.ledger_changes import PREFERENCE_PAGE, retract
 from preference_center.pages.link_forms import open_for_link
 from preference_center.pages.preference_changes import PreferenceChanges, diff_preferences
-from preference_center.pages.preference_result import read_result
+from preference_center.pages.preference_result import read_save_result
 from preference_center.pages.preference_section import find_opt_in_method, load_preferences
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.rights.returning import record_opt_ins
@@ -97,7 +97,7 @@ def save_preferences(token: str, link: Link, form: PreferenceForm) -> Saved:
 def undo_save(token: str, link: Link, sealed: str) -> SaveResult:
     """Retract what the Save of this sealed result turned off or paused, and nothing else."""
     now = services().now()
-    found = read_result(token, sealed, now)
+    found = read_save_result(token, sealed, now)
     if found is None or found.undo_id is None:
         return SaveResult(now, problem=SaveProblem.TOO_LATE_TO_UNDO)
     retraction = retract(link, found.undo_id, found.undoable, PREFERENCE_PAGE, now)

@@ -45,7 +45,7 @@ class PressResult:
     scope: str
 
 
-def read_result(token: str) -> PressResult | None:
+def read_press_result(token: str) -> PressResult | None:
     """The result in the URL of this request; None without one of this link, or of UNDO_PERIOD."""
     sealed = request.args.get(RESULT_PARAMETER, "")
     try:
@@ -55,7 +55,7 @@ def read_result(token: str) -> PressResult | None:
     return PressResult(PressKind(data["kind"]), data["scope"])
 
 
-def result_url(token: str, result: PressResult, endpoint: str, **values: Any) -> str:
+def press_result_url(token: str, result: PressResult, endpoint: str, **values: Any) -> str:
     """The URL of the page that says so. `values` are those of `url_for`."""
     data = {"kind": result.kind, "scope": result.scope}
     sealed = seal_for_link(FormPurpose.RESULT, token, data, services().now())
@@ -65,4 +65,4 @@ def result_url(token: str, result: PressResult, endpoint: str, **values: Any) ->
 
 def redirect_to_result(token: str, result: PressResult, endpoint: str) -> Response:
     """303 See Other (RFC 9110 15.4.4): reloading the page that follows posts nothing again."""
-    return redirect(result_url(token, result, endpoint, _anchor=_ANCHOR), 303)
+    return redirect(press_result_url(token, result, endpoint, _anchor=_ANCHOR), 303)

@@ -29,9 +29,9 @@ from preference_center.pages.press_result import (
     RESULT_PARAMETER,
     PressKind,
     PressResult,
-    read_result,
+    press_result_url,
+    read_press_result,
     redirect_to_result,
-    result_url,
 )
 from preference_center.pages.rendering import (
     render_link_page,
@@ -83,7 +83,7 @@ def show_opt_out(
     `ask` is the template with the ways out, `already` the one for somebody who is out, `values`
     are further ones of theirs. A revoked link says nothing of what was chosen before.
     """
-    pressed = read_result(token)
+    pressed = read_press_result(token)
     found, of_press = None, None
     if pressed or not link.revoked:
         try:
@@ -157,7 +157,7 @@ def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
         link,
         status=_ACCEPTED,
         result=received,
-        self_path=result_url(token, received, endpoint, lang=None),
+        self_path=press_result_url(token, received, endpoint, lang=None),
     )
 
 

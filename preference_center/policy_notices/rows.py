@@ -13,7 +13,7 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import ScopeFacts, load_facts_by_id
 from preference_center.storage.policy_notices import MAX_SEQ, PolicyNotice, list_notices
 
-PAGE = 1_000
+NOTICES_PER_PAGE = 1_000
 
 NoticeRow = dict[str, Any]
 """`cursor`, `ref`, `contact`, `channel`, `address`, `language`, `reach`, `noticed_at` and
@@ -29,7 +29,7 @@ def next_rows(version: str, after: int) -> list[NoticeRow]:
     _, message_type = announced_version(version)
     return run_in_transaction(
         lambda connection: load_rows(
-            connection, version, message_type, after=after, through=MAX_SEQ, limit=PAGE
+            connection, version, message_type, after=after, through=MAX_SEQ, limit=NOTICES_PER_PAGE
         )
     )
 

@@ -63,7 +63,7 @@ def act_if_ready(request: RightsRequest) -> RightsRequest:
     if request.kind not in kinds_of_own_acts() or _waits_for_report(request):
         return request
     try:
-        return fulfil(request, SERVICE)
+        return fulfil_data_request(request, SERVICE)
     except ForbiddenTransition:  # another process was faster
         return request_steps.load_request(request.id)
     except PreferenceCenterError as error:
@@ -81,7 +81,7 @@ def kinds_of_own_acts() -> frozenset[RequestKind]:
     return frozenset(_EFFECTS) - others
 
 
-def fulfil(
+def fulfil_data_request(
     request: RightsRequest,
     actor: str,
     outcome: RequestOutcome = RequestOutcome.FULFILLED,
@@ -131,7 +131,7 @@ class _Completion:
         outcome = self.outcome
         if contacts_written and not any(each.is_changed for each in contacts_written):
             outcome = RequestOutcome.ALREADY_SO
-        completed = request_steps.complete(
+        completed = request_steps.complete_data_request(
             self.request.id, outcome, self.actor, connection=connection
         )
         if self.request.kind in _ERASING:

@@ -27,7 +27,8 @@ from preference_center.errors import ExpiredLink, InvalidInput
 from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import ANSWER_TIMES
 from preference_center.rights import request_emails, request_steps, requests
-from preference_center.rights.request_steps import PERSON
+from preference_center.rights.acts import act_if_ready
+from preference_center.rights.request_steps import PERSON, add_step, withdraw_data_request
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.rights import proofs, request_queue
 from preference_center.storage.rights import requests as stored_requests
@@ -95,7 +96,7 @@ def read_proof(request_id: UUID, proof_id: UUID, actor: str) -> bytes | None:
     def read(connection: Connection) -> bytes | None:
         content = proofs.load_content(connection, context.keys, request_id, proof_id)
         if content is not None:
-            requests.add_step(connection, request_id, context.now(), actor, StepAction.PROOF_READ)
+            add_step(connection, request_id, context.now(), actor, StepAction.PROOF_READ)
         return content
 
     return run_in_transaction(read)
@@ -111,7 +112,7 @@ def delete_proof(request_id: UUID, proof_id: UUID, actor: str) -> bool:
         deleted = proofs.delete_proof(connection, request_id, proof_id)
         if deleted:
             now = services().now()
-            requests.add_step(connection, request_id, now, actor, StepAction.PROOF_DELETED)
+            add_step(connection, request_id, now, actor, StepAction.PROOF_DELETED)
         return deleted
 
     return run_in_transaction(delete)
@@ -139,7 +140,7 @@ def refuse_by_principal(request_id: UUID) -> RightsRequest:
     if not request_emails.waits_for_principal(request):
         return request
     _require_in_time(request)
-    return requests.withdraw(request_id, PERSON)
+    return withdraw_data_request(request_id, PERSON)
 
 
 def accept_authority(
@@ -164,7 +165,7 @@ def accept_authority(
             request_id, IdentityLevel.CONTACT, actor, connection=connection
         )
 
-    return requests.act_if_ready(run_in_transaction(accept))
+    return act_if_ready(run_in_transaction(accept))
 
 
 def reject_authority(request_id: UUID, actor: str) -> RightsRequest:
@@ -197,7 +198,7 @@ def _remind(connection: Connection, request_id: UUID) -> None:
     request = stored_requests.load_request(connection, request_id, for_update=True)
     if request is None or not request_emails.waits_for_principal(request) or _is_confirmed(request):
         return
-    said = {step.action for step in stored_requests.list_steps(connection, request_id)}
+    said = {step.action for step in stored_requests.fetch_steps(connection, request_id)}
     if StepAction.AUTHORITY_REMINDED not in said:
         mail = request_emails.insert_reminder(connection, request)
         request_steps.append_step(

@@ -17,9 +17,14 @@ from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput, UnknownEvent
 from preference_center.ledger import RecordResult, record
 from preference_center.links.link_payload import restore_address
-from preference_center.rights import requests
 from preference_center.rights.move import InTransaction, move_address
-from preference_center.rights.request_steps import SOURCE
+from preference_center.rights.request_steps import (
+    SOURCE,
+    add_step,
+    complete_data_request,
+    load_request,
+    open_sealed,
+)
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import list_events_between, list_events_of
 from preference_center.storage.rights import moves, subject
@@ -40,7 +45,7 @@ def correct_address(
     Raises InvalidInput, also unless the request names exactly one other address, or identity is
     not proven as it needs; AddressConflict where `new` is another contact's; Unavailable.
     """
-    request = _require_correction(requests.load_request(request_id))
+    request = _require_correction(load_request(request_id))
     if request.state is RequestState.DONE:
         done = run_in_transaction(lambda connection: moves.find_by_request(connection, request_id))
         if done is not None:
@@ -48,7 +53,7 @@ def correct_address(
     origin = RequestOrigin(SOURCE, actor, services().now())
 
     def complete_correction(connection: Connection, move: Move) -> None:
-        requests.complete(request_id, RequestOutcome.FULFILLED, actor, connection=connection)
+        complete_data_request(request_id, RequestOutcome.FULFILLED, actor, connection=connection)
         if in_transaction:
             in_transaction(connection, move)
 
@@ -68,7 +73,7 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
     changes nothing. Raises UnknownEvent where it is none of theirs, InvalidInput where the event
     is no consent or the request is not open, Unavailable.
     """
-    request = _require_correction(requests.load_request(request_id))
+    request = _require_correction(load_request(request_id))
     if request.state is not RequestState.OPEN:
         raise InvalidInput(f"the request is {request.state}: only an open one can be fulfilled")
     event, is_retracted = run_in_transaction(lambda c: _find_event(c, request, reference))
@@ -88,7 +93,7 @@ def retract_consent(request_id: UUID, reference: str, *, actor: str) -> Event:
     detail = {"event": format_receipt_code(event.id)}
 
     def add_retraction_step(connection: Connection, _: RecordResult) -> None:
-        requests.add_step(connection, request_id, now, actor, CONSENT_RETRACTED, detail)
+        add_step(connection, request_id, now, actor, CONSENT_RETRACTED, detail)
 
     record([retraction], add_retraction_step)
     return event
@@ -102,8 +107,7 @@ def _require_correction(request: RightsRequest) -> RightsRequest:
 
 def _old_address(request: RightsRequest, new: Address) -> Address:
     named = [
-        restore_address(text, Channel(channel))
-        for channel, text in requests.open_sealed(request).addresses
+        restore_address(text, Channel(channel)) for channel, text in open_sealed(request).addresses
     ]
     old = [address for address in named if address != new]
     if len(old) != 1:

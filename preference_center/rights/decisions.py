@@ -48,7 +48,7 @@ def decline(request_id: UUID, actor: str) -> RightsRequest:
 
     def write(connection: Connection) -> RightsRequest:
         request = _load(connection, request_id)
-        if find_proposal(requests.list_steps(connection, request_id)) is None:
+        if find_proposal(requests.fetch_steps(connection, request_id)) is None:
             raise InvalidInput("nothing is proposed about this request any more")
         request_steps.append_step(connection, request, actor, StepAction.DECISION_DECLINED)
         return request
@@ -75,10 +75,10 @@ def carry_out(request_id: UUID, actor: str, shown: str) -> RightsRequest:
             assert proposal.ground
             if request.kind is RequestKind.MINOR:
                 return minors.dismiss(request_id, actor)
-            return request_steps.refuse(request_id, proposal.ground, actor)
+            return request_steps.refuse_data_request(request_id, proposal.ground, actor)
         case Decision.FULFIL:
             assert proposal.outcome
-            return acts.fulfil(request, actor, proposal.outcome)
+            return acts.fulfil_data_request(request, actor, proposal.outcome)
         case _:
             assert_never(proposal.decision)
 
@@ -89,7 +89,7 @@ def _propose(
     def write(connection: Connection) -> RightsRequest:
         request = _load(connection, request_id)
         try_out(request)
-        if find_proposal(requests.list_steps(connection, request_id)) is not None:
+        if find_proposal(requests.fetch_steps(connection, request_id)) is not None:
             raise InvalidInput("a decision is proposed already: decide on that one first")
         request_steps.append_step(connection, request, actor, StepAction.DECISION_PROPOSED, detail)
         return request

@@ -24,7 +24,7 @@ def list_hand_tasks(
     context = services()
 
     def load(connection: Connection) -> list[HandTask]:
-        found = erasure_list.list_hand_tasks(connection, context.keys, limit, destination)
+        found = erasure_list.fetch_hand_tasks(connection, context.keys, limit, destination)
         if with_addresses and found:
             seen = sorted({str(each.task.erasure_id) for each in found if each.address})
             audit.insert_audit_entry(

@@ -88,7 +88,7 @@ def contradict(request_id: UUID) -> RightsRequest:
 
     def write(connection: Connection) -> RightsRequest:
         request = _load(connection, request_id)
-        said = {step.action for step in requests.list_steps(connection, request_id)}
+        said = {step.action for step in requests.fetch_steps(connection, request_id)}
         if not request.state.closed and StepAction.CONTRADICTED not in said:
             request_steps.append_step(connection, request, PERSON, StepAction.CONTRADICTED)
         return request
@@ -160,7 +160,7 @@ def _restricted_by_reports(connection: Connection, request: RightsRequest) -> da
     restricts = any(
         step.detail.get(RESTRICTED)
         for each in reports
-        for step in requests.list_steps(connection, each.id)[:1]
+        for step in requests.fetch_steps(connection, each.id)[:1]
     )
     return since if restricts else None
 

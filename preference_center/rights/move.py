@@ -18,7 +18,7 @@ from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.events import Change, Retraction
 from preference_center.domain.rights.move import (
-    SOURCE,
+    MOVE_SOURCE,
     UNDO_PERIOD,
     build_move_changes,
     check_move,
@@ -124,7 +124,7 @@ def _undo(move: Move, origin: RequestOrigin, in_transaction: InTransaction | Non
         uuid5(move.id, "undo"),
         (*move.event_ids, *closings),
         origin.now,
-        SOURCE,
+        MOVE_SOURCE,
         origin.actor,
         {"move": str(move.id)},
     )

@@ -45,7 +45,7 @@ def require_second_person(
 ) -> None:
     """Raises SecondPersonRequired unless `actor` may take this decision (`domain.rights`)."""
     if is_person_of_staff(actor):
-        proposal = find_proposal(requests.list_steps(connection, request.id))
+        proposal = find_proposal(requests.fetch_steps(connection, request.id))
         check_second_person(request.kind, decision, actor, proposal, ground)
 
 

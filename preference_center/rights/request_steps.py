@@ -55,7 +55,7 @@ def load_request(request_id: UUID) -> RightsRequest:
     return _require(run_autocommit(lambda c: requests.load_request(c, request_id)))
 
 
-def find_by_reference(text: str) -> RightsRequest:
+def find_request_by_reference(text: str) -> RightsRequest:
     """The request with this reference, however it is written.
 
     Raises InvalidInput if it is no reference, UnknownRequest if none has it.
@@ -66,7 +66,7 @@ def find_by_reference(text: str) -> RightsRequest:
 
 def list_steps(request_id: UUID) -> list[RightsStep]:
     """The history of a request."""
-    return run_autocommit(lambda c: requests.list_steps(c, request_id))
+    return run_autocommit(lambda c: requests.fetch_steps(c, request_id))
 
 
 def open_sealed(request: RightsRequest) -> SealedPart:
@@ -153,7 +153,7 @@ def confirm_receipt(request_id: UUID, actor: str) -> RightsRequest:
     return _act(request_id, actor, StepAction.RECEIPT_CONFIRMED, confirm)
 
 
-def extend(
+def extend_deadline(
     request_id: UUID,
     reason: ExtensionReason,
     actor: str,
@@ -170,7 +170,7 @@ def extend(
     return _act(request_id, actor, StepAction.EXTENDED, lengthen, detail, connection=connection)
 
 
-def refuse(
+def refuse_data_request(
     request_id: UUID,
     ground: RefusalGround,
     actor: str,
@@ -196,7 +196,7 @@ def refuse(
     )
 
 
-def complete(
+def complete_data_request(
     request_id: UUID,
     outcome: RequestOutcome,
     actor: str,
@@ -226,7 +226,7 @@ def complete(
     )
 
 
-def withdraw(
+def withdraw_data_request(
     request_id: UUID, actor: str, *, connection: Connection | None = None
 ) -> RightsRequest:
     """Record that the person no longer asks for it."""

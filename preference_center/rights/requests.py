@@ -15,50 +15,8 @@ from preference_center.domain.rights.model import AskedFact, IdentityLevel, Step
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import acts, opening, request_steps
-from preference_center.rights.acts import act_if_ready, fulfil
-from preference_center.rights.request_steps import (
-    PERSON,
-    InTransaction,
-    add_step,
-    ask_identity,
-    complete,
-    confirm_receipt,
-    deadlines_of,
-    extend,
-    fail_identity,
-    find_by_reference,
-    list_steps,
-    load_request,
-    open_sealed,
-    part_addresses,
-    refuse,
-    withdraw,
-)
+from preference_center.rights.request_steps import PERSON, add_step
 from preference_center.storage.db.database import Connection, run_in_transaction
-
-__all__ = [
-    "PERSON",
-    "InTransaction",
-    "act_if_ready",
-    "add_step",
-    "ask_identity",
-    "complete",
-    "confirm_identity",
-    "confirm_receipt",
-    "deadlines_of",
-    "extend",
-    "fail_identity",
-    "find_by_reference",
-    "fulfil",
-    "list_steps",
-    "load_request",
-    "open_request",
-    "open_sealed",
-    "part_addresses",
-    "record_look",
-    "refuse",
-    "withdraw",
-]
 
 
 def open_request(

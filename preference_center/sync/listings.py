@@ -230,7 +230,7 @@ def _schedule_next_page(context: Services, claim: _ListingClaim, page: ContactPa
         at = now + (page.poll_after or timedelta(0))
         run_autocommit(lambda c: verifying.release(c, number, claim.kind, claim.lease, at))
         return
-    next_at = _next_pass_at(context, claim, now)
+    next_at = _next_listing_at(context, claim, now)
     run_autocommit(
         lambda c: verifying.finish_pass(
             c, number, claim.kind, claim.lease, now=now, next_at=next_at
@@ -239,7 +239,7 @@ def _schedule_next_page(context: Services, claim: _ListingClaim, page: ContactPa
     log.info("listing_finished", destination=number, kind=claim.kind)
 
 
-def _next_pass_at(context: Services, claim: _ListingClaim, now: datetime) -> datetime:
+def _next_listing_at(context: Services, claim: _ListingClaim, now: datetime) -> datetime:
     if claim.kind is ListingKind.READ:
         return now + SAMPLE_INTERVAL
     capabilities = claim.connector.capabilities

@@ -137,10 +137,12 @@ def _settle_unseen_rows(
 
 def next_pass_at(destination: Destination, now: datetime) -> datetime | None:
     """When the next pass is to begin because of lists; None if no rows wait."""
-    return run_autocommit(lambda c: _next_pass_at(c, destination.id, now))
+    return run_autocommit(lambda c: _next_backfill_at(c, destination.id, now))
 
 
-def _next_pass_at(connection: Connection, destination_id: int, now: datetime) -> datetime | None:
+def _next_backfill_at(
+    connection: Connection, destination_id: int, now: datetime
+) -> datetime | None:
     if list_states.has_due_bulk_rows(connection, destination_id, now):
         return now + NEXT_PASS_DELAY
     return (

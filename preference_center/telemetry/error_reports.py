@@ -24,7 +24,7 @@ _KEPT = frozenset(
 """Top-level fields of an event that are sent."""
 
 
-class _State:
+class _ReportState:
     """Whether this process reports."""
 
     process: str | None = None
@@ -50,17 +50,17 @@ def start_reports(dsn: str, process: str, transport: Transport | None = None) ->
         before_send=_scrub,  # type: ignore[arg-type]
         server_name="",
     )
-    _State.process = process
+    _ReportState.process = process
 
 
 def stop_reports() -> None:
     """Report no more."""
-    _State.process = None
+    _ReportState.process = None
 
 
 def report_error(line: Mapping[str, Any], error: BaseException | None) -> None:
     """Report a line of the log; nothing unless this process reports."""
-    if _State.process is None:
+    if _ReportState.process is None:
         return
     import sentry_sdk  # noqa: PLC0415 - an extra
 
@@ -70,7 +70,7 @@ def report_error(line: Mapping[str, Any], error: BaseException | None) -> None:
         "level": "error",
         "logger": "preference_center",
         "message": name,
-        "tags": {**tags, "process": _State.process},
+        "tags": {**tags, "process": _ReportState.process},
     }
     if error is not None:
         event["exception"] = {"values": [_describe(error)]}

@@ -27,7 +27,7 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
 
-class _State:
+class _TracingState:
     """What makes this process's spans, once it traces."""
 
     maker: SpanMaker | None = None
@@ -46,29 +46,29 @@ def start_tracing(endpoint: str, process: str, exporter: SpanExporter | None = N
             "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra otel:"
             " pip install 'preference-center[otel]'"
         ) from None
-    _State.maker = SpanMaker(endpoint, process, exporter)
+    _TracingState.maker = SpanMaker(endpoint, process, exporter)
 
 
 def stop_tracing() -> None:
     """Export what is left, and trace no more."""
-    if _State.maker is not None:
-        _State.maker.shutdown()
-    _State.maker = None
+    if _TracingState.maker is not None:
+        _TracingState.maker.shutdown()
+    _TracingState.maker = None
 
 
 def is_tracing() -> bool:
     """Whether spans are made."""
-    return _State.maker is not None
+    return _TracingState.maker is not None
 
 
 def span(name: str, **attributes: str | int) -> AbstractContextManager[Any]:
     """A span around a block; of its attributes each is an id, a name or a number."""
-    return _NOTHING if _State.maker is None else _State.maker.span(name, attributes)
+    return _NOTHING if _TracingState.maker is None else _TracingState.maker.span(name, attributes)
 
 
 def current_trace_id() -> str | None:
     """The id of the current trace as 32 hexadecimal digits; None without one."""
-    if _State.maker is None:
+    if _TracingState.maker is None:
         return None
     from preference_center.telemetry import spans  # noqa: PLC0415 - an extra
 
@@ -77,8 +77,8 @@ def current_trace_id() -> str | None:
 
 def trace_requests(app: Flask) -> None:
     """Let each request of this app have a span, if this process traces."""
-    if _State.maker is not None:
-        traced = _TracedApp(app.wsgi_app, _State.maker)
+    if _TracingState.maker is not None:
+        traced = _TracedApp(app.wsgi_app, _TracingState.maker)
         app.wsgi_app = traced  # type: ignore[assignment]
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from preference_center.console.bars import HEIGHT, WIDTH, bar_chart
+from preference_center.console.bars import BAR_HEIGHT, BAR_WIDTH, bar_chart
 
 
 def test_bars_are_as_high_as_their_numbers_and_do_not_overlap() -> None:
     chart = bar_chart("t", ["out", "in"], ["Mon", "Tue"], [[100, 50], [0, 25]])
     assert chart.top == 100
     assert [(bar.series, bar.height) for bar in chart.bars] == [
-        (0, HEIGHT),
-        (1, HEIGHT / 2),
-        (1, HEIGHT / 4),
+        (0, BAR_HEIGHT),
+        (1, BAR_HEIGHT / 2),
+        (1, BAR_HEIGHT / 4),
     ]
-    assert all(bar.y + bar.height == HEIGHT for bar in chart.bars)
+    assert all(bar.y + bar.height == BAR_HEIGHT for bar in chart.bars)
     ends = [(bar.x, bar.x + bar.width) for bar in chart.bars]
     assert all(end <= start for (_, end), (start, _) in pairwise(ends))
-    assert ends[-1][1] <= WIDTH
+    assert ends[-1][1] <= BAR_WIDTH
     assert (chart.first, chart.last) == ("Mon", "Tue")
 
 

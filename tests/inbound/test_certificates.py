@@ -13,7 +13,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.errors import Unavailable
 from preference_center.inbound.certificates import (
     CERTIFICATE_LIFETIME,
-    EXTENSION_KEY,
+    CERTIFICATES_KEY,
     FAILURE_BACKOFF,
     CertificateCache,
 )
@@ -66,7 +66,7 @@ def test_sns_is_believed_once_its_certificate_is_there(
     app: Flask, client: FlaskClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sns = Sns()
-    monkeypatch.setitem(app.extensions, EXTENSION_KEY, CertificateCache(sns))
+    monkeypatch.setitem(app.extensions, CERTIFICATES_KEY, CertificateCache(sns))
     clock.advance(NOW - START)
     with app.app_context():
         context = services()

@@ -222,7 +222,7 @@ def test_a_token_that_was_used_before_is_refused_whatever_comes_with_it(
     ]
     assert say("two", "opened") == 200
     assert kept(app) == 2
-    clock.advance(webhook_inbox.RETENTION + timedelta(seconds=1))
+    clock.advance(webhook_inbox.BODY_RETENTION + timedelta(seconds=1))
     with app.app_context():
         run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
         assert (

@@ -175,7 +175,7 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
             {"event": str(waits.webhook_id), "reason": "a health check of ours"},
         )
     ]
-    clock.advance(webhook_inbox.RETENTION)
+    clock.advance(webhook_inbox.BODY_RETENTION)
     purge_expired(clock())
     assert run_in_transaction(
         lambda c: c.execute("SELECT count(*) FROM webhook_inbox").fetchone()

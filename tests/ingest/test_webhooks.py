@@ -225,7 +225,7 @@ def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None: 
     post(number, unsubscribe())
     ingest_stored(number, TwoWayTool())
     post(number, unsubscribe(BO, "e2"))
-    clock.advance(webhook_inbox.RETENTION + timedelta(seconds=1))
+    clock.advance(webhook_inbox.BODY_RETENTION + timedelta(seconds=1))
     run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
     assert outcomes() == [""]
     clock.advance(timedelta(days=400))

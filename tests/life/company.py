@@ -23,7 +23,7 @@ from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.links.link_payload import Link
 from preference_center.mailer.send import send_due_emails
-from preference_center.rights import requests
+from preference_center.rights.request_steps import find_request_by_reference
 from preference_center.spool.replayer import SpoolReplayer
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
@@ -209,7 +209,7 @@ class Company:
     def support_completes(self, reference: str) -> None:
         """Two facts were right, and nothing is owed."""
         with self.app.app_context():
-            path = f"/v1/rights/{requests.find_by_reference(reference).id}"
+            path = f"/v1/rights/{find_request_by_reference(reference).id}"
         facts = ["last_order", "subscriptions"]
         known = {"result": "confirmed", "proof": "recent_dealings", "facts": facts}
         assert self.sender.post(f"{path}/identify", known).status_code == 200

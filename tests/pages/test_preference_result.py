@@ -191,14 +191,14 @@ def test_an_error_is_titled_and_tied_to_its_field(
 
 def test_very_many_changes_fit_into_a_url(client: FlaskClient, token: str) -> None:
     from preference_center.domain.preference_result import SaveResult
-    from preference_center.pages.preference_result import MAX_LENGTH, result_url
+    from preference_center.pages.preference_result import MAX_LENGTH, save_result_url
 
     with client.application.test_request_context():
         from preference_center.context import services
 
         now = services().now()
         result = SaveResult(now, turned_off=[f"brand.topic-{number}" for number in range(500)])
-        url = result_url("pages.preferences", token, result, (), now)
+        url = save_result_url("pages.preferences", token, result, (), now)
     assert len(url) < MAX_LENGTH + len(token) + 100
     text = client.get(url).text
     assert "<title>Saved:" in text

@@ -9,6 +9,7 @@ from preference_center.domain.rights.model import Extent, IdentityLevel, Request
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import requests
+from preference_center.rights.request_steps import list_steps
 from preference_center.storage.db.database import run_in_transaction
 
 ADA = parse_address("ada@example.com", Channel.EMAIL)
@@ -28,7 +29,7 @@ def ask(kind: RequestKind = RequestKind.ACCESS, **given: Any) -> RightsRequest:
 
 
 def actions(request: RightsRequest) -> list[str]:
-    return [step.action for step in requests.list_steps(request.id)]
+    return [step.action for step in list_steps(request.id)]
 
 
 def rows(query: str) -> list[tuple[Any, ...]]:

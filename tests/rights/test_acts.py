@@ -22,6 +22,7 @@ from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import InvalidInput, UnderHold
 from preference_center.rights import acts, clocks, request_steps, requests
 from preference_center.rights.holds import end_hold, place_hold
+from preference_center.rights.request_steps import load_request
 from preference_center.storage.db.database import run_in_transaction
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
@@ -70,7 +71,7 @@ def test_an_erasure_of_the_account_waits_for_the_company() -> None:
     assert asked.state is RequestState.OPEN
     clocks.run_clocks(services().now())
     assert rows(EVENTS) == []
-    done = acts.fulfil(asked, "company")
+    done = acts.fulfil_data_request(asked, "company")
     assert done.state is RequestState.DONE
     assert ("erased", "everything") in rows(EVENTS)
 
@@ -81,7 +82,7 @@ def test_the_catalogue_says_who_closes_an_account(app: Flask, closing: str, stat
     asked = ask(RequestKind.CLOSE, level=CONTROLS)
     assert asked.state == state
     if closing == "ask":
-        acts.fulfil(asked, "company")
+        acts.fulfil_data_request(asked, "company")
     assert stored_contact().account is AccountState.DEACTIVATED
 
 
@@ -90,17 +91,17 @@ def test_a_closed_account_is_reopened_when_support_fulfils_it(clock: Clock) -> N
     clock.advance(timedelta(minutes=1))
     asked = ask(RequestKind.REOPEN, level=CONTROLS)
     assert asked.state is RequestState.OPEN
-    acts.fulfil(asked, "support")
+    acts.fulfil_data_request(asked, "support")
     assert stored_contact().account is AccountState.OPEN
 
 
 def test_who_was_erased_comes_back_when_support_fulfils_it(clock: Clock) -> None:  # I6
     erased = ask(RequestKind.ERASE, extent=Extent.ACCOUNT, level=IdentityLevel.CONTACT)
-    acts.fulfil(requests.load_request(erased.id), "company")
+    acts.fulfil_data_request(load_request(erased.id), "company")
     clock.advance(timedelta(days=1))
     asked = ask(RequestKind.REOPEN, level=IdentityLevel.CONTACT)
-    acts.fulfil(asked, "support")
-    assert requests.load_request(asked.id).state is RequestState.DONE
+    acts.fulfil_data_request(asked, "support")
+    assert load_request(asked.id).state is RequestState.DONE
     assert stored_contact().account is AccountState.OPEN
     assert rows("SELECT erased_at FROM address WHERE ciphertext IS NOT NULL") == [(None,)]
 
@@ -109,11 +110,11 @@ def test_who_was_erased_comes_back_when_support_fulfils_it(clock: Clock) -> None
 def test_nothing_acts_before_identity_is_proven(kind: RequestKind) -> None:
     asked = ask(kind, extent=Extent.MARKETING if kind is RequestKind.ERASE else None)
     with pytest.raises(ForbiddenTransition):
-        acts.fulfil(asked, "support")
+        acts.fulfil_data_request(asked, "support")
     clocks.run_clocks(services().now())
     assert rows(EVENTS) == []
     requests.confirm_identity(asked.id, CONTROLS, "support")
-    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert load_request(asked.id).state is RequestState.DONE
     assert rows(EVENTS)
 
 
@@ -122,22 +123,22 @@ def test_what_is_confirmed_within_another_transaction_is_done_by_the_scheduler()
     run_in_transaction(
         lambda c: requests.confirm_identity(asked.id, CONTROLS, "support", connection=c)
     )
-    assert requests.load_request(asked.id).state is RequestState.OPEN
+    assert load_request(asked.id).state is RequestState.OPEN
     clocks.run_clocks(services().now())
-    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert load_request(asked.id).state is RequestState.DONE
 
 
 def test_an_effect_and_its_step_are_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise InvalidInput("no")
 
-    monkeypatch.setattr(request_steps, "complete", fail)
+    monkeypatch.setattr(request_steps, "complete_data_request", fail)
     asked = ask(RequestKind.RESTRICT, level=CONTROLS)
     assert asked.state is RequestState.OPEN
     assert rows(EVENTS) == []
     monkeypatch.undo()
     clocks.run_clocks(services().now())
-    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert load_request(asked.id).state is RequestState.DONE
     assert actions(asked) == ["received", "done"]
 
 
@@ -146,10 +147,10 @@ def test_a_held_address_stays_until_the_hold_ends() -> None:
     asked = ask(RequestKind.ERASE, extent=Extent.MARKETING, level=CONTROLS)
     assert asked.state is RequestState.OPEN
     with pytest.raises(UnderHold):
-        acts.fulfil(asked, "support")
+        acts.fulfil_data_request(asked, "support")
     end_hold("case-1", "legal")
     clocks.run_clocks(services().now())
-    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert load_request(asked.id).state is RequestState.DONE
 
 
 def test_an_objection_with_words_is_read_by_somebody_and_one_without_is_done() -> None:
@@ -170,4 +171,4 @@ def test_accounts_that_wait_for_the_company_hold_up_nobody(
         lambda c: requests.confirm_identity(asked.id, CONTROLS, "support", connection=c)
     )
     clocks.run_clocks(services().now())
-    assert requests.load_request(asked.id).state is RequestState.DONE
+    assert load_request(asked.id).state is RequestState.DONE

@@ -22,6 +22,7 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import ExpiredLink, InvalidInput
 from preference_center.rights import agents, requests
 from preference_center.rights.clocks import run_clocks
+from preference_center.rights.request_steps import list_steps, load_request
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights import proofs
 from tests.clock import Clock
@@ -45,7 +46,7 @@ def ask(
 
 
 def state(request: RightsRequest) -> RequestState:
-    return requests.load_request(request.id).state
+    return load_request(request.id).state
 
 
 def sent() -> list[tuple[str, str]]:
@@ -120,7 +121,7 @@ def test_the_person_is_reminded_once_at_half_of_the_time(clock: Clock) -> None:
     for _ in range(20):
         run_clocks(clock.advance(DAY / 2))
     assert actions(asked).count("authority_reminded") == 1
-    reminder = next(s for s in requests.list_steps(asked.id) if s.action == "authority_reminded")
+    reminder = next(s for s in list_steps(asked.id) if s.action == "authority_reminded")
     assert reminder.at - asked.recorded_at == 3.5 * DAY
     assert [kind for kind, _ in sent()].count("rights_agent_asked") == 2
 

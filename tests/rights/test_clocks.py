@@ -16,7 +16,13 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.rights import requests
 from preference_center.rights.clocks import run_clocks
-from preference_center.rights.request_steps import list_steps
+from preference_center.rights.request_steps import (
+    complete_data_request,
+    extend_deadline,
+    list_steps,
+    load_request,
+    open_sealed,
+)
 from tests.clock import Clock
 from tests.rights.asking import CONTROLS, actions, ask, rows
 from tests.rights.test_request_emails import kinds, mails
@@ -52,7 +58,7 @@ def test_no_reminder_comes_twice_however_often_the_clocks_run(clock: Clock) -> N
 def test_an_extension_gives_reminders_of_its_own(clock: Clock) -> None:
     asked = ask(RequestKind.CORRECT, level=CONTROLS)
     clock.advance(29 * DAY)
-    requests.extend(asked.id, ExtensionReason.COMPLEX, "support")
+    extend_deadline(asked.id, ExtensionReason.COMPLEX, "support")
     run_until(clock, 70)
     assert actions(asked).count("reminded") == 3
 
@@ -60,10 +66,10 @@ def test_an_extension_gives_reminders_of_its_own(clock: Clock) -> None:
 def test_a_stopped_clock_reminds_of_nothing_and_the_request_lapses(clock: Clock) -> None:
     asked = ask(identity_asked=True)
     run_until(clock, 29)
-    assert requests.load_request(asked.id).state is RequestState.IDENTIFYING
+    assert load_request(asked.id).state is RequestState.IDENTIFYING
     assert actions(asked) == ["received", "identity_asked"]
     run_until(clock, 1)
-    lapsed = requests.load_request(asked.id)
+    lapsed = load_request(asked.id)
     assert lapsed.state is RequestState.LAPSED
     assert lapsed.forget_at
     assert kinds() == ["lapsed", "received"]
@@ -72,21 +78,21 @@ def test_a_stopped_clock_reminds_of_nothing_and_the_request_lapses(clock: Clock)
 def test_a_clock_that_runs_on_lapses_at_its_deadline(clock: Clock) -> None:  # 11 CCR 7021(b)
     asked = ask(identity_asked=True, law=Law.CCPA)
     run_until(clock, 44)
-    assert requests.load_request(asked.id).state is RequestState.IDENTIFYING
+    assert load_request(asked.id).state is RequestState.IDENTIFYING
     run_until(clock, 1)
-    assert requests.load_request(asked.id).state is RequestState.LAPSED
+    assert load_request(asked.id).state is RequestState.LAPSED
 
 
 def test_a_request_whose_identity_nobody_asked_for_never_lapses(clock: Clock) -> None:
     asked = ask()
     run_until(clock, 60)
-    assert requests.load_request(asked.id).state is RequestState.RECEIVED
+    assert load_request(asked.id).state is RequestState.RECEIVED
 
 
 def test_after_two_years_only_what_can_be_counted_is_left(clock: Clock) -> None:
     asked = ask(RequestKind.CORRECT, text="secret", external_ids=("c-1",))
     requests.confirm_identity(asked.id, IdentityLevel.CONTACT, "test")
-    requests.complete(asked.id, RequestOutcome.FULFILLED, "test")
+    complete_data_request(asked.id, RequestOutcome.FULFILLED, "test")
     clock.advance(730 * DAY)
     run_clocks(clock.now)
     assert rows("SELECT sealed IS NULL FROM rights_request") == [(False,)]
@@ -97,4 +103,4 @@ def test_after_two_years_only_what_can_be_counted_is_left(clock: Clock) -> None:
         " FROM rights_request"
     ) == [("correct", "done", "fulfilled", None, None, [], [], None)]
     assert actions(asked)[-1] == "forgotten"
-    assert requests.open_sealed(requests.load_request(asked.id)).text == ""
+    assert open_sealed(load_request(asked.id)).text == ""

@@ -25,6 +25,11 @@ from preference_center.domain.rights.model import (
 from preference_center.rights import requests
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.company_webhooks import GIVE_UP_AFTER, send_due_webhooks
+from preference_center.rights.request_steps import (
+    complete_data_request,
+    refuse_data_request,
+    withdraw_data_request,
+)
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights import webhooks
 from tests.clock import Clock
@@ -117,11 +122,11 @@ def test_the_company_is_asked_before_an_account_is_erased_or_closed(
 def test_every_decision_is_reported(program: Program, clock: Clock, end: str) -> None:
     asked = ask(RequestKind.CORRECT, level=CONTROLS)
     if end == "refuse":
-        requests.refuse(asked.id, RefusalGround.CLAIMS, "support")
+        refuse_data_request(asked.id, RefusalGround.CLAIMS, "support")
     elif end == "withdraw":
-        requests.withdraw(asked.id, "person")
+        withdraw_data_request(asked.id, "person")
     else:
-        requests.complete(asked.id, RequestOutcome.PARTLY, "support")
+        complete_data_request(asked.id, RequestOutcome.PARTLY, "support")
     send(clock)
     assert program.types() == ["rights.decided", "rights.requested"]
 

@@ -28,7 +28,8 @@ from preference_center.rights.corrections import (
     correct_address,
     retract_consent,
 )
-from preference_center.rights.requests import list_steps, load_request, open_request
+from preference_center.rights.request_steps import list_steps, load_request
+from preference_center.rights.requests import open_request
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import START
 from tests.in_force import put_in_force

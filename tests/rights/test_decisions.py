@@ -20,9 +20,16 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import InvalidInput
-from preference_center.rights import decisions, minors, requests
+from preference_center.rights import decisions, minors
+from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.proposals import find_proposal, find_proposals
+from preference_center.rights.request_steps import (
+    list_steps,
+    load_request,
+    refuse_data_request,
+    withdraw_data_request,
+)
 from preference_center.storage.db.database import run_in_transaction
 from tests.in_force import put_in_force
 from tests.rights.asking import ADA, actions, ask, rows
@@ -46,20 +53,20 @@ def erasure() -> RightsRequest:
 
 
 def refuse(request: RightsRequest, actor: str) -> object:
-    return requests.refuse(request.id, RefusalGround.CLAIMS, actor)
+    return refuse_data_request(request.id, RefusalGround.CLAIMS, actor)
 
 
 def fulfil(request: RightsRequest, actor: str) -> object:
-    return requests.fulfil(request, actor)
+    return fulfil_data_request(request, actor)
 
 
 def confirm(request: RightsRequest, actor: str) -> object:
-    return requests.fulfil(requests.load_request(request.id), actor)
+    return fulfil_data_request(load_request(request.id), actor)
 
 
 def carry_out(request: RightsRequest, actor: str) -> RightsRequest:
     """As somebody does who has just read the proposal that waits."""
-    proposal = find_proposal(requests.list_steps(request.id))
+    proposal = find_proposal(list_steps(request.id))
     return decisions.carry_out(request.id, actor, proposal.code if proposal else "")
 
 
@@ -83,14 +90,16 @@ def test_nobody_of_the_staff_decides_alone(
     events = rows("SELECT count(*) FROM event")
     with pytest.raises(SecondPersonRequired):
         decide(request, GRACE)
-    assert requests.load_request(request.id).state is RequestState.OPEN
+    assert load_request(request.id).state is RequestState.OPEN
     assert rows("SELECT count(*) FROM event") == events
 
 
 @pytest.mark.parametrize("actor", ["cli:ada", "key:shop", "service"])
 def test_systems_and_commands_decide_by_the_companys_own_procedure(actor: str) -> None:
     request = erasure()
-    assert requests.refuse(request.id, RefusalGround.CLAIMS, actor).state is RequestState.REFUSED
+    assert (
+        refuse_data_request(request.id, RefusalGround.CLAIMS, actor).state is RequestState.REFUSED
+    )
 
 
 def test_another_person_refuses_on_the_ground_that_was_proposed() -> None:
@@ -99,9 +108,9 @@ def test_another_person_refuses_on_the_ground_that_was_proposed() -> None:
     with pytest.raises(SecondPersonRequired, match="another person"):
         carry_out(request, ADA_OF_STAFF)
     with pytest.raises(SecondPersonRequired):
-        requests.refuse(request.id, RefusalGround.EXCESSIVE, GRACE)
+        refuse_data_request(request.id, RefusalGround.EXCESSIVE, GRACE)
     with pytest.raises(SecondPersonRequired):
-        requests.fulfil(request, GRACE)
+        fulfil_data_request(request, GRACE)
     refused = carry_out(request, GRACE)
     assert (refused.state, refused.refusal) == (RequestState.REFUSED, RefusalGround.CLAIMS)
     assert actions(request)[-2:] == ["decision_proposed", "refused"]
@@ -145,7 +154,7 @@ def test_a_proposal_that_was_declined_counts_no_longer() -> None:
 def test_who_decides_has_read_the_proposal_that_waits() -> None:
     request = erasure()
     decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
-    read = find_proposal(requests.list_steps(request.id))
+    read = find_proposal(list_steps(request.id))
     assert read
     decisions.decline(request.id, ADA_OF_STAFF)
     decisions.propose_fulfilment(request.id, RequestOutcome.FULFILLED, ADA_OF_STAFF)
@@ -158,7 +167,7 @@ def test_what_cannot_be_decided_cannot_be_proposed() -> None:
     unproven = ask(RequestKind.ERASE, via=RequestVia.PHONE)
     with pytest.raises(ForbiddenTransition, match="confirm who the person is"):
         decisions.propose_fulfilment(unproven.id, RequestOutcome.FULFILLED, GRACE)
-    requests.withdraw(unproven.id, GRACE)
+    withdraw_data_request(unproven.id, GRACE)
     with pytest.raises(ForbiddenTransition, match="closed"):
         decisions.propose_refusal(unproven.id, RefusalGround.CLAIMS, GRACE)
     assert "decision_proposed" not in actions(unproven)
@@ -167,7 +176,7 @@ def test_what_cannot_be_decided_cannot_be_proposed() -> None:
 def test_a_request_that_was_closed_meanwhile_is_not_decided_again() -> None:
     request = erasure()
     decisions.propose_refusal(request.id, RefusalGround.CLAIMS, ADA_OF_STAFF)
-    requests.withdraw(request.id, "person")
+    withdraw_data_request(request.id, "person")
     with pytest.raises(ForbiddenTransition, match="closed"):
         carry_out(request, GRACE)
 

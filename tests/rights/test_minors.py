@@ -20,10 +20,16 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput, UnderHold
-from preference_center.rights import acts, requests
+from preference_center.rights import acts
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.holds import place_hold
 from preference_center.rights.minors import contradict, dismiss
+from preference_center.rights.request_steps import (
+    load_request,
+    open_sealed,
+    refuse_data_request,
+    withdraw_data_request,
+)
 from tests.clock import Clock
 from tests.rights.asking import ADA, CONTROLS, actions, rows
 from tests.rights.asking import ask as ask_for
@@ -79,7 +85,7 @@ def test_a_report_that_nobody_decides_on_erases_and_closes_nothing(clock: Clock)
     reported = report()
     for _ in range(30):
         run_clocks(clock.advance(DAY))
-    assert requests.load_request(reported.id).state is RequestState.OPEN
+    assert load_request(reported.id).state is RequestState.OPEN
     assert actions(reported).count("reminded") == 2
     assert stored().account is AccountState.OPEN
     assert rows(EVENTS) == [("restricted", "restriction")] * 2
@@ -134,7 +140,7 @@ def test_no_reason_is_stored_after_the_decision_and_no_reporter_after_90_days(
 ) -> None:
     reported = report()
     dismissed = wrong(reported, clock)
-    part = requests.open_sealed(dismissed)
+    part = open_sealed(dismissed)
     assert (part.text, part.reporter) == ("", "mum@example.com")
     run_clocks(clock.advance(89 * DAY))
     assert rows("SELECT sealed IS NULL FROM rights_request") == [(False,)]
@@ -145,7 +151,7 @@ def test_no_reason_is_stored_after_the_decision_and_no_reporter_after_90_days(
 
 
 def test_a_confirmed_report_erases_the_account_with_all_its_addresses() -> None:  # I6
-    confirmed = acts.fulfil(report(), "compliance")
+    confirmed = acts.fulfil_data_request(report(), "compliance")
     assert (confirmed.state, confirmed.outcome) == (RequestState.DONE, RequestOutcome.FULFILLED)
     assert allowed() == (False, False)
     assert rows("SELECT ciphertext, erased_at IS NULL FROM address") == [(None, False)] * 2
@@ -156,7 +162,7 @@ def test_a_confirmed_report_erases_the_account_with_all_its_addresses() -> None:
 
 
 def test_both_are_told_of_a_confirmation() -> None:
-    acts.fulfil(report(), "compliance")
+    acts.fulfil_data_request(report(), "compliance")
     rows("DELETE FROM outgoing_mail WHERE ciphertext IS NULL RETURNING kind")  # cancelled: erased
     assert {(mail.kind, mail.recipient.exact) for mail in mails()} == {
         ("minor_confirmed", "ada@example.com"),
@@ -167,12 +173,12 @@ def test_both_are_told_of_a_confirmation() -> None:
 def test_a_decision_is_taken_once() -> None:
     dismissed, confirmed = report(), report(addresses=(WORK,))
     dismiss(dismissed.id, "compliance")
-    acts.fulfil(confirmed, "compliance")
+    acts.fulfil_data_request(confirmed, "compliance")
     for request_id in (dismissed.id, confirmed.id):
         with pytest.raises(ForbiddenTransition):
             dismiss(request_id, "compliance")
         with pytest.raises(ForbiddenTransition):
-            acts.fulfil(requests.load_request(request_id), "compliance")
+            acts.fulfil_data_request(load_request(request_id), "compliance")
 
 
 def test_a_restriction_from_before_outlives_a_dismissed_report(clock: Clock) -> None:
@@ -234,7 +240,7 @@ def test_who_reads_the_mailbox_ends_no_restriction_while_staff_decide(
     assert ending.state is RequestState.OPEN
     assert allowed() == (False, True)
     with pytest.raises(InvalidInput, match="decide on it first"):
-        acts.fulfil(ending, "support")
+        acts.fulfil_data_request(ending, "support")
     wrong(reported, clock)
     assert acts.act_if_ready(ending).state is RequestState.DONE
     assert allowed() == (True, True)
@@ -249,7 +255,7 @@ def test_an_address_that_nobody_knows_is_restricted_like_any(clock: Clock) -> No
 
 
 def test_a_report_of_an_erased_person_stores_nothing_readable(clock: Clock) -> None:  # I6
-    acts.fulfil(report(), "compliance")
+    acts.fulfil_data_request(report(), "compliance")
     run_clocks(clock.advance(DAY))
     again = report(text="Still here?")
     assert rows("SELECT ciphertext FROM address") == [(None,)] * 2
@@ -261,21 +267,21 @@ def test_a_legal_hold_keeps_the_account_and_the_pause() -> None:
     reported = report()
     place_hold(ADA, "C-14", "claims", "compliance", None)
     with pytest.raises(UnderHold):
-        acts.fulfil(reported, "compliance")
-    assert requests.load_request(reported.id).state is RequestState.OPEN
+        acts.fulfil_data_request(reported, "compliance")
+    assert load_request(reported.id).state is RequestState.OPEN
     assert allowed() == (False, True)
 
 
 def test_it_is_decided_on_by_its_own_acts_only() -> None:
     reported = report()
     with pytest.raises(ForbiddenTransition):
-        requests.withdraw(reported.id, "person")
+        withdraw_data_request(reported.id, "person")
     for ground in set(RefusalGround) - {RefusalGround.UNFOUNDED}:
         with pytest.raises(ForbiddenTransition):
-            requests.refuse(reported.id, ground, "support")
+            refuse_data_request(reported.id, ground, "support")
     other = ask_for(RequestKind.CORRECT)
     with pytest.raises(ForbiddenTransition):
-        requests.refuse(other.id, RefusalGround.UNFOUNDED, "support")
+        refuse_data_request(other.id, RefusalGround.UNFOUNDED, "support")
     with pytest.raises(InvalidInput):
         dismiss(other.id, "compliance")
 

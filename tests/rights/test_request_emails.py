@@ -20,7 +20,14 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import Agent
-from preference_center.rights import requests
+from preference_center.rights.request_steps import (
+    complete_data_request,
+    extend_deadline,
+    fail_identity,
+    list_steps,
+    refuse_data_request,
+    withdraw_data_request,
+)
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import outbox
 from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail, SendResult
@@ -55,7 +62,7 @@ def test_the_reference_is_mailed_at_once_in_the_persons_language() -> None:
     assert mail.values["reference"] == asked.reference
     assert "/rights/status/" in mail.values["link"]
     assert "example.com" not in mail.values["link"].partition("/rights/")[2]  # I12
-    assert requests.list_steps(asked.id)[0].detail["mail"] == str(mail.id)
+    assert list_steps(asked.id)[0].detail["mail"] == str(mail.id)
 
 
 def test_what_became_of_an_email_is_kept_as_long_as_the_steps(clock: Clock) -> None:
@@ -63,22 +70,22 @@ def test_what_became_of_an_email_is_kept_as_long_as_the_steps(clock: Clock) -> N
     [email], lease = mails(), uuid4()
     until = clock.now + timedelta(minutes=1)
     run_in_transaction(lambda c: outbox.claim_email(c, lease, now=clock.now, until=until))
-    assert requests.list_steps(asked.id)[0].email_outcome == ""
+    assert list_steps(asked.id)[0].email_outcome == ""
     run_in_transaction(lambda c: outbox.settle_email(c, email.id, lease, SendResult.REFUSED))
     clock.advance(2 * 365 * timedelta(days=1))
     run_in_transaction(lambda c: outbox.purge_emails(c, clock.now))
-    assert requests.list_steps(asked.id)[0].email_outcome == "refused"
+    assert list_steps(asked.id)[0].email_outcome == "refused"
     clock.advance(timedelta(days=2))
     run_in_transaction(lambda c: outbox.purge_emails(c, clock.now))
-    assert requests.list_steps(asked.id)[0].email_outcome == ""
+    assert list_steps(asked.id)[0].email_outcome == ""
 
 
 def test_every_decision_is_mailed_with_its_reason() -> None:
     extended = ask(level=CONTROLS)
-    requests.extend(extended.id, ExtensionReason.COMPLEX, "support")
-    requests.complete(extended.id, RequestOutcome.PARTLY, "support")
+    extend_deadline(extended.id, ExtensionReason.COMPLEX, "support")
+    complete_data_request(extended.id, RequestOutcome.PARTLY, "support")
     refused = ask(RequestKind.CORRECT, level=CONTROLS)
-    requests.refuse(refused.id, RefusalGround.EXCESSIVE, "support")
+    refuse_data_request(refused.id, RefusalGround.EXCESSIVE, "support")
     assert [(mail.kind, mail.values["why"]) for mail in mails()] == [
         ("rights_done", "partly"),
         ("rights_extended", "complex"),
@@ -91,13 +98,13 @@ def test_every_decision_is_mailed_with_its_reason() -> None:
 def test_the_third_failed_check_is_mailed_as_a_refusal() -> None:
     asked = ask(identity_asked=True)
     for _ in range(3):
-        requests.fail_identity(asked.id, "support")
+        fail_identity(asked.id, "support")
     assert kinds() == ["received", "refused"]
     assert mails()[-1].values["why"] == "not_identified"
 
 
 def test_a_person_who_withdraws_is_not_mailed_again() -> None:
-    requests.withdraw(ask().id, "person")
+    withdraw_data_request(ask().id, "person")
     assert kinds() == ["received"]
 
 
@@ -109,7 +116,7 @@ def test_results_go_to_the_principal_and_not_to_the_agent() -> None:
 def test_a_person_without_an_email_address_needs_a_letter_and_the_step_shows_it() -> None:
     asked = ask(addresses=(NUMBER,))
     assert mails() == []
-    assert requests.list_steps(asked.id)[0].detail["mail"] is None
+    assert list_steps(asked.id)[0].detail["mail"] is None
 
 
 def test_an_agents_request_asks_the_person_first() -> None:
@@ -132,13 +139,13 @@ def test_the_last_notice_of_an_erasure_outlives_what_it_erased() -> None:  # I6
     assert asked.state is RequestState.DONE
     assert [(mail.kind, mail.recipient) for mail in mails()] == [("rights_done", ADA)]
     assert rows("SELECT sealed FROM rights_request") == [(None,)]
-    assert "mail" not in requests.list_steps(asked.id)[-1].detail  # it would look unsent
+    assert "mail" not in list_steps(asked.id)[-1].detail  # it would look unsent
 
 
 def test_a_refused_act_writes_no_mail() -> None:
     asked = ask(RequestKind.ERASE, level=IdentityLevel.CONTROLS_ADDRESS)
     with pytest.raises(Exception, match="confirm who the person is"):
-        requests.complete(asked.id, RequestOutcome.FULFILLED, "support")
+        complete_data_request(asked.id, RequestOutcome.FULFILLED, "support")
     assert kinds() == ["received"]
 
 

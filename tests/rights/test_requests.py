@@ -33,6 +33,18 @@ from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput, UnknownRequest
 from preference_center.rights import requests
+from preference_center.rights.request_steps import (
+    ask_identity,
+    complete_data_request,
+    extend_deadline,
+    fail_identity,
+    find_request_by_reference,
+    list_steps,
+    load_request,
+    open_sealed,
+    refuse_data_request,
+    withdraw_data_request,
+)
 from preference_center.storage.db.database import Connection
 from tests.clock import START, Clock
 from tests.ledger.changes import together
@@ -59,8 +71,8 @@ def test_a_request_is_stored_with_its_dates_and_found_by_its_reference() -> None
     assert asked.state is RequestState.OPEN
     assert asked.due_at == datetime(2026, 12, 24, 9, tzinfo=UTC)
     assert asked.confirmed_at == START
-    assert requests.load_request(asked.id) == asked
-    assert requests.find_by_reference(asked.reference.lower().replace("-", " ")) == asked
+    assert load_request(asked.id) == asked
+    assert find_request_by_reference(asked.reference.lower().replace("-", " ")) == asked
     assert actions(asked) == ["received"]
 
 
@@ -82,11 +94,11 @@ def test_the_clock_runs_until_identity_is_asked_and_for_ever_under_californian_l
         asked = ask(law=law)
         assert asked.state is RequestState.RECEIVED
         clock.advance(2 * DAY)
-        assert requests.ask_identity(asked.id, "test").state is RequestState.IDENTIFYING
+        assert ask_identity(asked.id, "test").state is RequestState.IDENTIFYING
         clock.advance(3 * DAY)
         known = requests.confirm_identity(asked.id, CONTROLS, "test")
         assert known.due_at == asked.due_at + moved
-        requests.complete(asked.id, RequestOutcome.FULFILLED, "test")
+        complete_data_request(asked.id, RequestOutcome.FULFILLED, "test")
 
 
 def test_a_level_that_is_not_enough_opens_nothing() -> None:
@@ -95,12 +107,12 @@ def test_a_level_that_is_not_enough_opens_nothing() -> None:
     assert still.state is RequestState.IDENTIFYING
     assert still.level == CONTROLS
     with pytest.raises(ForbiddenTransition):
-        requests.complete(asked.id, RequestOutcome.FULFILLED, "test")
+        complete_data_request(asked.id, RequestOutcome.FULFILLED, "test")
     known = requests.confirm_identity(
         asked.id, IdentityLevel.CONTACT, "support", [AskedFact.LAST_ORDER, AskedFact.SUBSCRIPTIONS]
     )
     assert known.state is RequestState.OPEN
-    assert requests.list_steps(asked.id)[-1].detail == {
+    assert list_steps(asked.id)[-1].detail == {
         "level": 3,
         "facts": ["last_order", "subscriptions"],
     }
@@ -122,9 +134,9 @@ def test_more_than_one_persons_own_mailbox_needs_more_than_its_control(
 
 def test_the_third_failed_check_refuses_the_request_and_names_the_way_on() -> None:
     asked = ask(identity_asked=True)
-    states = [requests.fail_identity(asked.id, "support").state for _ in range(3)]
+    states = [fail_identity(asked.id, "support").state for _ in range(3)]
     assert states == [RequestState.IDENTIFYING, RequestState.IDENTIFYING, RequestState.REFUSED]
-    assert requests.load_request(asked.id).refusal is RefusalGround.NOT_IDENTIFIED
+    assert load_request(asked.id).refusal is RefusalGround.NOT_IDENTIFIED
     assert actions(asked)[-2:] == ["identity_failed", "refused"]
 
 
@@ -165,7 +177,7 @@ def test_a_request_after_a_day_or_after_the_answer_is_another_one(clock: Clock) 
     clock.advance(DAY)
     second = ask(level=CONTROLS)
     assert second.id != first.id
-    requests.complete(second.id, RequestOutcome.FULFILLED, "test")
+    complete_data_request(second.id, RequestOutcome.FULFILLED, "test")
     assert ask(level=CONTROLS).id != second.id
 
 
@@ -195,32 +207,32 @@ def test_an_objection_that_came_by_letter_counts_from_then() -> None:
 def test_an_extension_is_a_mark_with_its_reason(clock: Clock) -> None:
     asked = ask(level=CONTROLS)
     clock.advance(20 * DAY)
-    longer = requests.extend(asked.id, ExtensionReason.COMPLEX, "support")
+    longer = extend_deadline(asked.id, ExtensionReason.COMPLEX, "support")
     assert longer.state is RequestState.OPEN
     assert longer.deadline == datetime(2027, 2, 24, 9, tzinfo=UTC)
     assert longer.due_at == asked.due_at
     with pytest.raises(InvalidInput, match="twice"):
-        requests.extend(asked.id, ExtensionReason.COMPLEX, "support")
+        extend_deadline(asked.id, ExtensionReason.COMPLEX, "support")
 
 
 def test_an_extension_comes_too_late_after_the_first_date(clock: Clock) -> None:
     asked = ask(level=CONTROLS)
     clock.advance(31 * DAY)
     with pytest.raises(InvalidInput, match="too late"):
-        requests.extend(asked.id, ExtensionReason.COMPLEX, "support")
+        extend_deadline(asked.id, ExtensionReason.COMPLEX, "support")
 
 
 def test_an_extension_that_no_law_gives_is_refused() -> None:
     asked = ask(level=CONTROLS, law=Law.LGPD)
     with pytest.raises(InvalidInput, match="no longer time"):
-        requests.extend(asked.id, ExtensionReason.MANY_REQUESTS, "support")
+        extend_deadline(asked.id, ExtensionReason.MANY_REQUESTS, "support")
 
 
 def test_a_stopped_clock_moves_the_extension_too(clock: Clock) -> None:
     asked = ask(identity_asked=True)
     clock.advance(4 * DAY)
     requests.confirm_identity(asked.id, CONTROLS, "test")
-    longer = requests.extend(asked.id, ExtensionReason.COMPLEX, "support")
+    longer = extend_deadline(asked.id, ExtensionReason.COMPLEX, "support")
     assert longer.deadline == datetime(2027, 2, 24, 9, tzinfo=UTC) + 4 * DAY
 
 
@@ -231,11 +243,11 @@ def test_a_closed_request_is_forgotten_two_years_later_and_never_changes(end: st
     def finish() -> RightsRequest:
         match end:
             case "refuse":
-                return requests.refuse(asked.id, RefusalGround.LEGAL_DUTY, "support")
+                return refuse_data_request(asked.id, RefusalGround.LEGAL_DUTY, "support")
             case "withdraw":
-                return requests.withdraw(asked.id, "person")
+                return withdraw_data_request(asked.id, "person")
             case _:
-                return requests.complete(asked.id, RequestOutcome.FULFILLED, "support")
+                return complete_data_request(asked.id, RequestOutcome.FULFILLED, "support")
 
     closed = finish()
     assert closed.state.closed
@@ -244,7 +256,7 @@ def test_a_closed_request_is_forgotten_two_years_later_and_never_changes(end: st
     with pytest.raises(ForbiddenTransition, match="closed"):
         finish()
     with pytest.raises(InvalidInput, match="closed"):
-        requests.extend(asked.id, ExtensionReason.COMPLEX, "support")
+        extend_deadline(asked.id, ExtensionReason.COMPLEX, "support")
 
 
 def test_an_effect_that_fails_leaves_the_request_open_and_no_step() -> None:
@@ -254,8 +266,8 @@ def test_an_effect_that_fails_leaves_the_request_open_and_no_step() -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        requests.complete(asked.id, RequestOutcome.FULFILLED, "test", fail)
-    assert requests.load_request(asked.id).state is RequestState.OPEN
+        complete_data_request(asked.id, RequestOutcome.FULFILLED, "test", fail)
+    assert load_request(asked.id).state is RequestState.OPEN
     assert actions(asked) == ["received"]
 
 
@@ -276,7 +288,7 @@ def test_words_and_people_are_sealed_and_steps_name_nobody() -> None:  # I12
         "Bartholomew",
     ):
         assert personal not in stored
-    part = requests.open_sealed(requests.load_request(asked.id))
+    part = open_sealed(load_request(asked.id))
     assert part.text == "I am Ada Lovelace."
     assert part.addresses == (("email", "ada@example.com"),)
     assert part.external_ids == ("customer-77",)
@@ -314,9 +326,9 @@ def test_a_request_that_cannot_be_used_is_refused_and_nothing_is_written(
 
 def test_an_unknown_reference_is_no_request() -> None:
     with pytest.raises(UnknownRequest):
-        requests.find_by_reference("06H0-SJ4E-G1WH-34VF")
+        find_request_by_reference("06H0-SJ4E-G1WH-34VF")
     with pytest.raises(UnknownRequest):
-        requests.load_request(services().new_id())
+        load_request(services().new_id())
 
 
 def test_of_two_open_requests_of_merged_contacts_the_earlier_date_counts(clock: Clock) -> None:
@@ -327,7 +339,7 @@ def test_of_two_open_requests_of_merged_contacts_the_earlier_date_counts(clock: 
     stopped = ask(RequestKind.CORRECT, addresses=(GRACE, NUMBER), identity_asked=True)
     origin = RequestOrigin("test", "test", clock.now)
     contacts.merge_contacts([(ContactRef(second.id), ContactRef(first.id))], origin)
-    found = {r.id: requests.load_request(r.id) for r in (early, late, other, stopped)}
+    found = {r.id: load_request(r.id) for r in (early, late, other, stopped)}
     assert {each.contact_id for each in found.values()} == {first.id}
     assert found[late.id].due_at == early.due_at == found[early.id].due_at
     assert found[other.id].due_at == other.due_at

@@ -94,7 +94,7 @@ def test_a_warning_is_no_report(kept: Kept) -> None:
 
 def test_without_a_setting_nothing_is_reported(settings: Settings) -> None:
     start_telemetry(settings, "web")
-    assert error_reports._State.process is None
+    assert error_reports._ReportState.process is None
     error_reports.report_error({"event": "x"}, None)
 
 

@@ -34,8 +34,8 @@ class Spans:
         self.exporter = InMemorySpanExporter()
 
     def take(self) -> list[ReadableSpan]:
-        assert tracing._State.maker
-        tracing._State.maker.flush()
+        assert tracing._TracingState.maker
+        tracing._TracingState.maker.flush()
         found = [*self.exporter.get_finished_spans()]
         self.exporter.clear()
         return found

@@ -9,8 +9,8 @@ from preference_center.context import services
 from preference_center.domain.rights.model import IdentityLevel, RequestState
 from preference_center.queue import BUILD_ACCESS_FILE, JOB_QUEUES, rq_queue
 from preference_center.rights.access_file.build import file_expires_at
-from preference_center.rights.requests import load_request
-from preference_center.storage.rights.files import RETENTION
+from preference_center.rights.request_steps import load_request
+from preference_center.storage.rights.files import FILE_RETENTION
 from tests.clock import Clock
 from tests.rights.access_file.people import ADA, GRACE, ask
 from workers import jobs, scheduler
@@ -25,7 +25,7 @@ def test_an_open_request_gets_its_file(app: Flask, clock: Clock, redis_url: str)
         assert (job.func, job.args) == (jobs.build_access_file, [str(request.id)])  # I12
         jobs.build_access_file(str(request.id))
         assert load_request(request.id).state is RequestState.DONE
-        assert file_expires_at(request.id) == clock.now + RETENTION
+        assert file_expires_at(request.id) == clock.now + FILE_RETENTION
         assert scheduler.tick() == 0
 
 
@@ -45,6 +45,6 @@ def test_a_file_is_deleted_when_it_expires(app: Flask, clock: Clock) -> None:
     with app.app_context():
         request = ask(ADA)
         jobs.build_access_file(str(request.id))
-        clock.advance(RETENTION)
+        clock.advance(FILE_RETENTION)
         scheduler.purge_expired(services().now())
         assert file_expires_at(request.id) is None

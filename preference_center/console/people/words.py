@@ -84,7 +84,7 @@ def _event_titles() -> Mapping[EventKind, str]:
 
 def event_origin(event: Event, title_of: _TITLE_OF) -> str:
     """How an event reached the company, and who entered it: `by phone, entered by ada`."""
-    if event.source == move.SOURCE:
+    if event.source == move.MOVE_SOURCE:
         return str(_("copied from the address that this one replaced"))
     if event.source == DESTINATION_SOURCE:
         return str(_("reported by %(tool)s", tool=title_of(event.actor)))
@@ -105,7 +105,7 @@ def source_title(source: str, title_of: _TITLE_OF) -> str:
     if source.startswith(DESTINATION_PREFIX):
         tool = title_of(source.removeprefix(DESTINATION_PREFIX))
         return str(_("reported by %(tool)s", tool=tool))
-    if source == move.SOURCE:
+    if source == move.MOVE_SOURCE:
         return str(_("copied from the address that this one replaced"))
     return str(_entry_points().get(source, source))
 

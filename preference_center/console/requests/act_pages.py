@@ -19,7 +19,7 @@ from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.requests.problems import problem_words
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidInput, UnknownRequest
-from preference_center.rights import requests
+from preference_center.rights.request_steps import load_request
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -91,7 +91,7 @@ def render_act(
 def load_or_404(request_id: UUID) -> RightsRequest:
     """The request of a page, which answers 404 if there is none."""
     try:
-        return requests.load_request(request_id)
+        return load_request(request_id)
     except UnknownRequest:
         abort(HTTPStatus.NOT_FOUND)
 

@@ -18,14 +18,14 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights.request_queue import ClosedKey, list_closed
 
-_KINDS = tuple(RequestKind)
+_CLOSED_KINDS = tuple(RequestKind)
 _STATES = tuple(state for state in RequestState if state.closed)
 
 
 def closed_requests() -> ResponseReturnValue:
     """A page of them; what was asked about them and by whom is forgotten after some time."""
     kind, state = chosen(RequestKind, "kind"), chosen(RequestState, "state")
-    kinds, states = [kind] if kind else _KINDS, [state] if state else _STATES
+    kinds, states = [kind] if kind else _CLOSED_KINDS, [state] if state else _STATES
     before = _parse_key(request.args.get("before", ""))
     found = run_autocommit(lambda c: list_closed(c, kinds, states, before, PAGE + 1))
     filters: dict[str, Any] = {"kind": kind or "", "state": state or ""}
@@ -35,7 +35,7 @@ def closed_requests() -> ResponseReturnValue:
         rows=[(each, masked_subject(each)) for each in found[:PAGE]],
         older=last and url_for("console.closed_requests", before=last, **filters),
         filters=filters,
-        kinds=options(_KINDS, words.kind_words),
+        kinds=options(_CLOSED_KINDS, words.kind_words),
         states=options(_STATES, words.state_words),
         words=words,
     )

@@ -26,8 +26,10 @@ from preference_center.domain.rights.model import RefusalGround, RequestKind, Re
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.staff import Permission
 from preference_center.errors import InvalidInput
-from preference_center.rights import decisions, requests
+from preference_center.rights import decisions
+from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.proposals import find_proposal
+from preference_center.rights.request_steps import list_steps
 
 
 def fulfil_request(request_id: UUID) -> ResponseReturnValue:
@@ -62,7 +64,7 @@ def decline_proposal(request_id: UUID) -> ResponseReturnValue:
     One's own, or anybody's with the permission to decide: to decline is a decision, too.
     """
     asked = load_or_404(request_id)
-    proposal = find_proposal(requests.list_steps(asked.id))
+    proposal = find_proposal(list_steps(asked.id))
     is_own = proposal is not None and proposal.by == current_actor()
     if not is_own and not may(Permission.DECIDE_REQUESTS):
         abort(HTTPStatus.FORBIDDEN)
@@ -105,7 +107,7 @@ def _read_outcome(asked: RightsRequest) -> RequestOutcome:
 
 
 def _fulfil(asked: RightsRequest) -> object:
-    return requests.fulfil(asked, current_actor(), _read_outcome(asked))
+    return fulfil_data_request(asked, current_actor(), _read_outcome(asked))
 
 
 def _propose_fulfilment(asked: RightsRequest) -> object:
@@ -142,7 +144,7 @@ def _propose_refusal(asked: RightsRequest) -> object:
 
 
 def _decision_page(asked: RightsRequest) -> ActPage:
-    proposal = find_proposal(requests.list_steps(asked.id))
+    proposal = find_proposal(list_steps(asked.id))
     if proposal is None:
         return ActPage(_("Decide"), [_("Nothing is proposed about this request.")], "")
     says = [

@@ -22,6 +22,7 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import file_expires_at
 from preference_center.rights.proposals import find_proposal
+from preference_center.rights.request_steps import deadlines_of, open_sealed
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import moves, proofs, subject
@@ -29,7 +30,7 @@ from preference_center.storage.rights.erasure_list import Erasure, list_erasures
 from preference_center.storage.rights.holds import held_addresses
 from preference_center.storage.rights.moves import Move
 from preference_center.storage.rights.proofs import StoredProof
-from preference_center.storage.rights.requests import RightsStep, list_steps
+from preference_center.storage.rights.requests import RightsStep, fetch_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,14 @@ def show_request(request_id: UUID) -> ResponseReturnValue:
 def read_words(request_id: UUID) -> ResponseReturnValue:
     """The request with what the person wrote (POST): that somebody read it is a step."""
     asked = load_or_404(request_id)
-    text = requests.open_sealed(asked).text
+    text = open_sealed(asked).text
     if text:
         requests.record_look(asked.id, StepAction.TEXT_READ, current_actor())
     return _render(asked, text=text)
 
 
 def _render(asked: RightsRequest, text: str) -> ResponseReturnValue:
-    stored, part = _load(asked), requests.open_sealed(asked)
+    stored, part = _load(asked), open_sealed(asked)
     proposal = find_proposal(stored.steps)
     now = services().now()
     return render_page(
@@ -85,7 +86,7 @@ def _actions(asked: RightsRequest, proposal: Proposal | None) -> list[Action]:
     """What the person who is signed in may do; nothing else while a proposal waits."""
     if proposal is not None:
         return []
-    extendable_to = requests.deadlines_of(asked).extendable_to
+    extendable_to = deadlines_of(asked).extendable_to
     return [each for each in next_actions(asked, extendable_to) if may(each.permission)]
 
 
@@ -98,7 +99,7 @@ def _load(asked: RightsRequest) -> Stored:
         holds = held_addresses(connection, [each.id for each in named if each.id], now)
         corrects = asked.kind is RequestKind.CORRECT
         return Stored(
-            steps=list_steps(connection, asked.id),
+            steps=fetch_steps(connection, asked.id),
             proofs=proofs.list_proofs(connection, asked.id),
             erasures=list_erasures_of_request(connection, asked.id),
             move=moves.find_by_request(connection, asked.id) if corrects else None,

@@ -40,6 +40,7 @@ from preference_center.domain.staff_access import AccessReason
 from preference_center.errors import InvalidInput
 from preference_center.languages import LANGUAGES
 from preference_center.rights import agents, requests
+from preference_center.rights.request_steps import open_sealed, part_addresses
 
 _VIA = (
     RequestVia.PHONE,
@@ -82,7 +83,7 @@ def open_request(access_id: UUID) -> ResponseReturnValue:
 def see_person(request_id: UUID) -> ResponseReturnValue:
     """Look at the person whom a request is about (POST): one more recorded look."""
     asked = load_or_404(request_id)
-    named = requests.part_addresses(requests.open_sealed(asked))
+    named = part_addresses(open_sealed(asked))
     if not named:
         abort(HTTPStatus.NOT_FOUND)
     access_id = record_look(named[0], AccessReason.DATA_REQUEST, asked.reference)

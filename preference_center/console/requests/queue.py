@@ -23,16 +23,20 @@ from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import Law, RequestKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidInput
-from preference_center.rights import minors, requests
+from preference_center.rights import minors
 from preference_center.rights.queue import MAX_OPEN, QueueEntry, load_queue
-from preference_center.rights.request_steps import part_addresses
+from preference_center.rights.request_steps import (
+    find_request_by_reference,
+    open_sealed,
+    part_addresses,
+)
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.rights import request_queue
 
 PAGE = 50
 """Requests on one page."""
 
-_KINDS = tuple(kind for kind in RequestKind if kind is not RequestKind.MINOR)
+_QUEUE_KINDS = tuple(kind for kind in RequestKind if kind is not RequestKind.MINOR)
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -83,7 +87,7 @@ SECOND_PERSON = "second_person"
 
 def request_queue_page() -> ResponseReturnValue:
     """The open requests; reports of minors have a page of their own."""
-    queue = load_queue(_KINDS)
+    queue = load_queue(_QUEUE_KINDS)
     filters = Filters(
         chosen(RequestKind, "kind"),
         chosen(Law, "law"),
@@ -101,7 +105,7 @@ def request_queue_page() -> ResponseReturnValue:
         counts=_counts(queue),
         matching=len(matching),
         brands=[(brand, brand) for brand in _brands(queue)],
-        kinds=options(_KINDS, words.kind_words),
+        kinds=options(_QUEUE_KINDS, words.kind_words),
         laws=options(Law, words.law_words),
         stages=_stage_choices(),
         has_more=len(queue) >= MAX_OPEN,
@@ -133,7 +137,7 @@ def find_request() -> ResponseReturnValue:
     """
     typed = request.form.get("reference", "")
     try:
-        found = requests.find_by_reference(typed)
+        found = find_request_by_reference(typed)
     except InvalidInput:
         problem = _("No request has this reference. It has 16 letters and digits.")
         return render_page("rights/console/not_found", status=404, problem=problem, typed=typed)
@@ -193,7 +197,7 @@ def _rows(entries: Sequence[QueueEntry]) -> list[Row]:
 
 def masked_subject(request: RightsRequest) -> str:
     """Whom a request is about, masked; what is known of it where it names no address."""
-    part = requests.open_sealed(request)
+    part = open_sealed(request)
     addresses = [mask_address(each) for each in part_addresses(part)]
     if addresses:
         return ", ".join(addresses)

@@ -23,6 +23,14 @@ from preference_center.domain.rights.identity import MAX_FAILURES, Proof, proven
 from preference_center.domain.rights.model import AskedFact, ExtensionReason
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import requests
+from preference_center.rights.request_steps import (
+    ask_identity,
+    confirm_receipt,
+    deadlines_of,
+    extend_deadline,
+    fail_identity,
+    withdraw_data_request,
+)
 
 
 class IdentityResult(StrEnum):
@@ -48,7 +56,7 @@ def confirm_request_receipt(request_id: UUID) -> ResponseReturnValue:
     return act_on_request(
         request_id,
         lambda _asked: page,
-        lambda asked: requests.confirm_receipt(asked.id, current_actor()),
+        lambda asked: confirm_receipt(asked.id, current_actor()),
     )
 
 
@@ -68,7 +76,7 @@ def withdraw_request(request_id: UUID) -> ResponseReturnValue:
     return act_on_request(
         request_id,
         lambda _asked: page,
-        lambda asked: requests.withdraw(asked.id, current_actor()),
+        lambda asked: withdraw_data_request(asked.id, current_actor()),
     )
 
 
@@ -108,16 +116,16 @@ def _identify(asked: RightsRequest) -> object:
     facts = [fact for fact in AskedFact if fact.value in typed]
     match read_choice(IdentityResult, "result"):
         case IdentityResult.ASKED:
-            return requests.ask_identity(asked.id, actor)
+            return ask_identity(asked.id, actor)
         case IdentityResult.FAILED:
-            return requests.fail_identity(asked.id, actor, facts)
+            return fail_identity(asked.id, actor, facts)
         case IdentityResult.CONFIRMED:
             level = proven_level(read_choice(Proof, "proof"))
             return requests.confirm_identity(asked.id, level, actor, facts)
 
 
 def _extension_page(asked: RightsRequest) -> ActPage:
-    until = requests.deadlines_of(asked).extendable_to
+    until = deadlines_of(asked).extendable_to
     says = [
         _("The person is informed of the new date and the reason. It is possible once, and only"
           " before the first date.")
@@ -130,4 +138,4 @@ def _extension_page(asked: RightsRequest) -> ActPage:
 
 def _extend(asked: RightsRequest) -> object:
     reason = read_choice(ExtensionReason, "reason")
-    return requests.extend(asked.id, reason, current_actor())
+    return extend_deadline(asked.id, reason, current_actor())

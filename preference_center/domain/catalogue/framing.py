@@ -8,7 +8,7 @@ from preference_center.domain.catalogue.host_names import HOST_NAME
 from preference_center.domain.catalogue.reader import TomlTable, quote_toml
 
 _ORIGIN = re.compile(rf"https://{HOST_NAME}(?::[1-9]\d{{0,4}})?")
-_EXAMPLE = '["https://www.example.com"]'
+_ORIGINS_EXAMPLE = '["https://www.example.com"]'
 
 
 def parse_frame_origins(brand: TomlTable) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ def parse_frame_origins(brand: TomlTable) -> tuple[str, ...]:
     Only whole origins on HTTPS: a wildcard would trust every site that somebody else may put on
     a subdomain, and on plain HTTP anyone on the way could put a page around ours.
     """
-    found = brand.get_value("frame_origins", list, _EXAMPLE)
+    found = brand.get_value("frame_origins", list, _ORIGINS_EXAMPLE)
     if found is None:
         return ()
     for origin in found:
@@ -25,7 +25,7 @@ def parse_frame_origins(brand: TomlTable) -> tuple[str, ...]:
             shown = quote_toml(origin) if isinstance(origin, str) else "a value"
             brand.add_error(
                 f"frame_origins has {shown}, which is no origin",
-                f"write it in small letters, without path or wildcard: {_EXAMPLE}",
+                f"write it in small letters, without path or wildcard: {_ORIGINS_EXAMPLE}",
                 "frame_origins",
             )
     return tuple(dict.fromkeys(str(origin) for origin in found))

@@ -13,7 +13,7 @@ from preference_center.domain.catalogue.reader import (
 )
 
 _KEY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_EXAMPLE = "{ weekly = ..., monthly = ... }"
+_FREQUENCIES_EXAMPLE = "{ weekly = ..., monthly = ... }"
 _FEWEST = 2
 
 
@@ -28,7 +28,7 @@ def parse_frequencies(
     table = topic.subtable("frequencies", keys)
     if table is None:
         if "default_frequency" in topic:
-            remedy = f"add frequencies = {_EXAMPLE}, or delete it"
+            remedy = f"add frequencies = {_FREQUENCIES_EXAMPLE}, or delete it"
             topic.add_error("default_frequency without frequencies", remedy, "default_frequency")
         return {}, ""
     for key in keys:

@@ -33,7 +33,7 @@ from preference_center.domain.sender_requests import (
 )
 from preference_center.errors import InvalidInput
 
-SOURCE = "import"
+IMPORT_SOURCE = "import"
 """The source of every event of an import; its evidence names the import."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
@@ -176,7 +176,7 @@ class RowTranslator:
             scope=scope,
             occurred_at=occurred,
             received_at=received,
-            source=SOURCE,
+            source=IMPORT_SOURCE,
             actor=self.actor,
             evidence=evidence,
         )

@@ -26,7 +26,7 @@ _PLACEHOLDER = re.compile(
 )
 _INVALID_CHARACTER = re.compile(r"[\x00-\x20\x7f\ufffd]")
 _MAX_ADDRESS_LENGTH = 1000  # characters
-_MAX_FIELD_LENGTH = 50_000
+_MAX_ADDRESS_FIELD_LENGTH = 50_000
 """Characters of a field that are searched for addresses."""
 _MAX_FIELDS = 100
 """Fields of one kind that are read."""
@@ -76,7 +76,7 @@ def parse_addresses(values: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for value in values[:_MAX_FIELDS]:
-        text = strip_comments(value[:_MAX_FIELD_LENGTH])
+        text = strip_comments(value[:_MAX_ADDRESS_FIELD_LENGTH])
         try:
             found.extend(address for _, address in getaddresses([text]))
         except Exception:  # noqa: BLE001 - hostile fields: whatever it raises, the mail is processed

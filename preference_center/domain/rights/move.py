@@ -28,7 +28,7 @@ from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput
 
-SOURCE = "move"
+MOVE_SOURCE = "move"
 """The source of the copies, and of their retraction."""
 
 UNDO_PERIOD = timedelta(days=7)
@@ -143,7 +143,7 @@ def _copy(
         scope=event.scope,
         occurred_at=occurred_at,
         received_at=received_at,
-        source=SOURCE,
+        source=MOVE_SOURCE,
         actor=origin.actor,
         evidence={
             **event.evidence,
@@ -178,7 +178,7 @@ def _copy_facts(
                     scope=scope,
                     occurred_at=at.at,
                     received_at=at.at,
-                    source=SOURCE,
+                    source=MOVE_SOURCE,
                     actor=origin.actor,
                     evidence={"move": str(move_id)},
                     until=until,
@@ -227,7 +227,7 @@ def _moved(move_id: UUID, old: Address, origin: RequestOrigin) -> Change:
         scope=ALL_MARKETING,
         occurred_at=origin.now,
         received_at=origin.now,
-        source=SOURCE,
+        source=MOVE_SOURCE,
         actor=origin.actor,
         evidence={"move": str(move_id)},
     )

@@ -41,7 +41,7 @@ _COLLECTION = f"{_DATA}/composite/sobjects"
 _KEEP_OWNER_HEADERS = {"Sforce-Auto-Assign": "FALSE"}
 """For every write: without it the org's assignment rules run for an updated lead, and for what
 triggers update with it, as if it were new, and change its owner."""
-_TEMPORARY_ERRORS = frozenset({"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"})
+_TEMPORARY_QUERY_ERRORS = frozenset({"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"})
 _CONFIGURATION_ERRORS = frozenset(
     {"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "API_DISABLED_FOR_ORG"}
 )
@@ -262,7 +262,7 @@ class SalesforceClient:
             code = ""
         if code == "REQUEST_LIMIT_EXCEEDED":
             raise runtime.DeliveryError(f"{request_name} {code}", retry_after=QUOTA_RETRY_DELAY)
-        if code in _TEMPORARY_ERRORS:
+        if code in _TEMPORARY_QUERY_ERRORS:
             raise runtime.DeliveryError(f"{request_name} {code}")
         if code in _CONFIGURATION_ERRORS or response.status != HTTPStatus.BAD_REQUEST:
             raise runtime.DeliveryError(

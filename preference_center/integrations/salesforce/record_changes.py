@@ -12,7 +12,7 @@ from preference_center.integrations.salesforce.client import MAX_COLLECTION_SIZE
 from preference_center.integrations.salesforce.models import SalesforceRecord, SaveResult
 
 # The next push will succeed: locks are released, and a merged record is no longer found.
-_TEMPORARY_ERRORS = frozenset(
+_TEMPORARY_RECORD_ERRORS = frozenset(
     {
         "ENTITY_IS_DELETED",
         "INVALID_CROSS_REFERENCE_KEY",
@@ -92,6 +92,6 @@ def _to_outcome(result: SaveResult) -> runtime.PushOutcome:
     if result.success:
         return runtime.reflected("saved")
     codes = sorted({error.status_code for error in result.errors})
-    if not codes or not _TEMPORARY_ERRORS.isdisjoint(codes):
+    if not codes or not _TEMPORARY_RECORD_ERRORS.isdisjoint(codes):
         return runtime.retry_later(" ".join(codes))
     return runtime.refused(" ".join(codes))

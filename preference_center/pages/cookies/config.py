@@ -16,7 +16,7 @@ from preference_center.pages.cookies.sites import find_site
 from preference_center.pages.cookies.texts import describe_category, gpc_text, notice_url
 from preference_center.pages.rendering import CatalogueText, catalogue_or_empty
 
-MAX_AGE_SECONDS = 300
+CONFIG_MAX_AGE_SECONDS = 300
 """How long pages may show an earlier version of it. Their choice is then refused as stale."""
 
 
@@ -42,7 +42,7 @@ def site_config(key: str) -> Response:
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.headers["Vary"] = "Accept-Language"
     response.cache_control.public = True
-    response.cache_control.max_age = MAX_AGE_SECONDS
+    response.cache_control.max_age = CONFIG_MAX_AGE_SECONDS
     response.set_etag(hashlib.sha256(body).hexdigest()[:32])
     response.make_conditional(request)
     return response

@@ -38,7 +38,8 @@ from preference_center.pages.rights.visitor import (
 )
 from preference_center.rights.corrections import correct_address
 from preference_center.rights.move import undo_move
-from preference_center.rights.requests import PERSON, open_request
+from preference_center.rights.request_steps import PERSON
+from preference_center.rights.requests import open_request
 from preference_center.storage.access import one_time_tokens
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail.outbox import (
@@ -90,21 +91,21 @@ def confirm_new_address(token: str = "") -> ResponseReturnValue:
     }
     expires_at = asked_at + CONFIRMATION_LIFETIME
     if now > expires_at:
-        return _page("rights/pages/address_expired", status=410)
+        return _address_page("rights/pages/address_expired", status=410)
     if "confirm" not in request.form:
-        return _page("rights/pages/address_confirm", **shown)
+        return _address_page("rights/pages/address_confirm", **shown)
     try:
         _consume(UUID(data["id"]), expires_at - now)
         _move(old, new, UUID(data["id"]))
     except ExpiredLink:
-        return _page("rights/pages/address_expired", status=410)
+        return _address_page("rights/pages/address_expired", status=410)
     except AddressConflict:
-        return _page("rights/pages/address_refused", status=409, why="taken", **shown)
+        return _address_page("rights/pages/address_refused", status=409, why="taken", **shown)
     except ForbiddenTransition:  # a mailbox of a role: several people read it
-        return _page("rights/pages/address_refused", status=409, why="identity", **shown)
+        return _address_page("rights/pages/address_refused", status=409, why="identity", **shown)
     except InvalidInput:
-        return _page("rights/pages/address_refused", status=409, why="erased", **shown)
-    return _page("rights/pages/address_done", **shown)
+        return _address_page("rights/pages/address_refused", status=409, why="erased", **shown)
+    return _address_page("rights/pages/address_done", **shown)
 
 
 def undo_new_address(token: str = "") -> ResponseReturnValue:
@@ -116,12 +117,14 @@ def undo_new_address(token: str = "") -> ResponseReturnValue:
     now = context.now()
     _, data = context.links.open_form(FormPurpose.MOVED_ADDRESS, token, None, now)
     if "undo" not in request.form:
-        return _page("rights/pages/address_undo", mailed_token=token)
+        return _address_page("rights/pages/address_undo", mailed_token=token)
     try:
         undo_move(UUID(data["move"]), origin=RequestOrigin(SOURCE, ACTOR, now))
     except InvalidInput:
-        return _page("rights/pages/address_undo", mailed_token=token, too_late=True, status=410)
-    return _page("rights/pages/address_undo", mailed_token=token, undone=True)
+        return _address_page(
+            "rights/pages/address_undo", mailed_token=token, too_late=True, status=410
+        )
+    return _address_page("rights/pages/address_undo", mailed_token=token, undone=True)
 
 
 def _mail_confirmation(old: Address, new: Address) -> None:
@@ -208,6 +211,6 @@ def _email(
     )
 
 
-def _page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
+def _address_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
     title = right_title(RequestKind.CORRECT)
     return render_rights_page(template, RightsVisitor(), status=status, title=title, **values)

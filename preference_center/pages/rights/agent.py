@@ -50,8 +50,7 @@ from preference_center.rights.agents import (
     refuse_by_principal,
 )
 from preference_center.rights.request_emails import waits_for_principal
-from preference_center.rights.request_steps import part_addresses
-from preference_center.rights.requests import load_request, open_sealed
+from preference_center.rights.request_steps import load_request, open_sealed, part_addresses
 
 CHOICES: Mapping[str, tuple[RequestKind, Extent | None]] = {
     "access": (RequestKind.ACCESS, None),

@@ -40,10 +40,10 @@ def reopen(visitor: RightsVisitor) -> ResponseReturnValue:
         error = find_form_error(visitor)
         if not error and _is_erased(address):
             _return_now(address)
-            return _page("rights/pages/returned", visitor)
+            return _return_page("rights/pages/returned", visitor)
         if not error:
             return redirect_to_status(visitor, ask(visitor, RequestKind.REOPEN, address))
-    return _page("rights/pages/reopen", visitor, error)
+    return _return_page("rights/pages/reopen", visitor, error)
 
 
 def _is_erased(address: Address) -> bool:
@@ -59,7 +59,7 @@ def _return_now(address: Address) -> None:
     return_after_erasure(address, proof, origin=RequestOrigin(SOURCE, ACTOR, now))
 
 
-def _page(template: str, visitor: RightsVisitor, error: str = "") -> ResponseReturnValue:
+def _return_page(template: str, visitor: RightsVisitor, error: str = "") -> ResponseReturnValue:
     return render_rights_page(
         template,
         visitor,

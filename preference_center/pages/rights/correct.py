@@ -50,10 +50,10 @@ def correct(visitor: RightsVisitor) -> ResponseReturnValue:
     what = _read_what(request.values.get("what", ""))
     if what is None:
         if request.method == "POST":
-            return _page(visitor, "rights/pages/correct", "nothing_chosen", status=422)
-        return _page(visitor, "rights/pages/correct")
+            return _correction_page(visitor, "rights/pages/correct", "nothing_chosen", status=422)
+        return _correction_page(visitor, "rights/pages/correct")
     if request.method == "POST" and (error := find_form_error(visitor)):
-        return _page(visitor, f"rights/pages/correct_{what.value}", error, status=400)
+        return _correction_page(visitor, f"rights/pages/correct_{what.value}", error, status=400)
     match what:
         case Correction.LANGUAGE:
             return _correct_language(visitor)
@@ -71,12 +71,12 @@ def _correct_language(visitor: RightsVisitor) -> ResponseReturnValue:
     try:
         contact = load_contacts([ContactRef(address=address)]).find(ContactRef(address=address))
     except UnknownContact:
-        return _page(visitor, "rights/pages/correct_language", known=False)
+        return _correction_page(visitor, "rights/pages/correct_language", known=False)
     chosen = request.form.get("language", "")
     if request.method != "POST":
-        return _page(visitor, "rights/pages/correct_language", current=contact.locale)
+        return _correction_page(visitor, "rights/pages/correct_language", current=contact.locale)
     if chosen not in LANGUAGES:
-        return _page(
+        return _correction_page(
             visitor,
             "rights/pages/correct_language",
             "nothing_chosen",
@@ -86,7 +86,7 @@ def _correct_language(visitor: RightsVisitor) -> ResponseReturnValue:
     origin = RequestOrigin(SOURCE, ACTOR, services().now())
     upsert_contacts([ContactUpdate(addresses=(address,), locale=chosen)], origin)
     set_contact_language(chosen)
-    return _page(visitor, "rights/pages/correct_language", current=chosen, saved=True)
+    return _correction_page(visitor, "rights/pages/correct_language", current=chosen, saved=True)
 
 
 def _correct_address(visitor: RightsVisitor) -> ResponseReturnValue:
@@ -94,12 +94,16 @@ def _correct_address(visitor: RightsVisitor) -> ResponseReturnValue:
     if proven_address(visitor).channel is not Channel.EMAIL or not can_mail():
         return _correct_by_words(visitor)
     if request.method != "POST":
-        return _page(visitor, "rights/pages/correct_address")
+        return _correction_page(visitor, "rights/pages/correct_address")
     typed, new, error = ask_new_address(visitor)
     if error:
-        return _page(visitor, "rights/pages/correct_address", error, status=422, typed=typed)
+        return _correction_page(
+            visitor, "rights/pages/correct_address", error, status=422, typed=typed
+        )
     assert new
-    return _page(visitor, "rights/pages/link_sent", sent_to=typed, again_path=_path(visitor))
+    return _correction_page(
+        visitor, "rights/pages/link_sent", sent_to=typed, again_path=_path(visitor)
+    )
 
 
 def _path(visitor: RightsVisitor) -> str:
@@ -109,9 +113,11 @@ def _path(visitor: RightsVisitor) -> str:
 def _correct_by_words(visitor: RightsVisitor) -> ResponseReturnValue:
     text = read_text()
     if request.method != "POST":
-        return _page(visitor, "rights/pages/correct_words")
+        return _correction_page(visitor, "rights/pages/correct_words")
     if error := "too_long" if is_too_long(text) else "" if text else "empty":
-        return _page(visitor, "rights/pages/correct_words", error, status=422, typed_text=text)
+        return _correction_page(
+            visitor, "rights/pages/correct_words", error, status=422, typed_text=text
+        )
     asked = ask(visitor, RequestKind.CORRECT, proven_address(visitor), text=text)
     return redirect_to_status(visitor, asked)
 
@@ -123,7 +129,7 @@ def _read_what(text: str) -> Correction | None:
         return None
 
 
-def _page(
+def _correction_page(
     visitor: RightsVisitor, template: str, error: str = "", *, status: int = 200, **values: Any
 ) -> ResponseReturnValue:
     return render_rights_page(

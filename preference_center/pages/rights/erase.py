@@ -31,13 +31,13 @@ def erase(visitor: RightsVisitor) -> ResponseReturnValue:
     """
     extent = _chosen_extent()
     if request.method != "POST":
-        return _page("rights/pages/erase", visitor)
+        return _erase_page("rights/pages/erase", visitor)
     if extent is None:
-        return _page("rights/pages/erase", visitor, error="nothing_chosen", status=422)
+        return _erase_page("rights/pages/erase", visitor, error="nothing_chosen", status=422)
     if "confirm" not in request.form:
-        return _page("rights/pages/erase_confirm", visitor, extent)
+        return _erase_page("rights/pages/erase_confirm", visitor, extent)
     if error := find_form_error(visitor):
-        return _page("rights/pages/erase_confirm", visitor, extent, error=error, status=400)
+        return _erase_page("rights/pages/erase_confirm", visitor, extent, error=error, status=400)
     asked = ask(visitor, RequestKind.ERASE, proven_address(visitor), extent=extent)
     return redirect_to_status(visitor, asked)
 
@@ -49,7 +49,7 @@ def _chosen_extent() -> Extent | None:
         return None
 
 
-def _page(
+def _erase_page(
     template: str,
     visitor: RightsVisitor,
     extent: Extent | None = None,

@@ -27,8 +27,8 @@ from preference_center.pages.rights.forms import find_form_error, form_of, read_
 from preference_center.pages.rights.list import contact_page
 from preference_center.pages.rights.visitor import RightsVisitor, render_rights_page
 from preference_center.rights.minors import contradict
-from preference_center.rights.request_steps import part_addresses
-from preference_center.rights.requests import load_request, open_request, open_sealed
+from preference_center.rights.request_steps import load_request, open_sealed, part_addresses
+from preference_center.rights.requests import open_request
 
 _MAX_CONTACT = 320
 """Characters; RFC 5321 4.5.3.1 allows fewer still."""

@@ -31,30 +31,30 @@ from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 def access(visitor: RightsVisitor) -> ResponseReturnValue:
     """Ask for the file of all that is held; the status page has it when it is ready."""
     own = [each for each in list_own_requests(visitor) if each.asked.kind is RequestKind.ACCESS]
-    return _handle(visitor, RequestKind.ACCESS, own_requests=own)
+    return _handle_button(visitor, RequestKind.ACCESS, own_requests=own)
 
 
 def restrict(visitor: RightsVisitor) -> ResponseReturnValue:
     """Limit the use of one's data; where it is limited, end that. It may also be asked again."""
     restricted = _is_restricted(proven_address(visitor))
     offered = RequestKind.UNRESTRICT if restricted else RequestKind.RESTRICT
-    return _handle(visitor, RequestKind.RESTRICT, offered=offered)
+    return _handle_button(visitor, RequestKind.RESTRICT, offered=offered)
 
 
 def unrestrict(visitor: RightsVisitor) -> ResponseReturnValue:
     """End the limit; where there is none, the page offers one."""
     restricted = _is_restricted(proven_address(visitor))
     offered = RequestKind.UNRESTRICT if restricted else RequestKind.RESTRICT
-    return _handle(visitor, RequestKind.UNRESTRICT, offered=offered)
+    return _handle_button(visitor, RequestKind.UNRESTRICT, offered=offered)
 
 
 def close(visitor: RightsVisitor) -> ResponseReturnValue:
     """Close the account: at once, or once the company agrees, as the catalogue says."""
     closing = catalogue_or_empty().rights.closing
-    return _handle(visitor, RequestKind.CLOSE, closes_here=closing is AccountClosing.HERE)
+    return _handle_button(visitor, RequestKind.CLOSE, closes_here=closing is AccountClosing.HERE)
 
 
-def _handle(
+def _handle_button(
     visitor: RightsVisitor,
     kind: RequestKind,
     *,

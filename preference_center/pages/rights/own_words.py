@@ -23,31 +23,31 @@ from preference_center.pages.rights.visitor import RightsVisitor, render_rights_
 
 def object_to_marketing(visitor: RightsVisitor) -> ResponseReturnValue:
     """Any words, or none: it counts at once as an opt-out of all marketing, and is read after."""
-    return _handle(visitor, RequestKind.OBJECT)
+    return _handle_words(visitor, RequestKind.OBJECT)
 
 
 def dont_sell_or_share(visitor: RightsVisitor) -> ResponseReturnValue:
     """One button, and no proof of who presses it (11 CCR 7026): an opt-out of sale and sharing."""
-    return _handle(visitor, RequestKind.DONT_SELL_OR_SHARE)
+    return _handle_words(visitor, RequestKind.DONT_SELL_OR_SHARE)
 
 
 def complain(visitor: RightsVisitor) -> ResponseReturnValue:
     """A complaint, and who else can be complained to (GDPR art. 77)."""
-    return _handle(visitor, RequestKind.COMPLAINT)
+    return _handle_words(visitor, RequestKind.COMPLAINT)
 
 
-def _handle(visitor: RightsVisitor, kind: RequestKind) -> ResponseReturnValue:
+def _handle_words(visitor: RightsVisitor, kind: RequestKind) -> ResponseReturnValue:
     if request.method != "POST":
-        return _page(visitor, kind)
+        return _words_page(visitor, kind)
     given = GivenAddress("", visitor.address) if visitor.address else read_typed_address()
     text = read_text()
     if given.address is None:
-        return _page(visitor, kind, given.display_address, text, given.error, 422)
+        return _words_page(visitor, kind, given.display_address, text, given.error, 422)
     if error := _find_text_error(kind, text):
-        return _page(visitor, kind, given.display_address, text, error, 422)
+        return _words_page(visitor, kind, given.display_address, text, error, 422)
     if error := find_form_error(visitor):
         status = 403 if error == "cross_site" else 400
-        return _page(visitor, kind, given.display_address, text, error, status)
+        return _words_page(visitor, kind, given.display_address, text, error, status)
     return redirect_to_status(visitor, ask(visitor, kind, given.address, text=text))
 
 
@@ -57,7 +57,7 @@ def _find_text_error(kind: RequestKind, text: str) -> str:
     return "empty" if kind is RequestKind.COMPLAINT and not text else ""
 
 
-def _page(
+def _words_page(
     visitor: RightsVisitor,
     kind: RequestKind,
     typed: str = "",

@@ -33,8 +33,13 @@ from preference_center.rights.access_file.build import (
     file_expires_at,
     read_access_file,
 )
-from preference_center.rights.request_steps import part_addresses
-from preference_center.rights.requests import PERSON, load_request, open_sealed, withdraw
+from preference_center.rights.request_steps import (
+    PERSON,
+    load_request,
+    open_sealed,
+    part_addresses,
+    withdraw_data_request,
+)
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights.erasure_list import ErasureTask, list_erasures_of_request
 from preference_center.storage.rights.holds import held_addresses
@@ -68,7 +73,7 @@ def rights_status(token: str = "") -> ResponseReturnValue:
     page = _open_page(token)
     if "withdraw" in request.form:
         with suppress(ForbiddenTransition):  # closed meanwhile: the page says how
-            withdraw(page.asked.id, PERSON)
+            withdraw_data_request(page.asked.id, PERSON)
         return redirect(url_for("pages.rights_status", token=token, _anchor="result"), 303)
     if "mail" in request.form and page.asked.kind is RequestKind.ACCESS and page.addresses:
         return mail_rights_link(RightsVisitor(), RequestKind.ACCESS.value, page.addresses[0])

@@ -16,10 +16,15 @@ from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.languages import in_language
 from preference_center.queue import JOB_TIMEOUT_SECONDS
-from preference_center.rights import requests
 from preference_center.rights.access_file.archive import write_archive
 from preference_center.rights.access_file.subject import load_subject
 from preference_center.rights.access_file.words import FILE_DOWNLOADED
+from preference_center.rights.request_steps import (
+    PERSON,
+    add_step,
+    complete_data_request,
+    load_request,
+)
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import (
     Connection,
@@ -48,7 +53,7 @@ def build_access_file(request_id: UUID) -> bool:
     within RETENTION gets the same file. Raises Unavailable, also if somebody of them is erased
     meanwhile.
     """
-    request = requests.load_request(request_id)
+    request = load_request(request_id)
     if request.kind is not RequestKind.ACCESS or request.state is not RequestState.OPEN:
         return False
     # It waits while the file is written, and locks nothing of anybody's.
@@ -65,12 +70,12 @@ def build_access_file(request_id: UUID) -> bool:
         else:
             outcome = _write_file(connection, request, now)
         _require_not_erased(connection, request_id)
-        requests.complete(request_id, outcome, SERVICE, connection=connection)
+        complete_data_request(request_id, outcome, SERVICE, connection=connection)
     log.info("access_file_built", request=str(request_id), outcome=outcome, same=bool(earlier))
     return True
 
 
-def read_access_file(request_id: UUID, *, actor: str = requests.PERSON) -> bytes:
+def read_access_file(request_id: UUID, *, actor: str = PERSON) -> bytes:
     """The ZIP, for anyone who may have it; the download becomes a step of the request.
 
     Raises NoAccessFile and Unavailable.
@@ -81,7 +86,7 @@ def read_access_file(request_id: UUID, *, actor: str = requests.PERSON) -> bytes
         period = files.load_period(connection, request_id)
         if period is None or period[1] <= now:
             raise NoAccessFile("there is no file of this request: ask for a new one")
-        requests.add_step(connection, request_id, now, actor, FILE_DOWNLOADED)
+        add_step(connection, request_id, now, actor, FILE_DOWNLOADED)
         return b"".join(files.iter_parts(connection, services().keys, request_id))
 
     return run_in_transaction(read)
@@ -94,7 +99,7 @@ def file_expires_at(request_id: UUID) -> datetime | None:
 
 
 def _write_file(connection: Connection, request: RightsRequest, now: datetime) -> RequestOutcome:
-    expires_at = now + files.RETENTION
+    expires_at = now + files.FILE_RETENTION
     writer = files.FileWriter(
         connection, services().keys, request.id, created_at=now, expires_at=expires_at
     )

@@ -248,7 +248,7 @@ def request_records(subject: AccessSubject) -> list[RequestRecord]:
 
 
 def _request_record(subject: AccessSubject, each: RightsRequest) -> RequestRecord:
-    steps = requests.list_steps(subject.connection, each.id)
+    steps = requests.fetch_steps(subject.connection, each.id)
     return RequestRecord(
         reference=each.reference,
         kind=each.kind.value,
@@ -296,7 +296,7 @@ def notes() -> list[str]:
             "The same is true of what the systems that send our messages report to us, for"
             " %(days)s days, and of lists that were uploaded but not imported yet, for"
             " %(list_days)s days.",
-            days=webhook_inbox.RETENTION.days,
+            days=webhook_inbox.BODY_RETENTION.days,
             list_days=UPLOAD_RETENTION.days,
         ),
         _(

@@ -83,7 +83,7 @@ def _reserved_scopes() -> Mapping[str, str]:
 
 def event_source(event: Event, title_of: Callable[[str], str]) -> str:
     """How an event reached the company, and from whom; of staff only that it was staff."""
-    if event.source == move.SOURCE:
+    if event.source == move.MOVE_SOURCE:
         return str(_("Copied from the address that this one replaced"))
     if event.source == DESTINATION_SOURCE:
         return str(_("Reported by: %(system)s", system=title_of(event.actor)))

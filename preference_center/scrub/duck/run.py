@@ -146,7 +146,7 @@ class _Evaluation:
                 FROM unreadable"""
             )
             execute(
-                f"CREATE TABLE denied AS SELECT cell, {_REMOVED_COLUMNS} AS why FROM decision "
+                f"CREATE TABLE denied AS SELECT cell, {_DENIAL_COLUMNS} AS why FROM decision "
                 "WHERE NOT allow"
             )
             execute("CREATE TABLE allowed AS SELECT cell FROM decision WHERE allow")
@@ -161,4 +161,4 @@ class _Evaluation:
 
 _REASON_CASES = " ".join(f"WHEN '{rule}' THEN '{words}'" for rule, words in RULE_REASONS.items())
 _SINCE_SQL = "coalesce(strftime(make_timestamp(since), '%Y-%m-%dT%H:%M:%SZ'), '')"
-_REMOVED_COLUMNS = removed_columns(["rule", f"CASE rule {_REASON_CASES} END", "scope", _SINCE_SQL])
+_DENIAL_COLUMNS = removed_columns(["rule", f"CASE rule {_REASON_CASES} END", "scope", _SINCE_SQL])

@@ -25,7 +25,7 @@ from preference_center.scrub.list_layout import ListLayout, compression_of
 
 # DuckDB's joins keep no order, not even with one thread, so each row carries its number.
 _NUMBERED_ROWS = "(SELECT *, row_number() OVER () AS n FROM list) AS l"
-_REMOVED_COLUMNS = ", ".join(f"why.{name} AS {name}" for name in REMOVED_COLUMNS)
+_REASON_COLUMNS = ", ".join(f"why.{name} AS {name}" for name in REMOVED_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ScrubWriter:
         """Write both; returns the number of rows of each."""
         clean, removed = self._split()
         if self.layout.is_parquet:
-            taken = f"{self.line}, {_REMOVED_COLUMNS}"
+            taken = f"{self.line}, {_REASON_COLUMNS}"
         else:
             joint = f" || {sql_literal(self.layout.delimiter)} || "
             taken = joint.join([self.line, *(f"why.{name}" for name in REMOVED_COLUMNS)])

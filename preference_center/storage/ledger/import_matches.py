@@ -14,9 +14,9 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.imports.translator import SOURCE
+from preference_center.domain.imports.translator import IMPORT_SOURCE
 from preference_center.domain.link_opt_outs import UNDO_PERIOD
-from preference_center.domain.rights.move import SOURCE as MOVE
+from preference_center.domain.rights.move import MOVE_SOURCE as MOVE
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
@@ -64,7 +64,7 @@ FROM unnest(%(indexes)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(sc
     AS given (n, digest, channel, scope, received_at, is_opt_in)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
 CROSS JOIN LATERAL (
-    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}'
+    SELECT e.counts_at, CASE WHEN e.source = '{IMPORT_SOURCE}'
         THEN v.evidence->>'import' END AS import_id
     FROM event e LEFT JOIN event_evidence v ON v.event_id = e.id
     WHERE e.address_id = address.id AND e.scope = given.scope AND e.source <> '{MOVE}'
@@ -74,7 +74,7 @@ CROSS JOIN LATERAL (
         AND e.id NOT BETWEEN %(first)s AND %(last)s
         AND NOT (e.own AND e.received_at > %(undoable_since)s)
         AND (given.is_opt_in OR e.received_at <= given.received_at)
-        AND (e.source = '{SOURCE}'
+        AND (e.source = '{IMPORT_SOURCE}'
             AND v.evidence->>'import' = ANY(%(undoing)s::text[])) IS NOT TRUE
     ORDER BY e.counts_at DESC, import_id NULLS FIRST LIMIT 1
 ) AS newest

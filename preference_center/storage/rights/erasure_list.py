@@ -106,7 +106,7 @@ def list_erasures_of_request(connection: Connection, request_id: UUID) -> list[E
     return _with_tasks(connection, rows)
 
 
-def list_hand_tasks(
+def fetch_hand_tasks(
     connection: Connection, keys: Keys, limit: int, destination: str | None = None
 ) -> list[HandTask]:
     """The tasks that wait for a person, the one that has waited longest first.

@@ -14,7 +14,7 @@ from preference_center.storage.sealed_columns import rights_file_context
 
 PART_BYTES = 512 * 1024
 """Bytes of the file in one part."""
-RETENTION = timedelta(days=7)
+FILE_RETENTION = timedelta(days=7)
 """How long the file is kept, and how long a request again gives the same one."""
 
 _FILE_LOCK = 0x61636365737321

@@ -13,7 +13,7 @@ from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import rights_proof_context
 
-RETENTION = timedelta(days=90)
+PROOF_RETENTION = timedelta(days=90)
 _DECLARED_LENGTH = 100
 """Characters that are kept of what a browser called a file."""
 
@@ -56,7 +56,7 @@ def insert_proof(
             len(proof.content),
             hashlib.sha256(proof.content).digest(),
             now,
-            now + RETENTION,
+            now + PROOF_RETENTION,
         ),
     )
 

@@ -216,7 +216,7 @@ def insert_step(connection: Connection, request_id: UUID, step: RightsStep) -> N
     )
 
 
-def list_steps(connection: Connection, request_id: UUID) -> list[RightsStep]:
+def fetch_steps(connection: Connection, request_id: UUID) -> list[RightsStep]:
     """The steps of a request in their order."""
     rows = connection.execute(
         """SELECT step.at, step.actor, step.action, step.detail, COALESCE(email.outcome, '')

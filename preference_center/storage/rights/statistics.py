@@ -15,7 +15,7 @@ _EVENTS = """
 SELECT kind, scope, source, '', count(*) FROM event
 WHERE recorded_at >= %(start)s AND recorded_at < %(end)s GROUP BY 1, 2, 3
 """
-_DELIVERIES = f"""
+_DELIVERY_COUNTS = f"""
 SELECT '{DELIVERY}', '', COALESCE(t.name, ''), d.outcome, count(*)
 FROM delivery d LEFT JOIN destination t ON t.id = d.destination_id
 WHERE d.at >= %(start)s AND d.at < %(end)s GROUP BY 3, 4
@@ -25,7 +25,7 @@ WHERE d.at >= %(start)s AND d.at < %(end)s GROUP BY 3, 4
 def count_month(connection: Connection, start: datetime, end: datetime) -> list[MonthlyCell]:
     """Count what was recorded from `start` until before `end` (UTC). Reads the whole ledger."""
     times = {"start": start, "end": end}
-    rows = [*connection.execute(_EVENTS, times), *connection.execute(_DELIVERIES, times)]
+    rows = [*connection.execute(_EVENTS, times), *connection.execute(_DELIVERY_COUNTS, times)]
     return [MonthlyCell(*row) for row in rows]
 
 

@@ -15,7 +15,7 @@ from preference_center.storage.db.database import Connection
 _FETCH_SIZE = 500
 
 # A row without keys is of a mailbox that is locked for another form: it says nothing of this one.
-_SELECT_ADDRESSES = """
+_SELECT_SUBJECT_ADDRESSES = """
 SELECT a.channel, a.digest, a.id, a.ciphertext, a.created_at, a.erased_at
 FROM (
     SELECT * FROM address WHERE digest = ANY(%(digests)b)
@@ -123,7 +123,7 @@ def list_addresses(
 ) -> list[SubjectAddress]:
     """The stored addresses with these exact digests or ids."""
     rows = connection.execute(
-        _SELECT_ADDRESSES, {"digests": list(digests), "ids": list(ids)}, binary=True
+        _SELECT_SUBJECT_ADDRESSES, {"digests": list(digests), "ids": list(ids)}, binary=True
     )
     return [
         SubjectAddress(

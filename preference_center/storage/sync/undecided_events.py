@@ -17,7 +17,7 @@ from preference_center.domain.deadlines import AT_RISK, WINDOW, DeadlineStage, d
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sync.late_rows import MAX_LATE_PER_STAGE
 
-RETENTION = timedelta(days=30)
+DECISION_RETENTION = timedelta(days=30)
 """How long a decision is kept, in addition to the audit."""
 
 
@@ -213,4 +213,6 @@ def ignore_question(
 
 def purge_decisions(connection: Connection, now: datetime) -> None:
     """Delete decisions older than RETENTION."""
-    connection.execute("DELETE FROM undecided_event WHERE decided_at < %s", (now - RETENTION,))
+    connection.execute(
+        "DELETE FROM undecided_event WHERE decided_at < %s", (now - DECISION_RETENTION,)
+    )

@@ -13,7 +13,7 @@ from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import webhook_context
 
-RETENTION = timedelta(days=7)
+BODY_RETENTION = timedelta(days=7)
 """How long a body is kept after it was received, for replays. It is kept longer while it is not
 processed, or has an open question (`undecided_events`)."""
 
@@ -181,9 +181,9 @@ def purge_webhooks(connection: Connection, now: datetime) -> None:
         """DELETE FROM webhook_inbox p WHERE received_at < %s AND next_at IS NULL
         AND NOT EXISTS (SELECT FROM undecided_event u
             WHERE u.webhook_id = p.id AND u.decided_at IS NULL)""",
-        (now - RETENTION,),
+        (now - BODY_RETENTION,),
     )
-    connection.execute("DELETE FROM used_webhook_token WHERE used_at < %s", (now - RETENTION,))
+    connection.execute("DELETE FROM used_webhook_token WHERE used_at < %s", (now - BODY_RETENTION,))
 
 
 def _seal_body(keys: Keys, body: bytes, webhook_id: UUID) -> bytes:

@@ -10,6 +10,7 @@ from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.rights import requests
+from preference_center.rights.request_steps import list_steps, load_request
 from preference_center.storage.db.database import run_in_transaction
 from tests.rights.asking import ADA, new
 
@@ -38,13 +39,13 @@ def all_pages(member: Staff, path: str) -> Iterator[str]:
 
 def load(app: Flask, request: RightsRequest) -> RightsRequest:
     with app.app_context():
-        return requests.load_request(request.id)
+        return load_request(request.id)
 
 
 def actions(app: Flask, request: RightsRequest) -> list[tuple[str, str]]:
     """Who did what."""
     with app.app_context():
-        return [(step.actor, step.action) for step in requests.list_steps(request.id)]
+        return [(step.actor, step.action) for step in list_steps(request.id)]
 
 
 def rows(app: Flask, query: str) -> list[tuple[Any, ...]]:

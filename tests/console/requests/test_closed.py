@@ -11,7 +11,7 @@ from preference_center.console.requests import closed
 from preference_center.domain.rights.model import Law, RefusalGround, RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.staff import Role
-from preference_center.rights import requests
+from preference_center.rights.request_steps import refuse_data_request, withdraw_data_request
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, all_pages, ask
 from tests.console.staff import staff, words
@@ -25,8 +25,8 @@ PATH = "/console/requests/closed"
 def close(app: Flask, request: RightsRequest, state: RequestState) -> RightsRequest:
     with app.app_context():
         if state is RequestState.WITHDRAWN:
-            return requests.withdraw(request.id, "test")
-        return requests.refuse(request.id, RefusalGround.EXCESSIVE, "test")
+            return withdraw_data_request(request.id, "test")
+        return refuse_data_request(request.id, RefusalGround.EXCESSIVE, "test")
 
 
 def test_what_was_closed_last_is_first_with_how_it_ended(app: Flask, clock: Clock) -> None:

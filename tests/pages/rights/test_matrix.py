@@ -115,7 +115,7 @@ def test_a_visit_acts_for_its_own_address_only(
     path = f"/rights/{form.partition(' ')[0]}/{tokens['visit']}"
     press(client, path, **{**FORMS[form], "address": "j.ane.doe@example.com"})
     with app.app_context():
-        from preference_center.rights.requests import open_sealed
+        from preference_center.rights.request_steps import open_sealed
 
         named = {each for asked in requests_in(app) for each in open_sealed(asked).addresses}
     assert named <= {("email", ADDRESS)}

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.rights.minors import dismiss
-from preference_center.rights.requests import list_steps, open_sealed
+from preference_center.rights.request_steps import list_steps, open_sealed
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
 from tests.pages.rights_acts import form_fields, requests_in

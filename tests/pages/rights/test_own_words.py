@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestState
-from preference_center.rights.requests import find_by_reference, open_sealed
+from preference_center.rights.request_steps import find_request_by_reference, open_sealed
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
@@ -40,7 +40,7 @@ def test_an_objection_counts_at_once_and_gets_its_reference(
     page = client.get(answer.location)
     assert "All marketing to you is off already" in page.text
     with app.app_context():
-        asked = find_by_reference(reference_in(client, answer))
+        asked = find_request_by_reference(reference_in(client, answer))
         assert (asked.kind, asked.level) == (RequestKind.OBJECT, IdentityLevel.NONE)
         assert open_sealed(asked).text == "Basta!"
     assert "Basta" not in page.text

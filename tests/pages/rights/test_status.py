@@ -29,6 +29,7 @@ from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.languages import LANGUAGES
 from preference_center.rights import requests
 from preference_center.rights.access_file.build import build_access_file
+from preference_center.rights.request_steps import extend_deadline, list_steps, refuse_data_request
 from preference_center.storage.db.database import run_in_transaction
 from tests.ledger.changes import add_destination
 from tests.pages.mailing import give_mail_server, link_in, queued_emails
@@ -89,7 +90,7 @@ def test_the_file_is_downloaded_in_the_visit_that_asked_for_it(
     with ZipFile(io.BytesIO(answer.data)) as archive:
         assert ADDRESS in json.dumps(json.loads(archive.read("data.json")))
     with app.app_context():
-        actions = [step.action for step in requests.list_steps(request_id)]
+        actions = [step.action for step in list_steps(request_id)]
     assert "file_downloaded" in actions
 
 
@@ -219,7 +220,7 @@ def test_a_refusal_names_its_ground_and_the_authority(
     app: Flask, client: FlaskClient, asked: str, ground: RefusalGround
 ) -> None:
     with app.app_context():
-        requests.refuse(requests_in(app)[0].id, ground, "cli:hedy")
+        refuse_data_request(requests_in(app)[0].id, ground, "cli:hedy")
     page = client.get(asked).text
     assert "hedy" not in page
     assert "We can’t do it." in page
@@ -232,7 +233,7 @@ def test_an_extension_shows_the_new_date_and_why(
     app: Flask, client: FlaskClient, asked: str, reason: ExtensionReason
 ) -> None:
     with app.app_context():
-        extended = requests.extend(requests_in(app)[0].id, reason, "console:hedy")
+        extended = extend_deadline(requests_in(app)[0].id, reason, "console:hedy")
     page = client.get(asked).text
     assert "hedy" not in page
     assert "This takes longer than usual." in page

@@ -31,7 +31,8 @@ from preference_center.ledger import record
 from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
-from preference_center.rights.requests import load_request, open_request
+from preference_center.rights.request_steps import load_request
+from preference_center.rights.requests import open_request
 from preference_center.storage.catalogues import clear_catalogue_cache
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending

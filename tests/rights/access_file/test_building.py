@@ -12,7 +12,7 @@ from preference_center.rights.access_file.build import (
     build_access_file,
     read_access_file,
 )
-from preference_center.rights.requests import list_steps, load_request
+from preference_center.rights.request_steps import list_steps, load_request
 from preference_center.storage.db.database import run_in_transaction, transaction
 from preference_center.storage.rights import files
 from tests.clock import START, Clock
@@ -55,7 +55,7 @@ def test_a_request_again_gives_the_same_file(clock: Clock) -> None:
     assert again.id != first.id
     file_of(again)
     assert read_access_file(again.id) == content
-    clock.now = START + files.RETENTION
+    clock.now = START + files.FILE_RETENTION
     for request in (first, again):
         with pytest.raises(NoAccessFile):
             read_access_file(request.id)
@@ -69,7 +69,7 @@ def test_somebody_elses_request_gets_a_file_of_its_own() -> None:  # I9
 
 def test_the_file_is_deleted_after_a_week(clock: Clock) -> None:
     file_of(ask(ADA))
-    clock.now += files.RETENTION
+    clock.now += files.FILE_RETENTION
     assert run_in_transaction(lambda c: files.delete_expired(c, clock.now)) == 1
 
 
