@@ -5,7 +5,9 @@ Messages state what to fix and never contain an address or a token (I12).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -230,3 +232,18 @@ class ReplayPending(Unavailable):
 
 class MailServerNotConfigured(Unavailable):
     """SMTP_URL is not set, so we can send no mail; nothing was written."""
+
+
+def quote_toml(text: str) -> str:
+    """As TOML writes it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str | None:
+    """The known word nearest to `word`, as a question; None if none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {quote_toml(near[0])}?" if near else None
+
+
+class ForbiddenTransition(InvalidInput):
+    """The request is not in a state in which this can be done; the message names it."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
 from preference_center.context import services
-from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import (
     AddressConflict,
     ExternalIdConflict,
+    ForbiddenTransition,
     InvalidAddress,
     InvalidInput,
     PreferenceCenterError,

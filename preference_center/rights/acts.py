@@ -22,9 +22,10 @@ from preference_center.domain.rights.model import (
     StepAction,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.rights.transitions import ForbiddenTransition, require_transition
+from preference_center.domain.rights.transitions import require_transition
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import (
+    ForbiddenTransition,
     InvalidInput,
     InvalidRows,
     PreferenceCenterError,

@@ -28,9 +28,8 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import InvalidInput, UnknownContact
+from preference_center.errors import ForbiddenTransition, InvalidInput, UnknownContact
 from preference_center.keys import Keys
 from preference_center.rights import request_emails, request_steps
 from preference_center.rights.proposals import require_second_person

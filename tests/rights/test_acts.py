@@ -18,8 +18,7 @@ from preference_center.domain.rights.model import (
     RequestOutcome,
     RequestState,
 )
-from preference_center.domain.rights.transitions import ForbiddenTransition
-from preference_center.errors import InvalidInput, UnderHold
+from preference_center.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.rights import acts, clocks, request_steps, requests
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.request_steps import load_request

@@ -18,8 +18,7 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.rights.transitions import ForbiddenTransition
-from preference_center.errors import InvalidInput
+from preference_center.errors import ForbiddenTransition, InvalidInput
 from preference_center.rights import decisions, minors
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.holds import end_hold, place_hold

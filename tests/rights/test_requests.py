@@ -29,9 +29,8 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import InvalidInput, UnknownRequest
+from preference_center.errors import ForbiddenTransition, InvalidInput, UnknownRequest
 from preference_center.rights import requests
 from preference_center.rights.request_steps import (
     ask_identity,

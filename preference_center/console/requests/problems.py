@@ -9,9 +9,9 @@ from preference_center.domain.rights.decisions import (
     ProposalChanged,
     SecondPersonRequired,
 )
-from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.errors import (
     AddressConflict,
+    ForbiddenTransition,
     InvalidAddress,
     InvalidInput,
     UnderHold,

@@ -16,8 +16,9 @@ from preference_center.domain.catalogue.company_contact import (
 from preference_center.domain.catalogue.framing import parse_frame_origins
 from preference_center.domain.catalogue.host_names import HOST_NAME
 from preference_center.domain.catalogue.model import Brand
-from preference_center.domain.catalogue.reader import TomlTable, quote_toml
+from preference_center.domain.catalogue.reader import TomlTable
 from preference_center.domain.catalogue.wording import parse_wording
+from preference_center.errors import quote_toml
 
 BRAND_FIELDS = (
     "name", "host", "sender", "footer", "contact", "privacy_contact", "privacy_notice",

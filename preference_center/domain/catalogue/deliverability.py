@@ -13,7 +13,8 @@ from preference_center.domain.bounces.policy import (
     ComplaintStops,
     DeliverabilityPolicy,
 )
-from preference_center.domain.catalogue.reader import TomlTable, did_you_mean, quote_toml
+from preference_center.domain.catalogue.reader import TomlTable
+from preference_center.errors import did_you_mean, quote_toml
 
 _FIELDS = ("complaints_stop", "temporary_days", "counting_window_days", "codes")
 _THRESHOLD_FIELDS = ("events", "days", "permanent")

@@ -20,10 +20,15 @@ from preference_center.domain.catalogue.privacy import (
     RetentionRule,
     RightsPolicy,
 )
-from preference_center.domain.catalogue.reader import LocalizedText, did_you_mean
+from preference_center.domain.catalogue.reader import LocalizedText
 from preference_center.domain.catalogue.sites import Site
 from preference_center.domain.catalogue.wording import Wording
-from preference_center.errors import UnknownMessageType, UnknownPolicyVersion, UnknownTopic
+from preference_center.errors import (
+    UnknownMessageType,
+    UnknownPolicyVersion,
+    UnknownTopic,
+    did_you_mean,
+)
 
 
 class TopicDefault(StrEnum):

@@ -37,11 +37,11 @@ from preference_center.domain.catalogue.privacy import (
     parse_retention,
     parse_rights,
 )
-from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable, quote_toml
+from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable
 from preference_center.domain.catalogue.sites import parse_sites
 from preference_center.domain.catalogue.toml_lines import find_syntax_errors, locate_keys
 from preference_center.domain.events import RESERVED_SCOPES
-from preference_center.errors import CatalogueError
+from preference_center.errors import CatalogueError, quote_toml
 
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",

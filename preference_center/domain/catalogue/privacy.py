@@ -16,13 +16,9 @@ from preference_center.domain.catalogue.company_contact import (
     parse_email,
     parse_urls,
 )
-from preference_center.domain.catalogue.reader import (
-    LocalizedText,
-    TomlTable,
-    did_you_mean,
-    quote_toml,
-)
+from preference_center.domain.catalogue.reader import LocalizedText, TomlTable
 from preference_center.domain.rights.model import Law
+from preference_center.errors import did_you_mean, quote_toml
 
 _CONTROLLER_FIELDS = (
     "name", "address", "privacy_contact", "officer", "privacy_notice", "timezone", "authorities",

@@ -6,8 +6,6 @@ and `ErrorCollector.raise_if_any` raises at the end, so nothing half-read ever g
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
@@ -15,7 +13,7 @@ from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from preference_center.domain.catalogue.toml_lines import KeyPath, line_of_key
-from preference_center.errors import CatalogueError
+from preference_center.errors import CatalogueError, did_you_mean, quote_toml
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -238,11 +236,6 @@ def _type_name(value: object) -> str:
     return _TYPE_NAMES.get(type(value), "a date or time")
 
 
-def quote_toml(text: str) -> str:
-    """As TOML writes it."""
-    return json.dumps(text, ensure_ascii=False)
-
-
 def dotted_key(path: KeyPath) -> str:
     """A path as TOML writes it."""
     return ".".join(key if _BARE_KEY.fullmatch(key) else quote_toml(key) for key in path)
@@ -251,9 +244,3 @@ def dotted_key(path: KeyPath) -> str:
 def describe_table(path: KeyPath) -> str:
     """What to call the table at `path` in a message."""
     return f"[{dotted_key(path)}]" if path else "the file"
-
-
-def did_you_mean(word: str, known: Collection[str]) -> str | None:
-    """The known word nearest to `word`, as a question; None if none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {quote_toml(near[0])}?" if near else None

@@ -12,10 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.catalogue.reader import quote_toml
 from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.imports.presets import RowMeaning
-from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic
+from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic, quote_toml
 
 LEAVE_OUT = "leave_out"
 """In place of a scope: rows of this group are not imported."""

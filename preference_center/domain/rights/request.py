@@ -28,8 +28,8 @@ from preference_center.domain.rights.model import (
     RequestState,
     RequestVia,
 )
-from preference_center.domain.rights.transitions import ForbiddenTransition, require_transition
-from preference_center.errors import InvalidInput
+from preference_center.domain.rights.transitions import require_transition
+from preference_center.errors import ForbiddenTransition, InvalidInput
 
 _UTC = ZoneInfo("UTC")
 

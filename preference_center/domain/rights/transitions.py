@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from preference_center.domain.rights.model import RequestState
-from preference_center.errors import InvalidInput
+from preference_center.errors import ForbiddenTransition
 
 _ENDINGS = frozenset(
     {RequestState.REFUSED, RequestState.WITHDRAWN, RequestState.LAPSED},
@@ -22,10 +22,6 @@ TRANSITIONS: Mapping[RequestState, frozenset[RequestState]] = {
     RequestState.LAPSED: frozenset(),
 }
 """The states that may follow each. Only a request whose identity is proven can be done."""
-
-
-class ForbiddenTransition(InvalidInput):
-    """The request is not in a state in which this can be done; the message names it."""
 
 
 def require_transition(before: RequestState, after: RequestState) -> None:

@@ -17,9 +17,8 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import NewRequest
-from preference_center.domain.rights.transitions import ForbiddenTransition
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import AddressConflict, ExpiredLink, InvalidInput
+from preference_center.errors import AddressConflict, ExpiredLink, ForbiddenTransition, InvalidInput
 from preference_center.languages import page_language
 from preference_center.links import FormPurpose
 from preference_center.links.link_payload import restore_address

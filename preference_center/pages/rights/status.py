@@ -20,8 +20,7 @@ from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.catalogue import Authority, Catalogue
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.rights.transitions import ForbiddenTransition
-from preference_center.errors import InvalidLink, UnknownRequest
+from preference_center.errors import ForbiddenTransition, InvalidLink, UnknownRequest
 from preference_center.languages import set_contact_language
 from preference_center.links.rights_status import RightsStatusLink, read_rights_status_token
 from preference_center.mailer.right_titles import right_title

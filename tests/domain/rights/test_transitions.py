@@ -7,11 +7,8 @@ from itertools import product
 import pytest
 
 from preference_center.domain.rights.model import RequestState
-from preference_center.domain.rights.transitions import (
-    TRANSITIONS,
-    ForbiddenTransition,
-    require_transition,
-)
+from preference_center.domain.rights.transitions import TRANSITIONS, require_transition
+from preference_center.errors import ForbiddenTransition
 
 S = RequestState
 ALLOWED = {
