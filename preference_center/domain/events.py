@@ -19,6 +19,22 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.frequency_choice import DatedFrequency, FrequencyChoice
 from preference_center.domain.hashed_addresses import HashedAddress
 
+MOVE_SOURCE = "move"
+"""The source of the copies, and of their retraction."""
+
+
+IMPORT_SOURCE = "import"
+"""The source of every event of an import; its evidence names the import."""
+
+
+DESTINATION_SOURCE = "destination"
+"""The source of every event that a tool reported; its actor is the destination's name."""
+
+
+DESTINATION_PREFIX = "destination:"
+"""What the source of counts begins with that a tool reported; its name follows."""
+
+
 ALL_MARKETING = "all_marketing"
 """Every marketing topic of every brand of the controller."""
 EVERYTHING = "everything"

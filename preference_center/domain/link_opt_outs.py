@@ -9,8 +9,8 @@ from uuid import UUID
 
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
-from preference_center.domain.imports.translator import IMPORT_SOURCE as IMPORT
-from preference_center.domain.rights.move import MOVE_SOURCE as MOVE
+from preference_center.domain.events import IMPORT_SOURCE as IMPORT
+from preference_center.domain.events import MOVE_SOURCE as MOVE
 from preference_center.domain.scope_facts import ScopeFact
 
 UNDO_PERIOD = timedelta(minutes=30)

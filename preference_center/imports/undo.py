@@ -6,8 +6,7 @@ from contextlib import suppress
 from uuid import UUID, uuid5
 
 from preference_center.context import services
-from preference_center.domain.events import Retraction
-from preference_center.domain.imports.translator import IMPORT_SOURCE
+from preference_center.domain.events import IMPORT_SOURCE, Retraction
 from preference_center.errors import ImportConflict, PreferenceCenterError
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.event_ids import event_id_range

@@ -22,9 +22,8 @@ from preference_center.domain.delivery_status import (
     compute_delivery_status,
     summarize_delivery,
 )
-from preference_center.domain.events import SHARING, Event
+from preference_center.domain.events import DESTINATION_SOURCE, SHARING, Event
 from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts

@@ -16,9 +16,8 @@ from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.events import Change, Retraction
+from preference_center.domain.events import MOVE_SOURCE, Change, Retraction
 from preference_center.domain.rights.move import (
-    MOVE_SOURCE,
     UNDO_PERIOD,
     build_move_changes,
     check_move,

@@ -14,17 +14,17 @@ from preference_center.domain.decisions import POLICY_CHANGED, Decision
 from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus
 from preference_center.domain.events import (
     ALL_MARKETING,
+    DESTINATION_PREFIX,
+    DESTINATION_SOURCE,
     EVERYTHING,
+    MOVE_SOURCE,
     RESTRICTION,
     SHARING,
     UNDELIVERABLE,
     Event,
     EventKind,
 )
-from preference_center.domain.reports.opt_out_counts import DESTINATION_PREFIX
-from preference_center.domain.rights import move
 from preference_center.domain.sender_requests import ReceivedVia
-from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.languages import format_short_time, once_per_language, page_language
 
 _TITLE_OF = Callable[[str], str]
@@ -84,7 +84,7 @@ def _event_titles() -> Mapping[EventKind, str]:
 
 def event_origin(event: Event, title_of: _TITLE_OF) -> str:
     """How an event reached the company, and who entered it: `by phone, entered by ada`."""
-    if event.source == move.MOVE_SOURCE:
+    if event.source == MOVE_SOURCE:
         return str(_("copied from the address that this one replaced"))
     if event.source == DESTINATION_SOURCE:
         return str(_("reported by %(tool)s", tool=title_of(event.actor)))
@@ -105,7 +105,7 @@ def source_title(source: str, title_of: _TITLE_OF) -> str:
     if source.startswith(DESTINATION_PREFIX):
         tool = title_of(source.removeprefix(DESTINATION_PREFIX))
         return str(_("reported by %(tool)s", tool=tool))
-    if source == move.MOVE_SOURCE:
+    if source == MOVE_SOURCE:
         return str(_("copied from the address that this one replaced"))
     return str(_entry_points().get(source, source))
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import CLOCK_TOLERANCE, UNDELIVERABLE, Change
+from preference_center.domain.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELIVERABLE, Change
 from preference_center.domain.hashed_addresses import HashedAddress, parse_hashed_address
 from preference_center.domain.imports.date_formats import UnreadableDates, is_date_stated
 from preference_center.domain.imports.instructions import ImportInstructions
@@ -32,9 +32,6 @@ from preference_center.domain.sender_requests import (
     validate_opt_out_scope,
 )
 from preference_center.errors import InvalidInput
-
-IMPORT_SOURCE = "import"
-"""The source of every event of an import; its evidence names the import."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
 

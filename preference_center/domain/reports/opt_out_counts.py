@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from preference_center.domain.events import EventKind
 from preference_center.domain.rights.statistics import OTHER, MonthlyCell, merge_small_cells
 
-DESTINATION_PREFIX = "destination:"
-"""What the source of counts begins with that a tool reported; its name follows."""
-
 OPT_OUT_KINDS = (EventKind.OPTED_OUT, EventKind.COMPLAINED)
 """What a person says against messages; a bounce or a closed account is none."""
 OPT_IN_KINDS = (EventKind.OPTED_IN,)

@@ -16,6 +16,7 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
+    MOVE_SOURCE,
     RESERVED_SCOPES,
     UNDELIVERABLE,
     Change,
@@ -27,9 +28,6 @@ from preference_center.domain.events import (
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput
-
-MOVE_SOURCE = "move"
-"""The source of the copies, and of their retraction."""
 
 UNDO_PERIOD = timedelta(days=7)
 """How long anyone who has the old mailbox may undo it."""

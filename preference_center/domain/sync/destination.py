@@ -10,9 +10,6 @@ from enum import StrEnum
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import SHARING
 
-DESTINATION_SOURCE = "destination"
-"""The source of every event that a tool reported; its actor is the destination's name."""
-
 
 class DestinationStatus(StrEnum):
     """Whether a destination is pushed to."""

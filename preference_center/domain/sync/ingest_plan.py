@@ -17,7 +17,7 @@ from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.bounces.policy import DeliverabilityPolicy
 from preference_center.domain.bounces.report import BounceReport
 from preference_center.domain.decisions import newest_opt_in
-from preference_center.domain.events import Change
+from preference_center.domain.events import DESTINATION_SOURCE, Change
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.classify import (
     AddressContext,
@@ -35,11 +35,7 @@ from preference_center.domain.sync.classify import (
     topics_off_in_tool,
 )
 from preference_center.domain.sync.contract import ContactSnapshot
-from preference_center.domain.sync.destination import (
-    DESTINATION_SOURCE,
-    Destination,
-    DestinationStatus,
-)
+from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.domain.vendor_event_time import plausible_occurred_at
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind

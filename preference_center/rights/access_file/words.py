@@ -9,7 +9,9 @@ from flask_babel import gettext as _
 from preference_center.domain.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
 from preference_center.domain.events import (
     ALL_MARKETING,
+    DESTINATION_SOURCE,
     EVERYTHING,
+    MOVE_SOURCE,
     RESTRICTION,
     SHARING,
     UNDELIVERABLE,
@@ -17,10 +19,8 @@ from preference_center.domain.events import (
     EventKind,
 )
 from preference_center.domain.preferences import PreferenceState
-from preference_center.domain.rights import move
 from preference_center.domain.rights.model import RequestState, StepAction
 from preference_center.domain.staff_access import AccessReason
-from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.languages import once_per_language
 from preference_center.rights.corrections import CONSENT_RETRACTED
 
@@ -83,7 +83,7 @@ def _reserved_scopes() -> Mapping[str, str]:
 
 def event_source(event: Event, title_of: Callable[[str], str]) -> str:
     """How an event reached the company, and from whom; of staff only that it was staff."""
-    if event.source == move.MOVE_SOURCE:
+    if event.source == MOVE_SOURCE:
         return str(_("Copied from the address that this one replaced"))
     if event.source == DESTINATION_SOURCE:
         return str(_("Reported by: %(system)s", system=title_of(event.actor)))

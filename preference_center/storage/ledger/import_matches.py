@@ -9,14 +9,14 @@ from uuid import UUID
 
 from preference_center.domain.events import (
     ALL_MARKETING,
+    IMPORT_SOURCE,
     KEPT_BY_OPT_OUTS,
     NOT_MARKETING,
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.imports.translator import IMPORT_SOURCE
+from preference_center.domain.events import MOVE_SOURCE as MOVE
 from preference_center.domain.link_opt_outs import UNDO_PERIOD
-from preference_center.domain.rights.move import MOVE_SOURCE as MOVE
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 

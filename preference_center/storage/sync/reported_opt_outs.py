@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from preference_center.domain.events import EventKind
-from preference_center.domain.sync.destination import DESTINATION_SOURCE
+from preference_center.domain.events import DESTINATION_SOURCE, EventKind
 from preference_center.domain.sync.state import ReportedOptOuts
 from preference_center.storage.db.database import Connection
 
