@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.deadlines import DeadlineStage, RequestStage
 from preference_center.domain.measurements import HostMeasurements, Measurements
-from preference_center.domain.rights.clock import RequestStage
 
 STOPPED_AFTER = timedelta(minutes=15)
 """For how long opt-outs wait for a stopped destination before that is an alert."""

@@ -6,6 +6,14 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+PAUSE_DAYS = (7, 30, 90)
+"""The durations of a pause that the page offers, in days; MAX_PAUSE is the longest."""
+
+
+UNDO_PERIOD = timedelta(minutes=30)
+"""How long after a press on the unsubscribe page it can be undone."""
+
+
 WINDOW = timedelta(hours=72)
 """The promise, counted from `received_at`."""
 TARGET = timedelta(hours=48)
@@ -115,3 +123,13 @@ def email_retry(
     """
     delay = min(MIN_RETRY_DELAY * (1 << min(attempts - 1, 20)), MAX_EMAIL_RETRY_DELAY)
     return min(now + delay * (1 - jitter / 4), expires_at)
+
+
+class RequestStage(StrEnum):
+    """How late an open request is, the worst last."""
+
+    ON_TIME = "on_time"
+    PAST_TARGET = "past_target"
+    DUE_SOON = "due_soon"
+    """Four fifths of its time are gone."""
+    OVERDUE = "overdue"

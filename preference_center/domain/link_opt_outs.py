@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
+from preference_center.domain.deadlines import UNDO_PERIOD
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
 from preference_center.domain.events import IMPORT_SOURCE as IMPORT
 from preference_center.domain.events import MOVE_SOURCE as MOVE
 from preference_center.domain.scope_facts import ScopeFact
-
-UNDO_PERIOD = timedelta(minutes=30)
-"""How long after a press on the unsubscribe page it can be undone."""
 
 _WIDE = frozenset({ALL_MARKETING, EVERYTHING})
 _UNDONE_BY_OTHERS = frozenset({IMPORT, MOVE})

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.deadlines import PAUSE_DAYS
 from preference_center.domain.events import ALL_MARKETING, REPEAT_INTERVAL
 from preference_center.domain.frequencies import is_less_often
 from preference_center.domain.preferences import Preferences
-
-PAUSE_DAYS = (7, 30, 90)
-"""The durations of a pause that the page offers, in days; MAX_PAUSE is the longest."""
 
 RESUME_CHOICE = "resume"
 """The form's value, instead of days, to end a pause."""

@@ -20,9 +20,8 @@ from prometheus_client.registry import Collector
 
 from preference_center import spool
 from preference_center.context import services
-from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.deadlines import DeadlineStage, RequestStage
 from preference_center.domain.measurements import Measurements
-from preference_center.domain.rights.clock import RequestStage
 from preference_center.errors import Unavailable
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.measure import measure_database, measure_host

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from preference_center import spool
 from preference_center.context import services
-from preference_center.domain.deadlines import WINDOW, DeadlineStage
+from preference_center.domain.deadlines import WINDOW, DeadlineStage, RequestStage
 from preference_center.domain.measurements import (
     DestinationMeasurement,
     Disk,
@@ -19,7 +19,7 @@ from preference_center.domain.measurements import (
     HostMeasurements,
     Measurements,
 )
-from preference_center.domain.rights.clock import RequestStage, request_stage
+from preference_center.domain.rights.clock import request_stage
 from preference_center.storage import measurements
 from preference_center.storage.access.key_rotations import list_rotations
 from preference_center.storage.catalogues import current_catalogue_or_empty

@@ -12,8 +12,8 @@ from flask import redirect, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.domain.deadlines import PAUSE_DAYS
 from preference_center.domain.link_access import OptInMethod
-from preference_center.domain.preference_form import PAUSE_DAYS
 from preference_center.domain.preference_result import show_result
 from preference_center.links.link_payload import Link
 from preference_center.pages.forms import PreferenceForm

@@ -17,7 +17,7 @@ from uuid import UUID
 from flask import request, url_for
 
 from preference_center.context import services
-from preference_center.domain.link_opt_outs import UNDO_PERIOD
+from preference_center.domain.deadlines import UNDO_PERIOD
 from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.errors import InvalidLink
 from preference_center.links import FURTHER_ADDRESS_PARAMETER, FormPurpose

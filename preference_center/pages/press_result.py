@@ -14,7 +14,7 @@ from flask import redirect, request, url_for
 from werkzeug import Response
 
 from preference_center.context import services
-from preference_center.domain.link_opt_outs import UNDO_PERIOD
+from preference_center.domain.deadlines import UNDO_PERIOD
 from preference_center.errors import InvalidLink
 from preference_center.links import FormPurpose
 from preference_center.pages.link_forms import open_for_link, seal_for_link

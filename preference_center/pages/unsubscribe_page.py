@@ -15,8 +15,9 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
+from preference_center.domain.deadlines import UNDO_PERIOD
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.link_opt_outs import UNDO_PERIOD, LinkOptOut
+from preference_center.domain.link_opt_outs import LinkOptOut
 from preference_center.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.ledger import record
 from preference_center.links import FormPurpose, probe_link

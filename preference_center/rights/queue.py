@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.rights.clock import RequestStage, request_stage
+from preference_center.domain.deadlines import RequestStage
+from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind
 from preference_center.rights.proposals import find_proposals

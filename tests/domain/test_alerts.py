@@ -24,7 +24,7 @@ from preference_center.domain.alerts import (
     Observation,
     find_alerts,
 )
-from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.deadlines import DeadlineStage, RequestStage
 from preference_center.domain.measurements import (
     DestinationMeasurement,
     Disk,
@@ -32,7 +32,6 @@ from preference_center.domain.measurements import (
     HostMeasurements,
     Measurements,
 )
-from preference_center.domain.rights.clock import RequestStage
 from tests.clock import START
 
 WELL = Observation(START, Measurements(START), ticked_at=START)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.domain.deadlines import UNDO_PERIOD
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -19,11 +20,7 @@ from preference_center.domain.events import (
     fold,
 )
 from preference_center.domain.gpc import SOURCE
-from preference_center.domain.link_opt_outs import (
-    UNDO_PERIOD,
-    LinkOptOut,
-    find_opt_out,
-)
+from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
 from preference_center.domain.scope_facts import ScopeFact
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

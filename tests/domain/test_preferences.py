@@ -10,6 +10,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import parse_catalogue
+from preference_center.domain.deadlines import PAUSE_DAYS
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.events import (
     ALL_MARKETING,
@@ -21,7 +22,6 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
-from preference_center.domain.preference_form import PAUSE_DAYS
 from preference_center.domain.preferences import (
     MAX_PAUSE,
     PreferenceChoice,

@@ -15,7 +15,8 @@ from preference_center.console.requests.act_pages import load_or_404
 from preference_center.console.requests.actions import Action, next_actions
 from preference_center.console.requests.queue import masked_subject
 from preference_center.context import services
-from preference_center.domain.rights.clock import RequestStage, request_stage
+from preference_center.domain.deadlines import RequestStage
+from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind, StepAction
 from preference_center.domain.rights.request import RightsRequest

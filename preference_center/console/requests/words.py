@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.rights.clock import RequestStage
+from preference_center.domain.deadlines import RequestStage
 from preference_center.domain.rights.identity import Proof
 from preference_center.domain.rights.model import (
     AskedFact,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from fractions import Fraction
 
+from preference_center.domain.deadlines import RequestStage
 from preference_center.domain.rights.periods import Period
 
 IDENTITY_WAIT = timedelta(days=30)
@@ -20,16 +20,6 @@ REMINDERS = (Fraction(1, 2), Fraction(4, 5), Fraction(1))
 """The shares of its time after which the company is reminded of a request."""
 
 _DUE_SOON = Fraction(4, 5)
-
-
-class RequestStage(StrEnum):
-    """How late an open request is, the worst last."""
-
-    ON_TIME = "on_time"
-    PAST_TARGET = "past_target"
-    DUE_SOON = "due_soon"
-    """Four fifths of its time are gone."""
-    OVERDUE = "overdue"
 
 
 def request_stage(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.domain.deadlines import UNDO_PERIOD
 from preference_center.domain.events import (
     ALL_MARKETING,
     IMPORT_SOURCE,
@@ -16,7 +17,6 @@ from preference_center.domain.events import (
     EventKind,
 )
 from preference_center.domain.events import MOVE_SOURCE as MOVE
-from preference_center.domain.link_opt_outs import UNDO_PERIOD
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 

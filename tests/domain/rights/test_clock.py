@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.domain.deadlines import RequestStage
 from preference_center.domain.rights.clock import (
     REMINDERS,
-    RequestStage,
     next_reminder,
     request_stage,
     share_of_time,
