@@ -7,8 +7,8 @@ from hashlib import sha256
 
 from fuzz.targets.tokens import LINKS, NOW
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.mail import MailTooComplex
 from preference_center.domain.mail.interpret import interpret_mail
+from preference_center.domain.mail.mime import MailTooComplex
 from preference_center.errors import InvalidInput
 from preference_center.inbound.mail_recipients import parse_inbound_mail
 from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES

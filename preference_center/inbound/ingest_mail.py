@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.mail import MAIL_HEAD_BYTES
+from preference_center.domain.mail.mime import MAIL_HEAD_BYTES
 from preference_center.domain.vendor_events import ReceivedMail
 from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.inbound.mail_opt_outs import IngestResult

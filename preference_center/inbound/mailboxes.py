@@ -27,13 +27,13 @@ from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,
     MailStatement,
-    MailTooComplex,
     ReviewReason,
     StatementKind,
 )
 from preference_center.domain.mail.attribution import NONE, SIGNED, Attribution, review_reason
 from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.domain.mail.mailboxes import MailboxKind, MailboxMatch, scopes_of_tag
+from preference_center.domain.mail.mime import MailTooComplex
 from preference_center.inbound.dkim import has_trusted_signature
 from preference_center.inbound.mail_attribution import FoundTokens, attribute, find_tokens
 from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_opt_outs

@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
 from preference_center.context import services
-from preference_center.domain.mail import MAIL_HEAD_BYTES
+from preference_center.domain.mail.mime import MAIL_HEAD_BYTES
 from preference_center.errors import PreferenceCenterError, Unavailable
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending

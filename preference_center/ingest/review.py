@@ -14,9 +14,8 @@ from preference_center.context import services
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind
-from preference_center.domain.mail import MailTooComplex
 from preference_center.domain.mail.address_fields import parse_addresses, usable_addresses
-from preference_center.domain.mail.mime import parse_mail
+from preference_center.domain.mail.mime import MailTooComplex, parse_mail
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
 from preference_center.errors import InvalidAddress, InvalidInput

@@ -9,7 +9,7 @@ from hashlib import sha256
 import pytest
 
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.mail import MAIL_HEAD_BYTES
+from preference_center.domain.mail.mime import MAIL_HEAD_BYTES
 from preference_center.inbound.mail_recipients import parse_inbound_mail, parse_mail_token
 from preference_center.links import Links
 from preference_center.links.link_payload import Link

@@ -12,14 +12,6 @@ from enum import StrEnum
 
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.mail.rights_words import WrittenByPerson
-from preference_center.errors import PreferenceCenterError
-
-MAIL_HEAD_BYTES = 256 * 1024
-"""How much of a mail is read, whatever its size."""
-
-
-class MailTooComplex(PreferenceCenterError):
-    """The mail has more parts, or deeper nesting, than any legitimate one."""
 
 
 class StatementKind(StrEnum):

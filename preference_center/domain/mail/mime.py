@@ -16,7 +16,11 @@ from email.parser import BytesParser, HeaderParser
 from email.policy import Compat32, compat32
 from typing import Any
 
-from preference_center.domain.mail import MAIL_HEAD_BYTES, MailTooComplex
+from preference_center.errors import PreferenceCenterError
+
+MAIL_HEAD_BYTES = 256 * 1024
+"""How much of a mail is read, whatever its size."""
+
 
 MAX_LINES = 10_000
 MAX_PARTS = 300
@@ -188,3 +192,7 @@ def _content_type(part: Message) -> str:
 def _holds_text(part: Message) -> bool:
     """Text, or a multipart that could not be split: its boundary is missing or wrong."""
     return part.get_content_maintype() in {"text", "multipart"}
+
+
+class MailTooComplex(PreferenceCenterError):
+    """The mail has more parts, or deeper nesting, than any legitimate one."""
