@@ -20,12 +20,8 @@ from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, SHARING, EventKind
-from preference_center.domain.export_formats import (
-    ExportFile,
-    ExportFormat,
-    export_files,
-    is_spreadsheet_formula,
-)
+from preference_center.domain.export_formats import ExportFile, ExportFormat, export_files
+from preference_center.domain.tabular import is_spreadsheet_formula
 from preference_center.errors import InvalidInput
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys

@@ -12,7 +12,6 @@ Vendors' pages on what they read:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,9 +19,6 @@ from enum import StrEnum
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
 from preference_center.domain.events import ALL_MARKETING
-
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
-_PHONE = re.compile(r"\+\d+")
 
 
 class ExportFormat(StrEnum):
@@ -117,21 +113,3 @@ def _hubspot_file(scope: str) -> ExportFile:
 
 def _describe_sender(scope: str) -> str:
     return "sends marketing" if scope == ALL_MARKETING else f"sends nothing but {scope}"
-
-
-def is_spreadsheet_formula(text: str) -> bool:
-    """Whether a spreadsheet would take this cell for a formula, and so change or run it.
-
-    It is exported all the same, exactly: with an apostrophe before it, it would be another
-    address, and the person's opt-out would be lost. Plain phone numbers do no harm.
-    """
-    return text.startswith(_FORMULA_PREFIXES) and not _PHONE.fullmatch(text)
-
-
-def to_spreadsheet_text(text: str) -> str:
-    """The text of a cell, with an apostrophe before it where a spreadsheet would run it.
-
-    https://owasp.org/www-community/attacks/CSV_Injection. Not for what a program reads back.
-    """
-    runs = text.lstrip().startswith(_FORMULA_PREFIXES) or text[:1].isspace()
-    return f"'{text}" if runs else text

@@ -6,11 +6,16 @@ all of them find the same columns.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidAddress, InvalidList
+
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+_PHONE = re.compile(r"\+\d+")
+
 
 DELIMITERS = ",;\t|"
 """Delimiters that are detected, the most usual first."""
@@ -151,3 +156,21 @@ def _format_names(names: Sequence[str]) -> str:
     shown = [f"{name[:40]!r}" for name in names[:30]]
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     return ", ".join(shown) + more
+
+
+def is_spreadsheet_formula(text: str) -> bool:
+    """Whether a spreadsheet would take this cell for a formula, and so change or run it.
+
+    It is exported all the same, exactly: with an apostrophe before it, it would be another
+    address, and the person's opt-out would be lost. Plain phone numbers do no harm.
+    """
+    return text.startswith(_FORMULA_PREFIXES) and not _PHONE.fullmatch(text)
+
+
+def to_spreadsheet_text(text: str) -> str:
+    """The text of a cell, with an apostrophe before it where a spreadsheet would run it.
+
+    https://owasp.org/www-community/attacks/CSV_Injection. Not for what a program reads back.
+    """
+    runs = text.lstrip().startswith(_FORMULA_PREFIXES) or text[:1].isspace()
+    return f"'{text}" if runs else text
