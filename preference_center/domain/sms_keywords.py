@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from enum import StrEnum
 from typing import assert_never
 
 import phonenumbers
@@ -20,19 +19,7 @@ from babel.languages import get_official_languages
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.mail.objections.text import normalize_text
 from preference_center.domain.mail.reply_objections import objection_language
-
-
-class SmsIntent(StrEnum):
-    """What a text asks for."""
-
-    STOP = "stop"
-    STOP_ALL = "stop_all"
-    """Stop everything, whichever number it was texted to."""
-    HELP = "help"
-    START = "start"
-    UNCLEAR = "unclear"
-    """Staff must read it."""
-
+from preference_center.domain.vendor_events import SmsIntent
 
 STOP_ALL_WORDS = frozenset({"stopall", "stop all"})
 STOP_WORDS = STOP_ALL_WORDS | {

@@ -15,7 +15,6 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.sms_keywords import SmsIntent
 from preference_center.errors import InvalidInput
 
 WHOLE_LIST = "audience"
@@ -239,3 +238,15 @@ class NeedsConfirmation(Protocol):
     def confirmation(self, body: bytes) -> SubscriptionConfirmation | None:
         """The request to make, if the verified body asks for a confirmation; else None."""
         ...
+
+
+class SmsIntent(StrEnum):
+    """What a text asks for."""
+
+    STOP = "stop"
+    STOP_ALL = "stop_all"
+    """Stop everything, whichever number it was texted to."""
+    HELP = "help"
+    START = "start"
+    UNCLEAR = "unclear"
+    """Staff must read it."""

@@ -19,14 +19,9 @@ from preference_center.domain.decisions import is_opted_out, is_opted_out_of_all
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind, fold
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.scope_facts import ScopeFact
-from preference_center.domain.sms_keywords import (
-    SmsIntent,
-    classify_sms,
-    is_start_itself,
-    phone_country,
-)
+from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.vendor_events import TextMessage
+from preference_center.domain.vendor_events import SmsIntent, TextMessage
 from preference_center.errors import InvalidAddress
 from preference_center.inbound import text_replies
 from preference_center.integrations.base.text_messages import to_mail

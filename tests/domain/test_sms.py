@@ -8,12 +8,12 @@ from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.sms_keywords import (
     STOP_WORDS,
     STOP_WORDS_BY_LANGUAGE,
-    SmsIntent,
     classify_sms,
     country_languages,
     phone_country,
     stop_words_for,
 )
+from preference_center.domain.vendor_events import SmsIntent
 
 STOP, ALL, HELP = SmsIntent.STOP, SmsIntent.STOP_ALL, SmsIntent.HELP
 START, UNCLEAR = SmsIntent.START, SmsIntent.UNCLEAR

@@ -20,9 +20,9 @@ from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
-from preference_center.domain.sms_keywords import SmsIntent
 from preference_center.domain.vendor_events import (
     SignatureError,
+    SmsIntent,
     SupportsTextMessages,
     TextMessage,
     WebhookRequest,

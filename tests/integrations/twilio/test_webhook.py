@@ -13,10 +13,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from preference_center.domain.sms_keywords import SmsIntent
 from preference_center.domain.vendor_events import (
     NotConfigured,
     SignatureError,
+    SmsIntent,
     TextMessage,
     WebhookRequest,
 )
