@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Date, Identity, Index, Integer, LargeBinary, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
@@ -53,29 +52,6 @@ class KeyUsageRow(db.Model):  # type: ignore[misc,name-defined]
     limited: Mapped[int] = mapped_column(BigInteger)
 
 
-class LinkKeyRow(db.Model):  # type: ignore[misc,name-defined]
-    """A sender's link key, without its secret: that is derived from `ring_key` and the id.
-
-    Never deleted: its links opt out for ever.
-    """
-
-    __tablename__ = "link_key"
-    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
-    ring_key: Mapped[str] = mapped_column(Text)
-    topics: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    revoked_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-
-
-class PermanentLinksRow(db.Model):  # type: ignore[misc,name-defined]
-    """From when on the permanent links of a destination count; older ones only opt out."""
-
-    __tablename__ = "permanent_links"
-    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    since: Mapped[datetime] = mapped_column(TimestampTz)
-
-
 class ConsumedOneTimeTokenRow(db.Model):  # type: ignore[misc,name-defined]
     """A one-time token that was used; deleted once it has expired."""
 
@@ -103,22 +79,6 @@ class IdempotentResponseRow(db.Model):  # type: ignore[misc,name-defined]
     stored_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
 
 
-class AuditRow(db.Model):  # type: ignore[misc,name-defined]
-    """Who did or tried what, outside the ledger; nothing personal."""
-
-    __tablename__ = "audit"
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime] = mapped_column(TimestampTz)
-    actor: Mapped[str] = mapped_column(Text)
-    action: Mapped[str] = mapped_column(Text)
-    detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    __table_args__ = (
-        Index("audit_at", "at", "id"),
-        Index("audit_actor", "actor", "at", "id"),
-        Index("audit_action", "action", "at", "id"),
-    )
-
-
 class PersonAccessRow(db.Model):  # type: ignore[misc,name-defined]
     """Whose data somebody of the staff looked at, and why; kept as long as its audit entry.
 
@@ -137,11 +97,3 @@ class PersonAccessRow(db.Model):  # type: ignore[misc,name-defined]
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
     __table_args__ = (Index("person_access_digest", "digest"),)
-
-
-class KeyFingerprintRow(db.Model):  # type: ignore[misc,name-defined]
-    """Fingerprint of a key that stored data depends on."""
-
-    __tablename__ = "key_fingerprint"
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(Text)

@@ -5,43 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import BigInteger, Date, Index, LargeBinary, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz
-
-
-class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
-    """An email that is to be sent, or was.
-
-    `next_at` is the queue: null means done; while a worker holds the row it is the end of its
-    lease. `ciphertext` holds everything personal, `recipient_digest` is the exact one of the
-    address; both are null once done.
-    """
-
-    __tablename__ = "outgoing_mail"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text)
-    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
-    recipient_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
-    language: Mapped[str] = mapped_column(Text)
-    brand: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(TimestampTz)
-    expires_at: Mapped[datetime] = mapped_column(TimestampTz)
-    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
-    lease: Mapped[UUID | None] = mapped_column(Uuid)
-    outcome: Mapped[str | None] = mapped_column(Text)
-    __table_args__ = (
-        Index("outgoing_mail_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
-        Index(
-            "outgoing_mail_recipient",
-            "recipient_digest",
-            postgresql_where=text("recipient_digest IS NOT NULL"),
-        ),
-        Index("outgoing_mail_done", "created_at", postgresql_where=text("next_at IS NULL")),
-    )
 
 
 class PendingMailOptOutRow(db.Model):  # type: ignore[misc,name-defined]

@@ -314,15 +314,3 @@ class ErasureJournalRow(db.Model):  # type: ignore[misc,name-defined]
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
     last_entry: Mapped[int] = mapped_column(BigInteger, server_default="0")
     replayed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
-
-
-class KeyRotationRow(db.Model):  # type: ignore[misc,name-defined]
-    """A rotation of keys under way or done: `column` was brought to the newest key up to `last`."""
-
-    __tablename__ = "key_rotation"
-    column: Mapped[str] = mapped_column(Text, primary_key=True)
-    key_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    last: Mapped[str] = mapped_column(Text, server_default="")
-    rows_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    started_at: Mapped[datetime] = mapped_column(TimestampTz)
-    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
