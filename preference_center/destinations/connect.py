@@ -31,9 +31,7 @@ from preference_center.integrations.registry import (
     make_connector,
 )
 from preference_center.storage.catalogues import current_catalogue
-
-ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"
-"""Environment variable of development: `1` lets destinations reach this very machine."""
+from preference_center.storage.webhook_outbox import ALLOW_PRIVATE
 
 ConnectorFactory = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the lease tells it whether a request is allowed."""

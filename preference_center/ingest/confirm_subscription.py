@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from preference_center.context import services
-from preference_center.destinations.connect import ALLOW_PRIVATE
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.vendor_events import SubscriptionConfirmation
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.http import HttpContext, RequestRejected
+from preference_center.storage.webhook_outbox import ALLOW_PRIVATE
 
 
 def confirm_subscription(destination: Destination, confirmation: SubscriptionConfirmation) -> None:

@@ -17,10 +17,10 @@ from preference_center.errors import InvalidInput
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.policy_notices.rows import NoticeRow, load_rows, may_be_sent
 from preference_center.policy_notices.select import announced_version
-from preference_center.rights.company_webhooks import send_due, send_signed
 from preference_center.storage import policy_notices, policy_webhooks
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.policy_webhooks import ClaimedBatch
+from preference_center.storage.webhook_outbox import send_due, send_signed
 
 BATCH = 500
 """Persons in one webhook."""

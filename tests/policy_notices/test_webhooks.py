@@ -12,8 +12,8 @@ from preference_center.monitoring.measure import measure_database
 from preference_center.policy_notices import webhooks
 from preference_center.policy_notices.select import select_all
 from preference_center.policy_notices.webhooks import queue_batches, send_due_batches
-from preference_center.rights.company_webhooks import GIVE_UP_AFTER, LEASE
 from preference_center.storage import policy_notices
+from preference_center.storage.webhook_outbox import GIVE_UP_AFTER, LEASE
 from tests.policy_notices.people import (
     REACHED,
     VERSION,

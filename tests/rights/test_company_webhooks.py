@@ -15,7 +15,6 @@ from flask import Flask
 from standardwebhooks.webhooks import Webhook
 
 from preference_center.context import EXTENSION_NAME, services
-from preference_center.destinations.connect import ALLOW_PRIVATE
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RefusalGround,
@@ -24,7 +23,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.rights import requests
 from preference_center.rights.clocks import run_clocks
-from preference_center.rights.company_webhooks import GIVE_UP_AFTER, send_due_webhooks
+from preference_center.rights.company_webhooks import send_due_webhooks
 from preference_center.rights.request_steps import (
     complete_data_request,
     refuse_data_request,
@@ -32,6 +31,7 @@ from preference_center.rights.request_steps import (
 )
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights import webhooks
+from preference_center.storage.webhook_outbox import ALLOW_PRIVATE, GIVE_UP_AFTER
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.rights.asking import CONTROLS, ask, rows
