@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -109,3 +111,66 @@ def parse_role_groups(text: str) -> Mapping[str, frozenset[Role]]:
             raise InvalidInput(f"{entry!r}: write role=group, as in support=helpdesk")
         groups[group] = groups.get(group, frozenset()) | parse_roles([role])
     return groups
+
+
+class MailboxKind(StrEnum):
+    """What a mailbox receives."""
+
+    REPLIES = "replies"
+    REPORTS = "reports"
+    RIGHTS = "rights"
+    """Data-subject requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxMatch:
+    """The mailbox that a mail was sent to, and the rest of its address: a tag or a token."""
+
+    kind: MailboxKind
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailboxes:
+    """The configured mailboxes: `stop@example.com`, or a whole domain, `@stop.example.com`."""
+
+    replies: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
+
+    def match(self, recipient: str) -> MailboxMatch | None:
+        """The mailbox of an envelope recipient; None if it is not one of ours.
+
+        `stop+acme.offers@example.com` is delivered to `stop@example.com`; in a whole domain the
+        local part is free.
+        """
+        local, _, domain = recipient.strip().strip("<>").lower().rpartition("@")
+        base, _, tag = local.partition("+")
+        for kind, addresses in (
+            (MailboxKind.REPLIES, self.replies),
+            (MailboxKind.REPORTS, self.reports),
+            (MailboxKind.RIGHTS, self.rights),
+        ):
+            if f"{local}@{domain}" in addresses:
+                return MailboxMatch(kind)
+            if f"{base}@{domain}" in addresses:
+                return MailboxMatch(kind, tag)
+            if local and f"@{domain}" in addresses:
+                return MailboxMatch(kind, local)
+        return None
+
+
+def parse_mailboxes(text: str) -> tuple[str, ...]:
+    """The addresses and domains in a setting, separated by commas.
+
+    Raises InvalidInput for anything else.
+    """
+    found = [place.strip().lower() for place in text.split(",") if place.strip()]
+    for place in found:
+        local, _, domain = place.partition("@")
+        if "." not in domain or "@" in domain or "+" in local or set(place) & set(' <>;"'):
+            raise InvalidInput(
+                "write addresses, as stop@example.com, or domains, as @stop.example.com,"
+                " with commas between them and without a plus"
+            )
+    return tuple(found)

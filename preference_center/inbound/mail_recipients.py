@@ -21,9 +21,9 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from itertools import islice
 
+from preference_center.console_settings import Mailboxes, MailboxMatch
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.mail.address_fields import parse_addresses
-from preference_center.domain.mail.mailboxes import Mailboxes, MailboxMatch
 from preference_center.domain.mail.mime import MAIL_HEAD_BYTES, field_values
 from preference_center.errors import InvalidAddress, InvalidLink
 from preference_center.links import Links

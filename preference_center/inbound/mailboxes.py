@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center import bounces
+from preference_center.console_settings import MailboxKind, MailboxMatch
 from preference_center.context import services
 from preference_center.domain.addresses import Address
 from preference_center.domain.bounces.bounce import Bounce
@@ -32,7 +33,7 @@ from preference_center.domain.mail import (
 )
 from preference_center.domain.mail.attribution import NONE, SIGNED, Attribution, review_reason
 from preference_center.domain.mail.interpret import interpret_mail
-from preference_center.domain.mail.mailboxes import MailboxKind, MailboxMatch, scopes_of_tag
+from preference_center.domain.mail.mailboxes import scopes_of_tag
 from preference_center.domain.mail.mime import MailTooComplex
 from preference_center.inbound.dkim import has_trusted_signature
 from preference_center.inbound.mail_attribution import FoundTokens, attribute, find_tokens
