@@ -11,7 +11,8 @@ from itertools import chain
 from typing import TypeVar
 
 from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.rights.model import Extent, Law, RequestKind, RequestVia
+from preference_center.domain.catalogue.privacy import Law
+from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.domain.tabular import (
     detect_delimiter,

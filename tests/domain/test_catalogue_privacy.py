@@ -18,7 +18,7 @@ from preference_center.domain.catalogue import (
     diff_catalogues,
     parse_catalogue,
 )
-from preference_center.domain.rights.model import Law
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import (
     ExtensionReason,
     IdentityLevel,
-    Law,
     RequestKind,
     RequestOutcome,
     RequestState,

@@ -13,6 +13,7 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.context import services
 from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.identity import Circumstance
 from preference_center.domain.rights.model import (
@@ -20,7 +21,6 @@ from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,
     IdentityLevel,
-    Law,
     RefusalGround,
     RequestKind,
     RequestOutcome,

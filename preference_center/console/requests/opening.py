@@ -32,8 +32,9 @@ from preference_center.console.requests.act_pages import (
 from preference_center.console.requests.problems import problem_words
 from preference_center.context import services
 from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import Proof, proven_level
-from preference_center.domain.rights.model import Extent, Law, RequestKind, RequestVia
+from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.staff_access import AccessReason

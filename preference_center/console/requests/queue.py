@@ -18,9 +18,10 @@ from preference_center.console.requests import progress, words
 from preference_center.console.requests.act_pages import options
 from preference_center.context import services
 from preference_center.domain.addresses import mask_address
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.deadlines import RequestStage
 from preference_center.domain.rights.decisions import Proposal
-from preference_center.domain.rights.model import Law, RequestKind
+from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidInput
 from preference_center.rights import minors

@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.deadlines import RequestStage
 from preference_center.domain.rights.identity import Proof
 from preference_center.domain.rights.model import (
@@ -16,7 +17,6 @@ from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,
     IdentityLevel,
-    Law,
     RefusalGround,
     RequestKind,
     RequestOutcome,

@@ -17,8 +17,17 @@ from preference_center.domain.catalogue.company_contact import (
     parse_urls,
 )
 from preference_center.domain.catalogue.reader import LocalizedText, TomlTable
-from preference_center.domain.rights.model import Law
 from preference_center.errors import did_you_mean, quote_toml
+
+
+class Law(StrEnum):
+    """The laws whose deadlines are known."""
+
+    GDPR = "gdpr"
+    UK_GDPR = "uk_gdpr"
+    CCPA = "ccpa"
+    LGPD = "lgpd"
+
 
 _CONTROLLER_FIELDS = (
     "name", "address", "privacy_contact", "officer", "privacy_notice", "timezone", "authorities",

@@ -79,15 +79,6 @@ class RefusalGround(StrEnum):
     OTHERS_RIGHTS = "others_rights"
 
 
-class Law(StrEnum):
-    """The laws whose deadlines are known."""
-
-    GDPR = "gdpr"
-    UK_GDPR = "uk_gdpr"
-    CCPA = "ccpa"
-    LGPD = "lgpd"
-
-
 class RequestVia(StrEnum):
     """How a request reached the company."""
 

@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import (
     Circumstance,
     is_role_mailbox,
@@ -18,7 +19,6 @@ from preference_center.domain.rights.laws import compute_deadlines
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
-    Law,
     RequestKind,
     RequestState,
     RequestVia,

@@ -8,7 +8,7 @@ from typing import assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from preference_center.domain.catalogue.privacy import AccountClosing
+from preference_center.domain.catalogue.privacy import AccountClosing, Law
 from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.rights.clock import (
     IDENTITY_WAIT,
@@ -21,7 +21,6 @@ from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,
     IdentityLevel,
-    Law,
     RefusalGround,
     RequestKind,
     RequestOutcome,

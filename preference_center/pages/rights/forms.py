@@ -13,13 +13,8 @@ from wtforms import HiddenField
 
 from preference_center.context import services
 from preference_center.domain.addresses import Address
-from preference_center.domain.rights.model import (
-    Extent,
-    IdentityLevel,
-    Law,
-    RequestKind,
-    RequestVia,
-)
+from preference_center.domain.catalogue.privacy import Law
+from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.errors import InvalidLink

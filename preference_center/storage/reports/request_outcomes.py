@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.rights.model import Law, RequestKind
+from preference_center.domain.catalogue.privacy import Law
+from preference_center.domain.rights.model import RequestKind
 from preference_center.storage.db.database import Connection
 
 MAX_REQUESTS = 50_000

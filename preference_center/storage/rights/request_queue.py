@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from preference_center.domain.rights.model import Law, RequestKind, RequestState
+from preference_center.domain.catalogue.privacy import Law
+from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.storage.db.database import Connection
 from preference_center.storage.rights.holds import IN_FORCE

@@ -13,12 +13,12 @@ from uuid import UUID
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.clock import REPEAT_WINDOW
 from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,
     IdentityLevel,
-    Law,
     RefusalGround,
     RequestKind,
     RequestOutcome,

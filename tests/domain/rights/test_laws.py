@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.laws import (
     answer_rule,
     complaint_authority_url,
     compute_deadlines,
 )
-from preference_center.domain.rights.model import Law, RequestKind
+from preference_center.domain.rights.model import RequestKind
 
 ROME, LOS_ANGELES, UTC_ZONE = (
     ZoneInfo(name) for name in ("Europe/Rome", "America/Los_Angeles", "UTC")

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.catalogue.privacy import AccountClosing
+from preference_center.domain.catalogue.privacy import AccountClosing, Law
 from preference_center.domain.rights.laws import compute_deadlines
 from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,
     IdentityLevel,
-    Law,
     RefusalGround,
     RequestKind,
     RequestOutcome,

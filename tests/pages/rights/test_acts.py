@@ -9,14 +9,9 @@ import pytest
 
 from preference_center.contacts import load_contacts, upsert_contacts
 from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.rights.model import (
-    Extent,
-    IdentityLevel,
-    Law,
-    RequestKind,
-    RequestVia,
-)
+from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.rights.holds import end_hold, place_hold
 from tests.clock import START
