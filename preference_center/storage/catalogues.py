@@ -9,11 +9,15 @@ from datetime import datetime
 from functools import lru_cache
 
 from flask import current_app
+from sqlalchemy import Identity, Integer, Text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.parser import parse_catalogue
 from preference_center.errors import CatalogueError
+from preference_center.extensions import db
 from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.tables.column_types import TimestampTz
 from preference_center.storage.tables.ledger import MAY_BE_ACTIVE
 
 _CACHE = "preference_center.catalogue"
@@ -175,3 +179,14 @@ def seed_catalogue_cache(text: str) -> None:
 def clear_catalogue_cache() -> None:
     """Clear this process's cache of the catalogue."""
     current_app.extensions.pop(_CACHE, None)
+
+
+class CatalogueVersionRow(db.Model):  # type: ignore[misc,name-defined]
+    """Every catalogue that was applied."""
+
+    __tablename__ = "catalogue_version"
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(Text)
+    applied_at: Mapped[datetime] = mapped_column(TimestampTz)
+    applied_by: Mapped[str] = mapped_column(Text, server_default="")

@@ -13,17 +13,6 @@ from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz
 
 
-class CatalogueVersionRow(db.Model):  # type: ignore[misc,name-defined]
-    """Every catalogue that was applied."""
-
-    __tablename__ = "catalogue_version"
-    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
-    text: Mapped[str] = mapped_column(Text)
-    digest: Mapped[str] = mapped_column(Text)
-    applied_at: Mapped[datetime] = mapped_column(TimestampTz)
-    applied_by: Mapped[str] = mapped_column(Text, server_default="")
-
-
 class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]
     """A sender's key, hashed."""
 
