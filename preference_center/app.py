@@ -104,10 +104,6 @@ from preference_center.rights.journal import require_replayed
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.access.key_fingerprints import verify_stored_forms
 from preference_center.storage.access.link_keys import DatabaseLinkRegistry
-from preference_center.storage.catalogues import (
-    count_chosen_frequencies,
-    list_suppressed_topics,
-)
 from preference_center.storage.contacts import contacts_merged, load_locale
 from preference_center.storage.db.connections import (
     DeadlineConnection,
@@ -117,6 +113,10 @@ from preference_center.storage.db.connections import (
 from preference_center.storage.db.database import REPLICA
 from preference_center.storage.db.digest_length import application_name, follow_on_connect
 from preference_center.storage.ledger.canonical_forms import verify_canonical_forms
+from preference_center.storage.ledger.suppression_list import (
+    count_chosen_frequencies,
+    list_suppressed_topics,
+)
 from preference_center.storage.mail import review_queue
 from preference_center.storage.mail.bursts import find_bursts_by_event
 from preference_center.storage.mail.outbox import EmailKind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +17,6 @@ from preference_center.errors import CatalogueError
 from preference_center.extensions import db
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.tables.column_types import TimestampTz
-from preference_center.storage.tables.ledger import MAY_BE_ACTIVE
 
 _CACHE = "preference_center.catalogue"
 _APPLY_LOCK_ID = 0x636174616C6F6775
@@ -106,32 +104,6 @@ def lock_for_apply(connection: Connection) -> None:
     go unnoticed. To be called before reading the version in force.
     """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_APPLY_LOCK_ID,))
-
-
-def list_suppressed_topics(
-    connection: Connection, topics: Collection[str], now: datetime
-) -> frozenset[str]:
-    """Those of `topics` that must not be deleted: an opt-out or a running pause refers to them.
-
-    Reads an index for a topic with active suppressions, and all suppressions for one without any.
-    """
-    rows = connection.execute(
-        f"""SELECT topic FROM unnest(%s::text[]) AS topic WHERE EXISTS (
-            SELECT FROM suppression WHERE scope = topic AND ({MAY_BE_ACTIVE})
-                AND (out_at IS NOT NULL OR pause_until > %s)
-        ) OR EXISTS (SELECT FROM suppression WHERE scope = topic AND out_at IS NOT NULL)""",  # noqa: S608 - a constant
-        (list(topics), now),
-    )
-    return frozenset(row[0] for row in rows)
-
-
-def count_chosen_frequencies(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many addresses chose each frequency, by topic and key. Reads all suppressions."""
-    rows = connection.execute(
-        """SELECT scope, frequency, count(*) FROM suppression WHERE frequency IS NOT NULL
-        GROUP BY scope, frequency"""
-    )
-    return {(scope, key): number for scope, key, number in rows}
 
 
 def current_catalogue() -> Catalogue:

@@ -7,7 +7,7 @@ MAX_SCANNED_ROWS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
+from preference_center.storage.tables.ledger import MAY_BE_ACTIVE
 
 MAX_SCANNED_ROWS = 20_000
 
@@ -158,3 +159,29 @@ def _to_suppressions(
         )
         for address_id, scope, reason, channel, digest, ciphertext, since, until, event, _ in rows
     ]
+
+
+def list_suppressed_topics(
+    connection: Connection, topics: Collection[str], now: datetime
+) -> frozenset[str]:
+    """Those of `topics` that must not be deleted: an opt-out or a running pause refers to them.
+
+    Reads an index for a topic with active suppressions, and all suppressions for one without any.
+    """
+    rows = connection.execute(
+        f"""SELECT topic FROM unnest(%s::text[]) AS topic WHERE EXISTS (
+            SELECT FROM suppression WHERE scope = topic AND ({MAY_BE_ACTIVE})
+                AND (out_at IS NOT NULL OR pause_until > %s)
+        ) OR EXISTS (SELECT FROM suppression WHERE scope = topic AND out_at IS NOT NULL)""",  # noqa: S608 - a constant
+        (list(topics), now),
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def count_chosen_frequencies(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many addresses chose each frequency, by topic and key. Reads all suppressions."""
+    rows = connection.execute(
+        """SELECT scope, frequency, count(*) FROM suppression WHERE frequency IS NOT NULL
+        GROUP BY scope, frequency"""
+    )
+    return {(scope, key): number for scope, key, number in rows}
