@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
-from preference_center.mailer.email_parts import ignore_if_not_you, valid_until, works_once
 from preference_center.mailer.email_texts import EmailTexts, TextsOfEmail
+from preference_center.mailer.send import ignore_if_not_you, valid_until, works_once
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail
 
 

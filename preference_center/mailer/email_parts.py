@@ -11,29 +11,9 @@ from flask_babel import gettext as _
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.laws import complaint_authority_url
 from preference_center.domain.rights.model import RequestKind
-from preference_center.languages import format_day_and_time
 from preference_center.mailer.right_titles import right_title
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail.outbox import OutgoingEmail
-
-
-def valid_until(email: OutgoingEmail) -> str:
-    """Until when its link works."""
-    return format_day_and_time(email.expires_at)
-
-
-def works_once(email: OutgoingEmail) -> str:
-    """That its link works once, and until when."""
-    text: str = _(
-        "The link works once, until %(time)s. Please don’t forward it.", time=valid_until(email)
-    )
-    return text
-
-
-def ignore_if_not_you() -> str:
-    """What to do about an email that somebody else caused."""
-    text: str = _("If it was not you, you can ignore this email. Nothing has changed.")
-    return text
 
 
 def how_to_complain(email: OutgoingEmail) -> str:

@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from flask_babel import gettext as _
 
 from preference_center.context import Services, services
 from preference_center.domain.deadlines import email_retry
+from preference_center.languages import format_day_and_time
 from preference_center.mail_server import MailServer
 from preference_center.mailer.messages import render_email
 from preference_center.mailer.smtp_client import (
@@ -28,7 +30,7 @@ from preference_center.mailer.unproven_emails import emails_stopped
 from preference_center.metrics import instruments
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import ClaimedEmail, EmailKind, SendResult
+from preference_center.storage.mail.outbox import ClaimedEmail, EmailKind, OutgoingEmail, SendResult
 
 log = structlog.get_logger()
 
@@ -105,3 +107,22 @@ def _safe_message(error: Exception) -> str:
     return (
         f"{type(error).__name__} {error}" if isinstance(error, SmtpError) else type(error).__name__
     )
+
+
+def valid_until(email: OutgoingEmail) -> str:
+    """Until when its link works."""
+    return format_day_and_time(email.expires_at)
+
+
+def works_once(email: OutgoingEmail) -> str:
+    """That its link works once, and until when."""
+    text: str = _(
+        "The link works once, until %(time)s. Please don’t forward it.", time=valid_until(email)
+    )
+    return text
+
+
+def ignore_if_not_you() -> str:
+    """What to do about an email that somebody else caused."""
+    text: str = _("If it was not you, you can ignore this email. Nothing has changed.")
+    return text
