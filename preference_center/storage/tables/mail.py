@@ -37,14 +37,3 @@ class ReviewQueueRow(db.Model):  # type: ignore[misc,name-defined]
             "review_queue_with_content", "received_at", postgresql_where=text("head IS NOT NULL")
         ),
     )
-
-
-class EmailStopRow(db.Model):  # type: ignore[misc,name-defined]
-    """A mailbox that wants no emails which anybody can cause; see `storage.mail.email_stops`.
-
-    `digest` is that of the mailbox. Deleted once it has ended.
-    """
-
-    __tablename__ = "email_stop"
-    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    ends_at: Mapped[datetime] = mapped_column(TimestampTz)

@@ -67,3 +67,14 @@ class StaffSessionRow(db.Model):  # type: ignore[misc,name-defined]
     last_seen_at: Mapped[datetime] = mapped_column(TimestampTz)
     expires_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
     ended_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
+class EmailStopRow(db.Model):  # type: ignore[misc,name-defined]
+    """A mailbox that wants no emails which anybody can cause; see `storage.mail.email_stops`.
+
+    `digest` is that of the mailbox. Deleted once it has ended.
+    """
+
+    __tablename__ = "email_stop"
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    ends_at: Mapped[datetime] = mapped_column(TimestampTz)
