@@ -15,14 +15,12 @@ from pydantic import Field, RootModel
 
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.parsing import QueryParameters
-from preference_center.api.problems import STALE_WATERMARK, InvalidQuery, ParameterError
+from preference_center.api.problems import STALE_WATERMARK
 from preference_center.api.responses import ResponseBody
-from preference_center.api.stream_limit import acquire_stream_slot
+from preference_center.api.stream_limit import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import EventKind
-from preference_center.domain.watermarks import Watermark, parse_watermark
-from preference_center.errors import InvalidWatermark
 from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction
@@ -38,13 +36,6 @@ _BLOCK_SIZE = 1 << 16
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 _COMPRESSION_LEVEL = 1
 """zlib level: low, since the database is the bottleneck, not the network."""
-
-WATERMARK_SCHEMA = Field(
-    json_schema_extra={
-        "format": "watermark",
-        "pattern": r"^[0-9a-f]{8}\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})$",
-    },
-)
 
 
 class ChangesQuery(QueryParameters):
@@ -152,14 +143,6 @@ def get_changes(_: ApiCall, query: ChangesQuery) -> Response:
         lambda connection: feed.list_changes(connection, keys, after, query.limit)
     )
     return json_response(json.dumps(_page_json(page)))
-
-
-def parse_after(text: str | None) -> Watermark | None:
-    """The watermark of the parameter `after`. Raises InvalidQuery."""
-    try:
-        return None if text is None else parse_watermark(text)
-    except InvalidWatermark as error:
-        raise InvalidQuery([ParameterError("after", "invalid-value", str(error))]) from None
 
 
 @endpoint("GET", "/changes/snapshot", KeyScope.READ, response=SnapshotLine)

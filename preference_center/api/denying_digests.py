@@ -12,12 +12,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from flask import Response
 from pydantic import Base64Bytes, RootModel
 
-from preference_center.api.change_feed import WATERMARK_SCHEMA, parse_after
 from preference_center.api.endpoint import ApiCall, endpoint
 from preference_center.api.parsing import QueryParameters
 from preference_center.api.problems import STALE_WATERMARK
 from preference_center.api.responses import ResponseBody
-from preference_center.api.stream_limit import acquire_stream_slot
+from preference_center.api.stream_limit import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
 from preference_center.context import services
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue, TopicDefault

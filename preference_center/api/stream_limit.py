@@ -5,10 +5,21 @@ from __future__ import annotations
 from threading import BoundedSemaphore
 
 from flask import current_app
+from pydantic import Field
 
 from preference_center.api.error_handlers import RETRY_AFTER_SECONDS
-from preference_center.api.problems import UNAVAILABLE, ApiError
+from preference_center.api.problems import UNAVAILABLE, ApiError, InvalidQuery, ParameterError
 from preference_center.context import services
+from preference_center.domain.watermarks import Watermark, parse_watermark
+from preference_center.errors import InvalidWatermark
+
+WATERMARK_SCHEMA = Field(
+    json_schema_extra={
+        "format": "watermark",
+        "pattern": r"^[0-9a-f]{8}\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})$",
+    },
+)
+
 
 _EXTENSION_KEY = "preference_center.stream_slots"
 
@@ -28,3 +39,11 @@ def acquire_stream_slot() -> BoundedSemaphore:
             {"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     return slots
+
+
+def parse_after(text: str | None) -> Watermark | None:
+    """The watermark of the parameter `after`. Raises InvalidQuery."""
+    try:
+        return None if text is None else parse_watermark(text)
+    except InvalidWatermark as error:
+        raise InvalidQuery([ParameterError("after", "invalid-value", str(error))]) from None
