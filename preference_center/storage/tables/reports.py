@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import (
@@ -10,7 +10,6 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
-    Interval,
     LargeBinary,
     SmallInteger,
     Text,
@@ -21,7 +20,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz
-from preference_center.storage.tables.sync import VACUUM_EARLY
 
 
 class BurstRow(db.Model):  # type: ignore[misc,name-defined]
@@ -95,19 +93,3 @@ class DailyCountProgressRow(db.Model):  # type: ignore[misc,name-defined]
     first_day: Mapped[date | None] = mapped_column(Date)
     rebuilt_since: Mapped[date | None] = mapped_column(Date)
     rebuilt_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
-
-
-class ReflectionCountRow(db.Model):  # type: ignore[misc,name-defined]
-    """How many opt-outs a destination reflected on one day (UTC), by the time that it took.
-
-    `bucket` is that of `domain.reports.reflection_times`; a destination that was removed keeps
-    its counts.
-    """
-
-    __tablename__ = "reflection_count"
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    destination: Mapped[str] = mapped_column(Text, primary_key=True)
-    bucket: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    count: Mapped[int] = mapped_column(BigInteger)
-    longest: Mapped[timedelta] = mapped_column(Interval)
-    __table_args__ = ({"postgresql_with": VACUUM_EARLY},)

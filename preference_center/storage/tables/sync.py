@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Date,
     Identity,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     SmallInteger,
     Text,
@@ -253,3 +255,19 @@ class DestinationSampleRow(db.Model):  # type: ignore[misc,name-defined]
     pushed: Mapped[int] = mapped_column(Integer)
     failed: Mapped[int] = mapped_column(Integer)
     __table_args__ = (Index("destination_sample_at", "at"),)
+
+
+class ReflectionCountRow(db.Model):  # type: ignore[misc,name-defined]
+    """How many opt-outs a destination reflected on one day (UTC), by the time that it took.
+
+    `bucket` is that of `domain.reports.reflection_times`; a destination that was removed keeps
+    its counts.
+    """
+
+    __tablename__ = "reflection_count"
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    destination: Mapped[str] = mapped_column(Text, primary_key=True)
+    bucket: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    longest: Mapped[timedelta] = mapped_column(Interval)
+    __table_args__ = ({"postgresql_with": VACUUM_EARLY},)
