@@ -25,9 +25,10 @@ from preference_center.rights.request_steps import (
     load_request,
     open_sealed,
 )
+from preference_center.storage.contacts import list_addresses
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import list_events_between, list_events_of
-from preference_center.storage.rights import moves, subject
+from preference_center.storage.rights import moves
 from preference_center.storage.rights.moves import Move
 
 CONSENT_RETRACTED = "consent_retracted"
@@ -122,7 +123,7 @@ def _find_event(
     first, last = parse_receipt_code(reference)
     theirs = {
         each.id
-        for each in subject.list_addresses(
+        for each in list_addresses(
             connection, services().keys, request.subject_digests, request.address_ids
         )
     }

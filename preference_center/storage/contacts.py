@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,18 @@ from preference_center.hooks import Hook
 from preference_center.keys import Keys
 from preference_center.links.link_payload import restore_address
 from preference_center.storage.db.database import Connection, run_autocommit
+
+# A row without keys is of a mailbox that is locked for another form: it says nothing of this one.
+_SELECT_SUBJECT_ADDRESSES = """
+SELECT a.channel, a.digest, a.id, a.ciphertext, a.created_at, a.erased_at
+FROM (
+    SELECT * FROM address WHERE digest = ANY(%(digests)b)
+    UNION
+    SELECT * FROM address WHERE id = ANY(%(ids)b)
+) AS a
+WHERE EXISTS (SELECT FROM address_key k WHERE k.address_id = a.id)
+ORDER BY a.id
+"""
 
 
 class ConcurrentContactUpdate(PreferenceCenterError):
@@ -309,3 +322,41 @@ def _addresses(
         for channel, digest, ciphertext in rows
         if (digest, channel) in given or ciphertext is not None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectAddress:
+    """One address of the request. `id` is None where nothing is stored about it.
+
+    `text` is its canonical form; None where only a digest of it is stored.
+    """
+
+    channel: str
+    digest: bytes = field(repr=False)
+    id: int | None = None
+    text: str | None = field(default=None, repr=False)
+    created_at: datetime | None = None
+    erased_at: datetime | None = None
+
+
+def list_addresses(
+    connection: Connection,
+    keys: Keys,
+    digests: Iterable[bytes],
+    ids: Iterable[int],
+) -> list[SubjectAddress]:
+    """The stored addresses with these exact digests or ids."""
+    rows = connection.execute(
+        _SELECT_SUBJECT_ADDRESSES, {"digests": list(digests), "ids": list(ids)}, binary=True
+    )
+    return [
+        SubjectAddress(
+            channel,
+            digest,
+            address_id,
+            None if ciphertext is None or erased_at else keys.open(ciphertext, context=digest),
+            created_at,
+            erased_at,
+        )
+        for channel, digest, address_id, ciphertext, created_at, erased_at in rows
+    ]

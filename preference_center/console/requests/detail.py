@@ -25,8 +25,9 @@ from preference_center.rights.access_file.build import file_expires_at
 from preference_center.rights.proposals import find_proposal
 from preference_center.rights.request_steps import deadlines_of, open_sealed
 from preference_center.storage.catalogues import current_catalogue_or_empty
+from preference_center.storage.contacts import list_addresses
 from preference_center.storage.db.database import Connection, run_in_transaction
-from preference_center.storage.rights import moves, proofs, subject
+from preference_center.storage.rights import moves, proofs
 from preference_center.storage.rights.erasure_list import Erasure, list_erasures_of_request
 from preference_center.storage.rights.holds import held_addresses
 from preference_center.storage.rights.moves import Move
@@ -96,7 +97,7 @@ def _load(asked: RightsRequest) -> Stored:
 
     def load(connection: Connection) -> Stored:
         digests, ids = asked.subject_digests, asked.address_ids
-        named = subject.list_addresses(connection, services().keys, digests, ids)
+        named = list_addresses(connection, services().keys, digests, ids)
         holds = held_addresses(connection, [each.id for each in named if each.id], now)
         corrects = asked.kind is RequestKind.CORRECT
         return Stored(

@@ -20,8 +20,8 @@ from preference_center.rights.access_file.records import (
     SuppressionRecord,
 )
 from preference_center.rights.access_file.subject import AccessSubject, readable_address
+from preference_center.storage.contacts import SubjectAddress
 from preference_center.storage.ledger.events import iter_events_of, load_events_by_id
-from preference_center.storage.rights.subject import SubjectAddress
 
 _INTERNAL_EVIDENCE = frozenset(
     {"destination", "import", "key_id", "move", "moved_event", "moved_source", "request"}

@@ -12,6 +12,7 @@ from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.links.link_payload import restore_address
+from preference_center.storage.contacts import SubjectAddress, list_addresses
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import (
     NO_SCOPE_FACTS,
@@ -19,8 +20,7 @@ from preference_center.storage.ledger.suppression_lookup import (
     load_exact_facts,
     load_facts_by_id,
 )
-from preference_center.storage.rights import requests, subject
-from preference_center.storage.rights.subject import SubjectAddress
+from preference_center.storage.rights import requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def readable_address(each: SubjectAddress) -> Address | None:
 
 def _load_addresses(connection: Connection, request: RightsRequest) -> list[SubjectAddress]:
     keys = services().keys
-    stored = subject.list_addresses(connection, keys, request.subject_digests, request.address_ids)
+    stored = list_addresses(connection, keys, request.subject_digests, request.address_ids)
     known = {(each.channel, each.digest) for each in stored}
     typed = [
         SubjectAddress(channel, keys.digest(text), text=text)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,17 +14,7 @@ from preference_center.storage.db.database import Connection
 
 _FETCH_SIZE = 500
 
-# A row without keys is of a mailbox that is locked for another form: it says nothing of this one.
-_SELECT_SUBJECT_ADDRESSES = """
-SELECT a.channel, a.digest, a.id, a.ciphertext, a.created_at, a.erased_at
-FROM (
-    SELECT * FROM address WHERE digest = ANY(%(digests)b)
-    UNION
-    SELECT * FROM address WHERE id = ANY(%(ids)b)
-) AS a
-WHERE EXISTS (SELECT FROM address_key k WHERE k.address_id = a.id)
-ORDER BY a.id
-"""
+
 _SELECT_CONTACTS = """
 SELECT c.id, c.account, c.restricted_at, c.locale, c.created_at, c.changed_at,
     array_agg(linked.address_id ORDER BY linked.address_id)
@@ -64,21 +54,6 @@ WHERE address_id = ANY(%s) ORDER BY placed_at
 
 
 @dataclass(frozen=True, slots=True)
-class SubjectAddress:
-    """One address of the request. `id` is None where nothing is stored about it.
-
-    `text` is its canonical form; None where only a digest of it is stored.
-    """
-
-    channel: str
-    digest: bytes = field(repr=False)
-    id: int | None = None
-    text: str | None = field(default=None, repr=False)
-    created_at: datetime | None = None
-    erased_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class SubjectContact:
     """A contact that has some of these addresses."""
 
@@ -113,29 +88,6 @@ class SubjectRows:
     erasure_tasks: Mapping[UUID, Sequence[Sequence[Any]]]
     moves: Sequence[tuple[int, int, datetime, datetime | None]]
     holds: Sequence[tuple[int, str, datetime, datetime | None, datetime | None]]
-
-
-def list_addresses(
-    connection: Connection,
-    keys: Keys,
-    digests: Iterable[bytes],
-    ids: Iterable[int],
-) -> list[SubjectAddress]:
-    """The stored addresses with these exact digests or ids."""
-    rows = connection.execute(
-        _SELECT_SUBJECT_ADDRESSES, {"digests": list(digests), "ids": list(ids)}, binary=True
-    )
-    return [
-        SubjectAddress(
-            channel,
-            digest,
-            address_id,
-            None if ciphertext is None or erased_at else keys.open(ciphertext, context=digest),
-            created_at,
-            erased_at,
-        )
-        for channel, digest, address_id, ciphertext, created_at, erased_at in rows
-    ]
 
 
 def list_contacts(connection: Connection, ids: Sequence[int]) -> list[SubjectContact]:
