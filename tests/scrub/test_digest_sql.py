@@ -15,7 +15,8 @@ from preference_center.domain.mailbox_providers import PROVIDERS
 from preference_center.key_rings import parse_ring
 from preference_center.keys import Keys
 from preference_center.scrub.digest_sql import probes, with_digests
-from preference_center.scrub.duck.connection import connect, duckdb_dialect
+from preference_center.scrub.duck import duckdb_dialect
+from preference_center.scrub.duck.connection import connect
 from tests.environment import _key
 
 KEYS = Keys(parse_ring(f"d1:{_key(1)},d2:{_key(4)}"), parse_ring(f"e1:{_key(2)}"))

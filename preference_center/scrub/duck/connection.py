@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 import duckdb
 
 from preference_center.errors import PreferenceCenterError
-from preference_center.scrub.decision_query import REMOVED_COLUMNS, ScrubProgress
-from preference_center.scrub.digest_sql import SqlDialect
 
 ENGINE = f"duckdb {duckdb.__version__}"
 
@@ -52,16 +49,6 @@ def connect(work: Path) -> Connection:
     return connection
 
 
-def duckdb_dialect(pads: Sequence[tuple[bytes, bytes]]) -> tuple[SqlDialect, dict[str, bytes]]:
-    """DuckDB's dialect, and the parameters that its SQL needs: they contain the secret."""
-    given: dict[str, bytes] = {}
-    names = []
-    for number, (inner, outer) in enumerate(pads):
-        given |= {f"inner{number}": inner, f"outer{number}": outer}
-        names.append((f"$inner{number}", f"$outer{number}"))
-    return SqlDialect(lambda text, pattern: f"regexp_full_match({text}, '{pattern}')", names), given
-
-
 @contextmanager
 def without_filter_pushdown(connection: Connection) -> Iterator[None]:
     """Disable filter pushdown, which computes the same expressions again.
@@ -94,26 +81,6 @@ def translate_errors() -> Iterator[None]:
         raise
 
 
-@contextmanager
-def report_progress(connection: Connection, progress: ScrubProgress, label: str) -> Iterator[None]:
-    """Report the progress of the current query, a few times a second."""
-    progress(label, 0)
-    done = threading.Event()
-
-    def poll() -> None:
-        while not done.wait(0.2):
-            progress(label, max(0.0, connection.query_progress()) / 100)
-
-    teller = threading.Thread(target=poll, daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        done.set()
-        teller.join()
-    progress(label, 1)
-
-
 def fetch_row(
     connection: Connection, query: str, parameters: Sequence[object] = ()
 ) -> tuple[Any, ...]:
@@ -132,10 +99,3 @@ def path_literal(path: Path) -> str:
 def glob_safe_path_literal(path: Path) -> str:
     """The path as a literal to read from, glob characters escaped."""
     return path_literal(Path(re.sub(r"([*?\[])", r"[\1]", str(path))))
-
-
-def removed_columns(values: Sequence[str]) -> str:
-    """The columns that are added to a removed row, as one value."""
-    return (
-        "{" + ", ".join(f"'{n}': {v}" for n, v in zip(REMOVED_COLUMNS, values, strict=True)) + "}"
-    )

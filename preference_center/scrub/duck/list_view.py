@@ -15,12 +15,8 @@ from preference_center.scrub.csv_records import (
     write_one_record_per_line,
 )
 from preference_center.scrub.decision_query import ScrubProgress
-from preference_center.scrub.duck.connection import (
-    Connection,
-    fetch_row,
-    glob_safe_path_literal,
-    report_progress,
-)
+from preference_center.scrub.duck import report_progress
+from preference_center.scrub.duck.connection import Connection, fetch_row, glob_safe_path_literal
 from preference_center.scrub.list_layout import Compression, ListLayout
 
 _BLOCK = 4 * 1024 * 1024

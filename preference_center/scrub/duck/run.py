@@ -20,15 +20,13 @@ from preference_center.scrub.decision_query import (
     ScrubProgress,
     count_by_rule,
 )
+from preference_center.scrub.duck import duckdb_dialect, removed_columns, report_progress
 from preference_center.scrub.duck.connection import (
     Connection,
     ScrubError,
     connect,
-    duckdb_dialect,
     fetch_row,
     glob_safe_path_literal,
-    removed_columns,
-    report_progress,
     translate_errors,
     without_filter_pushdown,
 )

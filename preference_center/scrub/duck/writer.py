@@ -14,13 +14,8 @@ from preference_center.scrub.decision_query import (
     ScrubProgress,
 )
 from preference_center.scrub.digest_sql import sql_literal
-from preference_center.scrub.duck.connection import (
-    Connection,
-    fetch_row,
-    path_literal,
-    removed_columns,
-    report_progress,
-)
+from preference_center.scrub.duck import removed_columns, report_progress
+from preference_center.scrub.duck.connection import Connection, fetch_row, path_literal
 from preference_center.scrub.list_layout import ListLayout, compression_of
 
 # DuckDB's joins keep no order, not even with one thread, so each row carries its number.
