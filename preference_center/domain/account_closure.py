@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import assert_never
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
@@ -16,7 +15,6 @@ from preference_center.domain.events import (
     EventKind,
 )
 from preference_center.domain.hashed_addresses import HashedAddress
-from preference_center.domain.rights.model import Extent
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
@@ -57,26 +55,6 @@ def build_closure_changes(
         for event, scope in zip(event_ids, (EVERYTHING, ALL_MARKETING), strict=True)
     )
     return over_everything, over_marketing
-
-
-def build_erasure_changes(
-    event_ids: tuple[UUID, UUID],
-    address: Address | HashedAddress,
-    extent: Extent,
-    origin: RequestOrigin,
-    received_at: datetime,
-) -> Sequence[Change]:
-    """The suppressions that an erasure leaves: of all marketing, and of a closed account's all."""
-    over_everything, over_marketing = build_closure_changes(
-        event_ids, address, origin, received_at, kind=EventKind.ERASED
-    )
-    match extent:
-        case Extent.ACCOUNT:
-            return over_everything, over_marketing
-        case Extent.MARKETING:
-            return (over_marketing,)
-        case _:
-            assert_never(extent)
 
 
 def closure_changes_decisions(facts: Sequence[ScopeFact], at: datetime) -> bool:

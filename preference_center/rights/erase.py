@@ -16,15 +16,13 @@ from uuid import UUID
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.account_closure import (
-    build_erasure_changes,
-    closure_changes_decisions,
-)
+from preference_center.domain.account_closure import closure_changes_decisions
 from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.events import REPEAT_INTERVAL, Change
 from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.domain.rights.model import Extent
+from preference_center.domain.rights.move import build_erasure_changes
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import (

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID, uuid5
 
+from preference_center.domain.account_closure import build_closure_changes
 from preference_center.domain.addresses import Address
 from preference_center.domain.events import (
     ALL_MARKETING,
@@ -25,6 +26,8 @@ from preference_center.domain.events import (
     Timestamped,
     counts_at,
 )
+from preference_center.domain.hashed_addresses import HashedAddress
+from preference_center.domain.rights.model import Extent
 from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import InvalidInput
@@ -229,3 +232,23 @@ def _moved(move_id: UUID, old: Address, origin: RequestOrigin) -> Change:
         actor=origin.actor,
         evidence={"move": str(move_id)},
     )
+
+
+def build_erasure_changes(
+    event_ids: tuple[UUID, UUID],
+    address: Address | HashedAddress,
+    extent: Extent,
+    origin: RequestOrigin,
+    received_at: datetime,
+) -> Sequence[Change]:
+    """The suppressions that an erasure leaves: of all marketing, and of a closed account's all."""
+    over_everything, over_marketing = build_closure_changes(
+        event_ids, address, origin, received_at, kind=EventKind.ERASED
+    )
+    match extent:
+        case Extent.ACCOUNT:
+            return over_everything, over_marketing
+        case Extent.MARKETING:
+            return (over_marketing,)
+        case _:
+            assert_never(extent)
