@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Date,
-    Index,
     Integer,
-    LargeBinary,
     SmallInteger,
     Text,
-    Uuid,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz
-
-
-class BurstRow(db.Model):  # type: ignore[misc,name-defined]
-    """One burst. `known_addresses` counts the stored addresses of its domain at that time."""
-
-    __tablename__ = "burst"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    domain_digest: Mapped[bytes] = mapped_column(LargeBinary)
-    detected_at: Mapped[datetime] = mapped_column(TimestampTz)
-    first_at: Mapped[datetime] = mapped_column(TimestampTz)
-    last_at: Mapped[datetime] = mapped_column(TimestampTz)
-    issued_first: Mapped[datetime] = mapped_column(TimestampTz)
-    issued_last: Mapped[datetime] = mapped_column(TimestampTz)
-    events: Mapped[int] = mapped_column(Integer)
-    addresses: Mapped[int] = mapped_column(Integer)
-    known_addresses: Mapped[int] = mapped_column(Integer)
-    message_ids: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    __table_args__ = (Index("burst_detected_at", "detected_at"),)
-
-
-class BurstEventRow(db.Model):  # type: ignore[misc,name-defined]
-    """Which burst an event is part of."""
-
-    __tablename__ = "burst_event"
-    event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    burst_id: Mapped[UUID] = mapped_column(Uuid)
-    __table_args__ = (Index("burst_event_burst", "burst_id"),)
-
-
-class BurstScanRow(db.Model):  # type: ignore[misc,name-defined]
-    """One row: up to when events were scanned for bursts."""
-
-    __tablename__ = "burst_scan"
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
-    scanned_until: Mapped[datetime] = mapped_column(TimestampTz)
 
 
 class UnsubscribeSurveyCountRow(db.Model):  # type: ignore[misc,name-defined]
