@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from sqlalchemy import Date, Integer, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.extensions import db
 from preference_center.storage.db.database import Connection
 
 
@@ -49,3 +53,13 @@ def list_counts_between(connection: Connection, first: date, last: date) -> list
         (first, last),
     )
     return [SurveyCount(*row) for row in rows]
+
+
+class UnsubscribeSurveyCountRow(db.Model):  # type: ignore[misc,name-defined]
+    """Why people unsubscribed: counts per month, without anything about whom."""
+
+    __tablename__ = "unsubscribe_survey_count"
+    month: Mapped[date] = mapped_column(Date, primary_key=True)
+    scope: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)

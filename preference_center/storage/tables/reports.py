@@ -7,7 +7,6 @@ from datetime import date, datetime
 from sqlalchemy import (
     BigInteger,
     Date,
-    Integer,
     SmallInteger,
     Text,
 )
@@ -15,16 +14,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
 from preference_center.storage.tables.column_types import TimestampTz
-
-
-class UnsubscribeSurveyCountRow(db.Model):  # type: ignore[misc,name-defined]
-    """Why people unsubscribed: counts per month, without anything about whom."""
-
-    __tablename__ = "unsubscribe_survey_count"
-    month: Mapped[date] = mapped_column(Date, primary_key=True)
-    scope: Mapped[str] = mapped_column(Text, primary_key=True)
-    reason: Mapped[str] = mapped_column(Text, primary_key=True)
-    count: Mapped[int] = mapped_column(Integer)
 
 
 class DailyCountRow(db.Model):  # type: ignore[misc,name-defined]
