@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from bench.ground import TOPIC, Ground, hush
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.ledger import record

@@ -14,8 +14,8 @@ from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin

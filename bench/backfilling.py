@@ -15,7 +15,7 @@ from bench import opt_out, web
 from bench.clicking import CLICKS, Clicks, click, summarize
 from bench.decisions import DRAFT, FILL, MADE_UP
 from bench.ground import TOPIC, Ground, add_destination
-from preference_center.domain.addresses import NORM_VERSION
+from preference_center.core.addresses import NORM_VERSION
 from preference_center.ledger.backfilling import backfill
 
 _REQUESTS = 12_000

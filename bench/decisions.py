@@ -11,7 +11,7 @@ import psycopg
 from bench.ground import MESSAGE_TYPE, TOPIC, Ground
 from bench.load import Request
 from preference_center.context import services
-from preference_center.domain.addresses import NORM_VERSION, Channel, parse_address
+from preference_center.core.addresses import NORM_VERSION, Channel, parse_address
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction

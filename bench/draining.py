@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from bench.ground import Ground, add_destinations, hush
 from bench.opted_out import opt_out
+from preference_center.core.addresses import Channel
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
-from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination

@@ -18,9 +18,9 @@ from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger import record

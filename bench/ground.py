@@ -21,7 +21,7 @@ from preference_center.app import create_app
 from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.config import Settings
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import db

@@ -27,7 +27,7 @@ import psycopg
 from bench import ground, opt_out, web
 from bench.load import Request
 from dev.engines import Engines
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from bench.ground import TOPIC, Ground
 from bench.load import Request
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.links import ONE_CLICK
-from preference_center.links.link_payload import Link
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links import ONE_CLICK
+from preference_center.core.links.link_payload import Link
 
 
 def requests(ground: Ground, count: int) -> list[Request]:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from bench.ground import TOPIC
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.ledger import record
 
 AT_ONCE = 10_000

@@ -11,7 +11,7 @@ import psycopg
 
 from bench import web
 from bench.ground import Ground, add_destinations
-from preference_center.domain.deadlines import AT_RISK, WINDOW
+from preference_center.core.deadlines import AT_RISK, WINDOW
 
 DESTINATIONS = 50
 _LATE = """INSERT INTO sync_state (destination_id, address_id, wanted_version, due_at, next_at)

@@ -31,9 +31,9 @@ from bench import ground
 from bench.ground import MESSAGE_TYPE, TOPIC, Ground
 from dev.engines import Engines
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.errors import InvalidAddress
-from preference_center.keys import Keys
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidAddress
+from preference_center.core.keys import Keys
 
 CHUNK = 1000
 PIPELINED = 10

@@ -17,7 +17,7 @@ from bench.ground import TOPIC
 from dev.accounts import server_account
 from dev.binaries import find_postgres
 from dev.engines import CHECKOUT
-from preference_center.domain.addresses import NORM_VERSION
+from preference_center.core.addresses import NORM_VERSION
 from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
 from preference_center.storage.db.connections import PLANNER_SETTINGS
 from preference_center.storage.ledger.suppression_lookup import LOOK_UP_BY_DIGEST

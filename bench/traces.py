@@ -10,8 +10,8 @@ from bench.draining import connect_to_sink
 from dev.engines import Engines
 from dev.maintenance.house import Trace
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.links.link_payload import Link
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links.link_payload import Link
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction

@@ -20,9 +20,9 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import address_of, opt_out
 from bench.pacing import Clock, simulated
+from preference_center.core.deadlines import WINDOW
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
-from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import Connector, DestinationConfig

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from chaos.timing import LOST, SPOOLED, Asked, Sample
 from chaos.webs import is_dropped
-from preference_center.links import ONE_CLICK
+from preference_center.core.links import ONE_CLICK
 from tests.faults.service import Service
 
 PATIENCE = 10.0

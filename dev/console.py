@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.console.rendering import redirect_after_post
 from preference_center.console.sign_in import start_session
 from preference_center.context import services
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.extensions import CONSOLE_PATH, csrf
 from preference_center.staff.accounts import create_account, enrol, find_enrolment
 from preference_center.storage.access import staff_accounts

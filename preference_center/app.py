@@ -62,12 +62,15 @@ from preference_center.console.people.timeline import find_bursts, list_requests
 from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
 from preference_center.context import EXTENSION_NAME, Services
+from preference_center.core.ids import uuid7
+from preference_center.core.key_rings import parse_ring
+from preference_center.core.keys import Keys
+from preference_center.core.links import Links
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages
 from preference_center.extensions import CookieSessions, csrf, db, migrate
 from preference_center.hooks import require_registered
 from preference_center.http_body import MemoryRequest
-from preference_center.ids import uuid7
 from preference_center.inbound.ingest_mail import ingest_received_mail
 from preference_center.inbound.spooled_mail import SPOOLED_MAIL, record_spooled
 from preference_center.inbound.text_messages import handle_text
@@ -76,10 +79,7 @@ from preference_center.inbound.webhooks import blueprint as webhooks
 from preference_center.ingest.record import erased_seen_again
 from preference_center.ingest.webhooks import receive_mail
 from preference_center.integrations.registry import load_integrations
-from preference_center.key_rings import parse_ring
-from preference_center.keys import Keys
 from preference_center.languages import locale_of
-from preference_center.links import Links
 from preference_center.locations import ROOT
 from preference_center.logs import configure_logs
 from preference_center.mailer.address_emails import ADDRESS_TEXTS

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.bursts import BurstRecord, find_bursts
+from preference_center.core.bursts import BurstRecord, find_bursts
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import bursts as stored
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from preference_center.catalogue_check import check_catalogue
 from preference_center.context import services
+from preference_center.core.errors import CatalogueConflict
 from preference_center.domain.catalogue.diff import (
     CatalogueDiff,
     diff_catalogues,
@@ -18,7 +19,6 @@ from preference_center.domain.catalogue.diff import (
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.parser import catalogue_digest
 from preference_center.domain.catalogue.warnings import catalogue_warnings
-from preference_center.errors import CatalogueConflict
 from preference_center.hooks import Hook
 from preference_center.storage import catalogues
 from preference_center.storage.access import audit

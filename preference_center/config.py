@@ -14,10 +14,10 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from preference_center.console_settings import ConsoleSettings
-from preference_center.domain.addresses import SUPPORTED_REGIONS, Channel, parse_address
-from preference_center.domain.bursts import BurstRule
-from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
-from preference_center.integrations.base.private_networks import Network, parse_private_networks
+from preference_center.core.addresses import SUPPORTED_REGIONS, Channel, parse_address
+from preference_center.core.bursts import BurstRule
+from preference_center.core.errors import ConfigError, InvalidAddress, InvalidInput
+from preference_center.core.networks import Network, parse_private_networks
 from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.mail_settings import MailSettings
 from preference_center.rate_limiter import parse_rate

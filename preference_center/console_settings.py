@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from preference_center.domain.staff import Role, parse_roles
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Role, parse_roles
 
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 """Whose provider may have plain http, to try it."""

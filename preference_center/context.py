@@ -13,9 +13,9 @@ from flask import current_app
 
 if TYPE_CHECKING:
     from preference_center.config import Settings
+    from preference_center.core.keys import Keys
+    from preference_center.core.links import Links
     from preference_center.database_timeouts import DatabaseTimeouts
-    from preference_center.keys import Keys
-    from preference_center.links import Links
     from preference_center.queue import JobQueue
     from preference_center.rate_limiter import RedisRateLimiter
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from preference_center.context import services
-from preference_center.errors import InvalidInput, Unavailable
+from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.storage.access import audit
 from preference_center.storage.db.append_lock import await_writers
 from preference_center.storage.db.database import (

@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadHost, HTTPException, InternalServerError
 from preference_center import pages
 from preference_center.api.endpoint import PREFIX
 from preference_center.api.error_handlers import handle_http_exception
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.languages import SOURCE_LANGUAGE, in_language, requested_language
 
 log = structlog.get_logger()

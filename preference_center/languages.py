@@ -42,7 +42,7 @@ from flask_babel import (
 )
 from werkzeug.utils import cached_property
 
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
 from preference_center.domain.catalogue import PAGE_LANGUAGES, Wording
 from preference_center.hooks import Hook
 

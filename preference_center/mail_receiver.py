@@ -16,7 +16,7 @@ import structlog
 from preference_center import spool
 from preference_center.app import create_app
 from preference_center.context import services
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.inbound.smtp_server import STOP_SIGNALS, serve
 from preference_center.logs import capture_standard_logs
 from preference_center.serving.internal_server import start_internal_server

@@ -8,8 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preference_center.console_settings import Mailboxes, parse_mailboxes
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import ConfigError, InvalidAddress, InvalidInput
 from preference_center.mail_server import MailServer
 
 

@@ -42,7 +42,7 @@ def _create_service() -> Flask:
     # Imported late, so that `--help` takes a fifth of a second and not two; the settings first, so
     # that what is missing is named before the service is imported.
     from preference_center.config import load_settings  # noqa: PLC0415
-    from preference_center.errors import ConfigError  # noqa: PLC0415
+    from preference_center.core.errors import ConfigError  # noqa: PLC0415
 
     try:
         settings = load_settings()

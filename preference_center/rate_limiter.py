@@ -20,7 +20,7 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import RedisError
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.redis_connection import connect_redis, error_fields
 
 log = structlog.get_logger()

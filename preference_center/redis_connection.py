@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import redis
 from redis.sentinel import Sentinel
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 
 _PLAIN_SCHEMES = frozenset({"redis", "rediss", "unix"})
 _SENTINEL_SCHEMES = {"redis+sentinel": False, "rediss+sentinel": True}

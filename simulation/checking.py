@@ -11,7 +11,7 @@ import psycopg
 
 from preference_center.api.decisions import decide_all
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import decide, denial_end, find_sharing_denial
 from preference_center.storage.catalogues import current_catalogue

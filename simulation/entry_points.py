@@ -10,9 +10,11 @@ from typing import Any
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidRows
+from preference_center.core.events import Change, EventKind
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.events import Change, EventKind
 from preference_center.domain.resubscribe import build_opt_in_change
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
@@ -20,10 +22,8 @@ from preference_center.domain.sender_requests import (
     RequestOrigin,
     build_opt_out_change,
 )
-from preference_center.errors import InvalidRows
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.ledger import RecordResult, record
-from preference_center.links.link_payload import Link
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from simulation.accounts import Accounts

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.events import EventKind, ScopeState
+from preference_center.core.events import EventKind, ScopeState
 from preference_center.domain.watermarks import Watermark
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes

@@ -22,10 +22,10 @@ from dev.engines import Engines
 from dev.postgres import make_database
 from preference_center.app import create_app
 from preference_center.context import EXTENSION_NAME, Services
+from preference_center.core.ids import uuid7
 from preference_center.database_timeouts import DatabaseTimeouts
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.extensions import db
-from preference_center.ids import uuid7
 from preference_center.queue import JobQueue
 from preference_center.rights.journal import EXTENSION_KEY as REPLAY_GATE
 from preference_center.storage import catalogues

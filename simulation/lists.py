@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.context import services
+from preference_center.core.errors import ImportConflict
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
 from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map
-from preference_center.errors import ImportConflict
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo
 from preference_center.imports.uploads import confirm_plan, continue_import, receive_upload

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.storage.db.database import Connection, run_in_transaction

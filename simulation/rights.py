@@ -15,10 +15,10 @@ from typing import Any
 
 from preference_center import contacts
 from preference_center.context import services
+from preference_center.core.errors import InvalidInput, ReplayPending
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence
-from preference_center.errors import InvalidInput, ReplayPending
 from preference_center.rights import journal
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.replay import replay

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from preference_center.console_settings import ConsoleSettings, parse_role_groups
-from preference_center.domain.staff import Role
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Role
 
 ISSUER = "https://login.example.com/realms/staff"
 

@@ -14,11 +14,11 @@ import pytest
 
 from preference_center import daily_counts
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidInput, Unavailable
+from preference_center.core.events import EventKind
 from preference_center.daily_counts import count_a_few_events, count_new_events, rebuild
 from preference_center.database_timeouts import WEB_TIMEOUTS
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import EventKind
-from preference_center.errors import InvalidInput, Unavailable
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
 from preference_center.storage.db.database import (

@@ -20,22 +20,22 @@ from jinja2 import Environment, nodes
 from preference_center.api.decision_models import DecisionItem, StreamedDecision
 from preference_center.api.decisions import decision_json
 from preference_center.api.row_formats import COLUMNS, CsvFormat
-from preference_center.domain.addresses import Channel, PhoneChannel
+from preference_center.core.addresses import Channel, PhoneChannel
+from preference_center.core.events import RESERVED_SCOPES, EventKind, is_valid_scope
+from preference_center.core.links import link_payload, offline
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
 from preference_center.domain.delivery_status import Blocker
-from preference_center.domain.events import RESERVED_SCOPES, EventKind, is_valid_scope
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.domain.sync.contract import TopicOffReason
 from preference_center.integrations.webhook import connector as sender_webhook
-from preference_center.links import link_payload, offline
 from preference_center.scrub.decision_query import RULE_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "preference_center"
 
 EXEMPT = {
-    "domain/addresses.py",  # PhoneChannel, which a test of its own looks at
+    "core/addresses.py",  # PhoneChannel, which a test of its own looks at
     "storage/ledger/canonical_forms.py",  # samples of the two syntaxes of addresses
 }
 

@@ -1,4 +1,8 @@
-"""Imports run downward only. Read from the source, so that nothing is missed."""
+"""The order of the subjects, their surfaces and rules: read from the imports and the SQL.
+
+docs/architecture.md draws the order. What a test reports says which import is wrong and what to
+do instead.
+"""
 
 from __future__ import annotations
 
@@ -10,66 +14,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "preference_center"
 
-ENTRY_POINTS = frozenset({"pages", "api", "inbound", "console", "probes"})
-
-# From the bottom up. A unit imports from layers below its own, and from its own layer
-# unless that is one of ENTRY_POINTS.
-LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
-    frozenset({"domain"}),
-    frozenset({"integrations"}),
-    frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "links"})
-    | frozenset({"key_rings", "keys"})
-    | frozenset(
-        {
-            "logs",
-            "console_settings",
-            "mail_server",
-            "mail_settings",
-            "mailcheck",
-            "metrics",
-            "queue",
-            "rate_limiter",
-            "redis_acl",
-            "redis_connection",
-        }
-    )
-    | frozenset({"locations", "processes", "request_ids", "setting_files", "telemetry"}),
-    frozenset({"context", "extensions", "hooks", "languages"}),
-    frozenset({"storage"}),
-    frozenset({"bounces", "contacts", "ledger", "mailer"}),
-    frozenset(
-        {
-            "burst_scan",
-            "catalogue_check",
-            "catalogue_versions",
-            "publishing",
-            "consent_records",
-            "daily_counts",
-            "destinations",
-            "imports",
-            "key_rotation",
-            "scrub",
-            "sender_keys",
-            "spool",
-            "staff",
-        }
-    ),
-    frozenset({"policy_notices", "rights"}),
-    frozenset({"ingest", "monitoring", "sync"}),
-    ENTRY_POINTS,
-    frozenset({"cli", "error_pages"}),  # error pages differ by entry point
-    frozenset({"app"}),
-    frozenset({"mail_receiver", "main", "serving", "wsgi"}),  # what the Procfile starts
-    frozenset({"__main__", "asgi"}),
+SUBJECTS = (
+    "core",
+    "integrations",
+    "infra",
+    "catalogue",
+    "ledger",
+    "web",
+    "decisions",
+    "destinations",
+    "contacts",
+    "lists",
+    "cookies",
+    "rights",
+    "inbound",
+    "senders",
+    "recipients",
+    "monitoring",
+    "reports",
+    "app",
 )
-RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
+"""From the bottom up: a subject imports those before it. `app` is what lies on top."""
+RANK = {subject: rank for rank, subject in enumerate(SUBJECTS)}
+SURFACES = frozenset({"pages", "api", "console", "cli"})
+"""The names of the modules and folders through which people and programs reach a subject."""
 
 # What rules must not know: time and chance are arguments, and there is no I/O.
 IMPURE = {"flask", "flask_sqlalchemy", "sqlalchemy", "psycopg", "redis", "rq", "httpx", "structlog"}
 IMPURE |= {"flask_babel", "os", "random", "secrets", "socket", "subprocess", "time"}
-CLOCK_CALLS = {"now", "utcnow", "today"}
 
 Import = tuple[Path, str]
 
@@ -79,118 +53,135 @@ def modules(*folders: str) -> list[Path]:
 
 
 @cache  # several rules look at the same modules
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def imports(path: Path) -> tuple[str, ...]:
     """The dotted name of everything that a module imports, anywhere in it."""
     return tuple(_imports(path))
 
 
 def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            # `from preference_center import links` imports a module too
+            # `from preference_center import web` imports a module too
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def unit_of(path: Path) -> str:
-    """Name the part of `preference_center` that a file belongs to."""
-    return path.relative_to(ROOT / "preference_center").with_suffix("").parts[0]
+def name_of(path: Path) -> str:
+    """The dotted name of a module."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def breaks(unit: str, name: str) -> bool:
-    """Whether `unit` of preference_center may not import `name`."""
-    package, _, rest = name.partition(".")
-    if package != "preference_center":
-        return package in {"workers", "dev", "tests", "bench"}
-    target = rest.split(".")[0]
-    if target in {unit, "__version__"}:
-        return False
-    if RANK[target] == RANK[unit]:
-        return unit in ENTRY_POINTS
-    return RANK[target] > RANK[unit]
+def subject_of(name: str) -> str:
+    """The subject of a module of preference_center, or of a name in it."""
+    unit = name.split(".")[1] if "." in name else "app"
+    return "app" if unit in {"__main__", "__version__"} else unit
+
+
+def surface_of(name: str) -> str | None:
+    """The surface of a subject that a module, or a name in it, belongs to: "rights.pages"."""
+    _, subject, *rest = name.split(".")
+    found = [part for part in rest if part in SURFACES]
+    return f"{subject}.{found[0]}" if found else None
+
+
+def fault(module: str, name: str) -> str | None:
+    """What is wrong with an import of `name` in `module`, and what to do; None if it is right."""
+    if not name.startswith("preference_center."):
+        return None
+    subject, target = subject_of(module), subject_of(name)
+    if subject not in RANK or target not in RANK:
+        return None  # not moved yet
+    own_surface, surface = surface_of(module), surface_of(name)
+    if RANK[target] > RANK[subject] and not (own_surface and target == "web"):
+        return f"{target} comes after {subject}: move the name down, or declare a hook in {subject}"
+    if target == subject and surface and not own_surface and subject not in {"app", "web"}:
+        return f"{surface} is a surface: move what is needed out of it"
+    if target != subject and surface and target != "web" and subject != "app":
+        return f"{surface} is another subject's surface: move what is needed out of it"
+    return None
+
+
+def report(found: Iterator[tuple[Path, str]]) -> str:
+    return "\n".join(f"{path.relative_to(ROOT)}: {text}" for path, text in found)
 
 
 def offenders(found: Iterator[Import]) -> list[str]:
     return [f"{path.relative_to(ROOT)} imports {name}" for path, name in found]
 
 
-def test_every_unit_has_a_place_in_the_layers() -> None:
-    units = {unit_of(path) for path in modules("preference_center")} - {"__init__"}
-    assert units - set(RANK) == set()
+def test_every_subject_has_its_place_in_the_order() -> None:
+    found = {subject_of(name_of(path)) for path in modules("preference_center")}
+    assert "core" in found
 
 
-def test_imports_run_downward_only() -> None:
-    paths = [path for path in modules("preference_center") if unit_of(path) in RANK]
-    assert not offenders(
-        (path, name) for path in paths for name in imports(path) if breaks(unit_of(path), name)
+def test_imports_run_downward_and_past_surfaces() -> None:
+    faults = report(
+        (path, f"{name}: {text}")
+        for path in modules("preference_center")
+        for name in imports(path)
+        if (text := fault(name_of(path), name))
     )
+    assert not faults, faults
 
 
 @pytest.mark.parametrize(
-    "unit, name",
+    "module, name",
     [
-        ("domain", "preference_center.storage.tables"),
-        ("storage", "preference_center.ledger"),
-        ("api", "preference_center.pages.rendering"),
-        ("queue", "workers.jobs"),
-        ("app", "dev.engines"),
+        ("preference_center.core.events", "preference_center.ledger.record"),
+        ("preference_center.ledger.recording", "preference_center.web.errors.render"),
+        ("preference_center.rights.holds", "preference_center.rights.api.requests"),
+        ("preference_center.reports.console.build", "preference_center.rights.console.queue"),
+        ("preference_center.infra.job_queue", "preference_center.app.create_app"),
     ],
 )
-def test_the_rule_catches(unit: str, name: str) -> None:
-    assert breaks(unit, name)
+def test_the_rule_catches(module: str, name: str) -> None:
+    assert fault(module, name)
 
 
 @pytest.mark.parametrize(
-    "unit, name",
+    "module, name",
     [
-        ("api", "preference_center.ledger.record"),
-        ("links", "preference_center.keys"),
-        ("api", "preference_center.api.requests"),
-        ("domain", "idna"),
+        ("preference_center.ledger.feed.api", "preference_center.web.api.endpoint"),
+        ("preference_center.rights.pages.ask", "preference_center.rights.requests.steps"),
+        ("preference_center.rights.pages.ask", "preference_center.rights.pages.visitor"),
+        ("preference_center.app", "preference_center.rights.console"),
+        ("preference_center.core.addresses", "idna"),
     ],
 )
-def test_the_rule_lets_pass(unit: str, name: str) -> None:
-    assert not breaks(unit, name)
+def test_the_rule_lets_pass(module: str, name: str) -> None:
+    assert not fault(module, name)
 
 
-def test_the_domain_is_pure() -> None:
-    domain = modules("preference_center/domain")
-    assert not offenders(
-        (path, name) for path in domain for name in imports(path) if name.split(".")[0] in IMPURE
-    )
-    calls = [
-        f"{path.relative_to(ROOT)} calls {node.func.attr}()"
-        for path in domain
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in CLOCK_CALLS
-    ]
-    assert not calls
-
-
-def test_integrations_know_the_domain_only() -> None:
-    own = tuple(f"preference_center.{unit}." for unit in ("integrations", "domain", "errors"))
+def test_integrations_know_core_only() -> None:
     banned = IMPURE - {"httpx", "structlog", "os", "random", "secrets", "socket", "time"}
     assert not offenders(
         (path, name)
         for path in modules("preference_center/integrations")
         for name in imports(path)
         if name.split(".")[0] in banned | {"dev", "tests", "bench", "workers"}
-        or (name.startswith("preference_center") and not name.startswith(own))
     )
 
 
-def test_workers_use_no_entry_point_and_nothing_of_development() -> None:
-    entry_points = tuple(f"preference_center.{unit}" for unit in ENTRY_POINTS | {"cli"})
+def test_workers_use_no_surface_and_nothing_of_development() -> None:
     assert not offenders(
         (path, name)
         for path in modules("workers")
         for name in imports(path)
-        if name.split(".")[0] in {"dev", "tests", "bench"} or name.startswith(entry_points)
+        if name.split(".")[0] in {"dev", "tests", "bench"}
+        or (name.startswith("preference_center.") and is_surface_of_a_subject(name))
     )
+
+
+def is_surface_of_a_subject(name: str) -> bool:
+    """Whether it is a surface; `web` is the base of all, and purges what it stores."""
+    return surface_of(name) is not None and subject_of(name) != "web"
 
 
 def test_what_a_wheel_has_of_dev_uses_nothing_that_only_a_checkout_has() -> None:
@@ -211,8 +202,7 @@ def test_what_a_wheel_has_of_dev_uses_nothing_that_only_a_checkout_has() -> None
 @pytest.mark.parametrize(
     "library, only",
     [
-        ("itsdangerous", {"preference_center/links"}),
-        ("rq", {"preference_center/queue.py", "workers"}),
+        ("itsdangerous", {"preference_center/core/links"}),
     ],
 )
 def test_a_library_has_one_home(library: str, only: set[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.rate_limiter import (
     BREAKER_SECONDS,
     RedisRateLimiter,

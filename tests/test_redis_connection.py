@@ -14,7 +14,7 @@ from dev.engines import for_test
 from dev.processes import wait_until
 from dev.valkey import Valkey
 from preference_center.config import Settings, load_settings
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 from preference_center.queue import JobQueue
 from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.redis_connection import (

@@ -16,8 +16,8 @@ import structlog
 
 from preference_center.app import create_app
 from preference_center.context import services
+from preference_center.core.errors import ConfigError, Unavailable
 from preference_center.database_timeouts import WORKER_TIMEOUTS
-from preference_center.errors import ConfigError, Unavailable
 from preference_center.logs import capture_standard_logs
 from preference_center.publishing.publisher import FeedPublisher, FeedTopic, TopicUnavailable
 from preference_center.serving.internal_server import start_internal_server

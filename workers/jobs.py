@@ -11,8 +11,8 @@ from uuid import UUID
 import structlog
 
 from preference_center.context import services
+from preference_center.core.errors import Unavailable
 from preference_center.destinations.connect import connect
-from preference_center.errors import Unavailable
 from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget
 from preference_center.ingest.webhooks import ingest_webhooks

@@ -18,10 +18,10 @@ import structlog
 from preference_center.app import create_app
 from preference_center.burst_scan import flag_bursts
 from preference_center.context import services
+from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.daily_counts import count_a_few_events
 from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
-from preference_center.errors import PreferenceCenterError, Unavailable
 from preference_center.imports.uploads import UPLOAD_RETENTION
 from preference_center.integrations.registry import list_specs
 from preference_center.ledger.deferred_forms import raise_deferred_states

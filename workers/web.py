@@ -19,7 +19,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from werkzeug.utils import import_string
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 from preference_center.locations import PACKAGE
 
 LOGGING = PACKAGE / "serving" / "granian_logging.json"

@@ -14,9 +14,10 @@ from uuid import UUID
 from flask import current_app
 
 from preference_center.context import services
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change
+from preference_center.core.links.link_payload import Link
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map
@@ -30,7 +31,6 @@ from preference_center.imports.sources import LocalFile
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.integrations.import_presets import get_preset
 from preference_center.ledger import record
-from preference_center.links.link_payload import Link
 from preference_center.pages import ledger_changes
 from preference_center.rights import requests
 from preference_center.storage.catalogues import current_catalogue

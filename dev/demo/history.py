@@ -23,8 +23,8 @@ from dev.demo.samples import after, fill_gaps
 from dev.demo.shop import DESTINATION, OPERATOR
 from preference_center.burst_scan import flag_bursts
 from preference_center.context import services
+from preference_center.core.events import ALL_MARKETING, Change
 from preference_center.destinations.manage import pause_destination
-from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.monitoring.history import record_samples

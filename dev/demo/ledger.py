@@ -8,8 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.addresses import mask_address, parse_address
-from preference_center.domain.events import EventKind
+from preference_center.core.addresses import mask_address, parse_address
+from preference_center.core.events import EventKind
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable
 

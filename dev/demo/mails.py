@@ -15,12 +15,12 @@ from markupsafe import Markup
 
 from dev.demo.files import Files
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links import list_unsubscribe_headers
+from preference_center.core.links.link_payload import Link
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.ledger import record
-from preference_center.links import list_unsubscribe_headers
-from preference_center.links.link_payload import Link
 from preference_center.storage.catalogues import current_catalogue
 
 TOPIC = "cascina.newsletter"

@@ -18,10 +18,10 @@ from dev.demo.history import DAYS, record_history
 from dev.demo.shop import create_shop
 from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Catalogue, catalogue_digest, parse_catalogue
-from preference_center.domain.events import Change
 from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ledger import record

@@ -52,13 +52,13 @@ TARGETS = {
         "preference_center/domain/topic_status.py", ("tests/domain/test_decisions.py",)
     ),
     "deadlines": Target(
-        "preference_center/domain/deadlines.py", ("tests/domain/test_deadlines.py",)
+        "preference_center/core/deadlines.py", ("tests/domain/test_deadlines.py",)
     ),
     "dates": Target(
         "preference_center/domain/vendor_event_time.py",
         ("tests/domain/test_vendor_event_time.py",),
     ),
-    "events": Target("preference_center/domain/events.py", ("tests/domain/test_events.py",)),
+    "events": Target("preference_center/core/events.py", ("tests/domain/test_events.py",)),
     "ledger": Target("preference_center/ledger/sql.py", ("tests/ledger",), engines=True),
     "syncs": Target(
         "preference_center/storage/sync/states.py",

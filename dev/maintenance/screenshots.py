@@ -32,8 +32,8 @@ from dev.server import free_port
 from dev.shops import create_app as create_shops
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.core.addresses import Channel
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.domain.addresses import Channel
 from preference_center.extensions import db
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from io import BytesIO
 from fuzz.targets.picking import pick
 from preference_center.api.gunzip import gunzip, split_lines
 from preference_center.api.row_formats import InputRow, NdjsonFormat, RowFormat, open_csv
+from preference_center.core.errors import InvalidInput, UnreadableBody
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import InvalidInput, UnreadableBody
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.integrations.import_presets import load_presets
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from fuzz.targets.tokens import LINKS
-from preference_center.errors import InvalidLink
+from preference_center.core.errors import InvalidLink
 from preference_center.spool.frames import Frame, decode_frames, encode_frame
 
 

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import InvalidLink
-from preference_center.links import FormPurpose, Links
-from preference_center.links.link_payload import LIFETIMES
-from preference_center.links.offline import base64url_encode, derive_secrets
-from preference_center.links.sealer import derive_key
-from preference_center.links.sender_tokens import SenderKey
+from preference_center.core.errors import InvalidLink
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links import FormPurpose, Links
+from preference_center.core.links.link_payload import LIFETIMES
+from preference_center.core.links.offline import base64url_encode, derive_secrets
+from preference_center.core.links.sealer import derive_key
+from preference_center.core.links.sender_tokens import SenderKey
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KEY = bytes(range(32))

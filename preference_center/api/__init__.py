@@ -36,7 +36,7 @@ from preference_center.api import error_handlers
 from preference_center.api.docs_page import register_docs
 from preference_center.api.endpoint import BLUEPRINT_NAME, Endpoint, add_deprecation_headers
 from preference_center.api.problems import ApiError
-from preference_center.errors import CatalogueError, InvalidInput, Unavailable
+from preference_center.core.errors import CatalogueError, InvalidInput, Unavailable
 from preference_center.extensions import csrf
 
 

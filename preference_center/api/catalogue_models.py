@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from preference_center.api.responses import ResponseBody
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue.model import MessageClass, ServiceGround, TopicDefault
 
 Texts = dict[str, str]

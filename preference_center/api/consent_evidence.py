@@ -15,7 +15,7 @@ from preference_center.api.requests import (
     ShortText,
     WordingText,
 )
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     check_policy_shown,

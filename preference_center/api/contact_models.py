@@ -21,7 +21,7 @@ from preference_center.api.consent_evidence import EvidenceBody
 from preference_center.api.parsing import PRINTABLE, RequestBody, constraints, validate_printable
 from preference_center.api.requests import LanguageTag, RawAddress
 from preference_center.api.responses import ResponseBody
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.contacts import MAX_ADDRESSES, AccountState
 
 ExternalId = Annotated[

@@ -18,10 +18,10 @@ from preference_center.api.problems import (
 )
 from preference_center.contacts import InTransaction, WrittenContact
 from preference_center.context import services
-from preference_center.domain.addresses import parse_address
+from preference_center.core.addresses import parse_address
+from preference_center.core.errors import InvalidInput, InvalidRows
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.sender_requests import clamp_to_now
-from preference_center.errors import InvalidInput, InvalidRows
 from preference_center.storage.db.database import Connection
 
 

@@ -37,7 +37,7 @@ from preference_center.api.problems import (
     FieldErrors,
 )
 from preference_center.api.restrictions import post_contacts_restrict, post_contacts_unrestrict
-from preference_center.domain.addresses import Address, parse_address
+from preference_center.core.addresses import Address, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.storage.access.api_keys import KeyScope
 

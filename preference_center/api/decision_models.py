@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 from preference_center.api.parsing import MAX_ROWS, RequestBody, constraints
 from preference_center.api.requests import MessageTypeKey, RawAddress
 from preference_center.api.responses import ProblemDocument, ResponseBody
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.decision_rules import DecisionRule
 
 _ADDRESSES: JsonDict = {"type": "array", "items": {"type": "string"}}

@@ -18,7 +18,7 @@ from preference_center.api.problems import STALE_WATERMARK
 from preference_center.api.responses import ResponseBody
 from preference_center.api.stream_limit import WATERMARK_SCHEMA, acquire_stream_slot, parse_after
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue import Catalogue, TopicDefault
 from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import ApiKey, KeyScope

@@ -36,7 +36,7 @@ from preference_center.api.parsing import (
 )
 from preference_center.api.problems import Problem
 from preference_center.context import services
-from preference_center.domain.events import Change, Retraction
+from preference_center.core.events import Change, Retraction
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.hooks import Hook
 from preference_center.ledger import record

@@ -32,7 +32,7 @@ from preference_center.api.problems import (
     ParameterError,
     Problem,
 )
-from preference_center.errors import InvalidInput, ReplayPending, Unavailable
+from preference_center.core.errors import InvalidInput, ReplayPending, Unavailable
 
 log = structlog.get_logger()
 

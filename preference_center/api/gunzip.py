@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
-from preference_center.errors import UnreadableBody
+from preference_center.core.errors import UnreadableBody
 
 MAX_LINE = 1 << 16
 """Bytes of the longest line, and of the longest CSV record of several lines."""

@@ -15,7 +15,7 @@ from flask import Response, request
 
 from preference_center.api.problems import IDEMPOTENCY_KEY_REUSED, INVALID_IDEMPOTENCY_KEY, ApiError
 from preference_center.context import services
-from preference_center.errors import PreferenceCenterError
+from preference_center.core.errors import PreferenceCenterError
 from preference_center.http_body import read_body
 from preference_center.storage.access import idempotency
 from preference_center.storage.access.api_keys import ApiKey

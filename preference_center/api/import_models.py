@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
 from preference_center.api.requests import ScopeName, ShortName
 from preference_center.api.responses import ResponseBody
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.imports.date_formats import UnreadableDates
 from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.domain.imports.presets import MeaningFilter, RowMeaning

@@ -26,11 +26,11 @@ from preference_center.api.problems import (
     FieldErrors,
 )
 from preference_center.context import services
+from preference_center.core.errors import ImportConflict, UnknownImport
 from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import DateFormat, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.scopes import build_scope_map
-from preference_center.errors import ImportConflict, UnknownImport
 from preference_center.imports import uploads
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.undo import start_undo_in_transaction

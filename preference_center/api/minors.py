@@ -10,12 +10,12 @@ from preference_center.api.contact_rows import contact_ref
 from preference_center.api.endpoint import ApiCall, endpoint, json_response
 from preference_center.api.problems import INVALID_ADDRESS, UNKNOWN_CONTACT
 from preference_center.api.rights_models import RightsRequestResponse, request_response
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.errors import UnknownContact
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import UnknownContact
 from preference_center.rights import requests
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.storage.access.api_keys import KeyScope

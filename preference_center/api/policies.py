@@ -18,10 +18,10 @@ from preference_center.api.parsing import MAX_ROWS, QueryParameters, RequestBody
 from preference_center.api.problems import NOT_FOUND, ApiError
 from preference_center.api.responses import ResponseBody
 from preference_center.api.stream_limit import acquire_stream_slot
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import UnknownPolicyVersion
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.policy_notices import NoticeChannel, Reach
-from preference_center.errors import UnknownPolicyVersion
 from preference_center.policy_notices.rows import NoticeRow, next_rows
 from preference_center.policy_notices.select import announced_version
 from preference_center.storage.access import audit

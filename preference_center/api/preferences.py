@@ -17,9 +17,9 @@ from preference_center.api.preference_models import (
 from preference_center.api.preferences_json import load_preferences_json
 from preference_center.api.problems import INVALID_ADDRESS, SCOPE_PROBLEMS, FieldErrors
 from preference_center.context import Services, services
-from preference_center.domain.addresses import parse_address
+from preference_center.core.addresses import parse_address
+from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.frequency_changes import (
     ChosenFrequencies,
     build_frequency_change,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
 from preference_center.context import services
-from preference_center.errors import (
+from preference_center.core.errors import (
     AddressConflict,
     ExternalIdConflict,
     ForbiddenTransition,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from preference_center.errors import UnreadableBody
+from preference_center.core.errors import UnreadableBody
 
 MAX_IN_MEMORY = 1 << 20
 """Bytes kept in memory before the file is created, in TMPDIR."""

@@ -39,7 +39,7 @@ from preference_center.api.rights_models import (
     request_response,
 )
 from preference_center.context import services
-from preference_center.domain.addresses import parse_address
+from preference_center.core.addresses import parse_address
 from preference_center.domain.rights.identity import proven_level
 from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.domain.rights.proof_files import ProofFile

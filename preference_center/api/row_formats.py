@@ -17,6 +17,12 @@ from pydantic_core import from_json
 
 from preference_center.api.decisions import decision_json
 from preference_center.api.gunzip import MAX_LINE
+from preference_center.core.errors import UnreadableBody
+from preference_center.core.tabular import (
+    detect_delimiter,
+    find_likely_columns,
+    normalize_column_name,
+)
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     ALLOW_BY_DEFAULT,
@@ -25,13 +31,7 @@ from preference_center.domain.decisions import (
     UNPARSEABLE_ADDRESS,
     Decision,
 )
-from preference_center.domain.tabular import (
-    detect_delimiter,
-    find_likely_columns,
-    normalize_column_name,
-)
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import UnreadableBody
 
 BOM = b"\xef\xbb\xbf"
 COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory", "frequency")

@@ -14,9 +14,9 @@ from preference_center.api.pagination import PageQuery
 from preference_center.api.parsing import RequestBody
 from preference_center.api.requests import RawAddress, ScopeName
 from preference_center.api.responses import ResponseBody
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.events import EventKind
 from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.events import EventKind
 
 SuppressionReason = Literal[
     "opted_out",

@@ -36,13 +36,13 @@ from preference_center.api.suppression_models import (
 )
 from preference_center.api.writes import record_results
 from preference_center.context import services
-from preference_center.domain.addresses import Address, parse_address
+from preference_center.core.addresses import Address, parse_address
+from preference_center.core.events import Change, Event, EventKind
 from preference_center.domain.decisions import find_scope_denial
 from preference_center.domain.delivery_status import (
     active_suppressions,
     is_suppressed_by_other_form,
 )
-from preference_center.domain.events import Change, Event, EventKind
 from preference_center.domain.resubscribe import build_opt_in_change, is_repeated_opt_in
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger.recording import RecordResult

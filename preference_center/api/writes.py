@@ -17,9 +17,9 @@ from preference_center.api.problems import SCOPE_PROBLEMS, FieldErrors
 from preference_center.api.requests import RawAddress, ScopeName, TopicKey
 from preference_center.api.responses import ResponseBody
 from preference_center.context import Services, services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import Change
 from preference_center.domain.sender_requests import (
     ReceivedVia,
     build_consent_change,

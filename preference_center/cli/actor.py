@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from preference_center.domain.staff import validate_staff_name
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import validate_staff_name
 
 SOURCE = "cli"
 STAFF_NAME = "STAFF_NAME"

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 import click
 
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue.brand_files import inline_files
 from preference_center.domain.catalogue.model import Catalogue
-from preference_center.errors import CatalogueError
 
 file_argument = click.argument("file", type=click.File("rb"))
 

@@ -72,7 +72,7 @@ def with_service(command: Callable[P, T]) -> Callable[P, T]:
 def _learn_digest_keys() -> None:
     """Ask the database which digest keys are in use, before a command makes a digest."""
     from preference_center.context import services  # noqa: PLC0415 - see the module
-    from preference_center.errors import Unavailable  # noqa: PLC0415 - see the module
+    from preference_center.core.errors import Unavailable  # noqa: PLC0415 - see the module
     from preference_center.storage.db.database import run_in_transaction  # noqa: PLC0415 - see the module
 
     if len(services().keys.digest_chain) > 1:

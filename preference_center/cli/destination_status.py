@@ -13,9 +13,9 @@ from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
+from preference_center.core.errors import DestinationError
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.verification_stats import VerificationStats
-from preference_center.errors import DestinationError
 from preference_center.ingest.preview import SyncPreview, preview_destination
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError, get_spec

@@ -10,11 +10,11 @@ from preference_center.cli.actor import SOURCE, actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import JournalUnavailable, UnknownErasure
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import JournalUnavailable, UnknownErasure
 from preference_center.rights import hand_tasks
 from preference_center.rights.erase import erase_contacts
 from preference_center.rights.journal import load_status

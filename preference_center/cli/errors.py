@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from preference_center.errors import InvalidInput, PreferenceCenterError, Unavailable
+from preference_center.core.errors import InvalidInput, PreferenceCenterError, Unavailable
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from preference_center.cli.actor import actor
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import ALL_MARKETING, SHARING, EventKind
+from preference_center.core.tabular import is_spreadsheet_formula
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, SHARING, EventKind
 from preference_center.domain.export_formats import ExportFile, ExportFormat, export_files
-from preference_center.domain.tabular import is_spreadsheet_formula
-from preference_center.errors import InvalidInput
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue

@@ -11,8 +11,8 @@ from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
+from preference_center.core.errors import StaleWatermark
 from preference_center.domain.watermarks import parse_watermark
-from preference_center.errors import StaleWatermark
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -24,10 +24,10 @@ from preference_center.cli.errors import (
 )
 from preference_center.cli.lazy_command import LazyCommand
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable
+from preference_center.core.mime import MAIL_HEAD_BYTES
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.mail.mime import MAIL_HEAD_BYTES
-from preference_center.errors import Unavailable
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.ingest_mail import ingest_mail
 from preference_center.inbound.mail_opt_outs import resolve_pending

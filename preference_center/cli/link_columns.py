@@ -12,16 +12,16 @@ from itertools import chain
 from typing import BinaryIO, TextIO
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.tabular import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidAddress, InvalidInput
+from preference_center.core.links import Links
+from preference_center.core.links.link_payload import Link, restore_address
+from preference_center.core.tabular import (
     detect_delimiter,
     find_address_cells,
     find_address_column,
     find_address_column_by_content,
 )
-from preference_center.errors import InvalidAddress, InvalidInput
-from preference_center.links import Links
-from preference_center.links.link_payload import Link, restore_address
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import list_readable_after
 

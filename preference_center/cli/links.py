@@ -26,11 +26,11 @@ from preference_center.cli.link_columns import (
     write_list_with_links,
 )
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.destination import Destination
-from preference_center.errors import InvalidInput
 from preference_center.storage.access import audit, link_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_in_transaction

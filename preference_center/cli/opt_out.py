@@ -15,9 +15,9 @@ from preference_center.cli.errors import (
     reject_address_arguments,
 )
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.ledger import record
 from preference_center.storage.access.key_fingerprints import require_known_keys

@@ -15,7 +15,7 @@ from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.policy_notices import NoticeChannel, Reach
 from preference_center.policy_notices.rows import may_be_sent, next_rows
 from preference_center.policy_notices.select import (

@@ -7,7 +7,7 @@ import click
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
-from preference_center.domain.addresses import mask_address, parse_address
+from preference_center.core.addresses import mask_address, parse_address
 from preference_center.domain.catalogue import DEFAULT_RETENTION, RetainedData
 from preference_center.rights.retention import (
     PlannedRemoval,

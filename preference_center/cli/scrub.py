@@ -14,9 +14,14 @@ import click
 
 from preference_center.cli.command_app import with_service
 from preference_center.cli.errors import click_errors
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import (
+    InvalidInput,
+    InvalidSnapshot,
+    UnknownMessageType,
+    WrongChannel,
+)
 from preference_center.domain.decision_rules import DecisionRule
-from preference_center.errors import InvalidInput, InvalidSnapshot, UnknownMessageType, WrongChannel
 from preference_center.scrub import require_duckdb
 from preference_center.scrub.decision_query import RULE_REASONS, ScrubProgress
 from preference_center.scrub.job import ScrubEngine, ScrubJob, ScrubReceipt

@@ -8,7 +8,7 @@ from preference_center.cli.actor import actor
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.context import services
-from preference_center.domain.staff import Role, parse_roles
+from preference_center.core.staff import Role, parse_roles
 from preference_center.extensions import CONSOLE_PATH
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts

@@ -18,7 +18,7 @@ from preference_center.console.rendering import (
     handle_http_error,
 )
 from preference_center.console.routing import Route, register
-from preference_center.domain.staff import Permission
+from preference_center.core.staff import Permission
 from preference_center.extensions import CONSOLE_PATH
 
 __all__ = ["Route", "create_blueprint"]

@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext
 from flask_babel.speaklater import LazyString
 
 from preference_center.console.access import may
-from preference_center.domain.staff import Permission
+from preference_center.core.staff import Permission
 
 
 @dataclass(frozen=True, slots=True)

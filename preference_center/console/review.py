@@ -16,20 +16,20 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.deadlines import WINDOW, deadline_stage
-from preference_center.domain.events import ALL_MARKETING, SHARING
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.deadlines import WINDOW, deadline_stage
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import ALL_MARKETING, SHARING
+from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.staff import Permission
+from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.domain.mail import ReviewReason
-from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.domain.staff import Permission
-from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.domain.statements import SOURCE
 from preference_center.domain.sync.open_questions import (
     INVALID_ADDRESS_QUESTION,
     UNREADABLE_QUESTION,
 )
-from preference_center.errors import InvalidInput
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning, NotOpen, UnusableReason
 from preference_center.languages import page_language

@@ -12,7 +12,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from preference_center.console.access import require
-from preference_center.domain.staff import Permission
+from preference_center.core.staff import Permission
 
 View = Callable[..., ResponseReturnValue]
 

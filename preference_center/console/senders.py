@@ -17,10 +17,10 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.staff import Permission
-from preference_center.errors import InvalidInput
-from preference_center.links.sender_tokens import SenderKey
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links.sender_tokens import SenderKey
+from preference_center.core.staff import Permission
 from preference_center.storage.access import api_keys, key_usage, link_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
 from preference_center.storage.access.key_usage import USAGE_RETENTION, KeyUsage

@@ -16,8 +16,8 @@ from preference_center.console.access import current_actor, current_staff
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
-from preference_center.domain.staff import Permission, Role, parse_roles
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Permission, Role, parse_roles
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access import staff_accounts, staff_sessions
 from preference_center.storage.access.staff_accounts import StaffAccount

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.core.errors import (
+    AddressConflict,
+    ExternalIdConflict,
+    InvalidInput,
+    RowError,
+)
 from preference_center.domain.contacts import Contact
 from preference_center.domain.restriction import UnrestrictionProof
 from preference_center.domain.sender_requests import ConsentEvidence
-from preference_center.errors import AddressConflict, ExternalIdConflict, InvalidInput, RowError
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from preference_center.contacts.batch import BatchResult
 from preference_center.context import services
+from preference_center.core.addresses import Address
+from preference_center.core.events import Change
 from preference_center.domain.account_closure import (
     build_closure_changes,
     build_reopening_change,
     closure_changes_decisions,
 )
-from preference_center.domain.addresses import Address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import Contact
-from preference_center.domain.events import Change
 from preference_center.domain.restriction import (
     UnrestrictionProof,
     build_restriction_change,

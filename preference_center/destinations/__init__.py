@@ -1,1 +1,1 @@
-"""Setting destinations up, and making their connectors."""
+"""The connected tools: set up, push, read back, ingest what they report, erase."""

@@ -11,6 +11,7 @@ from typing import cast
 from flask import current_app
 
 from preference_center.context import services
+from preference_center.core.addresses import Channel
 from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import (
     MAX_FIRST_WAIT,
@@ -18,7 +19,6 @@ from preference_center.destinations.rate_limit import (
     TokenBuckets,
     parse_rate_limit,
 )
-from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from preference_center.context import services
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import DestinationError
 from preference_center.destinations.connect import connect
 from preference_center.destinations.titles import title_hints
 from preference_center.destinations.validation import (
@@ -18,10 +20,8 @@ from preference_center.destinations.validation import (
     setting_hints,
     validate_request,
 )
-from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.errors import DestinationError
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.registry import DestinationConfigError, get_spec
 from preference_center.ledger.backfilling import continue_backfill

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import LINK_FIELD
 from preference_center.integrations.base.spec import LINK_TOPIC
-from preference_center.links.link_payload import Link
 from preference_center.storage.access import link_keys as stored
 from preference_center.storage.db.database import run_in_transaction
 

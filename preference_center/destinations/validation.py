@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from preference_center.context import services
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import DestinationError, UnknownTopic
+from preference_center.core.events import ALL_MARKETING, SHARING
+from preference_center.core.sms_parts import excess_parts
 from preference_center.destinations.connect import build_connector
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, SHARING
-from preference_center.domain.sms_parts import excess_parts
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
-from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     Connector,

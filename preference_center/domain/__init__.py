@@ -1,1 +1,1 @@
-"""The rules: pure, no I/O, no clock, no Flask. Time is an argument."""
+"""Modules that are being moved."""

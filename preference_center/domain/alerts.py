@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from preference_center.domain.deadlines import DeadlineStage, RequestStage
+from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.domain.measurements import HostMeasurements, Measurements
 
 STOPPED_AFTER = timedelta(minutes=15)

@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.errors import (
+    AddressConflict,
+    ExternalIdConflict,
+    InvalidInput,
+    UnknownContact,
+)
 from preference_center.domain.contacts import (
     MAX_ADDRESSES,
     AccountState,
     Contact,
     ContactRef,
     ContactUpdate,
-)
-from preference_center.errors import (
-    AddressConflict,
-    ExternalIdConflict,
-    InvalidInput,
-    UnknownContact,
 )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
 
 MAX_ADDRESSES = 100
 """Of one contact. One with more is no person but an error in the sender's data."""

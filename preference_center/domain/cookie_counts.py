@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from preference_center.domain.rights.statistics import MonthlyCell, merge_small_cells
+from preference_center.core.small_cells import MonthlyCell, merge_small_cells
 
 GRANTED, REFUSED = "granted", "refused"
 

@@ -14,9 +14,7 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.events import (
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     KEPT_BY_OPT_OUTS,
@@ -27,8 +25,10 @@ from preference_center.domain.events import (
     EventKind,
     Timestamped,
 )
+from preference_center.core.scope_facts import ScopeFact
+from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.frequencies import effective_frequency
-from preference_center.domain.scope_facts import ScopeFact
 
 
 @dataclass(frozen=True, slots=True)

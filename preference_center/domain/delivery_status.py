@@ -11,9 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import find_denial
-from preference_center.domain.events import (
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import (
     ALL_MARKETING,
     RESERVED_SCOPES,
     SHARING,
@@ -22,7 +21,8 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
-from preference_center.domain.scope_facts import ScopeFact
+from preference_center.core.scope_facts import ScopeFact
+from preference_center.domain.decisions import find_denial
 from preference_center.domain.sync.state import NOT_PUSHED
 
 

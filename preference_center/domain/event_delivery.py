@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from preference_center.domain.deadlines import WINDOW
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import RESERVED_SCOPES, SHARING, Event, EventKind
 from preference_center.domain.delivery_status import (
     BLOCKERS,
     FINAL_STATES,
@@ -19,7 +20,6 @@ from preference_center.domain.delivery_status import (
     DeliveryStatus,
     DestinationSummary,
 )
-from preference_center.domain.events import RESERVED_SCOPES, SHARING, Event, EventKind
 
 
 @dataclass(frozen=True, slots=True)

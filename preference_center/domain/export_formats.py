@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
-from preference_center.domain.events import ALL_MARKETING
 
 
 class ExportFormat(StrEnum):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from preference_center.core.errors import InvalidInput
+from preference_center.core.frequency_choice import DatedFrequency, FrequencyChoice
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Topic
-from preference_center.domain.frequency_choice import DatedFrequency, FrequencyChoice
-from preference_center.domain.scope_facts import ScopeFact
-from preference_center.errors import InvalidInput
 
 
 def effective_frequency(topic: Topic, facts: Sequence[ScopeFact]) -> str | None:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.events import Change, EventKind
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import Change, EventKind
 from preference_center.domain.frequencies import (
     effective_frequency,
     frequency_choice,
     is_less_often,
 )
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin, topic_for_address
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from preference_center.core.events import SHARING, Event
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.decisions import newest_opt_in
-from preference_center.domain.events import SHARING, Event
-from preference_center.domain.scope_facts import ScopeFact
 
 SOURCE = "global_privacy_control"
 """The source, and the method, of the opt-outs that the signal records."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.deadlines import UNDO_PERIOD
+from preference_center.core.deadlines import UNDO_PERIOD
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
+from preference_center.core.events import IMPORT_SOURCE as IMPORT
+from preference_center.core.events import MOVE_SOURCE as MOVE
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
-from preference_center.domain.events import IMPORT_SOURCE as IMPORT
-from preference_center.domain.events import MOVE_SOURCE as MOVE
-from preference_center.domain.scope_facts import ScopeFact
 
 _WIDE = frozenset({ALL_MARKETING, EVERYTHING})
 _UNDONE_BY_OTHERS = frozenset({IMPORT, MOVE})

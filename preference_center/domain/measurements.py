@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from preference_center.domain.deadlines import DeadlineStage, RequestStage
+from preference_center.core.deadlines import DeadlineStage, RequestStage
 
 
 @dataclass(frozen=True, slots=True)

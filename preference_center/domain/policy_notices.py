@@ -12,12 +12,12 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.events import UNDELIVERABLE
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import MessageType
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
-from preference_center.domain.events import UNDELIVERABLE
-from preference_center.domain.scope_facts import ScopeFact
 
 
 class Reach(StrEnum):

@@ -9,7 +9,10 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING, Change, EventKind
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
@@ -20,15 +23,7 @@ from preference_center.domain.decisions import (
     find_sharing_denial,
     missing_consent,
 )
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    RESTRICTION,
-    SHARING,
-    Change,
-    EventKind,
-)
 from preference_center.domain.frequencies import effective_frequency
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
@@ -36,7 +31,6 @@ from preference_center.domain.sender_requests import (
     validate_opt_out_scope,
 )
 from preference_center.domain.topic_status import topic_status
-from preference_center.errors import InvalidInput
 
 MAX_PAUSE = timedelta(days=366)
 """A longer pause is an opt-out, and should be recorded as one."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.domain.deadlines import WINDOW, DeadlineStage, deadline_stage, worst_stage
+from preference_center.core.deadlines import WINDOW, DeadlineStage, deadline_stage, worst_stage
 from preference_center.domain.measurements import DestinationMeasurement, Measurements
 
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
-from preference_center.domain.events import RESTRICTION, Change, EventKind
-from preference_center.domain.scope_facts import ScopeFact
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import RESTRICTION, Change, EventKind
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
     build_proven_change,
 )
-from preference_center.errors import InvalidInput
 
 NOTICE_PERIOD = timedelta(days=7)
 """How long before its end the person has to be informed."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
-from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     REPEAT_INTERVAL,
@@ -18,7 +18,8 @@ from preference_center.domain.events import (
     Change,
     EventKind,
 )
-from preference_center.domain.scope_facts import ScopeFact
+from preference_center.core.scope_facts import ScopeFact
+from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,
@@ -26,7 +27,6 @@ from preference_center.domain.sender_requests import (
     build_proven_change,
     topic_for_address,
 )
-from preference_center.errors import InvalidInput
 
 _UNLIFTABLE_SCOPES = {
     RESTRICTION: "a restriction is ended, not lifted: see contacts",

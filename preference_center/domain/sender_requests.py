@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
-from preference_center.domain.catalogue import Catalogue, Topic
-from preference_center.domain.catalogue.policy_versions import PRIVACY
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
+from preference_center.core.events import (
     ALL_MARKETING,
     CLOCK_TOLERANCE,
     EVERYTHING,
@@ -21,9 +20,10 @@ from preference_center.domain.events import (
     Change,
     EventKind,
 )
+from preference_center.core.hashed_addresses import HashedAddress
+from preference_center.domain.catalogue import Catalogue, Topic
+from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.evidence_redaction import contains_address
-from preference_center.domain.hashed_addresses import HashedAddress
-from preference_center.errors import InvalidInput, UnknownTopic, WrongChannel
 
 EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 """Earlier times are taken for mistakes."""

@@ -16,7 +16,7 @@ from typing import assert_never
 import phonenumbers
 from babel.languages import get_official_languages
 
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
 from preference_center.domain.mail.objections.text import normalize_text
 from preference_center.domain.mail.reply_objections import objection_language
 from preference_center.domain.vendor_events import SmsIntent

@@ -13,14 +13,11 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import Change, Event, EventKind, ScopeState
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import (
-    Change,
-    Event,
-    EventKind,
-    ScopeState,
-)
 from preference_center.domain.evidence_redaction import contains_address
 from preference_center.domain.frequency_changes import (
     ChosenFrequencies,
@@ -34,7 +31,6 @@ from preference_center.domain.preferences import (
     compute_preferences,
 )
 from preference_center.domain.resubscribe import build_opt_in_change
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     ReceivedVia,
@@ -42,7 +38,6 @@ from preference_center.domain.sender_requests import (
     build_opt_out_change,
     validate_opt_out_scope,
 )
-from preference_center.errors import InvalidInput
 
 SOURCE = "console"
 """The source of events that staff record in the console."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from preference_center.domain.events import CLOCK_TOLERANCE
+from preference_center.core.events import CLOCK_TOLERANCE
 from preference_center.domain.sender_requests import EARLIEST_TIME
 from preference_center.domain.vendor_events import VendorEvent
 

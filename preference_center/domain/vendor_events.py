@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol, runtime_checkable
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.errors import InvalidInput
+from preference_center.core.addresses import Channel
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 
 WHOLE_LIST = "audience"
 """A target: the whole of a tool's list, which a destination may map to its only topic."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from preference_center.errors import InvalidWatermark
+from preference_center.core.errors import InvalidWatermark
 
 _WATERMARK_TEXT = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})")
 _EPOCH_TEXT = re.compile(r"[0-9a-f]{8}")

@@ -12,10 +12,10 @@ from pathlib import PurePath
 from uuid import UUID
 
 from preference_center.context import services
+from preference_center.core.errors import ImportConflict, PreferenceCenterError
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.stats import ImportStats
-from preference_center.errors import ImportConflict, PreferenceCenterError
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.evaluate import ChunkEvaluator
 from preference_center.imports.instructions import stored_instructions

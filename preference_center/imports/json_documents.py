@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
 from preference_center.imports.read_rows import (
     MAX_LINE_BYTES,

@@ -7,7 +7,7 @@ from typing import Any
 
 import ijson
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 
 TOP_LEVEL_LIST = ""
 """The name for a document that is itself the list."""

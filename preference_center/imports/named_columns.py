@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidInput
+from preference_center.core.tabular import find_likely_columns, normalize_column_name
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.tabular import find_likely_columns, normalize_column_name
-from preference_center.errors import InvalidInput
 from preference_center.imports.check_columns import check_columns, describe_columns
 
 
 class NamedColumns:
     """Adds the names that a preset reads for columns which are called otherwise in the file.
 
-    The address is where `domain.tabular` finds it, or in the column that the instructions name;
+    The address is where `core.tabular` finds it, or in the column that the instructions name;
     so is the date, if they name one.
     """
 

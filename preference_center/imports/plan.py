@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from preference_center.context import services
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports.date_formats import DateQuestion
 from preference_center.domain.imports.instructions import ImportInstructions
@@ -17,7 +18,6 @@ from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.scopes import missing_scopes_error
 from preference_center.domain.imports.stats import ImportStats
 from preference_center.domain.imports.translator import RowRefusal
-from preference_center.errors import InvalidInput
 from preference_center.imports.evaluate import ChunkEvaluation, ChunkEvaluator
 from preference_center.imports.named_columns import NamedColumns
 from preference_center.imports.read_rows import ResumePoint, read_rows

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.hashed_addresses import parse_hashed_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.hashed_addresses import parse_hashed_address
+from preference_center.core.tabular import detect_delimiter, normalize_column_name
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow
-from preference_center.domain.tabular import detect_delimiter, normalize_column_name
-from preference_center.errors import InvalidInput
 from preference_center.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
 from preference_center.imports.named_columns import NamedColumns
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from uuid import UUID
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import uploaded_parts
 

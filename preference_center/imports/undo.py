@@ -6,8 +6,8 @@ from contextlib import suppress
 from uuid import UUID, uuid5
 
 from preference_center.context import services
-from preference_center.domain.events import IMPORT_SOURCE, Retraction
-from preference_center.errors import ImportConflict, PreferenceCenterError
+from preference_center.core.errors import ImportConflict, PreferenceCenterError
+from preference_center.core.events import IMPORT_SOURCE, Retraction
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget, Throttle
 from preference_center.imports.event_ids import event_id_range
 from preference_center.ledger import RecordResult, record

@@ -15,13 +15,13 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.errors import (
+from preference_center.core.errors import (
     ImportConflict,
     InvalidInput,
     PreferenceCenterError,
     UnknownImport,
 )
+from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.imports.apply import apply_import, ensure_not_applied
 from preference_center.imports.budget import LEASE_DURATION, ImportBudget
 from preference_center.imports.evaluate import ChunkEvaluator

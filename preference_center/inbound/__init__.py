@@ -1,3 +1,1 @@
-"""What arrives from outside: opt-outs by mail and text message, and webhooks of connected tools."""
-
-from __future__ import annotations
+"""Opt-outs and requests in mail and text messages, and the review of what is not certain."""

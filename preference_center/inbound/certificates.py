@@ -11,7 +11,7 @@ import httpx
 import structlog
 from flask import current_app
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 
 log = structlog.get_logger()
 

@@ -9,9 +9,9 @@ from datetime import datetime
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.mail.mime import MAIL_HEAD_BYTES
+from preference_center.core.errors import InvalidInput, PreferenceCenterError
+from preference_center.core.mime import MAIL_HEAD_BYTES
 from preference_center.domain.vendor_events import ReceivedMail
-from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.inbound.mail_opt_outs import IngestResult
 from preference_center.inbound.mail_recipients import parse_inbound_mail
 from preference_center.inbound.mailboxes import handle_mailbox_mail, queue_unread_mail

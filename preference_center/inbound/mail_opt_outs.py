@@ -13,14 +13,14 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import CatalogueError
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.links.link_payload import restore_address
+from preference_center.core.links.mailto_tokens import MailtoTokenData
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.errors import CatalogueError
 from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.ledger import record
-from preference_center.links.link_payload import restore_address
-from preference_center.links.mailto_tokens import MailtoTokenData
 from preference_center.storage.catalogues import current_catalogue_or_empty, list_texts
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import digest_prefixes, find_by_digest_prefix

@@ -17,13 +17,15 @@ import structlog
 from preference_center import bounces
 from preference_center.console_settings import MailboxKind, MailboxMatch
 from preference_center.context import services
-from preference_center.domain.addresses import Address
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.classification import classify_bounce
-from preference_center.domain.bounces.policy import complaint_scope
-from preference_center.domain.bounces.report import BounceReport
+from preference_center.core.addresses import Address
+from preference_center.core.bounce import Bounce
+from preference_center.core.classification import classify_bounce
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.links.mailto_tokens import MailtoTokenData
+from preference_center.core.mime import MailTooComplex
+from preference_center.core.policy import complaint_scope
+from preference_center.core.report import BounceReport
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,
@@ -34,7 +36,6 @@ from preference_center.domain.mail import (
 from preference_center.domain.mail.attribution import NONE, SIGNED, Attribution, review_reason
 from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.domain.mail.mailboxes import scopes_of_tag
-from preference_center.domain.mail.mime import MailTooComplex
 from preference_center.inbound.dkim import has_trusted_signature
 from preference_center.inbound.mail_attribution import FoundTokens, attribute, find_tokens
 from preference_center.inbound.mail_opt_outs import IngestResult, record_mail_opt_outs
@@ -42,7 +43,6 @@ from preference_center.inbound.mail_recipients import InboundMail, MailboxRecipi
 from preference_center.inbound.our_addresses import is_our_address, is_our_text
 from preference_center.inbound.rights_mail import handle_rights_mail
 from preference_center.ledger import record
-from preference_center.links.mailto_tokens import MailtoTokenData
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue

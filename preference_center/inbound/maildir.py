@@ -10,8 +10,8 @@ from pathlib import Path
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.mail.mime import MAIL_HEAD_BYTES
-from preference_center.errors import InvalidInput, PreferenceCenterError
+from preference_center.core.errors import InvalidInput, PreferenceCenterError
+from preference_center.core.mime import MAIL_HEAD_BYTES
 from preference_center.inbound.ingest_mail import ingest_mail
 
 log = structlog.get_logger()

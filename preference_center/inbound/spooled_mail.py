@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from preference_center import spool
-from preference_center.domain.addresses import Address, Channel
-from preference_center.errors import InvalidInput
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import InvalidInput
+from preference_center.core.links.link_payload import restore_address
+from preference_center.core.links.mailto_tokens import MailtoTokenData
 from preference_center.inbound.mail_opt_outs import (
     MAILTO,
     IngestResult,
@@ -17,8 +19,6 @@ from preference_center.inbound.mail_opt_outs import (
     record_mail_opt_outs,
 )
 from preference_center.inbound.mail_recipients import InboundMail
-from preference_center.links.link_payload import restore_address
-from preference_center.links.mailto_tokens import MailtoTokenData
 
 SPOOLED_MAIL = "mail"
 

@@ -14,15 +14,15 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidAddress
+from preference_center.core.events import ALL_MARKETING, Change, EventKind, fold
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.decisions import is_opted_out, is_opted_out_of_all_marketing
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind, fold
 from preference_center.domain.mail import ReviewReason
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.vendor_events import SmsIntent, TextMessage
-from preference_center.errors import InvalidAddress
 from preference_center.inbound import text_replies
 from preference_center.integrations.base.text_messages import to_mail
 from preference_center.ledger import RecordResult, record

@@ -16,6 +16,7 @@ import structlog
 from flask import Blueprint, Response, current_app, request
 
 from preference_center.context import services
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.vendor_events import (
     HeaderDated,
@@ -26,7 +27,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookVerifier,
 )
-from preference_center.errors import InvalidInput
 from preference_center.extensions import csrf
 from preference_center.hooks import Hook
 from preference_center.http_body import read_body

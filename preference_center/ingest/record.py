@@ -14,9 +14,9 @@ from uuid import UUID
 
 from preference_center import bounces
 from preference_center.context import services
+from preference_center.core.addresses import Channel
+from preference_center.core.events import Change
 from preference_center.destinations.permanent_links import permanent_link_builder
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import Change
 from preference_center.domain.sync.classify import PROPAGATION_DELAY, AddressContext, FollowUp
 from preference_center.domain.sync.contract import ContactSnapshot, FieldItem, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus

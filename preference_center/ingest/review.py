@@ -11,14 +11,14 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 
 from preference_center.context import services
+from preference_center.core.address_fields import parse_addresses, usable_addresses
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidAddress, InvalidInput
+from preference_center.core.events import Change, EventKind
+from preference_center.core.mime import MailTooComplex, parse_mail
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change, EventKind
-from preference_center.domain.mail.address_fields import parse_addresses, usable_addresses
-from preference_center.domain.mail.mime import MailTooComplex, parse_mail
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION
-from preference_center.errors import InvalidAddress, InvalidInput
 from preference_center.ledger import record
 from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.catalogues import current_catalogue

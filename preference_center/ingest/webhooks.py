@@ -11,10 +11,11 @@ from typing import cast
 import structlog
 
 from preference_center.context import Services, services
+from preference_center.core.addresses import Channel
+from preference_center.core.deadlines import destination_retry
+from preference_center.core.errors import InvalidInput
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.addresses import Channel
-from preference_center.domain.deadlines import destination_retry
 from preference_center.domain.sync.classify import topics_by_target
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION, open_questions
@@ -26,7 +27,6 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.errors import InvalidInput
 from preference_center.hooks import Hook
 from preference_center.ingest.confirm_subscription import confirm_subscription
 from preference_center.ingest.record import ingest

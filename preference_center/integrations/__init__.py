@@ -1,1 +1,1 @@
-"""One file per tool; no database, no Flask, no RQ."""
+"""One folder or file per connected tool; no database, no Flask, no RQ."""

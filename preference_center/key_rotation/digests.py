@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from preference_center.context import services
-from preference_center.errors import KeyMismatch, Unavailable, UnavailableCause
+from preference_center.core.errors import KeyMismatch, Unavailable, UnavailableCause
 from preference_center.key_rotation.progress import ColumnProgress
 from preference_center.storage import digest_chunks
 from preference_center.storage.access import key_rotations

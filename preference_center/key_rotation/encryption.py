@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from preference_center.context import services
-from preference_center.errors import KeyMismatch
+from preference_center.core.errors import KeyMismatch
 from preference_center.key_rotation.progress import ColumnProgress
 from preference_center.storage.access import key_rotations
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -13,8 +13,8 @@ from dataclasses import replace
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.deadlines import WINDOW
-from preference_center.errors import Unavailable
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.errors import Unavailable
 from preference_center.ledger.sync_state_sql import RAISE_DEFERRED
 from preference_center.storage.db.database import (
     Connection,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, KeyKind, parse_address
-from preference_center.errors import InvalidAddress
+from preference_center.core.addresses import Address, Channel, KeyKind, parse_address
+from preference_center.core.errors import InvalidAddress
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.ledger.recording import record
 from preference_center.storage.db.database import Connection, run_in_transaction

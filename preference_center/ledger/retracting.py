@@ -8,8 +8,8 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from preference_center.context import services
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import Retraction, ScopeState, fold
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import Retraction, ScopeState, fold
 from preference_center.ledger.sql import ACQUIRE_APPEND_LOCK, APPEND_RETRACTIONS
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.events import list_events_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preference_center.domain.events import (
+from preference_center.core.events import (
     ALL_MARKETING,
     KEPT_BY_OPT_OUTS,
     LINK_EVIDENCE,

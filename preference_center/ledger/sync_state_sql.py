@@ -6,7 +6,7 @@ MAX_IMMEDIATE_FORMS others per key. The rest is stored in `deferred_form`, for `
 
 from __future__ import annotations
 
-from preference_center.domain.events import (
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,

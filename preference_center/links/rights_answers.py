@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.links import FormPurpose, Links
+from preference_center.core.links import FormPurpose, Links
 
 ANSWER_PATHS: Mapping[FormPurpose, str] = {
     FormPurpose.RIGHTS_AUTHORITY: "authority",

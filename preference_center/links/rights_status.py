@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.links import FormPurpose, Links
-from preference_center.links.link_payload import LIFETIMES, TokenPurpose
+from preference_center.core.links import FormPurpose, Links
+from preference_center.core.links.link_payload import LIFETIMES, TokenPurpose
 
 
 @dataclass(frozen=True, slots=True)

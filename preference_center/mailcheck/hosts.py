@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from preference_center.links import ONE_CLICK
+from preference_center.core.links import ONE_CLICK
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 
 TIMEOUT_SECONDS = 10.0

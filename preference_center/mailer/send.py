@@ -15,7 +15,7 @@ import structlog
 from flask_babel import gettext as _
 
 from preference_center.context import Services, services
-from preference_center.domain.deadlines import email_retry
+from preference_center.core.deadlines import email_retry
 from preference_center.languages import format_day_and_time
 from preference_center.mail_server import MailServer
 from preference_center.mailer.messages import render_email

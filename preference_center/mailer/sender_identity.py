@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 
 from preference_center.context import services
+from preference_center.core.errors import ConfigError
 from preference_center.domain.catalogue import (
     Brand,
     BrandColours,
@@ -14,7 +15,6 @@ from preference_center.domain.catalogue import (
     CompanyContact,
     ContactDetails,
 )
-from preference_center.errors import ConfigError
 from preference_center.languages import join_names
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail.outbox import OutgoingEmail

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from preference_center.domain.events import EventKind
-from preference_center.errors import UnavailableCause
+from preference_center.core.errors import UnavailableCause
+from preference_center.core.events import EventKind
 from preference_center.metrics.shared_files import share_between_workers
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each

@@ -1,5 +1,1 @@
-"""What the service measures of itself, for Prometheus and for alerts of its own.
-
-`measure` reads the database and the host, `collectors` gives that to Prometheus, `alerting`
-informs people by email and webhook. docs/monitoring.md describes all of it.
-"""
+"""What the service measures of itself: gauges, alerts, probes, the board."""

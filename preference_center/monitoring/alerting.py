@@ -17,6 +17,8 @@ import structlog
 from flask import Flask
 
 from preference_center.context import services
+from preference_center.core.deadlines import destination_retry
+from preference_center.core.errors import PreferenceCenterError, Unavailable
 from preference_center.database_timeouts import WEB_TIMEOUTS
 from preference_center.domain.alerts import (
     Alert,
@@ -25,9 +27,7 @@ from preference_center.domain.alerts import (
     Observation,
     find_alerts,
 )
-from preference_center.domain.deadlines import destination_retry
 from preference_center.domain.measurements import Measurements
-from preference_center.errors import PreferenceCenterError, Unavailable
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.measure import measure_database, measure_host
 from preference_center.monitoring.notices import (

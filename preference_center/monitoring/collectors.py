@@ -20,9 +20,9 @@ from prometheus_client.registry import Collector
 
 from preference_center import spool
 from preference_center.context import services
-from preference_center.domain.deadlines import DeadlineStage, RequestStage
+from preference_center.core.deadlines import DeadlineStage, RequestStage
+from preference_center.core.errors import Unavailable
 from preference_center.domain.measurements import Measurements
-from preference_center.errors import Unavailable
 from preference_center.monitoring.heartbeat import Heartbeat
 from preference_center.monitoring.measure import measure_database, measure_host
 from preference_center.storage.sync.undecided_events import BacklogKind

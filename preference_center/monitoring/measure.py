@@ -11,7 +11,7 @@ from pathlib import Path
 
 from preference_center import spool
 from preference_center.context import services
-from preference_center.domain.deadlines import WINDOW, DeadlineStage, RequestStage
+from preference_center.core.deadlines import WINDOW, DeadlineStage, RequestStage
 from preference_center.domain.measurements import (
     DestinationMeasurement,
     Disk,

@@ -11,8 +11,8 @@ from email.message import EmailMessage
 from enum import StrEnum
 
 from preference_center.context import services
+from preference_center.core.errors import PreferenceCenterError
 from preference_center.domain.alerts import Notice
-from preference_center.errors import PreferenceCenterError
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.ssrf import split_url

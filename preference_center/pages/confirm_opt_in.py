@@ -18,14 +18,14 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.context import services
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.links import FormPurpose
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.preference_form import kept_pauses
 from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result
 from preference_center.domain.preferences import Preferences
 from preference_center.languages import join_names, page_language
-from preference_center.links import FormPurpose
-from preference_center.links.link_payload import Link
 from preference_center.mailer.unproven_emails import emails_stopped, may_email
 from preference_center.pages.gpc import record_signal, render_gpc_page
 from preference_center.pages.ledger_changes import (

@@ -6,7 +6,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
-from preference_center.domain.addresses import mask_address
+from preference_center.core.addresses import mask_address
 from preference_center.mailer.unproven_emails import read_stop_token
 from preference_center.pages.rendering import catalogue_or_empty, render_page
 from preference_center.storage.db.database import run_autocommit, run_in_transaction

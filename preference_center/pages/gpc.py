@@ -10,12 +10,12 @@ from flask import abort, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.core.errors import Unavailable
+from preference_center.core.events import SHARING, Change
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.decisions import newest_opt_in
-from preference_center.domain.events import SHARING, Change
 from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
-from preference_center.errors import Unavailable
 from preference_center.ledger import record
-from preference_center.links.link_payload import Link
 from preference_center.pages.ledger_changes import opt_out
 from preference_center.pages.rendering import render_link_page
 from preference_center.storage.catalogues import load_last_applied_at

@@ -7,14 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
+from preference_center.core.events import Change, EventKind, Retraction
+from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.links.link_access import is_opt_out_only as may_only_opt_out
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.catalogue import Topic
-from preference_center.domain.events import Change, EventKind, Retraction
 from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.domain.frequencies import frequency_choice
-from preference_center.domain.frequency_choice import FrequencyChoice
-from preference_center.domain.link_access import is_opt_out_only as may_only_opt_out
 from preference_center.languages import page_language
-from preference_center.links.link_payload import Link
 from preference_center.pages.rendering import catalogue_or_empty, link_wording, text_version
 
 ACTOR = "recipient"
@@ -104,7 +104,7 @@ def retract(
 
 
 def is_opt_out_only(link: Link, now: datetime) -> bool:
-    """Whether the link may only opt out: see `domain.link_access`."""
+    """Whether the link may only opt out: see `core.links.link_access`."""
     return may_only_opt_out(
         link.issued_at,
         now,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.context import services
+from preference_center.core.addresses import Address
+from preference_center.core.events import DESTINATION_SOURCE, SHARING, Event
+from preference_center.core.receipt_codes import format_receipt_code
 from preference_center.destinations.titles import load_system_titles
-from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import (
     ActiveSuppression,
@@ -22,8 +24,6 @@ from preference_center.domain.delivery_status import (
     compute_delivery_status,
     summarize_delivery,
 )
-from preference_center.domain.events import DESTINATION_SOURCE, SHARING, Event
-from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger.events import load_events_by_id
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts

@@ -14,12 +14,12 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.consent_records.build import build_consent_records
 from preference_center.context import services
+from preference_center.core.errors import ExpiredLink
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.consent_status import state_consents
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import ExpiredLink
 from preference_center.languages import page_language
-from preference_center.links.link_payload import Link
 from preference_center.pages.ledger_changes import is_opt_out_only
 from preference_center.pages.opt_out_status import OptOutStatus, load_opt_out_status
 from preference_center.pages.preference_page import old_link_page

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from preference_center.core.events import ALL_MARKETING, Change
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.preference_form import (
     SubmittedPreferences,
     diff_frequencies,
@@ -16,7 +17,6 @@ from preference_center.domain.preference_form import (
     kept_pauses,
 )
 from preference_center.domain.preferences import Preferences
-from preference_center.links.link_payload import Link
 from preference_center.pages.ledger_changes import (
     PREFERENCE_PAGE,
     choose_frequency,

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from preference_center.core.addresses import Channel, mask_address
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links import FormPurpose
+from preference_center.core.links.link_access import OptInMethod, opt_in_method
+from preference_center.core.links.link_payload import Link
 from preference_center.destinations.titles import list_one_way_titles
-from preference_center.domain.addresses import Channel, mask_address
 from preference_center.domain.catalogue import Brand, Catalogue, Topic
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.link_access import OptInMethod, opt_in_method
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts
-from preference_center.links import FormPurpose
-from preference_center.links.link_payload import Link
 from preference_center.pages.link_forms import seal_for_link
 from preference_center.pages.rendering import can_mail
 from preference_center.pages.text_number import text_number

@@ -14,9 +14,9 @@ from flask import redirect, request, url_for
 from werkzeug import Response
 
 from preference_center.context import services
-from preference_center.domain.deadlines import UNDO_PERIOD
-from preference_center.errors import InvalidLink
-from preference_center.links import FormPurpose
+from preference_center.core.deadlines import UNDO_PERIOD
+from preference_center.core.errors import InvalidLink
+from preference_center.core.links import FormPurpose
 from preference_center.pages.link_forms import open_for_link, seal_for_link
 
 RESULT_PARAMETER = "result"

@@ -13,10 +13,10 @@ from typing import Any
 from flask import request, url_for
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
-from preference_center.errors import InvalidLink
-from preference_center.links import FURTHER_ADDRESS_PARAMETER
-from preference_center.links.link_payload import Link
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidLink
+from preference_center.core.links import FURTHER_ADDRESS_PARAMETER
+from preference_center.core.links.link_payload import Link
 
 MAX_ADDITIONAL = 3
 """Further addresses of one page."""

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from preference_center.domain.addresses import Address, Channel, mask_address
+from preference_center.core.addresses import Address, Channel, mask_address
+from preference_center.core.events import RESERVED_SCOPES
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import (
     Blocker,
@@ -21,7 +22,6 @@ from preference_center.domain.delivery_status import (
     DeliveryState,
     DeliverySummary,
 )
-from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.languages import current_wording, page_language
 from preference_center.pages.opt_out_status import OptOutStatus, RecordedOptOut, SystemStatus
 from preference_center.pages.rendering import CatalogueText, text_version

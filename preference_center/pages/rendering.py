@@ -13,7 +13,9 @@ from flask.typing import ResponseReturnValue
 
 from preference_center import spool
 from preference_center.context import services
-from preference_center.domain.addresses import Address, mask_address
+from preference_center.core.addresses import Address, mask_address
+from preference_center.core.errors import Unavailable
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.catalogue import (
     Brand,
     Catalogue,
@@ -24,7 +26,6 @@ from preference_center.domain.catalogue import (
     shared_wording,
 )
 from preference_center.domain.rights.offered import rights_offered
-from preference_center.errors import Unavailable
 from preference_center.languages import (
     LANGUAGES,
     TRANSLATIONS_DIRECTORY,
@@ -34,7 +35,6 @@ from preference_center.languages import (
     set_contact_language,
     set_wording,
 )
-from preference_center.links.link_payload import Link
 from preference_center.pages.footer import FooterDetails, footer_details
 from preference_center.pages.networks import is_network_hidden
 from preference_center.storage.catalogues import (

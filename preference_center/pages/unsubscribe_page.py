@@ -14,14 +14,14 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.core.deadlines import UNDO_PERIOD
+from preference_center.core.errors import InvalidLink, ProbeLink, Unavailable
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links import FormPurpose, probe_link
+from preference_center.core.links.link_payload import Link
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
-from preference_center.domain.deadlines import UNDO_PERIOD
-from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.link_opt_outs import LinkOptOut
-from preference_center.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.ledger import record
-from preference_center.links import FormPurpose, probe_link
-from preference_center.links.link_payload import Link
 from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
 from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, opt_out, retract
 from preference_center.pages.link_forms import open_for_link, seal_for_link

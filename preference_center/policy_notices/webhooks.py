@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from preference_center.context import Services, services
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue import MessageType
 from preference_center.domain.policy_notices import NoticeChannel
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.policy_notices.rows import NoticeRow, load_rows, may_be_sent
 from preference_center.policy_notices.select import announced_version

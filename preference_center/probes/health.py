@@ -13,9 +13,9 @@ from flask import Flask, Response, abort, current_app, jsonify, request
 
 from preference_center import spool
 from preference_center.context import services
-from preference_center.domain.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
+from preference_center.core.deadlines import WINDOW, RequestStage, deadline_stage, worst_stage
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.domain.rights.clock import request_stage
-from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.probes.readiness import (
     DatabaseState,
     DatabaseStatus,

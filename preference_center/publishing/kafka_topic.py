@@ -14,7 +14,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 from preference_center.publishing.messages import FeedMessage
 from preference_center.publishing.publisher import TopicTaken, TopicUnavailable
 

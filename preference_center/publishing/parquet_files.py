@@ -15,8 +15,8 @@ from typing import Any
 
 from preference_center.atomic_files import atomic_files
 from preference_center.context import services
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import InvalidInput
 from preference_center.publishing.messages import FeedMessage, change_message, status_message
 from preference_center.scrub.duck.connection import ScrubError, glob_safe_path_literal
 from preference_center.scrub.duck.parquet import read_parquet_metadata, write_parquet

@@ -14,8 +14,8 @@ from typing import Protocol
 import structlog
 
 from preference_center.context import services
+from preference_center.core.errors import PreferenceCenterError, StaleWatermark
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import PreferenceCenterError, StaleWatermark
 from preference_center.publishing.messages import (
     FeedMessage,
     MessageType,

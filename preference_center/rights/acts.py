@@ -11,6 +11,13 @@ import structlog
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
 from preference_center.context import services
+from preference_center.core.errors import (
+    ForbiddenTransition,
+    InvalidInput,
+    InvalidRows,
+    PreferenceCenterError,
+    UnknownContact,
+)
 from preference_center.domain.catalogue.privacy import AccountClosing
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.decisions import Decision
@@ -24,13 +31,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.rights.transitions import require_transition
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.errors import (
-    ForbiddenTransition,
-    InvalidInput,
-    InvalidRows,
-    PreferenceCenterError,
-    UnknownContact,
-)
 from preference_center.languages import SOURCE_LANGUAGE
 from preference_center.ledger import record
 from preference_center.rights import erase, minors, request_emails, request_steps, restricting

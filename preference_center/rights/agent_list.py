@@ -10,22 +10,22 @@ from enum import StrEnum
 from itertools import chain
 from typing import TypeVar
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.catalogue.privacy import Law
-from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
-from preference_center.domain.rights.new_request import Agent, NewRequest
-from preference_center.domain.tabular import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidInput, InvalidList, PreferenceCenterError
+from preference_center.core.tabular import (
     detect_delimiter,
     find_likely_columns,
     normalize_column_name,
 )
-from preference_center.errors import InvalidInput, InvalidList, PreferenceCenterError
+from preference_center.domain.catalogue.privacy import Law
+from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
+from preference_center.domain.rights.new_request import Agent, NewRequest
 from preference_center.rights.agents import ask_for_principal
 
 COLUMNS = ("address", "kind", "extent", "channel", "law", "external_id", "received_at", "text")
 """The columns that a list may have; `kind`, and `address` or `external_id`, must be there.
 
-That of the address may have any of the usual names for it (`domain.tabular`).
+That of the address may have any of the usual names for it (`core.tabular`).
 """
 
 E = TypeVar("E", bound=StrEnum)

@@ -14,6 +14,8 @@ from functools import partial
 from uuid import UUID
 
 from preference_center.context import services
+from preference_center.core.errors import ExpiredLink, InvalidInput
+from preference_center.core.links import FormPurpose
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestState,
@@ -23,8 +25,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.proof_files import MAX_PROOFS, ProofFile
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import ExpiredLink, InvalidInput
-from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import ANSWER_TIMES
 from preference_center.rights import request_emails, request_steps, requests
 from preference_center.rights.acts import act_if_ready

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.model import StepAction
 from preference_center.domain.rights.request import RightsRequest

@@ -8,15 +8,15 @@ from __future__ import annotations
 from uuid import UUID, uuid5
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.events import Event, EventKind, Retraction
-from preference_center.domain.receipt_codes import format_receipt_code, parse_receipt_code
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import InvalidInput, UnknownEvent
+from preference_center.core.events import Event, EventKind, Retraction
+from preference_center.core.links.link_payload import restore_address
+from preference_center.core.receipt_codes import format_receipt_code, parse_receipt_code
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import InvalidInput, UnknownEvent
 from preference_center.ledger import RecordResult, record
-from preference_center.links.link_payload import restore_address
 from preference_center.rights.move import InTransaction, move_address
 from preference_center.rights.request_steps import (
     SOURCE,

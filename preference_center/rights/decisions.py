@@ -9,6 +9,7 @@ from typing import assert_never
 from uuid import UUID
 
 from preference_center.context import services
+from preference_center.core.errors import InvalidInput, UnknownRequest
 from preference_center.domain.rights.decisions import Decision, ProposalChanged
 from preference_center.domain.rights.model import (
     RefusalGround,
@@ -17,7 +18,6 @@ from preference_center.domain.rights.model import (
     StepAction,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import InvalidInput, UnknownRequest
 from preference_center.rights import acts, minors, request_steps
 from preference_center.rights.proposals import find_proposal
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -16,23 +16,18 @@ from uuid import UUID
 
 from preference_center import contacts
 from preference_center.context import services
+from preference_center.core.addresses import Address
+from preference_center.core.errors import Unavailable, UnavailableCause, UnderHold, UnknownContact
+from preference_center.core.events import REPEAT_INTERVAL, Change
+from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
+from preference_center.core.links.link_payload import restore_address
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.account_closure import closure_changes_decisions
-from preference_center.domain.addresses import Address
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.events import REPEAT_INTERVAL, Change
-from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.rights.move import build_erasure_changes
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import (
-    Unavailable,
-    UnavailableCause,
-    UnderHold,
-    UnknownContact,
-)
 from preference_center.ledger import RecordResult, record
-from preference_center.links.link_payload import restore_address
 from preference_center.rights.erasure_notices import build_notices
 from preference_center.rights.journal import require_replayed, write_journal
 from preference_center.storage.access import audit

@@ -15,7 +15,7 @@ import structlog
 from flask import current_app
 
 from preference_center.context import services
-from preference_center.errors import JournalUnavailable, ReplayPending
+from preference_center.core.errors import JournalUnavailable, ReplayPending
 from preference_center.rights.journal_store import (
     JournalEntry,
     JournalFiles,

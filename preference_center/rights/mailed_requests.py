@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.links.link_payload import LIFETIMES, TokenPurpose
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.languages import SOURCE_LANGUAGE, match_language
-from preference_center.links.link_payload import LIFETIMES, TokenPurpose
 from preference_center.mailer.unproven_emails import may_email
 from preference_center.rights import requests
 from preference_center.storage.db.database import Connection

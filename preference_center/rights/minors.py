@@ -16,7 +16,9 @@ from uuid import UUID
 from preference_center import contacts
 from preference_center.contacts import InTransaction
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownContact
+from preference_center.core.keys import Keys
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.restriction import DismissedReport
 from preference_center.domain.rights.decisions import Decision
@@ -29,8 +31,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import ForbiddenTransition, InvalidInput, UnknownContact
-from preference_center.keys import Keys
 from preference_center.rights import request_emails, request_steps
 from preference_center.rights.proposals import require_second_person
 from preference_center.rights.request_steps import PERSON, SOURCE, part_addresses

@@ -13,10 +13,16 @@ from uuid import UUID, uuid5
 
 from preference_center.contacts import load_contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.errors import (
+    AddressConflict,
+    InvalidInput,
+    Unavailable,
+    UnavailableCause,
+)
+from preference_center.core.events import MOVE_SOURCE, Change, Retraction
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.events import MOVE_SOURCE, Change, Retraction
 from preference_center.domain.rights.move import (
     UNDO_PERIOD,
     build_move_changes,
@@ -24,12 +30,6 @@ from preference_center.domain.rights.move import (
     closings_by_link,
 )
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import (
-    AddressConflict,
-    InvalidInput,
-    Unavailable,
-    UnavailableCause,
-)
 from preference_center.ledger import RecordResult, record
 from preference_center.storage import contacts
 from preference_center.storage.access import audit

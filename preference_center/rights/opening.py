@@ -9,9 +9,10 @@ from dataclasses import replace
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import UnknownContact
+from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventKind
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind
 from preference_center.domain.rights.identity import Circumstance
 from preference_center.domain.rights.model import (
     IdentityLevel,
@@ -24,7 +25,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import clamp_to_now
-from preference_center.errors import UnknownContact
 from preference_center.ledger import RecordResult, record
 from preference_center.rights import minors
 from preference_center.rights.request_steps import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.deadlines import RequestStage
+from preference_center.core.deadlines import RequestStage
 from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind

@@ -11,7 +11,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.links import FormPurpose
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.model import (
     Extent,
@@ -23,7 +24,6 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.languages import SOURCE_LANGUAGE, match_language
-from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import ANSWER_TIMES, answer_url
 from preference_center.links.rights_status import rights_status_url
 from preference_center.mailer.unproven_emails import may_email

@@ -15,9 +15,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import UnknownRequest
+from preference_center.core.links.link_payload import restore_address
+from preference_center.core.receipt_codes import parse_receipt_code
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.receipt_codes import parse_receipt_code
 from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.laws import Deadlines, compute_deadlines
 from preference_center.domain.rights.model import (
@@ -30,8 +32,6 @@ from preference_center.domain.rights.model import (
     StepAction,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import UnknownRequest
-from preference_center.links.link_payload import restore_address
 from preference_center.rights import company_webhooks, request_emails
 from preference_center.rights.proposals import require_second_person
 from preference_center.storage.catalogues import current_catalogue_or_empty

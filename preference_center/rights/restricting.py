@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from preference_center import contacts
 from preference_center.contacts import InTransaction, WrittenContact
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.events import Change
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.contacts import Contact, ContactRef
-from preference_center.domain.events import Change
 from preference_center.domain.restriction import (
     build_restriction_change,
     build_unrestriction_change,
@@ -22,7 +23,6 @@ from preference_center.domain.restriction import (
 )
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

@@ -7,14 +7,14 @@ from contextlib import suppress
 
 from preference_center import contacts
 from preference_center.context import services
+from preference_center.core.addresses import Address
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
+from preference_center.core.events import EVERYTHING, Change, EventKind
 from preference_center.domain.account_closure import build_reopening_change
-from preference_center.domain.addresses import Address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import Contact, ContactRef
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import EVERYTHING, Change, EventKind
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger.address_rows import addresses_json
 from preference_center.ledger.sync_state_sql import RAISE_RETURNED

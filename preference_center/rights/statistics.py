@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from preference_center.domain.rights.statistics import merge_small_cells
+from preference_center.core.small_cells import merge_small_cells
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.rights import statistics
 

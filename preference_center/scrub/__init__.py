@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 
 
 def require_duckdb() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from preference_center.errors import InvalidList
+from preference_center.core.errors import InvalidList
 
 ESCAPED_LF, ESCAPED_CR = "\x1e", "\x1d"
 """In place of line breaks inside cells."""

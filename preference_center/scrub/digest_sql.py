@@ -1,7 +1,7 @@
 """The SQL that scrubs, first part: canonical forms, their digests, and which rows they concern.
 
 One text for every engine: what their dialects name differently is in `SqlDialect`. It
-computes what `domain.addresses.parse_address` and `Keys.match_keys` compute; tests compare them
+computes what `core.addresses.parse_address` and `Keys.match_keys` compute; tests compare them
 row by row. Cells that it may parse wrongly are not `safe`: Python parses those.
 
 The secret is never part of the text. Names that it uses: `list` (with the column `cell`),
@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from preference_center.domain.addresses import Channel, KeyKind
-from preference_center.domain.mailbox_providers import PROVIDERS
-from preference_center.keys import MD5_PREFIX
+from preference_center.core.addresses import Channel, KeyKind
+from preference_center.core.keys import MD5_PREFIX
+from preference_center.core.mailbox_providers import PROVIDERS
 
 DIGEST_HEX_LENGTH = 64
 """Hexadecimal digits of a digest; half of them in an opt-out by mail."""

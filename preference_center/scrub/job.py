@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 
 
 class ScrubEngine(StrEnum):

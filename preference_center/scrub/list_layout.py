@@ -11,14 +11,14 @@ from pathlib import Path
 
 import duckdb
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.tabular import (
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidList
+from preference_center.core.tabular import (
     detect_delimiter,
     find_address_cells,
     find_address_column,
     find_address_column_by_content,
 )
-from preference_center.errors import InvalidList
 from preference_center.scrub.decision_query import REMOVED_COLUMNS
 
 _MAX_FIRST_LINE_BYTES = 1024 * 1024

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from preference_center.atomic_files import atomic_files, sha256_hex
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
-from preference_center.errors import InvalidList, WrongChannel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidList, WrongChannel
 from preference_center.scrub import duck
 from preference_center.scrub.decision_query import (
     DecisionQuery,

@@ -16,13 +16,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.tabular import (
+from preference_center.core.errors import ConfigError, InvalidList
+from preference_center.core.tabular import (
     detect_delimiter,
     find_address_column,
     find_address_column_by_content,
 )
-from preference_center.errors import ConfigError, InvalidList
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.scrub import decision_sql, digest_sql
 from preference_center.scrub.decision_query import (
     REMOVED_COLUMNS,

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.events import Change, EventKind
-from preference_center.links.link_payload import restore_address
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.events import Change, EventKind
+from preference_center.core.links.link_payload import restore_address
 
 
 def change_to_json(change: Change) -> dict[str, Any]:

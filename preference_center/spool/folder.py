@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.spool.frames import MAX_PAYLOAD_BYTES, Frame, decode_frames
 
 SPOOL_SUFFIX = ".spool"

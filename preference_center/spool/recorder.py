@@ -12,8 +12,8 @@ import structlog
 from flask import current_app
 
 from preference_center.context import services
-from preference_center.domain.events import Change
-from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
+from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
+from preference_center.core.events import Change
 from preference_center.ledger.batching import record_batched
 from preference_center.ledger.recording import record
 from preference_center.metrics import instruments

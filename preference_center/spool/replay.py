@@ -14,13 +14,13 @@ from typing import Any
 
 import structlog
 
-from preference_center.errors import (
+from preference_center.core.errors import (
     ConfigError,
     PreferenceCenterError,
     Unavailable,
     UnavailableCause,
 )
-from preference_center.links import Links
+from preference_center.core.links import Links
 from preference_center.spool.folder import (
     DAMAGED_SUFFIX,
     REJECTED_SUFFIX,

@@ -13,8 +13,8 @@ import structlog
 from flask import Flask, current_app
 
 from preference_center.context import services
+from preference_center.core.errors import Unavailable
 from preference_center.database_timeouts import DatabaseTimeouts
-from preference_center.errors import Unavailable
 from preference_center.ledger.recording import record
 from preference_center.spool.change_json import change_from_json
 from preference_center.spool.folder import LockedSpoolFile, SpoolFolder, SpoolUnavailable

@@ -20,8 +20,8 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from pyotp.exceptions import OTPVerificationError
 
 from preference_center.context import services
-from preference_center.domain.staff import Role, validate_staff_name
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Role, validate_staff_name
 from preference_center.staff.sessions import end_sessions_of, token_digest
 from preference_center.storage.access import staff_accounts
 from preference_center.storage.access.audit import insert_audit_entry

@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jws import JWSRegistry
 
-from preference_center.errors import PreferenceCenterError
+from preference_center.core.errors import PreferenceCenterError
 from preference_center.staff.provider import Provider
 
 ALGORITHMS = frozenset(

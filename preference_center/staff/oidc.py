@@ -16,8 +16,8 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from preference_center.console_settings import parse_role_groups
 from preference_center.context import services
-from preference_center.domain.staff import Role, validate_staff_name
-from preference_center.errors import InvalidInput, PreferenceCenterError
+from preference_center.core.errors import InvalidInput, PreferenceCenterError
+from preference_center.core.staff import Role, validate_staff_name
 from preference_center.staff.id_tokens import InvalidIdToken, verify_id_token
 from preference_center.staff.provider import GrantRefused, Provider, ProviderTokens
 from preference_center.staff.sessions import IDLE_LIFETIME

@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 
 from preference_center.context import services
-from preference_center.domain.staff import Role
-from preference_center.errors import DecryptionError
+from preference_center.core.errors import DecryptionError
+from preference_center.core.staff import Role
 from preference_center.staff import sessions
 from preference_center.staff.id_tokens import InvalidIdToken, verify_id_token
 from preference_center.staff.oidc import Claims, StoredTokens, open_tokens, roles_of

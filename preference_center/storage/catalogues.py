@@ -11,9 +11,9 @@ from flask import current_app
 from sqlalchemy import Identity, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.parser import parse_catalogue
-from preference_center.errors import CatalogueError
 from preference_center.extensions import db
 from preference_center.storage.db.database import Connection, run_autocommit
 from preference_center.storage.tables.column_types import TimestampTz

@@ -9,13 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.errors import PreferenceCenterError
+from preference_center.core.keys import Keys
+from preference_center.core.links.link_payload import restore_address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
-from preference_center.errors import PreferenceCenterError
 from preference_center.hooks import Hook
-from preference_center.keys import Keys
-from preference_center.links.link_payload import restore_address
 from preference_center.storage.db.database import Connection, run_autocommit
 
 # A row without keys is of a mailbox that is locked for another form: it says nothing of this one.

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.keys import Keys
 from preference_center.domain.policy_notices import NoticeChannel, Reach, Recipient, StoredAddress
-from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
 from preference_center.storage.sealed_columns import digest_context

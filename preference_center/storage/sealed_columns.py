@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from preference_center.keys import Keys
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection
 
 

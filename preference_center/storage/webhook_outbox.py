@@ -14,7 +14,7 @@ import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.context import Services, services
-from preference_center.domain.deadlines import destination_retry
+from preference_center.core.deadlines import destination_retry
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.ssrf import split_url

@@ -8,8 +8,8 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
+from preference_center.core.addresses import Channel
 from preference_center.destinations.frequency_fields import topics_with_frequency
-from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.claims import (
     bulk_share,

@@ -17,9 +17,9 @@ from uuid import UUID
 import structlog
 
 from preference_center.context import services
+from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.deadlines import PROBE_INTERVAL
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.claims import claim_limit
 from preference_center.domain.sync.contract import EraseItem, FieldItem, PushOutcome, PushResult

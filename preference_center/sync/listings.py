@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from preference_center.context import Services, services
+from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.contract import ContactPage

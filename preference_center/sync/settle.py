@@ -10,8 +10,8 @@ from uuid import UUID
 import structlog
 
 from preference_center.context import Services, services
+from preference_center.core.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.destinations.leases import LEASE_DURATION
-from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.reports.reflection_times import count_reflected
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import PushOutcome

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from sentry_sdk.transport import Transport

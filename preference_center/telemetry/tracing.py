@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 from preference_center.request_ids import request_id
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.context import EXTENSION_NAME
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks

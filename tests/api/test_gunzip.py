@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from preference_center.api import request_buffer
 from preference_center.api.gunzip import MAX_LINE, gunzip, split_lines
 from preference_center.api.request_buffer import RequestBuffer
-from preference_center.errors import UnreadableBody
+from preference_center.core.errors import UnreadableBody
 
 if TYPE_CHECKING:
     from typing import Any

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,

@@ -9,8 +9,8 @@ from flask import Flask
 from bench.ground import TOPIC
 from bench.sql import OPT_OUT_STATEMENTS
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 

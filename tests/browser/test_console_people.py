@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.staff import accounts
 from tests.browser.axe import violations
 from tests.browser.pressing import press

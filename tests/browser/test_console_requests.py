@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.console.staff import CSRF, cookie_of, staff

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.events import EventKind
-from preference_center.domain.staff import Role
+from preference_center.core.events import EventKind
+from preference_center.core.staff import Role
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import samples
 from tests.browser.axe import violations

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from preference_center.domain.addresses import mask_address
-from preference_center.links.link_payload import TokenPurpose
+from preference_center.core.addresses import mask_address
+from preference_center.core.links.link_payload import TokenPurpose
 from tests.browser.axe import violations
 from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing

@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 
 from preference_center.context import services
-from preference_center.domain.events import EventKind
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
+from preference_center.core.events import EventKind
 from preference_center.ledger import backfilling
 from preference_center.queue import BACKFILL, JOB_QUEUES, rq_queue
 from preference_center.storage.db.database import run_in_transaction

@@ -10,11 +10,11 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
-from preference_center.domain.addresses import parse_address as address
+from preference_center.core.addresses import Channel
+from preference_center.core.addresses import parse_address as address
+from preference_center.core.events import Change, EventKind
+from preference_center.core.frequency_choice import FrequencyChoice
 from preference_center.domain.catalogue import catalogue_digest
-from preference_center.domain.events import Change, EventKind
-from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.ledger import record
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import override_limits, run_in_transaction

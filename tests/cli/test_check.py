@@ -35,7 +35,7 @@ def check(app: Flask, *words: str, given: bytes = b"") -> Result:
 @pytest.fixture
 def sound(in_force: Flask, clock: Clock) -> bytes:
     """A mail with links that a sender made offline."""
-    from preference_center.links.offline import LinkMinter
+    from preference_center.core.links.offline import LinkMinter
 
     words = ["keys", "link-key", "shop", "--brand", "acme"]
     key = in_force.test_cli_runner().invoke(args=words).stdout

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.events import EventKind
+from preference_center.core.events import EventKind
 from preference_center.integrations.registry import get_spec
 from preference_center.integrations.webhook import connector as webhook
 from preference_center.storage.db.database import run_in_transaction

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import find_denial
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.frequency_choice import FrequencyChoice
+from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.domain.decisions import find_denial
 from preference_center.ledger import record
 from preference_center.storage.access import audit
 from preference_center.storage.db.database import run_in_transaction

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center import daily_counts
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction, transaction
 from tests.clock import Clock

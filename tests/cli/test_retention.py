@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.events import ALL_MARKETING
 from preference_center.ledger import record
 from preference_center.rights.retention import run_retention
 from tests.clock import Clock

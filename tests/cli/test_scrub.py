@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.ledger import record
 from tests.clock import START
 from tests.in_force import put_in_force

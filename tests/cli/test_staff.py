@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.staff import accounts, sessions
 from preference_center.storage.access.staff_sessions import StaffSession
 from tests.staff.sign_ins import audit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.ledger import record
 from tests.clock import Clock
 from tests.ledger.changes import change

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.context import services
-from preference_center.domain import addresses, mailbox_providers
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, RESTRICTION, EventKind
-from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
-from preference_center.errors import InvalidAddress
-from preference_center.keys import Keys
+from preference_center.core import addresses, mailbox_providers
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidAddress
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION, EventKind
+from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
+from preference_center.core.keys import Keys
 from preference_center.ledger import record
 from preference_center_client import Client, OptOut
 from preference_center_client.local_filter import DigestKeys, LocalFilter

@@ -18,7 +18,7 @@ LIVE = PYTHON / "tests" / "test_service.py"
 
 
 def test_the_links_of_the_client_are_made_by_the_file_for_senders() -> None:
-    ours = ROOT / "preference_center" / "links" / "offline.py"
+    ours = ROOT / "preference_center" / "core" / "links" / "offline.py"
     theirs = PYTHON / "src" / "preference_center_client" / "links.py"
     assert theirs.read_text(encoding="utf-8") == ours.read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ import pytest
 
 from preference_center.consent_records.build import SCHEMA_VERSION
 from preference_center.consent_records.models import ConsentRecords
-from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.ledger import record
 from tests.api.sender import make_sender
 from tests.clock import START

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from flask import g, has_app_context
 from itsdangerous import URLSafeTimedSerializer
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.staff import sessions
 from preference_center.storage.access.staff_sessions import StaffSession
 

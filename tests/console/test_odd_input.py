@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from tests.console.people.ledger import open_person
 from tests.console.staff import staff
 from tests.in_force import put_in_force

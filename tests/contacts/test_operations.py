@@ -13,15 +13,15 @@ from flask import Flask
 from preference_center import contacts
 from preference_center.contacts import WrittenContact
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.errors import AddressConflict, InvalidRows
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
-from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
-from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.errors import AddressConflict, InvalidRows
 from preference_center.ledger import record
 from preference_center.storage.contacts import find_locale, save_contacts
 from preference_center.storage.db.database import run_in_transaction

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.personal_data import TABLES, Holds

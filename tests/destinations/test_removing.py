@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.context import services
+from preference_center.core.errors import DestinationError
 from preference_center.destinations.manage import remove_destination
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.errors import DestinationError
 from preference_center.ledger import record
 from preference_center.monitoring.measure import measure_database
 from preference_center.storage.db.database import run_in_transaction

@@ -6,7 +6,16 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.events import (
+    EVERYTHING,
+    RESTRICTION,
+    UNDELIVERABLE,
+    EventKind,
+    ScopeState,
+    Timestamped,
+)
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import (
     AfterClosingGround,
     MessageClass,
@@ -15,15 +24,6 @@ from preference_center.domain.catalogue import (
     Topic,
     TopicDefault,
 )
-from preference_center.domain.events import (
-    EVERYTHING,
-    RESTRICTION,
-    UNDELIVERABLE,
-    EventKind,
-    ScopeState,
-    Timestamped,
-)
-from preference_center.domain.scope_facts import ScopeFact
 from tests.domain.histories import NEWS, NOW, OFFERS
 
 MINUTE = timedelta(minutes=1)

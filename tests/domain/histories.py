@@ -9,8 +9,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
@@ -21,7 +21,7 @@ from preference_center.domain.events import (
     EventKind,
     counts_at,
 )
-from preference_center.domain.frequency_choice import FrequencyChoice
+from preference_center.core.frequency_choice import FrequencyChoice
 from tests.clock import START
 
 NEWS, OFFERS = "acme.news", "acme.offers"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain import addresses
-from preference_center.domain.addresses import (
+from preference_center.core import addresses
+from preference_center.core.addresses import (
     MAX_EMAIL_BYTES,
     Address,
     Channel,
@@ -22,7 +22,7 @@ from preference_center.domain.addresses import (
     may_match,
     parse_address,
 )
-from preference_center.errors import InvalidAddress
+from preference_center.core.errors import InvalidAddress
 
 CORPUS = json.loads((Path(__file__).parents[1] / "corpus" / "address_pairs.json").read_text())
 CHANNELS = {"email": Channel.EMAIL, "phone": Channel.SMS}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from preference_center.core.deadlines import DeadlineStage, RequestStage
 from preference_center.domain.alerts import (
     CONDITIONS,
     DATABASE_AWAY_AFTER,
@@ -24,7 +25,6 @@ from preference_center.domain.alerts import (
     Observation,
     find_alerts,
 )
-from preference_center.domain.deadlines import DeadlineStage, RequestStage
 from preference_center.domain.measurements import (
     DestinationMeasurement,
     Disk,

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.bursts import (
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.bursts import (
     SHARED_DOMAINS,
     BurstRule,
     LinkOptOut,

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue import (
     BrandFile,
     BrandLogo,
@@ -14,7 +15,6 @@ from preference_center.domain.catalogue import (
     inline_files,
     parse_catalogue,
 )
-from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.domain.bounces.policy import (
+from preference_center.core.errors import CatalogueError
+from preference_center.core.policy import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,
@@ -15,7 +16,6 @@ from preference_center.domain.bounces.policy import (
     DeliverabilityPolicy,
 )
 from preference_center.domain.catalogue import diff_catalogues, parse_catalogue
-from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL
 
 STATED = """

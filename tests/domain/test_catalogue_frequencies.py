@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue import (
     diff_catalogues,
     parse_catalogue,
     removed_frequencies,
 )
-from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 DESCRIPTION = 'description = { it = "Ogni mese", en = "Every month" }\n'

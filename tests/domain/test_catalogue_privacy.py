@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue import (
     AccountClosing,
     Authority,
@@ -19,7 +20,6 @@ from preference_center.domain.catalogue import (
     parse_catalogue,
 )
 from preference_center.domain.catalogue.privacy import Law
-from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 STATED = """

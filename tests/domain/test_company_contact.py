@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue import (
     CompanyContact,
     ContactDetails,
@@ -11,7 +12,6 @@ from preference_center.domain.catalogue import (
     diff_catalogues,
     parse_catalogue,
 )
-from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 OWN = """name = "Acme"

@@ -9,7 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import (
+    AddressConflict,
+    ExternalIdConflict,
+    InvalidInput,
+    UnknownContact,
+)
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import (
     MAX_ADDRESSES,
@@ -17,12 +23,6 @@ from preference_center.domain.contacts import (
     Contact,
     ContactRef,
     ContactUpdate,
-)
-from preference_center.errors import (
-    AddressConflict,
-    ExternalIdConflict,
-    InvalidInput,
-    UnknownContact,
 )
 from tests.domain.histories import NOW
 

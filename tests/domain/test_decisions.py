@@ -10,6 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import (
     Topic,
 )
@@ -21,14 +23,6 @@ from preference_center.domain.decisions import (
     decide,
     is_marketing_suppressed,
 )
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    EVERYTHING,
-    Event,
-    EventKind,
-    fold,
-)
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.topic_status import topic_status
 from tests.domain.facts import (
     BOUNCED,

@@ -8,6 +8,15 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.core.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    EventKind,
+    ScopeState,
+    Timestamped,
+)
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.delivery_status import (
     ActiveSuppression,
     Blocker,
@@ -20,15 +29,6 @@ from preference_center.domain.delivery_status import (
     active_suppressions,
     compute_delivery_status,
 )
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    EVERYTHING,
-    UNDELIVERABLE,
-    EventKind,
-    ScopeState,
-    Timestamped,
-)
-from preference_center.domain.scope_facts import ScopeFact
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RECEIVED = NOW - timedelta(hours=1)

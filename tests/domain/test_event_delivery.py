@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.core.events import ALL_MARKETING, Event, EventKind
 from preference_center.domain.delivery_status import (
     Blocker,
     ConnectionStatus,
@@ -21,7 +22,6 @@ from preference_center.domain.event_delivery import (
     compute_event_delivery,
     is_pushed,
 )
-from preference_center.domain.events import ALL_MARKETING, Event, EventKind
 from tests.clock import START
 
 TOOL = DestinationSummary("crm", frozenset({"news"}), ConnectionStatus.OPEN)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.events import (
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESERVED_SCOPES,

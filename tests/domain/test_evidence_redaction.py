@@ -7,9 +7,9 @@ import hashlib
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.hashed_addresses import parse_hashed_address
 from preference_center.domain.evidence_redaction import contains_address, is_opaque, redact_evidence
-from preference_center.domain.hashed_addresses import parse_hashed_address
 
 ADA = parse_address("Ada+news@gmail.com", Channel.EMAIL)
 PHONE = parse_address("+39 333 123 4567", Channel.SMS)

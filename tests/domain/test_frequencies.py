@@ -11,20 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidInput, WrongChannel
+from preference_center.core.events import Change, Event, EventKind, ScopeState, fold
+from preference_center.core.frequency_choice import DatedFrequency
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import decide
-from preference_center.domain.events import Change, Event, EventKind, ScopeState, fold
 from preference_center.domain.frequencies import (
     effective_frequency,
     frequency_choice,
     wanted_frequency,
 )
 from preference_center.domain.frequency_changes import ChosenFrequencies, build_frequency_change
-from preference_center.domain.frequency_choice import DatedFrequency
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import InvalidInput, WrongChannel
 from tests.domain.facts import NEWSLETTER, OFF, ON, consent, off, on, pause
 from tests.domain.histories import EVENTS, NEWS, NOW, PERSON
 

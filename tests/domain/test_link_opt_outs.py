@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.deadlines import UNDO_PERIOD
-from preference_center.domain.events import (
+from preference_center.core.deadlines import UNDO_PERIOD
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     SHARING,
@@ -19,9 +19,9 @@ from preference_center.domain.events import (
     ScopeState,
     fold,
 )
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.gpc import SOURCE
 from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
-from preference_center.domain.scope_facts import ScopeFact
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PAGE = "unsubscribe_page"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     decide,
@@ -15,8 +17,6 @@ from preference_center.domain.decisions import (
     is_redundant_opt_out,
     newest_opt_in,
 )
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
-from preference_center.domain.scope_facts import ScopeFact
 from tests.domain.facts import (
     BOUNCED,
     BOUNCING,

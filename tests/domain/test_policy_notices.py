@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.addresses import Channel
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.policy_notices import Reach, StoredAddress, select_recipients
-from preference_center.domain.scope_facts import ScopeFact
 from tests.domain.facts import (
     BOUNCED,
     CLOSED,

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from preference_center.core.errors import CatalogueError, InvalidInput, UnknownPolicyVersion
 from preference_center.domain.catalogue import Catalogue, diff_catalogues, parse_catalogue
 from preference_center.domain.sender_requests import check_policy_shown
-from preference_center.errors import CatalogueError, InvalidInput, UnknownPolicyVersion
 from tests.domain.catalogues import SMALL, edited
 
 SHA256 = "0" * 64

@@ -8,11 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.catalogue import parse_catalogue
-from preference_center.domain.deadlines import PAUSE_DAYS
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.events import (
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.deadlines import PAUSE_DAYS
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
@@ -22,6 +21,9 @@ from preference_center.domain.events import (
     ScopeState,
     Timestamped,
 )
+from preference_center.core.scope_facts import ScopeFact
+from preference_center.domain.catalogue import parse_catalogue
+from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.preferences import (
     MAX_PAUSE,
     PreferenceChoice,
@@ -32,9 +34,7 @@ from preference_center.domain.preferences import (
     compute_preferences,
     shown_facts,
 )
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.errors import InvalidInput
 from tests.domain.catalogues import SECOND_TOPIC, SMALL
 
 CATALOGUE = parse_catalogue(SMALL + SECOND_TOPIC)

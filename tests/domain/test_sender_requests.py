@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
+from preference_center.core.events import EventKind
 from preference_center.domain.catalogue import Catalogue, parse_catalogue
-from preference_center.domain.events import EventKind
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     ReceivedVia,
@@ -18,7 +19,6 @@ from preference_center.domain.sender_requests import (
     topic_for_address,
     validate_marketing_scope,
 )
-from preference_center.errors import InvalidInput, UnknownTopic, WrongChannel
 from tests.clock import START
 from tests.domain.catalogues import SMALL, edited
 

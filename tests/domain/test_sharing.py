@@ -9,6 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.core.events import (
+    ALL_MARKETING,
+    RESTRICTION,
+    SHARING,
+    UNDELIVERABLE,
+    Event,
+    EventKind,
+    fold,
+    is_valid_scope,
+)
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Topic
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
@@ -19,17 +30,6 @@ from preference_center.domain.decisions import (
     newest_opt_in,
 )
 from preference_center.domain.delivery_status import active_suppressions
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    RESTRICTION,
-    SHARING,
-    UNDELIVERABLE,
-    Event,
-    EventKind,
-    fold,
-    is_valid_scope,
-)
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.topic_status import topic_status
 from tests.domain.facts import (
     BOUNCED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.sms_keywords import (
     STOP_WORDS,
     STOP_WORDS_BY_LANGUAGE,

@@ -6,13 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.staff_access import (
-    AccessAction,
-    AccessReason,
-    StaffAccess,
-    actor_kind,
-)
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess, actor_kind
 from tests.clock import START
 
 

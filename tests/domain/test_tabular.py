@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from preference_center.api.row_formats import CsvFormat
-from preference_center.domain.addresses import Channel
-from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.plain_presets import PRESETS
-from preference_center.domain.imports.row_statements import cell_text
-from preference_center.domain.imports.scopes import ScopeMap
-from preference_center.domain.rights.new_request import Agent
-from preference_center.domain.tabular import (
+from preference_center.core.addresses import Channel
+from preference_center.core.tabular import (
     ADDRESS_COLUMN_NAMES,
     detect_delimiter,
     find_address_column,
     find_likely_columns,
     normalize_column_name,
 )
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.plain_presets import PRESETS
+from preference_center.domain.imports.row_statements import cell_text
+from preference_center.domain.imports.scopes import ScopeMap
+from preference_center.domain.rights.new_request import Agent
 from preference_center.imports.named_columns import NamedColumns
 from preference_center.rights.agent_list import read_agent_list
 

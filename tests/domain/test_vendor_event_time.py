@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preference_center.domain.events import CLOCK_TOLERANCE
+from preference_center.core.events import CLOCK_TOLERANCE
 from preference_center.domain.sender_requests import EARLIEST_TIME
 from preference_center.domain.vendor_event_time import plausible_occurred_at
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind

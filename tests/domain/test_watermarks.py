@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.core.errors import InvalidWatermark
 from preference_center.domain.watermarks import Watermark, parse_watermark
-from preference_center.errors import InvalidWatermark
 
 WATERMARKS = st.builds(
     Watermark,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue import (
     INFORMAL_LANGUAGES,
     PAGE_LANGUAGES,
@@ -13,7 +14,6 @@ from preference_center.domain.catalogue import (
     shared_wording,
 )
 from preference_center.domain.catalogue.wording import text_fault
-from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
 KNOWN = {"Save", "Send", "Unsubscribe from %(title)s", "<strong>%(address)s</strong> is out"}

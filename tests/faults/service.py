@@ -24,14 +24,14 @@ from dev.server import free_port
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.context import services
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change, EventKind
+from preference_center.core.ids import uuid7
+from preference_center.core.links.link_payload import Link
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change, EventKind
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import db
-from preference_center.ids import uuid7
 from preference_center.ledger import record
-from preference_center.links.link_payload import Link
 from preference_center.processes import read_procfile
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync.destinations import insert_destination, set_status

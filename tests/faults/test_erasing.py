@@ -6,8 +6,8 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 from dev.processes import wait_until
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.destinations.leases import LEASE_DURATION
-from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin

@@ -17,9 +17,9 @@ from dev.postgres import Postgres, make_database
 from dev.processes import wait_until
 from preference_center.app import create_app
 from preference_center.config import Settings
-from preference_center.domain.events import EventKind
+from preference_center.core.errors import StaleWatermark
+from preference_center.core.events import EventKind
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import StaleWatermark
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.decisions import decide
-from preference_center.domain.events import Change, EventKind
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.errors import InvalidInput, MissingScopes
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.imports.date_formats import UnreadableDates
-from preference_center.errors import InvalidInput, MissingScopes
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.scopes import ScopeMap
-from preference_center.errors import InvalidInput
 from preference_center.imports import json_documents
 from preference_center.imports.json_documents import to_row_sequence
 from preference_center.imports.read_rows import MAX_LINE_BYTES, ResumePoint, read_rows

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import InvalidInput, MissingScopes
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidInput, MissingScopes
+from preference_center.core.events import ALL_MARKETING
 from tests.imports.importing import instructions_for, planned
 
 pytestmark = pytest.mark.usefixtures("in_force")

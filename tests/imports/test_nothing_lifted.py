@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, SHARING, EventKind, Retraction
 from preference_center.domain.decisions import find_sharing_denial
-from preference_center.domain.events import ALL_MARKETING, SHARING, EventKind, Retraction
 from preference_center.domain.imports.instructions import LegalBasis
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger import record

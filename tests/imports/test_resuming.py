@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import ImportConflict
+from preference_center.core.errors import ImportConflict
+from preference_center.core.events import ALL_MARKETING
 from preference_center.imports.apply import apply_import
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.sources import LocalFile

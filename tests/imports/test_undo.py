@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.errors import ImportConflict, UnknownImport
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import ImportConflict, UnknownImport
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.imports.apply import apply_import
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.sources import LocalFile

@@ -13,9 +13,9 @@ from uuid import UUID
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.errors import ImportConflict, InvalidInput
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.errors import ImportConflict, InvalidInput
 from preference_center.imports import uploads
 from preference_center.imports.budget import ImportBudget, Throttle
 from preference_center.imports.undo import start_undo

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.inbound.mails import DOMAIN, receiving
@@ -34,7 +34,7 @@ def app(app: Flask) -> Flask:
 def make_to(app: Flask, clock: Clock) -> MakeTo:
     """`make_to(address, scope)`: the address that the List-Unsubscribe header names."""
     from preference_center.context import services
-    from preference_center.links.link_payload import Link
+    from preference_center.core.links.link_payload import Link
 
     def make(address: str = "jane.doe@example.com", scope: str = "acme.offers") -> str:
         link = Link(parse_address(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))
@@ -87,7 +87,7 @@ def allowed(app: Flask) -> Callable[..., bool]:
 def store(app: Flask) -> Callable[[str], None]:
     """`store(address)`: have the address stored, without any opt-out."""
     from preference_center.context import services
-    from preference_center.domain.events import Change, EventKind
+    from preference_center.core.events import Change, EventKind
     from preference_center.ledger import record
 
     def do(address: str) -> None:

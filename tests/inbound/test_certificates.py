@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
-from preference_center.errors import Unavailable
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import Unavailable
 from preference_center.inbound.certificates import (
     CERTIFICATE_LIFETIME,
     CERTIFICATES_KEY,

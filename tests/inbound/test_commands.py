@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dev.processes import wait_until
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from tests.clock import START
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import DOMAIN, apple, outlook

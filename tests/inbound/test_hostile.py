@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from tests.domain.mail.reports import arf, dsn, failed, reply
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.mails import outlook, receiving

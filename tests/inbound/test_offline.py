@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def to(app: Flask) -> str:
-    from preference_center.links.offline import LinkMinter
+    from preference_center.core.links.offline import LinkMinter
 
     words = ["keys", "link-key", "shop", "--topic", "acme.news", "--topic", "acme.offers"]
     key = app.test_cli_runner().invoke(args=words).stdout

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from tests.clock import START, Clock
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import outlook
@@ -167,7 +167,7 @@ def test_a_repeat_after_an_opt_in_counts_after_it(
     clock: Clock,
 ) -> None:  # I5
     from preference_center.context import services
-    from preference_center.domain.events import Change, EventKind
+    from preference_center.core.events import Change, EventKind
     from preference_center.ledger import record
 
     receive(make_to(ALIAS))
@@ -255,7 +255,7 @@ def test_nothing_of_the_mail_is_kept(
 def keep_many(app: Flask, *people: str) -> None:
     """An opt-out by mail of each, all of them of the same moment."""
     from preference_center.context import services
-    from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
+    from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
     from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail.pending_mail_opt_outs import (
         PendingMailOptOut,

@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ingest import review
 from preference_center.ingest.review import Meaning

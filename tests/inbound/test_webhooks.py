@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.inbound import webhooks
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, webhook_inbox

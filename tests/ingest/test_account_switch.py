@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from preference_center.context import services
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.decisions import find_denial, is_marketing_suppressed
-from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushItem

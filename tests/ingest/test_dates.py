@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
+from preference_center.core.events import EventKind, Retraction
 from preference_center.domain.decisions import Decision, find_denial
-from preference_center.domain.events import EventKind, Retraction
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ingest.record import ingest
 from preference_center.ledger import record

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.events import ALL_MARKETING, EventKind, Retraction
+from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.domain.sync.destination import DestinationStatus

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.context import services
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.decisions import find_denial
-from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.ingest.record import ingest

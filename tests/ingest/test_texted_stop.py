@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.context import services
+from preference_center.core.addresses import Channel
 from preference_center.destinations.connect import connect
 from preference_center.destinations.manage import (
     add_destination,
@@ -23,7 +24,6 @@ from preference_center.destinations.manage import (
     resume_destination,
 )
 from preference_center.destinations.validation import DestinationRequest
-from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination
 from preference_center.ingest.webhooks import ingest_webhooks

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.context import services
-from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
+from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.ingest import review
 from preference_center.ingest.review import NotOpen
 from preference_center.integrations.base.contract import DeliveryError

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.integrations.base.contract import DeliveryError

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.capabilities import ListingMode
 from preference_center.domain.sync.contract import (
     ContactPage,

@@ -15,7 +15,7 @@ from typing import cast
 import pytest
 from httpcore import SyncBackend
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination
 from preference_center.integrations.base.http import HttpTimeouts, LeaseExpired, NoResponse

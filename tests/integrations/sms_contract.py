@@ -14,7 +14,7 @@ from typing import ClassVar, cast
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind

@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 from flask import Flask
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 from preference_center.integrations import import_presets, registry
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import HttpContext
@@ -26,7 +26,7 @@ from preference_center.integrations.registry import (
 from tests.in_force import put_in_force
 
 MODULE = """
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.integration import Integration

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     WHOLE_LIST,
     SignatureError,
@@ -26,7 +27,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.hubspot.webhook import HubSpotWebhookSource
 from preference_center.integrations.mailchimp.webhook import MailchimpWebhookSource
 from preference_center.integrations.registry import get_webhook_source, load_webhooks

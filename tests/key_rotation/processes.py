@@ -13,8 +13,8 @@ import psycopg
 from dev.processes import wait_until
 from preference_center import contacts
 from preference_center.context import services
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.database_timeouts import WEB_TIMEOUTS
-from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.delivery_status import active_suppressions
 from preference_center.domain.sender_requests import RequestOrigin

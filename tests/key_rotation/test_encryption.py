@@ -10,13 +10,13 @@ import psycopg
 import pytest
 
 from preference_center.context import services
-from preference_center.errors import KeyMismatch
+from preference_center.core.errors import KeyMismatch
+from preference_center.core.key_rings import parse_ring
+from preference_center.core.keys import Keys
 from preference_center.extensions import db
-from preference_center.key_rings import parse_ring
 from preference_center.key_rotation import encryption
 from preference_center.key_rotation.encryption import count_sealed, rotate_encryption
 from preference_center.key_rotation.progress import ColumnProgress
-from preference_center.keys import Keys
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
 from preference_center.storage.access.key_rotations import list_rotations
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -12,9 +12,9 @@ from uuid import UUID
 from flask import current_app
 
 from preference_center.context import services
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change, EventKind, Retraction
 from preference_center.database_timeouts import DatabaseTimeouts
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change, EventKind, Retraction
 from preference_center.storage.db.database import (
     current_limits,
     override_limits,

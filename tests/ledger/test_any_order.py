@@ -13,8 +13,8 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.ledger import record
 from tests.clock import START
 from tests.domain.histories import NEWS

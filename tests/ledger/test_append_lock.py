@@ -14,10 +14,10 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable, UnavailableCause
+from preference_center.core.events import Change
 from preference_center.database_timeouts import WEB_TIMEOUTS, WORKER_TIMEOUTS
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change
-from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.ledger import record
 from preference_center.ledger.recording import _append
 from preference_center.storage.db import append_lock

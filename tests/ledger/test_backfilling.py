@@ -10,8 +10,8 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change, EventKind, Retraction
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change, EventKind, Retraction
 from preference_center.ledger import backfilling as module
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill

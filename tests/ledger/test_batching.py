@@ -17,10 +17,10 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable, UnavailableCause
+from preference_center.core.events import Change
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change
-from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.ledger import RecordResult, record
 from preference_center.ledger import batching as module
 from preference_center.ledger.batching import Batcher

@@ -13,8 +13,8 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.config import Settings
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.ledger import record
 from preference_center.storage.db.database import override_limits, run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_exact_facts

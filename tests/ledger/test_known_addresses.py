@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.addresses import load_readable

@@ -15,10 +15,10 @@ import pytest
 from flask import Flask
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import REPEAT_INTERVAL
 from preference_center.domain.catalogue import RetainedData
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import REPEAT_INTERVAL
 from preference_center.ledger import record
 from preference_center.ledger.retracting import LOCK_RETRACTED
 from preference_center.ledger.sql import APPEND_EVENTS, APPEND_RETRACTIONS

@@ -14,11 +14,8 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import decide
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import (
     Change,
     EventKind,
     Retraction,
@@ -26,8 +23,11 @@ from preference_center.domain.events import (
     can_be_hashed,
     fold,
 )
-from preference_center.domain.frequency_choice import DatedFrequency
-from preference_center.domain.hashed_addresses import LIST_ALGORITHMS
+from preference_center.core.frequency_choice import DatedFrequency
+from preference_center.core.hashed_addresses import LIST_ALGORITHMS
+from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import decide
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.events import list_events_of

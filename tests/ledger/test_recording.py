@@ -13,13 +13,8 @@ import pytest
 from flask import Flask
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    Change,
-    EventKind,
-    Retraction,
-)
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.ledger import record
 from preference_center.ledger.recording import RecordResult
 from preference_center.storage.db.database import Connection, override_limits, run_in_transaction

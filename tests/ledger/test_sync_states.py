@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
 from preference_center.domain.sync.state import Settlement
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

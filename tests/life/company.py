@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 from redis import Redis
 
 from preference_center.context import EXTENSION_NAME, services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links.link_payload import Link
+from preference_center.core.staff import Role
 from preference_center.destinations.connect import ConnectorFactory
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.staff import Role
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ingest.webhooks import ingest_webhooks
-from preference_center.links.link_payload import Link
 from preference_center.mailer.send import send_due_emails
 from preference_center.rights.request_steps import find_request_by_reference
 from preference_center.spool.replayer import SpoolReplayer

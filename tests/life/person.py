@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 
 FIRST = "Zq.Whole-Life+7@zqfirsthome.example"
 """The address to begin with, as she writes it."""

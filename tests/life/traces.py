@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 from redis import Redis
 
-from preference_center.keys import Keys
+from preference_center.core.keys import Keys
 from preference_center.storage.sealed_columns import SEALED_COLUMNS
 
 

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import InvalidLink
-from preference_center.links import FormPurpose, Links, offline
-from preference_center.links.link_payload import Link, TokenPurpose, pack_link
-from preference_center.links.offline import SENDER_TOKEN_PREFIX, LinkMinter, base64url_encode
-from preference_center.links.sender_tokens import LinkTopic, SenderKey
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidLink
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links import FormPurpose, Links, offline
+from preference_center.core.links.link_payload import Link, TokenPurpose, pack_link
+from preference_center.core.links.offline import SENDER_TOKEN_PREFIX, LinkMinter, base64url_encode
+from preference_center.core.links.sender_tokens import LinkTopic, SenderKey
 from tests.links.registry import FakeRegistry
 
 RING = [("k2", b"2" * 32), ("k1", b"1" * 32)]

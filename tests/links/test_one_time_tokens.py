@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import ExpiredLink, InvalidLink
-from preference_center.links import Links
-from preference_center.links.link_payload import LIFETIMES, Link, TokenPurpose, pack_link
-from preference_center.links.sealer import Sealer
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import ExpiredLink, InvalidLink
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links import Links
+from preference_center.core.links.link_payload import LIFETIMES, Link, TokenPurpose, pack_link
+from preference_center.core.links.sealer import Sealer
 
 RING = [("k1", b"1" * 32)]
 LINKS = Links(RING, "https://prefs.example.com")

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.errors import InvalidLink
-from preference_center.links import FormPurpose, Links
+from preference_center.core.errors import InvalidLink
+from preference_center.core.links import FormPurpose, Links
 from preference_center.links.rights_status import (
     create_rights_status_token,
     read_rights_status_token,

@@ -9,13 +9,13 @@ from email import policy
 from email.message import EmailMessage
 from hashlib import sha256
 
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.links import Links, list_unsubscribe_headers
+from preference_center.core.links.link_payload import Link
+from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
+from preference_center.core.links.offline import LinkMinter
+from preference_center.core.links.sender_tokens import LinkTopic, SenderKey
 from preference_center.domain.catalogue import parse_catalogue
-from preference_center.links import Links, list_unsubscribe_headers
-from preference_center.links.link_payload import Link
-from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
-from preference_center.links.offline import LinkMinter
-from preference_center.links.sender_tokens import LinkTopic, SenderKey
 from preference_center.mailcheck.findings import Severity
 from preference_center.mailcheck.links import Installation
 from preference_center.mailcheck.message import check_email

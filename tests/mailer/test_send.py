@@ -16,7 +16,7 @@ from flask import Flask
 
 from dev.server import free_port
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.mail_server import MailServer
 from preference_center.mailer import send, smtp_client
 from preference_center.mailer.send import EMAIL_LEASE_DURATION

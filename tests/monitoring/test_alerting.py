@@ -12,14 +12,14 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from preference_center.context import EXTENSION_NAME, services
+from preference_center.core.deadlines import AT_RISK
+from preference_center.core.errors import Unavailable
 from preference_center.domain.alerts import (
     DATABASE_AWAY_AFTER,
     Alert,
     AlertKind,
     Notice,
 )
-from preference_center.domain.deadlines import AT_RISK
-from preference_center.errors import Unavailable
 from preference_center.ledger import record
 from preference_center.monitoring import alerting
 from preference_center.monitoring.alerting import ENDS_AFTER, AlertWatch

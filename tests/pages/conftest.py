@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.pages.ledger import Ledger
@@ -86,7 +86,7 @@ def app(app: Flask) -> Flask:
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address=..., scope=..., age=...)`: a signed token."""
     from preference_center.context import EXTENSION_NAME
-    from preference_center.links.link_payload import Link
+    from preference_center.core.links.link_payload import Link
 
     def make(
         address: str = "jane.doe@example.com",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.errors import Unavailable
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import Unavailable
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.ledger import record
 from preference_center.pages import unsubscribe_page
 from tests.clock import START, Clock
@@ -212,8 +212,8 @@ class TestARevokedLink:
     def _revoked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from dataclasses import replace
 
-        from preference_center.links import Links
-        from preference_center.links.link_payload import Link
+        from preference_center.core.links import Links
+        from preference_center.core.links.link_payload import Link
 
         def read(links: Links, token: str, now: object) -> Link:
             return replace(links.read_any_token(token), revoked=True)

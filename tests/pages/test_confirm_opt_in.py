@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from preference_center.context import EXTENSION_NAME
-from preference_center.domain.addresses import Channel
-from preference_center.links import FormPurpose
+from preference_center.core.addresses import Channel
+from preference_center.core.links import FormPurpose
 from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken

@@ -85,7 +85,7 @@ def test_a_link_with_a_character_too_many_shows_its_page(
 def test_a_fault_while_the_database_is_away_names_the_contact_known_last(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.errors import Unavailable, UnavailableCause
+    from preference_center.core.errors import Unavailable, UnavailableCause
 
     client.get("/nothing")
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.languages import LANGUAGES
 from preference_center.mailer.unproven_emails import emails_stopped, stop_url
 from tests.clock import START, Clock

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, SHARING, Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, SHARING, Change, EventKind
 from preference_center.ledger import record
 from tests.clock import START, Clock
 from tests.pages.conftest import CATALOGUE, MakeToken

@@ -116,8 +116,8 @@ def test_a_pause_ends_on_a_day_written_as_the_reader_writes_it(
     client: FlaskClient, token: str, clock: Clock
 ) -> None:
     from preference_center.context import services
-    from preference_center.domain.addresses import Channel, parse_address
-    from preference_center.domain.events import Change, EventKind
+    from preference_center.core.addresses import Channel, parse_address
+    from preference_center.core.events import Change, EventKind
     from preference_center.ledger import record
 
     until = clock() + timedelta(days=30)

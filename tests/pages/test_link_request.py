@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.languages import LANGUAGES
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import EXTENSION_NAME
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.links.link_payload import TokenPurpose
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links.link_payload import TokenPurpose
 from preference_center.storage.db.database import override_limits
 from tests.clock import Clock
 from tests.ledger.changes import patient

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.ledger import record
 from tests.clock import START, Clock
@@ -241,7 +241,7 @@ def test_a_lift_is_named_as_the_exception(
     app: Flask, client: FlaskClient, token: str, clock: Clock
 ) -> None:
     from preference_center.context import services
-    from preference_center.domain.events import Change, EventKind
+    from preference_center.core.events import Change, EventKind
     from preference_center.ledger import record
 
     opt_out(client, token, "all")
@@ -280,7 +280,7 @@ def test_an_opt_out_by_mail_of_an_unknown_address_is_shown(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
     from preference_center.context import services
-    from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
+    from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
     from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import pending_mail_opt_outs
     from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut

@@ -119,8 +119,8 @@ class TestShows:
         self, client: FlaskClient, token: str, clock: Clock
     ) -> None:  # I4
         from preference_center.context import services
-        from preference_center.domain.addresses import Channel, parse_address
-        from preference_center.domain.events import EVERYTHING, Change, EventKind
+        from preference_center.core.addresses import Channel, parse_address
+        from preference_center.core.events import EVERYTHING, Change, EventKind
         from preference_center.ledger import record
 
         with client.application.app_context():
@@ -374,8 +374,8 @@ class TestAnOldLink:
     def test_that_names_no_message_stands_for_ever_and_proves_nothing(
         self, app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
     ) -> None:
-        from preference_center.domain.addresses import Channel, parse_address
-        from preference_center.links.link_payload import Link
+        from preference_center.core.addresses import Channel, parse_address
+        from preference_center.core.links.link_payload import Link
 
         address = parse_address("jane.doe@example.com", Channel.EMAIL)
         permanent = Link(address, "all_marketing", "", clock() - timedelta(days=2000))

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from preference_center.context import EXTENSION_NAME
-from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
-from preference_center.domain.events import ALL_MARKETING, EventKind
-from preference_center.links.link_payload import Link, TokenPurpose
+from preference_center.core.addresses import Address, Channel, mask_address, parse_address
+from preference_center.core.events import ALL_MARKETING, EventKind
+from preference_center.core.links.link_payload import Link, TokenPurpose
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 from tests.pages.visits import MESSAGE_ID
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.links.offline import LinkMinter
+    from preference_center.core.links.offline import LinkMinter
 
 PAIR = {"List-Unsubscribe": "One-Click"}
 WITHDRAWN = "This link was withdrawn"
@@ -31,7 +31,7 @@ def command(app: Flask, *words: str) -> str:
 
 @pytest.fixture
 def minter(app: Flask, clock: Clock) -> LinkMinter:
-    from preference_center.links.offline import LinkMinter
+    from preference_center.core.links.offline import LinkMinter
 
     key = command(app, "keys", "link-key", "shop", "--brand", "acme")
     return LinkMinter(key, lambda: clock().timestamp())
@@ -47,7 +47,7 @@ def offline(minter: LinkMinter) -> str:
 def permanent(app: Flask, clock: Clock) -> str:
     """The token in Jane's row of a column of destination 3."""
     from preference_center.context import services
-    from preference_center.links.link_payload import Link
+    from preference_center.core.links.link_payload import Link
     from preference_center.storage.access.link_keys import enable_permanent_links
     from preference_center.storage.db.database import run_in_transaction
 

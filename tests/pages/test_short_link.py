@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Never
 import pytest
 
 from preference_center.context import EXTENSION_NAME, services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import EventKind
-from preference_center.domain.rights.model import Extent
-from preference_center.domain.sms_parts import GSM_ALPHABET
-from preference_center.errors import InvalidLink, Unavailable, UnavailableCause
-from preference_center.links.link_payload import Link
-from preference_center.links.short_codes import (
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidLink, Unavailable, UnavailableCause
+from preference_center.core.events import EventKind
+from preference_center.core.links.link_payload import Link
+from preference_center.core.links.short_codes import (
     CODE_LENGTH,
     find_code,
     lookup_value,
@@ -22,6 +20,8 @@ from preference_center.links.short_codes import (
     open_content,
     seal_content,
 )
+from preference_center.core.sms_parts import GSM_ALPHABET
+from preference_center.domain.rights.model import Extent
 from preference_center.pages import short_link
 from preference_center.storage.access.short_links import insert_short_links
 from preference_center.storage.db.database import run_in_transaction

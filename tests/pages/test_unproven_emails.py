@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.rights.mailed_requests import open_mailed_request
@@ -49,7 +49,7 @@ def _visit(app: Flask) -> str:
     from uuid import uuid4
 
     from preference_center.context import services
-    from preference_center.links.link_payload import TokenPurpose
+    from preference_center.core.links.link_payload import TokenPurpose
 
     with app.app_context():
         address = parse_address(MALLORY, Channel.EMAIL)

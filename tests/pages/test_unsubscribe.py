@@ -317,7 +317,7 @@ def test_pages_use_nothing_from_elsewhere(client: FlaskClient, token: str) -> No
 def test_a_link_of_a_phone_masks_the_number(
     client: FlaskClient, make_token: MakeToken
 ) -> None:  # C6
-    from preference_center.domain.addresses import Channel
+    from preference_center.core.addresses import Channel
 
     token = make_token("+393331234567", scope="alerts", channel=Channel.SMS)
     page = client.get(f"/u/{token}").text
@@ -360,8 +360,8 @@ def test_four_posts_at_once_of_200_links_make_one_event_each(
 def test_without_a_database_nothing_looks_like_success(redis_url: str) -> None:  # I1
     from preference_center.app import create_app
     from preference_center.context import EXTENSION_NAME
-    from preference_center.domain.addresses import Channel, parse_address
-    from preference_center.links.link_payload import Link
+    from preference_center.core.addresses import Channel, parse_address
+    from preference_center.core.links.link_payload import Link
     from tests.environment import settings_for
 
     app = create_app(settings_for("postgresql://nobody:x@127.0.0.1:1/none", redis_url))

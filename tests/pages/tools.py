@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from tests.sync.tool import Tool
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, Change, EventKind
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Change, EventKind
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from preference_center.domain.events import EventKind
+from preference_center.core.events import EventKind
 from preference_center.domain.policy_notices import NoticeChannel
 from preference_center.ledger import record
 from preference_center.policy_notices.select import select_all

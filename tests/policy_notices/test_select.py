@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.events import EventKind
+from preference_center.core.errors import InvalidInput, UnknownPolicyVersion
+from preference_center.core.events import EventKind
 from preference_center.domain.policy_notices import Reach, Recipient
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import InvalidInput, UnknownPolicyVersion
 from preference_center.policy_notices import select
 from preference_center.policy_notices.rows import may_be_sent, next_rows
 from preference_center.policy_notices.select import count_recipients, select_all

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.monitoring.measure import measure_database
 from preference_center.policy_notices import webhooks
 from preference_center.policy_notices.select import select_all

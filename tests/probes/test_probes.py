@@ -11,9 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from preference_center.config import Settings
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
-from preference_center.errors import Unavailable
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
+from preference_center.core.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.probes import readiness

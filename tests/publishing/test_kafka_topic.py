@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from preference_center.core.errors import ConfigError
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import ConfigError
 from preference_center.publishing.kafka_topic import KafkaTopic, read_config
 from preference_center.publishing.messages import FeedMessage, MessageType, snapshot_message
 from preference_center.publishing.publisher import TopicTaken, TopicUnavailable

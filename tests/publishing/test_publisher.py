@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import EventKind
 from preference_center.ledger import record
 from preference_center.publishing import publisher as publishing
 from preference_center.publishing.messages import CONTROL_TYPES, FeedMessage, MessageType

@@ -8,9 +8,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import JournalUnavailable
 from preference_center.domain.rights.model import Extent
-from preference_center.errors import JournalUnavailable
 from preference_center.rights.journal_store import (
     JournalEntry,
     last_number,

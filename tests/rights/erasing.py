@@ -11,11 +11,11 @@ from psycopg.rows import dict_row
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import PreferenceCenterError
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import db
 from preference_center.rights.erase import erase_contacts
 from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete

@@ -10,6 +10,7 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.context import services
+from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.domain.rights.model import (
     Extent,
@@ -18,7 +19,6 @@ from preference_center.domain.rights.model import (
     RequestOutcome,
     RequestState,
 )
-from preference_center.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.rights import acts, clocks, request_steps, requests
 from preference_center.rights.holds import end_hold, place_hold
 from preference_center.rights.request_steps import load_request

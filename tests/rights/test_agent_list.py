@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.errors import InvalidList
 from preference_center.domain.rights.new_request import Agent
-from preference_center.errors import InvalidList
 from preference_center.rights.agent_list import AgentRow, read_agent_list
 
 AGENT = Agent("Data Rights Ltd", "post@agents.example")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import ExpiredLink, InvalidInput
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
@@ -19,7 +20,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import ExpiredLink, InvalidInput
 from preference_center.rights import agents, requests
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.request_steps import list_steps, load_request

@@ -13,7 +13,7 @@ from flask import Flask
 
 from preference_center.contacts import upsert_contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import (
     Extent,

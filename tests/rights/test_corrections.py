@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import EventKind
-from preference_center.domain.receipt_codes import format_receipt_code
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidInput, UnknownEvent
+from preference_center.core.events import EventKind
+from preference_center.core.receipt_codes import format_receipt_code
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,
@@ -21,7 +22,6 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import InvalidInput, UnknownEvent
 from preference_center.ledger import record
 from preference_center.rights.corrections import (
     CONSENT_RETRACTED,

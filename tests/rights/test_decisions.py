@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.core.errors import ForbiddenTransition, InvalidInput
 from preference_center.domain.rights.decisions import ProposalChanged, SecondPersonRequired
 from preference_center.domain.rights.model import (
     Extent,
@@ -18,7 +19,6 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import ForbiddenTransition, InvalidInput
 from preference_center.rights import decisions, minors
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.holds import end_hold, place_hold

@@ -10,11 +10,12 @@ import pytest
 from flask import Flask
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import UnderHold, UnknownContact
+from preference_center.core.events import EventKind
+from preference_center.core.frequency_choice import FrequencyChoice
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.events import EventKind
-from preference_center.domain.frequency_choice import FrequencyChoice
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
@@ -22,7 +23,6 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.new_request import NewRequest
-from preference_center.errors import UnderHold, UnknownContact
 from preference_center.ledger import record
 from preference_center.rights.corrections import correct_address
 from preference_center.rights.erase import (

@@ -8,13 +8,8 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    EVERYTHING,
-    REPEAT_INTERVAL,
-    EventKind,
-)
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, REPEAT_INTERVAL, EventKind
 from preference_center.domain.rights.model import (
     Extent,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.rights.holds import end_hold, place_hold

@@ -13,14 +13,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.context import EXTENSION_NAME, services
-from preference_center.domain.rights.model import Extent
-from preference_center.errors import (
+from preference_center.core.errors import (
     ConfigError,
     InvalidInput,
     JournalUnavailable,
     KeyMismatch,
     ReplayPending,
 )
+from preference_center.domain.rights.model import Extent
 from preference_center.ledger import record
 from preference_center.rights import erase as erase_module
 from preference_center.rights import journal

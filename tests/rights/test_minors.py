@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from preference_center import contacts
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.domain.contacts import AccountState, Contact, ContactRef, ContactUpdate
 from preference_center.domain.rights.model import (
     RefusalGround,
@@ -18,7 +19,6 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import ForbiddenTransition, InvalidInput, UnderHold
 from preference_center.rights import acts
 from preference_center.rights.clocks import run_clocks
 from preference_center.rights.holds import place_hold

@@ -12,20 +12,15 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import AddressConflict, InvalidInput
+from preference_center.core.events import ALL_MARKETING, RESTRICTION, UNDELIVERABLE, EventKind
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    RESTRICTION,
-    UNDELIVERABLE,
-    EventKind,
-)
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
-from preference_center.errors import AddressConflict, InvalidInput
 from preference_center.ledger import record
 from preference_center.rights import move as moving
 from preference_center.rights.move import move_address, undo_move

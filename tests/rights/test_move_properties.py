@@ -13,15 +13,15 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import decide
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     UNDELIVERABLE,
     Change,
     EventKind,
 )
+from preference_center.domain.decisions import decide
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger import record
 from preference_center.rights.move import move_address

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,

@@ -12,7 +12,8 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import ForbiddenTransition, InvalidInput, UnknownRequest
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.identity import Circumstance
@@ -30,7 +31,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import ForbiddenTransition, InvalidInput, UnknownRequest
 from preference_center.rights import requests
 from preference_center.rights.request_steps import (
     ask_identity,

@@ -12,8 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.context import EXTENSION_NAME, services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import EventKind
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.rights import journal

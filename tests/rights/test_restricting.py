@@ -10,7 +10,7 @@ from flask import Flask
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.domain.contacts import Contact, ContactRef, ContactUpdate
 from preference_center.domain.restriction import is_restricted
 from preference_center.domain.rights.model import (

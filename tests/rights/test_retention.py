@@ -11,11 +11,11 @@ import pytest
 
 from preference_center import contacts
 from preference_center.context import services
+from preference_center.core.events import ALL_MARKETING, EventKind
+from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.domain.catalogue import RetainedData
 from preference_center.domain.contacts import ContactRef, ContactUpdate
-from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.ledger import record
 from preference_center.rights.holds import place_hold
 from preference_center.rights.retention import plan_retention, run_retention

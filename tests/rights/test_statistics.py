@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import SHARING
-from preference_center.domain.rights.statistics import MonthlyCell
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import SHARING
+from preference_center.core.small_cells import MonthlyCell
 from preference_center.ledger import record
 from preference_center.rights.statistics import count_finished_months
 from preference_center.storage.db.database import run_in_transaction

@@ -17,9 +17,9 @@ from flask import Flask
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.context import services
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links.link_payload import Link
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.links.link_payload import Link
 
 TOPIC = "acme.offers"
 RATE = 50

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import Decision, decide
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidAddress
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
@@ -22,9 +21,10 @@ from preference_center.domain.events import (
     can_be_hashed,
     is_valid_scope,
 )
-from preference_center.domain.frequency_choice import FrequencyChoice
-from preference_center.domain.hashed_addresses import LIST_ALGORITHMS
-from preference_center.errors import InvalidAddress
+from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.hashed_addresses import LIST_ALGORITHMS
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import Decision, decide
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction

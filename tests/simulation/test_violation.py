@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.sync.contract import EraseItem, PushItem
 from simulation.violation import Violation
 from tests.sync.erasing_tool import ErasingTool, begin_erasure, erase

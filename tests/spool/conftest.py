@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.environment import with_database
 from tests.in_force import put_in_force
@@ -145,7 +145,7 @@ def replay(app: Flask, replayer: SpoolReplayer) -> Replay:
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address, scope)`: the token of a link in a mail."""
     from preference_center.context import services
-    from preference_center.links.link_payload import Link
+    from preference_center.core.links.link_payload import Link
 
     def make(address: str = ADDRESS, scope: str = TOPIC) -> str:
         link = Link(

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import structlog
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.storage.db.schema import load_revisions
 from tests.pages.ledger import Ledger
 from tests.spool.conftest import PAIR, MakeToken, Replay

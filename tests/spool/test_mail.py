@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from tests.clock import START, Clock
 from tests.inbound.mails import DOMAIN, outlook, receiving, send
 from tests.pages.ledger import Ledger
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def to(app: Flask, clock: Clock) -> str:
     """Where the header of Jane's mail has her write to."""
     from preference_center.context import services
-    from preference_center.links.link_payload import Link
+    from preference_center.core.links.link_payload import Link
 
     link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", clock() - timedelta(days=3))
     with app.app_context():

@@ -220,8 +220,8 @@ def test_a_newer_opt_in_that_is_recorded_first_stands(
     replay: Replay,
     clock: Clock,
 ) -> None:  # I5
-    from preference_center.domain.addresses import Channel, parse_address
-    from preference_center.domain.events import Change, EventKind
+    from preference_center.core.addresses import Channel, parse_address
+    from preference_center.core.events import Change, EventKind
     from preference_center.ledger import record
     from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 

@@ -15,7 +15,7 @@ import pytest
 import structlog.testing
 
 from dev.processes import wait_until
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.spool import SpoolFolder, SpoolUnavailable
 from preference_center.spool.frames import encode_frame
 from preference_center.spool.writer import SpoolWriter
@@ -166,7 +166,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
     replayer: SpoolReplayer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from preference_center.errors import KeyMismatch
+    from preference_center.core.errors import KeyMismatch
     from preference_center.spool import replayer as running
 
     spool_clicks(client, database, [token])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pyotp
 import pytest
 
-from preference_center.domain.staff import Role
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Role
 from preference_center.staff import accounts
 from preference_center.staff.accounts import (
     ENROLMENT_LIFETIME,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.staff import Role
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Role
 from preference_center.staff import accounts, sessions
 from preference_center.storage.db.database import run_in_transaction
 from tests.console.staff import BASE, words

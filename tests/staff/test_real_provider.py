@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.staff import sessions
 from preference_center.staff.rechecks import CHECK_INTERVAL
 from tests.console.staff import words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.staff import sessions
 from preference_center.staff.rechecks import CHECK_INTERVAL
 from preference_center.storage.db.database import run_in_transaction

@@ -14,7 +14,7 @@ import psycopg
 
 from dev.processes import wait_until
 from preference_center.context import services
-from preference_center.domain.events import Change, ScopeState
+from preference_center.core.events import Change, ScopeState
 from preference_center.domain.watermarks import Watermark
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.db.database import Connection, run_in_transaction

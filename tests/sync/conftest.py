@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from preference_center.context import services
-from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.contract import EraseItem, PushOutcome, PushResult
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

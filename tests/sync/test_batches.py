@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.deadlines import PROBE_INTERVAL
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.deadlines import PROBE_INTERVAL
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination

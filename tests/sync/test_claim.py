@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.sync.state import LANE_BEGINNING
 from preference_center.ledger import record
 from preference_center.storage.db.connections import PLANNER_SETTINGS

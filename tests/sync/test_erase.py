@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
+from preference_center.core.events import ALL_MARKETING, EventKind
 from preference_center.destinations.connect import connect
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.sync.capabilities import EraseMode

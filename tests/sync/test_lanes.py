@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from preference_center.domain.events import EventKind
+from preference_center.core.events import EventKind
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import ContactPage, ContactSnapshot
 from preference_center.storage.sync.listings import ListingKind

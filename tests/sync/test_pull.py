@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.events import EventKind
+from preference_center.core.events import EventKind
 from preference_center.domain.sync.contract import ContactPage, PushResult
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.domain.vendor_events import VendorEvent

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.deadlines import WINDOW, DeadlineStage
-from preference_center.domain.events import ALL_MARKETING, RESTRICTION, Change, EventKind
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.deadlines import WINDOW, DeadlineStage
+from preference_center.core.events import ALL_MARKETING, RESTRICTION, Change, EventKind
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.integrations.base.contract import DeliveryError, EndpointGone

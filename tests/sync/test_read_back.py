@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from preference_center.domain.events import EventKind
+from preference_center.core.events import EventKind
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.state import READ_BACK_DELAY
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from preference_center.core.events import EventKind
 from preference_center.domain.contacts import ContactRef
-from preference_center.domain.events import EventKind
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.domain.sync.destination import DestinationStatus

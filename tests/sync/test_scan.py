@@ -10,9 +10,10 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
-from preference_center.domain.hashed_addresses import parse_hashed_address
+from preference_center.core.addresses import Channel
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.hashed_addresses import parse_hashed_address
+from preference_center.core.links.link_payload import Link
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,
@@ -21,7 +22,6 @@ from preference_center.domain.sync.contract import (
 )
 from preference_center.integrations.base.http import NoResponse
 from preference_center.ledger import record
-from preference_center.links.link_payload import Link
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings
 from preference_center.storage.sync.listings import ListingKind

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import (
     ContactPage,

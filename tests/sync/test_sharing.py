@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import (
+from preference_center.core.addresses import Channel
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,

@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.push_concurrency import (

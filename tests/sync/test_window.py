@@ -13,9 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext

@@ -14,7 +14,7 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
 from preference_center.config import Settings
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 from preference_center.telemetry import error_reports, start_telemetry
 from preference_center.telemetry.error_reports import start_reports, stop_reports
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from werkzeug.wrappers import Request, Response
 
 from preference_center.config import Settings
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 from preference_center.telemetry import start_telemetry, tracing
 from preference_center.telemetry.tracing import trace_requests
 from tests.api.sender import make_sender

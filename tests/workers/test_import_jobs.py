@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from preference_center.context import services
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map

@@ -9,10 +9,10 @@ import pytest
 from redis import Redis
 
 from preference_center.context import services
+from preference_center.core.staff import Role
 from preference_center.domain.rights.model import RequestVia
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind
-from preference_center.domain.staff import Role
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.queue import ERASE, JOB_QUEUES, PROCESS_WEBHOOKS, rq_queue
 from preference_center.rights.agents import ask_for_principal

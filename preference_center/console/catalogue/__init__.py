@@ -16,7 +16,7 @@ from preference_center.console.catalogue.versions import (
     compare_catalogues,
 )
 from preference_center.console.routing import Route
-from preference_center.domain.staff import Permission
+from preference_center.core.staff import Permission
 
 _VIEW = Permission.VIEW_CATALOGUE
 

@@ -20,9 +20,9 @@ from preference_center.console.access import current_actor
 from preference_center.console.catalogue.reading import catalogue_page
 from preference_center.console.catalogue.versions import shown_diff
 from preference_center.console.rendering import redirect_after_post
+from preference_center.core.errors import CatalogueConflict, CatalogueError
 from preference_center.domain.catalogue.brand_files import fold_files, inline_files
 from preference_center.domain.catalogue.parser import catalogue_digest
-from preference_center.errors import CatalogueConflict, CatalogueError
 from preference_center.languages import known_texts
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import (

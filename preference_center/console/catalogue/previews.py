@@ -20,10 +20,13 @@ from flask_babel import gettext as _
 from preference_center.console.rendering import SECURITY_HEADERS, render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import ConfigError
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.links.link_payload import Link
+from preference_center.core.staff import Permission
 from preference_center.domain.catalogue.model import Brand, Catalogue
 from preference_center.domain.catalogue.wording import PAGE_LANGUAGES
-from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.rights.model import (
     ExtensionReason,
     Extent,
@@ -31,10 +34,7 @@ from preference_center.domain.rights.model import (
     RequestKind,
     RequestOutcome,
 )
-from preference_center.domain.staff import Permission
-from preference_center.errors import ConfigError
 from preference_center.languages import LANGUAGES, page_language
-from preference_center.links.link_payload import Link
 from preference_center.mailer.messages import render_email
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.mail.outbox import (

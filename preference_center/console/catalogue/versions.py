@@ -10,11 +10,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.console.catalogue.reading import catalogue_page
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue.brand_files import fold_files
 from preference_center.domain.catalogue.diff import diff_catalogues
 from preference_center.domain.catalogue.model import Catalogue
 from preference_center.domain.catalogue.text_diff import DiffLine, diff_texts
-from preference_center.errors import CatalogueError
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import run_autocommit
 

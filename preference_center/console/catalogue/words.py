@@ -8,7 +8,7 @@ from enum import StrEnum
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue.model import (
     AfterClosingGround,
     LegalBasis,

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.console.imports import acts, pages
 from preference_center.console.routing import Route
-from preference_center.domain.staff import Permission
+from preference_center.core.staff import Permission
 
 _IMPORT = Permission.IMPORT
 

@@ -15,13 +15,13 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 from werkzeug.wsgi import get_input_stream
 
 from preference_center.context import services
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidInput
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
 from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import ScopeMap
-from preference_center.errors import InvalidInput
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.uploads import MAX_FILE_BYTES
 from preference_center.integrations.import_presets import get_preset

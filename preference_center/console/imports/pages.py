@@ -18,10 +18,10 @@ from preference_center.console.imports.words import (
     without_addresses,
 )
 from preference_center.console.rendering import render_page
-from preference_center.domain.events import ALL_MARKETING, SHARING
+from preference_center.core.errors import InvalidInput, UnknownImport
+from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.domain.imports.scopes import LEAVE_OUT
 from preference_center.domain.imports.stats import ImportStats
-from preference_center.errors import InvalidInput, UnknownImport
 from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.plan import PlanStats
 from preference_center.imports.uploads import REPLACEABLE_STATES

@@ -10,14 +10,14 @@ from flask_babel import gettext as _
 from preference_center.console.people import words
 from preference_center.console.people.tools import tool_titles
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import SHARING, Change, EventKind
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType, Topic
-from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.delivery_status import BLOCKERS, Blocker, DestinationSummary
 from preference_center.domain.event_delivery import concerns, is_pushed
-from preference_center.domain.events import SHARING, Change, EventKind
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.statements import facts_after
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sync.deliveries import list_tools_of_channel

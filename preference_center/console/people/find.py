@@ -13,12 +13,12 @@ from preference_center.console.people import choices
 from preference_center.console.people.looks import list_recent_looks, open_look, record_look
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidInput, UnknownContact
+from preference_center.core.links.link_payload import restore_address
+from preference_center.core.receipt_codes import parse_receipt_code
+from preference_center.core.staff_access import AccessReason
 from preference_center.domain.contacts import Contact, ContactRef
-from preference_center.domain.receipt_codes import parse_receipt_code
-from preference_center.domain.staff_access import AccessReason
-from preference_center.errors import InvalidInput, UnknownContact
-from preference_center.links.link_payload import restore_address
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import load_contacts
 from preference_center.storage.db.database import Connection, run_in_transaction

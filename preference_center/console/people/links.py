@@ -17,11 +17,11 @@ from preference_center.console.people.person import find_stored
 from preference_center.console.people.record import language_of
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.links.link_payload import LIFETIMES, TokenPurpose
 from preference_center.domain.catalogue import Brand
 from preference_center.domain.contacts import ContactRef
 from preference_center.languages import LANGUAGES
-from preference_center.links.link_payload import LIFETIMES, TokenPurpose
 from preference_center.mailer.one_time_links import queue_one_time_link
 from preference_center.mailer.unproven_emails import emails_stopped
 from preference_center.storage.access.audit import insert_audit_entry

@@ -12,8 +12,8 @@ from flask.typing import ResponseReturnValue
 from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
 from preference_center.context import services
-from preference_center.domain.addresses import Address, mask_address
-from preference_center.domain.staff_access import (
+from preference_center.core.addresses import Address, mask_address
+from preference_center.core.staff_access import (
     LOOK_LIFETIME,
     AccessAction,
     AccessReason,

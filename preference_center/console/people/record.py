@@ -20,8 +20,9 @@ from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import period_of
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.context import services
-from preference_center.domain.addresses import Address
-from preference_center.domain.events import ALL_MARKETING, SHARING, Change
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import ALL_MARKETING, SHARING, Change
 from preference_center.domain.resubscribe import is_repeated_opt_in
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin, clamp_to_now
 from preference_center.domain.statements import (
@@ -31,7 +32,6 @@ from preference_center.domain.statements import (
     brand_scope,
     build_statement_changes,
 )
-from preference_center.errors import InvalidInput
 from preference_center.languages import LANGUAGES, match_language, page_language
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty

@@ -14,8 +14,8 @@ from preference_center.console.people.looks import open_look
 from preference_center.console.people.person import find_stored
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.context import services
-from preference_center.domain.addresses import Address
-from preference_center.domain.events import Event, Retraction
+from preference_center.core.addresses import Address
+from preference_center.core.events import Event, Retraction
 from preference_center.domain.statements import SOURCE, is_retractable
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue_or_empty

@@ -21,13 +21,13 @@ from preference_center.console.people.entries import (
     ToolLine,
 )
 from preference_center.context import services
-from preference_center.domain.addresses import Address
-from preference_center.domain.bursts import BurstRecord
+from preference_center.core.addresses import Address
+from preference_center.core.bursts import BurstRecord
+from preference_center.core.events import RESERVED_SCOPES, Event
+from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.staff_access import StaffAccess
 from preference_center.domain.delivery_status import DeliveryState, DeliveryStatus
 from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
-from preference_center.domain.events import RESERVED_SCOPES, Event
-from preference_center.domain.receipt_codes import format_receipt_code
-from preference_center.domain.staff_access import StaffAccess
 from preference_center.domain.statements import is_retractable
 from preference_center.domain.timeline import EntryKind, RequestEntry, TimelineKey
 from preference_center.hooks import Hook

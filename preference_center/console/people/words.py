@@ -8,11 +8,7 @@ from datetime import datetime
 from flask_babel import gettext as _
 
 from preference_center.console.people import choices
-from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.decision_rules import DecisionRule
-from preference_center.domain.decisions import POLICY_CHANGED, Decision
-from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus
-from preference_center.domain.events import (
+from preference_center.core.events import (
     ALL_MARKETING,
     DESTINATION_PREFIX,
     DESTINATION_SOURCE,
@@ -24,6 +20,10 @@ from preference_center.domain.events import (
     Event,
     EventKind,
 )
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.decision_rules import DecisionRule
+from preference_center.domain.decisions import POLICY_CHANGED, Decision
+from preference_center.domain.delivery_status import Blocker, DeliveryState, DeliveryStatus
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.languages import format_short_time, once_per_language, page_language
 

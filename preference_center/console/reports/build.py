@@ -16,9 +16,10 @@ from preference_center.console.reports import words
 from preference_center.console.reports.facts import ReportFacts
 from preference_center.console.reports.tables import ReportTable, Value
 from preference_center.console.requests.words import kind_words
+from preference_center.core.deadlines import TARGET, WINDOW
+from preference_center.core.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
+from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.deadlines import TARGET, WINDOW
-from preference_center.domain.events import ALL_MARKETING, RESERVED_SCOPES, EventKind
 from preference_center.domain.reports.opt_out_counts import (
     OPT_IN_KINDS,
     OPT_OUT_KINDS,
@@ -26,12 +27,6 @@ from preference_center.domain.reports.opt_out_counts import (
 )
 from preference_center.domain.reports.periods import Unit, start_of, units_of
 from preference_center.domain.reports.reflection_times import DAY
-from preference_center.domain.rights.statistics import (
-    MIN_CELL,
-    OTHER,
-    MonthlyCell,
-    merge_small_cells,
-)
 from preference_center.languages import page_language
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from preference_center.domain.deadlines import DeadlineStage
+from preference_center.core.deadlines import DeadlineStage
 from preference_center.domain.reports.opt_out_counts import COUNTED_KINDS
 from preference_center.domain.reports.periods import Period, Unit
 from preference_center.domain.reports.reflection_times import ReflectionTimes

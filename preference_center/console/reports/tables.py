@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from preference_center.domain.tabular import to_spreadsheet_text
+from preference_center.core.tabular import to_spreadsheet_text
 
 Value = str | int | timedelta | date | None
 

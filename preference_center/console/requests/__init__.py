@@ -44,7 +44,7 @@ from preference_center.console.requests.tasks import (
     show_task_addresses,
 )
 from preference_center.console.routing import Route
-from preference_center.domain.staff import Permission
+from preference_center.core.staff import Permission
 
 _VIEW, _HANDLE = Permission.VIEW_REQUESTS, Permission.HANDLE_REQUESTS
 _DECIDE = Permission.DECIDE_REQUESTS

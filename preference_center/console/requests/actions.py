@@ -10,10 +10,10 @@ from flask import url_for
 from flask_babel import format_date, lazy_gettext
 from flask_babel.speaklater import LazyString
 
+from preference_center.core.staff import Permission
 from preference_center.domain.rights.decisions import Decision, needs_second_person
 from preference_center.domain.rights.model import RequestKind, RequestState, RequestVia
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.staff import Permission
 
 
 @dataclass(frozen=True, slots=True)

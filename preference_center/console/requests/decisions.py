@@ -22,10 +22,10 @@ from preference_center.console.requests.act_pages import (
     url_of,
 )
 from preference_center.console.requests.actions import fulfil_hint, fulfil_label
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Permission
 from preference_center.domain.rights.model import RefusalGround, RequestKind, RequestOutcome
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.staff import Permission
-from preference_center.errors import InvalidInput
 from preference_center.rights import decisions
 from preference_center.rights.acts import fulfil_data_request
 from preference_center.rights.proposals import find_proposal

@@ -15,7 +15,7 @@ from preference_center.console.requests.act_pages import load_or_404
 from preference_center.console.requests.actions import Action, next_actions
 from preference_center.console.requests.queue import masked_subject
 from preference_center.context import services
-from preference_center.domain.deadlines import RequestStage
+from preference_center.core.deadlines import RequestStage
 from preference_center.domain.rights.clock import request_stage
 from preference_center.domain.rights.decisions import Proposal
 from preference_center.domain.rights.model import RequestKind, StepAction

@@ -31,14 +31,14 @@ from preference_center.console.requests.act_pages import (
 )
 from preference_center.console.requests.problems import problem_words
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
+from preference_center.core.addresses import Address, Channel, mask_address, parse_address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff_access import AccessReason
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import Proof, proven_level
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.staff_access import AccessReason
-from preference_center.errors import InvalidInput
 from preference_center.languages import LANGUAGES
 from preference_center.rights import agents, requests
 from preference_center.rights.request_steps import open_sealed, part_addresses

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from flask_babel import gettext as _
 
-from preference_center.domain.rights.decisions import (
-    OwnDecision,
-    ProposalChanged,
-    SecondPersonRequired,
-)
-from preference_center.errors import (
+from preference_center.core.errors import (
     AddressConflict,
     ForbiddenTransition,
     InvalidAddress,
     InvalidInput,
     UnderHold,
     UnknownEvent,
+)
+from preference_center.domain.rights.decisions import (
+    OwnDecision,
+    ProposalChanged,
+    SecondPersonRequired,
 )
 
 

@@ -25,6 +25,7 @@ from preference_center.console.requests.act_pages import (
     read_choice,
     url_of,
 )
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.proof_files import (
     MAX_PROOF_BYTES,
     MAX_PROOFS,
@@ -33,7 +34,6 @@ from preference_center.domain.rights.proof_files import (
     ProofType,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import InvalidInput
 from preference_center.rights import agents
 from preference_center.rights.access_file.build import NoAccessFile, read_access_file
 from preference_center.storage.db.database import run_autocommit

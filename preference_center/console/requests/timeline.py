@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 
 from preference_center.console.requests.words import kind_words
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.timeline import RequestEntry

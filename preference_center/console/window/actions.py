@@ -13,10 +13,10 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.console.window.deadline import stop_after
 from preference_center.console.window.destination import destination_page, find_destination
+from preference_center.core.errors import DestinationError
 from preference_center.destinations import manage
 from preference_center.destinations.validation import check_lease
 from preference_center.domain.sync.destination import DestinationStatus
-from preference_center.errors import DestinationError
 from preference_center.ingest.preview import preview_destination
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.registry import DestinationConfigError

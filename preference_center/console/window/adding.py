@@ -24,15 +24,15 @@ from preference_center.console.window.settings_form import (
     split_problems,
 )
 from preference_center.context import services
+from preference_center.core.errors import DestinationError
+from preference_center.core.events import SHARING
 from preference_center.destinations import manage
 from preference_center.destinations.validation import (
     build_config,
     check_without_topics,
     name_problems,
 )
-from preference_center.domain.events import SHARING
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.errors import DestinationError
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.registry import get_spec, list_kinds, load_integrations
 from preference_center.languages import page_language

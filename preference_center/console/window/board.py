@@ -17,10 +17,10 @@ from preference_center.console.routing import Route
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
 from preference_center.context import services
-from preference_center.domain.deadlines import RequestStage
+from preference_center.core.deadlines import RequestStage
+from preference_center.core.staff import Permission
 from preference_center.domain.measurements import DestinationMeasurement, Measurements
 from preference_center.domain.promise import evaluate_promise, sort_worst_first, window_share
-from preference_center.domain.staff import Permission
 from preference_center.monitoring.measure import measure_database
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import board

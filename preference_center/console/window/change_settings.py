@@ -18,8 +18,8 @@ from preference_center.console.window.settings_form import (
     setting_fields,
     split_problems,
 )
+from preference_center.core.errors import DestinationError
 from preference_center.destinations import manage
-from preference_center.errors import DestinationError
 
 
 def change_destination(name: str) -> ResponseReturnValue:

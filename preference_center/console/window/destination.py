@@ -18,11 +18,11 @@ from preference_center.console.rendering import render_page
 from preference_center.console.window import words
 from preference_center.console.window.plotting import load_figures
 from preference_center.context import services
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import SHARING
+from preference_center.core.staff import Permission
 from preference_center.destinations.webhook_url import webhook_url
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import SHARING
 from preference_center.domain.promise import window_share
-from preference_center.domain.staff import Permission
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats

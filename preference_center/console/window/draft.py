@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 
 from preference_center.console.access import current_staff
 from preference_center.context import services
+from preference_center.core.errors import DecryptionError, KeyMismatch
 from preference_center.destinations.validation import DestinationRequest
-from preference_center.errors import DecryptionError, KeyMismatch
 
 
 @dataclass(frozen=True, slots=True)

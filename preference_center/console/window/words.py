@@ -8,7 +8,7 @@ from typing import assert_never
 from flask_babel import format_decimal, ngettext
 from flask_babel import gettext as _
 
-from preference_center.domain.deadlines import DeadlineStage
+from preference_center.core.deadlines import DeadlineStage
 from preference_center.domain.promise import Promise
 from preference_center.domain.sync.condition import Condition
 from preference_center.languages import format_short_time, join_names

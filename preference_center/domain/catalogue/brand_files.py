@@ -16,8 +16,8 @@ from functools import cached_property
 from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree as ET
 
+from preference_center.core.errors import CatalogueError, quote_toml
 from preference_center.domain.catalogue.reader import TomlTable
-from preference_center.errors import CatalogueError, quote_toml
 
 MAX_PICTURE_BYTES = {"logo": 32 * 1024, "favicon": 16 * 1024, "illustration": 48 * 1024}
 """In bytes, by the brand's key."""

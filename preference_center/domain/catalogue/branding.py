@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from preference_center.core.errors import quote_toml
 from preference_center.domain.catalogue.reader import TomlTable
 from preference_center.domain.colour_contrast import (
     MIN_NON_TEXT_CONTRAST,
@@ -14,7 +15,6 @@ from preference_center.domain.colour_contrast import (
     is_hex_colour,
     mix_colours,
 )
-from preference_center.errors import quote_toml
 
 PAGE_BACKGROUND = {"light": "#ffffff", "dark": "#1a1f26"}
 """The sheet that controls lie on; `static/pages.css` has the same, which a test holds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from preference_center.core.errors import quote_toml
 from preference_center.domain.catalogue.brand_files import parse_font, parse_logo, parse_picture
 from preference_center.domain.catalogue.branding import parse_colours, parse_radius
 from preference_center.domain.catalogue.company_contact import (
@@ -18,7 +19,6 @@ from preference_center.domain.catalogue.host_names import HOST_NAME
 from preference_center.domain.catalogue.model import Brand
 from preference_center.domain.catalogue.reader import TomlTable
 from preference_center.domain.catalogue.wording import parse_wording
-from preference_center.errors import quote_toml
 
 BRAND_FIELDS = (
     "name", "host", "sender", "footer", "contact", "privacy_contact", "privacy_notice",

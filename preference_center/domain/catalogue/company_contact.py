@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from email.utils import parseaddr
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidAddress, quote_toml
 from preference_center.domain.catalogue.reader import LocalizedText, TomlTable
-from preference_center.errors import InvalidAddress, quote_toml
 
 _CONTACT_FIELDS = ("email", "phone", "url")
 _EMAIL_EXAMPLE = "Example Customer Care <care@example.com>"

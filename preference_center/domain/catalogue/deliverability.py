@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from preference_center.domain.bounces.policy import (
+from preference_center.core.errors import did_you_mean, quote_toml
+from preference_center.core.policy import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,
@@ -14,7 +15,6 @@ from preference_center.domain.bounces.policy import (
     DeliverabilityPolicy,
 )
 from preference_center.domain.catalogue.reader import TomlTable
-from preference_center.errors import did_you_mean, quote_toml
 
 _FIELDS = ("complaints_stop", "temporary_days", "counting_window_days", "codes")
 _THRESHOLD_FIELDS = ("events", "days", "permanent")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from preference_center.domain import bounces
+from preference_center.core import bounces
 from preference_center.domain.catalogue.frequencies import describe_frequencies
 from preference_center.domain.catalogue.model import (
     Brand,

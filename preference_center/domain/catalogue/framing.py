@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from preference_center.core.errors import quote_toml
 from preference_center.domain.catalogue.host_names import HOST_NAME
 from preference_center.domain.catalogue.reader import TomlTable
-from preference_center.errors import quote_toml
 
 _ORIGIN = re.compile(rf"https://{HOST_NAME}(?::[1-9]\d{{0,4}})?")
 _ORIGINS_EXAMPLE = '["https://www.example.com"]'

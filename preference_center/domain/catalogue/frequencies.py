@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from preference_center.core.errors import did_you_mean, quote_toml
 from preference_center.domain.catalogue.reader import LocalizedText, TomlTable
-from preference_center.errors import did_you_mean, quote_toml
 
 _KEY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _FREQUENCIES_EXAMPLE = "{ weekly = ..., monthly = ... }"

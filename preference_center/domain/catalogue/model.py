@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from preference_center.domain import bounces as deliverability
-from preference_center.domain.addresses import Channel
+from preference_center.core import bounces as deliverability
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import (
+    UnknownMessageType,
+    UnknownPolicyVersion,
+    UnknownTopic,
+    did_you_mean,
+)
 from preference_center.domain.catalogue.brand_files import BrandFile, BrandFont, BrandLogo
 from preference_center.domain.catalogue.branding import BrandColours
 from preference_center.domain.catalogue.company_contact import CompanyContact, ContactDetails
@@ -23,12 +29,6 @@ from preference_center.domain.catalogue.privacy import (
 from preference_center.domain.catalogue.reader import LocalizedText
 from preference_center.domain.catalogue.sites import Site
 from preference_center.domain.catalogue.wording import Wording
-from preference_center.errors import (
-    UnknownMessageType,
-    UnknownPolicyVersion,
-    UnknownTopic,
-    did_you_mean,
-)
 
 
 class TopicDefault(StrEnum):

@@ -8,7 +8,9 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import CatalogueError, quote_toml
+from preference_center.core.events import RESERVED_SCOPES
 from preference_center.domain.catalogue.brands import BRAND_FIELDS, parse_brand
 from preference_center.domain.catalogue.deliverability import parse_deliverability
 from preference_center.domain.catalogue.frequencies import parse_frequencies
@@ -40,8 +42,6 @@ from preference_center.domain.catalogue.privacy import (
 from preference_center.domain.catalogue.reader import ErrorCollector, TomlTable
 from preference_center.domain.catalogue.sites import parse_sites
 from preference_center.domain.catalogue.toml_lines import find_syntax_errors, locate_keys
-from preference_center.domain.events import RESERVED_SCOPES
-from preference_center.errors import CatalogueError, quote_toml
 
 _FILE_FIELDS = (
     "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",

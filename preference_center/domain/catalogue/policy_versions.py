@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
+from preference_center.core.errors import quote_toml
 from preference_center.domain.catalogue.company_contact import check_url
 from preference_center.domain.catalogue.reader import LocalizedText, TomlTable
-from preference_center.errors import quote_toml
 
 PRIVACY = "privacy"
 """The policy whose versions `[policies.privacy]` declares."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from preference_center.core.errors import did_you_mean, quote_toml
 from preference_center.domain.catalogue.company_contact import (
     CompanyContact,
     check_url,
@@ -17,7 +18,6 @@ from preference_center.domain.catalogue.company_contact import (
     parse_urls,
 )
 from preference_center.domain.catalogue.reader import LocalizedText, TomlTable
-from preference_center.errors import did_you_mean, quote_toml
 
 
 class Law(StrEnum):

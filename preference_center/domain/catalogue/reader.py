@@ -12,8 +12,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
+from preference_center.core.errors import CatalogueError, did_you_mean, quote_toml
 from preference_center.domain.catalogue.toml_lines import KeyPath, line_of_key
-from preference_center.errors import CatalogueError, did_you_mean, quote_toml
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from preference_center.core.errors import quote_toml
 from preference_center.domain.catalogue.host_names import HOST_NAME
 from preference_center.domain.catalogue.reader import LocalizedText, TomlTable
-from preference_center.errors import quote_toml
 
 CONSENT_COOKIE = "pc_consent"
 """The cookie that holds a browser's choices: essential on every site."""

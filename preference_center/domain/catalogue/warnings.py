@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.utils import parseaddr
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.sms_parts import MAX_NAME_SEPTETS, count_septets, excess_parts, to_gsm
 from preference_center.domain.catalogue.model import Brand, Catalogue
 from preference_center.domain.catalogue.reader import LocalizedText
-from preference_center.domain.sms_parts import (
-    MAX_NAME_SEPTETS,
-    count_septets,
-    excess_parts,
-    to_gsm,
-)
 
 TEXT_MESSAGES = frozenset(
     {

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import reduce
 
+from preference_center.core.errors import did_you_mean, quote_toml
 from preference_center.domain.catalogue.reader import TomlTable
-from preference_center.errors import did_you_mean, quote_toml
 
 PAGE_LANGUAGES = ("it", "en", "de", "fr", "es")
 """The languages of our own texts, in the order of the language switch."""

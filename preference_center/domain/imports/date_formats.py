@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 
 _MAX_PATTERN = 60
 _MAX_SHOWN, _MAX_SUGGESTIONS = 3, 3

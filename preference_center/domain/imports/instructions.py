@@ -10,7 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.date_formats import (
     DateFormat,
     UnreadableDates,
@@ -18,7 +19,6 @@ from preference_center.domain.imports.date_formats import (
 )
 from preference_center.domain.imports.presets import ImportPreset, MeaningFilter
 from preference_center.domain.imports.scopes import ScopeMap
-from preference_center.errors import InvalidInput
 
 _PLAN_DIGITS = 12
 

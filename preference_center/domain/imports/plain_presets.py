@@ -1,18 +1,18 @@
 """Lists of no particular tool: plain addresses, hashes of addresses, and our own columns.
 
 docs/imports.md is their reference. A hash is that of the address in lower case, without
-surrounding spaces, in hexadecimal (`domain.hashed_addresses`).
+surrounding spaces, in hexadecimal (`core.hashed_addresses`).
 """
 
 from __future__ import annotations
 
+from preference_center.core.tabular import ADDRESS_COLUMN_NAMES
 from preference_center.domain.imports.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,
     RowMeaning,
 )
-from preference_center.domain.tabular import ADDRESS_COLUMN_NAMES
 
 _ADDRESS = tuple(
     dict.fromkeys(

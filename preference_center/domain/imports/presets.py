@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from preference_center.domain.events import EventKind
-from preference_center.domain.tabular import normalize_column_name
+from preference_center.core.events import EventKind
+from preference_center.core.tabular import normalize_column_name
 
 ColumnNames: TypeAlias = tuple[str, ...]
 """Names of one column, the likeliest first, compared by `normalize_column_name`."""
@@ -95,7 +95,7 @@ class ImportPreset:
     `docs_url` is the vendor's page about it. A file must have the `required_columns`; one with a
     column of `excluded_columns` belongs to the preset named there. `json_rows_path` leads to the
     rows in a JSON document (in ijson's notation). With `detects_address` the column of the
-    address is found as in any list (`domain.tabular`). With `requires_meaning` the user must state
+    address is found as in any list (`core.tabular`). With `requires_meaning` the user must state
     what rows mean. With `is_strict` each row must make a statement. With `header_optional` files
     may lack a header.
     """

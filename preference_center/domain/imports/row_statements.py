@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from preference_center.core.tabular import normalize_column_name
 from preference_center.domain.imports.presets import (
     CellCondition,
     ColumnMeaning,
     ColumnNames,
     ImportPreset,
 )
-from preference_center.domain.tabular import normalize_column_name
 
 _TRUE_VALUES = frozenset({"true", "yes", "1", "y", "x"})
 

@@ -11,10 +11,10 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from preference_center.core.errors import InvalidInput, MissingScopes, UnknownTopic, quote_toml
+from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, SHARING
 from preference_center.domain.imports.presets import RowMeaning
-from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic, quote_toml
 
 LEAVE_OUT = "leave_out"
 """In place of a scope: rows of this group are not imported."""

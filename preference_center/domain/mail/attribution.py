@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
 from preference_center.domain.mail import MailKind, ReviewReason
 
 LINK, TOKEN, SIGNED, NONE = "link", "token", "dkim", "none"

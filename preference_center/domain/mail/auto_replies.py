@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 
+from preference_center.core.mime import ParsedMail
 from preference_center.domain.mail.auto_reply_phrases import (
     AUTO_REPLY_PHRASES,
     OUT_OF_OFFICE_SUBJECTS,
     SYSTEM_SUBJECTS,
     compile_phrases,
 )
-from preference_center.domain.mail.mime import ParsedMail
 from preference_center.domain.mail.objections.text import normalize_text, tokenize
 
 _AUTO_REPLY_FIELDS = (

@@ -1,7 +1,7 @@
 """Delivery reports: one outcome per recipient (RFC 3464; RFC 6533 for non-ASCII addresses).
 
 Only `Action: failed` means that a mail was not delivered (RULES F9). This module finds codes and
-texts; `domain.bounces` classifies them.
+texts; `core.bounces` classifies them.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import BounceCause, find_cause
-from preference_center.domain.mail import MailStatement, StatementKind
-from preference_center.domain.mail.address_fields import (
+from preference_center.core.address_fields import (
     is_usable_address,
     parse_recipient_field,
     recipient_addresses,
     single_address,
 )
-from preference_center.domain.mail.mime import ParsedMail, parse_header
+from preference_center.core.bounce import Bounce
+from preference_center.core.bounce_phrases import BounceCause, find_cause
+from preference_center.core.mime import ParsedMail, parse_header
+from preference_center.domain.mail import MailStatement, StatementKind
 from preference_center.domain.mail.report_fields import (
     FieldGroup,
     first_value,

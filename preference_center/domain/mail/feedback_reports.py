@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from preference_center.core.address_fields import parse_recipient_field, single_address
+from preference_center.core.mime import ParsedMail, parse_header
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,
@@ -9,8 +11,6 @@ from preference_center.domain.mail import (
     ReviewReason,
     StatementKind,
 )
-from preference_center.domain.mail.address_fields import parse_recipient_field, single_address
-from preference_center.domain.mail.mime import ParsedMail, parse_header
 from preference_center.domain.mail.report_fields import FieldGroup, first_value, parse_fields
 
 FEEDBACK_REPORT_TYPE = "message/feedback-report"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from preference_center.domain.bounces.diagnostic_phrases import BounceCause, find_cause
+from preference_center.core.address_fields import parse_addresses, usable_addresses
+from preference_center.core.bounce_phrases import BounceCause, find_cause
+from preference_center.core.mime import ParsedMail, parse_mail
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,
@@ -13,7 +15,6 @@ from preference_center.domain.mail import (
     ReviewReason,
     StatementKind,
 )
-from preference_center.domain.mail.address_fields import parse_addresses, usable_addresses
 from preference_center.domain.mail.auto_replies import (
     has_null_sender,
     is_apple_mail_unsubscribe,
@@ -34,7 +35,6 @@ from preference_center.domain.mail.feedback_reports import (
     parse_feedback_report,
     parse_junk_report,
 )
-from preference_center.domain.mail.mime import ParsedMail, parse_mail
 from preference_center.domain.mail.nonstandard_bounces import (
     is_delay_notice,
     parse_nonstandard_bounce,

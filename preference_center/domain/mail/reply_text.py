@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from preference_center.core.mime import ParsedMail
 from preference_center.domain.mail.html_text import html_to_text
-from preference_center.domain.mail.mime import ParsedMail
 
 MAX_CHARACTERS = 64 * 1024
 """Characters of a text that are read."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from preference_center.core.mime import ParsedMail
 from preference_center.domain.mail.html_text import html_to_text
-from preference_center.domain.mail.mime import ParsedMail
 
 MAX_CHARACTERS = 20_000
 """Characters that are read."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from preference_center.domain.events import EventKind
-from preference_center.domain.rights.statistics import OTHER, MonthlyCell, merge_small_cells
+from preference_center.core.events import EventKind
+from preference_center.core.small_cells import OTHER, MonthlyCell, merge_small_cells
 
 OPT_OUT_KINDS = (EventKind.OPTED_OUT, EventKind.COMPLAINED)
 """What a person says against messages; a bounce or a closed account is none."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
+from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.sync.state import Settlement, SyncClaim
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from preference_center.domain.deadlines import RequestStage
+from preference_center.core.deadlines import RequestStage
 from preference_center.domain.rights.periods import Period
 
 IDENTITY_WAIT = timedelta(days=30)

@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff_access import actor_kind
 from preference_center.domain.rights.model import RefusalGround, RequestKind, RequestOutcome
-from preference_center.domain.staff_access import actor_kind
-from preference_center.errors import InvalidInput
 
 CONSOLE = "console"
 """The kind of actor of somebody who is signed in to the console."""

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import assert_never
 
-from preference_center.domain.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind
 
 MAX_FAILURES = 3

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from preference_center.domain.account_closure import build_closure_changes
-from preference_center.domain.addresses import Address
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     MOVE_SOURCE,
@@ -26,11 +26,11 @@ from preference_center.domain.events import (
     Timestamped,
     counts_at,
 )
-from preference_center.domain.hashed_addresses import HashedAddress
+from preference_center.core.hashed_addresses import HashedAddress
+from preference_center.core.scope_facts import ScopeFact
+from preference_center.domain.account_closure import build_closure_changes
 from preference_center.domain.rights.model import Extent
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import InvalidInput
 
 UNDO_PERIOD = timedelta(days=7)
 """How long anyone who has the old mailbox may undo it."""

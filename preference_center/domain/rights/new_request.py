@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import (
     Circumstance,
@@ -24,7 +25,6 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import InvalidInput
 
 MAX_TEXT = 4_000
 """Characters of what the person wrote."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 
 MAX_PROOFS = 3
 """Files of one request."""

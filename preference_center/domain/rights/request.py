@@ -8,8 +8,9 @@ from typing import assert_never
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from preference_center.core.errors import ForbiddenTransition, InvalidInput
+from preference_center.core.receipt_codes import format_receipt_code
 from preference_center.domain.catalogue.privacy import AccountClosing, Law
-from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.rights.clock import (
     IDENTITY_WAIT,
     MINOR_RETENTION,
@@ -28,7 +29,6 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.transitions import require_transition
-from preference_center.errors import ForbiddenTransition, InvalidInput
 
 _UTC = ZoneInfo("UTC")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from preference_center.core.errors import ForbiddenTransition
 from preference_center.domain.rights.model import RequestState
-from preference_center.errors import ForbiddenTransition
 
 _ENDINGS = frozenset(
     {RequestState.REFUSED, RequestState.WITHDRAWN, RequestState.LAPSED},

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 
 
 class SupportedScope(StrEnum):

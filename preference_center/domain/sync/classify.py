@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from preference_center.domain.bounces.policy import DeliverabilityPolicy, complaint_scope
+from preference_center.core.events import ALL_MARKETING, SHARING, UNDELIVERABLE, EventKind
+from preference_center.core.policy import DeliverabilityPolicy, complaint_scope
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.decisions import (
     is_marketing_suppressed,
     is_opted_out,
     is_redundant_opt_out,
 )
-from preference_center.domain.events import ALL_MARKETING, SHARING, UNDELIVERABLE, EventKind
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.contract import ContactSnapshot, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import AddressSyncState

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 
 T = TypeVar("T")
 Row = TypeVar("Row")

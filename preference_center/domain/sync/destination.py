@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import SHARING
+from preference_center.core.addresses import Channel
+from preference_center.core.events import SHARING
 
 
 class DestinationStatus(StrEnum):

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.deadlines import refused_retry, row_retry
+from preference_center.core.addresses import Channel
+from preference_center.core.deadlines import refused_retry, row_retry
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.contract import EraseItem, PushOutcome, PushResult
 from preference_center.domain.sync.state import READ_BACK_DELAY

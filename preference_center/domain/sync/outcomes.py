@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from preference_center.domain.deadlines import refused_retry, row_retry
+from preference_center.core.deadlines import refused_retry, row_retry
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.domain.sync.plan import PushPlan

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     denial_end,
@@ -14,9 +16,7 @@ from preference_center.domain.decisions import (
     has_consent,
     is_marketing_suppressed,
 )
-from preference_center.domain.events import ALL_MARKETING, RESTRICTION, SHARING
 from preference_center.domain.frequencies import wanted_frequency
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sync.contract import PushItem, TopicOffReason
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim

@@ -23,9 +23,9 @@ import httpcore
 import httpx
 from pydantic import Field, TypeAdapter, create_model
 
+from preference_center.core.networks import Network
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.payload import parse_mail_date
-from preference_center.integrations.base.private_networks import Network
 from preference_center.integrations.base.rate_limit import (
     EndpointRateLimit,
     NullRateLimiter,

@@ -8,7 +8,7 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, cast
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from preference_center.domain.imports.presets import ImportPreset

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,
     SignatureError,
@@ -18,7 +19,6 @@ from preference_center.domain.vendor_events import (
     VendorEventKind,
     WebhookRequest,
 )
-from preference_center.errors import InvalidInput
 
 _JSON_ESCAPE = b"\\u"
 _INVALID_BODY = "the body is not what the vendor promises"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.addresses import Channel
+from preference_center.core.bounce import Bounce
 from preference_center.domain.sync.capabilities import (
     Capabilities,
     EraseMode,

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from preference_center.core.networks import NETWORKS_SETTING, InvalidNetworks, parse_own_networks
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.http import HttpContext, HttpSession
-from preference_center.integrations.base.private_networks import (
-    NETWORKS_SETTING,
-    InvalidNetworks,
-    parse_own_networks,
-)
 
 NETWORKS_OF_TOOL: Mapping[str, str] = {
     f"{NETWORKS_SETTING}?": "networks inside the company in which the tool is, as in "

@@ -16,11 +16,7 @@ import socket
 from collections.abc import Callable, Sequence
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from preference_center.integrations.base.private_networks import (
-    Network,
-    embedded_ipv4,
-    is_inside,
-)
+from preference_center.core.networks import Network, embedded_ipv4, is_inside
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Host and port to the IP addresses, as text, that a connection might use."""

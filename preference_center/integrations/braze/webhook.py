@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.addresses import Channel
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     ALL_EMAIL,
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,

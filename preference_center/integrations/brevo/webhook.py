@@ -21,8 +21,8 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, ClassVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.addresses import Channel
+from preference_center.core.bounce import Bounce
 from preference_center.domain.vendor_events import (
     ALL_SMS,
     ReceivedMail,

@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, ClassVar
 
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     get_object,
     get_text,

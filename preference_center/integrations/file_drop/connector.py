@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode, SupportedScope
 from preference_center.domain.sync.contract import EraseItem, PushItem, PushOutcome
 from preference_center.integrations.base.check_report import CheckReport

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import ClassVar
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.integrations.base import runtime
 from preference_center.integrations.iterable.client import (
     CHANNEL,

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.addresses import Channel
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     ALL_SMS,
     SignatureError,
@@ -24,7 +25,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,

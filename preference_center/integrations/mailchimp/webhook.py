@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     WHOLE_LIST,
     NotConfigured,
@@ -26,7 +27,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     parse_epoch,

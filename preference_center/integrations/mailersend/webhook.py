@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     ReceivedMail,
     SignatureError,
@@ -23,7 +24,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.x509.oid import NameOID
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,
     ReceivedMail,
@@ -32,7 +33,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,

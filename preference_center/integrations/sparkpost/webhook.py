@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     ReceivedMail,
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     find_status_code,
     get_object,

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.addresses import Channel
+from preference_center.core.bounce import Bounce
 from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,

@@ -20,6 +20,7 @@ from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     SignatureError,
     SmsIntent,
@@ -28,7 +29,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookVerifier,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     parse_form_fields,

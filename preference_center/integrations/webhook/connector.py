@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 from standardwebhooks.webhooks import Webhook as Signer
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.networks import InvalidNetworks, Network, parse_own_networks
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode, SupportedScope
 from preference_center.domain.sync.contract import (
     EraseItem,
@@ -31,11 +32,6 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.mapping import validate_batch
-from preference_center.integrations.base.private_networks import (
-    InvalidNetworks,
-    Network,
-    parse_own_networks,
-)
 from preference_center.integrations.base.signatures import is_standard_secret
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.base.ssrf import (

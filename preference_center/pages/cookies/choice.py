@@ -17,6 +17,7 @@ from werkzeug import Response as BaseResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.context import services
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue import CONSENT_COOKIE, Site
 from preference_center.domain.cookie_consent import (
     CONSENT_DURATION,
@@ -25,7 +26,6 @@ from preference_center.domain.cookie_consent import (
     check_choices,
     parse_consent_cookie,
 )
-from preference_center.errors import InvalidInput
 from preference_center.http_body import read_body
 from preference_center.languages import match_language, page_language
 from preference_center.pages.cookies.sites import is_foreign, within_rates

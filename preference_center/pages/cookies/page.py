@@ -13,13 +13,13 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.context import services
+from preference_center.core.errors import Unavailable
 from preference_center.domain.catalogue import CONSENT_COOKIE, Brand, CookieCategory, Site
 from preference_center.domain.cookie_consent import (
     ConsentCookie,
     ConsentMethod,
     parse_consent_cookie,
 )
-from preference_center.errors import Unavailable
 from preference_center.languages import chosen_language
 from preference_center.pages.cookies.choice import (
     MAX_BODY_BYTES,

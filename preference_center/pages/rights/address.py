@@ -10,7 +10,15 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, mask_address
+from preference_center.core.addresses import Address, Channel, mask_address
+from preference_center.core.errors import (
+    AddressConflict,
+    ExpiredLink,
+    ForbiddenTransition,
+    InvalidInput,
+)
+from preference_center.core.links import FormPurpose
+from preference_center.core.links.link_payload import restore_address
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,
@@ -18,10 +26,7 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import AddressConflict, ExpiredLink, ForbiddenTransition, InvalidInput
 from preference_center.languages import page_language
-from preference_center.links import FormPurpose
-from preference_center.links.link_payload import restore_address
 from preference_center.mailer.right_titles import right_title
 from preference_center.mailer.unproven_emails import may_email
 from preference_center.pages.ledger_changes import ACTOR

@@ -15,7 +15,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, mask_address
+from preference_center.core.addresses import Address, mask_address
+from preference_center.core.errors import ExpiredLink, InvalidInput, InvalidLink, UnknownRequest
+from preference_center.core.links import FormPurpose
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_TEXT, Agent, NewRequest
 from preference_center.domain.rights.proof_files import (
@@ -25,9 +27,7 @@ from preference_center.domain.rights.proof_files import (
     ProofKind,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import ExpiredLink, InvalidInput, InvalidLink, UnknownRequest
 from preference_center.languages import set_contact_language
-from preference_center.links import FormPurpose
 from preference_center.links.rights_answers import read_answer_token
 from preference_center.mailer.right_titles import AGENT_ACT, act_title, right_title
 from preference_center.pages.mailed_links import REQUEST_RATE, read_typed_address

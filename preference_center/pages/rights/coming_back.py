@@ -6,7 +6,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address
+from preference_center.core.addresses import Address
 from preference_center.domain.rights.model import RequestKind
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.languages import page_language

@@ -15,12 +15,12 @@ from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
+from preference_center.core.addresses import Address, mask_address
+from preference_center.core.errors import ForbiddenTransition, InvalidLink, UnknownRequest
 from preference_center.destinations.titles import load_system_titles
-from preference_center.domain.addresses import Address, mask_address
 from preference_center.domain.catalogue import Authority, Catalogue
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import ForbiddenTransition, InvalidLink, UnknownRequest
 from preference_center.languages import set_contact_language
 from preference_center.links.rights_status import RightsStatusLink, read_rights_status_token
 from preference_center.mailer.right_titles import right_title

@@ -11,9 +11,9 @@ from uuid import UUID
 import structlog
 
 from preference_center.context import services
+from preference_center.core.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import InvalidInput, Unavailable, UnavailableCause
 from preference_center.languages import in_language
 from preference_center.queue import JOB_TIMEOUT_SECONDS
 from preference_center.rights.access_file.archive import write_archive

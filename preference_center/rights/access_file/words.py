@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 from flask_babel import gettext as _
 
-from preference_center.domain.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
-from preference_center.domain.events import (
+from preference_center.core.events import (
     ALL_MARKETING,
     DESTINATION_SOURCE,
     EVERYTHING,
@@ -18,9 +17,10 @@ from preference_center.domain.events import (
     Event,
     EventKind,
 )
+from preference_center.core.staff_access import AccessReason
+from preference_center.domain.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
 from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.rights.model import RequestState, StepAction
-from preference_center.domain.staff_access import AccessReason
 from preference_center.languages import once_per_language
 from preference_center.rights.corrections import CONSENT_RETRACTED
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from preference_center.errors import PreferenceCenterError
+from preference_center.core.errors import PreferenceCenterError
 
 ENGINE = f"duckdb {duckdb.__version__}"
 

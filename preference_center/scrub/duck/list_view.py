@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from preference_center.errors import InvalidList
+from preference_center.core.errors import InvalidList
 from preference_center.scrub.csv_records import (
     ESCAPED_CR,
     ESCAPED_LF,

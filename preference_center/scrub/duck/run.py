@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from preference_center.core.errors import InvalidList
 from preference_center.domain.decision_rules import DecisionRule
-from preference_center.errors import InvalidList
 from preference_center.scrub import decision_sql, digest_sql
 from preference_center.scrub.decision_query import (
     RULE_REASONS,

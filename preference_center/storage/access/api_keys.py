@@ -19,7 +19,7 @@ from typing import Any
 from flask import current_app
 from psycopg import errors
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 from preference_center.storage.db.database import Connection, run_autocommit
 
 ALL_MESSAGE_TYPES = "*"

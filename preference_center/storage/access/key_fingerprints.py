@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, request
 
 from preference_center.context import services
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.hooks import Hook
 from preference_center.storage.db import outage
 from preference_center.storage.db.database import Connection, run_in_transaction

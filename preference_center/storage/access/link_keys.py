@@ -12,9 +12,9 @@ from flask import current_app
 from psycopg import errors
 
 from preference_center.context import services
-from preference_center.errors import InvalidInput, Unavailable
-from preference_center.links.offline import MAX_KEY_ID, MAX_TOPICS
-from preference_center.links.sender_tokens import SenderKey
+from preference_center.core.errors import InvalidInput, Unavailable
+from preference_center.core.links.offline import MAX_KEY_ID, MAX_TOPICS
+from preference_center.core.links.sender_tokens import SenderKey
 from preference_center.storage.db.database import Connection, run_autocommit
 
 T = TypeVar("T")

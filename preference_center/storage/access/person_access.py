@@ -14,15 +14,15 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.staff_access import (
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.keys import Keys
+from preference_center.core.links.link_payload import restore_address
+from preference_center.core.staff_access import (
     LOOK_LIFETIME,
     AccessAction,
     AccessReason,
     StaffAccess,
 )
-from preference_center.keys import Keys
-from preference_center.links.link_payload import restore_address
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import person_access_context
 

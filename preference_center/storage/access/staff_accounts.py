@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import errors
 
-from preference_center.domain.staff import Role
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
+from preference_center.core.staff import Role
 from preference_center.storage.db.database import Connection
 
 _COLUMNS = """id, name, roles, password_hash, totp_secret, totp_step, failures, locked_until,

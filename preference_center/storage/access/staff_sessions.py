@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.storage.db.database import Connection
 
 # An account's own roles count, so that a change of them holds at once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.storage.db.database import Connection, current_limits, run_in_transaction
 from preference_center.storage.db.digest_length import APPEND_LOCK
 

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
 from preference_center.context import services
+from preference_center.core.errors import UnavailableCause
 from preference_center.database_timeouts import DatabaseTimeouts
-from preference_center.errors import UnavailableCause
 from preference_center.extensions import db
 from preference_center.storage.db import outage
 from preference_center.storage.db.connections import DeadlineConnection

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from preference_center.keys import Keys
+from preference_center.core.keys import Keys
 
 _SELECT_LENGTH = "SELECT count(*) FROM key_fingerprint WHERE key LIKE 'digest:%'"
 APPEND_LOCK = 0x7265747261637421

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from preference_center.errors import NotDurable
+from preference_center.core.errors import NotDurable
 from preference_center.storage.db.database import Connection
 
 log = structlog.get_logger()

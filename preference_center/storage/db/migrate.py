@@ -10,7 +10,7 @@ import click
 import structlog
 from sqlalchemy import Connection, Engine, event, exc
 
-from preference_center.errors import UnavailableCause
+from preference_center.core.errors import UnavailableCause
 from preference_center.storage.db.connections import DeadlineConnection
 from preference_center.storage.db.error_causes import classify_error
 from preference_center.storage.db.migration_lock import only_migration

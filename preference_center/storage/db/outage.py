@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
-from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 
 EXTENSION_NAME = "preference_center.outage"
 

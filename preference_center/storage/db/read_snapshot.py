@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from preference_center.context import services
-from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.storage.db.database import Connection, current_limits, transaction
 
 IDLE_TIMEOUT = 60.0

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.extensions import db
 from preference_center.locations import ROOT
 

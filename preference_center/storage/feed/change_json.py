@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from preference_center.domain.events import Event, ScopeState
+from preference_center.core.events import Event, ScopeState
 from preference_center.storage.feed.changes import FeedEntry, FeedScopeStatus
 
 

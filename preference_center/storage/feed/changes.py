@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import Event, EventKind, ScopeState, Timestamped
-from preference_center.domain.frequency_choice import DatedFrequency
+from preference_center.core.addresses import Channel
+from preference_center.core.events import Event, EventKind, ScopeState, Timestamped
+from preference_center.core.frequency_choice import DatedFrequency
+from preference_center.core.keys import Keys
 from preference_center.domain.watermarks import Watermark, first_watermark
-from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.feed.feed_lag import FeedLag, load_feed_lag
 from preference_center.storage.feed.replica import LedgerSnapshot, open_ledger_snapshot

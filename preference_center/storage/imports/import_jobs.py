@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from preference_center.errors import UnknownImport
+from preference_center.core.errors import UnknownImport
 from preference_center.storage.db.database import Connection
 
 

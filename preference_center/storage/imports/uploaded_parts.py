@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.errors import ImportConflict
+from preference_center.core.errors import ImportConflict
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import import_part_context
 

@@ -13,8 +13,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from preference_center.domain.addresses import NORM_VERSION, Channel, parse_address
-from preference_center.errors import InvalidAddress, KeyMismatch
+from preference_center.core.addresses import NORM_VERSION, Channel, parse_address
+from preference_center.core.errors import InvalidAddress, KeyMismatch
 from preference_center.storage.db.database import Connection
 
 FINGERPRINT_KEY = "canonical-forms"

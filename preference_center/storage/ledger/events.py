@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.events import Event, EventKind
-from preference_center.domain.frequency_choice import FrequencyChoice
+from preference_center.core.events import Event, EventKind
+from preference_center.core.frequency_choice import FrequencyChoice
 from preference_center.storage.db.database import Connection
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
@@ -52,7 +52,7 @@ def list_events_of(
 ) -> tuple[list[Event], frozenset[UUID]]:
     """All events of these addresses, the oldest first, and the ids of the retracted ones.
 
-    An event counts from when it was last repeated (`domain.events.REPEAT_INTERVAL`).
+    An event counts from when it was last repeated (`core.events.REPEAT_INTERVAL`).
     """
     rows = connection.execute(_SELECT_EVENTS_OF, (list(address_ids),)).fetchall()
     events = [_to_event(row) for row in rows]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.keys import Keys
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection
 
 _PREFIX = b"preference-center: evidence of an event\0"

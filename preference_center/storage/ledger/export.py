@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.events import RESERVED_SCOPES, EventKind
+from preference_center.core.keys import Keys
 from preference_center.domain.decisions import Decision, find_denial
-from preference_center.domain.events import RESERVED_SCOPES, EventKind
-from preference_center.keys import Keys
 from preference_center.storage.feed.replica import LedgerSnapshot, open_ledger_snapshot
 from preference_center.storage.ledger.suppression_lookup import load_facts_by_id
 

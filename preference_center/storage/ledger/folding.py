@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from preference_center.domain.addresses import KeyKind
-from preference_center.domain.events import RESTRICTION
+from preference_center.core.addresses import KeyKind
+from preference_center.core.events import RESTRICTION
 
 KeySuppressionRow = Sequence[Any]
 """Digest, kind and channel of a key, then the columns of a suppression from its scope on."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.deadlines import UNDO_PERIOD
-from preference_center.domain.events import (
+from preference_center.core.deadlines import UNDO_PERIOD
+from preference_center.core.events import (
     ALL_MARKETING,
     IMPORT_SOURCE,
     KEPT_BY_OPT_OUTS,
@@ -16,7 +16,7 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     EventKind,
 )
-from preference_center.domain.events import MOVE_SOURCE as MOVE
+from preference_center.core.events import MOVE_SOURCE as MOVE
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 

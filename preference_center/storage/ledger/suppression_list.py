@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
-from preference_center.keys import Keys
+from preference_center.core.addresses import Channel
+from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, EventKind
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.tables.ledger import MAY_BE_ACTIVE
 

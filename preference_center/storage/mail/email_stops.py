@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from preference_center.domain.addresses import Address
-from preference_center.keys import Keys
+from preference_center.core.addresses import Address
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.db.digest_length import hold_digest_length
 

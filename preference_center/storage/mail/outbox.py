@@ -16,9 +16,9 @@ from uuid import UUID
 from psycopg import Rollback
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.errors import MailServerNotConfigured
-from preference_center.keys import Keys
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import MailServerNotConfigured
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sealed_columns import outgoing_mail_context
 

@@ -18,8 +18,8 @@ from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from preference_center.core.keys import Keys
 from preference_center.extensions import db
-from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import review_queue_context
 from preference_center.storage.tables.column_types import TimestampTz

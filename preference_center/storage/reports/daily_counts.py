@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from preference_center.domain.events import DESTINATION_PREFIX, DESTINATION_SOURCE
+from preference_center.core.events import DESTINATION_PREFIX, DESTINATION_SOURCE
 from preference_center.storage.db.database import Connection
 
 RECORDING_SPAN = timedelta(hours=1)

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.hashed_addresses import HashedAddress
+from preference_center.core.addresses import Address, Channel
+from preference_center.core.hashed_addresses import HashedAddress
+from preference_center.core.keys import Keys
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sync.erase_task import TaskOutcome
-from preference_center.keys import Keys
 from preference_center.storage.contacts import ConcurrentContactUpdate
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import pushable_ciphertext

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.keys import Keys
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import rights_file_context
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from preference_center.core.keys import Keys
 from preference_center.domain.rights.proof_files import ProofFile, ProofKind, ProofType
-from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import rights_proof_context
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.deadlines import WINDOW
+from preference_center.core.deadlines import WINDOW
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.erase_task import TaskOutcome
 from preference_center.storage.db.database import Connection

@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from preference_center.core.keys import Keys
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.clock import REPEAT_WINDOW
 from preference_center.domain.rights.model import (
@@ -26,7 +27,6 @@ from preference_center.domain.rights.model import (
     RequestVia,
 )
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import rights_request_context
 

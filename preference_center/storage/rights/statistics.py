@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from preference_center.domain.rights.statistics import MonthlyCell
+from preference_center.core.small_cells import MonthlyCell
 from preference_center.storage.db.database import Connection
 
 DELIVERY = "delivery"

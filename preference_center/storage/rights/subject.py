@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.keys import Keys
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection
 
 _FETCH_SIZE = 500

@@ -6,13 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import (
-    ALL_MARKETING,
-    EVERYTHING,
-    RESTRICTION,
-    UNDELIVERABLE,
-)
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION, UNDELIVERABLE
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 

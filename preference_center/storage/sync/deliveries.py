@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.delivery_status import DestinationSummary
 from preference_center.domain.event_delivery import FinalAnswer, VersionedSync
 from preference_center.storage.db.database import Connection

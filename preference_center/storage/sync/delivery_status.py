@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.delivery_status import ConnectionStatus as Line
 from preference_center.domain.delivery_status import Delivery, DestinationSummary, SyncSummary
 from preference_center.domain.sync.destination import DestinationStatus

@@ -9,11 +9,11 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.events import SHARING
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import DestinationError
+from preference_center.core.events import SHARING
+from preference_center.core.keys import Keys
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.errors import DestinationError
-from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import destination_context
 

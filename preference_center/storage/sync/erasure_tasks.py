@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
+from preference_center.core.keys import Keys
 from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.sync.erase_task import EraseClaim, TaskSettlement
-from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 
 REMOVED = "The destination was removed: delete what the tool holds about this address by hand."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.domain.deadlines import DeadlineStage, late_stages
+from preference_center.core.deadlines import DeadlineStage, late_stages
 from preference_center.storage.db.database import Connection
 
 

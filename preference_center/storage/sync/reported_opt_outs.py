@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from preference_center.domain.events import DESTINATION_SOURCE, EventKind
+from preference_center.core.events import DESTINATION_SOURCE, EventKind
 from preference_center.domain.sync.state import ReportedOptOuts
 from preference_center.storage.db.database import Connection
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from preference_center.domain.deadlines import WINDOW
+from preference_center.core.deadlines import WINDOW
 from preference_center.storage import measurements
 from preference_center.storage.db.database import Connection
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import EventKind
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import EventKind
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition, Settlement, SyncClaim
 from preference_center.storage.db.database import Connection
 

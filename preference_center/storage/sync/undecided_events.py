@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.deadlines import AT_RISK, WINDOW, DeadlineStage, deadline_stage
+from preference_center.core.deadlines import AT_RISK, WINDOW, DeadlineStage, deadline_stage
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sync.late_rows import MAX_LATE_PER_STAGE
 

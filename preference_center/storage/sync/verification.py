@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.sync.classify import PROPAGATION_DELAY
 from preference_center.domain.sync.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.storage.db.database import Connection

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.keys import Keys
+from preference_center.core.keys import Keys
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import webhook_context
 

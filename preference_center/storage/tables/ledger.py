@@ -37,7 +37,7 @@ ACTIVE_REASON = "CASE WHEN active THEN reason ELSE 'paused' END"
 class AddressRow(db.Model):  # type: ignore[misc,name-defined]
     """One form of an address. `ciphertext` is null when only a digest is known.
 
-    `domain_digest` is null for domains that many people share, too (`domain.bursts`).
+    `domain_digest` is null for domains that many people share, too (`core.bursts`).
     """
 
     __tablename__ = "address"

@@ -6,10 +6,10 @@ import re
 from html import unescape
 from typing import TYPE_CHECKING
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
+from preference_center.core.staff import Role
 from preference_center.domain.catalogue import catalogue_digest, inline_files
-from preference_center.domain.events import Change, EventKind
-from preference_center.domain.staff import Role
 from preference_center.ledger import record
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import run_in_transaction

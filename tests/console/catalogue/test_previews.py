@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.outbox import EmailKind
 from tests.console.staff import staff

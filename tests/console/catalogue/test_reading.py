@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.console.catalogue.words import WORDS, in_words
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.storage.catalogues import clear_catalogue_cache
 from tests.console.staff import staff, words
 from tests.domain.catalogues import SMALL, edited

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.console.catalogue import versions
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.storage import catalogues
 from preference_center.storage.db.database import run_autocommit
 from tests.console.staff import staff, words

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.console.imports import pages
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from preference_center.imports import sources, uploads
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import uploaded_parts

@@ -10,11 +10,11 @@ import pytest
 
 from preference_center.contacts import upsert_contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, mask_address, parse_address
+from preference_center.core.addresses import Channel, mask_address, parse_address
+from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactUpdate
-from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.domain.staff import Role
 from preference_center.storage.access.person_access import list_person_accesses
 from preference_center.storage.db.database import run_in_transaction
 from tests.console.people.ledger import ADA, HOSTILE, find, open_person, say
@@ -25,7 +25,7 @@ from tests.rights.erasing import erase
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.domain.staff_access import StaffAccess
+    from preference_center.core.staff_access import StaffAccess
     from tests.clock import Clock
 
 WORK = parse_address("ada@work.example", Channel.EMAIL)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.contacts import deactivate_contacts, restrict_contacts
+from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.domain.staff import Role
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START

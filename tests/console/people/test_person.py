@@ -10,10 +10,10 @@ import pytest
 
 from preference_center.contacts import upsert_contacts
 from preference_center.context import services
+from preference_center.core.events import EventKind, Retraction
+from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactUpdate
-from preference_center.domain.events import EventKind, Retraction
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.domain.staff import Role
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

@@ -11,13 +11,13 @@ from uuid import uuid4
 import pytest
 
 from preference_center.console.reports.tables import ReportTable, to_csv
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.deadlines import WINDOW
+from preference_center.core.events import Change, EventKind, Retraction
+from preference_center.core.staff import Role
+from preference_center.core.tabular import to_spreadsheet_text
 from preference_center.daily_counts import count_new_events
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import Change, EventKind, Retraction
 from preference_center.domain.reports.reflection_times import BucketCount, bucket_of
-from preference_center.domain.staff import Role
-from preference_center.domain.tabular import to_spreadsheet_text
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.reports.reflections import add_reflections

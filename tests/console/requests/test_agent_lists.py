@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from preference_center.domain.staff import Role
+from preference_center.core.staff import Role
 from tests.console.requests.asking import rows
 from tests.console.staff import Staff, staff, words
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.console.requests import closed
+from preference_center.core.staff import Role
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.model import RefusalGround, RequestKind, RequestState
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.staff import Role
 from preference_center.rights.request_steps import refuse_data_request, withdraw_data_request
 from tests.clock import Clock
 from tests.console.requests.asking import SCRIPT, all_pages, ask

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.console.requests import proofs
+from preference_center.core.staff import Role
 from preference_center.domain.rights import proof_files
 from preference_center.domain.rights.model import (
     IdentityLevel,
@@ -17,7 +18,6 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.staff import Role
 from preference_center.rights.access_file.build import build_access_file
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.rights.proofs import list_proofs

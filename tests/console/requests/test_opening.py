@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from preference_center.core.staff import Role
 from preference_center.domain.rights.model import RequestKind
-from preference_center.domain.staff import Role
 from tests.console.requests.asking import SCRIPT, actions, ask, rows
 from tests.console.staff import Staff, staff, words
 

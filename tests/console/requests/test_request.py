@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.core.staff import Role
 from preference_center.domain.rights.model import (
     Extent,
     IdentityLevel,
@@ -17,7 +18,6 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import Agent
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.domain.staff import Role
 from tests.console.requests.asking import SCRIPT, actions, ask, load, rows
 from tests.console.staff import Staff, staff, words
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
-from preference_center.domain.staff import Role
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import Change, EventKind
+from preference_center.core.staff import Role
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ledger import record
 from preference_center.monitoring.history import record_samples

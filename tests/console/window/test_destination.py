@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.events import EventKind
-from preference_center.domain.staff import Role
+from preference_center.core.events import EventKind
+from preference_center.core.staff import Role
 from preference_center.storage.db.database import run_in_transaction
 from tests.cli.destination_commands import say, stored, work
 from tests.console.staff import Staff, staff, words

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.classification import classify_bounce
-from preference_center.domain.bounces.policy import (
+from preference_center.core.bounce import Bounce
+from preference_center.core.classification import classify_bounce
+from preference_center.core.events import ALL_MARKETING
+from preference_center.core.policy import (
     AT_ONCE,
     NEVER,
     BounceActionKind,
@@ -18,7 +19,6 @@ from preference_center.domain.bounces.policy import (
     complaint_scope,
     evaluate_bounce,
 )
-from preference_center.domain.events import ALL_MARKETING
 from tests.clock import START
 
 NOW = START

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.date_formats import (
     DateFormat,
     DateQuestion,
@@ -17,7 +18,6 @@ from preference_center.domain.imports.date_formats import (
     parse_date_format,
 )
 from preference_center.domain.imports.timestamps import parse_timestamp
-from preference_center.errors import InvalidInput
 
 ROME = ZoneInfo("Europe/Rome")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.events import EventKind
+from preference_center.core.events import EventKind
+from preference_center.core.small_cells import MIN_CELL, OTHER
 from preference_center.domain.reports.opt_out_counts import (
     OPT_IN_KINDS,
     OPT_OUT_KINDS,
     OptOutCounts,
     break_down,
 )
-from preference_center.domain.rights.statistics import MIN_CELL, OTHER
 
 OUT, IN = EventKind.OPTED_OUT, EventKind.OPTED_IN
 

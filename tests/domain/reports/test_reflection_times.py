@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
+from preference_center.core.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.domain.reports.reflection_times import (
     BOUNDS,
     BucketCount,

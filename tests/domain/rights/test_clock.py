@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.deadlines import RequestStage
+from preference_center.core.deadlines import RequestStage
 from preference_center.domain.rights.clock import (
     REMINDERS,
     next_reminder,

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.rights.identity import (
     Circumstance,
     Proof,

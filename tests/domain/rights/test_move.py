@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import find_denial
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidInput
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
@@ -27,11 +27,11 @@ from preference_center.domain.events import (
     counts_at,
     fold,
 )
-from preference_center.domain.frequency_choice import FrequencyChoice
+from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.scope_facts import ScopeFact
+from preference_center.domain.decisions import find_denial
 from preference_center.domain.rights.move import build_move_changes, check_move
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.errors import InvalidInput
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS, PAST, histories
 

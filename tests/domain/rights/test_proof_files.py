@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.rights.proof_files import (
     MAX_PROOF_BYTES,
     ProofFile,
     ProofKind,
     ProofType,
 )
-from preference_center.errors import InvalidInput
 
 STARTS = {
     ProofType.PDF: b"%PDF-1.7\n",

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue.privacy import AccountClosing, Law
 from preference_center.domain.rights.laws import compute_deadlines
 from preference_center.domain.rights.model import (
@@ -26,7 +27,6 @@ from preference_center.domain.rights.model import (
 )
 from preference_center.domain.rights.new_request import NewRequest, SubjectRows, build_request
 from preference_center.domain.rights.request import RightsRequest
-from preference_center.errors import InvalidInput
 from tests.clock import START
 
 ROME = ZoneInfo("Europe/Rome")

@@ -5,12 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.rights.statistics import (
-    MIN_CELL,
-    OTHER,
-    MonthlyCell,
-    merge_small_cells,
-)
+from preference_center.core.small_cells import MIN_CELL, OTHER, MonthlyCell, merge_small_cells
 
 CELLS = st.lists(
     st.builds(

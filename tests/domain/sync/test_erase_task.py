@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode, SupportedScope
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.domain.sync.erase_task import (

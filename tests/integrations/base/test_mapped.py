@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.integrations.base.bisecting import MAX_REJECTIONS

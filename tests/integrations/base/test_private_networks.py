@@ -9,17 +9,17 @@ from typing import Any
 import httpcore
 import pytest
 
-from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import PushItem
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.private_networks import (
+from preference_center.core.addresses import Channel
+from preference_center.core.networks import (
     InvalidNetworks,
     Network,
     is_inside,
     parse_own_networks,
     parse_private_networks,
 )
+from preference_center.domain.sync.contract import PushItem
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.ssrf import ForbiddenUrl, resolve_allowed_addresses
 from preference_center.integrations.webhook.connector import WebhookConnector
 from tests.integrations.base.test_ssrf import PRIVATE, Recorder

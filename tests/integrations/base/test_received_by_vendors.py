@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     SignatureError,
     SupportsInboundMail,
     VendorEventKind,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
 from preference_center.integrations.registry import get_webhook_source
 from preference_center.integrations.sendgrid.webhook import SendGridWebhookSource

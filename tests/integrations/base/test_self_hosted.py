@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.networks import parse_private_networks
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
-from preference_center.integrations.base.private_networks import parse_private_networks
 from preference_center.integrations.registry import get_spec, make_connector
 from tests.integrations.base.test_ssrf import Recorder
 

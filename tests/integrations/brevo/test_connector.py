@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.contract import ContactSnapshot, PushItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DestinationConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.file_drop.connector import COLUMNS, is_csv_safe

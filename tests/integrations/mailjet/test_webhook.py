@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.errors import InvalidInput
 from preference_center.integrations.mailjet.webhook import MailjetWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,
     SignatureError,
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.mailtrap.webhook import MailtrapWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 

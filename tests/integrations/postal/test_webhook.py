@@ -10,16 +10,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.classification import classify_bounce
-from preference_center.domain.bounces.diagnostic_phrases import BounceCause
+from preference_center.core.bounce import Bounce
+from preference_center.core.bounce_phrases import BounceCause
+from preference_center.core.classification import classify_bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,
     SignatureError,
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.postal.webhook import PostalWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 

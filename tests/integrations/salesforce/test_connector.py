@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.contract import ContactSnapshot, FieldItem, PushItem, PushResult
 from preference_center.integrations.base.contract import (
     DeliveryError,

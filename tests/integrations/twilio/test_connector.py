@@ -12,7 +12,7 @@ from zlib import crc32
 import pytest
 from openapi_schema_validator import OAS30Validator
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.contract import (
     Connector,

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,
     SignatureError,
@@ -20,7 +21,6 @@ from preference_center.domain.vendor_events import (
     TextMessage,
     WebhookRequest,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.base.text_messages import to_mail
 from preference_center.integrations.twilio.webhook import TwilioSmsWebhook
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.bounces.bounce import Bounce
+from preference_center.core.bounce import Bounce
+from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,
     SignatureError,
@@ -15,7 +16,6 @@ from preference_center.domain.vendor_events import (
     VendorEventKind,
     WebhookRequest,
 )
-from preference_center.errors import InvalidInput
 from preference_center.integrations.unisender_go.webhook import UnisenderGoWebhookSource
 from tests.integrations.base.posts import ANNA, NOW, post
 

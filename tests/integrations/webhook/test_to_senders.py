@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.integrations.base.contract import Connector, DestinationConfig
 from preference_center.integrations.base.http import HttpContext, utc_now

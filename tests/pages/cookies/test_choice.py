@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.pages.cookies import choice as choices
 from preference_center.pages.cookies import sites
 from tests.clock import START, Clock

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.languages import LANGUAGES
 from preference_center.pages.cookies import choice, sites
 from preference_center.pages.cookies import page as page_module

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from preference_center.context import EXTENSION_NAME
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links.link_payload import TokenPurpose
 from preference_center.domain.rights.model import RequestKind
-from preference_center.links.link_payload import TokenPurpose
 from tests.pages.rights_acts import press, requests_in
 
 if TYPE_CHECKING:

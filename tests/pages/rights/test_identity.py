@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 from preference_center.languages import LANGUAGES
 from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START, Clock

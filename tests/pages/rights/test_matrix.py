@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import EXTENSION_NAME
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.links.link_payload import TokenPurpose
 from preference_center.domain.rights.model import Extent, RequestKind
-from preference_center.links.link_payload import TokenPurpose
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
 from tests.pages.rights_acts import form_fields, press, requests_in
@@ -48,8 +48,8 @@ PURPOSES_OF_OTHERS = [TokenPurpose.RIGHTS, TokenPurpose.EMAILED_LINK, TokenPurpo
 @pytest.fixture
 def tokens(app: Flask, clock: Clock, make_token: MakeToken) -> dict[str, str]:
     """The token of each visitor, as it is now."""
-    from preference_center.domain.events import ALL_MARKETING
-    from preference_center.links.link_payload import Link
+    from preference_center.core.events import ALL_MARKETING
+    from preference_center.core.links.link_payload import Link
 
     links = app.extensions[EXTENSION_NAME].links
     address = parse_address(ADDRESS, Channel.EMAIL)

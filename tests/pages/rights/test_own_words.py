@@ -197,7 +197,7 @@ def test_one_network_objects_thirty_times_an_hour(app: Flask, client: FlaskClien
 def test_a_phones_link_objects_too(
     client: FlaskClient, make_token: MakeToken, ledger: Ledger
 ) -> None:
-    from preference_center.domain.addresses import Channel
+    from preference_center.core.addresses import Channel
 
     path = f"/rights/object/{make_token('+393331234567', 'alerts', channel=Channel.SMS)}"
     assert client.post(path, data={"text": ""}).status_code == 303

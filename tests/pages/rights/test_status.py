@@ -14,7 +14,7 @@ import pytest
 
 from preference_center.contacts import upsert_contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.rights.model import (
     ExtensionReason,

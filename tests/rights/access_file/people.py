@@ -11,14 +11,14 @@ from zipfile import ZipFile
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
+from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.domain.contacts import ContactUpdate
-from preference_center.domain.events import ALL_MARKETING, EventKind, Retraction
 from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin
-from preference_center.domain.staff_access import AccessAction, AccessReason, StaffAccess
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import build_access_file, read_access_file
 from preference_center.rights.move import move_address

@@ -16,9 +16,10 @@ import pytest
 from flask import Flask
 
 from preference_center.context import services
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING, EventKind
-from preference_center.domain.frequency_choice import FrequencyChoice
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import ALL_MARKETING, EventKind
+from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,
@@ -28,7 +29,6 @@ from preference_center.domain.rights.model import (
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.languages import LANGUAGES
 from preference_center.ledger import record
-from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.rights.access_file.coverage import IN_FILE, NOT_IN_FILE
 from preference_center.rights.access_file.records import AccessFile
 from preference_center.rights.request_steps import load_request

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from preference_center.core.errors import Unavailable
 from preference_center.domain.rights.model import IdentityLevel, RequestState
-from preference_center.errors import Unavailable
 from preference_center.ledger import record
 from preference_center.rights.access_file.build import (
     NoAccessFile,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.context import services
-from preference_center.errors import KeyMismatch, Unavailable
+from preference_center.core.errors import KeyMismatch, Unavailable
 from preference_center.storage.access import key_fingerprints
 from preference_center.storage.access.key_fingerprints import (
     require_known_keys,

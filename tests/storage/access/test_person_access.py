@@ -10,14 +10,14 @@ from uuid import UUID
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.rights.model import Extent
-from preference_center.domain.staff_access import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.staff_access import (
     LOOK_LIFETIME,
     AccessAction,
     AccessReason,
     StaffAccess,
 )
+from preference_center.domain.rights.model import Extent
 from preference_center.storage.access.person_access import (
     PersonAccess,
     forget_addresses,

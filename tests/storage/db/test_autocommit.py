@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 

@@ -12,7 +12,7 @@ from flask import Flask
 from dev.engines import Engines
 from dev.processes import wait_until
 from preference_center.app import create_app
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.db.database import (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from preference_center.errors import NotDurable
+from preference_center.core.errors import NotDurable
 from preference_center.extensions import db
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db import durability

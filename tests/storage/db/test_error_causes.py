@@ -11,7 +11,7 @@ import pytest
 from preference_center.app import create_app
 from preference_center.cli.errors import click_errors
 from preference_center.config import Settings
-from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.error_causes import classify_error, unavailable_error
 from preference_center.storage.ledger import suppression_lookup

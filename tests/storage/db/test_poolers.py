@@ -16,8 +16,8 @@ from dev.pgbouncer import DEBIAN, PgBouncer
 from dev.postgres import USER, Postgres
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.database_timeouts import WEB_TIMEOUTS
-from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.db.connections import PLANNER_SETTINGS, connection_factory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from preference_center.errors import Unavailable
+from preference_center.core.errors import Unavailable
 from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.db.prepared_statements import (

@@ -10,7 +10,7 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.context import services
-from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.db import read_snapshot as module

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.core.errors import Unavailable, UnavailableCause
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.db.schema import (
     describe_difference,

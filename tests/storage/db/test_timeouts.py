@@ -18,8 +18,8 @@ from flask import current_app
 from dev.engines import for_test
 from dev.processes import wait_until
 from preference_center.app import create_app
+from preference_center.core.errors import CatalogueError, Unavailable, UnavailableCause
 from preference_center.database_timeouts import WEB_TIMEOUTS
-from preference_center.errors import CatalogueError, Unavailable, UnavailableCause
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.access import api_keys

@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.context import services
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.decisions import find_denial
-from preference_center.domain.events import (
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
     RESTRICTION,
@@ -25,7 +24,8 @@ from preference_center.domain.events import (
     EventKind,
     Retraction,
 )
-from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
+from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
+from preference_center.domain.decisions import find_denial
 from preference_center.domain.watermarks import Watermark
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction

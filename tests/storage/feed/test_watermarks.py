@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from dev.processes import wait_until
-from preference_center.domain.events import EventKind
+from preference_center.core.errors import StaleWatermark, Unavailable
+from preference_center.core.events import EventKind
 from preference_center.domain.watermarks import Watermark
-from preference_center.errors import StaleWatermark, Unavailable
 from preference_center.ledger import record
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.read_snapshot import read_snapshot

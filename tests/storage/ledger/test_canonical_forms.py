@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain import addresses
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import Change, EventKind
-from preference_center.errors import KeyMismatch
+from preference_center.core import addresses
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import KeyMismatch
+from preference_center.core.events import Change, EventKind
 from preference_center.ledger import record
 from preference_center.ledger.renormalise import renormalise
 from preference_center.storage.access.key_fingerprints import require_known_keys

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.events import EVERYTHING, RESTRICTION, EventKind
+from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.delivery_status import is_suppressed_by_other_form
-from preference_center.domain.events import EVERYTHING, RESTRICTION, EventKind
-from preference_center.domain.scope_facts import ScopeFact
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id

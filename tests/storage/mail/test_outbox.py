@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 
 from preference_center.context import EXTENSION_NAME, services
-from preference_center.domain.addresses import Channel
-from preference_center.errors import DecryptionError, MailServerNotConfigured
+from preference_center.core.addresses import Channel
+from preference_center.core.errors import DecryptionError, MailServerNotConfigured
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox
 from preference_center.storage.mail.outbox import (

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.domain.deadlines import TARGET, WINDOW
-from preference_center.domain.events import EventKind
+from preference_center.core.deadlines import TARGET, WINDOW
+from preference_center.core.events import EventKind
 from preference_center.domain.reports.reflection_times import BucketCount, ReflectionTimes
 from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.domain.sync.state import LANE_BEGINNING

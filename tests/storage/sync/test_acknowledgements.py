@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.domain.events import EventKind
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.events import EventKind
 from preference_center.domain.sync.contract import PushItem
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync.delivery_status import list_address_progress

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Sequence
 
-from preference_center.errors import ConfigError
+from preference_center.core.errors import ConfigError
 
 KEY_BYTES = 32
 KeyRing = Sequence[tuple[str, bytes]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preference_center.domain.events import ScopeState
+from preference_center.core.events import ScopeState
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ the policy that the catalogue declares in `[deliverability]` (RULES F10 is the d
 are pure. `preference_center.bounces` stores the bounces that are counted.
 """
 
-from preference_center.domain.bounces.classification import BounceClassification, classify_bounce
-from preference_center.domain.bounces.diagnostic_phrases import BounceCause
-from preference_center.domain.bounces.policy import (
+from preference_center.core.bounce_phrases import BounceCause
+from preference_center.core.classification import BounceClassification, classify_bounce
+from preference_center.core.policy import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,

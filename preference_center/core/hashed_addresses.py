@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.addresses import Channel, KeyKind
-from preference_center.errors import InvalidAddress
+from preference_center.core.addresses import Channel, KeyKind
+from preference_center.core.errors import InvalidAddress
 
 HASHED_ADDRESS_KINDS = KeyKind.EXACT | KeyKind.MAILBOX
 """What the one string behind a hash may be: an address, and the mailbox of its other forms.

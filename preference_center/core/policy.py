@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from preference_center.domain.bounces.classification import BounceClassification
-from preference_center.domain.events import ALL_MARKETING
+from preference_center.core.classification import BounceClassification
+from preference_center.core.events import ALL_MARKETING
 
 
 @dataclass(frozen=True, slots=True)

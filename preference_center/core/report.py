@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.policy import BounceAction, BounceActionKind
-from preference_center.domain.events import UNDELIVERABLE, Change, EventKind
+from preference_center.core.addresses import Address
+from preference_center.core.bounce import Bounce
+from preference_center.core.events import UNDELIVERABLE, Change, EventKind
+from preference_center.core.policy import BounceAction, BounceActionKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from preference_center.errors import InvalidLink
-from preference_center.links.sealer import INVALID_LINK_MESSAGE, derive_key
+from preference_center.core.errors import InvalidLink
+from preference_center.core.links.sealer import INVALID_LINK_MESSAGE, derive_key
 
 CODE_LENGTH = 12
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import BounceCause, find_cause
+from preference_center.core.bounce import Bounce
+from preference_center.core.bounce_phrases import BounceCause, find_cause
 
 _CODE_BY_CAUSE = {
     BounceCause.NO_MAILBOX: "1.1",

@@ -16,9 +16,9 @@ from enum import IntEnum
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel, parse_address
-from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import InvalidAddress, InvalidInput
+from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.errors import InvalidAddress, InvalidInput
+from preference_center.core.events import ALL_MARKETING
 
 MAX_MESSAGE_ID = 64  # characters
 

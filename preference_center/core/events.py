@@ -15,9 +15,9 @@ from enum import Enum, StrEnum, auto
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
-from preference_center.domain.frequency_choice import DatedFrequency, FrequencyChoice
-from preference_center.domain.hashed_addresses import HashedAddress
+from preference_center.core.addresses import Address
+from preference_center.core.frequency_choice import DatedFrequency, FrequencyChoice
+from preference_center.core.hashed_addresses import HashedAddress
 
 MOVE_SOURCE = "move"
 """The source of the copies, and of their retraction."""

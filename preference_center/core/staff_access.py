@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 
 LOOK_LIFETIME = timedelta(minutes=60)
 """How long a recorded look opens the person's pages: a call and what is to be noted after it."""

@@ -17,14 +17,14 @@ from typing import assert_never
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from preference_center.domain.addresses import Address, KeyKind
-from preference_center.domain.hashed_addresses import (
+from preference_center.core.addresses import Address, KeyKind
+from preference_center.core.errors import ConfigError, DecryptionError, KeyMismatch
+from preference_center.core.hashed_addresses import (
     HASHED_ADDRESS_KINDS,
     HashAlgorithm,
     HashedAddress,
 )
-from preference_center.errors import ConfigError, DecryptionError, KeyMismatch
-from preference_center.key_rings import KeyRing, validate_ring
+from preference_center.core.key_rings import KeyRing, validate_ring
 
 DIGEST_BYTES = 32  # SHA-256
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from preference_center.domain.addresses import Channel
+from preference_center.core.addresses import Channel
 
 FULL_ACCESS_PERIOD = timedelta(days=60)
 """How long a message's link gives access to the whole page."""

@@ -20,11 +20,15 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.errors import InvalidAddress, InvalidLink
-from preference_center.links.link_payload import Link
-from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES, MailtoTokenData, hash_scope
-from preference_center.links.offline import (
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidAddress, InvalidLink
+from preference_center.core.links.link_payload import Link
+from preference_center.core.links.mailto_tokens import (
+    DIGEST_PREFIX_BYTES,
+    MailtoTokenData,
+    hash_scope,
+)
+from preference_center.core.links.offline import (
     CHANNEL_MASK,
     CHANNELS,
     KEY_TEXT_PREFIX,
@@ -42,7 +46,7 @@ from preference_center.links.offline import (
     derive_secrets,
     mask_digest,
 )
-from preference_center.links.sealer import INVALID_LINK_MESSAGE, derive_key
+from preference_center.core.links.sealer import INVALID_LINK_MESSAGE, derive_key
 
 _KEY_ID_PATTERN = re.compile(r"[1-9][0-9]{0,4}")
 _MASKED_DIGEST_OFFSET = MAILTO_HEADER.size + TAG_BYTES

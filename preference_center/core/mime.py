@@ -16,7 +16,7 @@ from email.parser import BytesParser, HeaderParser
 from email.policy import Compat32, compat32
 from typing import Any
 
-from preference_center.errors import PreferenceCenterError
+from preference_center.core.errors import PreferenceCenterError
 
 MAIL_HEAD_BYTES = 256 * 1024
 """How much of a mail is read, whatever its size."""

@@ -10,9 +10,9 @@ from datetime import UTC, date, timedelta
 from hashlib import sha256
 from struct import Struct
 
-from preference_center.errors import InvalidLink
-from preference_center.links.link_payload import Link
-from preference_center.links.sealer import INVALID_LINK_MESSAGE, derive_key
+from preference_center.core.errors import InvalidLink
+from preference_center.core.links.link_payload import Link
+from preference_center.core.links.sealer import INVALID_LINK_MESSAGE, derive_key
 
 DIGEST_PREFIX_BYTES = 16
 """Length of the part of an exact digest in a mailto token; enough to avoid collisions."""

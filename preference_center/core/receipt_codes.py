@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from preference_center.errors import InvalidInput
+from preference_center.core.errors import InvalidInput
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LOOKALIKES = str.maketrans("ILO", "110", " -")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from preference_center.links.offline import SENDER_TOKEN_PREFIX
+from preference_center.core.links.offline import SENDER_TOKEN_PREFIX
 
 _INVISIBLE = re.compile(r"(?:=(?=[\r\n]))?[\s\x00-\x1f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
 """White space and zero-width characters; `=` before a line break is RFC 2045 6.7's soft break."""

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import BadSignature, Signer
 from itsdangerous.signer import HMACAlgorithm
 
-from preference_center.errors import ConfigError, InvalidLink
+from preference_center.core.errors import ConfigError, InvalidLink
 
 INVALID_LINK_MESSAGE = "this link is not one of ours, or was altered"
 """One message for all errors, so that a forger learns nothing from it."""

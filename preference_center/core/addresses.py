@@ -21,8 +21,8 @@ import email_validator
 import idna
 import phonenumbers
 
-from preference_center.domain.mailbox_providers import PROVIDERS
-from preference_center.errors import InvalidAddress
+from preference_center.core.errors import InvalidAddress
+from preference_center.core.mailbox_providers import PROVIDERS
 
 NORM_VERSION = 1
 """Version of the canonical form and of the provider rules.

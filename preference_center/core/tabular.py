@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from preference_center.domain.addresses import Channel, parse_address
-from preference_center.errors import InvalidAddress, InvalidList
+from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.errors import InvalidAddress, InvalidList
 
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 _PHONE = re.compile(r"\+\d+")
