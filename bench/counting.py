@@ -13,8 +13,7 @@ from statistics import median
 from bench.ground import TOPIC, Ground, hush
 from preference_center.console.reports.facts import load_facts
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.events import Change, EventKind
-from preference_center.core.ids import uuid7
+from preference_center.core.events import Change, EventKind, uuid7
 from preference_center.daily_counts import count_new_events
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.domain.reports.periods import MAX_DAYS, Period, default_unit, last_days

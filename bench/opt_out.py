@@ -11,7 +11,7 @@ from bench.load import Request
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links import ONE_CLICK
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 
 
 def requests(ground: Ground, count: int) -> list[Request]:

@@ -11,7 +11,7 @@ from dev.engines import Engines
 from dev.maintenance.house import Trace
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import run_in_transaction

@@ -62,9 +62,8 @@ from preference_center.console.people.timeline import find_bursts, list_requests
 from preference_center.console.requests.timeline import request_entries
 from preference_center.console.window import board
 from preference_center.context import EXTENSION_NAME, Services
-from preference_center.core.ids import uuid7
-from preference_center.core.key_rings import parse_ring
-from preference_center.core.keys import Keys
+from preference_center.core.events import uuid7
+from preference_center.core.keys import Keys, parse_ring
 from preference_center.core.links import Links
 from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
 from preference_center.error_pages import register_error_pages

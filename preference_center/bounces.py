@@ -17,10 +17,16 @@ import structlog
 
 from preference_center.context import services
 from preference_center.core.bounce_phrases import BounceCause
-from preference_center.core.classification import BounceClassification, classify_bounce
+from preference_center.core.bounces import (
+    BounceAction,
+    BounceClassification,
+    BounceReport,
+    DeliverabilityPolicy,
+    bounce_change,
+    classify_bounce,
+    evaluate_bounce,
+)
 from preference_center.core.events import Change
-from preference_center.core.policy import BounceAction, DeliverabilityPolicy, evaluate_bounce
-from preference_center.core.report import BounceReport, bounce_change
 from preference_center.storage.access import audit
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -8,7 +8,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput, did_you_mean
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.sender_tokens import LinkTopic, SenderKey
+from preference_center.core.links.tokens import LinkTopic, SenderKey
 from preference_center.domain.catalogue import Catalogue
 from preference_center.rate_limiter import parse_rate
 from preference_center.storage.access import api_keys, audit, link_keys

@@ -13,7 +13,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidRows
 from preference_center.core.events import Change, EventKind
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.resubscribe import build_opt_in_change
 from preference_center.domain.sender_requests import (

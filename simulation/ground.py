@@ -22,7 +22,7 @@ from dev.engines import Engines
 from dev.postgres import make_database
 from preference_center.app import create_app
 from preference_center.context import EXTENSION_NAME, Services
-from preference_center.core.ids import uuid7
+from preference_center.core.events import uuid7
 from preference_center.database_timeouts import DatabaseTimeouts
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.extensions import db

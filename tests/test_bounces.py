@@ -11,10 +11,8 @@ from flask import Flask
 from preference_center.bounces import OWNER_CHANGED, EvaluatedBounce, evaluate_bounces
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce, BounceActionKind, BounceReport
 from preference_center.core.events import ALL_MARKETING, UNDELIVERABLE, EventKind
-from preference_center.core.policy import BounceActionKind
-from preference_center.core.report import BounceReport
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 from preference_center.ledger import record

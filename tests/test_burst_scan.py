@@ -13,10 +13,14 @@ from preference_center.burst_scan import SCAN_INTERVAL, flag_bursts
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.bursts import BurstRecord
-from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.core.ids import uuid7
-from preference_center.core.links.link_payload import Link
-from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.events import (
+    ALL_MARKETING,
+    Change,
+    EventKind,
+    format_receipt_code,
+    uuid7,
+)
+from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction, transaction

@@ -22,7 +22,7 @@ from preference_center.api.decisions import decision_json
 from preference_center.api.row_formats import COLUMNS, CsvFormat
 from preference_center.core.addresses import Channel, PhoneChannel
 from preference_center.core.events import RESERVED_SCOPES, EventKind, is_valid_scope
-from preference_center.core.links import link_payload, offline
+from preference_center.core.links import offline, tokens
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision
 from preference_center.domain.delivery_status import Blocker
@@ -112,8 +112,8 @@ def test_every_channel_but_email_has_phone_numbers() -> None:
 
 
 def test_tokens_have_a_number_for_every_channel() -> None:
-    assert set(link_payload._CHANNELS) == set(Channel)
-    assert offline.CHANNELS == link_payload._CHANNELS
+    assert set(tokens._CHANNELS) == set(Channel)
+    assert offline.CHANNELS == tokens._CHANNELS
 
 
 @pytest.mark.parametrize(

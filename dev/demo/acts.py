@@ -16,7 +16,7 @@ from flask import current_app
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain import sender_requests
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.presets import MeaningFilter

@@ -17,7 +17,7 @@ from dev.demo.files import Files
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.links import list_unsubscribe_headers
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain import sender_requests
 from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.ledger import record

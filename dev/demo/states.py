@@ -12,7 +12,7 @@ from preference_center.cli.catalogue_file import read_catalogue
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.link_payload import Link, TokenPurpose
+from preference_center.core.links.tokens import Link, TokenPurpose
 from preference_center.domain import sender_requests
 from preference_center.domain.catalogue import catalogue_digest, parse_catalogue
 from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin

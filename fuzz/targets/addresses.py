@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from preference_center.core.addresses import Channel, matches, parse_address
+from preference_center.core.addresses import Channel, matches, parse_address, parse_hashed_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.core.hashed_addresses import parse_hashed_address
 
 
 def addresses(data: bytes) -> None:

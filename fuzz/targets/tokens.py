@@ -9,10 +9,8 @@ from datetime import UTC, datetime
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose, Links
-from preference_center.core.links.link_payload import LIFETIMES
 from preference_center.core.links.offline import base64url_encode, derive_secrets
-from preference_center.core.links.sealer import derive_key
-from preference_center.core.links.sender_tokens import SenderKey
+from preference_center.core.links.tokens import LIFETIMES, SenderKey, derive_key
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KEY = bytes(range(32))

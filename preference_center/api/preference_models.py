@@ -15,7 +15,7 @@ from preference_center.api.requests import FrequencyKey, RawAddress, TopicKey
 from preference_center.api.responses import ResponseBody
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING, SHARING
-from preference_center.core.links.link_access import OptInMethod
+from preference_center.core.links import OptInMethod
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.preferences import PreferenceState
 

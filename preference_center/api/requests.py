@@ -10,7 +10,7 @@ from preference_center.api.parsing import (
     PRINTABLE,
     validate_printable,
 )
-from preference_center.core.links.link_payload import MAX_MESSAGE_ID
+from preference_center.core.links.tokens import MAX_MESSAGE_ID
 
 # `format` states in the OpenAPI document what a text identifies.
 RawAddress = Annotated[str, Field(json_schema_extra={"format": "address"})]

@@ -19,7 +19,7 @@ from preference_center.api.responses import ResponseBody
 from preference_center.context import Services, services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER, list_unsubscribe_headers
-from preference_center.core.links.link_payload import LIFETIMES, Link, TokenPurpose
+from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sender_requests import RequestOrigin, validate_marketing_scope
 from preference_center.languages import LANGUAGE_PARAMETER, match_language

@@ -9,7 +9,7 @@ import click
 from preference_center.cli.command_app import CommandGroup
 from preference_center.cli.errors import click_errors
 from preference_center.cli.lazy_command import LazyCommand
-from preference_center.core.key_rings import new_ring_entry
+from preference_center.core.keys import new_ring_entry
 
 keys = CommandGroup("keys", help="Manage the keys of senders, and generate those of the service.")
 # All but `generate` need the database, whose modules take a second to import.

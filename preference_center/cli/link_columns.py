@@ -15,7 +15,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
 from preference_center.core.links import Links
-from preference_center.core.links.link_payload import Link, restore_address
+from preference_center.core.links.tokens import Link, restore_address
 from preference_center.core.tabular import (
     detect_delimiter,
     find_address_cells,

@@ -18,9 +18,7 @@ from preference_center.consent_records.models import (
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownPolicyVersion
-from preference_center.core.events import Event
-from preference_center.core.receipt_codes import format_receipt_code
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import Event, ScopeFact, format_receipt_code
 from preference_center.domain.catalogue import Catalogue, LegalBasis, Recipient, Topic
 from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.consent_status import ConsentStatus, StatedConsent, state_consents

@@ -18,8 +18,7 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
 from preference_center.console.routing import Route
 from preference_center.context import services
-from preference_center.core.staff import Permission
-from preference_center.core.staff_access import AccessAction
+from preference_center.core.staff import AccessAction, Permission
 from preference_center.core.tabular import to_spreadsheet_text
 from preference_center.storage.access.audit import (
     AuditEntry,

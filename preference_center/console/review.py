@@ -19,10 +19,8 @@ from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.deadlines import WINDOW, deadline_stage
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import ALL_MARKETING, SHARING
-from preference_center.core.receipt_codes import format_receipt_code
-from preference_center.core.staff import Permission
-from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.core.events import ALL_MARKETING, SHARING, format_receipt_code
+from preference_center.core.staff import AccessAction, AccessReason, Permission, StaffAccess
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.domain.statements import SOURCE

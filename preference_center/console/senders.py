@@ -19,7 +19,7 @@ from preference_center.console.routing import Route
 from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.sender_tokens import SenderKey
+from preference_center.core.links.tokens import SenderKey
 from preference_center.core.staff import Permission
 from preference_center.storage.access import api_keys, key_usage, link_keys
 from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope

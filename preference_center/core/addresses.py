@@ -1,4 +1,10 @@
-"""Addresses: one canonical form per address, and the wider forms that suppression matches.
+"""Rules of mailbox providers: tags, dots and domains that reach one mailbox.
+
+Only rules a provider states itself, and only where it is one name space: yahoo.com and
+yahoo.it are two people, a Hide My Email relay is nobody but itself. A change of any rule
+here changes stored keys: raise `addresses.NORM_VERSION` with it.
+
+Addresses: one canonical form per address, and the wider forms that suppression matches.
 
 The rules are those of the pairs in `tests/corpus/address_pairs.json`: NFC and locale-free
 lower case, UTS-46 A-label domains, invisible characters and redundant quotes removed;
@@ -6,6 +12,13 @@ never confusable folding, accent folding or typo correction, by which one person
 would suppress another's mailbox.
 
 `matches` is wide, to suppress; `is_same_address` is narrow, to reveal (I9).
+
+Addresses of which only a hash is known: lists that a vendor or partner hands over hashed.
+
+A hash stands for one string, as its maker wrote it: nearly always the address trimmed and in
+lower case, in UTF-8 (Mailchimp's subscriber hash is the MD5 of exactly that). Where that is
+our canonical form too, the hash is found; a domain left in Unicode or a phone number other
+than E.164 is not, and nothing can tell.
 """
 
 from __future__ import annotations
@@ -22,7 +35,55 @@ import idna
 import phonenumbers
 
 from preference_center.core.errors import InvalidAddress
-from preference_center.core.mailbox_providers import PROVIDERS
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxProvider:
+    """How one domain's owner reads the part before the @. `+tag` always falls away.
+
+    `domain` is the name under which its aliases are kept; `ignores_dots` as at Gmail.
+    """
+
+    domain: str
+    ignores_dots: bool = False
+
+    def mailbox_address(self, local: str) -> str:
+        """The mailbox that a canonical local part reaches, as a canonical address."""
+        if local[0] == '"':  # a quoted local part is literal
+            return f"{local}@{self.domain}"
+        # A leading plus has nothing before it to be a tag of.
+        name = local.partition("+")[0] or local
+        if self.ignores_dots:
+            name = name.replace(".", "") or name
+        return f"{name}@{self.domain}"
+
+
+def _build_providers() -> dict[str, MailboxProvider]:
+    # Dots, tags and the German and British name: support.google.com/mail/answer/7436150
+    gmail = MailboxProvider("gmail.com", ignores_dots=True)
+    # One account owns all of its name's domains: proton.me/support/addresses-and-aliases
+    proton = MailboxProvider("proton.me")
+    # Addresses of @mac.com and @me.com got the same name at @icloud.com:
+    # support.apple.com/102540
+    icloud = MailboxProvider("icloud.com")
+    rules = {
+        **dict.fromkeys(("gmail.com", "googlemail.com"), gmail),
+        **dict.fromkeys(("proton.me", "protonmail.com", "protonmail.ch", "pm.me"), proton),
+        **dict.fromkeys(("icloud.com", "me.com", "mac.com"), icloud),
+    }
+    # Outlook.com reads tags at each of its domains, but the domains are separate names.
+    national = ("com", "it", "de", "fr", "es", "at", "be", "dk", "ie", "pt", "co.uk")
+    for brand in ("outlook", "hotmail", "live"):
+        rules |= {f"{brand}.{top}": MailboxProvider(f"{brand}.{top}") for top in national}
+    # fastmail.help: plus addressing; each domain is a name space of its own.
+    for domain in ("msn.com", "fastmail.com", "fastmail.fm"):
+        rules[domain] = MailboxProvider(domain)
+    return rules
+
+
+PROVIDERS: Mapping[str, MailboxProvider] = _build_providers()
+"""The known providers by canonical domain."""
+
 
 NORM_VERSION = 1
 """Version of the canonical form and of the provider rules.
@@ -31,11 +92,17 @@ Stored with every digest: raise it whenever `parse_address` or `PROVIDERS` chang
 Then, or when a library changes one, no process starts before `flask addresses renormalise`.
 """
 
+
 MAX_EMAIL_BYTES = 254
 """Longest email address in UTF-8 bytes: RFC 5321 4.5.3.1.3 less its angle brackets."""
 
+
 _MAX_INPUT_CHARS = 1000  # characters looked at, wrappers and display name included
+
+
 _MAX_PHONE_CHARS = 100  # characters of a number as people write it: E.164 has 15 digits
+
+
 _MAX_LABEL_CHARS = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
 
 
@@ -60,6 +127,8 @@ class KeyKind(IntFlag):
 
 
 _EXACT_AND_MAILBOX = KeyKind.EXACT | KeyKind.MAILBOX  # enum arithmetic is slow: once
+
+
 _EMAIL: Final = Channel.EMAIL
 
 
@@ -169,6 +238,7 @@ def _kinds_match(candidate: int, stored: int) -> bool:
 # All 64 results, computed once: bulk checks ask this for every row found.
 _MAY_MATCH = tuple(tuple(_kinds_match(p, s) for s in range(8)) for p in range(8))
 
+
 # The fast path: what the slow one leaves alone but for case. ASCII dot-atom (RFC 5322
 # 3.2.3), labels without "--" (A-labels and reserved ones go the slow way), a top level of
 # letters that is not one of email-validator's special-use names.
@@ -197,16 +267,32 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
+
+
 _JOINERS = re.compile("[\u200c\u200d]")
+
+
 _FULLWIDTH = re.compile("[\u3000\uff01-\uffee]")
+
+
 _CONTROL_CHARS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 # Possessive where two parts could take the same characters: backtracking through them took
 # a time quadratic in the length of the text.
 _NAME_ADDR = re.compile(r'(?:"(?:[^"\\]|\\.)*+"\s*+|[^<>@"(),:;]*+)<(.*)>')
+
+
 # Dots anywhere: "jane.@" and "ja..ne@" are real at some carriers, though no dot-atom.
 _ATOM_CHARS = re.compile(r'[^\s"(),:;<>@\[\\\]\x00-\x20\x7f]+')
+
+
 _MAX_TRUNK_PREFIXES = 4  # readings after which a number that still changes is none
+
+
 _ROOT_DOTS = ".\u3002\uff0e\uff61"
+
+
 # Letters only as the mark of an extension, so that free text is not mined for digits.
 _PHONE_TEXT = re.compile(
     r"(?:tel:)?\+?[\d\s()./\-\u2010-\u2015]++"
@@ -323,3 +409,68 @@ def _to_e164(text: str, region: str | None) -> str | None:
             return e164
         text = e164  # once more: a trunk prefix may stand behind another
     return None
+
+
+HASHED_ADDRESS_KINDS = KeyKind.EXACT | KeyKind.MAILBOX
+"""What the one string behind a hash may be: an address, and the mailbox of its other forms.
+
+As if the address had been given readable, so that it covers `j.ane@gmail.com` where the
+hash is that of `jane@gmail.com`. If the string is no mailbox form itself (it has a tag, or
+dots at Gmail), no candidate has it as one, and the wider kind matches nothing. What can't be
+derived from a hash are the string's own wider forms: the hash of `j.ane@gmail.com` covers that
+address alone, the hash of `jane+x@example.com` not `jane@example.com`. Once the address itself
+becomes known, by any event, a SHA-256 is found to be its hash and covers what it covers; an
+MD5 stays as it was.
+"""
+
+
+_HEX = re.compile(r"[0-9a-fA-F]+")
+
+
+class HashAlgorithm(StrEnum):
+    """How it was hashed."""
+
+    SHA256 = "sha256"
+    MD5 = "md5"
+    KEYED = "keyed"
+    """Not a list's: our own digest, by which a stored row is known when nothing else is left."""
+
+
+LIST_ALGORITHMS = (HashAlgorithm.SHA256, HashAlgorithm.MD5)
+"""Those of lists that are handed over hashed."""
+
+
+_ALGORITHM_BY_LENGTH = {64: HashAlgorithm.SHA256, 32: HashAlgorithm.MD5}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HashedAddress:
+    """The hash of one address, 32 bytes (SHA-256) or 16 (MD5). Made by `parse_hashed_address`.
+
+    One that is KEYED, 32 bytes, is made from a stored row only.
+
+    Guessing the address from it is easy: it is personal data, and never stored as it is.
+    """
+
+    channel: Channel
+    algorithm: HashAlgorithm
+    digest: bytes
+
+    def __repr__(self) -> str:
+        """Without the bytes, by which an address can be guessed (I12)."""
+        return f"<Hashed {self.channel.value} {self.algorithm.value}>"
+
+
+def parse_hashed_address(raw: str, channel: Channel) -> HashedAddress:
+    """The hash written as 64 (SHA-256) or 32 (MD5) hexadecimal digits, in either case.
+
+    Raises InvalidAddress, whose message names the fix and does not hold the hash.
+    """
+    text = raw.strip()
+    algorithm = _ALGORITHM_BY_LENGTH.get(len(text))
+    if algorithm is None or not _HEX.fullmatch(text):
+        raise InvalidAddress(
+            "The hash can't be read: send the 64 hexadecimal digits of a SHA-256,"
+            " or the 32 of an MD5, with nothing around them."
+        )
+    return HashedAddress(channel, algorithm, bytes.fromhex(text))

@@ -18,8 +18,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.core.addresses import Address, Channel
-from preference_center.core.mailbox_providers import PROVIDERS
+from preference_center.core.addresses import PROVIDERS, Address, Channel
 
 SHARED_DOMAINS = frozenset(PROVIDERS) | {
     *("aol.com", "bluewin.ch", "free.fr", "freenet.de", "gmx.at", "gmx.ch", "gmx.com", "gmx.de"),

@@ -1,9 +1,24 @@
-"""Events, what each one does to a scope, and the fold from events to state.
+"""How often a person wants a topic, as an event states it and as it is kept.
+
+Events, what each one does to a scope, and the fold from events to state.
 
 The state of an address is, per scope, three maxima: the newest opt-out, the newest
 own opt-in and the newest pause (I5). Maxima commute, so the state is the same in
 whatever order events arrive. A fourth, the newest consent, records who asked for what, and a
 fifth how often they want it.
+
+What is known of an address: the state of each scope of each stored form of its mailbox (I9).
+
+Event ids: UUID version 7, so that they sort by time (RFC 9562, 5.7).
+
+Short references to events, for a person to read out and for support to find.
+
+Fifteen characters are the first 75 bits of the event's id in Crockford's base32, the
+sixteenth is a check character. For ids of version 7 that is the millisecond and 21 random
+bits: nothing personal, and no more than a time to anyone who finds one.
+
+Source: https://www.crockford.com/base32.html (alphabet, and what is read as what); its check
+symbols can't be read out on the phone, so the check is Luhn's, modulo 32.
 """
 
 from __future__ import annotations
@@ -15,9 +30,31 @@ from enum import Enum, StrEnum, auto
 from typing import assert_never
 from uuid import UUID
 
-from preference_center.core.addresses import Address
-from preference_center.core.frequency_choice import DatedFrequency, FrequencyChoice
-from preference_center.core.hashed_addresses import HashedAddress
+from preference_center.core.addresses import Address, HashedAddress
+from preference_center.core.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyChoice:
+    """One of a topic's frequencies. `rank` was its place in the catalogue then: 0 is most often."""
+
+    key: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DatedFrequency:
+    """A choice, when it was made, and its event.
+
+    The newest counts; of two at the same time the less frequent one, and then the event's id
+    decides, the same way everywhere.
+    """
+
+    at: datetime
+    rank: int
+    event: UUID
+    key: str
+
 
 MOVE_SOURCE = "move"
 """The source of the copies, and of their retraction."""
@@ -37,8 +74,12 @@ DESTINATION_PREFIX = "destination:"
 
 ALL_MARKETING = "all_marketing"
 """Every marketing topic of every brand of the controller."""
+
+
 EVERYTHING = "everything"
 """Service mail too; only deactivation and erasure reach this far."""
+
+
 UNDELIVERABLE = "undeliverable"
 """Hard bounces have a scope of their own: they stop marketing and only advise on service mail
 (I4).
@@ -46,17 +87,20 @@ UNDELIVERABLE = "undeliverable"
 A pause of this scope is a suppression by counted bounces: the same, and it ends by itself.
 """
 
+
 RESTRICTION = "restriction"
 """All marketing too, while the person limits the use of their data (GDPR art. 18).
 
 A scope of its own, since no opt-in ends it: only an `unrestricted` of the form that was restricted.
 """
 
+
 SHARING = "sharing"
 """Sale and sharing of the person's data for advertising (Cal. Civ. Code 1798.120, docs/gpc.md).
 
 It is about what happens to data, so it decides about no message: see `find_sharing_denial`.
 """
+
 
 REPEAT_INTERVAL = timedelta(seconds=5)
 """Own opt-outs with one link within this interval are one act: a double click, a retry.
@@ -65,16 +109,21 @@ Others are separate acts: undoing one must not undo the other (I5).
 See `Change.is_repeat_of` and docs/decisions/0008.
 """
 
+
 LINK_EVIDENCE = ("key_id", "message_id", "issued_at", "destination")
 """The evidence that says which link, or which message, an act was made with."""
 
+
 RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE, RESTRICTION, SHARING})
+
 
 NOT_MARKETING = frozenset({EVERYTHING, RESTRICTION, SHARING})
 """Scopes that marketing as a whole does not cover: an opt-in to it leaves them as they are."""
 
+
 KEPT_BY_OPT_OUTS = frozenset({EVERYTHING, RESTRICTION})
 """Scopes whose lift an opt-out of all marketing leaves as it is; it ends one of sharing."""
+
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
 """How long after its reported time an opt-out may count (I5)."""
@@ -147,6 +196,8 @@ def _effect_of(kind: EventKind) -> _Effect:
 
 
 _SUPPRESSING = frozenset(kind for kind in EventKind if _effect_of(kind) is _Effect.SUPPRESSES)
+
+
 _LIFTING = frozenset(kind for kind in EventKind if _effect_of(kind) is _Effect.LIFTS)
 
 
@@ -380,3 +431,79 @@ def fold(events: Iterable[Event], retracted: frozenset[UUID]) -> dict[tuple[int,
             key = (event.address_id, event.scope)
             states[key] = states.get(key, ScopeState()).merge(event)
     return states
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeFact:
+    """The state of one scope of one stored form; `exact` if it is the candidate itself."""
+
+    scope: str
+    exact: bool
+    state: ScopeState
+
+
+_RANDOM_BITS = 74
+
+
+def uuid7(now: datetime, random: int) -> UUID:
+    """The id of time `now`, to the millisecond, with 74 random bits."""
+    milliseconds = int(now.timestamp() * 1000)
+    high, low = divmod(random % (1 << _RANDOM_BITS), 1 << 62)
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+_LOOKALIKES = str.maketrans("ILO", "110", " -")
+
+
+_BASE = len(_ALPHABET)
+
+
+_BITS = 5
+
+
+_DATA_CHARACTERS = 15
+
+
+_GROUP_SIZE = 4
+
+
+_DROPPED_BITS = 128 - _BITS * _DATA_CHARACTERS
+
+
+def format_receipt_code(event_id: UUID) -> str:
+    """The reference of an event, as `1C4K-8X2M-Q7RV-3F5D`."""
+    number = event_id.int >> _DROPPED_BITS
+    digits = [number >> _BITS * place & _BASE - 1 for place in reversed(range(_DATA_CHARACTERS))]
+    text = "".join(_ALPHABET[digit] for digit in [*digits, _check_digit(digits)])
+    return "-".join(text[at : at + _GROUP_SIZE] for at in range(0, len(text), _GROUP_SIZE))
+
+
+def parse_receipt_code(text: str) -> tuple[UUID, UUID]:
+    """The first and the last event id that may have this reference.
+
+    Case, spaces and dashes do not matter, and I, L and O are read as 1, 1 and 0. Raises
+    InvalidInput, which names what to check, when a character is wrong or missing.
+    """
+    plain = text.strip().upper().translate(_LOOKALIKES)
+    if len(plain) != _DATA_CHARACTERS + 1:
+        raise InvalidInput(f"a reference has {_DATA_CHARACTERS + 1} letters and digits")
+    digits = [_ALPHABET.find(character) for character in plain]
+    if -1 in digits or _check_digit(digits[:-1]) != digits[-1]:
+        raise InvalidInput("a character of this reference is wrong: compare it with the receipt")
+    number = 0
+    for digit in digits[:-1]:
+        number = number << _BITS | digit
+    low = number << _DROPPED_BITS
+    return UUID(int=low), UUID(int=low | (1 << _DROPPED_BITS) - 1)
+
+
+def _check_digit(digits: list[int]) -> int:
+    """Luhn modulo 32: finds every wrong character, and neighbours that were swapped."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        doubled = digit * (2 if place % 2 == 0 else 1)
+        total += doubled // _BASE + doubled % _BASE
+    return -total % _BASE

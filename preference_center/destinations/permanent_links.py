@@ -7,7 +7,7 @@ from collections.abc import Callable
 from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import LINK_FIELD

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.core.addresses import Address
+from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION, Change, EventKind
-from preference_center.core.hashed_addresses import HashedAddress
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    RESTRICTION,
+    Change,
+    EventKind,
+    ScopeFact,
+)
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,

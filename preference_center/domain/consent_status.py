@@ -8,8 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from preference_center.core.addresses import Channel
-from preference_center.core.events import Timestamped
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import ScopeFact, Timestamped
 from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decisions import outdated_since, withdrawal_of
 

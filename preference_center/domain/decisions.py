@@ -23,9 +23,9 @@ from preference_center.core.events import (
     SHARING,
     UNDELIVERABLE,
     EventKind,
+    ScopeFact,
     Timestamped,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.frequencies import effective_frequency

@@ -18,10 +18,10 @@ from preference_center.core.events import (
     SHARING,
     UNDELIVERABLE,
     EventKind,
+    ScopeFact,
     ScopeState,
     Timestamped,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.sync.state import NOT_PUSHED
 

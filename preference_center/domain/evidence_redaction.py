@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 from urllib.parse import unquote
 
-from preference_center.core.addresses import Address, Channel
-from preference_center.core.hashed_addresses import HashedAddress
+from preference_center.core.addresses import Address, Channel, HashedAddress
 
 MESSAGE_ID = "message_id"
 """The field with a sender's own id: it needs no address in it, so it may name nobody at all."""

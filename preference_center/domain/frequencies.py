@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from preference_center.core.errors import InvalidInput
-from preference_center.core.frequency_choice import DatedFrequency, FrequencyChoice
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import DatedFrequency, FrequencyChoice, ScopeFact
 from preference_center.domain.catalogue import Topic
 
 

@@ -8,8 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.core.addresses import Address
-from preference_center.core.events import Change, EventKind
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import Change, EventKind, ScopeFact
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.frequencies import (
     effective_frequency,

@@ -7,8 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.core.events import SHARING, Event
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import SHARING, Event, ScopeFact
 from preference_center.domain.decisions import newest_opt_in
 
 SOURCE = "global_privacy_control"

@@ -8,10 +8,16 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.core.deadlines import UNDO_PERIOD
-from preference_center.core.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
+from preference_center.core.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    Event,
+    EventKind,
+    ScopeFact,
+    fold,
+)
 from preference_center.core.events import IMPORT_SOURCE as IMPORT
 from preference_center.core.events import MOVE_SOURCE as MOVE
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
 
 _WIDE = frozenset({ALL_MARKETING, EVERYTHING})

@@ -13,8 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.core.addresses import Channel
-from preference_center.core.events import UNDELIVERABLE
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import UNDELIVERABLE, ScopeFact
 from preference_center.domain.catalogue import MessageType
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide

@@ -11,8 +11,14 @@ from uuid import UUID
 
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING, Change, EventKind
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import (
+    ALL_MARKETING,
+    RESTRICTION,
+    SHARING,
+    Change,
+    EventKind,
+    ScopeFact,
+)
 from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (

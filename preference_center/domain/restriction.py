@@ -13,8 +13,7 @@ from uuid import UUID
 
 from preference_center.core.addresses import Address
 from preference_center.core.errors import InvalidInput
-from preference_center.core.events import RESTRICTION, Change, EventKind
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import RESTRICTION, Change, EventKind, ScopeFact
 from preference_center.domain.sender_requests import (
     ConsentEvidence,
     RequestOrigin,

@@ -17,8 +17,8 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     Change,
     EventKind,
+    ScopeFact,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.sender_requests import (
     ConsentEvidence,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.core.addresses import Address
+from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput, UnknownTopic, WrongChannel
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -20,7 +20,6 @@ from preference_center.core.events import (
     Change,
     EventKind,
 )
-from preference_center.core.hashed_addresses import HashedAddress
 from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.catalogue.policy_versions import PRIVACY
 from preference_center.domain.evidence_redaction import contains_address

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol, runtime_checkable
 
 from preference_center.core.addresses import Channel
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 
 WHOLE_LIST = "audience"

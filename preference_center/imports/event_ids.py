@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.core.ids import uuid7
+from preference_center.core.events import uuid7
 
 _IMPORT_BITS, _ROW_BITS, _STATEMENT_BITS = 26, 34, 14
 """Bits of import, row and statement number: together the 74 free bits of a UUID 7."""

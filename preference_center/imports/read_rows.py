@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from preference_center.context import services
-from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
 from preference_center.core.errors import InvalidInput
-from preference_center.core.hashed_addresses import parse_hashed_address
 from preference_center.core.tabular import detect_delimiter, normalize_column_name
 from preference_center.domain.imports.instructions import ImportInstructions
 from preference_center.domain.imports.row_statements import FileRow

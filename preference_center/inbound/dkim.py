@@ -14,8 +14,7 @@ from typing import TypeAlias
 import dkim
 import structlog
 
-from preference_center.core.address_fields import parse_addresses
-from preference_center.core.mime import field_values
+from preference_center.core.mime import field_values, parse_addresses
 
 log = structlog.get_logger()
 

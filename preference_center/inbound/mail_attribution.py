@@ -17,8 +17,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidLink
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.links.mailto_tokens import MailtoTokenData
+from preference_center.core.links.tokens import MailtoTokenData, restore_address
 from preference_center.domain.mail import MailStatement
 from preference_center.domain.mail.attribution import Attribution, MailTokens, attribute_statement
 from preference_center.storage.db.database import run_in_transaction

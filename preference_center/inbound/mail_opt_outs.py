@@ -16,8 +16,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import CatalogueError
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.links.mailto_tokens import MailtoTokenData
+from preference_center.core.links.tokens import MailtoTokenData, restore_address
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.inbound.mail_recipients import InboundMail
 from preference_center.ledger import record

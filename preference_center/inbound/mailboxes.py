@@ -18,13 +18,10 @@ from preference_center import bounces
 from preference_center.console_settings import MailboxKind, MailboxMatch
 from preference_center.context import services
 from preference_center.core.addresses import Address
-from preference_center.core.bounce import Bounce
-from preference_center.core.classification import classify_bounce
+from preference_center.core.bounces import Bounce, BounceReport, classify_bounce, complaint_scope
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.core.links.mailto_tokens import MailtoTokenData
+from preference_center.core.links.tokens import MailtoTokenData
 from preference_center.core.mime import MailTooComplex
-from preference_center.core.policy import complaint_scope
-from preference_center.core.report import BounceReport
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.mail import (
     MailInterpretation,

@@ -14,9 +14,9 @@ from datetime import datetime
 import structlog
 
 from preference_center.context import services
-from preference_center.core.address_fields import parse_addresses, usable_addresses
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput, UnknownRequest
+from preference_center.core.mime import parse_addresses, usable_addresses
 from preference_center.domain.mail.rights_words import WrittenByPerson
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import MAX_REPORT, MAX_TEXT, NewRequest

@@ -10,8 +10,7 @@ from uuid import UUID
 from preference_center import spool
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import InvalidInput
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.links.mailto_tokens import MailtoTokenData
+from preference_center.core.links.tokens import MailtoTokenData, restore_address
 from preference_center.inbound.mail_opt_outs import (
     MAILTO,
     IngestResult,

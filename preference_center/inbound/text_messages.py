@@ -16,8 +16,7 @@ import structlog
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.core.events import ALL_MARKETING, Change, EventKind, fold
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import ALL_MARKETING, Change, EventKind, ScopeFact, fold
 from preference_center.domain.decisions import is_opted_out, is_opted_out_of_all_marketing
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country

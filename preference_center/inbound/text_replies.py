@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 
 from preference_center.context import services
 from preference_center.core.addresses import Address
-from preference_center.core.links.link_payload import TokenPurpose
+from preference_center.core.links.tokens import TokenPurpose
 from preference_center.core.sms_parts import fit_in_one_part, to_gsm
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.domain.sms_keywords import country_languages

@@ -11,11 +11,15 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 
 from preference_center.context import services
-from preference_center.core.address_fields import parse_addresses, usable_addresses
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress, InvalidInput
 from preference_center.core.events import Change, EventKind
-from preference_center.core.mime import MailTooComplex, parse_mail
+from preference_center.core.mime import (
+    MailTooComplex,
+    parse_addresses,
+    parse_mail,
+    usable_addresses,
+)
 from preference_center.domain import sender_requests
 from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION

@@ -17,8 +17,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from preference_center.context import services
-from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
+from preference_center.core.addresses import (
+    Address,
+    Channel,
+    HashAlgorithm,
+    HashedAddress,
+    parse_address,
+)
 from preference_center.core.keys import Keys
 from preference_center.ledger.address_rows import MatchKey, insert_match_keys
 from preference_center.storage.db.append_lock import await_writers

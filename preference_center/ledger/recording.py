@@ -11,10 +11,9 @@ from uuid import UUID
 import psycopg
 
 from preference_center.context import Services, services
-from preference_center.core.addresses import NORM_VERSION, Address
+from preference_center.core.addresses import NORM_VERSION, Address, HashedAddress
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import REPEAT_INTERVAL, Change, EventKind, Retraction
-from preference_center.core.hashed_addresses import HashedAddress
 from preference_center.core.keys import Keys
 from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.ledger.address_rows import addresses_json, bytea_literal

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.core.links import FormPurpose, Links
-from preference_center.core.links.link_payload import LIFETIMES, TokenPurpose
+from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 
 
 @dataclass(frozen=True, slots=True)

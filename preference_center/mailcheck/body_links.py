@@ -10,7 +10,7 @@ from email.message import Message
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 from preference_center.mailcheck.links import MERGE_TAG, Installation, check_url, split_url
 

@@ -12,9 +12,8 @@ from preference_center.core.addresses import Address
 from preference_center.core.errors import ExpiredLink, InvalidLink, ProbeLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import Links
-from preference_center.core.links.link_payload import Link, TokenPurpose
-from preference_center.core.links.mailto_tokens import MailtoTokenData
 from preference_center.core.links.offline import SENDER_TOKEN_PREFIX
+from preference_center.core.links.tokens import Link, MailtoTokenData, TokenPurpose
 from preference_center.domain.catalogue import Catalogue
 from preference_center.mailcheck.findings import Finding, error, ok, warning
 

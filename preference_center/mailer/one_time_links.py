@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from preference_center.context import services
 from preference_center.core.addresses import Address
-from preference_center.core.links.link_payload import LIFETIMES, TokenPurpose
+from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 from preference_center.domain.catalogue import Brand
 from preference_center.mailer.unproven_emails import may_email
 from preference_center.storage.mail.outbox import (

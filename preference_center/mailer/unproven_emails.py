@@ -11,7 +11,7 @@ from datetime import datetime
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.links import FormPurpose
-from preference_center.core.links.link_payload import restore_address
+from preference_center.core.links.tokens import restore_address
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.mail.email_stops import find_stop, mailbox_digest
 from preference_center.storage.mail.outbox import OutgoingEmail

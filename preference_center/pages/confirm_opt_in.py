@@ -20,7 +20,7 @@ from flask_babel import gettext as _
 from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
 from preference_center.core.links import FormPurpose
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.preference_form import kept_pauses
 from preference_center.domain.preference_result import SaveProblem, SaveResult, show_result

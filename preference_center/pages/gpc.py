@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.context import services
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import SHARING, Change
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.decisions import newest_opt_in
 from preference_center.domain.gpc import SOURCE, GpcStatus, find_first_signal, gpc_status
 from preference_center.ledger import record

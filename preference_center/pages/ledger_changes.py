@@ -7,10 +7,9 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.core.events import Change, EventKind, Retraction
-from preference_center.core.frequency_choice import FrequencyChoice
-from preference_center.core.links.link_access import is_opt_out_only as may_only_opt_out
-from preference_center.core.links.link_payload import Link
+from preference_center.core.events import Change, EventKind, FrequencyChoice, Retraction
+from preference_center.core.links import is_opt_out_only as may_only_opt_out
+from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Topic
 from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.domain.frequencies import frequency_choice
@@ -104,7 +103,7 @@ def retract(
 
 
 def is_opt_out_only(link: Link, now: datetime) -> bool:
-    """Whether the link may only opt out: see `core.links.link_access`."""
+    """Whether the link may only opt out: see `core.links`."""
     return may_only_opt_out(
         link.issued_at,
         now,

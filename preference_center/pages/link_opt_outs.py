@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from preference_center.context import services
 from preference_center.core.events import LINK_EVIDENCE, Event
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
 from preference_center.pages.ledger_changes import UNSUBSCRIBE_PAGE, click_evidence
 from preference_center.storage.db.database import Connection, run_in_transaction

@@ -16,7 +16,7 @@ from flask import request
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.core.links.link_payload import TokenPurpose
+from preference_center.core.links.tokens import TokenPurpose
 from preference_center.languages import chosen_language, page_language
 from preference_center.mailer import one_time_links
 from preference_center.pages.rendering import catalogue_or_empty, lead_brand

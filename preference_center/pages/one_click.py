@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 from preference_center.context import services
 from preference_center.core.errors import InvalidLink, ProbeLink
 from preference_center.core.links import ONE_CLICK as PAIR
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.http_body import read_body
 from preference_center.pages.confirm_opt_in import link_from_confirmation

@@ -16,7 +16,7 @@ from preference_center.consent_records.build import build_consent_records
 from preference_center.context import services
 from preference_center.core.errors import ExpiredLink
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.consent_status import state_consents
 from preference_center.languages import page_language

@@ -13,8 +13,8 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.context import services
 from preference_center.core.deadlines import PAUSE_DAYS
-from preference_center.core.links.link_access import OptInMethod
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links import OptInMethod
+from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_result import show_result
 from preference_center.pages.forms import PreferenceForm
 from preference_center.pages.gpc import render_gpc_page

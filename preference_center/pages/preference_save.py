@@ -16,9 +16,8 @@ from flask import request
 from preference_center.context import services
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import Change
-from preference_center.core.links import FormPurpose
-from preference_center.core.links.link_access import OptInMethod
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links import FormPurpose, OptInMethod
+from preference_center.core.links.tokens import Link
 from preference_center.domain.preference_form import SubmittedPreferences
 from preference_center.domain.preference_result import SaveProblem, SaveResult
 from preference_center.domain.preferences import Preferences

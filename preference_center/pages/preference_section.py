@@ -9,9 +9,8 @@ from typing import Any
 
 from preference_center.core.addresses import Channel, mask_address
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links import FormPurpose
-from preference_center.core.links.link_access import OptInMethod, opt_in_method
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links import FormPurpose, OptInMethod, opt_in_method
+from preference_center.core.links.tokens import Link
 from preference_center.destinations.titles import list_one_way_titles
 from preference_center.domain.catalogue import Brand, Catalogue, Topic
 from preference_center.domain.preferences import Preferences, compute_preferences, shown_facts

@@ -16,7 +16,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidLink
 from preference_center.core.links import FURTHER_ADDRESS_PARAMETER
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 
 MAX_ADDITIONAL = 3
 """Further addresses of one page."""

@@ -15,7 +15,7 @@ from preference_center import spool
 from preference_center.context import services
 from preference_center.core.addresses import Address, mask_address
 from preference_center.core.errors import Unavailable
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.catalogue import (
     Brand,
     Catalogue,

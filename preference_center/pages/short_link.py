@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.core.links.short_codes import find_code
+from preference_center.core.links.tokens import find_code
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.storage.access.short_links import find_path
 from preference_center.storage.db.database import override_limits, run_in_transaction

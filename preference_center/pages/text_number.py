@@ -6,7 +6,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import Unavailable
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.destinations.text_numbers import find_text_number
 from preference_center.pages.rendering import catalogue_or_empty
 from preference_center.storage.db.database import run_in_transaction

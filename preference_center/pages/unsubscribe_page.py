@@ -18,7 +18,7 @@ from preference_center.core.deadlines import UNDO_PERIOD
 from preference_center.core.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose, probe_link
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.domain.link_opt_outs import LinkOptOut
 from preference_center.ledger import record

@@ -10,9 +10,14 @@ from uuid import UUID, uuid5
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import InvalidInput, UnknownEvent
-from preference_center.core.events import Event, EventKind, Retraction
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.receipt_codes import format_receipt_code, parse_receipt_code
+from preference_center.core.events import (
+    Event,
+    EventKind,
+    Retraction,
+    format_receipt_code,
+    parse_receipt_code,
+)
+from preference_center.core.links.tokens import restore_address
 from preference_center.domain.rights.model import RequestKind, RequestOutcome, RequestState
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.domain.sender_requests import RequestOrigin

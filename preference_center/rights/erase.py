@@ -16,12 +16,10 @@ from uuid import UUID
 
 from preference_center import contacts
 from preference_center.context import services
-from preference_center.core.addresses import Address
+from preference_center.core.addresses import Address, HashAlgorithm, HashedAddress
 from preference_center.core.errors import Unavailable, UnavailableCause, UnderHold, UnknownContact
-from preference_center.core.events import REPEAT_INTERVAL, Change
-from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import REPEAT_INTERVAL, Change, ScopeFact
+from preference_center.core.links.tokens import restore_address
 from preference_center.domain.account_closure import closure_changes_decisions
 from preference_center.domain.contacts import ContactRef
 from preference_center.domain.rights.model import Extent

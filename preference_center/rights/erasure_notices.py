@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from preference_center.context import services
 from preference_center.core.addresses import Channel
-from preference_center.core.links.link_payload import restore_address
+from preference_center.core.links.tokens import restore_address
 from preference_center.domain.rights.model import Extent
 from preference_center.languages import SOURCE_LANGUAGE, match_language
 from preference_center.storage.catalogues import current_catalogue_or_empty

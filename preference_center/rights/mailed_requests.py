@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from preference_center.context import services
 from preference_center.core.addresses import Channel
-from preference_center.core.links.link_payload import LIFETIMES, TokenPurpose
+from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.rights.new_request import NewRequest
 from preference_center.domain.rights.request import RightsRequest

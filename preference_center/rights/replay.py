@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from preference_center.context import services
+from preference_center.core.addresses import HashAlgorithm, HashedAddress
 from preference_center.core.errors import ConfigError, KeyMismatch
-from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.core.keys import Keys
 from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.ledger import record

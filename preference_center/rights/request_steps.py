@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import UnknownRequest
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.receipt_codes import parse_receipt_code
+from preference_center.core.events import parse_receipt_code
+from preference_center.core.links.tokens import restore_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.rights.decisions import Decision
 from preference_center.domain.rights.laws import Deadlines, compute_deadlines

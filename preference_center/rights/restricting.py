@@ -13,8 +13,7 @@ from preference_center import contacts
 from preference_center.contacts import InTransaction, WrittenContact
 from preference_center.context import services
 from preference_center.core.addresses import Address
-from preference_center.core.events import Change
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import Change, ScopeFact
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.domain.restriction import (
     build_restriction_change,

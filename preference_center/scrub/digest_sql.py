@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from preference_center.core.addresses import Channel, KeyKind
+from preference_center.core.addresses import PROVIDERS, Channel, KeyKind
 from preference_center.core.keys import MD5_PREFIX
-from preference_center.core.mailbox_providers import PROVIDERS
 
 DIGEST_HEX_LENGTH = 64
 """Hexadecimal digits of a digest; half of them in an opt-out by mail."""

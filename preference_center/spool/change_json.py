@@ -9,7 +9,7 @@ from uuid import UUID
 
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.events import Change, EventKind
-from preference_center.core.links.link_payload import restore_address
+from preference_center.core.links.tokens import restore_address
 
 
 def change_to_json(change: Change) -> dict[str, Any]:

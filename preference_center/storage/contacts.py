@@ -12,7 +12,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.errors import PreferenceCenterError
 from preference_center.core.keys import Keys
-from preference_center.core.links.link_payload import restore_address
+from preference_center.core.links.tokens import restore_address
 from preference_center.domain.contact_set import ContactSet
 from preference_center.domain.contacts import AccountState, Contact, ContactRef
 from preference_center.hooks import Hook

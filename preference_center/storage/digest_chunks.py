@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from preference_center.core.keys import Keys
-from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
+from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
 
 _IGNORE_OWN_KEYS = "SELECT set_config('preference_center.rotating', 'on', true)"

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.core.addresses import mask_address
-from preference_center.core.links.link_payload import TokenPurpose
+from preference_center.core.links.tokens import TokenPurpose
 from tests.browser.axe import violations
 from tests.browser.pressing import press, press_twice
 from tests.browser.revisiting import assert_holds, posting_nothing

@@ -12,8 +12,7 @@ from dev.processes import wait_until
 from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.addresses import parse_address as address
-from preference_center.core.events import Change, EventKind
-from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.events import Change, EventKind, FrequencyChoice
 from preference_center.domain.catalogue import catalogue_digest
 from preference_center.ledger import record
 from preference_center.storage import catalogues

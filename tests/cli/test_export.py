@@ -17,8 +17,8 @@ from preference_center.core.events import (
     RESTRICTION,
     UNDELIVERABLE,
     EventKind,
+    FrequencyChoice,
 )
-from preference_center.core.frequency_choice import FrequencyChoice
 from preference_center.domain.decisions import find_denial
 from preference_center.ledger import record
 from preference_center.storage.access import audit

@@ -13,7 +13,7 @@ import pytest
 from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.sender_tokens import LinkTopic
+from preference_center.core.links.tokens import LinkTopic
 from preference_center.storage.access.link_keys import create_link_key
 from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import make_sender

@@ -16,11 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.context import services
-from preference_center.core import addresses, mailbox_providers
-from preference_center.core.addresses import Channel, parse_address
+from preference_center.core import addresses
+from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, RESTRICTION, EventKind
-from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.core.keys import Keys
 from preference_center.ledger import record
 from preference_center_client import Client, OptOut
@@ -41,7 +40,7 @@ TEXT = ",".join(f"{name}:{base64.urlsafe_b64encode(key).decode()}" for name, key
 LOCALS = st.from_regex(r"[a-z0-9.+_'-]{1,12}", fullmatch=True)
 DOMAINS = st.sampled_from(
     [
-        *mailbox_providers.PROVIDERS,
+        *addresses.PROVIDERS,
         "example.com",
         "a-b.example.org",
         "x--y.com",
@@ -98,7 +97,7 @@ def test_its_rules_are_of_the_version_of_the_service() -> None:
     assert ours.NORM_VERSION == addresses.NORM_VERSION
     theirs = {
         domain: (provider.domain, provider.ignores_dots)
-        for domain, provider in mailbox_providers.PROVIDERS.items()
+        for domain, provider in addresses.PROVIDERS.items()
     }
     assert {domain: tuple(provider) for domain, provider in ours.PROVIDERS.items()} == theirs
 

@@ -11,8 +11,7 @@ import pytest
 
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.staff import Role
-from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.core.staff import AccessAction, AccessReason, Role, StaffAccess
 from preference_center.storage.access.audit import insert_audit_entry
 from preference_center.storage.access.person_access import insert_person_access
 from preference_center.storage.db.database import run_in_transaction

@@ -18,7 +18,7 @@ from flask import Flask
 
 from preference_center.core.addresses import Channel
 from preference_center.core.links import Links, offline
-from preference_center.core.links.sender_tokens import LinkTopic, SenderKey
+from preference_center.core.links.tokens import LinkTopic, SenderKey
 from preference_center.mailcheck.findings import Severity
 from preference_center.mailcheck.links import Installation
 from preference_center.mailcheck.message import check_email

@@ -12,10 +12,10 @@ from preference_center.core.events import (
     RESTRICTION,
     UNDELIVERABLE,
     EventKind,
+    ScopeFact,
     ScopeState,
     Timestamped,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import (
     AfterClosingGround,
     MessageClass,

@@ -19,9 +19,9 @@ from preference_center.core.events import (
     Change,
     Event,
     EventKind,
+    FrequencyChoice,
     counts_at,
 )
-from preference_center.core.frequency_choice import FrequencyChoice
 from tests.clock import START
 
 NEWS, OFFERS = "acme.news", "acme.offers"

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.core.errors import CatalogueError
-from preference_center.core.policy import (
+from preference_center.core.bounces import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,
@@ -15,6 +14,7 @@ from preference_center.core.policy import (
     ComplaintStops,
     DeliverabilityPolicy,
 )
+from preference_center.core.errors import CatalogueError
 from preference_center.domain.catalogue import diff_catalogues, parse_catalogue
 from tests.domain.catalogues import SMALL
 

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from preference_center.core.events import ALL_MARKETING, EVERYTHING, Event, EventKind, fold
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    Event,
+    EventKind,
+    ScopeFact,
+    fold,
+)
 from preference_center.domain.catalogue import (
     Topic,
 )

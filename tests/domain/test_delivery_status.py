@@ -13,10 +13,10 @@ from preference_center.core.events import (
     EVERYTHING,
     UNDELIVERABLE,
     EventKind,
+    ScopeFact,
     ScopeState,
     Timestamped,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.delivery_status import (
     ActiveSuppression,
     Blocker,

@@ -7,8 +7,7 @@ import hashlib
 
 import pytest
 
-from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.hashed_addresses import parse_hashed_address
+from preference_center.core.addresses import Channel, parse_address, parse_hashed_address
 from preference_center.domain.evidence_redaction import contains_address, is_opaque, redact_evidence
 
 ADA = parse_address("Ada+news@gmail.com", Channel.EMAIL)

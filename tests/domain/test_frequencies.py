@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, WrongChannel
-from preference_center.core.events import Change, Event, EventKind, ScopeState, fold
-from preference_center.core.frequency_choice import DatedFrequency
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import (
+    Change,
+    DatedFrequency,
+    Event,
+    EventKind,
+    ScopeFact,
+    ScopeState,
+    fold,
+)
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import decide
 from preference_center.domain.frequencies import (

@@ -6,9 +6,8 @@ import hashlib
 
 import pytest
 
-from preference_center.core.addresses import Channel
+from preference_center.core.addresses import Channel, HashAlgorithm, parse_hashed_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.core.hashed_addresses import HashAlgorithm, parse_hashed_address
 
 SHA256 = hashlib.sha256(b"jane@example.org")
 MD5 = hashlib.md5(b"jane@example.org", usedforsecurity=False)

@@ -16,10 +16,10 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     Event,
     EventKind,
+    ScopeFact,
     ScopeState,
     fold,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.gpc import SOURCE
 from preference_center.domain.link_opt_outs import LinkOptOut, find_opt_out
 

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.core.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    EventKind,
+    ScopeFact,
+)
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (
     decide,

@@ -8,8 +8,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.core.events import ALL_MARKETING
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import ALL_MARKETING, ScopeFact
 from preference_center.domain.policy_notices import Reach, StoredAddress, select_recipients
 from tests.domain.facts import (
     BOUNCED,

@@ -18,10 +18,10 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     Change,
     EventKind,
+    ScopeFact,
     ScopeState,
     Timestamped,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.preferences import (

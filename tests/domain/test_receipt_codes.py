@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.core.errors import InvalidInput
-from preference_center.core.ids import uuid7
-from preference_center.core.receipt_codes import format_receipt_code, parse_receipt_code
+from preference_center.core.events import format_receipt_code, parse_receipt_code, uuid7
 
 EVENT = UUID("01a2104d-c77e-713c-81dc-afd2fc922a1f")
 

@@ -16,10 +16,10 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     Event,
     EventKind,
+    ScopeFact,
     fold,
     is_valid_scope,
 )
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.catalogue import Topic
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import (

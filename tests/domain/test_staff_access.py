@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess, actor_kind
+from preference_center.core.staff import AccessAction, AccessReason, StaffAccess, actor_kind
 from tests.clock import START
 
 

@@ -25,9 +25,8 @@ from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.events import Change, EventKind
-from preference_center.core.ids import uuid7
-from preference_center.core.links.link_payload import Link
+from preference_center.core.events import Change, EventKind, uuid7
+from preference_center.core.links.tokens import Link
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
 from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import db

@@ -34,7 +34,7 @@ def app(app: Flask) -> Flask:
 def make_to(app: Flask, clock: Clock) -> MakeTo:
     """`make_to(address, scope)`: the address that the List-Unsubscribe header names."""
     from preference_center.context import services
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
 
     def make(address: str = "jane.doe@example.com", scope: str = "acme.offers") -> str:
         link = Link(parse_address(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))

@@ -52,7 +52,7 @@ def review_reasons(app: Flask) -> Callable[[], list[str]]:
 def link_to(app: Flask, clock: Clock) -> Callable[..., str]:
     """`link_to(address, scope)`: a link of a mail that was sent to it."""
     from preference_center.context import services
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
 
     def make(address: str = JANE, scope: str = "acme.offers") -> str:
         link = Link(parse_address(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))

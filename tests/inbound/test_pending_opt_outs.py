@@ -255,7 +255,7 @@ def test_nothing_of_the_mail_is_kept(
 def keep_many(app: Flask, *people: str) -> None:
     """An opt-out by mail of each, all of them of the same moment."""
     from preference_center.context import services
-    from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
+    from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
     from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail.pending_mail_opt_outs import (
         PendingMailOptOut,

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     WHOLE_LIST,

@@ -11,12 +11,11 @@ import psycopg
 import pytest
 
 from preference_center.context import services
-from preference_center.core.addresses import Channel, parse_address
+from preference_center.core.addresses import Channel, HashAlgorithm, HashedAddress, parse_address
 from preference_center.core.errors import KeyMismatch
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
-from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
-from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
+from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
 from preference_center.key_rotation import digests
 from preference_center.key_rotation.digests import (
     load_digest_status,

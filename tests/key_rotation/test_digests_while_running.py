@@ -10,9 +10,14 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import (
+    Address,
+    Channel,
+    HashAlgorithm,
+    HashedAddress,
+    parse_address,
+)
 from preference_center.core.events import ALL_MARKETING, Change, EventKind, Retraction
-from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.key_rotation import digests
 from preference_center.key_rotation.digests import (
     load_digest_status,

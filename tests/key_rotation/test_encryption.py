@@ -11,8 +11,7 @@ import pytest
 
 from preference_center.context import services
 from preference_center.core.errors import KeyMismatch
-from preference_center.core.key_rings import parse_ring
-from preference_center.core.keys import Keys
+from preference_center.core.keys import Keys, parse_ring
 from preference_center.extensions import db
 from preference_center.key_rotation import encryption
 from preference_center.key_rotation.encryption import count_sealed, rotate_encryption

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.core.addresses import Address
+from preference_center.core.addresses import Address, HashedAddress, parse_hashed_address
 from preference_center.core.events import Change, Retraction
-from preference_center.core.hashed_addresses import HashedAddress, parse_hashed_address
 
 OPT_OUT_KINDS = {
     "opted_out", "complained", "bounced", "deactivated", "erased", "restricted", "moved",

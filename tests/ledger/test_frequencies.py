@@ -12,8 +12,7 @@ import pytest
 from flask import Flask
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.events import Change, EventKind, fold
-from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.events import Change, EventKind, FrequencyChoice, fold
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger.events import list_events_of

@@ -13,10 +13,16 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.context import services
-from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import (
+    LIST_ALGORITHMS,
+    Address,
+    Channel,
+    HashAlgorithm,
+    HashedAddress,
+    parse_address,
+)
 from preference_center.core.deadlines import WINDOW
 from preference_center.core.events import ALL_MARKETING, EVERYTHING, Change, EventKind
-from preference_center.core.hashed_addresses import LIST_ALGORITHMS, HashAlgorithm, HashedAddress
 from preference_center.ledger import md5_matching, record
 from preference_center.storage.db.database import override_limits, run_in_transaction
 from preference_center.storage.db.digest_length import APPEND_LOCK

@@ -14,17 +14,16 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import LIST_ALGORITHMS, Address, Channel, parse_address
 from preference_center.core.events import (
     Change,
+    DatedFrequency,
     EventKind,
     Retraction,
     Timestamped,
     can_be_hashed,
     fold,
 )
-from preference_center.core.frequency_choice import DatedFrequency
-from preference_center.core.hashed_addresses import LIST_ALGORITHMS
 from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import decide

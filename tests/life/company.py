@@ -15,7 +15,7 @@ from redis import Redis
 
 from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Role
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.domain.sync.capabilities import Capabilities, EraseMode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from preference_center.core.links.sender_tokens import SenderKey
+from preference_center.core.links.tokens import SenderKey
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.core.links.links_find_token import find_token, token_pattern
+from preference_center.core.links import find_token, token_pattern
 
 SHAPE = token_pattern(["k1", "k-2"])
 SIGNED = "k-2.Yz_-0Bt4." + "Ab_-" * 5 + "xy"

@@ -20,7 +20,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ConfigError, InvalidInput, InvalidLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose, Links, list_unsubscribe_headers
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 
 OLD, NEW, FOREIGN = ("k1", b"1" * 32), ("k2", b"2" * 32), ("k2", b"3" * 32)
 ISSUED = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)

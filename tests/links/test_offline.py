@@ -20,9 +20,8 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import FormPurpose, Links, offline
-from preference_center.core.links.link_payload import Link, TokenPurpose, pack_link
 from preference_center.core.links.offline import SENDER_TOKEN_PREFIX, LinkMinter, base64url_encode
-from preference_center.core.links.sender_tokens import LinkTopic, SenderKey
+from preference_center.core.links.tokens import Link, LinkTopic, SenderKey, TokenPurpose, pack_link
 from tests.links.registry import FakeRegistry
 
 RING = [("k2", b"2" * 32), ("k1", b"1" * 32)]

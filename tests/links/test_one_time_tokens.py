@@ -11,8 +11,7 @@ from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import ExpiredLink, InvalidLink
 from preference_center.core.events import ALL_MARKETING
 from preference_center.core.links import Links
-from preference_center.core.links.link_payload import LIFETIMES, Link, TokenPurpose, pack_link
-from preference_center.core.links.sealer import Sealer
+from preference_center.core.links.tokens import LIFETIMES, Link, Sealer, TokenPurpose, pack_link
 
 RING = [("k1", b"1" * 32)]
 LINKS = Links(RING, "https://prefs.example.com")

@@ -9,7 +9,7 @@ import pytest
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidLink, ProbeLink
 from preference_center.core.links import Links
-from preference_center.core.links.link_payload import Link, TokenPurpose
+from preference_center.core.links.tokens import Link, TokenPurpose
 from tests.links.registry import FakeRegistry
 
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)

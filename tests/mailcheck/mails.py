@@ -11,10 +11,8 @@ from hashlib import sha256
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.links import Links, list_unsubscribe_headers
-from preference_center.core.links.link_payload import Link
-from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
 from preference_center.core.links.offline import LinkMinter
-from preference_center.core.links.sender_tokens import LinkTopic, SenderKey
+from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES, Link, LinkTopic, SenderKey
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.mailcheck.findings import Severity
 from preference_center.mailcheck.links import Installation

@@ -86,7 +86,7 @@ def app(app: Flask) -> Flask:
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address=..., scope=..., age=...)`: a signed token."""
     from preference_center.context import EXTENSION_NAME
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
 
     def make(
         address: str = "jane.doe@example.com",

@@ -213,7 +213,7 @@ class TestARevokedLink:
         from dataclasses import replace
 
         from preference_center.core.links import Links
-        from preference_center.core.links.link_payload import Link
+        from preference_center.core.links.tokens import Link
 
         def read(links: Links, token: str, now: object) -> Link:
             return replace(links.read_any_token(token), revoked=True)

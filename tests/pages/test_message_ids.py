@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 from tests.pages.test_unsubscribe import undo_of

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import TokenPurpose
+from preference_center.core.links.tokens import TokenPurpose
 from preference_center.storage.db.database import override_limits
 from tests.clock import Clock
 from tests.ledger.changes import patient

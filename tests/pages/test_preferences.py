@@ -375,7 +375,7 @@ class TestAnOldLink:
         self, app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
     ) -> None:
         from preference_center.core.addresses import Channel, parse_address
-        from preference_center.core.links.link_payload import Link
+        from preference_center.core.links.tokens import Link
 
         address = parse_address("jane.doe@example.com", Channel.EMAIL)
         permanent = Link(address, "all_marketing", "", clock() - timedelta(days=2000))

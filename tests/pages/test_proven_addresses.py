@@ -13,7 +13,7 @@ import pytest
 from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.core.links.link_payload import Link, TokenPurpose
+from preference_center.core.links.tokens import Link, TokenPurpose
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 

@@ -47,7 +47,7 @@ def offline(minter: LinkMinter) -> str:
 def permanent(app: Flask, clock: Clock) -> str:
     """The token in Jane's row of a column of destination 3."""
     from preference_center.context import services
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
     from preference_center.storage.access.link_keys import enable_permanent_links
     from preference_center.storage.db.database import run_in_transaction
 

@@ -11,9 +11,9 @@ from preference_center.context import EXTENSION_NAME, services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.errors import InvalidLink, Unavailable, UnavailableCause
 from preference_center.core.events import EventKind
-from preference_center.core.links.link_payload import Link
-from preference_center.core.links.short_codes import (
+from preference_center.core.links.tokens import (
     CODE_LENGTH,
+    Link,
     find_code,
     lookup_value,
     new_code,

@@ -49,7 +49,7 @@ def _visit(app: Flask) -> str:
     from uuid import uuid4
 
     from preference_center.context import services
-    from preference_center.core.links.link_payload import TokenPurpose
+    from preference_center.core.links.tokens import TokenPurpose
 
     with app.app_context():
         address = parse_address(MALLORY, Channel.EMAIL)

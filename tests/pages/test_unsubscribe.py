@@ -361,7 +361,7 @@ def test_without_a_database_nothing_looks_like_success(redis_url: str) -> None: 
     from preference_center.app import create_app
     from preference_center.context import EXTENSION_NAME
     from preference_center.core.addresses import Channel, parse_address
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
     from tests.environment import settings_for
 
     app = create_app(settings_for("postgresql://nobody:x@127.0.0.1:1/none", redis_url))

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.destinations.leases import Lease
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.integrations.base.contract import Connector, DestinationConfig

@@ -12,8 +12,7 @@ from flask import Flask
 
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownEvent
-from preference_center.core.events import EventKind
-from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.events import EventKind, format_receipt_code
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,

@@ -12,7 +12,7 @@ import pytest
 from preference_center import contacts
 from preference_center.context import services
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
 from preference_center.domain.catalogue import RetainedData
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin

@@ -18,7 +18,7 @@ from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.database_timeouts import COMMAND_TIMEOUTS
 
 TOPIC = "acme.offers"

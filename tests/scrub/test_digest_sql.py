@@ -10,10 +10,8 @@ from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.key_rings import parse_ring
-from preference_center.core.keys import Keys
-from preference_center.core.mailbox_providers import PROVIDERS
+from preference_center.core.addresses import PROVIDERS, Channel, parse_address
+from preference_center.core.keys import Keys, parse_ring
 from preference_center.scrub.digest_sql import probes, with_digests
 from preference_center.scrub.duck import duckdb_dialect
 from preference_center.scrub.duck.connection import connect

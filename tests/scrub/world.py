@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import LIST_ALGORITHMS, Address, Channel, parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -18,11 +18,10 @@ from preference_center.core.events import (
     UNDELIVERABLE,
     Change,
     EventKind,
+    FrequencyChoice,
     can_be_hashed,
     is_valid_scope,
 )
-from preference_center.core.frequency_choice import FrequencyChoice
-from preference_center.core.hashed_addresses import LIST_ALGORITHMS
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import Decision, decide
 from preference_center.ledger import record

@@ -145,7 +145,7 @@ def replay(app: Flask, replayer: SpoolReplayer) -> Replay:
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address, scope)`: the token of a link in a mail."""
     from preference_center.context import services
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
 
     def make(address: str = ADDRESS, scope: str = TOPIC) -> str:
         link = Link(

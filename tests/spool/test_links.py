@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import Link
 from preference_center.core.links.offline import LinkMinter
+from preference_center.core.links.tokens import Link
 from tests.clock import START, Clock
 from tests.inbound.mails import outlook, receiving, send
 from tests.pages.ledger import Ledger

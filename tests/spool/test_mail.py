@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def to(app: Flask, clock: Clock) -> str:
     """Where the header of Jane's mail has her write to."""
     from preference_center.context import services
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
 
     link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", clock() - timedelta(days=3))
     with app.app_context():

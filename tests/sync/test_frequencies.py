@@ -14,8 +14,7 @@ from flask import Flask
 
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.events import EventKind, Retraction
-from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.events import EventKind, FrequencyChoice, Retraction
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.rights.model import Extent

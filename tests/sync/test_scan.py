@@ -10,10 +10,9 @@ from uuid import uuid4
 import pytest
 
 from preference_center.context import services
-from preference_center.core.addresses import Channel
+from preference_center.core.addresses import Channel, parse_hashed_address
 from preference_center.core.events import ALL_MARKETING, Change, EventKind
-from preference_center.core.hashed_addresses import parse_hashed_address
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.domain.sync.contract import (
     ContactPage,
     ContactSnapshot,

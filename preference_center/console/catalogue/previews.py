@@ -23,7 +23,7 @@ from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import ConfigError
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.link_payload import Link
+from preference_center.core.links.tokens import Link
 from preference_center.core.staff import Permission
 from preference_center.domain.catalogue.model import Brand, Catalogue
 from preference_center.domain.catalogue.wording import PAGE_LANGUAGES

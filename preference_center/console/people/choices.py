@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from flask_babel import gettext as _
 
-from preference_center.core.staff_access import AccessReason
+from preference_center.core.staff import AccessReason
 from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.domain.statements import StatementKind
 from preference_center.languages import once_per_language

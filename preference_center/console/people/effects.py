@@ -12,8 +12,7 @@ from preference_center.console.people.tools import tool_titles
 from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.deadlines import WINDOW
-from preference_center.core.events import SHARING, Change, EventKind
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import SHARING, Change, EventKind, ScopeFact
 from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType, Topic
 from preference_center.domain.decisions import Decision, decide
 from preference_center.domain.delivery_status import BLOCKERS, Blocker, DestinationSummary

@@ -15,9 +15,9 @@ from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.errors import InvalidInput, UnknownContact
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.receipt_codes import parse_receipt_code
-from preference_center.core.staff_access import AccessReason
+from preference_center.core.events import parse_receipt_code
+from preference_center.core.links.tokens import restore_address
+from preference_center.core.staff import AccessReason
 from preference_center.domain.contacts import Contact, ContactRef
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import load_contacts

@@ -18,7 +18,7 @@ from preference_center.console.people.record import language_of
 from preference_center.console.rendering import redirect_after_post, render_page
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel
-from preference_center.core.links.link_payload import LIFETIMES, TokenPurpose
+from preference_center.core.links.tokens import LIFETIMES, TokenPurpose
 from preference_center.domain.catalogue import Brand
 from preference_center.domain.contacts import ContactRef
 from preference_center.languages import LANGUAGES

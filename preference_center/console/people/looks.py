@@ -13,12 +13,7 @@ from preference_center.console.access import current_actor
 from preference_center.console.rendering import render_page
 from preference_center.context import services
 from preference_center.core.addresses import Address, mask_address
-from preference_center.core.staff_access import (
-    LOOK_LIFETIME,
-    AccessAction,
-    AccessReason,
-    StaffAccess,
-)
+from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
 from preference_center.storage.access.person_access import (
     PersonAccess,
     insert_person_access,

@@ -23,9 +23,8 @@ from preference_center.console.people.entries import (
 from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.bursts import BurstRecord
-from preference_center.core.events import RESERVED_SCOPES, Event
-from preference_center.core.receipt_codes import format_receipt_code
-from preference_center.core.staff_access import StaffAccess
+from preference_center.core.events import RESERVED_SCOPES, Event, format_receipt_code
+from preference_center.core.staff import StaffAccess
 from preference_center.domain.delivery_status import DeliveryState, DeliveryStatus
 from preference_center.domain.event_delivery import compute_event_delivery, is_pushed
 from preference_center.domain.statements import is_retractable

@@ -20,7 +20,7 @@ from preference_center.console.reports.choices import (
 from preference_center.console.reports.facts import load_facts
 from preference_center.console.reports.tables import Value, format_cell, to_csv
 from preference_center.context import services
-from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.events import format_receipt_code
 from preference_center.core.staff import Permission
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.db.database import run_in_transaction

@@ -33,7 +33,7 @@ from preference_center.console.requests.problems import problem_words
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, mask_address, parse_address
 from preference_center.core.errors import InvalidInput
-from preference_center.core.staff_access import AccessReason
+from preference_center.core.staff import AccessReason
 from preference_center.domain.catalogue.privacy import Law
 from preference_center.domain.rights.identity import Proof, proven_level
 from preference_center.domain.rights.model import Extent, RequestKind, RequestVia

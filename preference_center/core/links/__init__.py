@@ -1,20 +1,24 @@
-"""Signed links, one-time tokens that prove control of an address, and List-Unsubscribe headers.
+"""Finding a token in a path that a mail program or a person has altered.
+
+Signed links, one-time tokens that prove control of an address, and List-Unsubscribe headers.
 
 A link in a message never expires: an opt-out must work for as long as the mail exists
 (RULES: 16 CFR 316.5, CASL). `sealer` encrypts and signs tokens, `link_payload` encodes their
 content. `offline` is the file that senders copy, `sender_tokens` reads what they make with it.
+
+What a link lets its holder do on the pages (docs/decisions/0005).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, assert_never
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from preference_center.core.addresses import Address, Channel
@@ -26,30 +30,58 @@ from preference_center.core.errors import (
     Unavailable,
 )
 from preference_center.core.events import ALL_MARKETING
-from preference_center.core.links.link_payload import (
+from preference_center.core.links.offline import SENDER_TOKEN_PREFIX
+from preference_center.core.links.tokens import (
+    INVALID_LINK_MESSAGE,
     LIFETIMES,
+    EmptyLinkRegistry,
     Link,
+    LinkRegistry,
+    LinkTopic,
+    MailtoTokenCodec,
+    MailtoTokenData,
+    Sealer,
+    SenderKey,
+    SenderTokenCodec,
     TokenPurpose,
     pack_link,
     unpack_link,
+    validate_ring,
 )
-from preference_center.core.links.links_find_token import find_token, token_pattern
-from preference_center.core.links.mailto_tokens import MailtoTokenCodec, MailtoTokenData
-from preference_center.core.links.offline import SENDER_TOKEN_PREFIX
-from preference_center.core.links.sealer import INVALID_LINK_MESSAGE, Sealer, validate_ring
-from preference_center.core.links.sender_tokens import (
-    EmptyLinkRegistry,
-    LinkRegistry,
-    LinkTopic,
-    SenderKey,
-    SenderTokenCodec,
-)
+
+_INVISIBLE = re.compile(r"(?:=(?=[\r\n]))?[\s\x00-\x1f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]+")
+"""White space and zero-width characters; `=` before a line break is RFC 2045 6.7's soft break."""
+
+
+_MAX_DECODINGS = 2
+"""How often a path may have been percent-encoded again, by a redirect or a rewritten link."""
+
+
+def token_pattern(key_ids: Iterable[str]) -> re.Pattern[str]:
+    """The syntax of a token of these keys, or of a sender's (`sealer`, `offline`)."""
+    ids = "|".join(map(re.escape, key_ids))
+    signed = rf"(?:{ids})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{{22}}(?![A-Za-z0-9])"
+    return re.compile(
+        rf"{signed}|{re.escape(SENDER_TOKEN_PREFIX)}[1-9][0-9]{{0,4}}\.[A-Za-z0-9_-]+"
+    )
+
+
+def find_token(pattern: re.Pattern[str], text: str) -> str | None:
+    """The first token in `text`. The signature is not checked here."""
+    for _ in range(_MAX_DECODINGS):
+        text = unquote(text)
+    joined = _INVISIBLE.sub("", text)  # a line break may lie inside a token
+    found = pattern.search(joined) or pattern.search(text)
+    return found[0] if found else None
+
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 """The only value of List-Unsubscribe-Post, and the body that clients send (RFC 8058 3.1)."""
 
+
 FURTHER_ADDRESS_PARAMETER = "also"
 """In the query: the token of a further address of the same page. May be repeated."""
+
 
 _TOKEN_PATHS: Mapping[TokenPurpose, str] = {
     TokenPurpose.PAGE_VISIT: "p",
@@ -320,3 +352,46 @@ def list_unsubscribe_headers(
         mailbox = f"{links.create_mailto_token(link, digest)}@{links.mail_domain}"
         entries.append(f"<mailto:{mailbox}?subject=unsubscribe>")
     return {"List-Unsubscribe": ", ".join(entries), "List-Unsubscribe-Post": ONE_CLICK}
+
+
+FULL_ACCESS_PERIOD = timedelta(days=60)
+"""How long a message's link gives access to the whole page."""
+
+
+class OptInMethod(StrEnum):
+    """How a topic can be turned on with a link."""
+
+    IMMEDIATE = "immediate"
+    CONFIRM_BY_EMAIL = "confirm_by_email"
+    UNAVAILABLE = "unavailable"
+    """Not possible: it would have to be confirmed by email, and none can be sent."""
+
+
+def opt_in_method(channel: Channel, *, proves_control: bool, can_mail: bool) -> OptInMethod:
+    """How a link to an address of `channel` can turn something on."""
+    if proves_control:
+        return OptInMethod.IMMEDIATE
+    match channel:
+        case Channel.EMAIL:
+            return OptInMethod.CONFIRM_BY_EMAIL if can_mail else OptInMethod.UNAVAILABLE
+        case Channel.SMS | Channel.PHONE:
+            return OptInMethod.UNAVAILABLE
+        case _:
+            assert_never(channel)
+
+
+def is_opt_out_only(
+    issued_at: datetime,
+    now: datetime,
+    *,
+    revoked: bool,
+    proves_control: bool,
+    has_message_id: bool,
+) -> bool:
+    """Whether a link may only opt out: it was revoked, or is of an old message.
+
+    After FULL_ACCESS_PERIOD the address may have changed hands. A permanent link names no
+    message and does not age; it shows the address masked, and proves no control either.
+    """
+    aged = has_message_id and now - issued_at > FULL_ACCESS_PERIOD
+    return revoked or (not proves_control and aged)

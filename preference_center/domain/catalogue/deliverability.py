@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from preference_center.core.errors import did_you_mean, quote_toml
-from preference_center.core.policy import (
+from preference_center.core.bounces import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,
@@ -14,6 +13,7 @@ from preference_center.core.policy import (
     ComplaintStops,
     DeliverabilityPolicy,
 )
+from preference_center.core.errors import did_you_mean, quote_toml
 from preference_center.domain.catalogue.reader import TomlTable
 
 _FIELDS = ("complaints_stop", "temporary_days", "counting_window_days", "codes")

@@ -1,7 +1,7 @@
 """Lists of no particular tool: plain addresses, hashes of addresses, and our own columns.
 
 docs/imports.md is their reference. A hash is that of the address in lower case, without
-surrounding spaces, in hexadecimal (`core.hashed_addresses`).
+surrounding spaces, in hexadecimal (`core.addresses`).
 """
 
 from __future__ import annotations

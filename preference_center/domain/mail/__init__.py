@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.mail.rights_words import WrittenByPerson
 
 

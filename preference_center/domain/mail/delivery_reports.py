@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from preference_center.core.address_fields import (
+from preference_center.core.bounce_phrases import BounceCause, find_cause
+from preference_center.core.bounces import Bounce
+from preference_center.core.mime import (
+    ParsedMail,
     is_usable_address,
+    parse_header,
     parse_recipient_field,
     recipient_addresses,
     single_address,
 )
-from preference_center.core.bounce import Bounce
-from preference_center.core.bounce_phrases import BounceCause, find_cause
-from preference_center.core.mime import ParsedMail, parse_header
 from preference_center.domain.mail import MailStatement, StatementKind
 from preference_center.domain.mail.report_fields import (
     FieldGroup,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from preference_center.core.address_fields import parse_recipient_field, single_address
-from preference_center.core.mime import ParsedMail, parse_header
+from preference_center.core.mime import (
+    ParsedMail,
+    parse_header,
+    parse_recipient_field,
+    single_address,
+)
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from preference_center.core.address_fields import parse_addresses, usable_addresses
 from preference_center.core.bounce_phrases import BounceCause, find_cause
-from preference_center.core.mime import ParsedMail, parse_mail
+from preference_center.core.mime import ParsedMail, parse_addresses, parse_mail, usable_addresses
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,

@@ -13,11 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from flufl.bounce import all_failures
 
-from preference_center.core.address_fields import usable_addresses
-from preference_center.core.bounce import Bounce
 from preference_center.core.bounce_phrases import BounceCause, find_cause
-from preference_center.core.classification import classify_bounce
-from preference_center.core.mime import ParsedMail, parse_mime
+from preference_center.core.bounces import Bounce, classify_bounce
+from preference_center.core.mime import ParsedMail, parse_mime, usable_addresses
 from preference_center.domain.mail import MailStatement, StatementKind
 from preference_center.domain.mail.report_parties import MailParties, find_parties
 from preference_center.domain.mail.report_text import (

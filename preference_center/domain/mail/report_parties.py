@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 
-from preference_center.core.address_fields import parse_addresses
-from preference_center.core.mime import ParsedMail, field_values, parse_header
+from preference_center.core.mime import ParsedMail, field_values, parse_addresses, parse_header
 
 _RECIPIENT_FIELDS = (
     "to",

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from preference_center.core.errors import InvalidInput
-from preference_center.core.staff_access import actor_kind
+from preference_center.core.staff import actor_kind
 from preference_center.domain.rights.model import RefusalGround, RequestKind, RequestOutcome
 
 CONSOLE = "console"

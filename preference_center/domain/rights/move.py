@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from preference_center.core.addresses import Address
+from preference_center.core.addresses import Address, HashedAddress
 from preference_center.core.errors import InvalidInput
 from preference_center.core.events import (
     ALL_MARKETING,
@@ -23,11 +23,10 @@ from preference_center.core.events import (
     Change,
     Event,
     EventKind,
+    ScopeFact,
     Timestamped,
     counts_at,
 )
-from preference_center.core.hashed_addresses import HashedAddress
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.account_closure import build_closure_changes
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sender_requests import RequestOrigin

@@ -8,9 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from preference_center.core.events import ALL_MARKETING, SHARING, UNDELIVERABLE, EventKind
-from preference_center.core.policy import DeliverabilityPolicy, complaint_scope
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.bounces import DeliverabilityPolicy, complaint_scope
+from preference_center.core.events import (
+    ALL_MARKETING,
+    SHARING,
+    UNDELIVERABLE,
+    EventKind,
+    ScopeFact,
+)
 from preference_center.domain.decisions import (
     is_marketing_suppressed,
     is_opted_out,

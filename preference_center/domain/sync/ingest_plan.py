@@ -13,10 +13,8 @@ from typing import assert_never
 from uuid import UUID, uuid5
 
 from preference_center.core.addresses import Address
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce, BounceReport, DeliverabilityPolicy
 from preference_center.core.events import DESTINATION_SOURCE, Change
-from preference_center.core.policy import DeliverabilityPolicy
-from preference_center.core.report import BounceReport
 from preference_center.domain.decisions import newest_opt_in
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.classify import (

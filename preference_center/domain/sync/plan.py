@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from preference_center.core.addresses import Channel
-from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import ALL_MARKETING, RESTRICTION, SHARING, ScopeFact
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     denial_end,

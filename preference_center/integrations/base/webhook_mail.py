@@ -9,9 +9,8 @@ from email.message import EmailMessage, Message
 from email.utils import formataddr
 from typing import Any
 
-from preference_center.core.address_fields import parse_addresses
 from preference_center.core.errors import InvalidInput
-from preference_center.core.mime import decode_charset, parse_mime
+from preference_center.core.mime import decode_charset, parse_addresses, parse_mime
 from preference_center.domain.vendor_events import WebhookRequest
 from preference_center.integrations.base.payload import parse_form_fields, parse_json_objects
 

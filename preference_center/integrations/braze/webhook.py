@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from preference_center.core.addresses import Channel
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     ALL_EMAIL,

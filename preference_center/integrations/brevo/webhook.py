@@ -22,7 +22,7 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.vendor_events import (
     ALL_SMS,
     ReceivedMail,

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.vendor_events import (
     ALL_EMAIL,
     VendorEvent,

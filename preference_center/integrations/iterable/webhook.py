@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.payload import (
     get_list,

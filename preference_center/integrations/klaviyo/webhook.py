@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     ALL_SMS,

@@ -18,7 +18,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, ClassVar
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.vendor_events import (
     ReceivedMail,
     VendorEvent,

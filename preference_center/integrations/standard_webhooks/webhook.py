@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,

@@ -18,7 +18,7 @@ from preference_center.core.errors import (
     InvalidInput,
 )
 from preference_center.core.links import FormPurpose
-from preference_center.core.links.link_payload import restore_address
+from preference_center.core.links.tokens import restore_address
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,

@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.context import services
 from preference_center.core.addresses import Address
 from preference_center.core.errors import ExpiredLink
-from preference_center.core.links.link_payload import LIFETIMES, Link, TokenPurpose
+from preference_center.core.links.tokens import LIFETIMES, Link, TokenPurpose
 from preference_center.domain.rights.offered import rights_offered
 from preference_center.mailer.right_titles import act_title
 from preference_center.pages.mailed_links import (

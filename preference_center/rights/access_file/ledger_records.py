@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from flask_babel import format_date
 from flask_babel import gettext as _
 
-from preference_center.core.events import ALL_MARKETING, Event
-from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.events import ALL_MARKETING, Event, format_receipt_code
 from preference_center.domain.delivery_status import ActiveSuppression, active_suppressions
 from preference_center.domain.preferences import ScopeStatus, compute_preferences
 from preference_center.rights.access_file import words

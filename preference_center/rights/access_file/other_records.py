@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask_babel import gettext as _
 
 from preference_center.context import services
-from preference_center.core.staff_access import actor_kind
+from preference_center.core.staff import actor_kind
 from preference_center.domain.rights.model import IdentityLevel
 from preference_center.domain.rights.request import RightsRequest
 from preference_center.hooks import Hook

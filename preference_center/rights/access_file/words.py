@@ -17,7 +17,7 @@ from preference_center.core.events import (
     Event,
     EventKind,
 )
-from preference_center.core.staff_access import AccessReason
+from preference_center.core.staff import AccessReason
 from preference_center.domain.catalogue import Catalogue, LegalBasis, RecipientRole, RetainedData
 from preference_center.domain.preferences import PreferenceState
 from preference_center.domain.rights.model import RequestState, StepAction

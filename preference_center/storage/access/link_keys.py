@@ -14,7 +14,7 @@ from psycopg import errors
 from preference_center.context import services
 from preference_center.core.errors import InvalidInput, Unavailable
 from preference_center.core.links.offline import MAX_KEY_ID, MAX_TOPICS
-from preference_center.core.links.sender_tokens import SenderKey
+from preference_center.core.links.tokens import SenderKey
 from preference_center.storage.db.database import Connection, run_autocommit
 
 T = TypeVar("T")

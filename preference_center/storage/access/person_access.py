@@ -16,13 +16,8 @@ from psycopg.types.json import Jsonb
 
 from preference_center.core.addresses import Address, Channel
 from preference_center.core.keys import Keys
-from preference_center.core.links.link_payload import restore_address
-from preference_center.core.staff_access import (
-    LOOK_LIFETIME,
-    AccessAction,
-    AccessReason,
-    StaffAccess,
-)
+from preference_center.core.links.tokens import restore_address
+from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sealed_columns import person_access_context
 

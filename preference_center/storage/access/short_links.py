@@ -1,4 +1,4 @@
-"""What short links stand for: a row can be opened with its code alone (`core.links.short_codes`).
+"""What short links stand for: a row can be opened with its code alone (`core.links.tokens`).
 
 Rows are never deleted: a link in a message opts out for ever (I7). They name nobody, before and
 after an erasure (I6): neither an address nor a digest of one can be computed from them.
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from preference_center.core.errors import InvalidLink
-from preference_center.core.links.sealer import INVALID_LINK_MESSAGE
-from preference_center.core.links.short_codes import (
+from preference_center.core.links.tokens import (
+    INVALID_LINK_MESSAGE,
     lookup_value,
     new_code,
     open_content,

@@ -13,8 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.core.addresses import Channel
-from preference_center.core.events import Event, EventKind, ScopeState, Timestamped
-from preference_center.core.frequency_choice import DatedFrequency
+from preference_center.core.events import DatedFrequency, Event, EventKind, ScopeState, Timestamped
 from preference_center.core.keys import Keys
 from preference_center.domain.watermarks import Watermark, first_watermark
 from preference_center.storage.db.database import Connection

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
 
-from preference_center.core.addresses import Address, Channel
+from preference_center.core.addresses import Address, Channel, HashedAddress
 from preference_center.core.bursts import burst_domain
-from preference_center.core.hashed_addresses import HashedAddress
 from preference_center.core.keys import DIGEST_BYTES, Keys
-from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
+from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
 
 

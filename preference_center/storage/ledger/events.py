@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from preference_center.core.events import Event, EventKind
-from preference_center.core.frequency_choice import FrequencyChoice
+from preference_center.core.events import Event, EventKind, FrequencyChoice
 from preference_center.storage.db.database import Connection
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,

@@ -12,11 +12,16 @@ from psycopg.pq.abc import PGresult
 from preference_center.context import services
 from preference_center.core.addresses import Address, KeyKind, may_match
 from preference_center.core.errors import Unavailable
-from preference_center.core.events import ALL_MARKETING, EventKind, ScopeState, Timestamped
-from preference_center.core.frequency_choice import DatedFrequency
+from preference_center.core.events import (
+    ALL_MARKETING,
+    DatedFrequency,
+    EventKind,
+    ScopeFact,
+    ScopeState,
+    Timestamped,
+)
 from preference_center.core.keys import Keys
-from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.domain.watermarks import Watermark
 from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
 from preference_center.storage.db.database import Connection, run_autocommit

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.core.bursts import Burst, BurstRecord, BurstRule, LinkOptOut
-from preference_center.core.events import EventKind
-from preference_center.core.ids import uuid7
+from preference_center.core.events import EventKind, uuid7
 from preference_center.storage.db.database import Connection
 
 MAX_MESSAGE_IDS = 20

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from preference_center.core.addresses import Address, Channel
-from preference_center.core.hashed_addresses import HashedAddress
+from preference_center.core.addresses import Address, Channel, HashedAddress
 from preference_center.core.keys import Keys
 from preference_center.domain.rights.model import Extent
 from preference_center.domain.sync.erase_task import TaskOutcome

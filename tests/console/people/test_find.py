@@ -11,7 +11,7 @@ import pytest
 from preference_center.contacts import upsert_contacts
 from preference_center.context import services
 from preference_center.core.addresses import Channel, mask_address, parse_address
-from preference_center.core.receipt_codes import format_receipt_code
+from preference_center.core.events import format_receipt_code
 from preference_center.core.staff import Role
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.sender_requests import RequestOrigin
@@ -25,7 +25,7 @@ from tests.rights.erasing import erase
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.core.staff_access import StaffAccess
+    from preference_center.core.staff import StaffAccess
     from tests.clock import Clock
 
 WORK = parse_address("ada@work.example", Channel.EMAIL)

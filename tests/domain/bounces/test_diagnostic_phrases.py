@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.core.bounce import Bounce
 from preference_center.core.bounce_phrases import BounceCause, find_cause
-from preference_center.core.classification import classify_bounce
-from preference_center.core.policy import DeliverabilityPolicy
+from preference_center.core.bounces import Bounce, DeliverabilityPolicy, classify_bounce
 
 AT_ONCE, COUNTED, NEVER = 1, 2, 0
 

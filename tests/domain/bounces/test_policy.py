@@ -6,19 +6,19 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from preference_center.core.bounce import Bounce
-from preference_center.core.classification import classify_bounce
-from preference_center.core.events import ALL_MARKETING
-from preference_center.core.policy import (
+from preference_center.core.bounces import (
     AT_ONCE,
     NEVER,
+    Bounce,
     BounceActionKind,
     BounceThreshold,
     ComplaintStops,
     DeliverabilityPolicy,
+    classify_bounce,
     complaint_scope,
     evaluate_bounce,
 )
+from preference_center.core.events import ALL_MARKETING
 from tests.clock import START
 
 NOW = START

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.core.classification import classify_bounce
-from preference_center.core.policy import DeliverabilityPolicy
+from preference_center.core.bounces import DeliverabilityPolicy, classify_bounce
 from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason
 from preference_center.domain.mail.interpret import interpret_mail
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.mail import (
     MailInterpretation,
     MailKind,

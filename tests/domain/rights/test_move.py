@@ -22,13 +22,13 @@ from preference_center.core.events import (
     Change,
     Event,
     EventKind,
+    FrequencyChoice,
+    ScopeFact,
     ScopeState,
     Timestamped,
     counts_at,
     fold,
 )
-from preference_center.core.frequency_choice import FrequencyChoice
-from preference_center.core.scope_facts import ScopeFact
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.rights.move import build_move_changes, check_move
 from preference_center.domain.sender_requests import RequestOrigin

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from preference_center.core.bounces import DeliverabilityPolicy
 from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.core.policy import DeliverabilityPolicy
 from preference_center.domain.sync.classify import (
     AddressContext,
     Evaluation,

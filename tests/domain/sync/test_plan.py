@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import ALL_MARKETING, RESTRICTION, EventKind, ScopeFact
 from preference_center.domain.catalogue import parse_catalogue
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.sync.plan import PushPlan, plan_push

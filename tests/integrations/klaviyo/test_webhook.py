@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
 from preference_center.integrations.klaviyo.webhook import KlaviyoWebhookSource

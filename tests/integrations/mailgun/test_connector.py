@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination

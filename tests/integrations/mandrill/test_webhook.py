@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.vendor_events import SignatureError, VendorEvent, VendorEventKind
 from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, URL, post

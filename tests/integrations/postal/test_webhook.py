@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.core.bounce import Bounce
 from preference_center.core.bounce_phrases import BounceCause
-from preference_center.core.classification import classify_bounce
+from preference_center.core.bounces import Bounce, classify_bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.standard_webhooks.webhook import StandardWebhookSource
 from tests.docs.reading import ROOT

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from preference_center.core.bounce import Bounce
+from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.vendor_events import (
     NotConfigured,

@@ -11,7 +11,7 @@ import pytest
 from preference_center.contacts import load_contacts, upsert_contacts
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import TokenPurpose
+from preference_center.core.links.tokens import TokenPurpose
 from preference_center.domain.contacts import ContactRef, ContactUpdate
 from preference_center.domain.rights.model import RequestKind, RequestState
 from preference_center.domain.sender_requests import RequestOrigin

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import TokenPurpose
+from preference_center.core.links.tokens import TokenPurpose
 from preference_center.domain.rights.model import RequestKind
 from tests.pages.rights_acts import press, requests_in
 

@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.context import EXTENSION_NAME
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.links.link_payload import TokenPurpose
+from preference_center.core.links.tokens import TokenPurpose
 from preference_center.domain.rights.model import Extent, RequestKind
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, queued_emails
@@ -49,7 +49,7 @@ PURPOSES_OF_OTHERS = [TokenPurpose.RIGHTS, TokenPurpose.EMAILED_LINK, TokenPurpo
 def tokens(app: Flask, clock: Clock, make_token: MakeToken) -> dict[str, str]:
     """The token of each visitor, as it is now."""
     from preference_center.core.events import ALL_MARKETING
-    from preference_center.core.links.link_payload import Link
+    from preference_center.core.links.tokens import Link
 
     links = app.extensions[EXTENSION_NAME].links
     address = parse_address(ADDRESS, Channel.EMAIL)

@@ -13,7 +13,7 @@ from preference_center import contacts
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import ALL_MARKETING, EventKind, Retraction
-from preference_center.core.staff_access import AccessAction, AccessReason, StaffAccess
+from preference_center.core.staff import AccessAction, AccessReason, StaffAccess
 from preference_center.domain.contacts import ContactUpdate
 from preference_center.domain.rights.model import IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest

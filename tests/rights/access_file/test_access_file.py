@@ -17,9 +17,8 @@ from flask import Flask
 
 from preference_center.context import services
 from preference_center.core.addresses import Channel, parse_address
-from preference_center.core.events import ALL_MARKETING, EventKind
-from preference_center.core.frequency_choice import FrequencyChoice
-from preference_center.core.links.mailto_tokens import DIGEST_PREFIX_BYTES
+from preference_center.core.events import ALL_MARKETING, EventKind, FrequencyChoice
+from preference_center.core.links.tokens import DIGEST_PREFIX_BYTES
 from preference_center.domain.rights.model import (
     IdentityLevel,
     RequestKind,

@@ -11,12 +11,7 @@ import pytest
 
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.staff_access import (
-    LOOK_LIFETIME,
-    AccessAction,
-    AccessReason,
-    StaffAccess,
-)
+from preference_center.core.staff import LOOK_LIFETIME, AccessAction, AccessReason, StaffAccess
 from preference_center.domain.rights.model import Extent
 from preference_center.storage.access.person_access import (
     PersonAccess,

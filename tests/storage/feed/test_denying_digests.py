@@ -13,7 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.context import services
-from preference_center.core.addresses import Address, Channel, parse_address
+from preference_center.core.addresses import (
+    Address,
+    Channel,
+    HashAlgorithm,
+    HashedAddress,
+    parse_address,
+)
 from preference_center.core.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -24,7 +30,6 @@ from preference_center.core.events import (
     EventKind,
     Retraction,
 )
-from preference_center.core.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.watermarks import Watermark
 from preference_center.ledger import record

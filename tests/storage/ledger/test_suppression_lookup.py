@@ -9,8 +9,7 @@ import pytest
 from flask import Flask
 
 from preference_center.core.addresses import Address, Channel, parse_address
-from preference_center.core.events import EVERYTHING, RESTRICTION, EventKind
-from preference_center.core.scope_facts import ScopeFact
+from preference_center.core.events import EVERYTHING, RESTRICTION, EventKind, ScopeFact
 from preference_center.domain.decision_rules import DecisionRule
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.delivery_status import is_suppressed_by_other_form
