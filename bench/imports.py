@@ -29,10 +29,10 @@ from bench.load import Request
 from dev.engines import Engines
 from preference_center.core.events import ALL_MARKETING
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.imports.plan import plan_import
 from preference_center.imports.sources import LocalFile
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset
 from preference_center.storage.catalogues import current_catalogue
 

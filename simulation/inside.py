@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flask.testing import FlaskClient
 
-from preference_center.domain.vendor_events import VendorEventKind
+from preference_center.integrations.base.vendor_events import VendorEventKind
 from simulation.acts import Act
 from simulation.checking import Checks
 from simulation.ground import Clock

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from simulation.tools import Tool
 from simulation.violation import Violation
 

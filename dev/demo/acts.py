@@ -19,7 +19,6 @@ from preference_center.core.events import Change
 from preference_center.core.links.tokens import Link
 from preference_center.domain import sender_requests
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.domain.rights.model import Extent, IdentityLevel, RequestKind, RequestVia
 from preference_center.domain.rights.new_request import NewRequest
@@ -29,6 +28,7 @@ from preference_center.imports.budget import ImportBudget
 from preference_center.imports.plan import plan_import
 from preference_center.imports.sources import LocalFile
 from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset
 from preference_center.ledger import record
 from preference_center.pages import ledger_changes

@@ -7,7 +7,8 @@ from contextlib import suppress
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.base.vendor_events import (
     NeedsCertificate,
     NeedsConfirmation,
     SignatureError,
@@ -15,7 +16,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.integrations.base.text_messages import to_mail
 from preference_center.integrations.registry import load_webhooks
 from preference_center.integrations.twilio.webhook import TwilioSmsWebhook
 

@@ -18,9 +18,9 @@ from preference_center.core.errors import InvalidInput, MissingScopes
 from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map, parse_scope, parse_scope_file
 from preference_center.imports.read_rows import ENCODINGS
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset
 
 F = TypeVar("F", bound=Callable[..., Any])

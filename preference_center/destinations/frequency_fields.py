@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from preference_center.core.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import (
     FREQUENCY_FIELDS,
     DestinationConfig,

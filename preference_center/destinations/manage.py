@@ -20,8 +20,8 @@ from preference_center.destinations.validation import (
     setting_hints,
     validate_request,
 )
-from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.registry import DestinationConfigError, get_spec
 from preference_center.ledger.backfilling import continue_backfill

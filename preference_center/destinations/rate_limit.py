@@ -19,7 +19,7 @@ import redis
 import structlog
 from limits import parse
 
-from preference_center.domain.sync.capabilities import RateLimit
+from preference_center.integrations.base.capabilities import RateLimit
 from preference_center.integrations.base.rate_limit import (
     EndpointRateLimit,
     RateLimited,

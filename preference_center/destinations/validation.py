@@ -15,9 +15,9 @@ from preference_center.destinations.connect import build_connector
 from preference_center.destinations.frequency_fields import frequency_problems
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import channels_by_topic
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     Connector,

@@ -19,7 +19,7 @@ from babel.languages import get_official_languages
 from preference_center.core.addresses import Address, Channel
 from preference_center.domain.mail.objections.text import normalize_text
 from preference_center.domain.mail.reply_objections import objection_language
-from preference_center.domain.vendor_events import SmsIntent
+from preference_center.integrations.base.vendor_events import SmsIntent
 
 STOP_ALL_WORDS = frozenset({"stopall", "stop all"})
 STOP_WORDS = STOP_ALL_WORDS | {

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from preference_center.core.errors import InvalidInput
 from preference_center.core.tabular import normalize_column_name
-from preference_center.domain.imports.presets import ImportPreset
+from preference_center.integrations.base.presets import ImportPreset
 from preference_center.integrations.import_presets import load_presets
 
 _MAX_SHOWN_COLUMNS, _MAX_SHOWN_NAMES, _MAX_HINTS = 20, 4, 3

@@ -15,7 +15,6 @@ from preference_center.core.events import Change, counts_at
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import find_denial
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import RowMeaning
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.stats import ImportStats
 from preference_center.domain.imports.subscription_evidence import UNPROVEN
@@ -26,6 +25,7 @@ from preference_center.domain.imports.translator import (
     TranslatedRow,
 )
 from preference_center.imports.event_ids import event_id_factory, event_id_range
+from preference_center.integrations.base.presets import RowMeaning
 from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs
 from preference_center.storage.ledger.import_matches import ImportMatch, MatchQuery, find_matches

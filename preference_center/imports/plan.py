@@ -13,7 +13,6 @@ from preference_center.core.errors import InvalidInput
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports.date_formats import DateQuestion
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import RowMeaning
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.scopes import missing_scopes_error
 from preference_center.domain.imports.stats import ImportStats
@@ -22,6 +21,7 @@ from preference_center.imports.evaluate import ChunkEvaluation, ChunkEvaluator
 from preference_center.imports.named_columns import NamedColumns
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import ImportSource, open_unpacked
+from preference_center.integrations.base.presets import RowMeaning
 
 T = TypeVar("T")
 

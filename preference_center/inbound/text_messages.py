@@ -21,9 +21,9 @@ from preference_center.domain.decisions import is_opted_out, is_opted_out_of_all
 from preference_center.domain.mail import ReviewReason
 from preference_center.domain.sms_keywords import classify_sms, is_start_itself, phone_country
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.vendor_events import SmsIntent, TextMessage
 from preference_center.inbound import text_replies
 from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.base.vendor_events import SmsIntent, TextMessage
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue_or_empty
 from preference_center.storage.contacts import find_locale

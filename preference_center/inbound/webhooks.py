@@ -18,7 +18,11 @@ from flask import Blueprint, Response, current_app, request
 from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.vendor_events import (
+from preference_center.extensions import csrf
+from preference_center.hooks import Hook
+from preference_center.http_body import read_body
+from preference_center.inbound.certificates import certificate_cache
+from preference_center.integrations.base.vendor_events import (
     HeaderDated,
     NeedsCertificate,
     SignatureError,
@@ -27,10 +31,6 @@ from preference_center.domain.vendor_events import (
     WebhookRequest,
     WebhookVerifier,
 )
-from preference_center.extensions import csrf
-from preference_center.hooks import Hook
-from preference_center.http_body import read_body
-from preference_center.inbound.certificates import certificate_cache
 from preference_center.integrations.registry import find_webhook
 from preference_center.metrics import instruments
 from preference_center.metrics.instruments import InboundKind, InboundOutcome

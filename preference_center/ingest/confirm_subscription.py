@@ -7,8 +7,8 @@ import os
 from preference_center.context import services
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.vendor_events import SubscriptionConfirmation
 from preference_center.integrations.base.http import HttpContext, RequestRejected
+from preference_center.integrations.base.vendor_events import SubscriptionConfirmation
 from preference_center.storage.webhook_outbox import ALLOW_PRIVATE
 
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from preference_center.context import services
 from preference_center.core.addresses import parse_address
 from preference_center.core.errors import InvalidAddress
-from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.classify import AddressContext
-from preference_center.domain.sync.contract import ContactSnapshot
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.ingest_plan import AddressEvents, AddressKey
 from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
-from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.capabilities import Capabilities
+from preference_center.integrations.base.sync_contract import ContactSnapshot
+from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.ledger.suppression_lookup import load_facts

@@ -18,7 +18,6 @@ from preference_center.core.addresses import Channel
 from preference_center.core.events import Change
 from preference_center.destinations.permanent_links import permanent_link_builder
 from preference_center.domain.sync.classify import PROPAGATION_DELAY, AddressContext, FollowUp
-from preference_center.domain.sync.contract import ContactSnapshot, FieldItem, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.ingest_plan import (
     AddressEvents,
@@ -29,7 +28,6 @@ from preference_center.domain.sync.ingest_plan import (
 )
 from preference_center.domain.sync.plan import active_suppressions, first_end, topics_by_channel
 from preference_center.domain.sync.verification_stats import VerificationStats
-from preference_center.domain.vendor_events import VendorEvent
 from preference_center.hooks import Hook
 from preference_center.ingest.contexts import group_by_address, load_contexts
 from preference_center.ingest.reappearances import reappeared
@@ -39,6 +37,13 @@ from preference_center.integrations.base.contract import (
     DeliveryError,
     SupportsContactFields,
 )
+from preference_center.integrations.base.sync_contract import (
+    ContactSnapshot,
+    FieldItem,
+    PushItem,
+    PushResult,
+)
+from preference_center.integrations.base.vendor_events import VendorEvent
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection

@@ -19,7 +19,13 @@ from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.sync.classify import topics_by_target
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.open_questions import UNREADABLE_QUESTION, open_questions
-from preference_center.domain.vendor_events import (
+from preference_center.hooks import Hook
+from preference_center.ingest.confirm_subscription import confirm_subscription
+from preference_center.ingest.record import ingest
+from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
+from preference_center.integrations.base.multi_channel import connector_for_channel
+from preference_center.integrations.base.payload import unknown_event
+from preference_center.integrations.base.vendor_events import (
     NeedsConfirmation,
     ReceivedMail,
     SubscriptionConfirmation,
@@ -27,12 +33,6 @@ from preference_center.domain.vendor_events import (
     VendorEvent,
     VendorEventKind,
 )
-from preference_center.hooks import Hook
-from preference_center.ingest.confirm_subscription import confirm_subscription
-from preference_center.ingest.record import ingest
-from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsFind
-from preference_center.integrations.base.multi_channel import connector_for_channel
-from preference_center.integrations.base.payload import unknown_event
 from preference_center.integrations.registry import get_webhook_source
 from preference_center.metrics import instruments
 from preference_center.metrics.instruments import InboundKind, InboundOutcome

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from preference_center.domain.sync.capabilities import (
+from preference_center.integrations.base.capabilities import (
     Capabilities,
     EraseMode,
     ListingMode,

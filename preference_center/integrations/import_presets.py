@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 
 from preference_center.core.errors import InvalidInput, did_you_mean
-from preference_center.domain.imports import plain_presets
-from preference_center.domain.imports.presets import ImportPreset
+from preference_center.integrations.base import plain_presets
 from preference_center.integrations.base.integration import IntegrationError
+from preference_center.integrations.base.presets import ImportPreset
 from preference_center.integrations.registry import load_integrations
 
 

@@ -10,7 +10,6 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from preference_center.domain.vendor_events import WebhookSource, WebhookVerifier
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     Connector,
@@ -19,6 +18,7 @@ from preference_center.integrations.base.contract import (
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.integration import Integration, IntegrationError
 from preference_center.integrations.base.spec import ConnectorSpec
+from preference_center.integrations.base.vendor_events import WebhookSource, WebhookVerifier
 
 ENTRY_POINT_GROUP = "preference_center.integrations"
 """Group of the entry points by which other distributions add integrations: each is an

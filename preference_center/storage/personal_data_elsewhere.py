@@ -16,7 +16,7 @@ FILES: Mapping[str, str] = {
     "preference_center/cli/policies.py": "addresses, readable: whom to inform, for the operator",
     "preference_center/cli/links.py": "addresses and permanent links, for the operator",
     "preference_center/cli/scrub.py": "a temporary folder, deleted at the end",
-    "preference_center/integrations/file_drop/folders.py": "addresses, readable: the drop itself",
+    "preference_center/integrations/file_drop/client.py": "addresses, readable: the drop itself",
     "preference_center/integrations/file_drop/remote_folders.py": "the same on SFTP or S3",
     "preference_center/publishing": "files for a warehouse: addresses, readable if asked for",
     "preference_center/rights/access_file/archive.py": "nothing on disk: into sealed parts of rows",

@@ -10,7 +10,6 @@ from uuid import UUID
 from preference_center.context import services
 from preference_center.core.addresses import Channel
 from preference_center.destinations.frequency_fields import topics_with_frequency
-from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.claims import (
     bulk_share,
     claim_limit,
@@ -26,6 +25,7 @@ from preference_center.domain.sync.plan import (
 )
 from preference_center.domain.sync.push_concurrency import can_start_push
 from preference_center.domain.sync.state import LanePosition, SyncClaim
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import load_pushable

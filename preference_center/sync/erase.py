@@ -20,9 +20,7 @@ from preference_center.context import services
 from preference_center.core.deadlines import PROBE_INTERVAL
 from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
-from preference_center.domain.sync.capabilities import Capabilities, EraseMode
 from preference_center.domain.sync.claims import claim_limit
-from preference_center.domain.sync.contract import EraseItem, FieldItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.erase_task import (
     EraseClaim,
@@ -35,6 +33,7 @@ from preference_center.domain.sync.erase_task import (
     settle_unchanged,
     settle_without_request,
 )
+from preference_center.integrations.base.capabilities import Capabilities, EraseMode
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
     Connector,
@@ -45,6 +44,12 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import LeaseExpired, RequestRejected
 from preference_center.integrations.base.rate_limit import RateLimited
+from preference_center.integrations.base.sync_contract import (
+    EraseItem,
+    FieldItem,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.integrations.registry import load_integrations
 from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.sync import destinations, erasure_tasks

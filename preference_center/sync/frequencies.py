@@ -13,17 +13,17 @@ from typing import cast
 
 import structlog
 
-from preference_center.domain.sync.contract import (
-    FieldItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import (
     Connector,
     SupportsContactFields,
     parse_frequency_fields,
+)
+from preference_center.integrations.base.sync_contract import (
+    FieldItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
 )
 from preference_center.sync.settle import safe_message
 

@@ -9,7 +9,6 @@ from typing import cast
 
 from preference_center.context import services
 from preference_center.destinations.frequency_fields import topics_with_frequency
-from preference_center.domain.sync.contract import ContactSnapshot, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import (
     active_suppressions,
@@ -20,6 +19,7 @@ from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, SupportsRead
+from preference_center.integrations.base.sync_contract import ContactSnapshot, PushItem, PushResult
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.ledger.addresses import load_pushable

@@ -14,13 +14,17 @@ from typing import cast
 from uuid import UUID
 
 from preference_center.context import services
-from preference_center.domain.sync.contract import ContactSnapshot, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.ingest.contexts import group_by_address
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     Connector,
     SupportsScanBackfill,
+)
+from preference_center.integrations.base.sync_contract import (
+    ContactSnapshot,
+    PushOutcome,
+    PushResult,
 )
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import list_states, verification

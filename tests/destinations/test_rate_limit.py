@@ -13,7 +13,7 @@ from preference_center.destinations.rate_limit import (
     TokenBuckets,
     parse_rate_limit,
 )
-from preference_center.domain.sync.capabilities import RateLimit
+from preference_center.integrations.base.capabilities import RateLimit
 from preference_center.integrations.base.contract import Connector, DeliveryError, DestinationConfig
 from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.rate_limit import (

@@ -13,7 +13,7 @@ from preference_center.domain.sms_keywords import (
     phone_country,
     stop_words_for,
 )
-from preference_center.domain.vendor_events import SmsIntent
+from preference_center.integrations.base.vendor_events import SmsIntent
 
 STOP, ALL, HELP = SmsIntent.STOP, SmsIntent.STOP_ALL, SmsIntent.HELP
 START, UNCLEAR = SmsIntent.START, SmsIntent.UNCLEAR

@@ -11,7 +11,6 @@ from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
 from preference_center.domain.decisions import decide
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import build_scope_map
 from preference_center.domain.imports.stats import ImportStats
 from preference_center.domain.imports.translator import RowRefusal
@@ -20,6 +19,7 @@ from preference_center.imports.budget import ImportBudget
 from preference_center.imports.plan import ImportPlan, plan_import
 from preference_center.imports.sources import LocalFile
 from preference_center.imports.undo import start_undo, undo_import
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset as by_name
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import run_in_transaction

@@ -11,13 +11,13 @@ import pytest
 
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports import json_documents
 from preference_center.imports.json_documents import to_row_sequence
 from preference_center.imports.read_rows import MAX_LINE_BYTES, ResumePoint, read_rows
 from preference_center.imports.sources import LocalFile, open_unpacked
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset as by_name
 
 GENERIC, MAILGUN = "generic-list", "mailgun-unsubscribes"

@@ -8,10 +8,10 @@ import pytest
 
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.row_statements import cell_text, parse_row_statements
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports.read_rows import ResumePoint, read_rows
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset as by_name
 from preference_center.integrations.import_presets import load_presets
 

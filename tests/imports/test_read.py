@@ -13,13 +13,13 @@ import pytest
 from preference_center.core.addresses import Channel
 from preference_center.core.errors import InvalidInput
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.domain.imports.timestamps import parse_timestamp
 from preference_center.imports import sources
 from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.imports.sources import LocalFile, open_unpacked, unpack_blocks
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset as by_name
 
 ROME = ZoneInfo("Europe/Rome")

@@ -13,15 +13,7 @@ from typing import Any, ClassVar, Protocol, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import ListingMode
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    FieldItem,
-    PushItem,
-    PushResult,
-)
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.capabilities import ListingMode
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     DeliveryError,
@@ -31,6 +23,14 @@ from preference_center.integrations.base.contract import (
     SupportsScan,
     SupportsScanBackfill,
 )
+from preference_center.integrations.base.sync_contract import (
+    ContactPage,
+    ContactSnapshot,
+    FieldItem,
+    PushItem,
+    PushResult,
+)
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.registry import get_spec
 from tests.integrations.contract import ANNA, BO, CY, ODD, Rig, lift, off, results
 from tests.integrations.rig import field_of

@@ -20,15 +20,7 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    EraseItem,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import (
     DeliveryError,
     SupportsContactFields,
@@ -36,6 +28,14 @@ from preference_center.integrations.base.contract import (
     SupportsPull,
     SupportsRead,
     SupportsScan,
+)
+from preference_center.integrations.base.sync_contract import (
+    ContactPage,
+    EraseItem,
+    FieldItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
 )
 from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import LINK, hands

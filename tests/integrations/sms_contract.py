@@ -15,9 +15,7 @@ from typing import ClassVar, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import PushItem, PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import (
     Connector,
     SupportsPull,
@@ -29,6 +27,8 @@ from preference_center.integrations.base.multi_channel import (
     connector_for_channel,
 )
 from preference_center.integrations.base.spec import ConnectorSpec
+from preference_center.integrations.base.sync_contract import PushItem, PushResult
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.registry import get_spec
 from tests.integrations.both_ways_contract import Contacts, hands, whole
 from tests.integrations.contract import ANNA as ANNAS_EMAIL

@@ -27,7 +27,7 @@ from tests.in_force import put_in_force
 
 MODULE = """
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
+from preference_center.integrations.base.capabilities import Capabilities, SupportedScope
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.integration import Integration
 from preference_center.integrations.base.shared_secret import SharedSecretWebhook

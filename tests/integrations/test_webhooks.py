@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.vendor_events import (
     WHOLE_LIST,
     SignatureError,
     VendorEvent,

@@ -12,7 +12,6 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.integrations.base.contract import (
     Connector,
     DestinationConfig,
@@ -20,6 +19,7 @@ from preference_center.integrations.base.contract import (
     SupportsScan,
 )
 from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
 from preference_center.integrations.ghost.connector import Ghost
 from preference_center.integrations.listmonk.connector import Listmonk
 from preference_center.integrations.mailman.connector import Mailman

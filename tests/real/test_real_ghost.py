@@ -6,10 +6,14 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.http import HttpContext, utc_now
+from preference_center.integrations.base.sync_contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushResult,
+)
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.ghost.connector import Ghost
 from preference_center.integrations.registry import make_connector
 from tests.integrations.both_ways_contract import whole

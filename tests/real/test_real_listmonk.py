@@ -7,7 +7,6 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import PushResult
 from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,
@@ -15,6 +14,7 @@ from preference_center.integrations.base.contract import (
     SupportsPull,
 )
 from preference_center.integrations.base.http import HttpContext, utc_now
+from preference_center.integrations.base.sync_contract import PushResult
 from preference_center.integrations.registry import make_connector
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.contract import off, results

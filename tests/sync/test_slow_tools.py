@@ -12,13 +12,13 @@ from redis import Redis
 from preference_center.context import services
 from preference_center.core.addresses import Address, Channel, parse_address
 from preference_center.core.events import Change, EventKind
-from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.push_concurrency import (
     MAX_PUSH_BLOCKING,
     SLOW_PUSH_DURATION,
     SLOW_STATUS_DURATION,
 )
+from preference_center.integrations.base.sync_contract import PushItem
 from preference_center.ledger import record
 from preference_center.queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
 from preference_center.storage.db.database import run_in_transaction

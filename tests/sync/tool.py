@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination
+from preference_center.integrations.base.capabilities import Capabilities, SupportedScope
 from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 
 Hook = Callable[[Sequence[PushItem]], Mapping[int, PushOutcome] | None]
 

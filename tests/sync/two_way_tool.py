@@ -8,8 +8,14 @@ from typing import ClassVar
 
 from preference_center.context import services
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
-from preference_center.domain.sync.contract import (
+from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.integrations.base.capabilities import (
+    Capabilities,
+    ListingMode,
+    SupportedScope,
+)
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.sync_contract import (
     ContactPage,
     ContactSnapshot,
     FieldItem,
@@ -17,9 +23,7 @@ from preference_center.domain.sync.contract import (
     PushOutcome,
     PushResult,
 )
-from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
-from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.sync.tool import Tool

@@ -27,7 +27,6 @@ from preference_center.core.addresses import Channel
 from preference_center.core.errors import ImportConflict, InvalidInput
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import ScopeMap, build_scope_map
 from preference_center.domain.imports.stats import ImportStats
 from preference_center.extensions import csrf
@@ -35,6 +34,7 @@ from preference_center.imports import uploads
 from preference_center.imports.instructions import stored_instructions
 from preference_center.imports.read_rows import ENCODINGS
 from preference_center.imports.undo import start_undo_in_transaction
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import load_presets
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction

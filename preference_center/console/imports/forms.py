@@ -20,10 +20,10 @@ from preference_center.core.errors import InvalidInput
 from preference_center.domain import sender_requests
 from preference_center.domain.imports.date_formats import UnreadableDates, parse_date_format
 from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
-from preference_center.domain.imports.presets import MeaningFilter
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.imports.instructions import validate_encoding, validate_time_zone
 from preference_center.imports.uploads import MAX_FILE_BYTES
+from preference_center.integrations.base.presets import MeaningFilter
 from preference_center.integrations.import_presets import get_preset
 
 T = TypeVar("T")

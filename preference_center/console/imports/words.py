@@ -9,8 +9,8 @@ from flask_babel import format_decimal, lazy_gettext
 from flask_babel import gettext as _
 from flask_babel.speaklater import LazyString
 
-from preference_center.domain.imports.presets import RowMeaning
 from preference_center.domain.imports.stats import ImportStats
+from preference_center.integrations.base.presets import RowMeaning
 from preference_center.storage.imports.import_jobs import ImportState
 
 STATE_TITLES: Mapping[ImportState, LazyString] = {

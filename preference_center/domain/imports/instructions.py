@@ -17,8 +17,8 @@ from preference_center.domain.imports.date_formats import (
     UnreadableDates,
     parse_date_format,
 )
-from preference_center.domain.imports.presets import ImportPreset, MeaningFilter
 from preference_center.domain.imports.scopes import ScopeMap
+from preference_center.integrations.base.presets import ImportPreset, MeaningFilter
 
 _PLAN_DIGITS = 12
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from preference_center.core.tabular import normalize_column_name
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ColumnNames,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from preference_center.core.errors import InvalidInput, MissingScopes, UnknownTopic, quote_toml
 from preference_center.core.events import ALL_MARKETING, SHARING
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.imports.presets import RowMeaning
+from preference_center.integrations.base.presets import RowMeaning
 
 LEAVE_OUT = "leave_out"
 """In place of a scope: rows of this group are not imported."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from preference_center.domain.imports.presets import RowMeaning
+from preference_center.integrations.base.presets import RowMeaning
 
 NOTHING_LIFTED = "Nothing is lifted: an import can only add."
 

@@ -21,7 +21,6 @@ from preference_center.core.events import CLOCK_TOLERANCE, IMPORT_SOURCE, UNDELI
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports.date_formats import UnreadableDates, is_date_stated
 from preference_center.domain.imports.instructions import ImportInstructions
-from preference_center.domain.imports.presets import ImportPreset, RowMeaning
 from preference_center.domain.imports.row_statements import (
     FileRow,
     RowStatement,
@@ -37,6 +36,7 @@ from preference_center.domain.sender_requests import (
     topic_for_address,
     validate_opt_out_scope,
 )
+from preference_center.integrations.base.presets import ImportPreset, RowMeaning
 
 _PLAIN_WORD = re.compile(r"[A-Za-z_-]{1,20}")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition, SyncClaim
+from preference_center.integrations.base.capabilities import Capabilities
 
 
 def claim_limit(destination: Destination, capabilities: Capabilities) -> int:

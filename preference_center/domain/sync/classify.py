@@ -21,11 +21,11 @@ from preference_center.domain.decisions import (
     is_opted_out,
     is_redundant_opt_out,
 )
-from preference_center.domain.sync.contract import ContactSnapshot, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import AddressSyncState
 from preference_center.domain.vendor_event_time import plausible_occurred_at
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.sync_contract import ContactSnapshot, PushResult
+from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     ALL_SMS,
     WHOLE_LIST,

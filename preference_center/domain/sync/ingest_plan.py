@@ -16,7 +16,6 @@ from preference_center.core.addresses import Address
 from preference_center.core.bounces import Bounce, BounceReport, DeliverabilityPolicy
 from preference_center.core.events import DESTINATION_SOURCE, Change
 from preference_center.domain.decisions import newest_opt_in
-from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.classify import (
     AddressContext,
     Evaluation,
@@ -32,11 +31,12 @@ from preference_center.domain.sync.classify import (
     topics_by_target,
     topics_off_in_tool,
 )
-from preference_center.domain.sync.contract import ContactSnapshot
 from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.domain.vendor_event_time import plausible_occurred_at
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.capabilities import Capabilities
+from preference_center.integrations.base.sync_contract import ContactSnapshot
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 
 _EVENT_ID_NAMESPACE = UUID("b9c1f7c6-3f51-4d0b-9a8e-5b0d6f1c2a33")
 """Namespace of the ids of events that are made from a vendor's own ids."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from preference_center.core.addresses import parse_address
 from preference_center.core.errors import InvalidAddress
 from preference_center.domain.sync.classify import unmapped_target
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 
 UNREADABLE_QUESTION = "unreadable"
 """The question of a body that its vendor's module can't parse."""

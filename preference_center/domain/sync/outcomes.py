@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from preference_center.core.deadlines import refused_retry, row_retry
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode
-from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.domain.sync.plan import PushPlan
 from preference_center.domain.sync.state import (
     ABSENT_RECHECK_INTERVAL,
@@ -17,6 +15,8 @@ from preference_center.domain.sync.state import (
     Settlement,
     SyncClaim,
 )
+from preference_center.integrations.base.capabilities import Capabilities, ListingMode
+from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
 
 SCANNED_RECHECK_INTERVAL = timedelta(days=30)
 """When an absent address is checked again, at a tool whose scan reports new contacts."""

@@ -16,10 +16,10 @@ from preference_center.domain.decisions import (
     is_marketing_suppressed,
 )
 from preference_center.domain.frequencies import wanted_frequency
-from preference_center.domain.sync.contract import PushItem, TopicOffReason
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim
-from preference_center.domain.vendor_events import ALL_SMS
+from preference_center.integrations.base.sync_contract import PushItem, TopicOffReason
+from preference_center.integrations.base.vendor_events import ALL_SMS
 
 
 @dataclass(frozen=True, slots=True)

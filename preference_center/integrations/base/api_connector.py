@@ -22,15 +22,9 @@ from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-)
 from preference_center.integrations.base.batching import PushStep, run_steps
 from preference_center.integrations.base.bisecting import Bisector
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.check_report import CheckReport, Permission
 from preference_center.integrations.base.contract import (
     DeliveryError,
@@ -46,6 +40,12 @@ from preference_center.integrations.base.mapping import (
 )
 from preference_center.integrations.base.outcomes import refused
 from preference_center.integrations.base.paging import next_changes_page, next_full_page
+from preference_center.integrations.base.sync_contract import (
+    ContactPage,
+    FieldItem,
+    PushItem,
+    PushOutcome,
+)
 from preference_center.integrations.base.targets import ConnectorRules, Target
 
 Client = TypeVar("Client")

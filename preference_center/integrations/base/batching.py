@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import (
     LeaseExpired,
@@ -14,6 +13,7 @@ from preference_center.integrations.base.http import (
     UnexpectedResponse,
 )
 from preference_center.integrations.base.outcomes import reflected, retry_later, worst
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
 
 T = TypeVar("T")
 R = TypeVar("R")

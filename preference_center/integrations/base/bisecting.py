@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.integrations.base.http import RequestRejected
 from preference_center.integrations.base.outcomes import CONTENT_ERROR_STATUSES, refused
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,8 +13,9 @@ from datetime import timedelta
 from typing import ClassVar, Protocol, runtime_checkable
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import (
+from preference_center.integrations.base.capabilities import Capabilities
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.sync_contract import (
     ContactPage,
     ContactSnapshot,
     EraseItem,
@@ -22,8 +23,7 @@ from preference_center.domain.sync.contract import (
     PushItem,
     PushOutcome,
 )
-from preference_center.domain.vendor_events import VendorEvent
-from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.vendor_events import VendorEvent
 
 CREATE_CONTACTS = "create_contacts"
 LINK_FIELD = "link_field"

@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ClassVar
 
-from preference_center.domain.sync.contract import EraseItem, PushItem, PushOutcome
 from preference_center.integrations.base.api_connector import ApiConnector, Client, write_groups
 from preference_center.integrations.base.batching import read_each
 from preference_center.integrations.base.outcomes import absent, reflected, retry_later
+from preference_center.integrations.base.sync_contract import EraseItem, PushItem, PushOutcome
 
 RECHECK_DELAY = timedelta(minutes=10)
 """How long until a requested deletion is looked for."""

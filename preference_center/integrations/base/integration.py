@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 from preference_center.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from preference_center.domain.imports.presets import ImportPreset
-    from preference_center.domain.vendor_events import WebhookVerifier
+    from preference_center.integrations.base.presets import ImportPreset
     from preference_center.integrations.base.spec import ConnectorSpec
+    from preference_center.integrations.base.vendor_events import WebhookVerifier
 
 
 class IntegrationError(ConfigError):

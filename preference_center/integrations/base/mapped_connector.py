@@ -15,11 +15,11 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from preference_center.domain.sync.contract import PushItem, PushOutcome
 from preference_center.integrations.base.api_connector import ApiConnector, ReadableApiConnector
 from preference_center.integrations.base.batching import read_each
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.mapped_push import MappedPush, fetch_contacts_by_ref
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome
 from preference_center.integrations.base.targets import RemoteContact, TargetChange
 
 Client = TypeVar("Client")

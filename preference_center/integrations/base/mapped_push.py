@@ -8,7 +8,6 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.batching import PushStep, read_each, run_steps
 from preference_center.integrations.base.bisecting import Bisector
 from preference_center.integrations.base.http import RequestRejected
@@ -20,6 +19,7 @@ from preference_center.integrations.base.outcomes import (
     retry_later,
     worst,
 )
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.targets import (
     LookupMode,
     RemoteContact,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import PushItem
+from preference_center.integrations.base.capabilities import Capabilities
 from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination
+from preference_center.integrations.base.sync_contract import PushItem
 
 
 def mapping_problems(

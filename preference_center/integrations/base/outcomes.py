@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from http import HTTPStatus
 
-from preference_center.domain.sync.contract import PushOutcome, PushResult
+from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
 
 CONTENT_ERROR_STATUSES = frozenset(
     {

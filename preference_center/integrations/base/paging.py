@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from preference_center.domain.sync.contract import ContactPage
 from preference_center.integrations.base.cursors import (
     ListingCursor,
     TimeWindow,
@@ -19,6 +18,7 @@ from preference_center.integrations.base.cursors import (
     encode_cursor,
 )
 from preference_center.integrations.base.http import RequestRejected, UnexpectedResponse
+from preference_center.integrations.base.sync_contract import ContactPage
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,
     VendorEvent,

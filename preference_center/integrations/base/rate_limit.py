@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from preference_center.domain.sync.capabilities import RateLimit
+from preference_center.integrations.base.capabilities import RateLimit
 from preference_center.integrations.base.contract import DeliveryError
 
 RateLimitHeaders = Callable[[int, Mapping[str, str], datetime], timedelta | None]

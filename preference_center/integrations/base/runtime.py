@@ -11,29 +11,6 @@ from typing import TypeAlias
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.domain.sync.capabilities import (
-    Capabilities,
-    EraseMode,
-    ListingMode,
-    RateLimit,
-    SupportedScope,
-)
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    EraseItem,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-)
-from preference_center.domain.vendor_events import (
-    ALL_EMAIL,
-    ALL_SMS,
-    WHOLE_LIST,
-    VendorEvent,
-    VendorEventKind,
-)
 from preference_center.integrations.base.api_connector import (
     ApiConnector,
     ContactFieldConnector,
@@ -41,6 +18,13 @@ from preference_center.integrations.base.api_connector import (
 )
 from preference_center.integrations.base.batching import PushStep, read_each, run_steps
 from preference_center.integrations.base.bisecting import Bisector
+from preference_center.integrations.base.capabilities import (
+    Capabilities,
+    EraseMode,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
 from preference_center.integrations.base.check_report import Permission
 from preference_center.integrations.base.contract import (
     Connector,
@@ -97,6 +81,15 @@ from preference_center.integrations.base.rate_limit import EndpointRateLimit, pa
 from preference_center.integrations.base.self_hosted import NETWORKS_OF_TOOL, open_session
 from preference_center.integrations.base.sms_switch import MappedSmsConnector, sms_contact
 from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base.sync_contract import (
+    ContactPage,
+    ContactSnapshot,
+    EraseItem,
+    FieldItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.integrations.base.targets import (
     ConnectorRules,
     LookupMode,
@@ -105,6 +98,13 @@ from preference_center.integrations.base.targets import (
     Target,
     TargetChange,
     TargetCheck,
+)
+from preference_center.integrations.base.vendor_events import (
+    ALL_EMAIL,
+    ALL_SMS,
+    WHOLE_LIST,
+    VendorEvent,
+    VendorEventKind,
 )
 from preference_center.integrations.base.webhook_only import build_webhook_only
 

@@ -14,13 +14,13 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import ClassVar
 
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.payload import constant_time_equal
+from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,
     WebhookRequest,
     WebhookSource,
 )
-from preference_center.integrations.base.payload import constant_time_equal
 
 SECRET_SETTING = "webhook_secret"  # noqa: S105 - the setting's name
 USER_SETTING = "webhook_user"

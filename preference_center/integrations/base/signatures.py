@@ -8,11 +8,15 @@ from datetime import datetime, timedelta
 
 from standardwebhooks.webhooks import Webhook as Signer
 
-from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     parse_epoch,
     require_header,
+)
+from preference_center.integrations.base.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    WebhookRequest,
 )
 
 DEFAULT_MAX_AGE = timedelta(minutes=5)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, TypeVar
 
-from preference_center.domain.vendor_events import ALL_SMS
 from preference_center.integrations.base.mapped_connector import ReadableConnector
 from preference_center.integrations.base.mapping import single_switch_problems
 from preference_center.integrations.base.targets import OffState, RemoteContact, Target
+from preference_center.integrations.base.vendor_events import ALL_SMS
 
 Client = TypeVar("Client")
 

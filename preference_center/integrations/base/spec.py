@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, Self
 
-from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
+from preference_center.integrations.base.capabilities import WEBHOOK_ONLY, Capabilities, EraseMode
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     FREQUENCY_FIELDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preference_center.domain.vendor_events import TextMessage
+from preference_center.integrations.base.vendor_events import TextMessage
 from preference_center.integrations.base.webhook_mail import compose_mail
 
 HELP_TEXT_SETTING = "help_text"

@@ -17,11 +17,6 @@ from typing import Any
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    ALL_EMAIL,
-    VendorEvent,
-    VendorEventKind,
-)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -33,6 +28,11 @@ from preference_center.integrations.base.payload import (
 )
 from preference_center.integrations.base.shared_secret import (
     SharedSecretWebhook,
+)
+from preference_center.integrations.base.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
 )
 
 _GLOBAL_STATE_CHANGE = "users.behaviors.subscription.GlobalStateChange"

@@ -9,7 +9,7 @@ blocklisted is not in them: MODIFIED_TIME is any change, so such an opt-out is u
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,

@@ -23,12 +23,6 @@ from typing import Any, ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import (
-    ALL_SMS,
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
-)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -43,6 +37,12 @@ from preference_center.integrations.base.shared_secret import (
     SHARED_SECRET_SETTINGS,
     TOKEN_SETTING,
     SharedSecretWebhook,
+)
+from preference_center.integrations.base.vendor_events import (
+    ALL_SMS,
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
 )
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,

@@ -16,12 +16,6 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_object,
     get_text,
@@ -36,6 +30,12 @@ from preference_center.integrations.base.signatures import (
     DEFAULT_MAX_AGE,
     verify_hmac,
     verify_timestamp,
+)
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
 )
 
 SECRET_SETTING = "webhook_secret"

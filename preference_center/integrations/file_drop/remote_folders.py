@@ -22,7 +22,7 @@ from s3fs import S3FileSystem
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.http import HttpContext, LeaseExpired
-from preference_center.integrations.file_drop.folders import FILE_MODE, delivery_errors
+from preference_center.integrations.file_drop.client import FILE_MODE, delivery_errors
 
 # At DEBUG they log keys, and what is sent (I12).
 for _name in ("botocore", "aiobotocore", "s3fs", "fsspec", "paramiko"):

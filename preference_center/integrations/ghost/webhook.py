@@ -16,12 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from preference_center.domain.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -34,6 +28,12 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_hmac, verify_timestamp
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 
 SECRET_SETTING = "webhook_secret"
 _MILLISECONDS = 1000

@@ -9,7 +9,7 @@ A bounce reported by other companies' accounts alone ("Global Bounce") is not im
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,

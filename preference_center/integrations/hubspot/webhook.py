@@ -15,13 +15,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from preference_center.domain.vendor_events import (
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     get_text,
@@ -30,6 +23,13 @@ from preference_center.integrations.base.payload import (
     require_header,
     require_setting,
     unknown_event,
+)
+from preference_center.integrations.base.vendor_events import (
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
 )
 
 SECRET_SETTING = "client_secret"

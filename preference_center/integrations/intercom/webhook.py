@@ -17,13 +17,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import (
-    ALL_EMAIL,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_object,
     get_text,
@@ -35,6 +28,13 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_hmac
+from preference_center.integrations.base.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 
 SECRET_SETTING = "client_secret"
 _SCHEME = "sha1="

@@ -16,7 +16,6 @@ from itertools import chain
 from typing import Any
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -29,6 +28,7 @@ from preference_center.integrations.base.payload import (
 from preference_center.integrations.base.shared_secret import (
     SharedSecretWebhook,
 )
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 
 _TARGET_PREFIXES = {"channelIds": "channel", "messageTypeIds": "type", "emailListIds": "list"}
 _SUBSCRIPTIONS = {

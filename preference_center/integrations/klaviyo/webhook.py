@@ -17,14 +17,6 @@ from typing import Any, ClassVar
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    ALL_SMS,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -38,6 +30,14 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_hmac, verify_timestamp
+from preference_center.integrations.base.vendor_events import (
+    ALL_SMS,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 
 SECRET_SETTING = "webhook_secret"
 MAX_AGE = timedelta(days=1)

@@ -8,7 +8,7 @@ a single list: export each list with the subscription status "unsubscribed" on i
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,

@@ -8,7 +8,7 @@ name it.
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import ColumnMeaning, ImportPreset, RowMeaning
+from preference_center.integrations.base.presets import ColumnMeaning, ImportPreset, RowMeaning
 
 _DOCS_URL = "https://mailchimp.com/help/about-cleaned-contacts"
 _EMAIL = ("Email Address", "email")

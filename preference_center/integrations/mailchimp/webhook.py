@@ -18,15 +18,6 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    WHOLE_LIST,
-    NotConfigured,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     parse_epoch,
@@ -36,6 +27,15 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import DEFAULT_MAX_AGE, verify_timestamp
+from preference_center.integrations.base.vendor_events import (
+    WHOLE_LIST,
+    NotConfigured,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 
 SECRET_SETTING, SIGNING_SECRET_SETTING = "webhook_secret", "signing_secret"
 AUDIENCE_SETTING = "audience"

@@ -16,14 +16,6 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    ReceivedMail,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -36,6 +28,14 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_hmac
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
     format_mailbox,

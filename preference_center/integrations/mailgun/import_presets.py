@@ -8,7 +8,7 @@ https://documentation.mailgun.com/en/latest/api-suppressions.html
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,

@@ -22,14 +22,6 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    ReceivedMail,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     find_status_code,
@@ -42,6 +34,14 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_timestamp
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.webhook_mail import (
     compose_mail,
     extract_addresses,

@@ -17,12 +17,6 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     find_status_code,
     get_list,
@@ -35,6 +29,12 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_hmac
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 SECRET_SETTING = "webhook_secret"

@@ -14,15 +14,7 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.sync.capabilities import EraseMode
-from preference_center.domain.vendor_events import (
-    ReceivedMail,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
+from preference_center.integrations.base.capabilities import EraseMode
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     find_status_code,
@@ -35,6 +27,14 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
+)
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
 )
 from preference_center.integrations.base.webhook_mail import extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec

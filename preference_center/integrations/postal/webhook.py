@@ -25,15 +25,6 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    NotConfigured,
-    ReceivedMail,
-    SignatureError,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     find_status_code,
     get_list,
@@ -45,6 +36,15 @@ from preference_center.integrations.base.payload import (
     require_recipient,
     require_setting,
     unknown_event,
+)
+from preference_center.integrations.base.vendor_events import (
+    NotConfigured,
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec

@@ -7,7 +7,7 @@ an unsubscribe, whether by the recipient or entered by the company.
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,

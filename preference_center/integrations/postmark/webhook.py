@@ -14,11 +14,6 @@ from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
-)
 from preference_center.integrations.base.payload import (
     find_status_code,
     get_list,
@@ -30,6 +25,11 @@ from preference_center.integrations.base.payload import (
 )
 from preference_center.integrations.base.shared_secret import (
     SharedSecretWebhook,
+)
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
 )
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 

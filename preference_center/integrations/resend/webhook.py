@@ -19,13 +19,6 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import (
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -37,6 +30,13 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_standard_webhook
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 
 SECRET_SETTING = "webhook_secret"

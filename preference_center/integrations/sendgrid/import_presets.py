@@ -9,7 +9,7 @@ A list of one group's CSV does not name the group: its rows belong to "group".
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,

@@ -8,7 +8,7 @@ that a contact never chose (TopicDefaultPreferences) is ignored.
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,

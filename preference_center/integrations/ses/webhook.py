@@ -24,15 +24,6 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.x509.oid import NameOID
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    NotConfigured,
-    ReceivedMail,
-    SignatureError,
-    SubscriptionConfirmation,
-    VendorEvent,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -44,6 +35,15 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_timestamp
+from preference_center.integrations.base.vendor_events import (
+    NotConfigured,
+    ReceivedMail,
+    SignatureError,
+    SubscriptionConfirmation,
+    VendorEvent,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.ses.webhook_events import is_mail, read_event
 
 TOPIC_ARNS_SETTING = "topic_arns"

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.payload import (
     get_list,
     get_object,
@@ -19,6 +18,7 @@ from preference_center.integrations.base.payload import (
     parse_iso_time,
     unknown_event,
 )
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 
 _PERMANENT = {"Permanent": True, "Transient": False}
 _ON_SUPPRESSION_LIST = "OnAccountSuppressionList"

@@ -14,11 +14,6 @@ from typing import Any
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    ReceivedMail,
-    VendorEvent,
-    VendorEventKind,
-)
 from preference_center.integrations.base.payload import (
     find_status_code,
     get_object,
@@ -31,6 +26,11 @@ from preference_center.integrations.base.payload import (
 )
 from preference_center.integrations.base.shared_secret import (
     SharedSecretWebhook,
+)
+from preference_center.integrations.base.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
 )
 from preference_center.integrations.base.webhook_mail import extract_addresses
 from preference_center.integrations.base.webhook_only import webhook_only_spec

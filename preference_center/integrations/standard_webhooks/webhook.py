@@ -12,12 +12,6 @@ from typing import Any, ClassVar
 
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import (
-    VendorEvent,
-    VendorEventKind,
-    WebhookRequest,
-    WebhookSource,
-)
 from preference_center.integrations.base.payload import (
     get_object,
     get_text,
@@ -28,6 +22,12 @@ from preference_center.integrations.base.payload import (
     unknown_event,
 )
 from preference_center.integrations.base.signatures import verify_standard_webhook
+from preference_center.integrations.base.vendor_events import (
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+    WebhookSource,
+)
 from preference_center.integrations.base.webhook_only import webhook_only_spec
 
 SECRET_SETTING = "webhook_secret"

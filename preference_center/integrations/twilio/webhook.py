@@ -21,14 +21,6 @@ from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
-    SignatureError,
-    SmsIntent,
-    SupportsTextMessages,
-    TextMessage,
-    WebhookRequest,
-    WebhookVerifier,
-)
 from preference_center.integrations.base.payload import (
     constant_time_equal,
     parse_form_fields,
@@ -36,6 +28,14 @@ from preference_center.integrations.base.payload import (
     require_setting,
 )
 from preference_center.integrations.base.text_messages import HELP_TEXT_SETTING, NUMBER_SETTING
+from preference_center.integrations.base.vendor_events import (
+    SignatureError,
+    SmsIntent,
+    SupportsTextMessages,
+    TextMessage,
+    WebhookRequest,
+    WebhookVerifier,
+)
 
 AUTH_TOKEN_SETTING = "auth_token"
 SHARED_KEY_SETTING = "shared_key"

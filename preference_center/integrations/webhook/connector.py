@@ -15,15 +15,8 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.core.addresses import Channel
 from preference_center.core.networks import InvalidNetworks, Network, parse_own_networks
-from preference_center.domain.sync.capabilities import Capabilities, EraseMode, SupportedScope
-from preference_center.domain.sync.contract import (
-    EraseItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
-    TopicOffReason,
-)
 from preference_center.integrations.base.bisecting import push_bisecting
+from preference_center.integrations.base.capabilities import Capabilities, EraseMode, SupportedScope
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     DeliveryError,
@@ -39,6 +32,13 @@ from preference_center.integrations.base.ssrf import (
     resolve_allowed_addresses,
     split_url,
     validate_url,
+)
+from preference_center.integrations.base.sync_contract import (
+    EraseItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+    TopicOffReason,
 )
 
 _STATUS_GONE = 410

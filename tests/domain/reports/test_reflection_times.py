@@ -17,13 +17,13 @@ from preference_center.domain.reports.reflection_times import (
     bucket_of,
     count_reflected,
 )
-from preference_center.domain.sync.contract import PushResult
 from preference_center.domain.sync.state import (
     LANE_BEGINNING,
     NOT_PUSHED,
     Settlement,
     SyncClaim,
 )
+from preference_center.integrations.base.sync_contract import PushResult
 from tests.clock import START
 
 CLAIM = SyncClaim(1, 7, 0, START + WINDOW, 0, (), None, LANE_BEGINNING)

@@ -17,7 +17,7 @@ from preference_center.domain.sync.classify import (
     classify_event,
 )
 from preference_center.domain.sync.state import AddressSyncState
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.vendor_events import (
     ALL_EMAIL,
     ALL_SMS,
     WHOLE_LIST,

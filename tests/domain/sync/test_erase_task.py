@@ -9,8 +9,6 @@ from uuid import UUID
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, EraseMode, SupportedScope
-from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.domain.sync.erase_task import (
     EraseClaim,
     EraseStep,
@@ -21,6 +19,8 @@ from preference_center.domain.sync.erase_task import (
     settle_unchanged,
     settle_without_request,
 )
+from preference_center.integrations.base.capabilities import Capabilities, EraseMode, SupportedScope
+from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
 from tests.clock import START
 
 CLAIM = EraseClaim(

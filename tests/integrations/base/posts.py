@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from preference_center.domain.vendor_events import WebhookRequest
+from preference_center.integrations.base.vendor_events import WebhookRequest
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 AT = int(NOW.timestamp())

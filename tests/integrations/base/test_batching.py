@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.batching import (
     MAX_UNEXPECTED_RESPONSES,
     PushStep,
@@ -14,6 +13,7 @@ from preference_center.integrations.base.batching import (
 )
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import NoResponse, UnexpectedResponse
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 from tests.integrations.rig import off, results
 
 DONE, UNREADABLE, BUSY = "done", "unreadable", "busy"

@@ -10,17 +10,11 @@ from typing import ClassVar
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
-from preference_center.domain.sync.contract import (
-    ContactPage,
-    ContactSnapshot,
-    EraseItem,
-    FieldItem,
-    PushItem,
-    PushOutcome,
-    PushResult,
+from preference_center.integrations.base.capabilities import (
+    Capabilities,
+    ListingMode,
+    SupportedScope,
 )
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     DeliveryError,
@@ -32,6 +26,16 @@ from preference_center.integrations.base.multi_channel import (
     MultiChannelConnector,
     connector_for_channel,
 )
+from preference_center.integrations.base.sync_contract import (
+    ContactPage,
+    ContactSnapshot,
+    EraseItem,
+    FieldItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.contract import ANNA, off, results
 from tests.integrations.sms_contract import ANNA as PHONE

@@ -10,9 +10,8 @@ from typing import ClassVar
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
-from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.integrations.base.bisecting import MAX_REJECTIONS
+from preference_center.integrations.base.capabilities import Capabilities, SupportedScope
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     DeliveryError,
@@ -20,6 +19,7 @@ from preference_center.integrations.base.contract import (
 )
 from preference_center.integrations.base.http import HttpContext, RequestRejected
 from preference_center.integrations.base.mapped_connector import ReadableConnector
+from preference_center.integrations.base.sync_contract import PushOutcome, PushResult
 from preference_center.integrations.base.targets import (
     ConnectorRules,
     LookupMode,

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import pytest
 
-from preference_center.domain.sync.contract import PushResult
 from preference_center.integrations.base.http import Response, UnexpectedResponse
 from preference_center.integrations.base.outcomes import (
     absent,
@@ -14,6 +13,7 @@ from preference_center.integrations.base.outcomes import (
     retry_later,
     worst,
 )
+from preference_center.integrations.base.sync_contract import PushResult
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preference_center.domain.sync.contract import ContactPage
 from preference_center.integrations.base.cursors import (
     ListingCursor,
     TimeWindow,
@@ -22,6 +21,7 @@ from preference_center.integrations.base.paging import (
     next_offset,
     next_window_page,
 )
+from preference_center.integrations.base.sync_contract import ContactPage
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.vendor_events import (
     SignatureError,
     SupportsInboundMail,
     VendorEventKind,

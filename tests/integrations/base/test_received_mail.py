@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from preference_center.domain.vendor_events import SignatureError, VendorEventKind
+from preference_center.integrations.base.vendor_events import SignatureError, VendorEventKind
 from preference_center.integrations.base.webhook_mail import compose_mail, parse_form
 from preference_center.integrations.mailersend.webhook import MailerSendWebhookSource
 from preference_center.integrations.mailgun.webhook import MailgunWebhookSource

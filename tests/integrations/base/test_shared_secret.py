@@ -7,10 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
 from preference_center.integrations.base.shared_secret import (
     SHARED_SECRET_SETTINGS,
     check_shared_secret,
+)
+from preference_center.integrations.base.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    WebhookRequest,
 )
 from preference_center.integrations.brevo.webhook import BrevoWebhookSource
 from preference_center.integrations.registry import find_webhook, load_webhooks

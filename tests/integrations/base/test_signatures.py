@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook as Signer
 
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,
     WebhookRequest,

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.contract import FieldItem, PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
     UnsupportedByDestination,
 )
+from preference_center.integrations.base.sync_contract import FieldItem, PushResult
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.braze import client
 from tests.integrations.both_ways_contract import (
     AbsentContract,

@@ -7,7 +7,11 @@ import pytest
 from preference_center.core.addresses import Channel
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import ALL_EMAIL, VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
+)
 from preference_center.integrations.braze.webhook import BrazeWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.ghost.webhook import GhostWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 

@@ -11,8 +11,6 @@ from typing import Any, cast
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from preference_center.domain.sync.contract import PushItem, PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
@@ -23,6 +21,8 @@ from preference_center.integrations.base.rate_limit import (
     NullRateLimiter,
     RequestRateLimiter,
 )
+from preference_center.integrations.base.sync_contract import PushItem, PushResult
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.hubspot.connector import HubSpot
 from tests.integrations.both_ways_contract import (
     FieldContract,

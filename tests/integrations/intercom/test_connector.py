@@ -8,13 +8,13 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.contract import FieldItem, PushResult
-from preference_center.domain.vendor_events import VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     UnsupportedByDestination,
 )
+from preference_center.integrations.base.sync_contract import FieldItem, PushResult
+from preference_center.integrations.base.vendor_events import VendorEventKind
 from preference_center.integrations.intercom.connector import Intercom
 from tests.integrations.both_ways_contract import (
     AbsentContract,

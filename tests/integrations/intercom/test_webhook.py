@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import ALL_EMAIL, VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
+)
 from preference_center.integrations.intercom.webhook import IntercomWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 

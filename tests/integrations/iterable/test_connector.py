@@ -9,9 +9,7 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.capabilities import RateLimit
-from preference_center.domain.sync.contract import FieldItem, PushItem, PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.capabilities import RateLimit
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.base.cursors import ListingCursor, encode_cursor
 from preference_center.integrations.base.rate_limit import (
@@ -19,6 +17,8 @@ from preference_center.integrations.base.rate_limit import (
     NullRateLimiter,
     RequestRateLimiter,
 )
+from preference_center.integrations.base.sync_contract import FieldItem, PushItem, PushResult
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.iterable import connector as connector_module
 from preference_center.integrations.iterable.connector import IterableConnector
 from tests.integrations.both_ways_contract import (

@@ -8,8 +8,6 @@ from typing import Any, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.contract import PushItem, PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
@@ -17,6 +15,8 @@ from preference_center.integrations.base.contract import (
     SupportsFind,
 )
 from preference_center.integrations.base.multi_channel import connector_for_channel
+from preference_center.integrations.base.sync_contract import PushItem, PushResult
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.klaviyo.connector import Klaviyo
 from tests.integrations import sms_contract
 from tests.integrations.both_ways_contract import (

@@ -9,14 +9,18 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import PushResult
-from preference_center.domain.vendor_events import WHOLE_LIST, VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.vendor_events import (
+    WHOLE_LIST,
+    VendorEvent,
+    VendorEventKind,
+)
 from preference_center.integrations.mailchimp.connector import (
     Mailchimp,
     MailchimpWithContactCreation,

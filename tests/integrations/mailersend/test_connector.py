@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.mailersend.connector import MailerSend
 from tests.integrations.both_ways_contract import PullContract, ScanContract, whole
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, off, results

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import SignatureError, VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import (
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+)
 from preference_center.integrations.mailgun.webhook import MAX_AGE, MailgunWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 

@@ -11,7 +11,11 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import SignatureError, VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import (
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+)
 from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, URL, post
 

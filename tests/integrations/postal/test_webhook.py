@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from preference_center.core.bounce_phrases import BounceCause
 from preference_center.core.bounces import Bounce, classify_bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,
     VendorEvent,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from preference_center.core.bounces import Bounce
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.postmark.webhook import PostmarkWebhookSource
 from tests.integrations.base.posts import ANNA, NOW
 

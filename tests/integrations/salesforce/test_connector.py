@@ -7,9 +7,14 @@ from typing import ClassVar, cast
 import pytest
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.contract import ContactSnapshot, FieldItem, PushItem, PushResult
 from preference_center.integrations.base.contract import (
     DeliveryError,
+)
+from preference_center.integrations.base.sync_contract import (
+    ContactSnapshot,
+    FieldItem,
+    PushItem,
+    PushResult,
 )
 from preference_center.integrations.salesforce import client
 from tests.integrations.both_ways_contract import (

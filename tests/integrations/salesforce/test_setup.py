@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.sync.contract import PushResult
 from preference_center.integrations.base.contract import (
     DeliveryError,
     UnsupportedByDestination,
 )
+from preference_center.integrations.base.sync_contract import PushResult
 from tests.integrations.both_ways_contract import (
     whole,
     with_settings,

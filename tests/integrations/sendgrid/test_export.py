@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.sync.contract import ContactSnapshot
 from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.sync_contract import ContactSnapshot
 from preference_center.integrations.sendgrid import export
 from preference_center.integrations.sendgrid.connector import SendGrid
 from tests.integrations.both_ways_contract import whole

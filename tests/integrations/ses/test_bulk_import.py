@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import (
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.rate_limit import RateLimited
+from preference_center.integrations.base.sync_contract import (
     ContactSnapshot,
     PushItem,
     PushOutcome,
     PushResult,
 )
-from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
-from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.integrations.ses import import_jobs
 from preference_center.integrations.ses.connector import Ses
 from tests.integrations.both_ways_contract import with_settings

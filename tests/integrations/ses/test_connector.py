@@ -8,13 +8,13 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import PushResult
-from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     UnsupportedByDestination,
 )
+from preference_center.integrations.base.sync_contract import PushResult
+from preference_center.integrations.base.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.registry import DestinationConfigError
 from preference_center.integrations.ses.connector import Ses
 from tests.integrations.both_ways_contract import (

@@ -13,7 +13,6 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,
@@ -21,6 +20,7 @@ from preference_center.integrations.base.contract import (
     UnsupportedByDestination,
 )
 from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.sync_contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.registry import get_integration, get_spec, make_connector
 from preference_center.integrations.twilio.connector import Twilio
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results

@@ -14,14 +14,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.text_messages import to_mail
+from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,
     SmsIntent,
     TextMessage,
     WebhookRequest,
 )
-from preference_center.integrations.base.text_messages import to_mail
 from preference_center.integrations.twilio.webhook import TwilioSmsWebhook
 
 WEBHOOK = TwilioSmsWebhook()

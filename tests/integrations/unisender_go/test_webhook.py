@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.core.bounces import Bounce
 from preference_center.core.errors import InvalidInput
-from preference_center.domain.vendor_events import (
+from preference_center.integrations.base.vendor_events import (
     NotConfigured,
     SignatureError,
     VendorEvent,

@@ -13,13 +13,18 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from werkzeug.wrappers import Request, Response
 
 from preference_center.core.addresses import Channel
-from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult, TopicOffReason
 from preference_center.integrations.base.contract import (
     DeliveryError,
     DestinationConfig,
     EndpointGone,
 )
 from preference_center.integrations.base.http import HttpContext, RequestRejected, utc_now
+from preference_center.integrations.base.sync_contract import (
+    PushItem,
+    PushOutcome,
+    PushResult,
+    TopicOffReason,
+)
 from preference_center.integrations.registry import make_connector
 from preference_center.integrations.webhook.connector import message_id
 from tests.integrations.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off

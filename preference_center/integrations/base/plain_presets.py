@@ -7,7 +7,7 @@ surrounding spaces, in hexadecimal (`core.addresses`).
 from __future__ import annotations
 
 from preference_center.core.tabular import ADDRESS_COLUMN_NAMES
-from preference_center.domain.imports.presets import (
+from preference_center.integrations.base.presets import (
     CellCondition,
     ColumnMeaning,
     ImportPreset,
